@@ -1,0 +1,110 @@
+//! Where segments and IDR pictures fall inside a chunk: the same instants in every tier.
+//!
+//! A chunk of D seconds is divided into `round(D / segment)` equal segments, each into `round(length / gop)` equal groups of
+//! pictures. An IDR falls on the first frame at or after a grid instant that *every* tier of the order keeps, so that a
+//! tier of half the frame rate has its IDRs at the same instants as the others.
+
+use crate::framerate::{FrameRule, Keeper};
+use crate::media::Rational;
+use crate::plan::Chunk;
+
+/// What a frame of a chunk is, for the encoders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Encode it as an IDR.
+    pub idr: bool,
+    /// A segment starts with it (then it is an IDR too).
+    pub segment: bool,
+}
+
+/// Walks through the frames of one chunk.
+#[derive(Debug, Clone)]
+pub struct Grid {
+    start: i64,
+    /// Ticks between grid instants, as a fraction, so that rounding does not add up.
+    step: f64,
+    per_segment: u64,
+    /// The grid instant that the next IDR answers to.
+    next: u64,
+    last_segment: Option<u64>,
+    keepers: Vec<Keeper>,
+}
+
+impl Grid {
+    /// The grid of `chunk`. `end` is the known or estimated end of the chunk in ticks (an open-ended chunk uses the probe's end).
+    #[must_use]
+    pub fn new(
+        chunk: &Chunk,
+        end: i64,
+        time_base: Rational,
+        segment_seconds: f64,
+        gop_seconds: f64,
+        rules: &[FrameRule],
+    ) -> Self {
+        let seconds = time_base.seconds(end.saturating_sub(chunk.start)).max(0.001);
+        let segments = (seconds / segment_seconds).round().max(1.0);
+        let groups = (seconds / segments / gop_seconds).round().max(1.0);
+        let ticks = end.saturating_sub(chunk.start).max(1) as f64;
+        Self {
+            start: chunk.start,
+            step: ticks / (segments * groups),
+            per_segment: groups as u64,
+            next: 0,
+            last_segment: None,
+            keepers: rules.iter().copied().map(Keeper::new).collect(),
+        }
+    }
+
+    /// The mark of the next frame, in ascending order of PTS. Call it once for every source frame of the chunk.
+    pub fn mark(&mut self, pts: i64) -> Mark {
+        let everywhere =
+            self.keepers.iter_mut().fold(true, |all, keeper| keeper.keep(pts) && all);
+        let first = self.last_segment.is_none();
+        if !everywhere || (!first && self.instant(self.next) > pts) {
+            return Mark { idr: false, segment: false };
+        }
+        let elapsed = pts.saturating_sub(self.start).max(0) as f64;
+        // Half a tick of tolerance: the instant of a frame that lies on the grid must not round away from it.
+        let reached = ((elapsed + 0.5) / self.step).floor() as u64;
+        self.next = reached + 1;
+        let segment = reached / self.per_segment;
+        let starts = self.last_segment != Some(segment);
+        self.last_segment = Some(segment);
+        Mark { idr: true, segment: starts }
+    }
+
+    fn instant(&self, index: u64) -> i64 {
+        self.start.saturating_add((self.step * index as f64 - 0.5).ceil() as i64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marks(frames: i64, fps: i64, rules: &[FrameRule]) -> Vec<(i64, bool)> {
+        let chunk = Chunk { start: 0, end: frames, seek: None };
+        let mut grid = Grid::new(&chunk, frames, Rational::new(1, fps), 6.0, 2.0, rules);
+        (0..frames)
+            .filter_map(|pts| {
+                let mark = grid.mark(pts);
+                mark.idr.then_some((pts, mark.segment))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn twelve_seconds_are_two_segments_of_three_groups() {
+        let expected =
+            [(0, true), (50, false), (100, false), (150, true), (200, false), (250, false)];
+        assert_eq!(marks(300, 25, &[FrameRule::ALL]), expected);
+    }
+
+    #[test]
+    fn an_idr_falls_only_on_frames_that_every_tier_keeps() {
+        let half = FrameRule::new(Rational::new(60, 1), 30, Rational::new(1, 60));
+        for (pts, _) in marks(605, 60, &[FrameRule::ALL, half]) {
+            assert_eq!(pts % 2, 0);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Every decision of Jetreel, as pure functions over plain data.
+//!
+//! Purpose: what a stage decides (refuse or plan, release, verify, announce, what a playlist says) stands here, where it
+//! can be tested without a broker, a store, a clock or a codec.
+//!
+//! Invariant: nothing here does I/O, reads a clock, draws a random number or names a runtime. Time and identity are arguments.
+//!
+//! Reading order is pipeline order.
+
+pub mod id;
+pub mod subject;
+pub mod media;
+pub mod ladder;
+pub mod refusal;
+pub mod classify;
+pub mod framerate;
+pub mod gop;
+pub mod plan;
+pub mod planner;
+pub mod release;
+pub mod lane;
+pub mod message;
+pub mod ledger;
+pub mod claim;
+pub mod failure;
+pub mod retry;
+pub mod restart;
+pub mod state;
+pub mod announce;
+pub mod verify;
+pub mod playlist;
+pub mod manifest;
+pub mod progress;
+pub mod wire;
+pub mod limits;

@@ -1,0 +1,159 @@
+//! What a source is, as the codec's probe reports it: facts only, no judgement.
+
+use serde::{Deserialize, Serialize};
+
+/// A fraction such as a time base (seconds per tick) or a frame rate (frames per second). `den` is never 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rational {
+    /// Numerator.
+    pub num: i64,
+    /// Denominator.
+    pub den: i64,
+}
+
+impl Rational {
+    /// `num / den`; a zero denominator becomes `0/1`, as libav uses 0/0 for unknown.
+    #[must_use]
+    pub fn new(num: i64, den: i64) -> Self {
+        if den == 0 { Self { num: 0, den: 1 } } else { Self { num, den } }
+    }
+
+    /// The value as a float.
+    #[must_use]
+    pub fn as_f64(self) -> f64 {
+        self.num as f64 / self.den as f64
+    }
+
+    /// Seconds in `ticks` of this time base.
+    #[must_use]
+    pub fn seconds(self, ticks: i64) -> f64 {
+        ticks as f64 * self.num as f64 / self.den as f64
+    }
+
+    /// The tick nearest to `seconds` in this time base.
+    #[must_use]
+    pub fn ticks(self, seconds: f64) -> i64 {
+        (seconds * self.den as f64 / self.num as f64).round() as i64
+    }
+}
+
+/// Everything the probe found out about a source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProbeFacts {
+    /// libav's demuxer name, such as `mov,mp4,m4a,3gp,3g2,mj2`.
+    pub format: String,
+    /// Bytes of the source.
+    pub bytes: u64,
+    /// The video track that will be used: the default one of the largest real (not a cover, decodable) picture tracks.
+    pub video: Option<VideoTrack>,
+    /// Audio tracks that can be decoded, in file order.
+    pub audio: Vec<AudioTrack>,
+    /// How many streams the container declares.
+    pub streams: u32,
+    /// True where the container's own data says that it is cut short (samples past the end of the file).
+    pub truncated: bool,
+    /// Things a user should know, each a sentence.
+    pub warnings: Vec<String>,
+}
+
+/// The video track to encode.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VideoTrack {
+    /// Stream index in the container.
+    pub stream: u32,
+    /// libav's codec name, such as `h264`.
+    pub codec: String,
+    /// libav's profile number (`FF_PROFILE_*`), -99 where unknown.
+    pub profile: i32,
+    /// Coded size as first decoded, pixels.
+    pub width: u32,
+    /// Coded size as first decoded, pixels.
+    pub height: u32,
+    /// Sample (pixel) aspect ratio; 1/1 where unknown.
+    pub sample_aspect: Rational,
+    /// Clockwise rotation to apply for display: 0, 90, 180 or 270.
+    pub rotation: u16,
+    /// Mirror horizontally (after the rotation).
+    pub mirrored: bool,
+    /// libav's pixel format name, such as `yuv420p10le`.
+    pub pixel_format: String,
+    /// Colour as signalled.
+    pub colour: Colour,
+    /// True where a decoded frame or the container says that the pictures are interlaced.
+    pub interlaced: bool,
+    /// Seconds per tick of every timestamp of this track.
+    pub time_base: Rational,
+    /// Average frames per second; never 0 (measured where the container lies).
+    pub frame_rate: Rational,
+    /// PTS of the first packet that can be shown, ticks.
+    pub start: i64,
+    /// PTS just after the last frame, ticks, from packets, not from the header.
+    pub end: i64,
+    /// How many packets of the track are in the file.
+    pub packets: u64,
+    /// Random-access points, by PTS, ascending. All within the first 12 s, then thinned to at least 4 s apart.
+    pub random_access: Vec<RandomAccess>,
+    /// DTS never goes back over the whole track and every packet has a PTS.
+    pub monotonic: bool,
+    /// Edits of the container's edit list that show media (not empty ones); 0 where there is no list.
+    pub media_edits: u32,
+    /// Sample descriptions of the track (MP4 `stsd` entries); 1 elsewhere.
+    pub descriptions: u32,
+    /// Largest distance between neighbouring PTS, ticks.
+    pub largest_gap: i64,
+    /// Options the decoder needs when it starts in the middle of the track, such as `x264_build=142`.
+    pub decoder_options: Vec<(String, String)>,
+}
+
+/// A point where a decoder can start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RandomAccess {
+    /// Presentation time of the key picture, ticks.
+    pub pts: i64,
+    /// Decode time of its packet, ticks: what to seek to.
+    pub dts: i64,
+}
+
+/// Colour description, libav's names (`bt709`, `smpte2084`, `arib-std-b67` …; `unknown` where not signalled).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Colour {
+    /// Primaries.
+    pub primaries: String,
+    /// Transfer characteristic.
+    pub transfer: String,
+    /// Matrix.
+    pub matrix: String,
+    /// `tv`, `pc` or `unknown`.
+    pub range: String,
+}
+
+impl Colour {
+    /// Whether the transfer is one of the HDR ones (PQ, ITU-R BT.2100; HLG, ARIB STD-B67).
+    #[must_use]
+    pub fn is_hdr(&self) -> bool {
+        matches!(self.transfer.as_str(), "smpte2084" | "arib-std-b67")
+    }
+}
+
+/// An audio track.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AudioTrack {
+    /// Stream index in the container.
+    pub stream: u32,
+    /// libav's codec name.
+    pub codec: String,
+    /// Samples per second.
+    pub sample_rate: u32,
+    /// Channels.
+    pub channels: u32,
+    /// Seconds per tick.
+    pub time_base: Rational,
+    /// PTS of the first packet, ticks of `time_base`.
+    pub start: i64,
+    /// Declared or measured length in seconds; 0 where unknown.
+    pub seconds: f64,
+    /// ISO 639 language as tagged, `und` where not.
+    pub language: String,
+    /// The container marks it as the default.
+    pub default: bool,
+}

@@ -1,0 +1,490 @@
+//! The protocol between a slot and its codec process: MessagePack values in frames of a big-endian `u32` length and a body,
+//! over a Unix stream socket pair.
+//!
+//! The codec is a client of its parent: it gets one [`Job`], asks for source bytes with [`FromCodec::Read`] (one outstanding
+//! read at a time) and ends with [`FromCodec::Done`] or [`FromCodec::Failed`]. It writes results without being asked; the
+//! socket is the back-pressure.
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::framerate::FrameRule;
+use crate::media::{Colour, ProbeFacts, Rational};
+use crate::plan::{AudioPlan, Chunk, ImagePlan};
+
+/// Largest frame body either side accepts: a 6 s segment of the largest tier (17 Mb/s) stays far below it.
+pub const FRAME_BYTES_MAX: usize = 64 << 20;
+
+/// Descriptor of the codec's end of the socket pair.
+pub const SOCKET_FD: i32 = 3;
+
+/// Version of this protocol; the codec refuses another.
+pub const VERSION: u32 = 1;
+
+/// From the slot to the codec.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToCodec {
+    /// The first frame, once.
+    Job(Box<Job>),
+    /// The answer to a read: exactly the bytes asked for, fewer only at the end of the object.
+    Bytes(ByteBuf),
+    /// The bytes cannot be had (storage failed); the codec gives up with [`FailureCode::SourceUnavailable`].
+    NoBytes,
+}
+
+/// From the codec to the slot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum FromCodec {
+    /// The first frame: who is talking.
+    Hello {
+        /// [`VERSION`].
+        version: u32,
+        /// Codec package version, libav versions and x264 build, which together determine the output bytes.
+        build: String,
+        /// Confinement in force: `FULL`, `NS`, `SECCOMP` or `NONE`.
+        confinement: String,
+    },
+    /// Bytes of a source object are needed.
+    Read {
+        /// Index into [`Job::objects`].
+        object: u32,
+        /// First byte.
+        offset: u64,
+        /// At most this many.
+        length: u32,
+    },
+    /// Source frames decoded so far in this task.
+    Progress {
+        /// Frames inside the task's interval.
+        frames: u64,
+        /// Presentation time reached, source ticks.
+        pts: i64,
+    },
+    /// A CMAF fragment (`moof` + `mdat`) of a tier, in presentation order per tier: append it to the object of
+    /// (chunk, tier).
+    Fragment {
+        /// Index into [`crate::plan::Plan::chunks`].
+        chunk: u32,
+        /// Index into [`VideoJob::tiers`].
+        tier: u32,
+        /// Where it lies and what it holds.
+        segment: Segment,
+        /// `moof` + `mdat`.
+        bytes: ByteBuf,
+    },
+    /// Pictures kept for thumbnails: append to the picture object of the chunk.
+    Picture {
+        /// Index into [`crate::plan::Plan::chunks`].
+        chunk: u32,
+        /// PTS in output ticks.
+        pts: i64,
+        /// One JPEG.
+        bytes: ByteBuf,
+    },
+    /// All fragments of a chunk are sent.
+    ChunkDone(ChunkReport),
+    /// An audio fragment: append it to the object of the part.
+    AudioFragment {
+        /// Counted from 0.
+        part: u32,
+        /// Where it lies.
+        segment: Segment,
+        /// `moof` + `mdat`.
+        bytes: ByteBuf,
+    },
+    /// All fragments of an audio part are sent.
+    AudioPartDone(AudioReport),
+    /// Bytes of a named output (`images` and `package` jobs), in order; `end` closes the output.
+    Output {
+        /// File name within the task: `sprite-000.jpg`, `720p.mp4`, …
+        name: String,
+        /// The next bytes.
+        bytes: ByteBuf,
+        /// No more bytes follow for this name.
+        end: bool,
+    },
+    /// The job is done.
+    Done(Report),
+    /// The job cannot be done.
+    Failed(CodecFailure),
+}
+
+/// One codec process's whole assignment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// [`VERSION`].
+    pub version: u32,
+    /// What can be read, by index, with their sizes in bytes. Object 0 is the source for `Probe`, `Video` and `Audio`.
+    pub objects: Vec<u64>,
+    /// What bounds the work.
+    pub budget: Budget,
+    /// What to do.
+    pub work: JobWork,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum JobWork {
+    /// Say hello and end: shows the build.
+    Hello,
+    /// Find out what the source is.
+    Probe,
+    /// Decode intervals and encode tiers.
+    Video(VideoJob),
+    /// Decode and encode a sound track.
+    Audio(AudioJob),
+    /// Compose poster, sprites and WebVTT from kept pictures.
+    Images(ImagesJob),
+    /// Copy samples into a progressive MP4.
+    Package(PackageJob),
+}
+
+/// Limits inside the codec (the parent has its own for wall clock, CPU, memory and output bytes).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Pixels of one frame; the container may lie, so the decoder holds it too.
+    pub pixels_max: u64,
+    /// Streams of a container.
+    pub streams_max: u32,
+    /// Frames decoded in one task.
+    pub frames_max: u64,
+    /// Seconds between neighbouring frames.
+    pub gap_seconds_max: f64,
+    /// Damaged packets tolerated before the task fails.
+    pub damage_max: u64,
+    /// Seconds of a source.
+    pub seconds_max: f64,
+}
+
+/// How to open and decode the source again, as the probe found it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceSpec {
+    /// libav demuxer name to force.
+    pub format: String,
+    /// Stream index.
+    pub stream: u32,
+    /// Seconds per tick of the stream.
+    pub time_base: Rational,
+    /// Decoder options.
+    pub decoder_options: Vec<(String, String)>,
+}
+
+/// Decode intervals once, encode every tier from the same frames.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VideoJob {
+    /// The source.
+    pub source: SourceSpec,
+    /// Index into the plan of the first of `chunks`.
+    pub first_chunk: u32,
+    /// Consecutive intervals; more than one is decoded sequentially.
+    pub chunks: Vec<Chunk>,
+    /// Chunks (by plan index) whose results are stored already: decode them, encode nothing.
+    pub done: Vec<u32>,
+    /// Source tick of output time 0.
+    pub origin: i64,
+    /// Output ticks per source tick.
+    pub tick_scale: i64,
+    /// Output ticks per second.
+    pub timescale: u32,
+    /// Source frames per second, as planned.
+    pub frame_rate: Rational,
+    /// What happens between decoder and encoders.
+    pub picture: PicturePlan,
+    /// Tiers to encode, from the largest to the smallest.
+    pub tiers: Vec<EncoderSpec>,
+    /// The frame rules of every tier of the order (also those of other tasks): an IDR may only fall on a frame that all keep.
+    pub rules: Vec<FrameRule>,
+    /// Segments aim at this length, seconds.
+    pub segment_seconds: f64,
+    /// IDR pictures aim at this distance, seconds.
+    pub gop_seconds: f64,
+    /// x264 preset.
+    pub preset: String,
+    /// Keep pictures: settings, with `tier` an index into `tiers` here.
+    pub images: Option<ImagePlan>,
+}
+
+/// Corrections applied once, before scaling.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PicturePlan {
+    /// Deinterlace frames that are flagged as interlaced.
+    pub deinterlace: bool,
+    /// Clockwise degrees.
+    pub rotation: u16,
+    /// Mirror after rotating.
+    pub mirrored: bool,
+    /// Tone-map to SDR from this colour.
+    pub tone_map: bool,
+    /// As signalled by the source.
+    pub colour: Colour,
+}
+
+/// One encoder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EncoderSpec {
+    /// Tier name.
+    pub name: String,
+    /// Output size.
+    pub width: u32,
+    /// Output size.
+    pub height: u32,
+    /// x264 constant rate factor.
+    pub crf: u32,
+    /// Bits per second.
+    pub max_rate: u32,
+    /// H.264 level times ten.
+    pub level: u32,
+    /// Which frames it keeps.
+    pub rule: FrameRule,
+}
+
+/// A media segment: one fragment of an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// First byte in its object.
+    pub offset: u64,
+    /// Bytes, `moof` and `mdat` together.
+    pub bytes: u64,
+    /// Bytes of the `moof`.
+    pub header_bytes: u32,
+    /// PTS of its first frame (or sample), output ticks.
+    pub start: i64,
+    /// Output ticks up to the next segment.
+    pub duration: i64,
+    /// Frames (or access units).
+    pub frames: u32,
+}
+
+/// What a finished chunk consists of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChunkReport {
+    /// Index into [`crate::plan::Plan::chunks`].
+    pub chunk: u32,
+    /// Decoded source frames inside the interval.
+    pub source_frames: u64,
+    /// SHA-256 (first 16 bytes, hex) of the planes of the first decoded frame inside the interval; `None` where there is none.
+    pub head_hash: Option<String>,
+    /// The same of the first frame after the interval: must equal the neighbour's `head_hash`.
+    pub seam_hash: Option<String>,
+    /// Largest distance between neighbouring frames, source ticks.
+    pub largest_gap: i64,
+    /// Per tier, as in [`VideoJob::tiers`].
+    pub tiers: Vec<TierReport>,
+    /// CPU seconds spent on decoding and filtering (user + system), not on encoders.
+    pub cpu_seconds: f64,
+}
+
+/// What one encoder made of a chunk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TierReport {
+    /// Initialisation segment (`ftyp` + `moov`), equal for all chunks of a tier.
+    pub init: ByteBuf,
+    /// Frames encoded.
+    pub frames: u64,
+    /// Frames handed to the encoder: must equal `frames`.
+    pub frames_in: u64,
+    /// SHA-256 (first 16 bytes, hex) of the PTS list as big-endian i64.
+    pub pts_hash: String,
+    /// PTS of the first frame, output ticks.
+    pub start: i64,
+    /// End of the last frame, output ticks.
+    pub end: i64,
+    /// IDR instants, output ticks.
+    pub idr: Vec<i64>,
+    /// CPU seconds of the encoder.
+    pub cpu_seconds: f64,
+}
+
+/// Decode and encode a sound track.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AudioJob {
+    /// The source; `stream` is the audio stream.
+    pub source: SourceSpec,
+    /// Settings.
+    pub audio: AudioPlan,
+    /// Seconds of the source's clock that are output time 0.
+    pub origin_seconds: f64,
+    /// Seconds of the video, to bound the track: sound is cut or ends there plus one second.
+    pub video_end_seconds: f64,
+    /// Parts whose results are stored already: encode them again (the encoder is deterministic), send nothing.
+    pub done: Vec<u32>,
+    /// Segments aim at this length, seconds.
+    pub segment_seconds: f64,
+}
+
+/// What a finished audio part consists of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AudioReport {
+    /// Counted from 0.
+    pub part: u32,
+    /// Initialisation segment, equal for all parts.
+    pub init: ByteBuf,
+    /// Access units.
+    pub frames: u64,
+    /// First sample, in samples from output time 0.
+    pub start: i64,
+    /// After the last sample.
+    pub end: i64,
+    /// RFC 6381 codec string: `mp4a.40.2`.
+    pub codecs: String,
+    /// CPU seconds.
+    pub cpu_seconds: f64,
+}
+
+/// Compose pictures. The objects are the picture objects of the chunks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImagesJob {
+    /// Settings.
+    pub images: ImagePlan,
+    /// Output ticks per second.
+    pub timescale: u32,
+    /// End of the video, output ticks.
+    pub end: i64,
+    /// The pictures, in order of time.
+    pub pictures: Vec<PictureRef>,
+}
+
+/// A kept picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PictureRef {
+    /// Index into [`Job::objects`].
+    pub object: u32,
+    /// First byte.
+    pub offset: u64,
+    /// Bytes.
+    pub bytes: u32,
+    /// PTS, output ticks.
+    pub pts: i64,
+}
+
+/// Copy the samples of a tier and of the default audio track into one MP4 with the index first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PackageJob {
+    /// Output name, such as `720p.mp4`.
+    pub name: String,
+    /// The picture track.
+    pub video: PackageTrack,
+    /// The sound track.
+    pub audio: Option<PackageTrack>,
+    /// Decode the picture track completely with libav's demuxer and report counts and times.
+    pub verify: bool,
+}
+
+/// A track of CMAF fragments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageTrack {
+    /// Initialisation segment.
+    pub init: ByteBuf,
+    /// Its fragments in order: index into [`Job::objects`] and place.
+    pub segments: Vec<(u32, Segment)>,
+}
+
+/// The last word of a job that went well.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Report {
+    /// Nothing to report.
+    Hello,
+    /// What the source is.
+    Probe(Box<ProbeFacts>),
+    /// All chunks were reported.
+    Video,
+    /// All parts were reported.
+    Audio {
+        /// How many parts the track has.
+        parts: u32,
+    },
+    /// The files written, with their roles.
+    Images {
+        /// Poster file name.
+        poster: String,
+        /// WebVTT file name.
+        vtt: String,
+        /// Sprite sheet file names.
+        sprites: Vec<String>,
+    },
+    /// The progressive file is written.
+    Package {
+        /// Result of the full decode, where asked for.
+        verified: Option<Verified>,
+    },
+}
+
+/// What a full decode of a finished tier found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// Frames decoded.
+    pub frames: u64,
+    /// PTS of the first frame, output ticks.
+    pub start: i64,
+    /// Hash of the PTS list, as in [`TierReport::pts_hash`] but over the whole tier.
+    pub pts_hash: String,
+}
+
+/// Why a codec gave up, in its own words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodecFailure {
+    /// What happened.
+    pub code: FailureCode,
+    /// A sentence for a user.
+    pub message: String,
+    /// What libav or the system said, for an operator.
+    pub detail: String,
+}
+
+/// The ways in which a codec gives up. The process exits with [`FailureCode::exit_code`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureCode {
+    /// Not a media file that is allowed here (no allowed demuxer recognises it).
+    UnknownFormat,
+    /// Recognised, but it cannot be read: damaged, cut short, encrypted.
+    Unreadable,
+    /// No picture track, or only a cover.
+    NoVideo,
+    /// No decoder, or one that is not allowed.
+    UnsupportedCodec,
+    /// Nothing could be decoded.
+    NoFrames,
+    /// More pixels than allowed.
+    TooManyPixels,
+    /// More streams than allowed.
+    TooManyStreams,
+    /// More frames than allowed.
+    TooManyFrames,
+    /// Longer than allowed.
+    TooLong,
+    /// A gap between frames longer than allowed.
+    TimestampGap,
+    /// More damage than allowed.
+    TooDamaged,
+    /// The parent could not deliver source bytes.
+    SourceUnavailable,
+    /// The parent broke the protocol, or vanished.
+    Protocol,
+    /// An encoder, filter or muxer refused to work.
+    Internal,
+}
+
+impl FailureCode {
+    /// Exit status of the process: 65 (`EX_DATAERR`) for what the source is to blame for, 74 (`EX_IOERR`) for its delivery,
+    /// 76 (`EX_PROTOCOL`), 70 (`EX_SOFTWARE`); numbers of BSD `sysexits.h`.
+    #[must_use]
+    pub fn exit_code(self) -> i32 {
+        match self {
+            Self::UnknownFormat
+            | Self::Unreadable
+            | Self::NoVideo
+            | Self::UnsupportedCodec
+            | Self::NoFrames
+            | Self::TooManyPixels
+            | Self::TooManyStreams
+            | Self::TooManyFrames
+            | Self::TooLong
+            | Self::TimestampGap
+            | Self::TooDamaged => 65,
+            Self::SourceUnavailable => 74,
+            Self::Protocol => 76,
+            Self::Internal => 70,
+        }
+    }
+}
