@@ -1,1 +1,77 @@
-//! TEMP
+//! The subjects on which stages meet. Only this file spells them.
+
+use crate::id::{Group, OrderId, TaskId, VideoId};
+use crate::lane::Lane;
+use crate::state::Fact;
+
+/// Every subject filter that a stage reads or a stream holds, for the rule that all are bound to a stream.
+pub const ROOTS: [&str; 8] = [
+    "video.uploads.raw.>",
+    "video.encode.>",
+    "video.ledger.>",
+    "video.publish.>",
+    "video.transcodes.progress.>",
+    "video.deliveries.>",
+    "video.redo.>",
+    "video.transcodes.dlq.>",
+];
+
+/// A completed upload.
+#[must_use]
+pub fn upload(video: &VideoId) -> String {
+    format!("video.uploads.raw.{video}")
+}
+
+/// A released task in a lane.
+#[must_use]
+pub fn encode(lane: Lane, order: &OrderId, task: TaskId) -> String {
+    format!("video.encode.{lane}.{}.{}.{}.{task}", task.group, order.video, order.number)
+}
+
+/// What a lane's consumer of a group reads.
+#[must_use]
+pub fn encode_filter(lane: Lane, group: Group) -> String {
+    format!("video.encode.{lane}.{group}.>")
+}
+
+/// The ledger entry of a finished task.
+#[must_use]
+pub fn ledger(order: &OrderId, task: TaskId) -> String {
+    format!("video.ledger.{}.{}.{task}", order.video, order.number)
+}
+
+/// The checkpoint of a part of a task.
+#[must_use]
+pub fn ledger_part(order: &OrderId, task: TaskId, part: u32) -> String {
+    format!("{}.{part}", ledger(order, task))
+}
+
+/// All ledger entries of an order, checkpoints included.
+#[must_use]
+pub fn ledger_filter(order: &OrderId) -> String {
+    format!("video.ledger.{}.{}.>", order.video, order.number)
+}
+
+/// "Evaluate this order."
+#[must_use]
+pub fn publish(order: &OrderId) -> String {
+    format!("video.publish.{}.{}", order.video, order.number)
+}
+
+/// A fact about an order.
+#[must_use]
+pub fn progress(order: &OrderId, fact: &Fact) -> String {
+    format!("video.transcodes.progress.{}.{}.{fact}", order.video, order.number)
+}
+
+/// All facts of a video.
+#[must_use]
+pub fn progress_filter(video: &VideoId) -> String {
+    format!("video.transcodes.progress.{video}.>")
+}
+
+/// Key of a claim in the bucket `claims`.
+#[must_use]
+pub fn claim_key(order: &OrderId, task: TaskId) -> String {
+    format!("{}.{}.{task}", order.video, order.number)
+}

@@ -1,0 +1,110 @@
+//! Everything observable, as one enum: the shell turns each into a log line and numbers, in one place.
+
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::{Group, OrderId, TaskId};
+use jetreel_domain::state::{Fact, Status};
+
+/// Something happened that an operator may want to see or count.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// An order moved.
+    OrderMoved {
+        /// Which.
+        order: OrderId,
+        /// Where to.
+        to: Status,
+    },
+    /// An order got its plan.
+    Planned {
+        /// Which.
+        order: OrderId,
+        /// Tasks in the plan.
+        tasks: usize,
+        /// Tiers in the plan.
+        tiers: usize,
+    },
+    /// A task was released to its lane.
+    Released {
+        /// Whose.
+        order: OrderId,
+        /// Which.
+        task: TaskId,
+    },
+    /// A task was claimed and its codec starts.
+    TaskStarted {
+        /// Whose.
+        order: OrderId,
+        /// Which.
+        task: TaskId,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// A tier of a task moved on.
+    TierProgress {
+        /// Whose.
+        order: OrderId,
+        /// Which.
+        task: TaskId,
+        /// Tier name.
+        tier: String,
+        /// Seconds of the tier that are stored.
+        seconds: f64,
+    },
+    /// A task ended well.
+    TaskFinished {
+        /// Whose.
+        order: OrderId,
+        /// Which.
+        task: TaskId,
+        /// Wall seconds from claim to ledger.
+        seconds: f64,
+        /// CPU seconds of the codec.
+        cpu_seconds: f64,
+        /// False where another worker's entry was first.
+        won: bool,
+    },
+    /// A task was put down unfinished.
+    TaskPutDown {
+        /// Whose.
+        order: OrderId,
+        /// Which.
+        task: TaskId,
+        /// Why.
+        failure: Failure,
+        /// It goes back to the queue.
+        again: bool,
+    },
+    /// A fact is on PROGRESS.
+    Announced {
+        /// Whose.
+        order: OrderId,
+        /// What.
+        fact: Fact,
+    },
+    /// A heartbeat of a lease failed.
+    RenewFailed {
+        /// Whose.
+        order: OrderId,
+        /// Which.
+        task: TaskId,
+    },
+    /// A compare-and-set met another writer.
+    SwapConflict {
+        /// Which bucket.
+        bucket: &'static str,
+    },
+    /// A stage met trouble that it will try again.
+    StageFault {
+        /// Which stage.
+        stage: &'static str,
+        /// What.
+        failure: Failure,
+    },
+    /// Slots of a group that are busy on this node now.
+    SlotsBusy {
+        /// Which group.
+        group: Group,
+        /// How many.
+        busy: usize,
+    },
+}

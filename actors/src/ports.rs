@@ -1,0 +1,246 @@
+//! The world as the stages see it: five traits, implemented by the shell.
+//!
+//! Absent on purpose: nothing here names a broker, a store library, a metrics library or a codec library.
+
+use std::future::Future;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jetreel_domain::claim::Claim;
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
+use jetreel_domain::lane::Lane;
+use jetreel_domain::ledger::{Entry, Object};
+use jetreel_domain::message::EncodeTask;
+use jetreel_domain::state::{Fact, Known, Video};
+use jetreel_domain::wire::{FromCodec, Job};
+
+use crate::event::Event;
+
+/// What a port's method returns.
+pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
+
+/// A document with the revision it was read at.
+#[derive(Debug, Clone)]
+pub struct Versioned<T> {
+    /// The document.
+    pub value: T,
+    /// Revision in its bucket.
+    pub revision: u64,
+}
+
+/// What became of a compare-and-set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Swap {
+    /// Written, at this revision.
+    Done(u64),
+    /// Somebody was faster: read again.
+    Conflict,
+}
+
+/// What became of a write-once write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteOnce {
+    /// This writer's entry is the one.
+    Mine,
+    /// Another's was there first.
+    Taken,
+}
+
+/// One message in hand. Settled exactly once, by one of `ack`, `hand_back`, `terminate`.
+pub trait Delivery: Send + Sync {
+    /// The body.
+    fn body(&self) -> &[u8];
+    /// The subject it was published to.
+    fn subject(&self) -> &str;
+    /// Its sequence in the stream.
+    fn sequence(&self) -> u64;
+    /// How often it was delivered, this time included.
+    fn delivered(&self) -> u64;
+    /// Done with it. Sent as a request: an `Ok` means that the server has it.
+    fn ack(&self) -> PortFuture<'_, ()>;
+    /// Deliver it again after a while.
+    fn hand_back(&self, after: Duration) -> PortFuture<'_, ()>;
+    /// Never deliver it again.
+    fn terminate(&self, reason: &str) -> PortFuture<'_, ()>;
+    /// Still at it: renews the lease. Sent as a request.
+    fn renew(&self) -> PortFuture<'_, ()>;
+}
+
+/// A delivery in hand.
+pub type Delivered = Box<dyn Delivery>;
+
+/// Queues, ledger, state, claims and facts.
+pub trait Broker: Send + Sync {
+    /// The next completed upload; waits up to `wait`.
+    fn next_upload(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
+    /// A task of that lane and group, if one is queued; never waits.
+    fn next_task(&self, lane: Lane, group: Group) -> PortFuture<'_, Option<Delivered>>;
+    /// Returns when a task was released to any lane since the last call, or after `wait` at the latest.
+    fn task_hint(&self, wait: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    /// The next ledger entry that no publisher has settled yet; waits up to `wait`.
+    fn next_entry(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
+    /// The next "evaluate this order"; waits up to `wait`.
+    fn next_evaluation(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
+
+    /// Queues a task. `Taken`: it is queued already.
+    fn release<'a>(&'a self, task: &'a EncodeTask) -> PortFuture<'a, WriteOnce>;
+    /// Asks for an evaluation of an order. `Taken`: one is queued already.
+    fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce>;
+    /// Announces a finished upload of `video` (order `number`).
+    fn announce_upload<'a>(&'a self, video: &'a VideoId, number: u32, lane: Lane) -> PortFuture<'a, ()>;
+    /// Whether the message with this sequence is still in ENCODE.
+    fn is_queued(&self, sequence: u64) -> PortFuture<'_, bool>;
+
+    /// The ledger entry of a finished task, from the leader.
+    fn entry<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, Option<Entry>>;
+    /// All ledger entries of an order (checkpoints included) with a stream sequence above `after`, with the highest sequence
+    /// seen; from the leader.
+    fn entries<'a>(&'a self, order: &'a OrderId, after: u64) -> PortFuture<'a, (Vec<Entry>, u64)>;
+    /// Writes an entry once.
+    fn write_entry<'a>(&'a self, entry: &'a Entry) -> PortFuture<'a, WriteOnce>;
+    /// Removes all entries and claims of an order.
+    fn forget<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, ()>;
+
+    /// The state of a video, from the leader.
+    fn video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, Option<Versioned<Video>>>;
+    /// Creates the state of a video. `Taken`: there is one.
+    fn create_video<'a>(&'a self, video: &'a Video) -> PortFuture<'a, WriteOnce>;
+    /// Compare-and-set of the state of a video.
+    fn swap_video<'a>(&'a self, video: &'a Video, revision: u64) -> PortFuture<'a, Swap>;
+    /// Ids of all videos, ascending.
+    fn videos(&self) -> PortFuture<'_, Vec<VideoId>>;
+
+    /// The claim of a task, from the leader.
+    fn claim<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, Option<Versioned<Claim>>>;
+    /// Compare-and-set of a claim; `revision` 0 creates it.
+    fn swap_claim<'a>(
+        &'a self,
+        order: &'a OrderId,
+        task: TaskId,
+        claim: &'a Claim,
+        revision: u64,
+    ) -> PortFuture<'a, Swap>;
+
+    /// Publishes a fact, once. `Taken`: it is published already, which is as good.
+    fn announce<'a>(&'a self, order: &'a OrderId, known: &'a Known, body: FactBody) -> PortFuture<'a, WriteOnce>;
+}
+
+/// The body of a fact, self-sufficient for subscribers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FactBody {
+    /// The fact.
+    pub fact: Fact,
+    /// The state it was taken from.
+    pub video: Video,
+}
+
+/// A write in progress. Dropped without `finish`, it leaves nothing that anybody refers to.
+pub trait ObjectWriter: Send {
+    /// Appends.
+    fn write(&mut self, bytes: Bytes) -> PortFuture<'_, ()>;
+    /// Closes and syncs; gives size and hash of what was written.
+    fn finish(self: Box<Self>) -> PortFuture<'static, Object>;
+    /// Gives up and removes what was written.
+    fn abort(self: Box<Self>) -> PortFuture<'static, ()>;
+}
+
+/// Objects.
+pub trait Store: Send + Sync {
+    /// Bytes of an object; fewer than asked for only at its end.
+    fn read<'a>(&'a self, key: &'a str, range: Range<u64>) -> PortFuture<'a, Bytes>;
+    /// A whole (small) object.
+    fn read_all<'a>(&'a self, key: &'a str) -> PortFuture<'a, Bytes>;
+    /// Starts an object.
+    fn writer<'a>(&'a self, key: &'a str) -> PortFuture<'a, Box<dyn ObjectWriter>>;
+    /// Writes a small object.
+    fn write<'a>(&'a self, key: &'a str, bytes: Bytes) -> PortFuture<'a, Object>;
+    /// Size of an object; `None` where there is none.
+    fn size<'a>(&'a self, key: &'a str) -> PortFuture<'a, Option<u64>>;
+    /// Removes an object; removing what is not there is fine.
+    fn delete<'a>(&'a self, key: &'a str) -> PortFuture<'a, ()>;
+}
+
+/// What a codec process can read: by index, a list of stored pieces that together are one object.
+#[derive(Debug, Clone, Default)]
+pub struct Readable {
+    /// Keys and sizes, in order.
+    pub pieces: Vec<(String, u64)>,
+}
+
+impl Readable {
+    /// One stored object.
+    #[must_use]
+    pub fn object(object: &Object) -> Self {
+        Self { pieces: vec![(object.key.clone(), object.bytes)] }
+    }
+
+    /// Size in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.pieces.iter().map(|(_, bytes)| bytes).sum()
+    }
+}
+
+/// Limits that the parent of a codec process enforces.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ProcessBudget {
+    /// Wall clock of the whole job.
+    pub wall: Duration,
+    /// CPU time of the whole job.
+    pub cpu: Duration,
+    /// Without a frame from the codec for this long, it is stuck.
+    pub silence: Duration,
+    /// Bytes of results.
+    pub output_bytes: u64,
+    /// Address space.
+    pub memory_bytes: u64,
+}
+
+/// A running codec process. Dropped, its whole process group is killed.
+pub trait CodecSession: Send {
+    /// The next frame that is not a read (reads are answered inside). After [`FromCodec::Done`] the process is reaped; a
+    /// failure report, a death or a spent budget is the error.
+    fn next(&mut self) -> PortFuture<'_, FromCodec>;
+    /// CPU seconds of the process, user and system; complete once `next` gave its last frame.
+    fn cpu_seconds(&self) -> f64;
+}
+
+/// Codec processes.
+pub trait Codec: Send + Sync {
+    /// Starts a process on a job. `objects` are what the job may read, by index; the sizes in `job.objects` are filled in here.
+    fn start(
+        &self,
+        job: Job,
+        objects: Vec<Readable>,
+        budget: ProcessBudget,
+    ) -> PortFuture<'_, Box<dyn CodecSession>>;
+    /// The build that [`FromCodec::Hello`] names; asked once and kept.
+    fn build(&self) -> PortFuture<'_, String>;
+}
+
+/// Time and chance, so that stages can be run with others.
+pub trait Environment: Send + Sync {
+    /// Seconds since the Unix epoch.
+    fn now(&self) -> i64;
+    /// A fresh random UUID.
+    fn uuid(&self) -> String;
+    /// Something observable happened.
+    fn emit(&self, event: Event);
+}
+
+/// All ports together, handed to every actor.
+#[derive(Clone)]
+pub struct Ports {
+    /// Queues and state.
+    pub broker: Arc<dyn Broker>,
+    /// Objects.
+    pub store: Arc<dyn Store>,
+    /// Codec processes.
+    pub codec: Arc<dyn Codec>,
+    /// Time, chance, telemetry.
+    pub environment: Arc<dyn Environment>,
+}
