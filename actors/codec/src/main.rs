@@ -1,2 +1,95 @@
-//! x
-fn main() {}
+//! The isolated codec process: it gets one job over a socket, does it with libav, and ends.
+//!
+//! Invariants: it opens no file and no network connection; source bytes come over the socket, results leave over it; exactly one
+//! of `Done` and `Failed` is sent; the exit code says what happened even where the message cannot be sent.
+//!
+//! Reading order: the socket, what may be opened, what a source is, then pictures, sound and packaging.
+
+mod failure;
+mod link;
+mod allow;
+mod source;
+mod input;
+mod movie;
+mod mux;
+
+use std::process::ExitCode;
+
+use ffmpeg_next::ffi;
+use jetreel_domain::wire::{FailureCode, FromCodec, Job, JobWork, Report, VERSION};
+
+use crate::failure::Outcome;
+use crate::link::{Link, protocol};
+
+/// Exit status after a panic: `EX_SOFTWARE`.
+const PANIC_EXIT: i32 = 70;
+
+fn main() -> ExitCode {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        report(info);
+        std::process::exit(PANIC_EXIT);
+    }));
+    ffmpeg_next::util::log::set_level(ffmpeg_next::util::log::Level::Warning);
+    let link = Link::inherited();
+    let outcome = serve(&link);
+    let code = match &outcome {
+        Ok(_) => 0,
+        Err(failure) => failure.code.exit_code(),
+    };
+    let last_word = match outcome {
+        Ok(report) => FromCodec::Done(report),
+        Err(failure) => FromCodec::Failed(failure),
+    };
+    // A parent that is gone cannot be told; the exit code remains.
+    let told = link.last_word(&last_word);
+    let code = if told.is_err() && code == 0 { FailureCode::Protocol.exit_code() } else { code };
+    ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+fn serve(link: &Link) -> Outcome<Report> {
+    link.send(&FromCodec::Hello {
+        version: VERSION,
+        build: build(),
+        confinement: "NONE".to_owned(),
+    })?;
+    let job = link.job()?;
+    if job.version != VERSION {
+        return Err(protocol(&format!("the parent speaks version {}", job.version)));
+    }
+    // Nothing of the source has been read up to here: this is where the process gives up its rights.
+    work(link, &job)
+}
+
+fn work(link: &Link, job: &Job) -> Outcome<Report> {
+    match &job.work {
+        JobWork::Hello => Ok(Report::Hello),
+        JobWork::Probe
+        | JobWork::Video(_)
+        | JobWork::Audio(_)
+        | JobWork::Images(_)
+        | JobWork::Package(_) => Err(protocol("not yet")),
+    }
+}
+
+/// Everything that determines the output bytes.
+fn build() -> String {
+    #[expect(unsafe_code, reason = "these functions return constants")]
+    let (codec, format, filter, scale) = unsafe {
+        (
+            ffi::avcodec_version(),
+            ffi::avformat_version(),
+            ffi::avfilter_version(),
+            ffi::swscale_version(),
+        )
+    };
+    let text = |version: u32| format!("{}.{}.{}", version >> 16, version >> 8 & 255, version & 255);
+    format!(
+        "jetreel-codec {} avcodec {} avformat {} avfilter {} swscale {}",
+        env!("CARGO_PKG_VERSION"),
+        text(codec),
+        text(format),
+        text(filter),
+        text(scale),
+    )
+}

@@ -1,0 +1,287 @@
+//! Opens a source: libav's demuxers over range reads, with nothing allowed that is not listed here.
+//!
+//! Invariants: what a file is, its content decides, never its name; no demuxer may open anything else (no protocols, `io_open`
+//! denied); streams, probing and errors are bounded; a fault of the link always wins over what libav makes of it.
+
+use std::ffi::{CStr, CString};
+use std::io::Read as _;
+use std::os::raw::{c_char, c_int};
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ffmpeg_next::format::context::{self, StreamIo};
+use ffmpeg_next::{Dictionary, Error, Packet, Stream, ffi};
+use jetreel_domain::wire::{Budget, CodecFailure, FailureCode};
+
+use crate::allow;
+use crate::failure::{
+    Outcome, failure, failure_with, internal, libav_text, own_failure, source_failure,
+};
+use crate::link::Link;
+use crate::source::Source;
+
+/// libav's own buffer; larger reads go straight to the windows of [`Source`].
+const AVIO_BYTES: usize = 64 << 10;
+/// Bytes the demuxers may look at to find out what is inside.
+const PROBE_BYTES: &str = "10000000";
+/// Microseconds of media they may look at.
+const ANALYZE_MICROSECONDS: &str = "10000000";
+/// Failed reads in a row after which the rest of a source is given up.
+const FAILED_READS_MAX: u32 = 256;
+
+/// An open source.
+pub(crate) struct Input {
+    context: context::Input,
+    link: Link,
+    past_end: Arc<AtomicBool>,
+    failed_reads: u64,
+    truncated: bool,
+}
+
+impl Input {
+    /// Opens object `object` of `size` bytes. `format` forces a demuxer that an earlier probe found.
+    pub(crate) fn open(
+        link: &Link,
+        object: u32,
+        size: u64,
+        format: Option<&str>,
+        budget: &Budget,
+    ) -> Outcome<Self> {
+        if size == 0 {
+            return Err(failure(FailureCode::UnknownFormat, "The file is empty."));
+        }
+        let mut source = Source::new(link.clone(), object, size);
+        let past_end = source.past_end();
+        refuse_text(&mut source, link)?;
+        let mut io = StreamIo::from_read_seek_with_capacity(source, AVIO_BYTES)
+            .map_err(|error| own_failure(error, "make an input"))?;
+        let demuxer = recognise(&mut io, format).map_err(|refusal| first(link, refusal))?;
+        let mut context = open_with(io, demuxer, budget).map_err(|refusal| first(link, refusal))?;
+        find_streams(&mut context).map_err(|refusal| first(link, refusal))?;
+        link.fault()?;
+        if context.nb_streams() > budget.streams_max {
+            return Err(failure(
+                FailureCode::TooManyStreams,
+                format!("The file has more than {} tracks.", budget.streams_max),
+            ));
+        }
+        past_end.store(false, Ordering::Relaxed);
+        Ok(Self { context, link: link.clone(), past_end, failed_reads: 0, truncated: false })
+    }
+
+    /// The demuxer's name, as [`Input::open`] takes it.
+    pub(crate) fn format(&self) -> String {
+        self.context.format().name().to_owned()
+    }
+
+    /// How many streams there are.
+    pub(crate) fn streams(&self) -> u32 {
+        self.context.nb_streams()
+    }
+
+    /// A stream by index.
+    pub(crate) fn stream(&self, index: u32) -> Outcome<Stream<'_>> {
+        self.context.stream(index as usize).ok_or_else(|| {
+            failure(FailureCode::Unreadable, format!("The file has no track {index} any more."))
+        })
+    }
+
+    /// The context, for what only libav's C interface offers.
+    pub(crate) fn context(&mut self) -> &mut context::Input {
+        &mut self.context
+    }
+
+    /// Lets the demuxer skip everything but these streams.
+    pub(crate) fn only(&mut self, wanted: &[u32]) {
+        for mut stream in self.context.streams_mut() {
+            let discard = if wanted.contains(&(stream.index() as u32)) {
+                ffi::AVDiscard::AVDISCARD_DEFAULT
+            } else {
+                ffi::AVDiscard::AVDISCARD_ALL
+            };
+            #[expect(
+                unsafe_code,
+                reason = "discard is a plain field that the caller of libav sets"
+            )]
+            unsafe {
+                (*stream.as_mut_ptr()).discard = discard;
+            }
+        }
+    }
+
+    /// Jumps to the last random-access point of `stream` at or before `dts`.
+    pub(crate) fn seek(&mut self, stream: u32, dts: i64) -> Outcome<()> {
+        self.past_end.store(false, Ordering::Relaxed);
+        #[expect(
+            unsafe_code,
+            reason = "the context is open; the safe seek knows neither a stream nor its time base"
+        )]
+        let result = unsafe {
+            ffi::avformat_seek_file(
+                self.context.as_mut_ptr(),
+                stream as c_int,
+                i64::MIN,
+                dts,
+                dts,
+                0,
+            )
+        };
+        self.link.fault()?;
+        if result < 0 { Err(source_failure(result, "seek")) } else { Ok(()) }
+    }
+
+    /// The next packet; `None` at the end, also where the file is cut short.
+    ///
+    /// A failed read is counted ([`Input::failed_reads`]) and the next packet tried: damage is local in most formats.
+    pub(crate) fn read(&mut self) -> Outcome<Option<Packet>> {
+        for _ in 0..FAILED_READS_MAX {
+            let mut packet = Packet::empty();
+            match packet.read(&mut self.context) {
+                Ok(()) => return Ok(Some(packet)),
+                Err(error) => {
+                    self.link.fault()?;
+                    if error == Error::Eof {
+                        return Ok(None);
+                    }
+                    if error == (Error::Other { errno: ffi::ENOMEM }) {
+                        return Err(source_failure(error.into(), "read a packet"));
+                    }
+                    if self.past_end.load(Ordering::Relaxed) {
+                        self.truncated = true;
+                        return Ok(None);
+                    }
+                    self.failed_reads += 1;
+                }
+            }
+        }
+        self.truncated = true;
+        Ok(None)
+    }
+
+    /// Reads that failed so far.
+    pub(crate) fn failed_reads(&self) -> u64 {
+        self.failed_reads
+    }
+
+    /// Whether reading ended before the container said it would.
+    pub(crate) fn truncated(&self) -> bool {
+        self.truncated
+    }
+}
+
+/// A fault of the link explains any failure that followed it.
+fn first(link: &Link, refusal: CodecFailure) -> CodecFailure {
+    link.fault().err().unwrap_or(refusal)
+}
+
+/// Playlists and descriptions are text that makes demuxers open other files: refused before any demuxer sees them.
+fn refuse_text(source: &mut Source, link: &Link) -> Outcome<()> {
+    let mut head = Vec::new();
+    let read = source.take(256).read_to_end(&mut head);
+    link.fault()?;
+    if read.is_err() || allow::is_reference_text(&head) {
+        return Err(failure(
+            FailureCode::UnknownFormat,
+            "The file is a text that points to other files, not a video.",
+        ));
+    }
+    let rewound = std::io::Seek::rewind(source);
+    rewound.map_err(|error| internal(error.to_string()))
+}
+
+/// The demuxer for the content, if it is on the list.
+fn recognise(io: &mut StreamIo, format: Option<&str>) -> Outcome<*const ffi::AVInputFormat> {
+    let mut found: *const ffi::AVInputFormat = ptr::null();
+    if let Some(name) = format.and_then(|name| CString::new(name).ok()) {
+        #[expect(unsafe_code, reason = "looks a name up in a static table")]
+        unsafe {
+            found = ffi::av_find_input_format(name.as_ptr());
+        }
+    } else {
+        #[expect(unsafe_code, reason = "reads from the open io context and rewinds it")]
+        let result = unsafe {
+            ffi::av_probe_input_buffer2(
+                io.as_mut_ptr(),
+                &mut found,
+                c"".as_ptr(),
+                ptr::null_mut(),
+                0,
+                0,
+            )
+        };
+        if result < 0 || found.is_null() {
+            return Err(failure_with(
+                FailureCode::UnknownFormat,
+                "The file is not a video.",
+                libav_text(result),
+            ));
+        }
+    }
+    if found.is_null() {
+        return Err(source_failure(ffi::AVERROR_DEMUXER_NOT_FOUND, "find the demuxer"));
+    }
+    #[expect(unsafe_code, reason = "the name of a demuxer is a static string")]
+    let name = unsafe { CStr::from_ptr((*found).name) }.to_string_lossy();
+    if allow::FORMATS.contains(&name.as_ref()) {
+        Ok(found)
+    } else {
+        Err(failure_with(
+            FailureCode::UnknownFormat,
+            "The file is not a video format that is accepted here.",
+            format!("recognised as {name}"),
+        ))
+    }
+}
+
+fn open_with(
+    mut io: StreamIo,
+    demuxer: *const ffi::AVInputFormat,
+    budget: &Budget,
+) -> Outcome<context::Input> {
+    let mut options = Dictionary::new();
+    options.set("protocol_whitelist", "none");
+    options.set("format_whitelist", &allow::FORMATS.join(","));
+    options.set("codec_whitelist", &allow::decoders());
+    options.set("probesize", PROBE_BYTES);
+    options.set("analyzeduration", ANALYZE_MICROSECONDS);
+    // One more than allowed, so that too many can be told apart from a damaged file.
+    options.set("max_streams", &(budget.streams_max.saturating_add(1)).to_string());
+    #[expect(
+        unsafe_code,
+        reason = "opening with own io, a forced demuxer and a denied io_open has no safe form; on failure libav frees the context, and `io` is freed here in every case"
+    )]
+    unsafe {
+        let mut context = ffi::avformat_alloc_context();
+        if context.is_null() {
+            return Err(own_failure(ffi::AVERROR(ffi::ENOMEM), "make a context"));
+        }
+        (*context).pb = io.as_mut_ptr();
+        (*context).flags |= ffi::AVFMT_FLAG_CUSTOM_IO;
+        (*context).io_open = Some(deny);
+        let mut options = options.disown();
+        let result = ffi::avformat_open_input(&mut context, c"".as_ptr(), demuxer, &mut options);
+        drop(Dictionary::own(options));
+        if result < 0 {
+            return Err(source_failure(result, "open the file"));
+        }
+        Ok(context::Input::wrap_with_custom_io(context, io))
+    }
+}
+
+fn find_streams(context: &mut context::Input) -> Outcome<()> {
+    #[expect(unsafe_code, reason = "the context is open")]
+    let result = unsafe { ffi::avformat_find_stream_info(context.as_mut_ptr(), ptr::null_mut()) };
+    if result < 0 { Err(source_failure(result, "find out what is inside")) } else { Ok(()) }
+}
+
+/// No demuxer may open anything besides the source itself.
+extern "C" fn deny(
+    _context: *mut ffi::AVFormatContext,
+    _io: *mut *mut ffi::AVIOContext,
+    _url: *const c_char,
+    _flags: c_int,
+    _options: *mut *mut ffi::AVDictionary,
+) -> c_int {
+    ffi::AVERROR(ffi::EACCES)
+}

@@ -1,0 +1,123 @@
+//! A source object as a seekable byte stream: range reads over the link, with a few windows kept.
+//!
+//! Invariants: memory is bounded by [`WINDOWS`] times [`WINDOW_BYTES_MAX`]; a failed read is an error, never an end.
+
+use std::io::{Error, Read, Result, Seek, SeekFrom};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::link::Link;
+
+/// First read after a jump.
+const WINDOW_BYTES_MIN: u32 = 128 << 10;
+/// Reads grow to this size while they are sequential.
+const WINDOW_BYTES_MAX: u32 = 1 << 20;
+/// Pictures, sound and index may lie far apart; each gets a window of its own.
+const WINDOWS: usize = 4;
+
+/// Reads an object of the job.
+pub(crate) struct Source {
+    link: Link,
+    object: u32,
+    size: u64,
+    position: u64,
+    /// Most recently used last.
+    windows: Vec<Window>,
+    /// Set when something beyond the end was asked for: libav's next error then means "cut short", not "damaged".
+    past_end: Arc<AtomicBool>,
+}
+
+struct Window {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+
+    fn contains(&self, position: u64) -> bool {
+        (self.start..self.end()).contains(&position)
+    }
+}
+
+impl Source {
+    /// The object with index `object` and `size` bytes.
+    pub(crate) fn new(link: Link, object: u32, size: u64) -> Self {
+        let past_end = Arc::new(AtomicBool::new(false));
+        Self { link, object, size, position: 0, windows: Vec::with_capacity(WINDOWS), past_end }
+    }
+
+    /// Raised when something beyond the end was asked for.
+    pub(crate) fn past_end(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.past_end)
+    }
+
+    /// Makes the window that holds the position the last one, fetching it if needed.
+    fn fetch(&mut self) -> Result<()> {
+        let position = self.position;
+        if let Some(index) = self.windows.iter().position(|window| window.contains(position)) {
+            let window = self.windows.remove(index);
+            self.windows.push(window);
+            return Ok(());
+        }
+        // A window that ends here is being read in sequence: replace it by a larger one.
+        let follows = self.windows.iter().position(|window| window.end() == position);
+        let length = match follows.map(|index| self.windows.remove(index)) {
+            Some(window) => (window.bytes.len() as u32).saturating_mul(2),
+            None => WINDOW_BYTES_MIN,
+        };
+        let length = length.clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX);
+        let length = u64::from(length).min(self.size - position) as u32;
+        let bytes = self
+            .link
+            .read(self.object, position, length)
+            .map_err(|failure| Error::other(failure.detail))?;
+        if self.windows.len() == WINDOWS {
+            self.windows.remove(0);
+        }
+        self.windows.push(Window { start: position, bytes });
+        Ok(())
+    }
+}
+
+impl Read for Source {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        if self.position >= self.size {
+            self.past_end.store(true, Ordering::Relaxed);
+            return Ok(0);
+        }
+        self.fetch()?;
+        let Some(window) = self.windows.last() else { return Ok(0) };
+        let from = usize::try_from(self.position - window.start).unwrap_or(usize::MAX);
+        let rest = window.bytes.get(from..).unwrap_or_default();
+        let length = rest.len().min(buffer.len());
+        if length == 0 {
+            self.past_end.store(true, Ordering::Relaxed);
+        }
+        buffer[..length].copy_from_slice(&rest[..length]);
+        self.position += length as u64;
+        Ok(length)
+    }
+}
+
+impl Seek for Source {
+    fn seek(&mut self, to: SeekFrom) -> Result<u64> {
+        let position = match to {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+            SeekFrom::End(offset) => self.size.checked_add_signed(offset),
+        };
+        match position.filter(|position| *position <= i64::MAX as u64) {
+            Some(position) => {
+                if position > self.size {
+                    self.past_end.store(true, Ordering::Relaxed);
+                }
+                self.position = position;
+                Ok(position)
+            }
+            None => Err(Error::from(std::io::ErrorKind::InvalidInput)),
+        }
+    }
+}
