@@ -10,8 +10,21 @@ mod link;
 mod allow;
 mod source;
 mod input;
+mod clock;
+mod decode;
+mod filter;
+mod correct;
+mod cascade;
+mod encode;
+mod jpeg;
+mod tier;
+mod video;
 mod movie;
 mod mux;
+mod timeline;
+mod sound;
+mod aac;
+mod audio;
 
 use std::process::ExitCode;
 
@@ -50,7 +63,7 @@ fn main() -> ExitCode {
 fn serve(link: &Link) -> Outcome<Report> {
     link.send(&FromCodec::Hello {
         version: VERSION,
-        build: build(),
+        build: build()?,
         confinement: "NONE".to_owned(),
     })?;
     let job = link.job()?;
@@ -64,16 +77,14 @@ fn serve(link: &Link) -> Outcome<Report> {
 fn work(link: &Link, job: &Job) -> Outcome<Report> {
     match &job.work {
         JobWork::Hello => Ok(Report::Hello),
-        JobWork::Probe
-        | JobWork::Video(_)
-        | JobWork::Audio(_)
-        | JobWork::Images(_)
-        | JobWork::Package(_) => Err(protocol("not yet")),
+        JobWork::Audio(audio) => audio::run(link, job, audio),
+        JobWork::Video(video) => video::run(link, job, video),
+        JobWork::Probe | JobWork::Images(_) | JobWork::Package(_) => Err(protocol("not yet")),
     }
 }
 
 /// Everything that determines the output bytes.
-fn build() -> String {
+fn build() -> Outcome<String> {
     #[expect(unsafe_code, reason = "these functions return constants")]
     let (codec, format, filter, scale) = unsafe {
         (
@@ -84,12 +95,13 @@ fn build() -> String {
         )
     };
     let text = |version: u32| format!("{}.{}.{}", version >> 16, version >> 8 & 255, version & 255);
-    format!(
-        "jetreel-codec {} avcodec {} avformat {} avfilter {} swscale {}",
+    Ok(format!(
+        "jetreel-codec {} avcodec {} avformat {} avfilter {} swscale {} x264 {}",
         env!("CARGO_PKG_VERSION"),
         text(codec),
         text(format),
         text(filter),
         text(scale),
-    )
+        encode::x264_core()?,
+    ))
 }

@@ -180,6 +180,9 @@ pub struct VideoJob {
     pub chunks: Vec<Chunk>,
     /// Chunks (by plan index) whose results are stored already: decode them, encode nothing.
     pub done: Vec<u32>,
+    /// PTS just after the last frame as the probe saw it, source ticks: stands for the end of an open-ended chunk where segments
+    /// are laid out.
+    pub end_estimate: i64,
     /// Source tick of output time 0.
     pub origin: i64,
     /// Output ticks per source tick.

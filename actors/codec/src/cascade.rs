@@ -1,0 +1,170 @@
+//! Source frames in, frames of every tier out, each picture scaled once and only where some tier keeps it.
+//!
+//! A tier is scaled from the next larger one. Filters may hold frames back (deinterlacing looks ahead), so what belongs to a
+//! frame waits in a queue: filters keep count and order.
+
+use std::collections::VecDeque;
+
+use ffmpeg_next::frame::Video;
+use jetreel_domain::gop::Mark;
+use jetreel_domain::wire::{EncoderSpec, PicturePlan};
+
+use crate::correct;
+use crate::failure::{Outcome, failure, internal};
+use crate::filter::{Graph, Shape};
+use jetreel_domain::wire::FailureCode;
+
+/// Changes of the source's picture size or layout that are borne.
+const REBUILDS_MAX: u32 = 64;
+
+/// What is known of a frame besides its picture.
+#[derive(Debug, Clone)]
+pub(crate) struct Ticket {
+    /// Presentation time, output ticks.
+    pub pts: i64,
+    /// What the grid makes of it.
+    pub mark: Mark,
+    /// Which tiers keep it.
+    pub kept: Vec<bool>,
+}
+
+/// Receives the frames of the tiers.
+pub(crate) trait Sink {
+    /// A frame of tier `tier`; its time and type may be overwritten.
+    fn frame(&mut self, tier: usize, frame: &mut Video, ticket: &Ticket) -> Outcome<()>;
+}
+
+/// The filters of a job.
+pub(crate) struct Cascade {
+    plan: PicturePlan,
+    sizes: Vec<(u32, u32)>,
+    /// Corrections, for frames of that shape; no graph where they pass as they are.
+    first: Option<(Shape, Option<Graph>)>,
+    /// From tier `i` to tier `i + 1`.
+    smaller: Vec<Graph>,
+    /// One picture per tier, kept to be filled again.
+    pictures: Vec<Video>,
+    waiting: VecDeque<Ticket>,
+    rebuilds: u32,
+}
+
+impl Cascade {
+    /// The filters for tiers from the largest to the smallest.
+    pub(crate) fn new(plan: &PicturePlan, tiers: &[EncoderSpec]) -> Outcome<Self> {
+        let sizes: Vec<(u32, u32)> = tiers.iter().map(|tier| (tier.width, tier.height)).collect();
+        let mut smaller = Vec::new();
+        for pair in sizes.windows(2) {
+            let &[(width, height), (next_width, next_height)] = pair else { continue };
+            let shape = Shape { width, height, format: ffmpeg_next::format::Pixel::YUV420P };
+            smaller.push(Graph::new(shape, &correct::smaller(next_width, next_height))?);
+        }
+        let pictures = sizes.iter().map(|_| Video::empty()).collect();
+        Ok(Self {
+            plan: plan.clone(),
+            sizes,
+            first: None,
+            smaller,
+            pictures,
+            waiting: VecDeque::new(),
+            rebuilds: 0,
+        })
+    }
+
+    /// Takes a frame in; whatever is ready goes to the sink.
+    pub(crate) fn push(
+        &mut self,
+        frame: &mut Video,
+        ticket: Ticket,
+        sink: &mut dyn Sink,
+    ) -> Outcome<()> {
+        let shape = Shape::of(frame);
+        if self.first.as_ref().is_none_or(|(built, _)| *built != shape) {
+            self.rebuild(shape, sink)?;
+        }
+        // Deinterlacing has to see every frame, scaling only those that are kept.
+        if !self.plan.deinterlace && !ticket.kept.contains(&true) {
+            return Ok(());
+        }
+        let Some((_, Some(graph))) = &mut self.first else {
+            return self.spread(frame, &ticket, sink);
+        };
+        graph.push(Some(frame))?;
+        self.waiting.push_back(ticket);
+        self.drain(sink)
+    }
+
+    /// Lets out what the filters hold back; the next frame starts afresh.
+    pub(crate) fn flush(&mut self, sink: &mut dyn Sink) -> Outcome<()> {
+        if !self.waiting.is_empty()
+            && let Some((_, Some(graph))) = &mut self.first
+        {
+            graph.push(None)?;
+            self.drain(sink)?;
+        }
+        if self.plan.deinterlace {
+            self.first = None;
+        }
+        if self.waiting.is_empty() {
+            Ok(())
+        } else {
+            Err(internal(format!("filters kept {} frames", self.waiting.len())))
+        }
+    }
+
+    fn rebuild(&mut self, shape: Shape, sink: &mut dyn Sink) -> Outcome<()> {
+        if self.first.is_some() {
+            self.rebuilds += 1;
+            if self.rebuilds > REBUILDS_MAX {
+                return Err(failure(
+                    FailureCode::TooDamaged,
+                    "The video changes its picture size too often.",
+                ));
+            }
+        }
+        self.flush(sink)?;
+        let Some(&largest) = self.sizes.first() else { return Err(internal("no tiers")) };
+        let graph = match correct::filters(shape, &self.plan, largest) {
+            Some(filters) => Some(Graph::new(shape, &filters)?),
+            None => None,
+        };
+        self.first = Some((shape, graph));
+        Ok(())
+    }
+
+    fn drain(&mut self, sink: &mut dyn Sink) -> Outcome<()> {
+        let mut corrected = Video::empty();
+        while let Some((_, Some(graph))) = &mut self.first {
+            if !graph.pull(&mut corrected)? {
+                return Ok(());
+            }
+            let Some(ticket) = self.waiting.pop_front() else {
+                return Err(internal("filters made a frame up"));
+            };
+            self.spread(&mut corrected, &ticket, sink)?;
+        }
+        Ok(())
+    }
+
+    /// Hands a frame of the largest tier's size to the tiers that keep it, scaled from each to the next.
+    fn spread(&mut self, largest: &mut Video, ticket: &Ticket, sink: &mut dyn Sink) -> Outcome<()> {
+        let Some(last) = ticket.kept.iter().rposition(|kept| *kept) else { return Ok(()) };
+        for tier in 0..last {
+            let (done, next) = self.pictures.split_at_mut(tier + 1);
+            let from = if tier == 0 { &*largest } else { &done[tier] };
+            let (Some(graph), Some(to)) = (self.smaller.get_mut(tier), next.first_mut()) else {
+                return Err(internal("a tier has no filter"));
+            };
+            graph.push(Some(from))?;
+            if !graph.pull(to)? {
+                return Err(internal("a filter kept a frame"));
+            }
+        }
+        for (tier, kept) in ticket.kept.iter().enumerate() {
+            if *kept {
+                let frame = if tier == 0 { &mut *largest } else { &mut self.pictures[tier] };
+                sink.frame(tier, frame, ticket)?;
+            }
+        }
+        Ok(())
+    }
+}

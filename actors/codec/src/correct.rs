@@ -1,0 +1,194 @@
+//! Which filters turn a source frame into a frame of the largest tier: text for libavfilter, nothing else.
+//!
+//! Order: deinterlace, scale, colour, tone-map, rotate, mirror. Everything leaves as 8-bit 4:2:0 BT.709 in TV range, so that
+//! all tiers and all chunks have the same decoder configuration.
+
+use ffmpeg_next::ffi;
+use ffmpeg_next::format::Pixel;
+use jetreel_domain::media::Colour;
+use jetreel_domain::wire::PicturePlan;
+
+use crate::filter::Shape;
+
+/// The scaler; what FFmpeg itself takes by default.
+pub(crate) const SCALER: &str = "bicubic";
+
+/// The filters for frames of `shape` to become `width` × `height`; `None` where a frame already is what it has to be.
+pub(crate) fn filters(
+    shape: Shape,
+    plan: &PicturePlan,
+    (width, height): (u32, u32),
+) -> Option<String> {
+    let mut chain = Vec::new();
+    if plan.deinterlace {
+        chain.push("bwdif=mode=send_frame:deint=interlaced".to_owned());
+    }
+    let turned = plan.rotation % 180 == 90;
+    let size = if turned { (height, width) } else { (width, height) };
+    let colour = Source::new(shape, &plan.colour);
+    if plan.tone_map {
+        chain.push(format!("scale={}:{}:flags={SCALER},format=yuv420p10", size.0, size.1));
+        chain.push(tone_map(&colour));
+    } else {
+        let same = (shape.width, shape.height) == size && shape.format == Pixel::YUV420P;
+        if !same || colour.full {
+            chain.push(colour.scale(size));
+        }
+        if colour.matrix != "bt709" && !colour.rgb {
+            chain.push(colour.convert());
+        }
+    }
+    match plan.rotation {
+        90 => chain.push("transpose=clock".to_owned()),
+        180 => chain.push("hflip,vflip".to_owned()),
+        270 => chain.push("transpose=cclock".to_owned()),
+        _ => {}
+    }
+    if plan.mirrored {
+        chain.push("hflip".to_owned());
+    }
+    if chain.is_empty() { None } else { Some(chain.join(",")) }
+}
+
+/// The filters from one tier to a smaller one.
+pub(crate) fn smaller(width: u32, height: u32) -> String {
+    format!("scale={width}:{height}:flags={SCALER}")
+}
+
+/// The filters from a tier's frame to a JPEG's: full range, the matrix that JPEG readers assume.
+pub(crate) fn for_jpeg() -> String {
+    "scale=in_range=tv:out_range=pc:in_color_matrix=bt709:out_color_matrix=bt601,format=yuvj420p"
+        .to_owned()
+}
+
+/// The source's colour with every gap filled by what players assume.
+struct Source {
+    rgb: bool,
+    full: bool,
+    matrix: &'static str,
+    primaries: &'static str,
+    hlg: bool,
+}
+
+impl Source {
+    fn new(shape: Shape, colour: &Colour) -> Self {
+        let rgb = is_rgb(shape.format);
+        let full_format =
+            matches!(shape.format, Pixel::YUVJ420P | Pixel::YUVJ422P | Pixel::YUVJ444P);
+        let standard = !(shape.width >= 1280 || shape.height > 576);
+        let assumed = match (standard, shape.height) {
+            (true, 576) => "bt470bg",
+            (true, _) => "smpte170m",
+            (false, _) => "bt709",
+        };
+        let matrix = match colour.matrix.as_str() {
+            "bt709" => "bt709",
+            "fcc" => "fcc",
+            "bt470bg" => "bt470bg",
+            "smpte170m" => "smpte170m",
+            "smpte240m" => "smpte240m",
+            "bt2020nc" | "bt2020c" => "bt2020ncl",
+            _ => assumed,
+        };
+        let primaries = match matrix {
+            "bt2020ncl" => "bt2020",
+            "fcc" => "bt470m",
+            other => other,
+        };
+        let full = !rgb && (full_format || colour.range == "pc");
+        Self { rgb, full, matrix, primaries, hlg: colour.transfer == "arib-std-b67" }
+    }
+
+    fn scale(&self, (width, height): (u32, u32)) -> String {
+        let range = if self.full { "pc" } else { "tv" };
+        let colour = if self.rgb {
+            ":out_color_matrix=bt709:out_range=tv".to_owned()
+        } else {
+            format!(":in_range={range}:out_range=tv")
+        };
+        format!("scale={width}:{height}:flags={SCALER}{colour},format=yuv420p")
+    }
+
+    /// A change of matrix; of primaries only where they differ visibly (BT.2020).
+    fn convert(&self) -> String {
+        let fast = u8::from(self.matrix != "bt2020ncl");
+        format!(
+            "colorspace=space=bt709:primaries=bt709:trc=bt709:range=tv:format=yuv420p:\
+             ispace={}:iprimaries={}:itrc=bt709:irange=tv:fast={fast}",
+            self.matrix, self.primaries,
+        )
+    }
+}
+
+/// HDR to SDR: linear light, Hable's curve, BT.709.
+fn tone_map(colour: &Source) -> String {
+    let transfer = if colour.hlg { "arib-std-b67" } else { "smpte2084" };
+    let range = if colour.full { "full" } else { "limited" };
+    format!(
+        "zscale=tin={transfer}:min=2020_ncl:pin=2020:rin={range}:t=linear:npl=100,format=gbrpf32le,\
+         zscale=p=709,tonemap=tonemap=hable:desat=0,zscale=t=709:m=709:r=limited,format=yuv420p"
+    )
+}
+
+fn is_rgb(format: Pixel) -> bool {
+    #[expect(unsafe_code, reason = "descriptors are static; an unknown format has none")]
+    unsafe {
+        let descriptor = ffi::av_pix_fmt_desc_get(format.into());
+        !descriptor.is_null()
+            && (*descriptor).flags & u64::from(ffi::AV_PIX_FMT_FLAG_RGB as u32) != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(matrix: &str, range: &str) -> PicturePlan {
+        PicturePlan {
+            deinterlace: false,
+            rotation: 0,
+            mirrored: false,
+            tone_map: false,
+            colour: Colour {
+                primaries: matrix.to_owned(),
+                transfer: matrix.to_owned(),
+                matrix: matrix.to_owned(),
+                range: range.to_owned(),
+            },
+        }
+    }
+
+    fn shape(width: u32, height: u32, format: Pixel) -> Shape {
+        Shape { width, height, format }
+    }
+
+    #[test]
+    fn a_frame_that_is_right_already_passes_untouched() {
+        let hd = shape(1920, 1080, Pixel::YUV420P);
+        assert_eq!(filters(hd, &plan("bt709", "tv"), (1920, 1080)), None);
+        assert_eq!(filters(hd, &plan("unknown", "unknown"), (1920, 1080)), None);
+    }
+
+    #[test]
+    fn standard_definition_without_tags_is_taken_for_bt601() {
+        let sd = shape(640, 480, Pixel::YUV420P);
+        let chain = filters(sd, &plan("unknown", "tv"), (640, 480)).unwrap();
+        assert!(chain.starts_with("colorspace=") && chain.contains("ispace=smpte170m"), "{chain}");
+    }
+
+    #[test]
+    fn full_range_becomes_tv_range_even_at_the_same_size() {
+        let hd = shape(1280, 720, Pixel::YUVJ420P);
+        let chain = filters(hd, &plan("bt709", "pc"), (1280, 720)).unwrap();
+        assert_eq!(chain, "scale=1280:720:flags=bicubic:in_range=pc:out_range=tv,format=yuv420p");
+    }
+
+    #[test]
+    fn a_quarter_turn_scales_before_it_turns() {
+        let hd = shape(1920, 1080, Pixel::YUV420P);
+        let turned = PicturePlan { rotation: 90, mirrored: true, ..plan("bt709", "tv") };
+        let chain = filters(hd, &turned, (720, 1280)).unwrap();
+        assert!(chain.starts_with("scale=1280:720:"), "{chain}");
+        assert!(chain.ends_with("transpose=clock,hflip"), "{chain}");
+    }
+}

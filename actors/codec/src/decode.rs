@@ -1,0 +1,321 @@
+//! Source frames in ascending presentation order, with damage counted and bounded.
+//!
+//! Invariants: every frame has a timestamp greater than the last one; a decoder that reports errors for ever ends in
+//! `TooDamaged`, never in a loop; frames that a decoder marks as corrupt count as frames, except at the very start of a source.
+
+use ffmpeg_next::frame::Video;
+use ffmpeg_next::{Dictionary, Error, Packet, Rational as AvRational, Stream, codec, ffi};
+use jetreel_domain::wire::{Budget, CodecFailure, FailureCode};
+use sha2::{Digest as _, Sha256};
+
+use crate::allow;
+use crate::failure::{Outcome, failure, failure_with, own_failure, source_failure};
+use crate::input::Input;
+
+/// A picture decoder.
+pub(crate) struct Decoder {
+    video: codec::decoder::Video,
+    damage: u64,
+}
+
+impl Decoder {
+    /// Opens the allowed decoder for a stream.
+    pub(crate) fn open(
+        stream: &Stream<'_>,
+        options: &[(String, String)],
+        budget: &Budget,
+    ) -> Outcome<Self> {
+        let parameters = stream.parameters();
+        let unsupported = || {
+            let name = parameters.id().name();
+            failure_with(
+                FailureCode::UnsupportedCodec,
+                format!("The video codec ({name}) is not supported here."),
+                format!("no allowed decoder for {name}"),
+            )
+        };
+        let found = codec::decoder::find(parameters.id()).ok_or_else(unsupported)?;
+        if !allow::is_picture_decoder(found.name()) {
+            return Err(unsupported());
+        }
+        let mut context = codec::Context::from_parameters(parameters.clone())
+            .map_err(|error| source_failure(error.into(), "prepare the decoder"))?;
+        context.set_flags(codec::Flags::OUTPUT_CORRUPT);
+        let mut decoder = context.decoder();
+        decoder.set_packet_time_base(stream.time_base());
+        let mut settings = Dictionary::new();
+        settings.set("threads", "1");
+        settings.set("max_pixels", &budget.pixels_max.to_string());
+        for (name, value) in options {
+            settings.set(name, value);
+        }
+        let video = decoder
+            .open_as_with(found, settings)
+            .and_then(codec::decoder::Opened::video)
+            .map_err(|error| source_failure(error.into(), "open the decoder"))?;
+        Ok(Self { video, damage: 0 })
+    }
+
+    /// Feeds a packet, or the end.
+    pub(crate) fn push(&mut self, packet: Option<&Packet>) -> Outcome<()> {
+        let result = match packet {
+            Some(packet) => self.video.send_packet(packet),
+            None => self.video.send_eof(),
+        };
+        match result {
+            Ok(()) | Err(Error::Eof) => Ok(()),
+            Err(error) => self.bear(error, "decode a packet"),
+        }
+    }
+
+    /// The next frame, if one is ready.
+    pub(crate) fn pull(&mut self, frame: &mut Video) -> Outcome<Pull> {
+        match self.video.receive_frame(frame) {
+            Ok(()) => Ok(Pull::Frame),
+            Err(Error::Eof) => Ok(Pull::End),
+            Err(Error::Other { errno: ffi::EAGAIN }) => Ok(Pull::Hungry),
+            Err(error) => self.bear(error, "decode a frame").map(|()| Pull::Hungry),
+        }
+    }
+
+    /// Errors borne so far.
+    pub(crate) fn damage(&self) -> u64 {
+        self.damage
+    }
+
+    fn bear(&mut self, error: Error, doing: &str) -> Outcome<()> {
+        if error == (Error::Other { errno: ffi::ENOMEM }) {
+            return Err(source_failure(error.into(), doing));
+        }
+        self.damage += 1;
+        Ok(())
+    }
+}
+
+/// What a decoder has to offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pull {
+    /// A frame.
+    Frame,
+    /// Nothing before the next packet.
+    Hungry,
+    /// Nothing more.
+    End,
+}
+
+/// The frames of one track of a source.
+pub(crate) struct Frames {
+    input: Input,
+    decoder: Decoder,
+    stream: u32,
+    budget: Budget,
+    /// Ticks to go on by where a frame has no timestamp.
+    step: i64,
+    last: Option<i64>,
+    /// Seconds per tick.
+    tick: f64,
+    /// Packets decoded after this DTS cannot hold frames that are wanted.
+    until: i64,
+    ended: bool,
+    /// Frames marked as corrupt are skipped up to the first sound one.
+    skip_corrupt: bool,
+    misplaced: u64,
+    decoded: u64,
+}
+
+/// What [`Frames::open`] needs to know.
+pub(crate) struct Track<'a> {
+    /// Stream index.
+    pub stream: u32,
+    /// Options of the decoder.
+    pub decoder_options: &'a [(String, String)],
+    /// Frames per second, for frames without timestamps.
+    pub frames_per_second: f64,
+}
+
+impl Frames {
+    /// Opens the decoder of a track; frames come from the start of the source, or from `seek`.
+    pub(crate) fn open(
+        mut input: Input,
+        track: &Track<'_>,
+        seek: Option<i64>,
+        budget: &Budget,
+    ) -> Outcome<Self> {
+        input.only(&[track.stream]);
+        let stream = input.stream(track.stream)?;
+        let tick = f64::from(AvRational::from(stream.time_base()));
+        let decoder = Decoder::open(&stream, track.decoder_options, budget)?;
+        if let Some(dts) = seek {
+            input.seek(track.stream, dts)?;
+        }
+        let step = (1.0 / (track.frames_per_second.max(0.001) * tick)).round() as i64;
+        Ok(Self {
+            input,
+            decoder,
+            stream: track.stream,
+            budget: *budget,
+            step: step.max(1),
+            last: None,
+            tick,
+            until: i64::MAX,
+            ended: false,
+            skip_corrupt: seek.is_none(),
+            misplaced: 0,
+            decoded: 0,
+        })
+    }
+
+    /// Stops feeding the decoder behind this DTS.
+    pub(crate) fn stop_after(&mut self, dts: i64) {
+        self.until = dts;
+    }
+
+    /// The next frame's timestamp, the picture being put into `frame`; `None` after the last one.
+    pub(crate) fn next(&mut self, frame: &mut Video) -> Outcome<Option<i64>> {
+        loop {
+            match self.decoder.pull(frame)? {
+                Pull::Frame => {
+                    if let Some(pts) = self.place(frame)? {
+                        return Ok(Some(pts));
+                    }
+                }
+                Pull::End => return Ok(None),
+                Pull::Hungry => self.feed()?,
+            }
+            self.check_damage()?;
+        }
+    }
+
+    /// Packets and frames that had to be left out so far.
+    pub(crate) fn damage(&self) -> u64 {
+        self.decoder.damage() + self.misplaced + self.input.failed_reads()
+    }
+
+    fn feed(&mut self) -> Outcome<()> {
+        // Feeding an ended decoder would never end: it answers with its end instead.
+        let packet = if self.ended { None } else { self.packet()? };
+        self.ended |= packet.is_none();
+        self.decoder.push(packet.as_ref())
+    }
+
+    fn packet(&mut self) -> Outcome<Option<Packet>> {
+        while let Some(packet) = self.input.read()? {
+            if packet.stream() == self.stream as usize {
+                return Ok(Some(packet).filter(|p| p.dts().is_none_or(|dts| dts <= self.until)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The timestamp of a decoded frame; `None` where it has no place after its predecessor.
+    fn place(&mut self, frame: &Video) -> Outcome<Option<i64>> {
+        self.decoded += 1;
+        if self.decoded > self.budget.frames_max {
+            return Err(failure(
+                FailureCode::TooManyFrames,
+                format!("The video has more than {} frames.", self.budget.frames_max),
+            ));
+        }
+        check_pixels(frame.width(), frame.height(), &self.budget)?;
+        if self.skip_corrupt && frame.is_corrupt() {
+            self.misplaced += 1;
+            return Ok(None);
+        }
+        self.skip_corrupt = false;
+        let guess = self.last.map_or(0, |last| last.saturating_add(self.step));
+        let pts = frame.timestamp().unwrap_or(guess);
+        match self.last {
+            Some(last) if pts <= last => {
+                self.misplaced += 1;
+                return Ok(None);
+            }
+            Some(last) => check_gap(last, pts, self.tick, &self.budget)?,
+            None => {}
+        }
+        self.last = Some(pts);
+        Ok(Some(pts))
+    }
+
+    fn check_damage(&self) -> Outcome<()> {
+        if self.damage() <= self.budget.damage_max {
+            return Ok(());
+        }
+        Err(failure_with(
+            FailureCode::TooDamaged,
+            "The video is too damaged to be processed.",
+            format!("{} damaged packets or frames", self.damage()),
+        ))
+    }
+}
+
+/// Refuses a picture that is larger than allowed.
+pub(crate) fn check_pixels(width: u32, height: u32, budget: &Budget) -> Outcome<()> {
+    if u64::from(width) * u64::from(height) <= budget.pixels_max {
+        return Ok(());
+    }
+    Err(failure(
+        FailureCode::TooManyPixels,
+        format!(
+            "The video's pictures ({width}×{height}) are larger than the {} pixels allowed.",
+            budget.pixels_max
+        ),
+    ))
+}
+
+/// Refuses a distance between neighbouring frames that is larger than allowed.
+pub(crate) fn check_gap(last: i64, next: i64, tick: f64, budget: &Budget) -> Outcome<()> {
+    let seconds = next.saturating_sub(last) as f64 * tick;
+    if seconds <= budget.gap_seconds_max {
+        return Ok(());
+    }
+    Err(failure(
+        FailureCode::TimestampGap,
+        format!(
+            "The video stands still for {seconds:.0} seconds, more than the {:.0} allowed.",
+            budget.gap_seconds_max
+        ),
+    ))
+}
+
+/// SHA-256 (first 16 bytes, hex) of the visible planes of a frame.
+pub(crate) fn picture_hash(frame: &Video) -> Outcome<String> {
+    #[expect(
+        unsafe_code,
+        reason = "the frame holds a decoded picture; the buffer has the size that libav asks for"
+    )]
+    let bytes = unsafe {
+        let raw = &*frame.as_ptr();
+        let format: ffi::AVPixelFormat = frame.format().into();
+        let size = ffi::av_image_get_buffer_size(format, raw.width, raw.height, 1);
+        let mut bytes = vec![0_u8; usize::try_from(size).unwrap_or(0)];
+        let copied = ffi::av_image_copy_to_buffer(
+            bytes.as_mut_ptr(),
+            size,
+            raw.data.as_ptr().cast(),
+            raw.linesize.as_ptr(),
+            format,
+            raw.width,
+            raw.height,
+            1,
+        );
+        if copied < 0 {
+            return Err(own_failure(copied, "hash a picture"));
+        }
+        bytes
+    };
+    Ok(short_hash(&Sha256::digest(bytes)))
+}
+
+/// The first 16 bytes of a digest in hex.
+pub(crate) fn short_hash(digest: &[u8]) -> String {
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The failure for a source of which no frame could be decoded.
+pub(crate) fn no_frames(damage: u64) -> CodecFailure {
+    failure_with(
+        FailureCode::NoFrames,
+        "No picture of the video could be decoded.",
+        format!("{damage} damaged packets or frames"),
+    )
+}
