@@ -1,2 +1,3 @@
-//! x
-fn main() {}
+//! The one integration binary: the whole product against a real nats-server, and the rules of the source tree.
+
+mod tidy;
