@@ -81,11 +81,7 @@ pub(crate) fn audio_init(
             sample_rate: FixedPoint::from(u16::try_from(sample_rate).map_err(refused)?),
         },
         esds: Esds {
-            es_desc: EsDescriptor {
-                dec_config,
-                sl_config: SLConfig {},
-                ..EsDescriptor::default()
-            },
+            es_desc: EsDescriptor { dec_config, sl_config: SLConfig {}, ..EsDescriptor::default() },
         },
         btrt: Some(Btrt { buffer_size_db: 0, max_bitrate: bit_rate, avg_bitrate: bit_rate }),
         taic: None,

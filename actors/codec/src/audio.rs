@@ -1,0 +1,326 @@
+//! The sound of an order: one track decoded, conformed, encoded as AAC-LC and cut into fragments and parts.
+//!
+//! Invariants: equal sources give equal bytes, also where parts are left out because they are stored already; sample `n` of the
+//! track lies at `n / rate` seconds of the output's clock; the track never runs more than a second past the pictures;
+//! a broken track ends in a typed failure or in what could be decoded, never in a loop.
+
+use ffmpeg_next::codec::{self, decoder};
+use ffmpeg_next::{Dictionary, Error, Packet, Stream, ffi, frame};
+use jetreel_domain::wire::{
+    AudioJob, AudioReport, Budget, FailureCode, FromCodec, Job, Report, Segment,
+};
+
+use crate::aac::{Aac, UNIT};
+use crate::allow;
+use crate::clock::cpu_seconds;
+use crate::failure::{Outcome, failure_with, internal, source_failure};
+use crate::input::Input;
+use crate::link::Link;
+use crate::mux::{self, Sample};
+use crate::sound::{Conform, Run};
+use crate::timeline::Timeline;
+
+/// RFC 6381 name of AAC-LC.
+const CODECS: &str = "mp4a.40.2";
+/// Sound may go on this long after the last picture.
+const TAIL_SECONDS: f64 = 1.0;
+/// Runs in a row that lie behind the end before the rest of the source is left alone.
+const LATE_RUNS_MAX: u32 = 256;
+/// Samples that one decoded frame may hold: no allowed codec comes near it.
+const FRAME_SAMPLES_MAX: &str = "1048576";
+
+/// Does an audio job.
+pub(crate) fn run(link: &Link, job: &Job, audio: &AudioJob) -> Outcome<Report> {
+    let size = job.objects.first().copied().unwrap_or(0);
+    let mut input = Input::open(link, 0, size, Some(&audio.source.format), &job.budget)?;
+    input.only(&[audio.source.stream]);
+    let stream = input.stream(audio.source.stream)?;
+    let mut decoder = open(&stream, audio)?;
+    let conform = Conform::new(stream.time_base(), audio.audio.sample_rate, audio.audio.channels);
+    let mut track = Track::new(link, audio, conform, &job.budget);
+    while let Some(packet) = input.read()? {
+        if packet.stream() != audio.source.stream as usize {
+            continue;
+        }
+        track.damage(input.failed_reads())?;
+        track.feed(&mut decoder, Some(&packet))?;
+        if track.done() {
+            break;
+        }
+    }
+    track.feed(&mut decoder, None)?;
+    track.finish()
+}
+
+fn open(stream: &Stream<'_>, audio: &AudioJob) -> Outcome<decoder::Audio> {
+    let parameters = stream.parameters();
+    let name = parameters.id().name();
+    let found = decoder::find(parameters.id())
+        .filter(|codec| allow::is_sound_decoder(codec.name()))
+        .ok_or_else(|| {
+            failure_with(
+                FailureCode::UnsupportedCodec,
+                format!("The sound codec ({name}) is not supported here."),
+                format!("no allowed decoder for {name}"),
+            )
+        })?;
+    let context = codec::Context::from_parameters(parameters.clone())
+        .map_err(|error| source_failure(error.into(), "prepare the sound decoder"))?;
+    let mut decoder = context.decoder();
+    // Without it the decoder cannot move the timestamps of frames whose beginning it cuts off.
+    decoder.set_packet_time_base(stream.time_base());
+    let mut settings = Dictionary::new();
+    settings.set("threads", "1");
+    settings.set("max_samples", FRAME_SAMPLES_MAX);
+    for (option, value) in &audio.source.decoder_options {
+        settings.set(option, value);
+    }
+    decoder
+        .open_as_with(found, settings)
+        .and_then(decoder::Opened::audio)
+        .map_err(|error| source_failure(error.into(), "open the sound decoder"))
+}
+
+/// The track on its way from decoded frames to parts.
+struct Track<'a> {
+    link: &'a Link,
+    job: &'a AudioJob,
+    conform: Conform,
+    timeline: Timeline,
+    /// Source samples, at the output's rate, that are output time 0.
+    origin: i64,
+    /// `None` before the first sample, which decides where the track starts.
+    encoder: Option<Aac>,
+    parts: Option<Parts<'a>>,
+    units: Vec<Sample>,
+    late: u32,
+    damage: u64,
+    damage_max: u64,
+}
+
+impl<'a> Track<'a> {
+    fn new(link: &'a Link, job: &'a AudioJob, conform: Conform, budget: &Budget) -> Self {
+        let rate = f64::from(job.audio.sample_rate);
+        let end = (job.video_end_seconds.min(budget.seconds_max) + TAIL_SECONDS) * rate;
+        Self {
+            link,
+            job,
+            conform,
+            // What is left after the resampler took care of drift: rounding.
+            timeline: Timeline::new(end.ceil() as i64, i64::from(job.audio.sample_rate / 500)),
+            origin: (job.origin_seconds * rate).round() as i64,
+            encoder: None,
+            parts: None,
+            units: Vec::new(),
+            late: 0,
+            damage: 0,
+            damage_max: budget.damage_max,
+        }
+    }
+
+    /// Whether the rest of the source is of no use.
+    fn done(&self) -> bool {
+        self.timeline.full() || self.late > LATE_RUNS_MAX
+    }
+
+    /// Decodes a packet, or what the decoder still holds.
+    fn feed(&mut self, decoder: &mut decoder::Audio, packet: Option<&Packet>) -> Outcome<()> {
+        let sent = match packet {
+            Some(packet) => decoder.send_packet(packet),
+            None => decoder.send_eof(),
+        };
+        if let Err(error) = sent
+            && error != Error::Eof
+        {
+            self.bear(error)?;
+        }
+        loop {
+            let mut frame = frame::Audio::empty();
+            match decoder.receive_frame(&mut frame) {
+                Ok(()) => self.conform.push(frame)?,
+                Err(Error::Eof | Error::Other { errno: ffi::EAGAIN }) => break,
+                Err(error) => {
+                    self.bear(error)?;
+                    break;
+                }
+            }
+        }
+        self.encode()
+    }
+
+    fn bear(&mut self, error: Error) -> Outcome<()> {
+        if error == (Error::Other { errno: ffi::ENOMEM }) {
+            return Err(source_failure(error.into(), "decode sound"));
+        }
+        self.damage += 1;
+        self.damage(0)
+    }
+
+    /// Fails when decoding and `reading` together met more damage than is allowed.
+    fn damage(&self, reading: u64) -> Outcome<()> {
+        let damage = self.damage.saturating_add(reading);
+        if damage <= self.damage_max {
+            return Ok(());
+        }
+        Err(failure_with(
+            FailureCode::TooDamaged,
+            "The sound track is too damaged.",
+            format!("{damage} damaged packets"),
+        ))
+    }
+
+    fn encode(&mut self) -> Outcome<()> {
+        while let Some(Run { at, frame }) = self.conform.next() {
+            let placement = self.timeline.place(at.saturating_sub(self.origin), frame.samples());
+            if placement.take == 0 {
+                self.late += 1;
+                continue;
+            }
+            self.late = 0;
+            let encoder = match &mut self.encoder {
+                Some(encoder) => encoder,
+                None => self.start()?,
+            };
+            let mut units = Vec::new();
+            encoder.silence(placement.silence, &mut units)?;
+            encoder.samples(&frame, placement.skip, placement.take, &mut units)?;
+            self.units.append(&mut units);
+            self.cut()?;
+        }
+        Ok(())
+    }
+
+    fn start(&mut self) -> Outcome<&mut Aac> {
+        let plan = &self.job.audio;
+        let start = self.timeline.start().unwrap_or(0);
+        let encoder = Aac::new(plan.sample_rate, plan.channels, plan.bit_rate, start)?;
+        let init =
+            mux::audio_init(plan.sample_rate, plan.channels, plan.bit_rate, encoder.config())?;
+        self.parts = Some(Parts::new(self.link, self.job, init));
+        Ok(self.encoder.insert(encoder))
+    }
+
+    /// Moves whole segments on.
+    fn cut(&mut self) -> Outcome<()> {
+        let Some(parts) = &mut self.parts else { return Ok(()) };
+        while self.units.len() >= parts.segment_units {
+            let rest = self.units.split_off(parts.segment_units);
+            parts.segment(&std::mem::replace(&mut self.units, rest))?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Outcome<Report> {
+        self.conform.finish()?;
+        self.encode()?;
+        let (Some(mut encoder), Some(_)) = (self.encoder.take(), &self.parts) else {
+            return Ok(Report::Audio { parts: 0 });
+        };
+        encoder.finish(&mut self.units)?;
+        self.cut()?;
+        let Some(mut parts) = self.parts else {
+            return Err(internal("a track without parts"));
+        };
+        if !self.units.is_empty() {
+            parts.segment(&self.units)?;
+        }
+        parts.finish()
+    }
+}
+
+/// Segments on their way to the parent.
+struct Parts<'a> {
+    link: &'a Link,
+    job: &'a AudioJob,
+    init: Vec<u8>,
+    /// Access units of a segment.
+    segment_units: usize,
+    /// Segments of a part.
+    part_segments: u32,
+    part: u32,
+    /// Of this part so far.
+    segments: u32,
+    bytes: u64,
+    report: Option<AudioReport>,
+    /// Of the track so far.
+    sequence: u32,
+    frames: u64,
+    cpu_before: f64,
+}
+
+impl<'a> Parts<'a> {
+    fn new(link: &'a Link, job: &'a AudioJob, init: Vec<u8>) -> Self {
+        let units = job.segment_seconds * f64::from(job.audio.sample_rate) / UNIT as f64;
+        let segments = f64::from(job.audio.part_seconds) / job.segment_seconds.max(0.1);
+        Self {
+            link,
+            job,
+            init,
+            segment_units: units.round().max(1.0) as usize,
+            part_segments: segments.round().max(1.0) as u32,
+            part: 0,
+            segments: 0,
+            bytes: 0,
+            report: None,
+            sequence: 0,
+            frames: 0,
+            cpu_before: 0.0,
+        }
+    }
+
+    fn segment(&mut self, units: &[Sample]) -> Outcome<()> {
+        self.sequence += 1;
+        let (bytes, header_bytes) = mux::fragment(self.sequence, mux::TRACK, units)?;
+        let start = units.first().map_or(0, |unit| unit.pts);
+        let duration = units.iter().map(|unit| i64::from(unit.duration)).sum::<i64>();
+        let segment = Segment {
+            offset: self.bytes,
+            bytes: bytes.len() as u64,
+            header_bytes,
+            start,
+            duration,
+            frames: units.len() as u32,
+        };
+        self.bytes += segment.bytes;
+        self.segments += 1;
+        self.frames += units.len() as u64;
+        let report = self.report.get_or_insert_with(|| AudioReport {
+            part: self.part,
+            init: self.init.clone().into(),
+            frames: 0,
+            start,
+            end: start,
+            codecs: CODECS.to_owned(),
+            cpu_seconds: 0.0,
+        });
+        report.frames += units.len() as u64;
+        report.end = start + duration;
+        if !self.job.done.contains(&self.part) {
+            let bytes = bytes.into();
+            self.link.send(&FromCodec::AudioFragment { part: self.part, segment, bytes })?;
+        }
+        let seconds = (start + duration) as f64 / f64::from(self.job.audio.sample_rate);
+        let pts = self.job.source.time_base.ticks(seconds + self.job.origin_seconds);
+        self.link.send(&FromCodec::Progress { frames: self.frames, pts })?;
+        if self.segments == self.part_segments { self.close() } else { Ok(()) }
+    }
+
+    fn close(&mut self) -> Outcome<()> {
+        let Some(mut report) = self.report.take() else { return Ok(()) };
+        let cpu = cpu_seconds();
+        report.cpu_seconds = cpu - self.cpu_before;
+        self.cpu_before = cpu;
+        if !self.job.done.contains(&self.part) {
+            self.link.send(&FromCodec::AudioPartDone(report))?;
+        }
+        self.part += 1;
+        self.segments = 0;
+        self.bytes = 0;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Outcome<Report> {
+        self.close()?;
+        Ok(Report::Audio { parts: self.part })
+    }
+}

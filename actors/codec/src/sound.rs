@@ -1,0 +1,170 @@
+//! Decoded sound in the form that the encoder takes: planar floats at one rate and in one channel layout.
+//!
+//! Invariants: positions are output samples on the source's clock; a slow drift of the source's timestamps is stretched away
+//! by the resampler, a jump restarts it, so that no jump makes it invent more than a second of sound.
+
+use std::collections::VecDeque;
+
+use ffmpeg_next::{ChannelLayout, Rational, ffi, filter, format, frame};
+use jetreel_domain::wire::FailureCode;
+
+use crate::failure::{Outcome, failure_with, own_failure};
+
+/// Jumps of the timestamps up to this many seconds are left to the resampler.
+const JUMP_SECONDS: f64 = 1.0;
+
+/// A run of samples, one plane per channel.
+pub(crate) struct Run {
+    /// Position of the first, in output samples on the source's clock.
+    pub at: i64,
+    /// The samples.
+    pub frame: frame::Audio,
+}
+
+/// What the graph was built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shape {
+    rate: u32,
+    format: format::Sample,
+    layout: u64,
+    channels: u16,
+}
+
+struct Graph {
+    graph: filter::Graph,
+    shape: Shape,
+    /// Where the next frame should begin, in ticks of the source.
+    expected: i64,
+}
+
+/// Turns decoded frames into runs.
+pub(crate) struct Conform {
+    time_base: Rational,
+    rate: u32,
+    channels: u32,
+    graph: Option<Graph>,
+    ready: VecDeque<Run>,
+}
+
+impl Conform {
+    /// Output is `rate` samples per second in `channels` channels; frames come in ticks of `time_base`.
+    pub(crate) fn new(time_base: Rational, rate: u32, channels: u32) -> Self {
+        Self { time_base, rate, channels, graph: None, ready: VecDeque::new() }
+    }
+
+    /// Takes a decoded frame. One without a timestamp follows its predecessor.
+    pub(crate) fn push(&mut self, mut frame: frame::Audio) -> Outcome<()> {
+        let shape = shape(&frame);
+        if shape.rate == 0 || frame.samples() == 0 {
+            return Ok(());
+        }
+        let expected = self.graph.as_ref().map(|graph| graph.expected);
+        let Some(pts) = frame.timestamp().or(expected) else { return Ok(()) };
+        let ticks_per_second = f64::from(self.time_base.1) / f64::from(self.time_base.0);
+        let fits = |graph: &Graph| {
+            let jump = pts.saturating_sub(graph.expected) as f64;
+            graph.shape == shape && jump.abs() <= JUMP_SECONDS * ticks_per_second
+        };
+        if !self.graph.as_ref().is_some_and(fits) {
+            self.finish()?;
+            self.graph = Some(self.build(shape)?);
+        }
+        let Some(graph) = &mut self.graph else { return Ok(()) };
+        let length = frame.samples() as f64 / f64::from(shape.rate) * ticks_per_second;
+        graph.expected = pts.saturating_add(length.round() as i64);
+        frame.set_pts(Some(pts));
+        let mut source =
+            graph.graph.get("in").ok_or_else(|| own_failure(ffi::AVERROR_BUG, "find"))?;
+        source.source().add(&frame).map_err(|error| own_failure(error, "resample sound"))?;
+        self.drain()
+    }
+
+    /// The end of the source, or of what fits together: everything buffered becomes ready.
+    pub(crate) fn finish(&mut self) -> Outcome<()> {
+        if let Some(graph) = &mut self.graph
+            && let Some(mut source) = graph.graph.get("in")
+        {
+            source.source().flush().map_err(|error| own_failure(error, "end resampling"))?;
+            self.drain()?;
+        }
+        self.graph = None;
+        Ok(())
+    }
+
+    /// The next run that is ready.
+    pub(crate) fn next(&mut self) -> Option<Run> {
+        self.ready.pop_front()
+    }
+
+    fn drain(&mut self) -> Outcome<()> {
+        let Some(graph) = &mut self.graph else { return Ok(()) };
+        let Some(mut sink) = graph.graph.get("out") else { return Ok(()) };
+        let mut sink = sink.sink();
+        loop {
+            let mut frame = frame::Audio::empty();
+            match sink.frame(&mut frame) {
+                Ok(()) => {
+                    let at = frame.pts().unwrap_or(0);
+                    self.ready.push_back(Run { at, frame });
+                }
+                Err(ffmpeg_next::Error::Eof) => return Ok(()),
+                Err(ffmpeg_next::Error::Other { errno: ffi::EAGAIN }) => return Ok(()),
+                Err(error) => return Err(own_failure(error, "resample sound")),
+            }
+        }
+    }
+
+    fn build(&self, shape: Shape) -> Outcome<Graph> {
+        let refuse = |error: ffmpeg_next::Error| {
+            failure_with(
+                FailureCode::UnsupportedCodec,
+                "The sound track has a form that is not supported here.",
+                format!("failed to resample {shape:?}: {error}"),
+            )
+        };
+        let find = |name: &str| {
+            filter::find(name).ok_or_else(|| own_failure(ffi::AVERROR_FILTER_NOT_FOUND, name))
+        };
+        let layout = match shape.layout {
+            0 => format!("channels={}", shape.channels),
+            mask => format!("channel_layout=0x{mask:x}"),
+        };
+        let input = format!(
+            "time_base={}/{}:sample_rate={}:sample_fmt={}:{layout}",
+            self.time_base.0,
+            self.time_base.1,
+            shape.rate,
+            shape.format.name(),
+        );
+        let mut graph = filter::Graph::new();
+        graph.add(&find("abuffer")?, "in", &input).map_err(refuse)?;
+        graph.add(&find("abuffersink")?, "out", "").map_err(refuse)?;
+        // Drift of 10 ms and more is stretched away over a second; from 100 ms on it is filled or cut.
+        let chain = format!(
+            "aresample={}:async=1000:min_comp=0.01:min_hard_comp=0.1,aformat=sample_fmts=fltp:channel_layouts={}",
+            self.rate,
+            if self.channels == 1 { "mono" } else { "stereo" },
+        );
+        graph
+            .output("in", 0)
+            .and_then(|parser| parser.input("out", 0))
+            .and_then(|parser| parser.parse(&chain))
+            .and_then(|()| graph.validate())
+            .map_err(refuse)?;
+        Ok(Graph { graph, shape, expected: 0 })
+    }
+}
+
+/// The channel layout of `channels` channels.
+pub(crate) fn layout(channels: u32) -> ChannelLayout {
+    if channels == 1 { ChannelLayout::MONO } else { ChannelLayout::STEREO }
+}
+
+fn shape(frame: &frame::Audio) -> Shape {
+    Shape {
+        rate: frame.rate(),
+        format: frame.format(),
+        layout: frame.channel_layout().bits(),
+        channels: frame.channels(),
+    }
+}

@@ -1,0 +1,123 @@
+//! Where decoded sound goes on the output's clock: a pure account of samples.
+//!
+//! Invariants: the samples of a track are contiguous from its first to its last; none lies before 0 or at or after the end.
+//! A gap becomes silence, an overlap is cut, a late start stays a late start.
+
+/// How a run of samples is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Placement {
+    /// Samples of silence to put before it.
+    pub silence: u64,
+    /// Samples of the run to drop at its start.
+    pub skip: usize,
+    /// Samples of the run to use after that.
+    pub take: usize,
+}
+
+impl Placement {
+    const NOTHING: Self = Self { silence: 0, skip: 0, take: 0 };
+}
+
+/// The clock of a sound track, in samples from output time 0.
+#[derive(Debug)]
+pub(crate) struct Timeline {
+    /// First sample.
+    start: Option<i64>,
+    next: i64,
+    end: i64,
+    tolerance: i64,
+}
+
+impl Timeline {
+    /// A timeline that ends at `end`. Steps of up to `tolerance` samples are clock noise.
+    pub(crate) fn new(end: i64, tolerance: i64) -> Self {
+        Self { start: None, next: 0, end, tolerance }
+    }
+
+    /// Position of the first sample; `None` before there is one.
+    pub(crate) fn start(&self) -> Option<i64> {
+        self.start
+    }
+
+    /// Whether no further sample fits.
+    pub(crate) fn full(&self) -> bool {
+        self.next >= self.end
+    }
+
+    /// Places `samples` samples whose first one belongs at `at`.
+    pub(crate) fn place(&mut self, at: i64, samples: usize) -> Placement {
+        let samples = i64::try_from(samples).unwrap_or(i64::MAX);
+        if at >= self.end || samples == 0 {
+            return Placement::NOTHING;
+        }
+        let step = at.saturating_sub(self.next);
+        let (silence, skip) = match self.start {
+            Some(_) if step.abs() <= self.tolerance => (0, 0),
+            Some(_) => (step.max(0), step.min(0).saturating_neg()),
+            None => (0, at.min(0).saturating_neg()),
+        };
+        if skip >= samples {
+            return Placement::NOTHING;
+        }
+        if self.start.is_none() {
+            self.next = at.max(0);
+            self.start = Some(self.next);
+        }
+        let begin = self.next + silence;
+        let take = (samples - skip).min((self.end - begin).max(0));
+        self.next = begin + take;
+        Placement { silence: silence as u64, skip: skip as usize, take: take as usize }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn placement(silence: u64, skip: usize, take: usize) -> Placement {
+        Placement { silence, skip, take }
+    }
+
+    #[test]
+    fn a_late_start_is_kept_and_an_early_one_is_cut() {
+        let mut late = Timeline::new(10_000, 4);
+        assert_eq!(late.place(300, 100), placement(0, 0, 100));
+        assert_eq!(late.start(), Some(300));
+        let mut early = Timeline::new(10_000, 4);
+        assert_eq!(early.place(-250, 100), placement(0, 0, 0));
+        assert_eq!(early.place(-150, 100), placement(0, 0, 0));
+        assert_eq!(early.place(-50, 100), placement(0, 50, 50));
+        assert_eq!(early.start(), Some(0));
+        assert_eq!(early.place(50, 100), placement(0, 0, 100));
+    }
+
+    #[test]
+    fn gaps_become_silence_and_overlaps_are_cut() {
+        let mut line = Timeline::new(10_000, 4);
+        assert_eq!(line.place(0, 100), placement(0, 0, 100));
+        assert_eq!(line.place(103, 100), placement(0, 0, 100));
+        assert_eq!(line.place(400, 100), placement(200, 0, 100));
+        assert_eq!(line.place(460, 100), placement(0, 40, 60));
+        assert_eq!(line.place(0, 100), placement(0, 0, 0));
+        assert_eq!(line.place(560, 1), placement(0, 0, 1));
+    }
+
+    #[test]
+    fn nothing_lies_behind_the_end() {
+        let mut line = Timeline::new(150, 4);
+        assert_eq!(line.place(0, 100), placement(0, 0, 100));
+        assert_eq!(line.place(5000, 100), placement(0, 0, 0));
+        assert_eq!(line.place(100, 100), placement(0, 0, 50));
+        assert!(line.full());
+        assert_eq!(line.place(150, 1), placement(0, 0, 0));
+    }
+
+    #[test]
+    fn absurd_positions_do_no_harm() {
+        let mut line = Timeline::new(150, 4);
+        assert_eq!(line.place(i64::MIN, 100), placement(0, 0, 0));
+        assert_eq!(line.place(i64::MAX, usize::MAX), placement(0, 0, 0));
+        assert_eq!(line.place(0, usize::MAX), placement(0, 0, 150));
+        assert_eq!(line.place(i64::MIN, 100), placement(0, 0, 0));
+    }
+}
