@@ -1,1 +1,9 @@
-//! x
+//! Jetreel: asynchronous video processing on NATS JetStream. This crate is the shell around the stages.
+
+pub mod settings;
+pub mod telemetry;
+pub mod metrics;
+pub mod environment;
+pub mod bus;
+pub mod sandbox;
+pub mod store;

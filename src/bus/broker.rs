@@ -1,0 +1,129 @@
+//! [`Broker`] on JetStream: each method is one call into the file of its kind, with its fault turned into a failure.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use jetreel_actors::ports::{Broker, Delivered, FactBody, PortFuture, Swap, Versioned, WriteOnce};
+use jetreel_domain::claim::Claim;
+use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
+use jetreel_domain::lane::Lane;
+use jetreel_domain::ledger::Entry;
+use jetreel_domain::message::EncodeTask;
+use jetreel_domain::state::{Known, Video};
+
+use super::connection::Bus;
+use super::names;
+use super::severity::Fault;
+
+fn port<'a, T: Send + 'a>(
+    doing: &'static str,
+    work: impl Future<Output = Result<T, Fault>> + Send + 'a,
+) -> PortFuture<'a, T> {
+    Box::pin(async move { work.await.map_err(|fault| fault.failure(doing)) })
+}
+
+impl Broker for Bus {
+    fn next_upload(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
+        let pull = self.next_delivery(names::UPLOADS, names::INGEST_CONSUMER, wait);
+        port("pull an upload", pull)
+    }
+
+    fn next_task(&self, lane: Lane, group: Group) -> PortFuture<'_, Option<Delivered>> {
+        port("pull a task", self.pull_task(lane, group))
+    }
+
+    fn task_hint(&self, wait: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.hints.wait(wait))
+    }
+
+    fn next_entry(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
+        let pull = self.next_delivery(names::LEDGER, names::PUBLISH_CONSUMER, wait);
+        port("pull a ledger entry", pull)
+    }
+
+    fn next_evaluation(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
+        let pull = self.next_delivery(names::PUBLISH, names::EVALUATE_CONSUMER, wait);
+        port("pull an evaluation", pull)
+    }
+
+    fn release<'a>(&'a self, task: &'a EncodeTask) -> PortFuture<'a, WriteOnce> {
+        port("release a task", self.queue_task(task))
+    }
+
+    fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce> {
+        port("ask for an evaluation", self.queue_evaluation(order))
+    }
+
+    fn announce_upload<'a>(
+        &'a self,
+        video: &'a VideoId,
+        number: u32,
+        lane: Lane,
+    ) -> PortFuture<'a, ()> {
+        port("announce an upload", self.publish_upload(video, number, lane))
+    }
+
+    fn is_queued(&self, sequence: u64) -> PortFuture<'_, bool> {
+        port("look up a task", self.task_is_queued(sequence))
+    }
+
+    fn entry<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, Option<Entry>> {
+        port("read a ledger entry", self.read_entry(order, task))
+    }
+
+    fn entries<'a>(&'a self, order: &'a OrderId, after: u64) -> PortFuture<'a, (Vec<Entry>, u64)> {
+        port("read ledger entries", self.read_entries(order, after))
+    }
+
+    fn write_entry<'a>(&'a self, entry: &'a Entry) -> PortFuture<'a, WriteOnce> {
+        port("write a ledger entry", self.write_ledger(entry))
+    }
+
+    fn forget<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, ()> {
+        port("forget an order", self.purge_order(order))
+    }
+
+    fn video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, Option<Versioned<Video>>> {
+        port("read a video", self.read_video(id))
+    }
+
+    fn create_video<'a>(&'a self, video: &'a Video) -> PortFuture<'a, WriteOnce> {
+        port("create a video", self.new_video(video))
+    }
+
+    fn swap_video<'a>(&'a self, video: &'a Video, revision: u64) -> PortFuture<'a, Swap> {
+        port("write a video", self.replace_video(video, revision))
+    }
+
+    fn videos(&self) -> PortFuture<'_, Vec<VideoId>> {
+        port("list videos", self.video_ids())
+    }
+
+    fn claim<'a>(
+        &'a self,
+        order: &'a OrderId,
+        task: TaskId,
+    ) -> PortFuture<'a, Option<Versioned<Claim>>> {
+        port("read a claim", self.read_claim(order, task))
+    }
+
+    fn swap_claim<'a>(
+        &'a self,
+        order: &'a OrderId,
+        task: TaskId,
+        claim: &'a Claim,
+        revision: u64,
+    ) -> PortFuture<'a, Swap> {
+        port("write a claim", self.replace_claim(order, task, claim, revision))
+    }
+
+    fn announce<'a>(
+        &'a self,
+        order: &'a OrderId,
+        known: &'a Known,
+        body: FactBody,
+    ) -> PortFuture<'a, WriteOnce> {
+        port("announce a fact", async move { self.publish_fact(order, known, &body).await })
+    }
+}

@@ -1,0 +1,139 @@
+//! The connection to the broker: how it is opened, watched and closed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{Client, ConnectOptions, Event, jetstream};
+use jetreel_domain::failure::Failure;
+use tokio::sync::watch;
+
+use super::hint::Hints;
+use super::patience::Patience;
+use super::version::Version;
+
+/// A dead peer is noticed after two of these, well within a lease.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// How long closing waits for what is still to be sent.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// What a connection needs to know.
+#[derive(Debug, Clone)]
+pub struct BusOptions {
+    /// Server addresses, separated by commas.
+    pub url: String,
+    /// A credentials file of the broker's user.
+    pub credentials: Option<PathBuf>,
+    /// Name of this connection, for the server's lists.
+    pub name: String,
+    /// How long to try until the first connection stands.
+    pub connect_wait: Duration,
+}
+
+impl BusOptions {
+    /// A connection to `url`, named `name`, without credentials.
+    pub fn new(url: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            credentials: None,
+            name: name.into(),
+            connect_wait: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The broker, as this process sees it. Cheap to share behind an [`Arc`].
+#[derive(Debug)]
+pub struct Bus {
+    pub(super) client: Client,
+    pub(super) context: jetstream::Context,
+    pub(super) hints: Hints,
+    closed: watch::Receiver<bool>,
+}
+
+impl Bus {
+    /// Connects, and checks that the server is new enough.
+    ///
+    /// # Errors
+    /// A dependency fault when the server cannot be reached in time; a permanent one when it is too old or the
+    /// credentials cannot be read.
+    pub async fn connect(options: &BusOptions) -> Result<Arc<Self>, Failure> {
+        let (closing, closed) = watch::channel(false);
+        let mut patience = Patience::new(options.connect_wait);
+        let client = loop {
+            let attempt = connect_options(options, closing.clone()).await?;
+            match attempt.connect(addresses(&options.url)).await {
+                Ok(client) => break client,
+                Err(error) if !patience.pause().await => {
+                    return Err(unreachable(&options.url).with_detail(error));
+                }
+                Err(error) => tracing::warn!(url = options.url, %error, "broker is not there yet"),
+            }
+        };
+        let server = client.server_info();
+        Version::check(&server.version).map_err(|old| {
+            Failure::permanent("broker-too-old", old.to_string()).with_detail(&options.url)
+        })?;
+        let hints = Hints::subscribe(&client).await.map_err(|e| e.failure("subscribe to hints"))?;
+        let context = jetstream::new(client.clone());
+        Ok(Arc::new(Self { client, context, hints, closed }))
+    }
+
+    /// Version of the connected server.
+    #[must_use]
+    pub fn server_version(&self) -> String {
+        self.client.server_info().version
+    }
+
+    /// Sends what is still to be sent and closes. Deliveries in hand must be settled before.
+    pub async fn close(&self) {
+        if self.client.drain().await.is_err() {
+            return;
+        }
+        let mut closed = self.closed.clone();
+        let ended = tokio::time::timeout(CLOSE_WAIT, closed.wait_for(|closed| *closed)).await;
+        if ended.is_err() {
+            tracing::warn!("connection to the broker did not close in time");
+        }
+    }
+}
+
+fn addresses(url: &str) -> Vec<String> {
+    url.split(',').map(|address| address.trim().to_owned()).filter(|a| !a.is_empty()).collect()
+}
+
+fn unreachable(url: &str) -> Failure {
+    Failure::dependency("broker-unreachable", format!("no broker answers at {url}"))
+}
+
+async fn connect_options(
+    options: &BusOptions,
+    closing: watch::Sender<bool>,
+) -> Result<ConnectOptions, Failure> {
+    let connect = match &options.credentials {
+        None => ConnectOptions::new(),
+        Some(path) => ConnectOptions::with_credentials_file(path).await.map_err(|error| {
+            let text = format!("cannot read the broker credentials {}", path.display());
+            Failure::permanent("broker-credentials", text).with_detail(error)
+        })?,
+    };
+    Ok(connect.name(&options.name).ping_interval(PING_INTERVAL).event_callback(move |event| {
+        note(&event);
+        if matches!(event, Event::Closed) {
+            closing.send_replace(true);
+        }
+        std::future::ready(())
+    }))
+}
+
+fn note(event: &Event) {
+    match event {
+        Event::Connected => tracing::info!("connected to the broker"),
+        Event::Draining | Event::Closed => tracing::debug!(%event, "broker connection"),
+        Event::Disconnected
+        | Event::LameDuckMode
+        | Event::SlowConsumer(_)
+        | Event::ServerError(_)
+        | Event::ClientError(_) => tracing::warn!(%event, "broker connection"),
+    }
+}

@@ -1,0 +1,109 @@
+//! A message in hand, and how it is settled: always by a request, so that an `Ok` means the server has it.
+//!
+//! `+ACK` fired and forgotten, or awaited by a subscription, gives `Ok` even when the consumer is gone; a request does not.
+
+use std::time::Duration;
+
+use async_nats::Request;
+use async_nats::{Client, Message, Subject, jetstream};
+use bytes::Bytes;
+use jetreel_actors::ports::{Delivery, PortFuture};
+
+use super::request::persist;
+use super::severity::Fault;
+
+/// Settling is tried again for this long; what stays unsettled is delivered again, which is harmless.
+const SETTLE_BUDGET: Duration = Duration::from_secs(15);
+/// A renewal is worth something only soon; the worker tries again with its next heartbeat.
+const RENEW_BUDGET: Duration = Duration::from_secs(4);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// The server keeps a reason in an advisory; a long one would be refused with it.
+const REASON_LENGTH_MAX: usize = 256;
+
+/// A delivery from a durable consumer.
+pub(super) struct JetDelivery {
+    client: Client,
+    message: Message,
+    reply: Subject,
+    sequence: u64,
+    delivered: u64,
+}
+
+impl JetDelivery {
+    /// Takes a message that a consumer delivered.
+    pub(super) fn new(
+        client: &Client,
+        context: &jetstream::Context,
+        message: Message,
+    ) -> Result<Self, Fault> {
+        let message = jetstream::Message { message, context: context.clone() };
+        let (sequence, delivered) = {
+            let info = message.info().map_err(|error| Fault::Malformed(error.to_string()))?;
+            (info.stream_sequence, u64::try_from(info.delivered).unwrap_or_default())
+        };
+        let message = message.message;
+        let reply = message.reply.clone().ok_or_else(|| Fault::Malformed("no reply".into()))?;
+        Ok(Self { client: client.clone(), message, reply, sequence, delivered })
+    }
+
+    fn settle(&self, budget: Duration, word: String) -> PortFuture<'_, ()> {
+        let word = Bytes::from(word);
+        Box::pin(async move {
+            let attempt = || async {
+                let request = Request::new().payload(word.clone()).timeout(Some(ANSWER_TIMEOUT));
+                self.client.send_request(self.reply.clone(), request).await?;
+                Ok::<(), Fault>(())
+            };
+            persist(budget, attempt).await.map_err(|fault| fault.failure("settle a delivery"))
+        })
+    }
+}
+
+impl Delivery for JetDelivery {
+    fn body(&self) -> &[u8] {
+        &self.message.payload
+    }
+
+    fn subject(&self) -> &str {
+        &self.message.subject
+    }
+
+    fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    fn ack(&self) -> PortFuture<'_, ()> {
+        self.settle(SETTLE_BUDGET, "+ACK".into())
+    }
+
+    fn hand_back(&self, after: Duration) -> PortFuture<'_, ()> {
+        self.settle(SETTLE_BUDGET, format!("-NAK {{\"delay\": {}}}", after.as_nanos()))
+    }
+
+    fn terminate(&self, reason: &str) -> PortFuture<'_, ()> {
+        self.settle(SETTLE_BUDGET, format!("+TERM {}", one_line(reason)))
+    }
+
+    fn renew(&self) -> PortFuture<'_, ()> {
+        self.settle(RENEW_BUDGET, "+WPI".into())
+    }
+}
+
+fn one_line(reason: &str) -> String {
+    reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REASON_LENGTH_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_one_short_line() {
+        assert_eq!(one_line("bad\r\nmedia"), "bad  media");
+        assert_eq!(one_line(&"x".repeat(1000)).len(), REASON_LENGTH_MAX);
+    }
+}

@@ -1,0 +1,129 @@
+//! Documents: the state of videos, and claims. JSON, so that `nats kv get` shows them.
+//!
+//! Invariant: a read goes to the leader, because a stale answer of a follower could decide wrongly.
+
+use std::collections::BTreeMap;
+
+use async_nats::HeaderMap;
+use jetreel_actors::ports::{Swap, Versioned, WriteOnce};
+use jetreel_domain::claim::Claim;
+use jetreel_domain::id::{OrderId, TaskId, VideoId};
+use jetreel_domain::state::Video;
+use jetreel_domain::subject;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::connection::Bus;
+use super::names;
+use super::request::{Outgoing, READ_BUDGET, persist};
+use super::severity::{Fault, WRONG_LAST_SEQUENCE};
+use super::write::is_marker;
+
+/// A creation that meets only ghosts (a conflict, yet nothing there) is tried this often.
+const CREATE_TRIES_MAX: u32 = 8;
+
+#[derive(Serialize)]
+struct Subjects<'a> {
+    subjects_filter: &'a str,
+    offset: usize,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    state: PageState,
+}
+
+#[derive(Deserialize)]
+struct PageState {
+    #[serde(default)]
+    subjects: Option<BTreeMap<String, u64>>,
+}
+
+impl Bus {
+    pub(super) async fn read_video(&self, id: &VideoId) -> Result<Option<Versioned<Video>>, Fault> {
+        self.document(names::VIDEOS_BUCKET, id.as_str()).await
+    }
+
+    pub(super) async fn new_video(&self, video: &Video) -> Result<WriteOnce, Fault> {
+        let message = outgoing(names::VIDEOS_BUCKET, video.id.as_str(), video)?;
+        let stream = names::bucket_stream(names::VIDEOS_BUCKET);
+        for _ in 0..CREATE_TRIES_MAX {
+            if let Swap::Done(_) = self.swap(&stream, &message, 0).await? {
+                return Ok(WriteOnce::Mine);
+            }
+            let there =
+                persist(READ_BUDGET, || self.last_message(&stream, &message.subject)).await?;
+            match there {
+                Some(there) if is_marker(&there) => {}
+                Some(there) if there.payload == message.body => return Ok(WriteOnce::Mine),
+                Some(_) => return Ok(WriteOnce::Taken),
+                None => {}
+            }
+        }
+        let description = "created nowhere, conflicting everywhere".to_owned();
+        Err(Fault::Refused { status: 400, code: WRONG_LAST_SEQUENCE, description })
+    }
+
+    pub(super) async fn replace_video(&self, video: &Video, revision: u64) -> Result<Swap, Fault> {
+        let message = outgoing(names::VIDEOS_BUCKET, video.id.as_str(), video)?;
+        self.swap(&names::bucket_stream(names::VIDEOS_BUCKET), &message, revision).await
+    }
+
+    pub(super) async fn video_ids(&self) -> Result<Vec<VideoId>, Fault> {
+        let prefix = names::bucket_subject(names::VIDEOS_BUCKET, "");
+        let filter = format!("{prefix}>");
+        let path = format!("STREAM.INFO.{}", names::bucket_stream(names::VIDEOS_BUCKET));
+        let mut subjects = BTreeMap::new();
+        loop {
+            let wanted = Subjects { subjects_filter: &filter, offset: subjects.len() };
+            let page: Page = persist(READ_BUDGET, || self.api(path.clone(), &wanted)).await?;
+            let before = subjects.len();
+            subjects.extend(page.state.subjects.unwrap_or_default());
+            if subjects.len() == before {
+                break;
+            }
+        }
+        let keys = subjects.keys().filter_map(|subject| subject.strip_prefix(&prefix));
+        Ok(keys.filter_map(|key| key.parse().ok()).collect())
+    }
+
+    pub(super) async fn read_claim(
+        &self,
+        order: &OrderId,
+        task: TaskId,
+    ) -> Result<Option<Versioned<Claim>>, Fault> {
+        self.document(names::CLAIMS_BUCKET, &subject::claim_key(order, task)).await
+    }
+
+    pub(super) async fn replace_claim(
+        &self,
+        order: &OrderId,
+        task: TaskId,
+        claim: &Claim,
+        revision: u64,
+    ) -> Result<Swap, Fault> {
+        let key = subject::claim_key(order, task);
+        let message = outgoing(names::CLAIMS_BUCKET, &key, claim)?;
+        self.swap(&names::bucket_stream(names::CLAIMS_BUCKET), &message, revision).await
+    }
+
+    async fn document<T: DeserializeOwned>(
+        &self,
+        bucket: &str,
+        key: &str,
+    ) -> Result<Option<Versioned<T>>, Fault> {
+        let stream = names::bucket_stream(bucket);
+        let subject = names::bucket_subject(bucket, key);
+        let read = persist(READ_BUDGET, || self.last_message(&stream, &subject)).await?;
+        let Some(message) = read.filter(|message| !is_marker(message)) else { return Ok(None) };
+        let value = serde_json::from_slice(&message.payload)
+            .map_err(|error| Fault::Unreadable(format!("{subject}: {error}")))?;
+        Ok(Some(Versioned { value, revision: message.sequence }))
+    }
+}
+
+fn outgoing(bucket: &str, key: &str, document: &impl Serialize) -> Result<Outgoing, Fault> {
+    let body = serde_json::to_vec(document).map_err(|e| Fault::Unreadable(e.to_string()))?;
+    let subject = names::bucket_subject(bucket, key);
+    Ok(Outgoing { subject, headers: HeaderMap::new(), body: body.into() })
+}

@@ -1,0 +1,25 @@
+//! The broker: NATS JetStream behind the port [`jetreel_actors::ports::Broker`].
+//!
+//! Invariants: only `streams.toml` sets limits, and only [`topology`] creates what it declares. Every write and every
+//! settlement waits for the server's answer. What a stage decides on is read from the stream's leader.
+//!
+//! Absent on purpose: `consumer.messages()` (it hoards), consumer `backoff` (it replaces `ack_wait`), `double_ack` (it
+//! takes any reply for a yes), `Nats-Msg-Id` on write-once messages, locks by time-to-live.
+
+mod connection;
+mod request;
+mod patience;
+mod write;
+mod broker;
+mod queue;
+mod hint;
+mod delivery;
+mod ledger;
+mod kv;
+mod facts;
+mod names;
+mod severity;
+mod version;
+
+pub use connection::{Bus, BusOptions};
+pub use facts::{Announcement, Reason};

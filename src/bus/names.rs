@@ -1,0 +1,67 @@
+//! Names that must be the same on both sides of the wire: streams, consumers, buckets, headers.
+//!
+//! Limits and subjects of these stand in `streams.toml`; a test holds that everything named here is declared there.
+
+use jetreel_domain::id::Group;
+use jetreel_domain::lane::Lane;
+
+/// The log of completed uploads.
+pub const UPLOADS: &str = "UPLOADS";
+/// Released tasks.
+pub const ENCODE: &str = "ENCODE";
+/// Finished tasks and checkpoints.
+pub const LEDGER: &str = "LEDGER";
+/// "Evaluate this order."
+pub const PUBLISH: &str = "PUBLISH";
+/// Facts for subscribers.
+pub const PROGRESS: &str = "PROGRESS";
+
+/// Reads UPLOADS.
+pub const INGEST_CONSUMER: &str = "ingest";
+/// Reads LEDGER.
+pub const PUBLISH_CONSUMER: &str = "publish";
+/// Reads PUBLISH.
+pub const EVALUATE_CONSUMER: &str = "evaluate";
+
+/// State of videos and their orders.
+pub const VIDEOS_BUCKET: &str = "videos";
+/// Who runs a task, and how often it was tried.
+pub const CLAIMS_BUCKET: &str = "claims";
+
+/// Marks what Jetreel itself published to a work queue: the id of that publish. A message without it is a replay by hand.
+pub const RELEASE_HEADER: &str = "Jetreel-Release";
+/// Id of one write of a write-once message, by which its writer knows it again.
+pub const WRITER_HEADER: &str = "Jetreel-Writer";
+
+/// The consumer of a group in a lane.
+#[must_use]
+pub fn encode_consumer(lane: Lane, group: Group) -> String {
+    format!("encode-{lane}-{group}")
+}
+
+/// The stream behind a bucket.
+#[must_use]
+pub fn bucket_stream(bucket: &str) -> String {
+    format!("KV_{bucket}")
+}
+
+/// The subject of a key in a bucket.
+#[must_use]
+pub fn bucket_subject(bucket: &str, key: &str) -> String {
+    format!("$KV.{bucket}.{key}")
+}
+
+/// Every durable consumer that a stage pulls from, with its stream.
+#[must_use]
+pub fn required_consumers() -> Vec<(&'static str, String)> {
+    let lanes = Lane::ALL.into_iter();
+    let encode =
+        lanes.flat_map(|lane| Group::ALL.map(|group| (ENCODE, encode_consumer(lane, group))));
+    encode
+        .chain([
+            (UPLOADS, INGEST_CONSUMER.to_owned()),
+            (LEDGER, PUBLISH_CONSUMER.to_owned()),
+            (PUBLISH, EVALUATE_CONSUMER.to_owned()),
+        ])
+        .collect()
+}

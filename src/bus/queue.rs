@@ -1,0 +1,96 @@
+//! Queues: what stages pull from and publish to.
+
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::message::StreamMessage;
+use jetreel_actors::ports::{Delivered, WriteOnce};
+use jetreel_domain::id::{Group, OrderId, VideoId};
+use jetreel_domain::lane::Lane;
+use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded, VERSION};
+use jetreel_domain::subject;
+use serde::Serialize;
+
+use super::connection::Bus;
+use super::delivery::JetDelivery;
+use super::names;
+use super::request::{Outgoing, READ_BUDGET, WRITE_BUDGET, persist};
+use super::severity::Fault;
+
+impl Bus {
+    pub(super) async fn next_delivery(
+        &self,
+        stream: &str,
+        consumer: &str,
+        wait: Duration,
+    ) -> Result<Option<Delivered>, Fault> {
+        let Some(message) = self.pull(stream, consumer, wait).await? else { return Ok(None) };
+        let delivery = JetDelivery::new(&self.client, &self.context, message)?;
+        Ok(Some(Box::new(delivery)))
+    }
+
+    pub(super) async fn pull_task(
+        &self,
+        lane: Lane,
+        group: Group,
+    ) -> Result<Option<Delivered>, Fault> {
+        let consumer = names::encode_consumer(lane, group);
+        self.next_delivery(names::ENCODE, &consumer, Duration::ZERO).await
+    }
+
+    pub(super) async fn queue_task(&self, task: &EncodeTask) -> Result<WriteOnce, Fault> {
+        let subject = subject::encode(task.lane, &task.order, task.task);
+        self.queue(names::ENCODE, subject, task).await
+    }
+
+    pub(super) async fn queue_evaluation(&self, order: &OrderId) -> Result<WriteOnce, Fault> {
+        let body = Evaluate { v: VERSION, order: order.clone() };
+        self.queue(names::PUBLISH, subject::publish(order), &body).await
+    }
+
+    /// One message a subject; the header tells our own from a replay by hand, and this publish from another.
+    async fn queue(
+        &self,
+        stream: &str,
+        subject: String,
+        body: &(impl Serialize + Sync),
+    ) -> Result<WriteOnce, Fault> {
+        let release = uuid::Uuid::new_v4().to_string();
+        let mut headers = HeaderMap::new();
+        headers.insert(names::RELEASE_HEADER, release.as_str());
+        let message = Outgoing { subject, headers, body: encode(body)?.into() };
+        let mine = |there: &StreamMessage| header(there, names::RELEASE_HEADER) == Some(&release);
+        self.queue_once(stream, message, mine).await
+    }
+
+    /// A repeat is harmless here: messages are hints, the state of the video decides.
+    pub(super) async fn publish_upload(
+        &self,
+        video: &VideoId,
+        number: u32,
+        lane: Lane,
+    ) -> Result<(), Fault> {
+        let body = Uploaded { v: VERSION, video: video.clone(), number, lane, source: None };
+        let mut headers = HeaderMap::new();
+        headers.insert(names::RELEASE_HEADER, uuid::Uuid::new_v4().to_string());
+        let message =
+            Outgoing { subject: subject::upload(video), headers, body: encode(&body)?.into() };
+        persist(WRITE_BUDGET, || self.publish(&message)).await?;
+        Ok(())
+    }
+
+    pub(super) async fn task_is_queued(&self, sequence: u64) -> Result<bool, Fault> {
+        let read = persist(READ_BUDGET, || self.message_at(names::ENCODE, sequence)).await?;
+        Ok(read.is_some())
+    }
+}
+
+/// A body: MessagePack with named fields.
+pub(super) fn encode(body: &impl Serialize) -> Result<Vec<u8>, Fault> {
+    rmp_serde::to_vec_named(body).map_err(|error| Fault::Unreadable(error.to_string()))
+}
+
+/// A header of a stored message.
+pub(super) fn header<'a>(message: &'a StreamMessage, name: &str) -> Option<&'a str> {
+    message.headers.get(name).map(|value| value.as_str())
+}

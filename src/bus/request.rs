@@ -1,0 +1,203 @@
+//! The few requests everything here is made of: publish and be sure, read from the leader, pull one message.
+//!
+//! Invariant: every one of them waits for an answer and has a deadline. Reads go to the stream's leader (`STREAM.MSG.GET`,
+//! never direct get), because decisions rest on them.
+
+use std::future::Future;
+use std::time::Duration;
+
+use async_nats::Request;
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::publish::PublishAck;
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::stream::RawMessage;
+use async_nats::{HeaderMap, Message, StatusCode};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::connection::Bus;
+use super::patience::Patience;
+use super::severity::Fault;
+
+/// One request; a server that syncs on every write answers well within.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// What a waiting pull gets beyond its own expiry, which the server keeps.
+const PULL_GRACE: Duration = Duration::from_secs(5);
+/// Reads are tried again for this long, about one election.
+pub(super) const READ_BUDGET: Duration = Duration::from_secs(12);
+/// Writes are tried again for this long: an election, a reconnect and some.
+pub(super) const WRITE_BUDGET: Duration = Duration::from_secs(40);
+
+const NO_MESSAGE_FOUND: u64 = 10037;
+
+#[derive(Serialize)]
+struct GetLast<'a> {
+    last_by_subj: &'a str,
+}
+
+#[derive(Serialize)]
+struct GetNext<'a> {
+    seq: u64,
+    next_by_subj: &'a str,
+}
+
+#[derive(Serialize)]
+struct GetAt {
+    seq: u64,
+}
+
+#[derive(Deserialize)]
+struct Got {
+    message: RawMessage,
+}
+
+#[derive(Serialize)]
+struct Pull {
+    batch: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    no_wait: bool,
+}
+
+/// A message to publish.
+#[derive(Debug, Clone)]
+pub(super) struct Outgoing {
+    /// Where to.
+    pub(super) subject: String,
+    /// What of it is in headers.
+    pub(super) headers: HeaderMap,
+    /// The body.
+    pub(super) body: Bytes,
+}
+
+impl Bus {
+    /// One request.
+    pub(super) async fn ask(&self, subject: String, request: Request) -> Result<Message, Fault> {
+        let request = request.timeout(Some(REQUEST_TIMEOUT));
+        Ok(self.client.send_request(subject, request).await?)
+    }
+
+    /// One request to the JetStream API.
+    pub(super) async fn api<T: DeserializeOwned>(
+        &self,
+        path: String,
+        body: &impl Serialize,
+    ) -> Result<T, Fault> {
+        let body = serde_json::to_vec(body).map_err(|e| Fault::Malformed(e.to_string()))?;
+        let request = Request::new().payload(body.into());
+        answer(&self.ask(format!("$JS.API.{path}"), request).await?)
+    }
+
+    /// Publishes once; gives the sequence under which the stream has it.
+    pub(super) async fn publish(&self, message: &Outgoing) -> Result<u64, Fault> {
+        let request = Request::new().headers(message.headers.clone()).payload(message.body.clone());
+        let reply = self.ask(message.subject.clone(), request).await?;
+        answer::<PublishAck>(&reply).map(|ack| ack.sequence)
+    }
+
+    /// The last message of a subject.
+    pub(super) async fn last_message(
+        &self,
+        stream: &str,
+        subject: &str,
+    ) -> Result<Option<StreamMessage>, Fault> {
+        self.get(stream, &GetLast { last_by_subj: subject }).await
+    }
+
+    /// The first message of a subject filter at or after a sequence.
+    pub(super) async fn next_message(
+        &self,
+        stream: &str,
+        filter: &str,
+        from: u64,
+    ) -> Result<Option<StreamMessage>, Fault> {
+        self.get(stream, &GetNext { seq: from, next_by_subj: filter }).await
+    }
+
+    /// The message at a sequence.
+    pub(super) async fn message_at(
+        &self,
+        stream: &str,
+        sequence: u64,
+    ) -> Result<Option<StreamMessage>, Fault> {
+        self.get(stream, &GetAt { seq: sequence }).await
+    }
+
+    async fn get(
+        &self,
+        stream: &str,
+        wanted: &impl Serialize,
+    ) -> Result<Option<StreamMessage>, Fault> {
+        match self.api::<Got>(format!("STREAM.MSG.GET.{stream}"), wanted).await {
+            Ok(got) => {
+                let message = StreamMessage::try_from(got.message);
+                message.map(Some).map_err(|error| Fault::Malformed(error.to_string()))
+            }
+            Err(Fault::Refused { code: NO_MESSAGE_FOUND, .. }) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Pulls one message. A zero `wait` takes only what is there.
+    ///
+    /// A waiting pull has an inbox of its own: dropped half-way, it leaves no interest behind, so the server hands no
+    /// message to a caller that is gone.
+    pub(super) async fn pull(
+        &self,
+        stream: &str,
+        consumer: &str,
+        wait: Duration,
+    ) -> Result<Option<Message>, Fault> {
+        let no_wait = wait.is_zero();
+        let expires = (!no_wait).then(|| u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX));
+        let body = serde_json::to_vec(&Pull { batch: 1, expires, no_wait })
+            .map_err(|error| Fault::Malformed(error.to_string()))?;
+        let request = Request::new().payload(body.into()).timeout(Some(wait + PULL_GRACE));
+        let request = if no_wait { request } else { request.inbox(self.client.new_inbox()) };
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
+        let message = match self.client.send_request(subject, request).await.map_err(Fault::from) {
+            Ok(message) => message,
+            // The server's own "nothing came" was lost with a connection or a leader.
+            Err(Fault::Timeout) if !no_wait => return Ok(None),
+            Err(fault) => return Err(fault),
+        };
+        match message.status {
+            None | Some(StatusCode::OK) => Ok(Some(message)),
+            Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => Ok(None),
+            Some(status) => Err(Fault::Refused {
+                status: usize::from(status.as_u16()),
+                code: 0,
+                description: message.description.unwrap_or_default(),
+            }),
+        }
+    }
+}
+
+fn answer<T: DeserializeOwned>(message: &Message) -> Result<T, Fault> {
+    match serde_json::from_slice(&message.payload) {
+        Ok(Response::Ok(value)) => Ok(value),
+        Ok(Response::Err { error }) => Err(error.into()),
+        Err(error) => Err(Fault::Malformed(error.to_string())),
+    }
+}
+
+/// Tries `attempt` again while its fault is passing and the budget lasts.
+pub(super) async fn persist<T, F, A>(budget: Duration, mut attempt: F) -> Result<T, Fault>
+where
+    F: FnMut() -> A,
+    A: Future<Output = Result<T, Fault>>,
+{
+    let mut patience = Patience::new(budget);
+    loop {
+        match attempt().await {
+            Err(fault) if fault.is_passing() => {
+                if !patience.pause().await {
+                    return Err(fault);
+                }
+            }
+            done => return done,
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! What the broker's answers mean: one total mapping from a fault to a [`Failure`] and to "try again".
+//!
+//! Invariant: trouble of the broker is a dependency fault, which costs no task an attempt. Only what trying again cannot
+//! mend (a message that is too large) is permanent, and only a document that cannot be read is the task's own fault.
+
+use async_nats::{RequestError, RequestErrorKind, jetstream};
+use jetreel_domain::failure::Failure;
+
+/// "wrong last sequence": a compare-and-set lost.
+pub(super) const WRONG_LAST_SEQUENCE: u64 = 10071;
+/// The same from a clustered stream, where it can also be spurious.
+pub(super) const WRONG_LAST_SEQUENCE_IN_PROCESS: u64 = 10164;
+/// "store failed": the subject is taken, or the stream is full.
+pub(super) const STORE_FAILED: u64 = 10077;
+const STREAM_NOT_FOUND: u64 = 10059;
+const CONSUMER_NOT_FOUND: u64 = 10014;
+const MESSAGE_TOO_LARGE: u64 = 10054;
+const NO_SPACE: [u64; 4] = [10047, 10023, 10002, 10028];
+
+/// What can come instead of the answer that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Fault {
+    /// No answer in time: the request may or may not have been carried out.
+    #[error("no answer in time")]
+    Timeout,
+    /// Nobody serves the subject: an election, or JetStream is off.
+    #[error("no responders")]
+    NoResponders,
+    /// The connection broke or the client is closed.
+    #[error("connection: {0}")]
+    Connection(String),
+    /// The payload is above the server's limit.
+    #[error("message too large")]
+    TooLarge,
+    /// The subject is malformed.
+    #[error("invalid subject")]
+    BadSubject,
+    /// An answer that is not what the protocol says.
+    #[error("unexpected answer: {0}")]
+    Malformed(String),
+    /// A stored document that this version cannot read.
+    #[error("unreadable document: {0}")]
+    Unreadable(String),
+    /// The server said no.
+    #[error("{description} ({status}, {code})")]
+    Refused {
+        /// HTTP-like class.
+        status: usize,
+        /// The server's error code; 0 where it gave none.
+        code: u64,
+        /// What the server said.
+        description: String,
+    },
+}
+
+impl Fault {
+    /// Whether the same request can succeed in a moment (an election, a reconnect).
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Timeout | Self::NoResponders | Self::Connection(_) => true,
+            Self::Refused { status, code, .. } => {
+                *status == 503 && !NO_SPACE.contains(code) && *code != STORE_FAILED
+            }
+            Self::TooLarge | Self::BadSubject | Self::Malformed(_) | Self::Unreadable(_) => false,
+        }
+    }
+
+    /// Whether the request may have been carried out although no confirmation came.
+    pub(super) fn is_ambiguous(&self) -> bool {
+        matches!(self, Self::Timeout | Self::Connection(_) | Self::Malformed(_))
+    }
+
+    /// Whether a compare-and-set lost.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Refused { code, .. }
+            if [WRONG_LAST_SEQUENCE, WRONG_LAST_SEQUENCE_IN_PROCESS].contains(code))
+    }
+
+    /// Whether the stream did not store the message: its subject is taken, or it is full.
+    pub(super) fn is_store_failed(&self) -> bool {
+        matches!(self, Self::Refused { code: STORE_FAILED, .. })
+    }
+
+    /// Whether there is no such stream or consumer.
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self, Self::Refused { code: STREAM_NOT_FOUND | CONSUMER_NOT_FOUND, .. })
+    }
+
+    /// The failure that a stage sees, for what was being done.
+    pub(super) fn failure(&self, doing: &str) -> Failure {
+        let failure = match self {
+            Self::Timeout => {
+                Failure::dependency("broker-timeout", "the broker did not answer in time")
+            }
+            Self::NoResponders => Failure::dependency(
+                "broker-unavailable",
+                "the broker has no leader for this stream",
+            ),
+            Self::Connection(_) => {
+                Failure::dependency("broker-unreachable", "the connection to the broker is down")
+            }
+            Self::TooLarge => too_large(),
+            Self::BadSubject => {
+                Failure::permanent("bad-subject", "a name that cannot be part of a subject")
+            }
+            Self::Malformed(_) => {
+                Failure::dependency("broker-protocol", "the broker answered with nonsense")
+            }
+            Self::Unreadable(_) => {
+                Failure::task("unreadable-document", "a stored document is of an unknown form")
+            }
+            Self::Refused { status, code, .. } => refusal(*status, *code),
+        };
+        failure.with_detail(format_args!("{doing}: {self}"))
+    }
+}
+
+fn too_large() -> Failure {
+    Failure::permanent("message-too-large", "a message is above the broker's size limit")
+}
+
+fn refusal(status: usize, code: u64) -> Failure {
+    match code {
+        STORE_FAILED => Failure::dependency("stream-full", "a stream is full"),
+        MESSAGE_TOO_LARGE => too_large(),
+        STREAM_NOT_FOUND | CONSUMER_NOT_FOUND => Failure::dependency(
+            "topology-missing",
+            "a stream or consumer is missing; `jetreel streams apply` creates it",
+        ),
+        WRONG_LAST_SEQUENCE | WRONG_LAST_SEQUENCE_IN_PROCESS => {
+            Failure::dependency("broker-conflict", "other writers were faster again and again")
+        }
+        code if NO_SPACE.contains(&code) => {
+            Failure::dependency("storage-full", "the broker is out of storage")
+        }
+        _ if status == 401 || status == 403 => {
+            Failure::dependency("broker-denied", "the broker denies this user the request")
+        }
+        _ if status == 503 => {
+            Failure::dependency("broker-unavailable", "the broker is not ready for this request")
+        }
+        _ => Failure::dependency("broker-refused", "the broker refused a request"),
+    }
+}
+
+impl From<RequestError> for Fault {
+    fn from(error: RequestError) -> Self {
+        match error.kind() {
+            RequestErrorKind::TimedOut => Self::Timeout,
+            RequestErrorKind::NoResponders => Self::NoResponders,
+            RequestErrorKind::InvalidSubject => Self::BadSubject,
+            RequestErrorKind::MaxPayloadExceeded => Self::TooLarge,
+            RequestErrorKind::Other => Self::Connection(error.to_string()),
+        }
+    }
+}
+
+impl From<jetstream::Error> for Fault {
+    fn from(error: jetstream::Error) -> Self {
+        let (status, code) = (error.code(), error.error_code().0);
+        Self::Refused { status, code, description: error.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jetreel_domain::failure::Severity;
+
+    use super::*;
+
+    fn refused(status: usize, code: u64) -> Fault {
+        Fault::Refused { status, code, description: "no".into() }
+    }
+
+    #[test]
+    fn every_answer_has_its_severity_and_its_word() {
+        use Severity::{DependencyFault, Permanent, TaskFault};
+        let table = [
+            (Fault::Timeout, DependencyFault, "broker-timeout", true),
+            (Fault::NoResponders, DependencyFault, "broker-unavailable", true),
+            (Fault::Connection("eof".into()), DependencyFault, "broker-unreachable", true),
+            (Fault::TooLarge, Permanent, "message-too-large", false),
+            (Fault::BadSubject, Permanent, "bad-subject", false),
+            (Fault::Malformed("?".into()), DependencyFault, "broker-protocol", false),
+            (Fault::Unreadable("?".into()), TaskFault, "unreadable-document", false),
+            (refused(400, 10071), DependencyFault, "broker-conflict", false),
+            (refused(400, 10164), DependencyFault, "broker-conflict", false),
+            (refused(503, 10077), DependencyFault, "stream-full", false),
+            (refused(500, 10047), DependencyFault, "storage-full", false),
+            (refused(503, 10023), DependencyFault, "storage-full", false),
+            (refused(404, 10059), DependencyFault, "topology-missing", false),
+            (refused(404, 10014), DependencyFault, "topology-missing", false),
+            (refused(400, 10054), Permanent, "message-too-large", false),
+            (refused(503, 10008), DependencyFault, "broker-unavailable", true),
+            (refused(503, 0), DependencyFault, "broker-unavailable", true),
+            (refused(403, 0), DependencyFault, "broker-denied", false),
+            (refused(409, 0), DependencyFault, "broker-refused", false),
+        ];
+        for (fault, severity, code, passing) in table {
+            let failure = fault.failure("publish");
+            assert_eq!(
+                (failure.severity, failure.code.as_str(), fault.is_passing()),
+                (severity, code, passing),
+                "{fault:?}"
+            );
+            assert!(failure.detail.starts_with("publish: "), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn both_words_for_a_lost_compare_and_set_are_conflicts() {
+        assert!(refused(400, 10071).is_conflict() && refused(400, 10164).is_conflict());
+        assert!(!refused(503, 10077).is_conflict() && refused(503, 10077).is_store_failed());
+    }
+}
