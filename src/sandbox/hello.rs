@@ -1,0 +1,130 @@
+//! The first word of a codec process, and what is demanded of it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jetreel_domain::failure::{CodecDeath, Failure};
+use jetreel_domain::wire::{FromCodec, VERSION};
+
+/// How well a codec process is confined, from worst to best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Confinement {
+    /// Only resource limits.
+    #[default]
+    None,
+    /// A system call filter.
+    Seccomp,
+    /// Namespaces and a system call filter.
+    Ns,
+    /// Landlock, namespaces and a system call filter.
+    Full,
+}
+
+impl Confinement {
+    const ALL: [Self; 4] = [Self::None, Self::Seccomp, Self::Ns, Self::Full];
+
+    /// The word in settings, in Hello and in `doctor`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "NONE",
+            Self::Seccomp => "SECCOMP",
+            Self::Ns => "NS",
+            Self::Full => "FULL",
+        }
+    }
+}
+
+impl fmt::Display for Confinement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A word that names no confinement.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no confinement: NONE, SECCOMP, NS or FULL")]
+pub struct UnknownConfinement(String);
+
+impl FromStr for Confinement {
+    type Err = UnknownConfinement;
+
+    fn from_str(word: &str) -> Result<Self, UnknownConfinement> {
+        Self::ALL
+            .into_iter()
+            .find(|confinement| confinement.as_str().eq_ignore_ascii_case(word))
+            .ok_or_else(|| UnknownConfinement(word.to_owned()))
+    }
+}
+
+/// Why a greeting is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Not a greeting of this protocol.
+    Nonsense(String),
+    /// Confined worse than this node demands.
+    Confinement(Confinement),
+}
+
+impl Refusal {
+    pub(super) fn failure(&self) -> Failure {
+        match self {
+            Self::Nonsense(detail) => Failure::from(CodecDeath::Protocol).with_detail(detail),
+            Self::Confinement(found) => Failure::dependency(
+                "sandbox-weak",
+                format!(
+                    "this node can confine the codec only to {found}, which its settings forbid"
+                ),
+            ),
+        }
+    }
+}
+
+/// Accepts or refuses the first frame.
+pub(super) fn accept(frame: &FromCodec, demanded: Confinement) -> Result<(), Refusal> {
+    let FromCodec::Hello { version, confinement, .. } = frame else {
+        return Err(Refusal::Nonsense("the first frame is no greeting".to_owned()));
+    };
+    if *version != VERSION {
+        return Err(Refusal::Nonsense(format!("protocol {version} instead of {VERSION}")));
+    }
+    let found = confinement.parse::<Confinement>().map_err(|e| Refusal::Nonsense(e.to_string()))?;
+    if found < demanded {
+        return Err(Refusal::Confinement(found));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello(version: u32, confinement: &str) -> FromCodec {
+        FromCodec::Hello { version, build: "b".to_owned(), confinement: confinement.to_owned() }
+    }
+
+    #[test]
+    fn a_process_is_accepted_with_the_confinement_demanded_or_better() {
+        for (demanded, found, accepted) in [
+            (Confinement::None, "NONE", true),
+            (Confinement::Seccomp, "NONE", false),
+            (Confinement::Seccomp, "NS", true),
+            (Confinement::Full, "NS", false),
+            (Confinement::Full, "FULL", true),
+        ] {
+            assert_eq!(accept(&hello(VERSION, found), demanded).is_ok(), accepted, "{found}");
+        }
+    }
+
+    #[test]
+    fn another_protocol_or_an_unknown_word_is_nonsense() {
+        let demanded = Confinement::None;
+        for frame in [
+            hello(VERSION + 1, "FULL"),
+            hello(VERSION, "SOME"),
+            FromCodec::Progress { frames: 0, pts: 0 },
+        ] {
+            assert!(matches!(accept(&frame, demanded), Err(Refusal::Nonsense(_))), "{frame:?}");
+        }
+    }
+}

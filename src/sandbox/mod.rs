@@ -1,0 +1,22 @@
+//! The `Codec` port: one isolated `jetreel-codec` process a job, fed with source bytes and bounded from outside.
+//!
+//! ```text
+//! start ─► spawned, limited ─► job sent ─► Hello ─► reads answered, results handed on ─► Done ───────────► reaped
+//!                                              └─► death · spent budget · nonsense ─► group killed ─► reaped, typed failure
+//! ```
+//!
+//! Invariants: every process is reaped and its group killed, whatever happens to its session; source bytes are served only
+//! to a process that said hello with the confinement asked for; `next` may be dropped at any await and called again.
+//!
+//! Absent on purpose: paths and network. The process gets a socket, `/dev/null` and a log pipe, nothing else.
+
+mod budget;
+mod hello;
+mod process;
+mod processes;
+mod readahead;
+mod session;
+mod tail;
+
+pub use hello::Confinement;
+pub use processes::CodecProcesses;

@@ -1,0 +1,199 @@
+//! One child process: spawned with nothing, limited from outside, killed with its whole group, always reaped.
+//!
+//! A parent that is killed itself cannot kill: its child then meets the end of its socket and ends.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use command_fds::{CommandFdExt, FdMapping};
+use jetreel_actors::ports::ProcessBudget;
+use jetreel_domain::failure::CodecDeath;
+use jetreel_domain::wire::SOCKET_FD;
+use rustix::process::{Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions};
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+
+use super::tail;
+
+/// Codec processes give way to the node, which must go on answering.
+const NICENESS: i32 = 5;
+/// When memory runs out, the kernel takes a codec process first.
+const OOM_SCORE: &str = "700";
+const OPEN_FILES_MAX: u64 = 64;
+/// How long a process that closed its socket may take to end.
+const EXIT_WAIT: Duration = Duration::from_secs(1);
+/// How long the log pipe may stay open after the group was killed.
+const TAIL_WAIT: Duration = Duration::from_secs(1);
+
+/// A running or ended child.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Option<Child>,
+    pid: Option<Pid>,
+    log: Option<JoinHandle<String>>,
+    cpu: Duration,
+    ended: Option<Ended>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone)]
+pub(super) struct Ended {
+    /// As the system reported it.
+    pub(super) death: CodecDeath,
+    /// The end of its log.
+    pub(super) log: String,
+}
+
+impl Process {
+    /// Starts `binary` under the limits of `budget`; gives its socket.
+    pub(super) fn spawn(binary: &Path, budget: &ProcessBudget) -> io::Result<(Self, UnixStream)> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let mut command = Command::new(binary);
+        command
+            .env_clear()
+            .env("LANG", "C.UTF-8")
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .fd_mappings(vec![FdMapping { parent_fd: theirs.into(), child_fd: SOCKET_FD }])
+            .map_err(io::Error::other)?;
+        let mut child = command.spawn()?;
+        let log = child.stderr.take().map(|pipe| tokio::spawn(tail::drain(pipe)));
+        let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let (cpu, ended) = (Duration::ZERO, None);
+        let process = Self { child: Some(child), pid, log, cpu, ended };
+        if let Some(pid) = pid {
+            // The process waits for its job, so these are in force before it works.
+            limit(pid, budget)?;
+        }
+        Ok((process, UnixStream::from_std(ours)?))
+    }
+
+    /// CPU time used as far as it is known.
+    pub(super) fn cpu(&self) -> Duration {
+        self.cpu
+    }
+
+    /// Reads the CPU time used from the system.
+    pub(super) fn sample_cpu(&mut self) {
+        let stat =
+            self.pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+        if let Some(cpu) = stat.and_then(|stat| cpu_time(&stat)) {
+            self.cpu = self.cpu.max(cpu);
+        }
+    }
+
+    /// Gives a process that closed its socket a moment to end by itself. Afterwards [`Self::end`] reaps it.
+    pub(super) async fn ends_by_itself(&self) -> bool {
+        let Some(pid) = self.pid else { return false };
+        // Left a zombie, so that its times can still be read and its number cannot be used again.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let exit = tokio::task::spawn_blocking(move || {
+            rustix::process::waitid(WaitId::Pid(pid), options)
+        });
+        tokio::time::timeout(EXIT_WAIT, exit).await.is_ok_and(|exit| matches!(exit, Ok(Ok(_))))
+    }
+
+    /// Kills the group and reaps. May be dropped halfway and called again.
+    pub(super) async fn end(&mut self) -> Ended {
+        if let Some(ended) = &self.ended {
+            return ended.clone();
+        }
+        self.sample_cpu();
+        let mut status = None;
+        if let Some(child) = &mut self.child {
+            // Not reaped yet, so the number still means this group.
+            kill_group(self.pid);
+            status = child.wait().await.ok();
+            self.child = None;
+        }
+        let log = match &mut self.log {
+            Some(log) => tokio::time::timeout(TAIL_WAIT, log).await.ok().and_then(Result::ok),
+            None => None,
+        };
+        self.log = None;
+        let death = status.map_or(CodecDeath::Signal(Signal::KILL.as_raw()), death);
+        self.ended.insert(Ended { death, log: log.unwrap_or_default() }).clone()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        kill_group(self.pid);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { child.wait().await });
+        }
+    }
+}
+
+fn kill_group(pid: Option<Pid>) {
+    if let Some(pid) = pid
+        && let Err(error) = rustix::process::kill_process_group(pid, Signal::KILL)
+    {
+        tracing::debug!(%pid, %error, "no process group to kill");
+    }
+}
+
+/// Puts the limits of the budget on a process that does not work yet.
+fn limit(pid: Pid, budget: &ProcessBudget) -> io::Result<()> {
+    // The kernel counts whole seconds: SIGXCPU when they are used up, SIGKILL a second later.
+    let cpu = budget.cpu.as_secs() + u64::from(budget.cpu.subsec_nanos() > 0);
+    for (resource, soft, hard) in [
+        (Resource::As, budget.memory_bytes, budget.memory_bytes),
+        (Resource::Cpu, cpu, cpu + 1),
+        (Resource::Fsize, 0, 0),
+        (Resource::Core, 0, 0),
+        (Resource::Nofile, OPEN_FILES_MAX, OPEN_FILES_MAX),
+    ] {
+        let limit = Rlimit { current: Some(soft), maximum: Some(hard) };
+        rustix::process::prlimit(Some(pid), resource, limit)?;
+    }
+    // Both are courtesies that some containers forbid.
+    if let Err(error) = rustix::process::setpriority_process(Some(pid), NICENESS) {
+        tracing::debug!(%error, "failed to lower the priority of a codec process");
+    }
+    if let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), OOM_SCORE) {
+        tracing::debug!(%error, "failed to offer a codec process to the kernel for lack of memory");
+    }
+    Ok(())
+}
+
+fn death(status: ExitStatus) -> CodecDeath {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => CodecDeath::Signal(signal),
+        (None, code) => CodecDeath::Exit(code.unwrap_or_default()),
+    }
+}
+
+/// User and system time in a line of `/proc/<pid>/stat`. The second field is a name that may hold anything.
+fn cpu_time(stat: &str) -> Option<Duration> {
+    const UTIME_AFTER_NAME: usize = 11;
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut times = fields.split_ascii_whitespace().skip(UTIME_AFTER_NAME);
+    let user: u64 = times.next()?.parse().ok()?;
+    let system: u64 = times.next()?.parse().ok()?;
+    let ticks_per_second = rustix::param::clock_ticks_per_second().max(1);
+    Some(Duration::from_secs_f64((user + system) as f64 / ticks_per_second as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_is_found_behind_any_name() {
+        let stat = "7 (a) b) c) S 1 7 7 0 -1 4194560 1 2 3 4 150 50 0 0 25 5 1 0 9 9 9";
+        let ticks = rustix::param::clock_ticks_per_second() as f64;
+        assert_eq!(cpu_time(stat), Some(Duration::from_secs_f64(200.0 / ticks)));
+        assert_eq!(cpu_time("7 (codec) S 1"), None);
+    }
+}

@@ -1,0 +1,170 @@
+//! What a job reads, as a few objects of concatenated pieces, fetched in blocks ahead of a sequential reader.
+//!
+//! Invariants: at most [`BLOCKS_MAX`] blocks are held, which bounds memory; a block that failed is forgotten, so that the
+//! next read tries again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use jetreel_actors::ports::{Readable, Store};
+use jetreel_domain::failure::Failure;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Objects are fetched in blocks of this size, aligned to it.
+const BLOCK_BYTES: u64 = 1 << 20;
+/// Blocks held per session.
+const BLOCKS_MAX: usize = 16;
+/// Blocks fetched ahead of a sequential reader.
+const AHEAD: u64 = 4;
+
+const _: () = assert!(AHEAD < BLOCKS_MAX as u64, "a block would be evicted before it is read");
+
+/// Object and index of a block.
+type Place = (u32, u64);
+
+/// The sources of one job.
+pub(super) struct Sources {
+    store: Arc<dyn Store>,
+    objects: Vec<Arc<Readable>>,
+    blocks: BTreeMap<Place, Block>,
+    /// Counts reads, to find the block that was not used for longest.
+    clock: u64,
+}
+
+struct Block {
+    state: State,
+    used: u64,
+}
+
+enum State {
+    Fetching(AbortOnDropHandle<Result<Bytes, Failure>>),
+    Here(Bytes),
+}
+
+impl Sources {
+    pub(super) fn new(store: Arc<dyn Store>, objects: Vec<Readable>) -> Self {
+        let objects = objects.into_iter().map(Arc::new).collect();
+        Self { store, objects, blocks: BTreeMap::new(), clock: 0 }
+    }
+
+    /// Size of an object; `None` where there is none.
+    pub(super) fn size(&self, object: u32) -> Option<u64> {
+        self.objects.get(object as usize).map(|readable| readable.bytes())
+    }
+
+    /// Bytes of an object, fewer at its end. May be dropped halfway and called again.
+    pub(super) async fn read(
+        &mut self,
+        object: u32,
+        offset: u64,
+        length: u32,
+    ) -> Result<Vec<u8>, Failure> {
+        let size = self.size(object).unwrap_or_default();
+        let end = offset.saturating_add(u64::from(length)).min(size);
+        let mut bytes = Vec::with_capacity(end.saturating_sub(offset) as usize);
+        let mut position = offset;
+        while position < end {
+            let index = position / BLOCK_BYTES;
+            let block = self.block((object, index), size).await?;
+            let from = (position - index * BLOCK_BYTES) as usize;
+            let upto = block.len().min((end - index * BLOCK_BYTES) as usize);
+            bytes.extend_from_slice(&block[from..upto]);
+            position = index * BLOCK_BYTES + upto as u64;
+        }
+        Ok(bytes)
+    }
+
+    async fn block(&mut self, place: Place, size: u64) -> Result<Bytes, Failure> {
+        self.clock += 1;
+        let (object, index) = place;
+        let sequential = index > 0 && self.blocks.contains_key(&(object, index - 1));
+        self.fetch(place, size);
+        if sequential {
+            for next in index + 1..=index + AHEAD {
+                self.fetch((object, next), size);
+            }
+        }
+        let Some(block) = self.blocks.get_mut(&place) else { return Err(lost("evicted")) };
+        let fetched = match &mut block.state {
+            State::Here(bytes) => return Ok(bytes.clone()),
+            State::Fetching(task) => task.await.unwrap_or_else(|error| Err(lost(error))),
+        };
+        match fetched {
+            Ok(bytes) => {
+                block.state = State::Here(bytes.clone());
+                Ok(bytes)
+            }
+            Err(failure) => {
+                self.blocks.remove(&place);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Starts to fetch a block unless it is here or on its way.
+    fn fetch(&mut self, place: Place, size: u64) {
+        let (object, index) = place;
+        let start = index.saturating_mul(BLOCK_BYTES);
+        let Some(readable) = self.objects.get(object as usize).cloned() else { return };
+        if start >= size {
+            return;
+        }
+        if let Some(block) = self.blocks.get_mut(&place) {
+            block.used = self.clock;
+            return;
+        }
+        if self.blocks.len() >= BLOCKS_MAX {
+            self.evict();
+        }
+        let store = self.store.clone();
+        let end = (start + BLOCK_BYTES).min(size);
+        let task = tokio::spawn(async move { pieces(&*store, &readable, start, end).await });
+        let state = State::Fetching(AbortOnDropHandle::new(task));
+        self.blocks.insert(place, Block { state, used: self.clock });
+    }
+
+    fn evict(&mut self) {
+        let oldest = self.blocks.iter().min_by_key(|(_, block)| block.used);
+        if let Some(place) = oldest.map(|(place, _)| *place) {
+            self.blocks.remove(&place);
+        }
+    }
+}
+
+/// Reads an interval of the concatenated pieces.
+async fn pieces(
+    store: &dyn Store,
+    readable: &Readable,
+    start: u64,
+    end: u64,
+) -> Result<Bytes, Failure> {
+    let mut parts = Vec::new();
+    let mut base = 0;
+    for (key, bytes) in &readable.pieces {
+        let (from, upto) = (start.max(base), end.min(base + bytes));
+        if from < upto {
+            let part = store.read(key, from - base..upto - base).await?;
+            if part.len() as u64 != upto - from {
+                let detail = format!("{key}: {} bytes from {}", part.len(), from - base);
+                return Err(Failure::task(
+                    "object-short",
+                    "an object is shorter than was recorded",
+                )
+                .with_detail(detail));
+            }
+            parts.push(part);
+        }
+        base += bytes;
+    }
+    if let [part] = parts.as_slice() {
+        return Ok(part.clone());
+    }
+    let mut joined = BytesMut::with_capacity((end - start) as usize);
+    parts.iter().for_each(|part| joined.extend_from_slice(part));
+    Ok(joined.freeze())
+}
+
+fn lost(detail: impl std::fmt::Display) -> Failure {
+    Failure::dependency("storage-failed", "the storage failed").with_detail(detail)
+}

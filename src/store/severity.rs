@@ -1,0 +1,127 @@
+//! OpenDAL's errors in the one taxonomy of failure.
+
+use std::error::Error as _;
+use std::io;
+
+use jetreel_domain::failure::Failure;
+use opendal::{Error, ErrorKind};
+
+/// What was being done: a missing object means different things to a reader and to a writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doing {
+    /// Looking at or reading an object.
+    Reading,
+    /// Writing or removing one.
+    Writing,
+}
+
+/// The failure for an error of the store.
+pub(super) fn failure(doing: Doing, error: &Error) -> Failure {
+    kind_failure(doing, error.kind(), is_full(error)).with_detail(error)
+}
+
+/// The failure for an error of the file system below an `fs` store.
+pub(super) fn io_failure(error: &io::Error) -> Failure {
+    kind_failure(Doing::Writing, ErrorKind::Unexpected, is_full_kind(error.kind()))
+        .with_detail(error)
+}
+
+/// An object that does not exist although something refers to it.
+pub(super) fn missing() -> Failure {
+    Failure::task("object-missing", "an object that this task needs is not in the store")
+}
+
+/// A store that is there, but not the one that was opened: its disk was unmounted or emptied.
+pub(super) fn gone() -> Failure {
+    Failure::dependency("storage-gone", "the storage directory lost its content; is it mounted?")
+}
+
+fn kind_failure(doing: Doing, kind: ErrorKind, full: bool) -> Failure {
+    match kind {
+        _ if full => Failure::dependency("storage-full", "the storage is full"),
+        ErrorKind::NotFound if doing == Doing::Reading => missing(),
+        ErrorKind::RangeNotSatisfied => {
+            Failure::task("object-short", "an object is shorter than was recorded")
+        }
+        ErrorKind::IsADirectory
+        | ErrorKind::NotADirectory
+        | ErrorKind::AlreadyExists
+        | ErrorKind::IsSameFile
+        | ErrorKind::ConditionNotMatch => {
+            Failure::task("object-conflict", "another object is in the way of this one")
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ConfigInvalid | ErrorKind::Unsupported => {
+            Failure::dependency("storage-denied", "the storage refuses access; check its settings")
+        }
+        ErrorKind::RateLimited => {
+            Failure::dependency("storage-busy", "the storage asks for fewer requests")
+        }
+        // NotFound while writing: the bucket or the root directory itself. The type may grow: what is not known is taken
+        // for an outage, which costs nobody an attempt.
+        ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Unexpected | _ => {
+            Failure::dependency("storage-failed", "the storage failed")
+        }
+    }
+}
+
+fn is_full(error: &Error) -> bool {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if cause.downcast_ref::<io::Error>().is_some_and(|error| is_full_kind(error.kind())) {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
+}
+
+fn is_full_kind(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use jetreel_domain::failure::Severity;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_of_error_has_its_severity() {
+        use Severity::{DependencyFault, TaskFault};
+        for (kind, severity, code) in [
+            (ErrorKind::NotFound, TaskFault, "object-missing"),
+            (ErrorKind::RangeNotSatisfied, TaskFault, "object-short"),
+            (ErrorKind::IsADirectory, TaskFault, "object-conflict"),
+            (ErrorKind::NotADirectory, TaskFault, "object-conflict"),
+            (ErrorKind::AlreadyExists, TaskFault, "object-conflict"),
+            (ErrorKind::IsSameFile, TaskFault, "object-conflict"),
+            (ErrorKind::ConditionNotMatch, TaskFault, "object-conflict"),
+            (ErrorKind::PermissionDenied, DependencyFault, "storage-denied"),
+            (ErrorKind::ConfigInvalid, DependencyFault, "storage-denied"),
+            (ErrorKind::Unsupported, DependencyFault, "storage-denied"),
+            (ErrorKind::RateLimited, DependencyFault, "storage-busy"),
+            (ErrorKind::Conflict, DependencyFault, "storage-failed"),
+            (ErrorKind::Unexpected, DependencyFault, "storage-failed"),
+        ] {
+            let failure = failure(Doing::Reading, &Error::new(kind, "x"));
+            assert_eq!((failure.severity, failure.code.as_str()), (severity, code), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_place_to_write_to_is_the_storages_fault() {
+        let failure = failure(Doing::Writing, &Error::new(ErrorKind::NotFound, "no bucket"));
+        assert_eq!(failure.severity, Severity::DependencyFault);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_apart() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let error = Error::new(ErrorKind::Unexpected, "write").set_source(full);
+        let failure = failure(Doing::Writing, &error);
+        assert_eq!(
+            (failure.severity, failure.code.as_str()),
+            (Severity::DependencyFault, "storage-full")
+        );
+    }
+}

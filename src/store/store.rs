@@ -1,0 +1,168 @@
+//! The store itself: operators with the right layers, and the port's methods.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use jetreel_actors::ports::{ObjectWriter, PortFuture, Store};
+use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::ledger::Object;
+use opendal::layers::{RetryLayer, TimeoutLayer};
+use opendal::{Error, ErrorKind, Operator, services};
+
+use super::durable::Directory;
+use super::options::{S3_CHUNK_BYTES_MIN, Scheme, StoreOptions};
+use super::reader;
+use super::severity::{Doing, failure, gone, io_failure, missing};
+use super::writer::{Files, OpenDalWriter};
+
+/// Objects behind OpenDAL.
+#[derive(Debug, Clone)]
+pub struct OpenDalStore {
+    /// Retries transient faults.
+    operator: Operator,
+    /// The same for writes; on `fs` without retries.
+    writing: Operator,
+    files: Option<Files>,
+    chunk_bytes: usize,
+}
+
+impl OpenDalStore {
+    /// Opens the store. On `fs` this creates the directory; on `s3` nothing is sent yet. Call it where blocking is fine.
+    pub fn open(options: &StoreOptions) -> Result<Self, Failure> {
+        let timeout =
+            TimeoutLayer::new().with_timeout(options.timeout).with_io_timeout(options.timeout);
+        let retry = RetryLayer::new().with_max_times(options.retries).with_jitter();
+        match options.scheme {
+            Scheme::Fs => {
+                let directory = Directory::open(&options.root).map_err(|e| io_failure(&e))?;
+                let root = directory.root().to_string_lossy().into_owned();
+                let plain = Operator::new(services::Fs::default().root(&root)).map_err(opening)?;
+                let writing = plain.layer(timeout);
+                Ok(Self {
+                    operator: writing.clone().layer(retry),
+                    writing,
+                    files: Some(Files::new(directory)),
+                    chunk_bytes: options.chunk_bytes.max(1),
+                })
+            }
+            Scheme::S3 => {
+                let plain = Operator::new(bucket(options)).map_err(opening)?;
+                let operator = plain.layer(timeout).layer(retry);
+                Ok(Self {
+                    writing: operator.clone(),
+                    operator,
+                    files: None,
+                    chunk_bytes: options.chunk_bytes.max(S3_CHUNK_BYTES_MIN),
+                })
+            }
+        }
+    }
+
+    /// The failure for a failed look at an object. A missing object in a directory that is no longer the store's is not
+    /// the object's fault.
+    async fn explain(&self, error: Error) -> Failure {
+        let explained = failure(Doing::Reading, &error);
+        if error.kind() == ErrorKind::NotFound && !self.is_present().await {
+            return gone().with_detail(error);
+        }
+        explained
+    }
+
+    async fn is_present(&self) -> bool {
+        let Some(files) = &self.files else { return true };
+        let directory = files.directory.clone();
+        tokio::task::spawn_blocking(move || directory.is_present()).await.unwrap_or(false)
+    }
+
+    async fn size_of(&self, key: &str) -> Result<Option<u64>, Failure> {
+        match self.operator.stat(key).await {
+            Ok(facts) => Ok(Some(facts.content_length())),
+            Err(error) => {
+                let failure = self.explain(error).await;
+                if failure.severity == Severity::TaskFault && failure.code == missing().code {
+                    return Ok(None);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    async fn start(&self, key: &str) -> Result<OpenDalWriter, Failure> {
+        OpenDalWriter::start(&self.writing, self.files.clone(), key, self.chunk_bytes).await
+    }
+}
+
+impl Store for OpenDalStore {
+    fn read<'a>(&'a self, key: &'a str, range: Range<u64>) -> PortFuture<'a, Bytes> {
+        Box::pin(async move {
+            match reader::read(&self.operator, key, range).await {
+                Ok(bytes) => Ok(bytes),
+                Err(error) => Err(self.explain(error).await),
+            }
+        })
+    }
+
+    fn read_all<'a>(&'a self, key: &'a str) -> PortFuture<'a, Bytes> {
+        Box::pin(async move {
+            match self.operator.read(key).await {
+                Ok(buffer) => Ok(buffer.to_bytes()),
+                Err(error) => Err(self.explain(error).await),
+            }
+        })
+    }
+
+    fn writer<'a>(&'a self, key: &'a str) -> PortFuture<'a, Box<dyn ObjectWriter>> {
+        Box::pin(async move {
+            let writer = self.start(key).await?;
+            Ok(Box::new(writer) as Box<dyn ObjectWriter>)
+        })
+    }
+
+    fn write<'a>(&'a self, key: &'a str, bytes: Bytes) -> PortFuture<'a, Object> {
+        Box::pin(async move {
+            let mut writer = Box::new(self.start(key).await?);
+            if let Err(failure) = writer.write(bytes).await {
+                if let Err(left) = writer.abort().await {
+                    tracing::debug!(%left, key, "left an object to the sweeper");
+                }
+                return Err(failure);
+            }
+            writer.finish().await
+        })
+    }
+
+    fn size<'a>(&'a self, key: &'a str) -> PortFuture<'a, Option<u64>> {
+        Box::pin(self.size_of(key))
+    }
+
+    fn delete<'a>(&'a self, key: &'a str) -> PortFuture<'a, ()> {
+        Box::pin(async move {
+            self.operator.delete(key).await.map_err(|error| failure(Doing::Writing, &error))
+        })
+    }
+}
+
+fn bucket(options: &StoreOptions) -> services::S3 {
+    let mut bucket = services::S3::default().bucket(&options.bucket).root(&options.root);
+    if !options.endpoint.is_empty() {
+        bucket = bucket.endpoint(&options.endpoint);
+    }
+    if !options.region.is_empty() {
+        bucket = bucket.region(&options.region);
+    }
+    if !options.access_key.is_empty() {
+        bucket = bucket
+            .access_key_id(&options.access_key)
+            .secret_access_key(&options.secret_key)
+            .disable_config_load()
+            .disable_ec2_metadata();
+    }
+    if options.virtual_host {
+        bucket = bucket.enable_virtual_host_style();
+    }
+    bucket
+}
+
+fn opening(error: Error) -> Failure {
+    failure(Doing::Writing, &error)
+}
