@@ -38,6 +38,10 @@ impl Decoder {
         if !allow::is_picture_decoder(found.name()) {
             return Err(unsupported());
         }
+        #[expect(unsafe_code, reason = "plain fields of the stream's parameters")]
+        let (width, height) =
+            unsafe { ((*parameters.as_ptr()).width, (*parameters.as_ptr()).height) };
+        check_pixels(width.unsigned_abs(), height.unsigned_abs(), budget)?;
         let mut context = codec::Context::from_parameters(parameters.clone())
             .map_err(|error| source_failure(error.into(), "prepare the decoder"))?;
         context.set_flags(codec::Flags::OUTPUT_CORRUPT);

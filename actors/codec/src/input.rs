@@ -35,6 +35,7 @@ pub(crate) struct Input {
     context: context::Input,
     link: Link,
     past_end: Arc<AtomicBool>,
+    blank: Arc<AtomicBool>,
     failed_reads: u64,
     truncated: bool,
 }
@@ -52,13 +53,13 @@ impl Input {
             return Err(failure(FailureCode::UnknownFormat, "The file is empty."));
         }
         let mut source = Source::new(link.clone(), object, size);
-        let past_end = source.past_end();
+        let (past_end, blank) = (source.past_end(), source.blank());
         refuse_text(&mut source, link)?;
         let mut io = StreamIo::from_read_seek_with_capacity(source, AVIO_BYTES)
             .map_err(|error| own_failure(error, "make an input"))?;
         let demuxer = recognise(&mut io, format).map_err(|refusal| first(link, refusal))?;
         let mut context = open_with(io, demuxer, budget).map_err(|refusal| first(link, refusal))?;
-        find_streams(&mut context).map_err(|refusal| first(link, refusal))?;
+        find_streams(&mut context, budget).map_err(|refusal| first(link, refusal))?;
         link.fault()?;
         if context.nb_streams() > budget.streams_max {
             return Err(failure(
@@ -67,7 +68,7 @@ impl Input {
             ));
         }
         past_end.store(false, Ordering::Relaxed);
-        Ok(Self { context, link: link.clone(), past_end, failed_reads: 0, truncated: false })
+        Ok(Self { context, link: link.clone(), past_end, blank, failed_reads: 0, truncated: false })
     }
 
     /// The demuxer's name, as [`Input::open`] takes it.
@@ -110,6 +111,19 @@ impl Input {
         }
     }
 
+    /// From now on packets have their times, flags and lengths, but no content, and nothing of the source is read. Only for
+    /// containers whose index is complete; there is no way back.
+    pub(crate) fn read_blank(&mut self) {
+        self.blank.store(true, Ordering::Relaxed);
+        #[expect(
+            unsafe_code,
+            reason = "flags are a plain field; parsers would choke on blank packets"
+        )]
+        unsafe {
+            (*self.context.as_mut_ptr()).flags |= ffi::AVFMT_FLAG_NOPARSE;
+        }
+    }
+
     /// Jumps to the last random-access point of `stream` at or before `dts`.
     pub(crate) fn seek(&mut self, stream: u32, dts: i64) -> Outcome<()> {
         self.past_end.store(false, Ordering::Relaxed);
@@ -129,6 +143,49 @@ impl Input {
         };
         self.link.fault()?;
         if result < 0 { Err(source_failure(result, "seek")) } else { Ok(()) }
+    }
+
+    /// Goes back to the first packet that the index of `stream` lists.
+    pub(crate) fn rewind(&mut self, stream: u32) -> Outcome<()> {
+        self.past_end.store(false, Ordering::Relaxed);
+        #[expect(
+            unsafe_code,
+            reason = "the context is open and has that stream; the entry is read before anything else happens"
+        )]
+        let result = unsafe {
+            let context = self.context.as_mut_ptr();
+            if stream >= (*context).nb_streams {
+                return Err(internal("a track is gone"));
+            }
+            let entry = ffi::avformat_index_get_entry(*(*context).streams.add(stream as usize), 0);
+            if entry.is_null() {
+                return Ok(());
+            }
+            let first = (*entry).timestamp;
+            ffi::av_seek_frame(context, stream as c_int, first, ffi::AVSEEK_FLAG_BACKWARD)
+        };
+        self.link.fault()?;
+        if result < 0 { Err(source_failure(result, "seek to the start")) } else { Ok(()) }
+    }
+
+    /// Whether the index of `stream` lists packets beyond the end of a source of `size` bytes.
+    pub(crate) fn index_exceeds(&mut self, stream: u32, size: u64) -> bool {
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        #[expect(
+            unsafe_code,
+            reason = "the context is open and has that stream; entries are read one by one and not kept"
+        )]
+        unsafe {
+            let context = self.context.as_mut_ptr();
+            if stream >= (*context).nb_streams {
+                return false;
+            }
+            let stream = *(*context).streams.add(stream as usize);
+            (0..ffi::avformat_index_get_entries_count(stream)).any(|index| {
+                let entry = ffi::avformat_index_get_entry(stream, index);
+                !entry.is_null() && (*entry).pos.saturating_add(i64::from((*entry).size())) > size
+            })
+        }
     }
 
     /// The next packet; `None` at the end, also where the file is cut short.
@@ -269,9 +326,25 @@ fn open_with(
     }
 }
 
-fn find_streams(context: &mut context::Input) -> Outcome<()> {
-    #[expect(unsafe_code, reason = "the context is open")]
-    let result = unsafe { ffi::avformat_find_stream_info(context.as_mut_ptr(), ptr::null_mut()) };
+/// Looks into the streams. The decoders that libav opens for that get their limits too.
+fn find_streams(context: &mut context::Input, budget: &Budget) -> Outcome<()> {
+    let limits = || {
+        let mut limits = Dictionary::new();
+        limits.set("threads", "1");
+        limits.set("max_pixels", &budget.pixels_max.to_string());
+        limits
+    };
+    #[expect(
+        unsafe_code,
+        reason = "one dictionary for each stream there is, taken back and freed afterwards"
+    )]
+    let result = unsafe {
+        let mut options: Vec<*mut ffi::AVDictionary> =
+            (0..context.nb_streams()).map(|_| limits().disown()).collect();
+        let result = ffi::avformat_find_stream_info(context.as_mut_ptr(), options.as_mut_ptr());
+        options.into_iter().for_each(|options| drop(Dictionary::own(options)));
+        result
+    };
     if result < 0 { Err(source_failure(result, "find out what is inside")) } else { Ok(()) }
 }
 

@@ -12,6 +12,11 @@ mod source;
 mod input;
 mod clock;
 mod decode;
+mod boxes;
+mod facts;
+mod scan;
+mod trial;
+mod probe;
 mod filter;
 mod correct;
 mod cascade;
@@ -79,7 +84,8 @@ fn work(link: &Link, job: &Job) -> Outcome<Report> {
         JobWork::Hello => Ok(Report::Hello),
         JobWork::Audio(audio) => audio::run(link, job, audio),
         JobWork::Video(video) => video::run(link, job, video),
-        JobWork::Probe | JobWork::Images(_) | JobWork::Package(_) => Err(protocol("not yet")),
+        JobWork::Probe => probe::run(link, job),
+        JobWork::Images(_) | JobWork::Package(_) => Err(protocol("not yet")),
     }
 }
 

@@ -1,6 +1,9 @@
 //! A source object as a seekable byte stream: range reads over the link, with a few windows kept.
 //!
 //! Invariants: memory is bounded by [`WINDOWS`] times [`WINDOW_BYTES_MAX`]; a failed read is an error, never an end.
+//!
+//! A source can be switched to blank: it then answers with zeros of the right length and asks its parent for nothing. Where an
+//! index says all about the packets, a demuxer can so be walked through a file of any size without reading it.
 
 use std::io::{Error, Read, Result, Seek, SeekFrom};
 use std::sync::Arc;
@@ -25,6 +28,7 @@ pub(crate) struct Source {
     windows: Vec<Window>,
     /// Set when something beyond the end was asked for: libav's next error then means "cut short", not "damaged".
     past_end: Arc<AtomicBool>,
+    blank: Arc<AtomicBool>,
 }
 
 struct Window {
@@ -45,13 +49,25 @@ impl Window {
 impl Source {
     /// The object with index `object` and `size` bytes.
     pub(crate) fn new(link: Link, object: u32, size: u64) -> Self {
-        let past_end = Arc::new(AtomicBool::new(false));
-        Self { link, object, size, position: 0, windows: Vec::with_capacity(WINDOWS), past_end }
+        Self {
+            link,
+            object,
+            size,
+            position: 0,
+            windows: Vec::with_capacity(WINDOWS),
+            past_end: Arc::default(),
+            blank: Arc::default(),
+        }
     }
 
     /// Raised when something beyond the end was asked for.
     pub(crate) fn past_end(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.past_end)
+    }
+
+    /// Set it to get zeros from now on.
+    pub(crate) fn blank(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.blank)
     }
 
     /// Makes the window that holds the position the last one, fetching it if needed.
@@ -87,6 +103,13 @@ impl Read for Source {
         if self.position >= self.size {
             self.past_end.store(true, Ordering::Relaxed);
             return Ok(0);
+        }
+        if self.blank.load(Ordering::Relaxed) {
+            let rest = usize::try_from(self.size - self.position).unwrap_or(usize::MAX);
+            let length = rest.min(buffer.len());
+            buffer[..length].fill(0);
+            self.position += length as u64;
+            return Ok(length);
         }
         self.fetch()?;
         let Some(window) = self.windows.last() else { return Ok(0) };

@@ -1,0 +1,179 @@
+//! The few boxes of an MP4 that libav does not tell about: edits, sample descriptions, fragments, encryption.
+//!
+//! Invariants: only headers and `moov` are read; sizes are checked against what is there; nothing is allocated that a file
+//! merely claims to have.
+
+use crate::failure::Outcome;
+use crate::link::Link;
+
+/// Largest `moov` looked at: ten hours of video stay below it.
+const MOOV_BYTES_MAX: u64 = 128 << 20;
+/// Boxes at the top level looked at before giving up: fragmented files have thousands, with `moov` among the first.
+const TOP_BOXES_MAX: usize = 64;
+/// Bytes fetched per read.
+const READ_BYTES: u64 = 4 << 20;
+
+/// What an MP4's `moov` says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Movie {
+    /// Fragments follow, the sample tables are not all.
+    pub fragmented: bool,
+    /// By track.
+    pub tracks: Vec<TrackBoxes>,
+}
+
+/// What a `trak` says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct TrackBoxes {
+    /// Track id, as libav's stream id.
+    pub id: u32,
+    /// Edits that show media.
+    pub media_edits: u32,
+    /// Sample descriptions.
+    pub descriptions: u32,
+    /// The samples are encrypted.
+    pub encrypted: bool,
+}
+
+/// Reads the `moov` of an object; `None` where there is none to be found, or where it is compressed or too large.
+pub(crate) fn movie(link: &Link, object: u32, size: u64) -> Outcome<Option<Movie>> {
+    let mut position = 0;
+    for _ in 0..TOP_BOXES_MAX {
+        if position + 8 > size {
+            return Ok(None);
+        }
+        let head = link.read(object, position, (size - position).min(16) as u32)?;
+        let Some((kind, header, length)) = header(&head, size - position) else {
+            return Ok(None);
+        };
+        if kind == *b"moov" {
+            let body = length - header;
+            if body > MOOV_BYTES_MAX {
+                return Ok(None);
+            }
+            return Ok(Some(parse(&read_all(link, object, position + header, body)?)));
+        }
+        position += length;
+    }
+    Ok(None)
+}
+
+fn read_all(link: &Link, object: u32, start: u64, length: u64) -> Outcome<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while (bytes.len() as u64) < length {
+        let done = bytes.len() as u64;
+        let part = link.read(object, start + done, (length - done).min(READ_BYTES) as u32)?;
+        if part.is_empty() {
+            break;
+        }
+        bytes.extend(part);
+    }
+    Ok(bytes)
+}
+
+/// Kind, header bytes and total bytes of the box at the start of `bytes`, of which `rest` are left in the file.
+fn header(bytes: &[u8], rest: u64) -> Option<([u8; 4], u64, u64)> {
+    let small = u64::from(u32_at(bytes, 0)?);
+    let kind: [u8; 4] = bytes.get(4..8)?.try_into().ok()?;
+    let (header, length) = match small {
+        0 => (8, rest),
+        1 => (16, u64::from_be_bytes(bytes.get(8..16)?.try_into().ok()?)),
+        _ => (8, small),
+    };
+    (length >= header && length <= rest).then_some((kind, header, length))
+}
+
+/// The boxes directly inside `bytes`.
+fn children(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+    std::iter::from_fn(move || {
+        let (kind, header, length) = header(bytes, bytes.len() as u64)?;
+        let (this, rest) = bytes.split_at_checked(usize::try_from(length).ok()?)?;
+        bytes = rest;
+        Some((kind, this.get(header as usize..)?))
+    })
+}
+
+fn child<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
+    children(bytes).find(|(found, _)| found == kind).map(|(_, body)| body)
+}
+
+fn parse(moov: &[u8]) -> Movie {
+    let tracks = children(moov).filter(|(kind, _)| kind == b"trak").map(|(_, body)| track(body));
+    Movie { fragmented: child(moov, b"mvex").is_some(), tracks: tracks.collect() }
+}
+
+fn track(trak: &[u8]) -> TrackBoxes {
+    let head = child(trak, b"tkhd").unwrap_or_default();
+    // Version 1 has 64-bit times before the id.
+    let id_at = if head.first() == Some(&1) { 20 } else { 12 };
+    let stsd = child(trak, b"mdia")
+        .and_then(|body| child(body, b"minf"))
+        .and_then(|body| child(body, b"stbl"))
+        .and_then(|body| child(body, b"stsd"))
+        .unwrap_or_default();
+    let entries = children(stsd.get(8..).unwrap_or_default());
+    TrackBoxes {
+        id: u32_at(head, id_at).unwrap_or(0),
+        media_edits: child(trak, b"edts")
+            .and_then(|body| child(body, b"elst"))
+            .map_or(0, media_edits),
+        descriptions: u32_at(stsd, 4).unwrap_or(0),
+        encrypted: entries.map(|(kind, _)| kind).any(|kind| &kind == b"encv" || &kind == b"enca"),
+    }
+}
+
+fn media_edits(elst: &[u8]) -> u32 {
+    let wide = elst.first() == Some(&1);
+    let count = u32_at(elst, 4).unwrap_or(0) as usize;
+    let entries = elst.get(8..).unwrap_or_default();
+    let empty = |entry: &[u8]| {
+        // The media time is -1 in an edit that shows nothing.
+        let time = if wide { entry.get(8..16) } else { entry.get(4..8) };
+        time.is_some_and(|time| time.iter().all(|byte| *byte == 0xff))
+    };
+    let shown = entries.chunks_exact(if wide { 20 } else { 12 }).take(count);
+    u32::try_from(shown.filter(|entry| !empty(entry)).count()).unwrap_or(u32::MAX)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boxed(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+        [&(body.len() as u32 + 8).to_be_bytes(), &kind[..], body].concat()
+    }
+
+    fn moov(elst: &[u8]) -> Vec<u8> {
+        let mut head = vec![0; 12];
+        head.extend(7_u32.to_be_bytes());
+        let stsd = [&[0, 0, 0, 0, 0, 0, 0, 2][..], &boxed(b"encv", &[0; 8]), &boxed(b"avc1", &[])];
+        let stbl = boxed(b"stbl", &boxed(b"stsd", &stsd.concat()));
+        let trak = [
+            boxed(b"tkhd", &head),
+            boxed(b"edts", &boxed(b"elst", elst)),
+            boxed(b"mdia", &boxed(b"minf", &stbl)),
+        ];
+        [boxed(b"trak", &trak.concat()), boxed(b"mvex", &[])].concat()
+    }
+
+    #[test]
+    fn empty_edits_do_not_count() {
+        let mut elst = vec![0, 0, 0, 0, 0, 0, 0, 2];
+        elst.extend([0, 0, 0, 9, 0xff, 0xff, 0xff, 0xff, 0, 1, 0, 0]);
+        elst.extend([0, 0, 0, 9, 0, 0, 0, 0, 0, 1, 0, 0]);
+        let movie = parse(&moov(&elst));
+        let track = TrackBoxes { id: 7, media_edits: 1, descriptions: 2, encrypted: true };
+        assert_eq!(movie, Movie { fragmented: true, tracks: vec![track] });
+    }
+
+    #[test]
+    fn claims_beyond_the_bytes_are_not_believed() {
+        assert_eq!(media_edits(&[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]), 0);
+        assert_eq!(parse(&[0, 0, 0, 99, b't', b'r', b'a', b'k']), Movie::default());
+        assert_eq!(header(&[0, 0, 0, 4, b'm', b'o', b'o', b'v'], 100), None);
+    }
+}

@@ -1,0 +1,222 @@
+//! What a stream's header says, in the domain's words.
+//!
+//! Invariant: nothing here is trusted blindly: rotations are rounded to quarter turns, unknown ratios become 1, names come from
+//! libav's own tables.
+
+use ffmpeg_next::format::stream::Disposition;
+use ffmpeg_next::frame::Video;
+use ffmpeg_next::{Stream, ffi, media};
+use jetreel_domain::media::{AudioTrack, Colour, Rational};
+
+use crate::allow;
+use crate::input::Input;
+
+/// The time base of a stream.
+pub(crate) fn time_base(stream: &Stream<'_>) -> Rational {
+    rational(stream.time_base())
+}
+
+/// A rational of libav.
+pub(crate) fn rational(value: ffmpeg_next::Rational) -> Rational {
+    Rational::new(i64::from(value.numerator()), i64::from(value.denominator()))
+}
+
+/// Clockwise rotation and mirroring (after the rotation) of a display matrix.
+pub(crate) fn orientation(stream: &Stream<'_>) -> (u16, bool) {
+    let matrix = stream
+        .side_data()
+        .find(|data| data.kind() == ffmpeg_next::packet::side_data::Type::DisplayMatrix)
+        .map(|data| data.data().to_vec())
+        .unwrap_or_default();
+    let entry = |index: usize| {
+        let bytes = matrix.get(index * 4..index * 4 + 4).and_then(|b| <[u8; 4]>::try_from(b).ok());
+        bytes.map_or(0.0, |bytes| f64::from(i32::from_ne_bytes(bytes)))
+    };
+    quarter_turns([entry(0), entry(1), entry(3), entry(4)])
+}
+
+/// `x' = a·x + c·y`, `y' = b·x + d·y`, with y pointing down.
+fn quarter_turns([a, b, c, d]: [f64; 4]) -> (u16, bool) {
+    let mirrored = a * d - b * c < 0.0;
+    let a = if mirrored { -a } else { a };
+    if a == 0.0 && b == 0.0 {
+        return (0, mirrored);
+    }
+    let turns = (b.atan2(a).to_degrees() / 90.0).round() as i32;
+    ((turns.rem_euclid(4) * 90) as u16, mirrored)
+}
+
+/// The colour of a decoded frame, gaps filled from the header.
+pub(crate) fn colour(stream: &Stream<'_>, frame: &Video) -> Colour {
+    let parameters = stream.parameters();
+    #[expect(
+        unsafe_code,
+        reason = "plain fields, read as integers because a file can hold any number where libav has an enum"
+    )]
+    let (decoded, header): ([i32; 4], [i32; 4]) = unsafe {
+        let (frame, header) = (frame.as_ptr(), parameters.as_ptr());
+        (
+            [
+                (&raw const (*frame).color_primaries).cast::<i32>().read(),
+                (&raw const (*frame).color_trc).cast::<i32>().read(),
+                (&raw const (*frame).colorspace).cast::<i32>().read(),
+                (&raw const (*frame).color_range).cast::<i32>().read(),
+            ],
+            [
+                (&raw const (*header).color_primaries).cast::<i32>().read(),
+                (&raw const (*header).color_trc).cast::<i32>().read(),
+                (&raw const (*header).color_space).cast::<i32>().read(),
+                (&raw const (*header).color_range).cast::<i32>().read(),
+            ],
+        )
+    };
+    let name = |table: &[&str], field: usize| {
+        let look_up = |number: i32| {
+            let known = usize::try_from(number).ok().and_then(|number| table.get(number));
+            known.copied().filter(|name| !matches!(*name, UNKNOWN | "reserved"))
+        };
+        look_up(decoded[field]).or_else(|| look_up(header[field])).unwrap_or(UNKNOWN).to_owned()
+    };
+    Colour {
+        primaries: name(&PRIMARIES, 0),
+        transfer: name(&TRANSFERS, 1),
+        matrix: name(&MATRICES, 2),
+        range: name(&[UNKNOWN, "tv", "pc"], 3),
+    }
+}
+
+const UNKNOWN: &str = "unknown";
+
+/// Names of libav by the code points of ITU-T H.273, table 2.
+const PRIMARIES: [&str; 13] = [
+    "reserved",
+    "bt709",
+    UNKNOWN,
+    "reserved",
+    "bt470m",
+    "bt470bg",
+    "smpte170m",
+    "smpte240m",
+    "film",
+    "bt2020",
+    "smpte428",
+    "smpte431",
+    "smpte432",
+];
+
+/// Table 3.
+const TRANSFERS: [&str; 19] = [
+    "reserved",
+    "bt709",
+    UNKNOWN,
+    "reserved",
+    "bt470m",
+    "bt470bg",
+    "smpte170m",
+    "smpte240m",
+    "linear",
+    "log100",
+    "log316",
+    "iec61966-2-4",
+    "bt1361e",
+    "iec61966-2-1",
+    "bt2020-10",
+    "bt2020-12",
+    "smpte2084",
+    "smpte428",
+    "arib-std-b67",
+];
+
+/// Table 4.
+const MATRICES: [&str; 15] = [
+    "gbr",
+    "bt709",
+    UNKNOWN,
+    "reserved",
+    "fcc",
+    "bt470bg",
+    "smpte170m",
+    "smpte240m",
+    "ycgco",
+    "bt2020nc",
+    "bt2020c",
+    "smpte2085",
+    "chroma-derived-nc",
+    "chroma-derived-c",
+    "ictcp",
+];
+
+/// Sound tracks that can be decoded, in file order.
+pub(crate) fn audio(input: &Input) -> Vec<AudioTrack> {
+    (0..input.streams())
+        .filter_map(|index| input.stream(index).ok())
+        .filter(|stream| stream.parameters().medium() == media::Type::Audio)
+        .filter_map(|stream| audio_track(&stream))
+        .collect()
+}
+
+fn audio_track(stream: &Stream<'_>) -> Option<AudioTrack> {
+    let parameters = stream.parameters();
+    let decoder = ffmpeg_next::codec::decoder::find(parameters.id())?;
+    #[expect(unsafe_code, reason = "plain fields of the stream's parameters")]
+    let (sample_rate, channels) = unsafe {
+        let raw = parameters.as_ptr();
+        ((*raw).sample_rate, (*raw).ch_layout.nb_channels)
+    };
+    let sample_rate = u32::try_from(sample_rate).ok().filter(|rate| *rate > 0)?;
+    let channels = u32::try_from(channels).ok().filter(|channels| *channels > 0)?;
+    if !allow::is_sound_decoder(decoder.name()) {
+        return None;
+    }
+    let time_base = time_base(stream);
+    let known = |ticks: i64| (ticks != ffi::AV_NOPTS_VALUE).then_some(ticks);
+    let language = stream.metadata().get("language").map_or("und", |language| language).to_owned();
+    Some(AudioTrack {
+        stream: stream.index() as u32,
+        codec: parameters.id().name().to_owned(),
+        sample_rate,
+        channels,
+        time_base,
+        start: known(stream.start_time()).unwrap_or(0),
+        seconds: known(stream.duration()).map_or(0.0, |ticks| time_base.seconds(ticks).max(0.0)),
+        language: clean(&language),
+        default: stream.disposition().contains(Disposition::DEFAULT),
+    })
+}
+
+/// A language tag is letters, digits and hyphens; anything else is somebody's joke.
+fn clean(language: &str) -> String {
+    let valid = !language.is_empty()
+        && language.len() <= 35
+        && language.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if valid { language.to_owned() } else { "und".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn display_matrices_become_quarter_turns() {
+        let cases = [
+            ([1.0, 0.0, 0.0, 1.0], (0, false)),
+            ([0.0, 1.0, -1.0, 0.0], (90, false)),
+            ([-1.0, 0.0, 0.0, -1.0], (180, false)),
+            ([0.0, -1.0, 1.0, 0.0], (270, false)),
+            ([-1.0, 0.0, 0.0, 1.0], (0, true)),
+            ([1.0, 0.0, 0.0, -1.0], (180, true)),
+            ([0.0, 1.0, 1.0, 0.0], (90, true)),
+            ([0.0, 0.0, 0.0, 0.0], (0, false)),
+            ([0.99, 0.1, -0.1, 0.99], (0, false)),
+        ];
+        for (matrix, expected) in cases {
+            assert_eq!(quarter_turns(matrix), expected, "{matrix:?}");
+        }
+    }
+
+    #[test]
+    fn a_language_is_a_tag_or_undetermined() {
+        assert_eq!(clean("deu"), "deu");
+        assert_eq!(clean("<script>"), "und");
+    }
+}

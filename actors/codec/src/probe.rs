@@ -1,0 +1,250 @@
+//! The probe: what a source is, or why it is refused.
+//!
+//! Invariants: facts come from packets and decoded frames, headers only fill gaps; a source of which no frame can be decoded is
+//! refused; an MP4 with complete sample tables is not read beyond its index and first frames.
+
+use ffmpeg_next::format::stream::Disposition;
+use ffmpeg_next::{Stream, codec, media};
+use jetreel_domain::media::{ProbeFacts, Rational, VideoTrack};
+use jetreel_domain::wire::{CodecFailure, FailureCode, Job, Report};
+
+use crate::boxes::{self, Movie};
+use crate::decode::check_gap;
+use crate::failure::{Outcome, failure, failure_with};
+use crate::input::Input;
+use crate::link::Link;
+use crate::scan::Scan;
+use crate::trial::{self, Trial};
+use crate::{allow, facts};
+
+/// libav's name of the demuxer whose index can be complete.
+const MOVIE_FORMAT: &str = "mov,mp4,m4a,3gp,3g2,mj2";
+/// A container's frame rate is believed within this fraction of the measured one.
+const RATE_TOLERANCE: f64 = 0.15;
+/// The rounding of coarse clocks (milliseconds) stays below this fraction.
+const RATE_NOISE: f64 = 0.005;
+/// A track with this many times fewer frames than another one is a preview or a collection of stills.
+const SHORT_TRACK: i64 = 2;
+
+/// Does the job.
+pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
+    let size = job.objects.first().copied().unwrap_or(0);
+    let mut input = match Input::open(link, 0, size, None, &job.budget) {
+        Ok(input) => input,
+        Err(refusal) => return Err(explain(link, size, refusal)),
+    };
+    let movie = if input.format() == MOVIE_FORMAT { boxes::movie(link, 0, size)? } else { None };
+    let stream = pick(&input, movie.as_ref())?;
+    input.only(&[stream]);
+    let trial = Trial::run(&mut input, stream, &job.budget)?;
+    let audio = facts::audio(&input);
+    let format = input.format();
+    let scan = scan(link, job, size, &format, stream, movie.as_ref())?;
+    let mut warnings = Vec::new();
+    if scan.1 {
+        warnings.push("The file is cut short; what is there is used.".to_owned());
+    }
+    let video = describe(&input, stream, trial, &scan.0, movie.as_ref())?;
+    check(&video, job)?;
+    Ok(Report::Probe(Box::new(ProbeFacts {
+        format,
+        bytes: size,
+        video: Some(video),
+        audio,
+        streams: input.streams(),
+        truncated: scan.1,
+        warnings,
+    })))
+}
+
+/// Says that a file is encrypted where that is why it cannot be opened.
+fn explain(link: &Link, size: u64, refusal: CodecFailure) -> CodecFailure {
+    if refusal.code != FailureCode::Unreadable {
+        return refusal;
+    }
+    match boxes::movie(link, 0, size) {
+        Ok(Some(movie)) if movie.tracks.iter().any(|track| track.encrypted) => {
+            encrypted(refusal.detail)
+        }
+        Ok(Some(_)) => refusal,
+        Ok(None) | Err(_) => failure_with(
+            FailureCode::Unreadable,
+            "The file cannot be read: its index is missing or damaged, perhaps it was not uploaded completely.",
+            refusal.detail,
+        ),
+    }
+}
+
+fn encrypted(detail: impl Into<String>) -> CodecFailure {
+    failure_with(
+        FailureCode::Unreadable,
+        "The video is encrypted (DRM) and cannot be read without its key.",
+        detail,
+    )
+}
+
+/// The stream to encode.
+fn pick(input: &Input, movie: Option<&Movie>) -> Outcome<u32> {
+    let streams: Vec<Stream<'_>> =
+        (0..input.streams()).filter_map(|index| input.stream(index).ok()).collect();
+    let pictures: Vec<&Stream<'_>> = streams.iter().filter(|stream| is_picture(stream)).collect();
+    let decodable: Vec<&&Stream<'_>> =
+        pictures.iter().filter(|stream| is_decodable(stream)).collect();
+    let most = decodable.iter().map(|stream| stream.frames()).max().unwrap_or(0);
+    let best = decodable.iter().max_by_key(|stream| {
+        // Containers that do not count frames say 0.
+        let whole = stream.frames() <= 0 || stream.frames() >= most / SHORT_TRACK;
+        let default = stream.disposition().contains(Disposition::DEFAULT);
+        (whole, default, pixels(stream), std::cmp::Reverse(stream.index()))
+    });
+    let Some(best) = best else {
+        return Err(match pictures.first() {
+            Some(stream) => {
+                let name = codec_name(stream);
+                failure_with(
+                    FailureCode::UnsupportedCodec,
+                    format!("The video codec ({name}) is not supported here."),
+                    format!("stream {} is {name}", stream.index()),
+                )
+            }
+            None => failure(FailureCode::NoVideo, "The file has no video track."),
+        });
+    };
+    if boxes_of(movie, best).is_some_and(|track| track.encrypted) {
+        return Err(encrypted(format!("stream {} is encrypted", best.index())));
+    }
+    Ok(best.index() as u32)
+}
+
+fn is_picture(stream: &Stream<'_>) -> bool {
+    stream.parameters().medium() == media::Type::Video
+        && !stream.disposition().contains(Disposition::ATTACHED_PIC)
+}
+
+fn is_decodable(stream: &Stream<'_>) -> bool {
+    codec::decoder::find(stream.parameters().id())
+        .is_some_and(|decoder| allow::is_picture_decoder(decoder.name()))
+}
+
+/// The codec's name; where libav knows none, what the container calls it.
+fn codec_name(stream: &Stream<'_>) -> String {
+    let parameters = stream.parameters();
+    if parameters.id() != codec::Id::None {
+        return parameters.id().name().to_owned();
+    }
+    #[expect(unsafe_code, reason = "a plain field of the stream's parameters")]
+    let tag = unsafe { (*parameters.as_ptr()).codec_tag };
+    let printable = |byte: &u8| byte.is_ascii_alphanumeric();
+    tag.to_le_bytes().into_iter().filter(printable).map(char::from).collect()
+}
+
+fn pixels(stream: &Stream<'_>) -> u64 {
+    let parameters = stream.parameters();
+    #[expect(unsafe_code, reason = "plain fields of the stream's parameters")]
+    let (width, height) = unsafe { ((*parameters.as_ptr()).width, (*parameters.as_ptr()).height) };
+    u64::try_from(width).unwrap_or(0) * u64::try_from(height).unwrap_or(0)
+}
+
+fn boxes_of<'a>(movie: Option<&'a Movie>, stream: &Stream<'_>) -> Option<&'a boxes::TrackBoxes> {
+    movie?.tracks.iter().find(|track| i64::from(track.id) == i64::from(stream.id()))
+}
+
+/// All packets of the track, from a fresh demuxer; and whether the file ends before its track does.
+fn scan(
+    link: &Link,
+    job: &Job,
+    size: u64,
+    format: &str,
+    stream: u32,
+    movie: Option<&Movie>,
+) -> Outcome<(Scan, bool)> {
+    let mut input = Input::open(link, 0, size, Some(format), &job.budget)?;
+    input.only(&[stream]);
+    let time_base = facts::time_base(&input.stream(stream)?);
+    if movie.is_some_and(|movie| !movie.fragmented) {
+        // Before that what was looked at is dropped, with the parsers, which would choke on blank packets.
+        input.read_blank();
+        input.rewind(stream)?;
+    }
+    let scan = Scan::read(&mut input, stream, time_base, &job.budget)?;
+    Ok((scan, input.truncated() || input.index_exceeds(stream, size)))
+}
+
+fn describe(
+    input: &Input,
+    index: u32,
+    trial: Trial,
+    scan: &Scan,
+    movie: Option<&Movie>,
+) -> Outcome<VideoTrack> {
+    let stream = input.stream(index)?;
+    let (rotation, mirrored) = facts::orientation(&stream);
+    let time_base = facts::time_base(&stream);
+    let boxes = boxes_of(movie, &stream);
+    let mut random_access = scan.random_access.clone();
+    // A container without a table of keys calls every packet a key: then only the first can be believed.
+    if scan.keys > 1 && scan.keys == scan.packets && !trial.intra_only {
+        random_access.truncate(1);
+    }
+    Ok(VideoTrack {
+        stream: index,
+        codec: stream.parameters().id().name().to_owned(),
+        profile: trial::profile(input, index)?,
+        width: trial.width,
+        height: trial.height,
+        sample_aspect: trial.sample_aspect,
+        rotation,
+        mirrored,
+        pixel_format: trial.pixel_format,
+        colour: trial.colour,
+        interlaced: trial.interlaced,
+        time_base,
+        frame_rate: frame_rate(&stream, scan, time_base),
+        start: scan.start(),
+        end: scan.end,
+        packets: scan.packets,
+        random_access,
+        monotonic: scan.monotonic,
+        media_edits: boxes.map_or(0, |track| track.media_edits),
+        descriptions: boxes.map_or(1, |track| track.descriptions.max(1)),
+        largest_gap: scan.largest_gap(),
+        decoder_options: trial.decoder_options,
+    })
+}
+
+/// What the container says where it is near the truth, else the truth.
+fn frame_rate(stream: &Stream<'_>, scan: &Scan, time_base: Rational) -> Rational {
+    let declared = [stream.avg_frame_rate(), stream.rate()].map(facts::rational);
+    let sane = |rate: &Rational| rate.num > 0 && rate.den > 0 && rate.as_f64() <= 1000.0;
+    let Some(measured) = scan.frame_rate(time_base) else {
+        return declared.into_iter().find(sane).unwrap_or(Rational::new(25, 1));
+    };
+    let off =
+        |rate: &Rational, packets: f64| (rate.as_f64() * packets / measured.as_f64() - 1.0).abs();
+    // Fields come in packets of their own in some containers: two packets, one frame.
+    let near =
+        |rate: &Rational| off(rate, 1.0) <= RATE_TOLERANCE || off(rate, 2.0) <= RATE_TOLERANCE;
+    let exact = |rate: &&Rational| sane(rate) && off(rate, 1.0) <= RATE_NOISE;
+    let [average, base] = &declared;
+    [base]
+        .into_iter()
+        .find(exact)
+        .or_else(|| [average, base].into_iter().find(|rate| sane(rate) && near(rate)))
+        .copied()
+        .unwrap_or(measured)
+}
+
+/// The budget, on what was found.
+fn check(video: &VideoTrack, job: &Job) -> Outcome<()> {
+    let seconds = video.time_base.seconds(video.end.saturating_sub(video.start));
+    if seconds > job.budget.seconds_max {
+        return Err(failure(
+            FailureCode::TooLong,
+            format!(
+                "The video lasts {seconds:.0} seconds, longer than the {:.0} allowed.",
+                job.budget.seconds_max
+            ),
+        ));
+    }
+    check_gap(0, video.largest_gap, video.time_base.as_f64(), &job.budget)
+}

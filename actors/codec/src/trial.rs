@@ -1,0 +1,150 @@
+//! Decodes the first frames of a track, to see what no header can be trusted to say.
+//!
+//! Invariant: bounded: a few frames, or a number of packets without any.
+
+use ffmpeg_next::frame::Video;
+use ffmpeg_next::{codec, ffi, picture};
+use jetreel_domain::media::{Colour, Rational};
+use jetreel_domain::wire::Budget;
+
+use crate::decode::{Decoder, Pull, check_pixels, no_frames};
+use crate::facts;
+use crate::failure::Outcome;
+use crate::input::Input;
+
+/// Frames looked at.
+const FRAMES: u32 = 16;
+/// Packets of the track tried before it is given up.
+const PACKETS_MAX: u32 = 3_000;
+/// `FF_PROFILE_H264_HIGH_444_PREDICTIVE`.
+const HIGH_444: i32 = 244;
+
+/// What the first frames show.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// libav's name.
+    pub pixel_format: String,
+    /// As decoded, else as signalled.
+    pub colour: Colour,
+    /// Pixel aspect ratio.
+    pub sample_aspect: Rational,
+    /// A frame was coded as two fields.
+    pub interlaced: bool,
+    /// All frames were intra-coded.
+    pub intra_only: bool,
+    /// Options for decoders that start later.
+    pub decoder_options: Vec<(String, String)>,
+}
+
+impl Trial {
+    /// Decodes from where `input` stands.
+    pub(crate) fn run(input: &mut Input, stream: u32, budget: &Budget) -> Outcome<Self> {
+        let mut decoder = Decoder::open(&input.stream(stream)?, &[], budget)?;
+        let mut frame = Video::empty();
+        let mut trial: Option<Self> = None;
+        let mut options = None;
+        let (mut frames, mut packets) = (0, 0);
+        while frames < FRAMES && packets < PACKETS_MAX {
+            match decoder.pull(&mut frame)? {
+                Pull::Frame => {
+                    frames += 1;
+                    check_pixels(frame.width(), frame.height(), budget)?;
+                    match &mut trial {
+                        Some(trial) => trial.look(&frame),
+                        None => trial = Some(Self::first(input, stream, &mut frame)?),
+                    }
+                }
+                Pull::End => break,
+                Pull::Hungry => {
+                    let packet = input.read()?;
+                    if packet.as_ref().is_some_and(|p| p.stream() != stream as usize) {
+                        continue;
+                    }
+                    packets += 1;
+                    options = options.or_else(|| packet.as_ref()?.data().and_then(x264_core));
+                    decoder.push(packet.as_ref())?;
+                }
+            }
+        }
+        let mut trial = trial.ok_or_else(|| no_frames(decoder.damage()))?;
+        if profile(input, stream)? == HIGH_444 {
+            trial.decoder_options.extend(options.map(|core| ("x264_build".to_owned(), core)));
+        }
+        Ok(trial)
+    }
+
+    fn first(input: &mut Input, stream: u32, frame: &mut Video) -> Outcome<Self> {
+        let (header_interlaced, aspect) = header(input, stream, frame)?;
+        let found = input.stream(stream)?;
+        let aspect = facts::rational(aspect);
+        let square = Rational::new(1, 1);
+        let mut trial = Self {
+            width: frame.width(),
+            height: frame.height(),
+            pixel_format: frame.format().descriptor().map_or("unknown", |d| d.name()).to_owned(),
+            colour: facts::colour(&found, frame),
+            sample_aspect: if aspect.num > 0 && aspect.den > 0 { aspect } else { square },
+            interlaced: header_interlaced,
+            intra_only: true,
+            decoder_options: Vec::new(),
+        };
+        trial.look(frame);
+        Ok(trial)
+    }
+
+    fn look(&mut self, frame: &Video) {
+        self.interlaced |= frame.is_interlaced();
+        self.intra_only &= frame.kind() == picture::Type::I;
+    }
+}
+
+/// libav's profile number of a stream.
+pub(crate) fn profile(input: &Input, stream: u32) -> Outcome<i32> {
+    let parameters: codec::Parameters = input.stream(stream)?.parameters();
+    #[expect(unsafe_code, reason = "a plain field of the stream's parameters")]
+    let profile = unsafe { (*parameters.as_ptr()).profile };
+    Ok(profile)
+}
+
+/// Whether the header says interlaced, and the pixel aspect ratio of container and frame together.
+fn header(
+    input: &mut Input,
+    stream: u32,
+    frame: &mut Video,
+) -> Outcome<(bool, ffmpeg_next::Rational)> {
+    let parameters = input.stream(stream)?.parameters();
+    #[expect(unsafe_code, reason = "plain fields of an open context; the index was checked above")]
+    unsafe {
+        let order = (&raw const (*parameters.as_ptr()).field_order).cast::<i32>().read();
+        let context = input.context().as_mut_ptr();
+        let found = *(*context).streams.add(stream as usize);
+        let aspect = ffi::av_guess_sample_aspect_ratio(context, found, frame.as_mut_ptr());
+        // 0 is unknown, 1 is progressive.
+        Ok((order > 1, aspect.into()))
+    }
+}
+
+/// The number behind `x264 - core` in the text that x264 writes into its first packet.
+fn x264_core(packet: &[u8]) -> Option<String> {
+    const MARK: &[u8] = b"x264 - core ";
+    let at = packet.windows(MARK.len()).position(|window| window == MARK)?;
+    let digits = packet.get(at + MARK.len()..)?.iter().take_while(|byte| byte.is_ascii_digit());
+    let core: String = digits.take(6).map(|byte| char::from(*byte)).collect();
+    Some(core).filter(|core| !core.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_core_of_x264_is_read_from_its_text() {
+        let packet = b"\0\0\x02\x9f\x06\x05...x264 - core 142 r2389 956c8d8 - H.264";
+        assert_eq!(x264_core(packet), Some("142".to_owned()));
+        assert_eq!(x264_core(b"x264 - core "), None);
+    }
+}
