@@ -1,0 +1,132 @@
+//! What a source is according to the ffprobe command: which frames it has, when they are shown, how they look.
+//!
+//! Nothing here knows the product: the stream is chosen by the documented rule (the largest real picture track), frames are
+//! what a decode from the first byte to the last gives.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::tools::{compact, ffprobe, field};
+
+/// A source as ffprobe sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Truth {
+    /// Stream index.
+    pub(crate) stream: usize,
+    /// Seconds per tick, as a fraction.
+    pub(crate) tick: (i64, i64),
+    /// Times of all frames, ticks, ascending.
+    pub(crate) pts: Vec<i64>,
+    /// Frames per second from first to last.
+    pub(crate) fps: f64,
+    /// Start of the first sound, seconds of the container's clock.
+    pub(crate) sound: Option<f64>,
+    /// Any frame is interlaced.
+    pub(crate) interlaced: bool,
+    /// What ffprobe says about the stream.
+    pub(crate) facts: Value,
+    /// Frames that came without a time.
+    pub(crate) untimed: usize,
+}
+
+impl Truth {
+    /// Seconds of a tick.
+    pub(crate) fn seconds(&self, ticks: i64) -> f64 {
+        ticks as f64 * self.tick.0 as f64 / self.tick.1 as f64
+    }
+
+    /// A text fact of the stream; empty where unknown.
+    pub(crate) fn text(&self, key: &str) -> &str {
+        self.facts[key].as_str().unwrap_or_default()
+    }
+
+    /// Seconds from the first frame to the start of the last.
+    pub(crate) fn span(&self) -> f64 {
+        self.seconds(self.pts.last().unwrap_or(&0) - self.pts.first().unwrap_or(&0))
+    }
+}
+
+/// Looks at a source; an error where it has no picture.
+pub(crate) fn look(file: &Path) -> Result<Truth, String> {
+    let text = ffprobe(&["-show_streams", "-of", "json"], file)?;
+    let all: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let none = Vec::new();
+    let streams = all["streams"].as_array().unwrap_or(&none);
+    let picture = streams.iter().filter(|stream| is_picture(stream)).max_by_key(|stream| {
+        let marked = stream["disposition"]["default"].as_i64();
+        (area(stream), marked, -stream["index"].as_i64().unwrap_or(0))
+    });
+    let facts = picture.ok_or("no picture track")?.clone();
+    let sound = streams.iter().filter(|stream| stream["codec_type"] == "audio");
+    let starts = sound.filter_map(|stream| stream["start_time"].as_str()?.parse::<f64>().ok());
+    let sound = starts.min_by(f64::total_cmp);
+    let stream = usize::try_from(facts["index"].as_u64().unwrap_or(0)).unwrap_or(0);
+    let tick = fraction(facts["time_base"].as_str().unwrap_or("1/1"));
+    let mut frames = frames(file, stream)?;
+    frames.pts.sort_unstable();
+    let fps = rate(&frames.pts, tick, &facts);
+    let (interlaced, untimed) = (frames.interlaced, frames.untimed);
+    Ok(Truth { stream, tick, pts: frames.pts, fps, sound, interlaced, facts, untimed })
+}
+
+fn is_picture(stream: &Value) -> bool {
+    let cover = stream["disposition"]["attached_pic"].as_i64() == Some(1);
+    let decodable = stream["codec_name"].as_str().is_some_and(|name| name != "unknown");
+    stream["codec_type"] == "video" && !cover && decodable && area(stream) > 0
+}
+
+fn area(stream: &Value) -> i64 {
+    stream["width"].as_i64().unwrap_or(0) * stream["height"].as_i64().unwrap_or(0)
+}
+
+/// `a/b` as two whole numbers.
+pub(crate) fn fraction(text: &str) -> (i64, i64) {
+    let (num, den) = text.split_once(['/', ':']).unwrap_or((text, "1"));
+    (num.parse().unwrap_or(0), den.parse().unwrap_or(1))
+}
+
+fn rate(pts: &[i64], tick: (i64, i64), facts: &Value) -> f64 {
+    let ticks = pts.last().unwrap_or(&0) - pts.first().unwrap_or(&0);
+    if ticks > 0 {
+        return (pts.len() - 1) as f64 * tick.1 as f64 / (ticks as f64 * tick.0 as f64);
+    }
+    let (num, den) = fraction(facts["avg_frame_rate"].as_str().unwrap_or("30/1"));
+    if num > 0 && den > 0 { num as f64 / den as f64 } else { 30.0 }
+}
+
+/// Decoded frames of one stream.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Frames {
+    /// Times, ticks, in the order in which they are shown.
+    pub(crate) pts: Vec<i64>,
+    /// Times of the key frames.
+    pub(crate) keys: Vec<i64>,
+    /// Any is interlaced.
+    pub(crate) interlaced: bool,
+    /// Came without a time: taken to follow the frame before at the usual distance.
+    pub(crate) untimed: usize,
+}
+
+/// Decodes a stream completely.
+pub(crate) fn frames(file: &Path, stream: usize) -> Result<Frames, String> {
+    let stream = stream.to_string();
+    let wanted = "frame=best_effort_timestamp,pkt_duration,interlaced_frame,key_frame";
+    let show = ["-select_streams", &stream, "-show_entries", wanted, "-of", "compact=p=0"];
+    let text = ffprobe(&show, file)?;
+    let mut frames = Frames::default();
+    for fields in compact(&text) {
+        let Some(time) = field(&fields, "best_effort_timestamp") else { continue };
+        let length = field(&fields, "pkt_duration").and_then(|ticks| ticks.parse().ok());
+        let pts = time.parse().unwrap_or_else(|_| {
+            frames.untimed += 1;
+            frames.pts.last().map_or(0, |last| last + length.unwrap_or(1))
+        });
+        frames.pts.push(pts);
+        frames.interlaced |= field(&fields, "interlaced_frame") == Some("1");
+        if field(&fields, "key_frame") == Some("1") {
+            frames.keys.push(pts);
+        }
+    }
+    Ok(frames)
+}
