@@ -17,14 +17,14 @@ mod truth;
 use std::path::Path;
 use std::time::Duration;
 
-use media::{Clip, Expected};
 use product::{Run, transcode};
 use report::Row;
 use tier::{Tier, aligned, equally_long};
 use truth::{Truth, look};
 
-pub(crate) use media::{clips as list, folder};
-pub(crate) use tools::{bounded, jetreel, path, root, run};
+pub(crate) use media::{Clip, Expected, clips as list, folder};
+pub(crate) use product::below;
+pub(crate) use tools::{jetreel, path};
 
 /// One of each kind, the quick ones.
 const SELECTION: [&str; 12] = [

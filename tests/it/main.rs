@@ -1,4 +1,5 @@
 //! The one integration binary: the whole product against a real nats-server, and the rules of the source tree.
 
 mod clips;
+mod hostile;
 mod tidy;
