@@ -1,1 +1,86 @@
-//! TEMP
+//! Whether a source may be cut at random-access points (class A) or is decoded in one go (class B).
+//!
+//! Class A is what was found to be frame-exact under cutting over a corpus of 143 files; everything else is class B. Class A is
+//! not trusted either: seam hashes are compared, and a mismatch sends the source to class B.
+
+use crate::media::{ProbeFacts, VideoTrack};
+use crate::plan::Class;
+use crate::planner::PlanPolicy;
+
+/// Demuxers whose seeks land where they should.
+const FORMATS: [&str; 6] = ["mov", "mp4", "matroska", "webm", "mpegts", "m4a"];
+
+/// Codecs whose random-access points are what they say.
+const CODECS: [&str; 7] = ["h264", "hevc", "vp8", "vp9", "av1", "mpeg2video", "mpeg4"];
+
+/// libav's numbers of the 4:4:4 profiles of H.264: High 4:4:4, High 4:4:4 Predictive, CAVLC 4:4:4 Intra. Old x264 wrote them in
+/// a way that only a mark in the very first packet gives away.
+const H264_444: [i32; 3] = [144, 244, 44];
+
+/// The class of a source with the reason as a sentence.
+#[must_use]
+pub fn classify(facts: &ProbeFacts, policy: &PlanPolicy) -> (Class, String) {
+    let Some(video) = &facts.video else {
+        return (Class::B, "there is no picture track".to_owned());
+    };
+    match doubt(facts, video, policy) {
+        Some(doubt) => (Class::B, format!("decoded in one go: {doubt}")),
+        None => {
+            let points = video.random_access.len();
+            (Class::A, format!("cut at random-access points, of which {points} are known"))
+        }
+    }
+}
+
+/// The first reason not to cut.
+fn doubt(facts: &ProbeFacts, video: &VideoTrack, policy: &PlanPolicy) -> Option<String> {
+    let format = &facts.format;
+    if !format.split(',').any(|name| FORMATS.contains(&name)) {
+        return Some(format!("seeking in the format {format} is not exact"));
+    }
+    if !CODECS.contains(&video.codec.as_str()) {
+        return Some(format!("key pictures of {} cannot be relied on", video.codec));
+    }
+    if facts.truncated {
+        return Some("the file is cut short".to_owned());
+    }
+    if !video.monotonic {
+        return Some("timestamps are missing or go back".to_owned());
+    }
+    if video.media_edits > 1 {
+        return Some(format!("the edit list has {} edits", video.media_edits));
+    }
+    if video.descriptions != 1 {
+        return Some(format!("the track has {} sample descriptions", video.descriptions));
+    }
+    let odd = video.codec == "h264" && H264_444.contains(&video.profile);
+    if odd && video.decoder_options.is_empty() {
+        return Some("the encoder of this 4:4:4 stream is unknown".to_owned());
+    }
+    sparse(video, policy)
+}
+
+/// Too far between random-access points, or points in disorder.
+fn sparse(video: &VideoTrack, policy: &PlanPolicy) -> Option<String> {
+    let points = &video.random_access;
+    if points.is_empty() {
+        return Some("no random-access point is known".to_owned());
+    }
+    if !points.windows(2).all(|pair| pair[0].pts < pair[1].pts && pair[0].dts < pair[1].dts) {
+        return Some("random-access points are out of order".to_owned());
+    }
+    let inner =
+        points.iter().map(|point| point.pts).filter(|pts| (video.start..video.end).contains(pts));
+    let mut last = video.start;
+    let mut longest = 0;
+    for pts in inner.chain([video.end]) {
+        longest = longest.max(pts - last);
+        last = pts;
+    }
+    let seconds = video.time_base.seconds(longest);
+    // Every chunk decodes from the point before it: twice the longest chunk is as much as may be decoded in vain.
+    let limit = 2.0 * policy.chunk_seconds_max;
+    (seconds > limit).then(|| {
+        format!("random-access points are up to {seconds:.0} s apart, more than {limit:.0} s")
+    })
+}

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Group, OrderId, TaskId};
 use crate::ladder::TierPlan;
-use crate::media::{ProbeFacts, Rational};
+use crate::media::{AudioTrack, ProbeFacts, Rational};
 
 /// How a source may be cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub struct Chunk {
 pub struct ImagePlan {
     /// Index into [`Plan::tiers`]: whose frames are kept for pictures.
     pub tier: usize,
-    /// Ticks between pictures, counted from [`Plan::origin`].
+    /// Source ticks between pictures, counted from [`Plan::origin`].
     pub interval: i64,
     /// Tile size of the sprite sheets, pixels.
     pub tile_width: u32,
@@ -173,6 +173,35 @@ impl Plan {
             }
             Work::Video { .. } | Work::Audio(_) | Work::Images | Work::Package { .. } => None,
         })
+    }
+
+    /// Seconds of a chunk as the probe saw them; the last one ends with the source.
+    #[must_use]
+    pub fn chunk_seconds(&self, chunk: u32) -> f64 {
+        let end = self.facts.video.as_ref().map_or(0, |video| video.end);
+        let chunk = self.chunks.get(chunk as usize);
+        chunk.map_or(0.0, |c| self.time_base.seconds((c.end.min(end) - c.start).max(0)))
+    }
+
+    /// The track that an audio rendition is made from.
+    #[must_use]
+    pub fn audio_track(&self, track: usize) -> Option<&AudioTrack> {
+        let stream = self.audio.get(track)?.stream;
+        self.facts.audio.iter().find(|found| found.stream == stream)
+    }
+
+    /// Expected seconds of an audio rendition: never far beyond the picture.
+    #[must_use]
+    pub fn audio_seconds(&self, track: usize) -> f64 {
+        let video = self.source_seconds();
+        let declared = self.audio_track(track).map_or(0.0, |found| found.seconds);
+        if declared > 0.0 { declared.min(video) } else { video }
+    }
+
+    /// A source tick on the output's clock.
+    #[must_use]
+    pub fn output_tick(&self, source: i64) -> i64 {
+        source.saturating_sub(self.origin).saturating_mul(self.tick_scale())
     }
 
     /// Tasks of a group.

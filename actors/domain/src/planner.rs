@@ -1,1 +1,289 @@
-//! TEMP
+//! From probe facts, a policy and limits to the plan of an order. Deterministic: a plan is written once and read by everybody.
+//!
+//! Invariants: chunks tile the presentation time without hole or overlap; no tier is larger than the source; every task comes
+//! after the tasks it needs. Cutting stands in [`crate::chunking`], the task list in [`crate::tasks`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::framerate::{FrameRule, target_rate};
+use crate::h264::{self, Demand};
+use crate::id::OrderId;
+use crate::ladder::{Fitted, Rung, TierPlan, display_size, select};
+use crate::limits::Limits;
+use crate::media::{AudioTrack, ProbeFacts, VideoTrack};
+use crate::plan::{AudioPlan, Chunk, Class, ImagePlan, Plan};
+use crate::{chunking, classify, clock, refusal, tasks};
+
+/// How a source becomes tiers, chunks and tasks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PlanPolicy {
+    /// The rungs, in any order.
+    pub ladder: Vec<Rung>,
+    /// Shortest first chunk, seconds.
+    pub first_seconds_min: f64,
+    /// Longest first chunk, seconds.
+    pub first_seconds_max: f64,
+    /// Encode the first chunk in a task per tier, so that several slots share it.
+    pub first_split: bool,
+    /// Shortest chunk, seconds: below it, the encoder's start costs quality.
+    pub chunk_seconds_min: f64,
+    /// A chunk ends at the first random-access point after this many seconds.
+    pub chunk_seconds_target: f64,
+    /// Longest chunk, seconds, where random-access points allow it.
+    pub chunk_seconds_max: f64,
+    /// Segments aim at this length, seconds.
+    pub segment_seconds: f64,
+    /// IDR pictures aim at this distance, seconds.
+    pub gop_seconds: f64,
+    /// x264 preset.
+    pub preset: String,
+    /// Make a poster and sprites.
+    pub images: bool,
+    /// Make a progressive MP4 of every tier.
+    pub package: bool,
+    /// Bits per second of a stereo track.
+    pub audio_bit_rate: u32,
+    /// Seconds between checkpoints of a sound track.
+    pub audio_part_seconds: u32,
+    /// Seconds between thumbnails.
+    pub thumbnail_seconds: f64,
+    /// Make exactly these tiers, lazy ones included. `None`: every tier that is not lazy.
+    #[serde(default)]
+    pub tiers: Option<Vec<String>>,
+}
+
+/// Pixels of the longer side of a thumbnail.
+const TILE_SIDE: u32 = 160;
+
+/// Thumbnails across and down a sheet: 1600x900 pixels of 16:9 tiles, which every browser takes as one image.
+const SHEET_SIDE: u32 = 10;
+
+/// Pictures are taken from the largest tier up to this short side: enough for a poster, cheap to keep.
+const PICTURE_SIDE_MAX: u32 = 480;
+
+/// Plans an order.
+///
+/// # Errors
+/// Permanent: the source is refused, or cannot be encoded as asked for.
+pub fn plan(
+    order: OrderId,
+    facts: ProbeFacts,
+    policy: &PlanPolicy,
+    limits: &Limits,
+    codec_build: &str,
+    force_class_b: bool,
+) -> Result<Plan, Failure> {
+    refusal::refuse(&facts, limits)?;
+    let Some(video) = facts.video.clone() else {
+        return Err(Failure::permanent("no-video", "the file has no picture track"));
+    };
+    let timescale = clock::timescale(video.time_base)?;
+    let tracks = audio_tracks(&facts, limits);
+    let audio = audio_plans(&tracks, policy);
+    let fitted = select(&policy.ladder, display_size(&video), policy.tiers.as_deref());
+    let tiers = tier_plans(&fitted, &video, &audio)?;
+    let (class, class_reason) = if force_class_b {
+        (
+            Class::B,
+            "decoded in one go: chunks of an earlier attempt did not fit together".to_owned(),
+        )
+    } else {
+        classify::classify(&facts, policy)
+    };
+    let chunks = match class {
+        Class::A => chunking::at_random_access(&video, policy),
+        Class::B => chunking::by_time(&video, policy),
+    };
+    let mut plan = Plan {
+        v: 1,
+        order,
+        class,
+        class_reason,
+        origin: clock::origin(&video, &tracks, limits.gap_seconds_max),
+        time_base: video.time_base,
+        timescale,
+        target_duration: target_duration(&video, &chunks, &fitted, policy),
+        images: policy.images.then(|| image_plan(&tiers, &video, policy)),
+        tiers,
+        audio,
+        chunks,
+        segment_seconds: policy.segment_seconds,
+        gop_seconds: policy.gop_seconds,
+        tasks: Vec::new(),
+        preset: policy.preset.clone(),
+        codec_build: codec_build.to_owned(),
+        warnings: warnings(&facts, &video, &fitted, tracks.len(), policy),
+        facts,
+    };
+    let lazy: Vec<bool> = fitted.iter().map(|fitted| fitted.rung.lazy).collect();
+    plan.tasks = tasks::release_list(&plan, &lazy, policy);
+    Ok(plan)
+}
+
+/// Tracks that will be encoded, the default one first.
+fn audio_tracks<'a>(facts: &'a ProbeFacts, limits: &Limits) -> Vec<&'a AudioTrack> {
+    let mut tracks: Vec<&AudioTrack> = facts
+        .audio
+        .iter()
+        .filter(|track| {
+            track.sample_rate > 0
+                && track.channels > 0
+                && track.time_base.num > 0
+                && track.time_base.den > 0
+        })
+        .collect();
+    // Stable: file order within each half.
+    let first_default = tracks.iter().position(|track| track.default);
+    if let Some(position) = first_default {
+        let track = tracks.remove(position);
+        tracks.insert(0, track);
+    }
+    tracks.truncate(limits.audio_tracks_max);
+    tracks
+}
+
+fn audio_plans(tracks: &[&AudioTrack], policy: &PlanPolicy) -> Vec<AudioPlan> {
+    let plan = |(index, track): (usize, &&AudioTrack)| {
+        let channels = track.channels.min(2);
+        AudioPlan {
+            name: format!("audio-{index}"),
+            stream: track.stream,
+            language: track.language.clone(),
+            // The two rates that every player takes; whole multiples stay in their family.
+            sample_rate: if track.sample_rate % 44_100 == 0 { 44_100 } else { 48_000 },
+            channels,
+            bit_rate: policy.audio_bit_rate / (3 - channels),
+            default: index == 0,
+            part_seconds: policy.audio_part_seconds.max(1),
+        }
+    };
+    tracks.iter().enumerate().map(plan).collect()
+}
+
+fn tier_plans(
+    fitted: &[Fitted],
+    video: &VideoTrack,
+    audio: &[AudioPlan],
+) -> Result<Vec<TierPlan>, Failure> {
+    if fitted.is_empty() {
+        let (width, height) = display_size(video);
+        return Err(Failure::permanent(
+            "no-tier",
+            format!("none of the renditions asked for fits a source of {width}x{height}"),
+        ));
+    }
+    let sound = audio.iter().map(|track| track.bit_rate).max().unwrap_or(0);
+    fitted.iter().map(|fitted| tier_plan(fitted, video, sound)).collect()
+}
+
+fn tier_plan(fitted: &Fitted, video: &VideoTrack, sound: u32) -> Result<TierPlan, Failure> {
+    let Fitted { name, width, height, rung } = fitted;
+    let rule = FrameRule::new(video.frame_rate, rung.max_frame_rate, video.time_base);
+    let frame_rate = tier_rate(video, rung);
+    let fast = frame_rate > 30.0 * 1.001;
+    let (kbps, floor) = if fast {
+        (rung.max_rate_high_kbps, rung.level_high)
+    } else {
+        (rung.max_rate_kbps, rung.level)
+    };
+    let max_rate = kbps.saturating_mul(1000);
+    let demand = Demand { width: *width, height: *height, frame_rate, max_rate };
+    let level = h264::level_for(demand, floor).ok_or_else(|| {
+        Failure::permanent(
+            "no-level",
+            format!("no H.264 level carries {width}x{height} at {frame_rate:.0} frames per second"),
+        )
+    })?;
+    let declared = (u64::from(max_rate) + u64::from(sound)) * 11 / 10;
+    Ok(TierPlan {
+        name: name.clone(),
+        width: *width,
+        height: *height,
+        crf: rung.crf,
+        max_rate,
+        level,
+        rule,
+        bandwidth: u32::try_from(declared).unwrap_or(u32::MAX),
+        codecs: h264::codec_string(level),
+    })
+}
+
+/// Frames per second that a tier of the rung keeps.
+fn tier_rate(video: &VideoTrack, rung: &Rung) -> f64 {
+    target_rate(video.frame_rate.as_f64(), f64::from(rung.max_frame_rate.max(1)))
+}
+
+fn image_plan(tiers: &[TierPlan], video: &VideoTrack, policy: &PlanPolicy) -> ImagePlan {
+    let small = tiers.iter().position(|tier| tier.width.min(tier.height) <= PICTURE_SIDE_MAX);
+    let tier = small.unwrap_or_else(|| tiers.len().saturating_sub(1));
+    let (width, height) = tiers.get(tier).map_or((16, 9), |tier| (tier.width, tier.height));
+    let scaled = |side: u32| {
+        let exact = f64::from(side * TILE_SIDE) / f64::from(width.max(height));
+        ((exact / 2.0).round() as u32 * 2).max(2)
+    };
+    ImagePlan {
+        tier,
+        interval: video.time_base.ticks(policy.thumbnail_seconds).max(1),
+        tile_width: scaled(width),
+        tile_height: scaled(height),
+        columns: SHEET_SIDE,
+        rows: SHEET_SIDE,
+    }
+}
+
+/// The longest segment that the grid of [`crate::gop`] can make, in whole seconds.
+///
+/// A segment starts at the first frame at or after its instant that every tier keeps, so it is longer than planned by the
+/// distance of such frames at most, or by the largest gap.
+fn target_duration(
+    video: &VideoTrack,
+    chunks: &[Chunk],
+    fitted: &[Fitted],
+    policy: &PlanPolicy,
+) -> u32 {
+    let segment = |chunk: &Chunk| {
+        let seconds = video.time_base.seconds(chunk.end.min(video.end) - chunk.start);
+        seconds / (seconds / policy.segment_seconds).round().max(1.0)
+    };
+    let longest = chunks.iter().map(segment).fold(policy.segment_seconds, f64::max);
+    let fps = video.frame_rate.as_f64();
+    let divisors =
+        fitted.iter().map(|fitted| (fps / tier_rate(video, &fitted.rung)).round() as u64);
+    let common = divisors.fold(1, |a, b| a / gcd(a, b.max(1)) * b.max(1));
+    let slack = common as f64 / fps + video.time_base.seconds(video.largest_gap.max(0));
+    (longest + slack).ceil().max(1.0) as u32
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+fn warnings(
+    facts: &ProbeFacts,
+    video: &VideoTrack,
+    fitted: &[Fitted],
+    tracks: usize,
+    policy: &PlanPolicy,
+) -> Vec<String> {
+    let mut warnings = facts.warnings.clone();
+    if tracks < facts.audio.len() {
+        warnings.push(format!("only {tracks} of {} sound tracks are encoded", facts.audio.len()));
+    }
+    if tracks == 0 {
+        warnings.push("the video has no sound".to_owned());
+    }
+    if video.colour.is_hdr() {
+        warnings.push("high dynamic range is converted to standard dynamic range".to_owned());
+    }
+    let missing = policy.tiers.iter().flatten();
+    for name in missing.filter(|name| !fitted.iter().any(|fitted| fitted.name == **name)) {
+        warnings.push(format!("the tier {name} is larger than the source, or not in the ladder"));
+    }
+    warnings
+}
+
+#[cfg(test)]
+#[path = "planner_tests.rs"]
+mod tests;

@@ -1,0 +1,130 @@
+//! Where a source is cut: at random-access points (class A) or at instants (class B).
+//!
+//! Invariant: chunks are consecutive from the first picture on; only the last is open-ended.
+
+use crate::media::{RandomAccess, VideoTrack};
+use crate::plan::Chunk;
+use crate::planner::PlanPolicy;
+
+/// Seconds without a frame up to which every chunk that is cut at an instant holds frames all the same.
+const STILL_SECONDS: f64 = 1.0;
+
+/// A cut and the DTS to seek to for what follows it.
+type Cut = (i64, Option<i64>);
+
+/// The policy in ticks of one source.
+struct Lengths {
+    first_min: i64,
+    first_max: i64,
+    min: i64,
+    target: i64,
+    max: i64,
+}
+
+impl Lengths {
+    fn new(video: &VideoTrack, policy: &PlanPolicy) -> Self {
+        // At least a second each, whatever the settings say: the number of chunks stays bounded.
+        let ticks = |seconds: f64| video.time_base.ticks(seconds.max(1.0)).max(1);
+        Self {
+            first_min: ticks(policy.first_seconds_min),
+            first_max: ticks(policy.first_seconds_max.max(policy.first_seconds_min)),
+            min: ticks(policy.chunk_seconds_min),
+            target: ticks(policy.chunk_seconds_target.max(policy.chunk_seconds_min)),
+            max: ticks(policy.chunk_seconds_max.max(policy.chunk_seconds_target)),
+        }
+    }
+
+    /// A source so short that one chunk is best: cutting it would only cost quality.
+    fn whole(&self, video: &VideoTrack) -> bool {
+        video.end - video.start <= self.min.max(self.first_min + self.first_max)
+    }
+
+    /// The first cut, where the source offers none.
+    fn first_instant(&self, video: &VideoTrack) -> i64 {
+        video.start + (self.first_min + self.first_max) / 2
+    }
+}
+
+/// Chunks of a class A source.
+#[must_use]
+pub fn at_random_access(video: &VideoTrack, policy: &PlanPolicy) -> Vec<Chunk> {
+    let lengths = Lengths::new(video, policy);
+    if lengths.whole(video) {
+        return tile(video.start, &[]);
+    }
+    let Some(first) = first_cut(video, &lengths) else { return tile(video.start, &[]) };
+    let mut cuts = vec![first];
+    let mut start = first.0;
+    while let Some(point) = next_cut(video, &lengths, start) {
+        cuts.push((point.pts, Some(point.dts)));
+        start = point.pts;
+    }
+    tile(video.start, &cuts)
+}
+
+/// Chunks of a class B source.
+#[must_use]
+pub fn by_time(video: &VideoTrack, policy: &PlanPolicy) -> Vec<Chunk> {
+    let lengths = Lengths::new(video, policy);
+    if lengths.whole(video) {
+        return tile(video.start, &[]);
+    }
+    let mut cuts: Vec<Cut> = Vec::new();
+    let mut next = lengths.first_instant(video);
+    loop {
+        cuts.push((next, None));
+        next += lengths.target;
+        if video.end - next < lengths.min {
+            return tile(video.start, &cuts);
+        }
+    }
+}
+
+/// The end of the first chunk: a random-access point if one is near, else an instant; then what follows is decoded from the
+/// point before it. An instant needs frames on both sides, so a source that stands still for long is cut at a point, however
+/// far it is, or not at all.
+fn first_cut(video: &VideoTrack, lengths: &Lengths) -> Option<Cut> {
+    let (from, to) = (video.start + lengths.first_min, video.start + lengths.first_max);
+    let last = video.end - lengths.first_min;
+    let point = video.random_access.iter().find(|point| (from..=last).contains(&point.pts));
+    let still = video.time_base.seconds(video.largest_gap) > STILL_SECONDS;
+    match point {
+        Some(point) if still || point.pts <= to => Some((point.pts, Some(point.dts))),
+        None if still => None,
+        Some(_) | None => {
+            let instant = lengths.first_instant(video);
+            let before = video.random_access.iter().rev().find(|point| point.pts <= instant);
+            Some((instant, before.map(|point| point.dts)))
+        }
+    }
+}
+
+/// The end of the chunk that starts at `start`; `None` where it reaches to the end of the source.
+fn next_cut(video: &VideoTrack, lengths: &Lengths, start: i64) -> Option<RandomAccess> {
+    if video.end - start < lengths.target + lengths.min {
+        return None;
+    }
+    // A short tail is not worth a chunk: no cut leaves less than the minimum on either side.
+    let window = start + lengths.min..=video.end - lengths.min;
+    let at_target = start + lengths.target;
+    let from = video.random_access.partition_point(|point| point.pts < *window.start());
+    let points = video.random_access[from..].iter().take_while(|point| point.pts <= *window.end());
+    let (mut early, mut late) = (None, None);
+    for point in points {
+        if point.pts >= at_target {
+            late = Some(*point);
+            break;
+        }
+        early = Some(*point);
+    }
+    match (early, late) {
+        (Some(early), Some(late)) if late.pts - start > lengths.max => Some(early),
+        (early, late) => late.or(early),
+    }
+}
+
+fn tile(start: i64, cuts: &[Cut]) -> Vec<Chunk> {
+    let starts = std::iter::once((start, None)).chain(cuts.iter().copied());
+    let ends = cuts.iter().map(|cut| cut.0).chain(std::iter::once(i64::MAX));
+    starts.zip(ends).map(|((start, seek), end)| Chunk { start, end, seek }).collect()
+}

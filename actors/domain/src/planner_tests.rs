@@ -1,0 +1,225 @@
+//! Plans of typical sources, as stories.
+
+use super::*;
+use crate::id::{Group, TaskId, VideoId};
+use crate::media::Rational;
+use crate::plan::{PlannedTask, Work};
+use crate::sample;
+
+fn order() -> OrderId {
+    OrderId::new(VideoId::from_bits(1), 1)
+}
+
+fn planned(facts: ProbeFacts, policy: &PlanPolicy) -> Plan {
+    plan(order(), facts, policy, &sample::limits(), "build", false).unwrap()
+}
+
+fn names(plan: &Plan) -> Vec<String> {
+    plan.tasks.iter().map(|planned| planned.task.to_string()).collect()
+}
+
+fn with_video(change: impl FnMut(&mut VideoTrack)) -> ProbeFacts {
+    let mut facts = sample::facts();
+    facts.video.as_mut().into_iter().for_each(change);
+    facts
+}
+
+#[test]
+fn a_minute_of_720p_is_cut_at_random_access_points() {
+    let plan = planned(sample::facts(), &sample::policy());
+    assert_eq!(plan.class, Class::A);
+    let starts: Vec<i64> = plan.chunks.iter().map(|chunk| chunk.start / 90_000).collect();
+    assert_eq!(starts, [0, 2, 12, 22, 32, 42, 52]);
+    let seeks: Vec<Option<i64>> = plan.chunks.iter().map(|chunk| chunk.seek).collect();
+    assert_eq!(seeks[..2], [None, Some(180_000 - 7200)]);
+    let sizes: Vec<(&str, u32)> =
+        plan.tiers.iter().map(|tier| (tier.name.as_str(), tier.width)).collect();
+    assert_eq!(sizes, [("720p", 1280), ("480p", 854), ("360p", 640), ("240p", 426)]);
+    assert_eq!((plan.timescale, plan.origin, plan.tick_scale()), (90_000, 0, 1));
+    assert_eq!(plan.tiers[0].codecs, "avc1.64001f");
+    assert_eq!(plan.tiers[0].bandwidth, 3_440_800);
+}
+
+#[test]
+fn tasks_are_released_first_seconds_first_and_files_last() {
+    let plan = planned(sample::facts(), &sample::policy());
+    let expected = "first-0000 first-0001 first-0002 first-0003 audio-0000 main-0000 main-0001 main-0002 \
+                    main-0003 main-0004 main-0005 images-0000 package-0000 package-0001 package-0002 \
+                    package-0003";
+    assert_eq!(names(&plan).join(" "), expected);
+    let verified: Vec<bool> = plan
+        .group(Group::Package)
+        .map(|task| matches!(task.work, Work::Package { verify: true, .. }))
+        .collect();
+    assert_eq!(verified, [false, false, false, true]);
+    let images = plan.task(TaskId::new(Group::Images, 0)).unwrap();
+    // The picture tier is 480p: its first task and every main one.
+    assert_eq!(images.needs[0], TaskId::new(Group::First, 1));
+    assert_eq!(images.needs.len(), 7);
+    let costs: Vec<f64> = plan.group(Group::First).map(|task| task.cost).collect();
+    assert!(costs.is_sorted_by(|a, b| a >= b), "{costs:?}");
+}
+
+#[test]
+fn without_a_split_the_first_seconds_are_one_task() {
+    let policy = PlanPolicy { first_split: false, ..sample::policy() };
+    let plan = planned(sample::facts(), &policy);
+    let first: Vec<&PlannedTask> = plan.group(Group::First).collect();
+    assert_eq!(first.len(), 1);
+    assert!(matches!(&first[0].work, Work::Video { tiers, images: true, .. } if tiers.len() == 4));
+}
+
+#[test]
+fn a_short_clip_is_one_chunk() {
+    let plan = planned(with_video(|video| video.end = 5 * 90_000), &sample::policy());
+    assert_eq!(plan.chunks, [Chunk { start: 0, end: i64::MAX, seek: None }]);
+    assert_eq!(plan.group(Group::Main).count(), 0);
+}
+
+#[test]
+fn without_a_point_near_the_start_the_next_chunk_decodes_from_the_point_before() {
+    let facts = with_video(|video| {
+        video.random_access = (0..6).map(|i| sample::point(i * 900_000)).collect();
+    });
+    let plan = planned(facts, &sample::policy());
+    let chunk = |start: i64, end: i64, seek: i64| Chunk {
+        start: start * 90_000,
+        end: end * 90_000,
+        seek: Some(seek * 90_000 - 7200),
+    };
+    // The point at 10 s is 7 s on: too early, as the one at 20 s is at hand.
+    assert_eq!(plan.chunks[1..3], [chunk(3, 20, 0), chunk(20, 30, 20)]);
+    assert_eq!(plan.chunks[0].end, 3 * 90_000);
+}
+
+#[test]
+fn a_slide_show_is_never_cut_between_its_pictures() {
+    let facts = with_video(|video| {
+        video.largest_gap = 15 * 90_000;
+        video.random_access = (0..4).map(|i| sample::point(i * 15 * 90_000)).collect();
+    });
+    let plan = planned(facts, &sample::policy());
+    let starts: Vec<i64> = plan.chunks.iter().map(|chunk| chunk.start / 90_000).collect();
+    assert_eq!(starts, [0, 15, 30, 45]);
+}
+
+#[test]
+fn sources_that_cannot_be_cut_become_one_sequential_task() {
+    let doubts: [fn(&mut ProbeFacts); 6] = [
+        |facts| facts.format = "mpeg".to_owned(),
+        |facts| facts.truncated = true,
+        |facts| facts.video.iter_mut().for_each(|video| video.codec = "mjpeg".to_owned()),
+        |facts| facts.video.iter_mut().for_each(|video| video.media_edits = 2),
+        |facts| facts.video.iter_mut().for_each(|video| video.profile = 244),
+        |facts| {
+            let video = facts.video.as_mut().unwrap();
+            video.end = 200 * 90_000;
+            video.random_access.truncate(1);
+        },
+    ];
+    for doubt in doubts {
+        let mut facts = sample::facts();
+        doubt(&mut facts);
+        let plan = planned(facts, &sample::policy());
+        assert_eq!(plan.class, Class::B, "{}", plan.class_reason);
+        assert_eq!(names(&plan)[..2], ["audio-0000", "main-0000"]);
+        assert_eq!(plan.group(Group::Main).count(), 1);
+        assert!(plan.chunks.iter().all(|chunk| chunk.seek.is_none()));
+    }
+}
+
+#[test]
+fn a_seam_mismatch_makes_the_next_order_sequential() {
+    let (facts, policy) = (sample::facts(), sample::policy());
+    let plan = plan(order(), facts, &policy, &sample::limits(), "build", true).unwrap();
+    assert_eq!(plan.class, Class::B);
+}
+
+#[test]
+fn fast_sources_get_faster_levels_and_rates_and_small_tiers_halve_them() {
+    let plan =
+        planned(with_video(|video| video.frame_rate = Rational::new(60, 1)), &sample::policy());
+    assert_eq!((plan.tiers[0].level, plan.tiers[0].max_rate), (32, 4_500_000));
+    assert_eq!(plan.tiers[0].rule, FrameRule::ALL);
+    assert_eq!((plan.tiers[1].level, plan.tiers[1].max_rate), (31, 1_400_000));
+    assert_ne!(plan.tiers[1].rule, FrameRule::ALL);
+}
+
+#[test]
+fn lazy_tiers_are_planned_when_asked_for_in_a_group_of_their_own() {
+    let facts = || {
+        with_video(|video| {
+            (video.width, video.height) = (3840, 2160);
+        })
+    };
+    assert_eq!(planned(facts(), &sample::policy()).tiers[0].name, "1080p");
+    let both = Some(vec!["2160p".to_owned(), "720p".to_owned(), "4320p".to_owned()]);
+    let policy = PlanPolicy { tiers: both, ..sample::policy() };
+    let plan = planned(facts(), &policy);
+    let tiers: Vec<&str> = plan.tiers.iter().map(|tier| tier.name.as_str()).collect();
+    assert_eq!(tiers, ["2160p", "720p"]);
+    assert_eq!((plan.group(Group::Main).count(), plan.group(Group::Top).count()), (6, 6));
+    assert!(plan.warnings.iter().any(|warning| warning.contains("4320p")));
+}
+
+#[test]
+fn a_tier_above_the_source_is_refused_when_it_is_the_only_one() {
+    let policy = PlanPolicy { tiers: Some(vec!["2160p".to_owned()]), ..sample::policy() };
+    let refused = plan(order(), sample::facts(), &policy, &sample::limits(), "build", false);
+    assert_eq!(refused.unwrap_err().code, "no-tier");
+}
+
+#[test]
+fn the_default_track_comes_first_and_surplus_tracks_are_left_out() {
+    let mut facts = sample::facts();
+    facts.audio = (1..=10)
+        .map(|stream| AudioTrack {
+            stream,
+            default: stream == 3,
+            sample_rate: if stream == 3 { 88_200 } else { 22_050 },
+            channels: if stream == 3 { 6 } else { 1 },
+            ..sample::sound()
+        })
+        .collect();
+    let plan = planned(facts, &sample::policy());
+    let streams: Vec<u32> = plan.audio.iter().map(|audio| audio.stream).collect();
+    assert_eq!(streams, [3, 1, 2, 4, 5, 6, 7, 8]);
+    let format = |audio: &AudioPlan| (audio.sample_rate, audio.channels, audio.bit_rate);
+    assert_eq!(format(&plan.audio[0]), (44_100, 2, 128_000));
+    assert_eq!(format(&plan.audio[1]), (48_000, 1, 64_000));
+    assert_eq!(plan.audio.iter().filter(|audio| audio.default).count(), 1);
+    assert!(plan.warnings.iter().any(|warning| warning.contains("8 of 10")));
+}
+
+#[test]
+fn what_may_not_be_encoded_is_refused_with_a_code() {
+    let track = |change: fn(&mut VideoTrack)| with_video(change);
+    let mut silent = sample::facts();
+    silent.video = None;
+    let empty = ProbeFacts { bytes: 0, ..sample::facts() };
+    let huge = ProbeFacts { bytes: 1 << 41, ..sample::facts() };
+    let cases = [
+        (silent, "no-video"),
+        (empty, "empty"),
+        (huge, "too-many-bytes"),
+        (ProbeFacts { streams: 65, ..sample::facts() }, "too-many-streams"),
+        (track(|video| video.width = 12_288 * 8), "too-many-pixels"),
+        (track(|video| video.height = 8), "too-few-pixels"),
+        (track(|video| video.frame_rate = Rational::new(1000, 1)), "frame-rate"),
+        (track(|video| video.end = 50_000 * 90_000), "too-long"),
+        (track(|video| video.packets = 3_000_000), "too-many-frames"),
+        (track(|video| video.packets = 0), "no-frames"),
+        (track(|video| video.largest_gap = 61 * 90_000), "timestamp-gap"),
+        (track(|video| video.start = i64::MIN), "unreadable"),
+        (track(|video| video.time_base = Rational::new(0, 1)), "unreadable"),
+        (track(|video| video.time_base = Rational::new(1, 1_000_000_000)), "time-base"),
+    ];
+    for (facts, code) in cases {
+        let refused =
+            plan(order(), facts, &sample::policy(), &sample::limits(), "build", false).unwrap_err();
+        assert_eq!(
+            (refused.code.as_str(), refused.severity),
+            (code, crate::failure::Severity::Permanent)
+        );
+    }
+}
