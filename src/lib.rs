@@ -7,3 +7,4 @@ pub mod environment;
 pub mod bus;
 pub mod sandbox;
 pub mod store;
+pub mod http;

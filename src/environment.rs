@@ -1,0 +1,39 @@
+//! Time, chance and telemetry for the stages: the only clock and the only random source behind the ports.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jetreel_actors::event::Event;
+use jetreel_actors::ports::Environment;
+
+use crate::metrics::Metrics;
+
+/// The real environment: the system clock, random UUIDs, log and metrics.
+#[derive(Clone)]
+pub struct SystemEnvironment {
+    metrics: Arc<Metrics>,
+}
+
+impl SystemEnvironment {
+    /// An environment that counts into `metrics`.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics }
+    }
+}
+
+impl Environment for SystemEnvironment {
+    fn now(&self) -> i64 {
+        // A clock before 1970 reads as 1970.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    }
+
+    fn uuid(&self) -> String {
+        uuid::Uuid::now_v7().to_string()
+    }
+
+    fn emit(&self, event: Event) {
+        self.metrics.record(&event);
+    }
+}

@@ -1,0 +1,128 @@
+// The page of one video: plays it while it is still being encoded, and shows how far each rendition is.
+"use strict";
+
+const POLL_MS = 1000;
+const TROUBLE_POLL_MS = 4000;
+const video = byId("player");
+const id = location.pathname.split("/").pop();
+let playing = false;
+let storyboard = false;
+let lastStatus = "";
+
+function offerQualities(hls) {
+  const select = byId("quality");
+  hls.on(Hls.Events.MANIFEST_PARSED, () => {
+    select.replaceChildren(make("option", { value: "-1", textContent: "Auto" }));
+    hls.levels.forEach((level, index) => {
+      const name = level.name || `${Math.min(level.width, level.height)}p`;
+      select.append(make("option", { value: String(index), textContent: name }));
+    });
+    byId("quality-label").hidden = hls.levels.length < 2;
+  });
+  select.addEventListener("change", () => { hls.nextLevel = Number(select.value); });
+}
+
+function recover(hls) {
+  hls.on(Hls.Events.ERROR, (_, data) => {
+    if (!data.fatal) return;
+    if (data.type === Hls.ErrorTypes.MEDIA_ERROR) return hls.recoverMediaError();
+    setTimeout(() => hls.startLoad(), 2000);
+  });
+}
+
+function play(job) {
+  playing = true;
+  byId("waiting").hidden = true;
+  video.hidden = false;
+  if (window.Hls && Hls.isSupported()) {
+    // From the start, although the playlist still grows; the worker would need a looser content policy for little gain.
+    const hls = new Hls({ startPosition: 0, enableWorker: false });
+    offerQualities(hls);
+    recover(hls);
+    hls.loadSource(job.playback);
+    hls.attachMedia(video);
+    window.jetreelPlayer = hls;
+  } else {
+    video.src = job.playback;
+  }
+}
+
+function jump(to) {
+  video.currentTime = to;
+  video.focus();
+}
+
+function tierRow(tier) {
+  const bar = make("progress", { max: 100, value: tier.progress });
+  bar.setAttribute("aria-label", `Progress of ${tier.name}`);
+  const note = make("span");
+  if (tier.download) note.append(make("a", { href: tier.download, download: "", textContent: "MP4" }));
+  else note.textContent = tier.ready ? "Ready" : `${tier.progress} %`;
+  const name = make("span", {}, make("b", { textContent: tier.name }), ` ${tier.width}×${tier.height}`);
+  return make("li", {}, name, bar, note);
+}
+
+function fact(name, value) {
+  return [make("dt", { textContent: name }), make("dd", {}, value)];
+}
+
+function facts(job) {
+  const rows = [["Job", make("code", { textContent: job.id })], ["Uploaded", new Date(job.created).toLocaleString()]];
+  if (job.ended) rows.push(["Ended", new Date(job.ended).toLocaleString()]);
+  rows.push(["Original", size(job.source_bytes)]);
+  if (job.source) {
+    const { width, height, frame_rate, codec, duration_seconds } = job.source;
+    rows.push(["Picture", `${width}×${height}, ${Number(frame_rate.toFixed(2))} frames/s, ${codec}`]);
+    rows.push(["Length", clock(duration_seconds)]);
+  }
+  if (job.playback) rows.push(["HLS", make("a", { href: job.playback, textContent: job.playback })]);
+  if (job.manifest) rows.push(["Manifest", make("a", { href: job.manifest, textContent: "manifest.json" })]);
+  return rows.flatMap(([name, value]) => fact(name, value));
+}
+
+function announce(job) {
+  if (job.status === lastStatus) return;
+  lastStatus = job.status;
+  say(`${word(job)}. ${job.progress} percent.`);
+  byId("facts").replaceChildren(...facts(job));
+}
+
+function show(job) {
+  const title = job.title || job.video;
+  setText(byId("title"), title);
+  document.title = `${title} · Jetreel`;
+  showStatus(byId("status"), job);
+  byId("progress").value = job.progress;
+  setText(byId("percent"), `${job.progress} %`);
+  byId("tiers").replaceChildren(...job.tiers.map(tierRow));
+  byId("warnings").replaceChildren(...job.warnings.map((text) => make("li", { textContent: text })));
+  announce(job);
+  if (job.poster && !video.poster) video.poster = job.poster;
+  if (job.playable && !playing) { play(job); byId("facts").replaceChildren(...facts(job)); }
+  if (job.thumbnails && !storyboard) {
+    storyboard = true;
+    showStoryboard(job.thumbnails, byId("storyboard"), jump).catch(() => {});
+  }
+  if (ended(job) && !job.playable) byId("waiting").hidden = true;
+  const error = byId("error");
+  error.hidden = !job.error;
+  if (job.error) {
+    const advice = job.error.permanent ? "Trying the same file again will not help." : "An operator can start it again.";
+    setText(error, `${job.error.message}. ${advice}`);
+  }
+}
+
+async function poll() {
+  try {
+    const job = await fetchJson(`/v1/jobs/${encodeURIComponent(id)}`);
+    show(job);
+    if (!ended(job)) setTimeout(poll, POLL_MS);
+  } catch (error) {
+    setText(byId("error"), error.message);
+    byId("error").hidden = false;
+    if (error.status !== 404) return setTimeout(poll, TROUBLE_POLL_MS);
+    byId("waiting").hidden = true;
+  }
+}
+
+poll();

@@ -1,0 +1,180 @@
+//! Routes, and what all of them share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::Request;
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use jetreel_actors::ports::Ports;
+use tokio::net::TcpListener;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::orders::Orders;
+use super::{health, jobs, pages, playback, problem, videos};
+
+/// Something the gateway saw, to be counted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Seen<'a> {
+    /// An answered request.
+    Request {
+        /// The pattern, not the path.
+        route: &'a str,
+        /// Such as `GET`.
+        method: &'a str,
+        /// Status of the answer.
+        status: u16,
+        /// From request to the head of the answer.
+        seconds: f64,
+    },
+    /// An accepted upload.
+    Upload {
+        /// Its size.
+        bytes: u64,
+        /// From its last byte to its confirmation.
+        confirmation_seconds: f64,
+    },
+}
+
+/// How the gateway counts, and shows what was counted.
+#[derive(Clone)]
+pub struct Hooks {
+    /// All numbers as text for Prometheus.
+    pub render: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Called for what the gateway saw.
+    pub seen: Arc<dyn for<'a> Fn(Seen<'a>) + Send + Sync>,
+}
+
+/// What a gateway needs.
+pub struct GatewayOptions {
+    /// The world.
+    pub ports: Ports,
+    /// Bytes of a stored part of an upload.
+    pub part_bytes: u64,
+    /// Bytes of an upload at most.
+    pub upload_bytes_max: u64,
+    /// Serve /metrics on the public address too.
+    pub public_metrics: bool,
+    /// How it counts.
+    pub hooks: Hooks,
+}
+
+/// What all requests share.
+pub struct Gateway {
+    pub(super) ports: Ports,
+    pub(super) part_bytes: u64,
+    pub(super) upload_bytes_max: u64,
+    pub(super) hooks: Hooks,
+    pub(super) orders: Orders,
+    public_metrics: bool,
+    draining: AtomicBool,
+}
+
+impl Gateway {
+    /// A gateway over the ports.
+    #[must_use]
+    pub fn new(options: GatewayOptions) -> Arc<Self> {
+        let GatewayOptions { ports, part_bytes, upload_bytes_max, public_metrics, hooks } = options;
+        Arc::new(Self {
+            ports,
+            part_bytes,
+            upload_bytes_max,
+            hooks,
+            orders: Orders::default(),
+            public_metrics,
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// From now on the node is not ready and takes no uploads; what runs goes on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// Everything that users see.
+pub fn router(gateway: Arc<Gateway>) -> Router {
+    let playback = Router::new()
+        .route("/v/{video}/{name}", get(playback::file).options(preflight))
+        .route("/v/{video}/o/{*rest}", get(playback::object).options(preflight))
+        .layer(middleware::from_fn(cross_origin));
+    let mut routes = Router::new()
+        .route("/", get(pages::home))
+        .route("/watch/{video}", get(pages::watch))
+        .route("/assets/{*name}", get(pages::file))
+        .route("/v1/videos", post(videos::create))
+        .route("/v1/jobs", get(jobs::list))
+        .route("/v1/jobs/{id}", get(jobs::get))
+        .route("/v1/jobs/{id}/status", get(jobs::get))
+        .merge(playback)
+        .merge(health_routes());
+    if gateway.public_metrics {
+        routes = routes.route("/metrics", get(health::metrics));
+    }
+    finished(routes, gateway)
+}
+
+/// Health and numbers alone, for an address of their own.
+pub fn admin_router(gateway: Arc<Gateway>) -> Router {
+    finished(health_routes().route("/metrics", get(health::metrics)), gateway)
+}
+
+fn health_routes() -> Router<Arc<Gateway>> {
+    Router::new()
+        .route("/livez", get(health::live))
+        .route("/startupz", get(health::live))
+        .route("/readyz", get(health::ready))
+}
+
+fn finished(routes: Router<Arc<Gateway>>, gateway: Arc<Gateway>) -> Router {
+    let hooks = gateway.hooks.clone();
+    routes
+        .fallback(|| async { StatusCode::NOT_FOUND })
+        .layer(CatchPanicLayer::new())
+        .layer(middleware::from_fn(problem::finish))
+        .layer(Extension(hooks))
+        .with_state(gateway)
+}
+
+/// Any page may play a video.
+async fn cross_origin(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let fixed = HeaderValue::from_static;
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, fixed("*"));
+    let exposed = fixed("content-length, content-range, etag, x-request-id");
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    response
+}
+
+async fn preflight() -> (StatusCode, [(axum::http::HeaderName, &'static str); 3]) {
+    let headers = [
+        (ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"),
+        (ACCESS_CONTROL_ALLOW_HEADERS, "range, if-none-match, if-range"),
+        (ACCESS_CONTROL_MAX_AGE, "86400"),
+    ];
+    (StatusCode::NO_CONTENT, headers)
+}
+
+/// Serves until `stop` resolves, then lets running requests end.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, router).with_graceful_shutdown(stop).await
+}

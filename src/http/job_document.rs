@@ -1,0 +1,179 @@
+//! What users see of a job: a pure function from state, plan and ledger.
+
+use jetreel_domain::ledger::View;
+use jetreel_domain::plan::{Class, Plan};
+use jetreel_domain::progress;
+use jetreel_domain::state::{Fact, Order, Status, Video};
+use serde::Serialize;
+
+use super::time::rfc3339;
+
+/// A job in a list.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Summary {
+    id: String,
+    video: String,
+    title: String,
+    pub(super) status: Status,
+    /// 0 to 100.
+    progress: u8,
+    playable: bool,
+    source_bytes: u64,
+    created: String,
+    ended: Option<String>,
+    error: Option<Error>,
+    retry_available: bool,
+    /// Address of the page with the player.
+    player: String,
+    /// Address of the HLS master playlist, once a player can use it.
+    playback: Option<String>,
+    /// Address of the poster picture, once there is one.
+    poster: Option<String>,
+}
+
+/// A job by itself.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Document {
+    #[serde(flatten)]
+    pub(super) summary: Summary,
+    tiers: Vec<Tier>,
+    source: Option<Source>,
+    /// What a user should know, each a sentence.
+    warnings: Vec<String>,
+    thumbnails: Option<String>,
+    manifest: Option<String>,
+}
+
+/// Why a job failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Error {
+    code: String,
+    message: String,
+    /// Trying the same file again cannot help.
+    permanent: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Tier {
+    name: String,
+    width: u32,
+    height: u32,
+    /// 0 to 100.
+    progress: u8,
+    ready: bool,
+    /// Address of the progressive file, once the job is complete.
+    download: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Source {
+    duration_seconds: f64,
+    width: u32,
+    height: u32,
+    frame_rate: f64,
+    codec: String,
+    class: Class,
+}
+
+/// Plan and ledger of an order, where it has a plan.
+pub(super) type Known<'a> = Option<(&'a Plan, &'a View)>;
+
+/// The list entry of an order. `pictures`: poster and thumbnails are there.
+pub(super) fn summary(video: &Video, order: &Order, known: Known<'_>, pictures: bool) -> Summary {
+    let playable = order.status == Status::Completed
+        || order.knows(&Fact::Playable)
+        || known.is_some_and(|(plan, view)| progress::playable(plan, view));
+    let progress = match (order.status, known) {
+        (Status::Completed, _) => 100,
+        // 100 is said only when everything is published.
+        (_, Some((plan, view))) => progress::percent(plan, view).min(99),
+        (_, None) => 0,
+    };
+    Summary {
+        id: video.order_id(order.number).to_string(),
+        video: video.id.to_string(),
+        title: video.title.clone(),
+        status: order.status,
+        progress,
+        playable,
+        source_bytes: video.source_of(order.number).bytes,
+        created: rfc3339(order.created),
+        ended: order.ended.map(rfc3339),
+        error: order.failure().map(|failure| Error {
+            code: failure.code.clone(),
+            message: failure.message.clone(),
+            permanent: failure.severity == jetreel_domain::failure::Severity::Permanent,
+        }),
+        retry_available: order.status == Status::Failed,
+        player: format!("/watch/{}", video.id),
+        playback: playable.then(|| format!("/v/{}/master.m3u8", video.id)),
+        poster: pictures.then(|| format!("/v/{}/poster.jpg", video.id)),
+    }
+}
+
+/// The document of an order. `pictures` as in [`summary`].
+pub(super) fn document(video: &Video, order: &Order, known: Known<'_>, pictures: bool) -> Document {
+    let completed = order.status == Status::Completed;
+    Document {
+        summary: summary(video, order, known, pictures),
+        tiers: known.map_or_else(Vec::new, |known| tiers(video, order, known)),
+        source: known.and_then(|(plan, _)| source(plan)),
+        warnings: known.map_or_else(Vec::new, |(plan, _)| plan.warnings.clone()),
+        thumbnails: pictures.then(|| format!("/v/{}/thumbnails.vtt", video.id)),
+        manifest: completed.then(|| format!("/v/{}/manifest.json", video.id)),
+    }
+}
+
+fn tiers(video: &Video, order: &Order, (plan, view): (&Plan, &View)) -> Vec<Tier> {
+    let completed = order.status == Status::Completed;
+    let of = |(index, tier): (usize, &jetreel_domain::ladder::TierPlan)| {
+        let progress = if completed { 100 } else { progress::tier_percent(plan, view, index) };
+        Tier {
+            name: tier.name.clone(),
+            width: tier.width,
+            height: tier.height,
+            progress,
+            ready: completed || progress == 100 || order.knows(&Fact::Tier(tier.name.clone())),
+            download: completed.then(|| format!("/v/{}/{}.mp4", video.id, tier.name)),
+        }
+    };
+    plan.tiers.iter().enumerate().map(of).collect()
+}
+
+fn source(plan: &Plan) -> Option<Source> {
+    let track = plan.facts.video.as_ref()?;
+    Some(Source {
+        duration_seconds: plan.source_seconds(),
+        width: track.width,
+        height: track.height,
+        frame_rate: track.frame_rate.as_f64(),
+        codec: track.codec.clone(),
+        class: plan.class,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jetreel_domain::failure::Failure;
+    use jetreel_domain::id::VideoId;
+    use jetreel_domain::lane::Lane;
+    use jetreel_domain::state::{Dead, INGEST};
+
+    #[test]
+    fn a_refused_video_says_why_and_is_not_playable() {
+        let mut video = Video::receiving(VideoId::from_bits(5), "<b>x</b>".into(), Lane::Normal, 0);
+        video.advance(1, Status::Queued, 1).unwrap();
+        let failure = Failure::permanent("no-video", "the file has no picture track");
+        video.bury(1, INGEST, Dead { sequence: 1, failure }, 2).unwrap();
+        let document = document(&video, &video.orders[0], None, false);
+        let json = serde_json::to_value(&document).unwrap();
+        assert_eq!(json["status"], "FAILED");
+        assert_eq!(json["error"]["code"], "no-video");
+        assert_eq!(json["error"]["permanent"], true);
+        assert_eq!(json["playable"], false);
+        assert_eq!(json["playback"], serde_json::Value::Null);
+        assert_eq!(json["ended"], "1970-01-01T00:00:02Z");
+        assert_eq!(json["retry_available"], true);
+    }
+}

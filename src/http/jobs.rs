@@ -1,0 +1,147 @@
+//! `GET /v1/jobs…`: where a job stands.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
+use axum::response::{IntoResponse, Response};
+use futures::{StreamExt, TryStreamExt, stream};
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::{OrderId, VideoId};
+use jetreel_domain::ledger::{Output, View};
+use jetreel_domain::plan::Plan;
+use jetreel_domain::state::{Order, Status, Video};
+use serde::Deserialize;
+
+use super::Gateway;
+use super::job_document::{Document, Summary, document, summary};
+use super::problem::Problem;
+
+/// Jobs in a list unless the query says otherwise.
+const LIST_DEFAULT: usize = 20;
+/// Jobs in a list at most.
+const LIST_MAX: usize = 100;
+/// States that are read at the same time for a list.
+const LIST_READS: usize = 8;
+
+/// Query of a list.
+#[derive(Debug, Deserialize)]
+pub(super) struct Params {
+    limit: Option<usize>,
+}
+
+/// One job, by `<video>-<number>`, or by `<video>`: its newest order.
+pub(super) async fn get(
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let (id, number) = parse(&id)?;
+    let video = gateway.ports.broker.video(&id).await?.ok_or_else(no_such_job)?.value;
+    let order = match number {
+        Some(number) => video.order(number),
+        None => newest(&video),
+    };
+    let document = describe(&gateway, &video, order.ok_or_else(no_such_job)?).await?;
+    let running = !document.summary.status.is_ended();
+    let mut response = ([(CACHE_CONTROL, "no-store")], Json(document)).into_response();
+    if running {
+        response.headers_mut().insert(RETRY_AFTER, axum::http::HeaderValue::from_static("1"));
+    }
+    Ok(response)
+}
+
+/// The newest jobs first.
+pub(super) async fn list(
+    State(gateway): State<Arc<Gateway>>,
+    query: Result<Query<Params>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(params) = query.map_err(|_| bad_limit())?;
+    let limit = params.limit.unwrap_or(LIST_DEFAULT);
+    if !(1..=LIST_MAX).contains(&limit) {
+        return Err(bad_limit());
+    }
+    let ids = gateway.ports.broker.videos().await?;
+    let gateway = &gateway;
+    let jobs: Vec<Option<Summary>> = stream::iter(ids.into_iter().rev().take(limit))
+        .map(|id| async move { listed(gateway, &id).await })
+        .buffered(LIST_READS)
+        .try_collect()
+        .await?;
+    let jobs: Vec<Summary> = jobs.into_iter().flatten().collect();
+    let body = Json(serde_json::json!({ "jobs": jobs }));
+    Ok(([(CACHE_CONTROL, "no-store")], body).into_response())
+}
+
+fn bad_limit() -> Problem {
+    let detail = format!("`limit` is a number from 1 to {LIST_MAX}");
+    Problem::new(StatusCode::BAD_REQUEST, "bad-query", detail)
+}
+
+fn no_such_job() -> Problem {
+    Problem::not_found("no-such-job", "there is no such job; GET /v1/jobs lists the newest")
+}
+
+fn parse(id: &str) -> Result<(VideoId, Option<u32>), Problem> {
+    if let Ok(order) = id.parse::<OrderId>() {
+        return Ok((order.video, Some(order.number)));
+    }
+    id.parse::<VideoId>().map(|video| (video, None)).map_err(|_| no_such_job())
+}
+
+fn newest(video: &Video) -> Option<&Order> {
+    video.orders.iter().rev().find(|order| !order.superseded).or_else(|| video.orders.last())
+}
+
+async fn listed(gateway: &Gateway, id: &VideoId) -> Result<Option<Summary>, Failure> {
+    // Deleted since the list was read: not an error.
+    let Some(video) = gateway.ports.broker.video(id).await? else { return Ok(None) };
+    let video = video.value;
+    let Some(order) = newest(&video) else { return Ok(None) };
+    let Some(plan) = order.plan.as_ref().filter(|_| !order.status.is_closed()) else {
+        let completed = order.status == Status::Completed;
+        return Ok(Some(summary(&video, order, None, completed)));
+    };
+    let at =
+        |plan: &Plan, view: &View| summary(&video, order, Some((plan, view)), pictures_in(view));
+    gateway.orders.look(&gateway.ports, &video.order_id(order.number), plan, at).await.map(Some)
+}
+
+async fn describe(gateway: &Gateway, video: &Video, order: &Order) -> Result<Document, Failure> {
+    let Some(plan) = &order.plan else {
+        return Ok(document(video, order, None, false));
+    };
+    let id = video.order_id(order.number);
+    if order.status.is_closed() {
+        let plan = gateway.orders.plan(&gateway.ports, &id, plan).await?;
+        let view = View::default();
+        let pictures = plan.images.is_some() && order.status == Status::Completed;
+        return Ok(document(video, order, Some((&plan, &view)), pictures));
+    }
+    let at =
+        |plan: &Plan, view: &View| document(video, order, Some((plan, view)), pictures_in(view));
+    gateway.orders.look(&gateway.ports, &id, plan, at).await
+}
+
+/// Whether poster and thumbnails are in the ledger.
+fn pictures_in(view: &View) -> bool {
+    view.finished().flat_map(|entry| &entry.outputs).any(|output| match output {
+        Output::Images(_) => true,
+        Output::Chunk(_) | Output::Audio(_) | Output::Package(_) => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_found_by_its_id_or_by_its_video() {
+        let id = VideoId::from_bits(9);
+        assert_eq!(parse(&format!("{id}-2")).unwrap(), (id.clone(), Some(2)));
+        assert_eq!(parse(id.as_str()).unwrap(), (id, None));
+        assert!(parse("../etc").is_err());
+    }
+}

@@ -1,0 +1,200 @@
+//! Stored objects as answers: single ranges, conditional requests, and a memory need that does not grow with the object.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+    IF_RANGE, RANGE,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::{Stream, stream};
+use jetreel_actors::ports::Store;
+use jetreel_domain::failure::Failure;
+use sha2::{Digest, Sha256};
+
+use super::problem::Problem;
+use super::range::{Wanted, wanted};
+
+/// Bytes that are read and held at once for one answer.
+const READ_BYTES: u64 = 1 << 20;
+
+/// How long an answer may be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// Never changes under this address.
+    Immutable,
+    /// May change: ask each time (which costs a 304).
+    Revalidate,
+}
+
+impl Freshness {
+    fn header(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Immutable => "public, max-age=31536000, immutable",
+            Self::Revalidate => "no-cache",
+        })
+    }
+}
+
+/// The media type of a file, by its name.
+pub(super) fn media_type(name: &str) -> &'static str {
+    match name.rsplit('.').next() {
+        Some("m3u8") => "application/vnd.apple.mpegurl",
+        Some("mp4" | "m4s" | "cmfv") => "video/mp4",
+        Some("m4a" | "cmfa") => "audio/mp4",
+        Some("jpg") => "image/jpeg",
+        Some("vtt") => "text/vtt; charset=utf-8",
+        Some("json") => "application/json",
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("js" | "mjs") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some(_) | None => "application/octet-stream",
+    }
+}
+
+/// Answers with a stored object.
+pub(super) async fn stored(
+    store: Arc<dyn Store>,
+    key: String,
+    request: &HeaderMap,
+    freshness: Freshness,
+) -> Result<Response, Problem> {
+    let Some(size) = store.size(&key).await? else {
+        return Err(Problem::not_found(
+            "no-such-object",
+            "there is no such object; reload the playlist",
+        ));
+    };
+    // A key is written once, so it names its content.
+    let etag = etag(key.as_bytes());
+    let media_type = media_type(&key);
+    if let Some(unchanged) = unchanged(request, &etag, freshness) {
+        return Ok(unchanged);
+    }
+    let same = request.get(IF_RANGE).is_none_or(|value| value.as_bytes() == etag.as_bytes());
+    let range = request.get(RANGE).filter(|_| same).and_then(|value| value.to_str().ok());
+    let (status, range) = match wanted(range, size) {
+        Wanted::All => (StatusCode::OK, 0..size),
+        Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+        Wanted::Outside => return Ok(outside(size)),
+    };
+    let mut headers = head(media_type, &etag, freshness);
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
+    if status == StatusCode::PARTIAL_CONTENT {
+        headers.insert(
+            CONTENT_RANGE,
+            content_range(&format!("{}-{}", range.start, range.end - 1), size),
+        );
+    }
+    Ok((status, headers, Body::from_stream(pieces(store, key, range))).into_response())
+}
+
+/// Answers with bytes at hand, such as a rendered playlist.
+pub(super) fn rendered(
+    body: Bytes,
+    media_type: &'static str,
+    request: &HeaderMap,
+    freshness: Freshness,
+) -> Response {
+    let etag = etag(&body);
+    unchanged(request, &etag, freshness)
+        .unwrap_or_else(|| (head(media_type, &etag, freshness), body).into_response())
+}
+
+fn head(media_type: &'static str, etag: &str, freshness: Freshness) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(CACHE_CONTROL, freshness.header());
+    if let Ok(value) = HeaderValue::from_str(etag) {
+        headers.insert(ETAG, value);
+    }
+    headers
+}
+
+fn etag(of: &[u8]) -> String {
+    let hash = Sha256::digest(of);
+    let hex: String = hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{hex}\"")
+}
+
+fn unchanged(request: &HeaderMap, etag: &str, freshness: Freshness) -> Option<Response> {
+    let known = request.get(IF_NONE_MATCH)?.to_str().ok()?;
+    let matches = known
+        .split(',')
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag);
+    let mut headers = HeaderMap::new();
+    headers.insert(CACHE_CONTROL, freshness.header());
+    headers.insert(ETAG, HeaderValue::from_str(etag).ok()?);
+    matches.then(|| (StatusCode::NOT_MODIFIED, headers).into_response())
+}
+
+fn outside(size: u64) -> Response {
+    let problem = Problem::new(
+        StatusCode::RANGE_NOT_SATISFIABLE,
+        "range-outside",
+        format!("the object has {size} bytes; ask for a range within them"),
+    );
+    let mut response = problem.into_response();
+    response.headers_mut().insert(CONTENT_RANGE, content_range("*", size));
+    response
+}
+
+fn content_range(range: &str, size: u64) -> HeaderValue {
+    HeaderValue::from_str(&format!("bytes {range}/{size}"))
+        .unwrap_or_else(|_| HeaderValue::from_static("bytes */0"))
+}
+
+/// The bytes of `range`, piece by piece, read when the client takes them.
+fn pieces(
+    store: Arc<dyn Store>,
+    key: String,
+    range: Range<u64>,
+) -> impl Stream<Item = Result<Bytes, Failure>> + Send {
+    stream::try_unfold((store, key, range), |(store, key, range)| async move {
+        if range.is_empty() {
+            return Ok(None);
+        }
+        let end = range.end.min(range.start + READ_BYTES);
+        let bytes = store.read(&key, range.start..end).await?;
+        if bytes.is_empty() {
+            return Err(Failure::dependency(
+                "object-cut-short",
+                "a stored object is shorter than it was",
+            ));
+        }
+        let next = range.start + bytes.len() as u64..range.end;
+        Ok(Some((bytes, (store, key, next))))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_have_the_media_types_that_players_insist_on() {
+        assert_eq!(media_type("master.m3u8"), "application/vnd.apple.mpegurl");
+        assert_eq!(media_type("720p.mp4"), "video/mp4");
+        assert_eq!(media_type("thumbnails.vtt"), "text/vtt; charset=utf-8");
+        assert_eq!(media_type("noext"), "application/octet-stream");
+    }
+
+    #[test]
+    fn a_known_etag_is_answered_without_a_body() {
+        let first =
+            rendered(Bytes::from("x"), "text/vtt", &HeaderMap::new(), Freshness::Revalidate);
+        let mut request = HeaderMap::new();
+        request.insert(IF_NONE_MATCH, first.headers()[ETAG].clone());
+        let again = rendered(Bytes::from("x"), "text/vtt", &request, Freshness::Revalidate);
+        assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+        let other = rendered(Bytes::from("y"), "text/vtt", &request, Freshness::Revalidate);
+        assert_eq!(other.status(), StatusCode::OK);
+    }
+}

@@ -1,0 +1,156 @@
+//! What the gateway knows about orders: the plan, and for open ones the ledger, read on from where it was read last.
+//!
+//! Invariant: a plan is used only if its bytes have the hash that the state names. Memory is bounded by [`ORDERS_MAX`].
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jetreel_actors::ports::Ports;
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::ledger::{Object, View};
+use jetreel_domain::manifest::Manifest;
+use jetreel_domain::plan::Plan;
+use jetreel_domain::state::PlanRef;
+use sha2::{Digest, Sha256};
+
+/// Orders that are remembered; the one that was asked for longest ago is forgotten first.
+const ORDERS_MAX: usize = 64;
+/// A ledger is read on at most this often: many viewers of one video cost the broker no more than one.
+const LEDGER_AGE_MAX: Duration = Duration::from_millis(400);
+
+/// Plans, ledgers and manifests by order.
+#[derive(Default)]
+pub(super) struct Orders {
+    slots: Mutex<BTreeMap<OrderId, Slot>>,
+}
+
+struct Slot {
+    known: Arc<tokio::sync::Mutex<Known>>,
+    used: Instant,
+}
+
+#[derive(Default)]
+struct Known {
+    plan: Option<(String, Arc<Plan>)>,
+    manifest: Option<(String, Arc<Manifest>)>,
+    view: View,
+    after: u64,
+    read: Option<Instant>,
+}
+
+impl Orders {
+    fn slot(&self, order: &OrderId) -> Arc<tokio::sync::Mutex<Known>> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some(slot) = slots.get_mut(order) {
+            slot.used = now;
+            return slot.known.clone();
+        }
+        if slots.len() >= ORDERS_MAX
+            && let Some(oldest) =
+                slots.iter().min_by_key(|(_, slot)| slot.used).map(|(order, _)| order.clone())
+        {
+            slots.remove(&oldest);
+        }
+        let known = Arc::<tokio::sync::Mutex<Known>>::default();
+        slots.insert(order.clone(), Slot { known: known.clone(), used: now });
+        known
+    }
+
+    /// The plan of an order.
+    pub(super) async fn plan(
+        &self,
+        ports: &Ports,
+        order: &OrderId,
+        plan: &PlanRef,
+    ) -> Result<Arc<Plan>, Failure> {
+        let slot = self.slot(order);
+        slot.lock().await.plan(ports, &plan.object).await
+    }
+
+    /// Looks at the plan and the ledger of an order together.
+    pub(super) async fn look<T>(
+        &self,
+        ports: &Ports,
+        order: &OrderId,
+        plan: &PlanRef,
+        at: impl FnOnce(&Plan, &View) -> T,
+    ) -> Result<T, Failure> {
+        let slot = self.slot(order);
+        let mut known = slot.lock().await;
+        let plan = known.plan(ports, &plan.object).await?;
+        known.read_on(ports, order).await?;
+        Ok(at(&plan, &known.view))
+    }
+
+    /// The manifest of a completed order.
+    pub(super) async fn manifest(
+        &self,
+        ports: &Ports,
+        order: &OrderId,
+        object: &Object,
+    ) -> Result<Arc<Manifest>, Failure> {
+        let slot = self.slot(order);
+        let mut known = slot.lock().await;
+        // Nobody asks for the ledger of a completed order again.
+        known.view = View::default();
+        known.after = 0;
+        known.manifest(ports, object).await
+    }
+}
+
+impl Known {
+    async fn plan(&mut self, ports: &Ports, object: &Object) -> Result<Arc<Plan>, Failure> {
+        if let Some((sha256, plan)) = &self.plan
+            && *sha256 == object.sha256
+        {
+            return Ok(plan.clone());
+        }
+        let bytes = verified(ports, object).await?;
+        let plan: Plan = serde_json::from_slice(&bytes).map_err(|error| broken(object, &error))?;
+        let plan = Arc::new(plan);
+        self.plan = Some((object.sha256.clone(), plan.clone()));
+        Ok(plan)
+    }
+
+    async fn manifest(&mut self, ports: &Ports, object: &Object) -> Result<Arc<Manifest>, Failure> {
+        if let Some((sha256, manifest)) = &self.manifest
+            && *sha256 == object.sha256
+        {
+            return Ok(manifest.clone());
+        }
+        let bytes = verified(ports, object).await?;
+        let manifest: Manifest =
+            serde_json::from_slice(&bytes).map_err(|error| broken(object, &error))?;
+        let manifest = Arc::new(manifest);
+        self.manifest = Some((object.sha256.clone(), manifest.clone()));
+        Ok(manifest)
+    }
+
+    async fn read_on(&mut self, ports: &Ports, order: &OrderId) -> Result<(), Failure> {
+        if self.read.is_some_and(|read| read.elapsed() < LEDGER_AGE_MAX) {
+            return Ok(());
+        }
+        let (entries, last) = ports.broker.entries(order, self.after).await?;
+        for entry in entries {
+            self.view.insert(entry);
+        }
+        self.after = self.after.max(last);
+        self.read = Some(Instant::now());
+        Ok(())
+    }
+}
+
+async fn verified(ports: &Ports, object: &Object) -> Result<bytes::Bytes, Failure> {
+    let bytes = ports.store.read_all(&object.key).await?;
+    let hash = Sha256::digest(&bytes);
+    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    if hex == object.sha256 { Ok(bytes) } else { Err(broken(object, &"its hash is another")) }
+}
+
+fn broken(object: &Object, why: &dyn std::fmt::Display) -> Failure {
+    Failure::task("object-broken", "a stored object is not what it was when it was written")
+        .with_detail(format!("{}: {why}", object.key))
+}

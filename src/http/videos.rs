@@ -1,0 +1,299 @@
+//! `POST /v1/videos`: takes a file as the body of a request and answers once it is on disk, synced.
+//!
+//! Invariant: a 2xx is sent only after the state says QUEUED and names every part. From then on state is the truth; the
+//! announcement is a hint that can be repeated.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Json;
+use axum::body::{Body, BodyDataStream};
+use axum::extract::{Query, Request, State};
+use axum::http::header::{
+    CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER,
+};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use jetreel_actors::ports::{Swap, WriteOnce};
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::{OrderId, VideoId};
+use jetreel_domain::lane::Lane;
+use jetreel_domain::state::{Source, Status, Video};
+use serde::Deserialize;
+
+use super::problem::Problem;
+use super::{Gateway, Seen};
+use crate::store::{UploadError, store_parts};
+
+/// Characters of a title that are kept.
+const TITLE_LENGTH_MAX: usize = 200;
+/// Tries of a compare-and-set before the gateway gives up: only a cancel competes with it.
+const SWAP_TRIES: usize = 8;
+/// Tries to announce before it is left to the reconciler.
+const ANNOUNCE_TRIES: usize = 3;
+/// The order that an upload opens.
+const FIRST: u32 = 1;
+
+/// Query of an upload.
+#[derive(Debug, Deserialize)]
+pub(super) struct Params {
+    title: Option<String>,
+    lane: Option<Lane>,
+}
+
+/// Takes an upload.
+pub(super) async fn create(
+    State(gateway): State<Arc<Gateway>>,
+    query: Result<Query<Params>, axum::extract::rejection::QueryRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let Query(params) = query.map_err(|_| bad_query())?;
+    let headers = request.headers();
+    admit(&gateway, headers)?;
+    let title = params.title.or_else(|| file_name(headers)).unwrap_or_default();
+    let upload = Upload {
+        gateway,
+        title: clean(&title),
+        lane: params.lane.unwrap_or_default(),
+        body: request.into_body(),
+    };
+    // A task of its own: when the client goes away, what has arrived is still cleared up.
+    let done = tokio::spawn(upload.take()).await;
+    let order = done.map_err(|error| Failure::task("upload-crashed", error.to_string()))??;
+    Ok(accepted(&order))
+}
+
+fn bad_query() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "bad-query",
+        "the query takes `title` (text) and `lane` (high, normal or low)",
+    )
+}
+
+fn admit(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Problem> {
+    if gateway.is_draining() {
+        let problem = Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "draining",
+            "this node is going down; send the upload again, another node will take it",
+        );
+        return Err(problem.retry_after(5));
+    }
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let media_type = text(CONTENT_TYPE).unwrap_or_default();
+    if media_type.starts_with("multipart/") || media_type.starts_with("application/json") {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported-media-type",
+            "send the file itself as the body, as in: curl --data-binary @video.mp4 -H 'content-type: video/mp4' …/v1/videos",
+        ));
+    }
+    match text(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok()) {
+        Some(0) => Err(empty()),
+        Some(bytes) if bytes > gateway.upload_bytes_max => Err(too_large(gateway.upload_bytes_max)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn empty() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "empty-upload",
+        "the body is empty; send the bytes of the video as the body",
+    )
+}
+
+fn too_large(limit: u64) -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "too-large",
+        format!(
+            "an upload may have {limit} bytes here; the operator can raise limits.upload-bytes-max"
+        ),
+    )
+}
+
+fn accepted(order: &OrderId) -> Response {
+    let job = format!("/v1/jobs/{order}");
+    let body = serde_json::json!({
+        "id": order.to_string(),
+        "video": order.video,
+        "status": Status::Queued,
+        "job": job,
+        "player": format!("/watch/{}", order.video),
+        "playback": format!("/v/{}/master.m3u8", order.video),
+    });
+    let headers = [(LOCATION, job), (RETRY_AFTER, "1".to_owned())];
+    (StatusCode::ACCEPTED, headers, Json(body)).into_response()
+}
+
+struct Upload {
+    gateway: Arc<Gateway>,
+    title: String,
+    lane: Lane,
+    body: Body,
+}
+
+impl Upload {
+    async fn take(self) -> Result<OrderId, Problem> {
+        let Self { gateway, title, lane, body } = self;
+        let mut body = body.into_data_stream();
+        // Nothing is created for an empty body, whether or not its length was declared.
+        let Some(first) = next_bytes(&mut body).await? else { return Err(empty()) };
+        let ports = &gateway.ports;
+        let video = Video::receiving(new_id(), title, lane, ports.environment.now());
+        if ports.broker.create_video(&video).await? == WriteOnce::Taken {
+            return Err(
+                Failure::task("id-taken", "the id of the new video is taken; try again").into()
+            );
+        }
+        let last_byte = Arc::new(std::sync::Mutex::new(Instant::now()));
+        let body = clocked(futures::stream::iter([Ok(first)]).chain(body), last_byte.clone());
+        let prefix = format!("raw/{}", video.id);
+        let part_bytes = gateway.part_bytes;
+        let limit = gateway.upload_bytes_max;
+        let stored = store_parts(&*ports.store, &prefix, body, part_bytes, limit).await;
+        let (parts, bytes) = match stored {
+            Ok(stored) => stored,
+            Err(error) => {
+                give_up(&gateway, &video.id).await;
+                return Err(refused(error));
+            }
+        };
+        queue(&gateway, &video.id, Source { bytes, parts }).await?;
+        announce(&gateway, &video.id, lane).await;
+        let waited = last_byte.lock().map_or(0.0, |at| at.elapsed().as_secs_f64());
+        (gateway.hooks.seen)(Seen::Upload { bytes, confirmation_seconds: waited });
+        Ok(video.order_id(FIRST))
+    }
+}
+
+async fn next_bytes(body: &mut BodyDataStream) -> Result<Option<Bytes>, Problem> {
+    while let Some(bytes) = body.next().await {
+        let bytes = bytes.map_err(|error| broken_off(&error))?;
+        if !bytes.is_empty() {
+            return Ok(Some(bytes));
+        }
+    }
+    Ok(None)
+}
+
+/// Notes when the last byte came, for the promise of a quick confirmation.
+fn clocked<E>(
+    body: impl Stream<Item = Result<Bytes, E>>,
+    last_byte: Arc<std::sync::Mutex<Instant>>,
+) -> impl Stream<Item = Result<Bytes, E>> {
+    body.inspect(move |_| {
+        if let Ok(mut at) = last_byte.lock() {
+            *at = Instant::now();
+        }
+    })
+}
+
+/// Time-ordered, so that the newest videos are last in the bucket.
+fn new_id() -> VideoId {
+    VideoId::from_bits(uuid::Uuid::now_v7().as_u128())
+}
+
+fn broken_off(error: &axum::Error) -> Problem {
+    tracing::info!(%error, "upload broken off");
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "upload-broken-off",
+        "the upload ended before its last byte; nothing was kept, send it again",
+    )
+}
+
+fn refused(error: UploadError<axum::Error>) -> Problem {
+    match error {
+        UploadError::TooLarge { limit } => too_large(limit),
+        UploadError::Body(error) => broken_off(&error),
+        UploadError::Store(failure) => failure.into(),
+    }
+}
+
+async fn queue(gateway: &Gateway, id: &VideoId, source: Source) -> Result<(), Problem> {
+    let change = |video: &mut Video, now| {
+        video.source = source.clone();
+        video.advance(FIRST, Status::Queued, now)
+    };
+    if change_video(gateway, id, change).await? {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::CONFLICT,
+        "upload-cancelled",
+        "the video was cancelled while its bytes arrived; send it again if that was a mistake",
+    ))
+}
+
+/// Closes a video whose bytes did not arrive. Where this fails too, the reconciler closes it.
+async fn give_up(gateway: &Gateway, id: &VideoId) {
+    let change = |video: &mut Video, now| video.advance(FIRST, Status::Cancelled, now);
+    if let Err(problem) = change_video(gateway, id, change).await {
+        tracing::warn!(video = %id, ?problem, "an upload that broke off stays RECEIVING");
+    }
+}
+
+/// Compare-and-set until it holds. `false`: the state machine has no such move.
+async fn change_video<E>(
+    gateway: &Gateway,
+    id: &VideoId,
+    change: impl Fn(&mut Video, i64) -> Result<(), E>,
+) -> Result<bool, Failure> {
+    let broker = &gateway.ports.broker;
+    for _ in 0..SWAP_TRIES {
+        let Some(mut read) = broker.video(id).await? else { return Ok(false) };
+        if change(&mut read.value, gateway.ports.environment.now()).is_err() {
+            return Ok(false);
+        }
+        if let Swap::Done(_) = broker.swap_video(&read.value, read.revision).await? {
+            return Ok(true);
+        }
+    }
+    Err(Failure::dependency("state-busy", "the state of the video changes too fast"))
+}
+
+/// State says QUEUED already: a lost announcement delays the video until the reconciler repeats it, and loses nothing.
+async fn announce(gateway: &Gateway, id: &VideoId, lane: Lane) {
+    for _ in 0..ANNOUNCE_TRIES {
+        match gateway.ports.broker.announce_upload(id, FIRST, lane).await {
+            Ok(()) => return,
+            Err(failure) => tracing::warn!(video = %id, %failure, "upload not announced"),
+        }
+    }
+}
+
+fn file_name(headers: &HeaderMap) -> Option<String> {
+    let disposition = headers.get(CONTENT_DISPOSITION)?.to_str().ok()?;
+    let name = disposition.split(';').find_map(|part| part.trim().strip_prefix("filename="))?;
+    let name = name.trim_matches('"');
+    Some(name.rsplit(['/', '\\']).next().unwrap_or(name).to_owned())
+}
+
+/// A title is for people only: bounded, without control characters.
+fn clean(title: &str) -> String {
+    let kept: String = title.chars().filter(|c| !c.is_control()).take(TITLE_LENGTH_MAX).collect();
+    kept.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_bounded_and_has_no_control_characters() {
+        assert_eq!(clean(" A/B \u{7}test "), "A/B test");
+        assert_eq!(clean(&"x".repeat(999)).len(), TITLE_LENGTH_MAX);
+    }
+
+    #[test]
+    fn the_file_name_of_a_disposition_is_the_title() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_DISPOSITION, "attachment; filename=\"../a b.mp4\"".parse().unwrap());
+        assert_eq!(file_name(&headers).as_deref(), Some("a b.mp4"));
+    }
+}

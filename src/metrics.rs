@@ -1,0 +1,308 @@
+//! Every metric name of Jetreel, and the one place where an event becomes a log line and a number.
+//!
+//! Invariant: labels are bounded: groups, statuses, routes, stable failure codes; never an id.
+
+use jetreel_actors::event::Event;
+use jetreel_domain::state::Fact;
+use prometheus::{CounterVec, core::Collector};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+use tracing::{debug, info, warn};
+
+/// The numbers of one node.
+pub struct Metrics {
+    registry: Registry,
+    orders_moved: IntCounterVec,
+    tasks_planned: IntCounter,
+    tasks_released: IntCounterVec,
+    tasks_started: IntCounterVec,
+    tasks_finished: IntCounterVec,
+    task_duration: HistogramVec,
+    codec_cpu: CounterVec,
+    tasks_put_down: IntCounterVec,
+    facts_announced: IntCounterVec,
+    renew_failures: IntCounterVec,
+    swap_conflicts: IntCounterVec,
+    stage_faults: IntCounterVec,
+    slots_busy: IntGaugeVec,
+    http_requests: IntCounterVec,
+    http_duration: HistogramVec,
+    upload_bytes: IntCounter,
+    upload_confirmation: Histogram,
+}
+
+/// Bounds for things that take from a fraction of a second to half an hour.
+const TASK_SECONDS: [f64; 11] = [0.25, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 600.0, 1800.0];
+/// Bounds around the promise of a confirmation within two seconds.
+const CONFIRMATION_SECONDS: [f64; 9] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0];
+/// Bounds for answers.
+const HTTP_SECONDS: [f64; 9] = [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
+
+struct Builder(Registry);
+
+impl Builder {
+    fn add<C: Collector + Clone + 'static>(&self, collector: C) -> prometheus::Result<C> {
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.add(IntCounter::new(name, help)?)
+    }
+
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn histogram(
+        &self,
+        name: &str,
+        help: &str,
+        bounds: &[f64],
+        labels: &[&str],
+    ) -> prometheus::Result<HistogramVec> {
+        let options = HistogramOpts::new(name, help).buckets(bounds.to_vec());
+        self.add(HistogramVec::new(options, labels)?)
+    }
+}
+
+impl Metrics {
+    /// Numbers at zero, with those of the process itself.
+    ///
+    /// # Errors
+    /// When two metrics have the same name: a mistake in this file.
+    pub fn new() -> prometheus::Result<Self> {
+        let b = Builder(Registry::new());
+        #[cfg(target_os = "linux")]
+        b.0.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        Ok(Self {
+            orders_moved: b.counters(
+                "jetreel_orders_moved_total",
+                "Orders that reached a status",
+                &["status"],
+            )?,
+            tasks_planned: b.counter("jetreel_tasks_planned_total", "Tasks in new plans")?,
+            tasks_released: b.counters(
+                "jetreel_tasks_released_total",
+                "Tasks queued",
+                &["group"],
+            )?,
+            tasks_started: b.counters(
+                "jetreel_tasks_started_total",
+                "Attempts begun",
+                &["group"],
+            )?,
+            tasks_finished: b.counters(
+                "jetreel_tasks_finished_total",
+                "Attempts that ended well, by whether their result is the one that counts",
+                &["group", "result"],
+            )?,
+            task_duration: b.histogram(
+                "jetreel_task_duration_seconds",
+                "From claim to ledger",
+                &TASK_SECONDS,
+                &["group"],
+            )?,
+            codec_cpu: b.add(CounterVec::new(
+                Opts::new("jetreel_codec_cpu_seconds_total", "CPU time of codec processes"),
+                &["group"],
+            )?)?,
+            tasks_put_down: b.counters(
+                "jetreel_tasks_put_down_total",
+                "Attempts that ended without a result, by reason and by what follows",
+                &["group", "reason", "next"],
+            )?,
+            facts_announced: b.counters(
+                "jetreel_facts_announced_total",
+                "Facts published for subscribers",
+                &["fact"],
+            )?,
+            renew_failures: b.counters(
+                "jetreel_renew_failures_total",
+                "Heartbeats of a lease that failed",
+                &["group"],
+            )?,
+            swap_conflicts: b.counters(
+                "jetreel_swap_conflicts_total",
+                "Compare-and-sets that met another writer",
+                &["bucket"],
+            )?,
+            stage_faults: b.counters(
+                "jetreel_stage_faults_total",
+                "Trouble that a stage will try again",
+                &["stage", "reason"],
+            )?,
+            slots_busy: b.add(IntGaugeVec::new(
+                Opts::new("jetreel_slots_busy", "Slots that encode now"),
+                &["group"],
+            )?)?,
+            http_requests: b.counters(
+                "jetreel_http_requests_total",
+                "Answered requests",
+                &["route", "method", "status"],
+            )?,
+            http_duration: b.histogram(
+                "jetreel_http_request_duration_seconds",
+                "From request to the head of the answer",
+                &HTTP_SECONDS,
+                &["route"],
+            )?,
+            upload_bytes: b.counter("jetreel_upload_bytes_total", "Bytes of accepted uploads")?,
+            upload_confirmation: b.add(Histogram::with_opts(
+                HistogramOpts::new(
+                    "jetreel_upload_confirmation_seconds",
+                    "From the last byte of an upload to its confirmation",
+                )
+                .buckets(CONFIRMATION_SECONDS.to_vec()),
+            )?)?,
+            registry: b.0,
+        })
+    }
+
+    /// All numbers in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_else(|error| {
+            warn!(%error, "metrics cannot be rendered");
+            String::new()
+        })
+    }
+
+    /// An answered request. `route` is the pattern, not the path.
+    pub fn http_request(&self, route: &str, method: &str, status: u16, seconds: f64) {
+        self.http_requests.with_label_values(&[route, method, &status.to_string()]).inc();
+        self.http_duration.with_label_values(&[route]).observe(seconds);
+    }
+
+    /// An accepted upload: its size, and how long its last byte waited for the confirmation.
+    pub fn upload_accepted(&self, bytes: u64, confirmation_seconds: f64) {
+        self.upload_bytes.inc_by(bytes);
+        self.upload_confirmation.observe(confirmation_seconds);
+    }
+
+    /// Writes the log line of an event and counts it.
+    pub fn record(&self, event: &Event) {
+        self.count(event);
+        log(event);
+    }
+
+    fn count(&self, event: &Event) {
+        match event {
+            Event::OrderMoved { to, .. } => {
+                self.orders_moved.with_label_values(&[to.as_str()]).inc();
+            }
+            Event::Planned { tasks, .. } => self.tasks_planned.inc_by(*tasks as u64),
+            Event::Released { task, .. } => {
+                self.tasks_released.with_label_values(&[task.group.as_str()]).inc();
+            }
+            Event::TaskStarted { task, .. } => {
+                self.tasks_started.with_label_values(&[task.group.as_str()]).inc();
+            }
+            Event::TierProgress { .. } => {}
+            Event::TaskFinished { task, seconds, cpu_seconds, won, .. } => {
+                let group = task.group.as_str();
+                let result = if *won { "won" } else { "lost" };
+                self.tasks_finished.with_label_values(&[group, result]).inc();
+                self.task_duration.with_label_values(&[group]).observe(*seconds);
+                self.codec_cpu.with_label_values(&[group]).inc_by(cpu_seconds.max(0.0));
+            }
+            Event::TaskPutDown { task, failure, again, .. } => {
+                let next = if *again { "again" } else { "dead" };
+                self.tasks_put_down
+                    .with_label_values(&[task.group.as_str(), failure.code.as_str(), next])
+                    .inc();
+            }
+            Event::Announced { fact, .. } => {
+                self.facts_announced.with_label_values(&[fact_kind(fact)]).inc();
+            }
+            Event::RenewFailed { task, .. } => {
+                self.renew_failures.with_label_values(&[task.group.as_str()]).inc();
+            }
+            Event::SwapConflict { bucket } => {
+                self.swap_conflicts.with_label_values(&[*bucket]).inc();
+            }
+            Event::StageFault { stage, failure } => {
+                self.stage_faults.with_label_values(&[*stage, failure.code.as_str()]).inc();
+            }
+            Event::SlotsBusy { group, busy } => {
+                let busy = i64::try_from(*busy).unwrap_or(i64::MAX);
+                self.slots_busy.with_label_values(&[group.as_str()]).set(busy);
+            }
+        }
+    }
+}
+
+/// A fact without what varies in it.
+fn fact_kind(fact: &Fact) -> &'static str {
+    match fact {
+        Fact::Playable => "playable",
+        Fact::Tier(_) => "tier",
+        Fact::Completed => "completed",
+        Fact::Failed(_) => "failed",
+        Fact::Cancelled => "cancelled",
+        Fact::Deleted => "deleted",
+    }
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::OrderMoved { order, to } => info!(%order, status = %to, "order moved"),
+        Event::Planned { order, tasks, tiers } => info!(%order, tasks, tiers, "order planned"),
+        Event::Released { order, task } => debug!(%order, %task, "task released"),
+        Event::TaskStarted { order, task, attempt } => {
+            info!(%order, %task, attempt, "task started");
+        }
+        Event::TierProgress { order, task, tier, seconds } => {
+            debug!(%order, %task, tier, seconds, "tier moved on");
+        }
+        Event::TaskFinished { order, task, seconds, cpu_seconds, won } => {
+            info!(%order, %task, seconds, cpu_seconds, won, "task finished");
+        }
+        Event::TaskPutDown { order, task, failure, again } => {
+            warn!(%order, %task, code = failure.code, detail = failure.detail, again,
+                "task put down: {}", failure.message);
+        }
+        Event::Announced { order, fact } => info!(%order, %fact, "fact announced"),
+        Event::RenewFailed { order, task } => warn!(%order, %task, "lease was not renewed"),
+        Event::SwapConflict { bucket } => debug!(bucket, "compare-and-set met another writer"),
+        Event::StageFault { stage, failure } => {
+            warn!(
+                stage,
+                code = failure.code,
+                detail = failure.detail,
+                "stage met trouble: {}",
+                failure.message
+            );
+        }
+        Event::SlotsBusy { group, busy } => debug!(%group, busy, "slots busy"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jetreel_domain::failure::Failure;
+
+    #[test]
+    fn every_name_carries_the_prefix_and_events_are_counted() {
+        let metrics = Metrics::new().unwrap();
+        let failure = Failure::dependency("store-timeout", "storage is slow");
+        metrics.record(&Event::StageFault { stage: "ingest", failure });
+        metrics.http_request("/v1/jobs", "GET", 200, 0.01);
+        metrics.upload_accepted(7, 0.02);
+        let text = metrics.render();
+        let line = "jetreel_stage_faults_total{reason=\"store-timeout\",stage=\"ingest\"} 1";
+        assert!(text.contains(line), "{text}");
+        let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        for name in names {
+            assert!(name.starts_with("jetreel_") || name.starts_with("process_"), "{name}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What a node is told: typed, checked, and every wrong value named by its key.
+//!
+//! Invariant: a default stands in `settings/default.toml` and nowhere else.
+
+mod check;
+mod layers;
+mod sections;
+
+use jetreel_domain::limits::Limits;
+use jetreel_domain::planner::PlanPolicy;
+use serde::Deserialize;
+
+pub use layers::{Setting, SettingsError, Sources};
+pub use sections::{Codec, Http, Log, LogFormat, Nats, Node, Role, Roles, Scheme, Store};
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// Coordination.
+    pub nats: Nats,
+    /// Objects.
+    pub store: Store,
+    /// The gateway.
+    pub http: Http,
+    /// This node.
+    pub node: Node,
+    /// Codec processes.
+    pub codec: Codec,
+    /// What a source may be.
+    pub limits: Limits,
+    /// How a source becomes tiers and tasks.
+    pub plan: PlanPolicy,
+    /// Log lines.
+    pub log: Log,
+}
+
+impl Settings {
+    /// Reads the layers and checks the result.
+    ///
+    /// # Errors
+    /// When a layer cannot be read, has an unknown key, or a value is wrong; the message names the key.
+    pub fn load(sources: &Sources) -> Result<Self, SettingsError> {
+        let mut settings: Self = layers::read(sources)?;
+        // A list cannot be absent in a file of defaults; an empty one stands for that.
+        settings.plan.tiers = settings.plan.tiers.filter(|tiers| !tiers.is_empty());
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    /// Every setting with the place its value came from, by key; secrets are masked.
+    ///
+    /// # Errors
+    /// When a layer cannot be read or has an unknown key.
+    pub fn explain(sources: &Sources) -> Result<Vec<Setting>, SettingsError> {
+        layers::explain(sources)
+    }
+}

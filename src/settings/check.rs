@@ -1,0 +1,208 @@
+//! Whether settings make sense together; the first that does not is named by its key.
+
+use std::collections::BTreeSet;
+
+use jetreel_domain::ladder::Rung;
+
+use super::{Scheme, Settings, SettingsError};
+
+/// x264's presets, from the quickest.
+const PRESETS: [&str; 10] = [
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+    "placebo",
+];
+/// Levels of H.264 times ten.
+const LEVELS: [u32; 20] =
+    [9, 10, 11, 12, 13, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50, 51, 52, 60, 61, 62];
+/// A smaller part makes the list of parts of a large upload unwieldy.
+const PART_BYTES_MIN: u64 = 1 << 20;
+/// The memory of a gateway is parts times connections on some stores.
+const PART_BYTES_MAX: u64 = 64 << 20;
+/// Rate factors that x264 takes for 8 bits.
+const CRF_MAX: u32 = 51;
+
+fn ensure(holds: bool, key: &str, problem: impl Into<String>) -> Result<(), SettingsError> {
+    if holds {
+        return Ok(());
+    }
+    Err(SettingsError::Invalid { key: key.to_owned(), problem: problem.into() })
+}
+
+impl Settings {
+    /// Checks every value that has bounds.
+    ///
+    /// # Errors
+    /// Names the first wrong key and what is allowed.
+    pub fn validate(&self) -> Result<(), SettingsError> {
+        self.check_store()?;
+        self.check_node()?;
+        self.check_limits()?;
+        self.check_plan()?;
+        self.check_ladder()
+    }
+
+    fn check_store(&self) -> Result<(), SettingsError> {
+        let store = &self.store;
+        match store.scheme {
+            Scheme::Fs => ensure(!store.root.is_empty(), "store.root", "it must name a folder")?,
+            Scheme::S3 => ensure(!store.bucket.is_empty(), "store.bucket", "s3 needs a bucket")?,
+        }
+        let both = store.access_key.is_empty() == store.secret_key.is_empty();
+        ensure(
+            both,
+            "store.secret-key",
+            "give both store.access-key and store.secret-key, or neither",
+        )?;
+        let part = self.http.part_bytes;
+        let fits = (PART_BYTES_MIN..=PART_BYTES_MAX).contains(&part);
+        let bounds = format!("{part} is not within {PART_BYTES_MIN} and {PART_BYTES_MAX}");
+        ensure(fits, "http.part-bytes", bounds)
+    }
+
+    fn check_node(&self) -> Result<(), SettingsError> {
+        let replicas = self.nats.replicas;
+        let odd = [1, 3, 5].contains(&replicas);
+        ensure(odd, "nats.replicas", format!("{replicas} is not 1, 3 or 5"))?;
+        ensure(self.node.slots <= 1024, "node.slots", "more than 1024 is a mistake")?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let name = self.node.name.as_deref().unwrap_or_default();
+        let valid = name.len() <= 64 && name.chars().all(plain);
+        ensure(valid, "node.name", "use up to 64 of a-z, 0-9, '-', '_' and '.'")?;
+        let listen = self.http.admin_listen;
+        let apart = listen.is_none_or(|admin| admin.port() == 0 || admin != self.http.listen);
+        ensure(apart, "http.admin-listen", "it is the same address as http.listen")
+    }
+
+    fn check_limits(&self) -> Result<(), SettingsError> {
+        let limits = &self.limits;
+        for (key, value) in [
+            ("limits.pixels-max", limits.pixels_max),
+            ("limits.streams-max", u64::from(limits.streams_max)),
+            ("limits.frames-max", limits.frames_max),
+            ("limits.upload-bytes-max", limits.upload_bytes_max),
+        ] {
+            ensure(value > 0, key, "it must be above 0")?;
+        }
+        for (key, value) in [
+            ("limits.seconds-max", limits.seconds_max),
+            ("limits.gap-seconds-max", limits.gap_seconds_max),
+            ("limits.frame-rate-max", limits.frame_rate_max),
+        ] {
+            ensure(value.is_finite() && value > 0.0, key, "it must be above 0")?;
+        }
+        Ok(())
+    }
+
+    fn check_plan(&self) -> Result<(), SettingsError> {
+        let plan = &self.plan;
+        let ascending = [
+            ("plan.gop-seconds", plan.gop_seconds),
+            ("plan.segment-seconds", plan.segment_seconds),
+            ("plan.chunk-seconds-min", plan.chunk_seconds_min),
+            ("plan.chunk-seconds-target", plan.chunk_seconds_target),
+            ("plan.chunk-seconds-max", plan.chunk_seconds_max),
+        ];
+        ensure(
+            plan.gop_seconds >= 0.5,
+            "plan.gop-seconds",
+            "below 0.5 s most bits are key pictures",
+        )?;
+        for pair in ascending.windows(2) {
+            let [(below, low), (key, high)] = pair else { continue };
+            ensure(high >= low, key, format!("it must not be below {below} ({low})"))?;
+        }
+        ensure(plan.chunk_seconds_max <= 120.0, "plan.chunk-seconds-max", "120 is the most")?;
+        ensure(plan.first_seconds_min >= 1.0, "plan.first-seconds-min", "1 is the least")?;
+        let first = plan.first_seconds_max >= plan.first_seconds_min;
+        ensure(first, "plan.first-seconds-max", "it must not be below plan.first-seconds-min")?;
+        let preset = PRESETS.contains(&plan.preset.as_str());
+        ensure(
+            preset,
+            "plan.preset",
+            format!("{:?} is none of {}", plan.preset, PRESETS.join(", ")),
+        )?;
+        let rate = (32_000..=512_000).contains(&plan.audio_bit_rate);
+        ensure(rate, "plan.audio-bit-rate", "it must be within 32000 and 512000")?;
+        let part = (5..=600).contains(&plan.audio_part_seconds);
+        ensure(part, "plan.audio-part-seconds", "it must be within 5 and 600")?;
+        let thumbnail = (0.5..=3600.0).contains(&plan.thumbnail_seconds);
+        ensure(thumbnail, "plan.thumbnail-seconds", "it must be within 0.5 and 3600")?;
+        for tier in plan.tiers.iter().flatten() {
+            let known = plan.ladder.iter().any(|rung| rung.name == *tier);
+            ensure(known, "plan.tiers", format!("the ladder has no {tier:?}"))?;
+        }
+        Ok(())
+    }
+
+    fn check_ladder(&self) -> Result<(), SettingsError> {
+        let ladder = &self.plan.ladder;
+        ensure(!ladder.is_empty(), "plan.ladder", "it has no rung")?;
+        ensure(ladder.len() <= 12, "plan.ladder", "12 rungs are the most")?;
+        let names: BTreeSet<&str> = ladder.iter().map(|rung| rung.name.as_str()).collect();
+        ensure(names.len() == ladder.len(), "plan.ladder", "two rungs have the same name")?;
+        ladder.iter().try_for_each(check_rung)
+    }
+}
+
+fn check_rung(rung: &Rung) -> Result<(), SettingsError> {
+    let key = |field: &str| format!("plan.ladder ({}).{field}", rung.name);
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let named = (1..=16).contains(&rung.name.len()) && rung.name.bytes().all(plain);
+    ensure(named, &key("name"), "use up to 16 of a-z and 0-9")?;
+    let side = (64..=8192).contains(&rung.short_side) && rung.short_side.is_multiple_of(2);
+    ensure(side, &key("short-side"), "it must be even and within 64 and 8192")?;
+    ensure(rung.crf <= CRF_MAX, &key("crf"), format!("{CRF_MAX} is the most"))?;
+    ensure(rung.max_rate_kbps >= 32, &key("max-rate-kbps"), "32 is the least")?;
+    let high = rung.max_rate_high_kbps >= rung.max_rate_kbps;
+    ensure(high, &key("max-rate-high-kbps"), "it must not be below max-rate-kbps")?;
+    ensure(LEVELS.contains(&rung.level), &key("level"), "no such H.264 level (31 is 3.1)")?;
+    ensure(
+        LEVELS.contains(&rung.level_high),
+        &key("level-high"),
+        "no such H.264 level (31 is 3.1)",
+    )?;
+    let rate = (1..=240).contains(&rung.max_frame_rate);
+    ensure(rate, &key("max-frame-rate"), "it must be within 1 and 240")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Sources;
+
+    fn problem(key: &str, value: &str) -> String {
+        let overrides = vec![(key.to_owned(), value.to_owned())];
+        let sources = Sources { overrides, no_usual_places: true, ..Sources::default() };
+        Settings::load(&sources).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_by_its_key() {
+        for (key, value) in [
+            ("store.scheme", "ftp"),
+            ("store.root", ""),
+            ("store.access-key", "half"),
+            ("http.listen", "nowhere"),
+            ("http.part-bytes", "7"),
+            ("nats.replicas", "2"),
+            ("node.name", "a b"),
+            ("node.roles", "cook"),
+            ("limits.gap-seconds-max", "0"),
+            ("plan.preset", "quick"),
+            ("plan.segment-seconds", "1"),
+            ("plan.chunk-seconds-min", "3"),
+        ] {
+            let text = problem(key, value);
+            let named = if key == "store.access-key" { "store.secret-key" } else { key };
+            assert!(text.contains(named), "{key}={value}: {text}");
+        }
+    }
+}

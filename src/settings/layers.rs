@@ -1,0 +1,325 @@
+//! Layers of settings: defaults, a file, the environment, `--set`. Later wins; a key that the defaults do not have is an error.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use config::{Config, File, FileFormat, Source, Value, ValueKind};
+use serde::de::DeserializeOwned;
+
+/// Every default with its reason, as users can read it.
+const DEFAULTS: &str = include_str!("default.toml");
+
+/// Files that are looked for when none is named, in this order; the first one found is used.
+const PLACES: [&str; 2] = ["jetreel.toml", "/etc/jetreel/jetreel.toml"];
+
+/// Prefix of environment variables.
+const PREFIX: &str = "JETREEL__";
+
+/// Where to look for settings. All are explicit, so that tests depend on no process state.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// The file to read; `None` looks in the usual places.
+    pub file: Option<PathBuf>,
+    /// Environment variables.
+    pub environment: Vec<(String, String)>,
+    /// `key=value` pairs of the command line.
+    pub overrides: Vec<(String, String)>,
+    /// Do not look in the usual places.
+    pub no_usual_places: bool,
+}
+
+impl Sources {
+    /// The sources of this process.
+    #[must_use]
+    pub fn of_process(file: Option<PathBuf>, overrides: Vec<(String, String)>) -> Self {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Self { file, environment, overrides, no_usual_places: false }
+    }
+}
+
+/// One setting, to show.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Setting {
+    /// Dotted key.
+    pub key: String,
+    /// Value as TOML, masked where it is a secret.
+    pub value: String,
+    /// Where it came from.
+    pub origin: String,
+}
+
+/// Settings that cannot be used. Each message says what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A file that was asked for cannot be read.
+    #[error("settings file {path} cannot be read: {source}")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Text that is not TOML.
+    #[error("settings in {origin} are not valid TOML: {detail}")]
+    Syntax {
+        /// Which layer.
+        origin: String,
+        /// Where and why.
+        detail: String,
+    },
+    /// A key that does not exist.
+    #[error("unknown setting `{key}` in {origin}{hint}; `jetreel config show` lists every setting")]
+    Unknown {
+        /// The key as understood.
+        key: String,
+        /// Which layer.
+        origin: String,
+        /// ", did you mean …" or nothing.
+        hint: String,
+    },
+    /// A value of the wrong type.
+    #[error("wrong value in the settings: {0}")]
+    Type(#[from] config::ConfigError),
+    /// A value that makes no sense.
+    #[error("setting `{key}` is wrong: {problem}")]
+    Invalid {
+        /// Which.
+        key: String,
+        /// What, and what is allowed.
+        problem: String,
+    },
+}
+
+type Merged = BTreeMap<String, (Value, String)>;
+
+/// Reads the layers into `T`.
+pub(super) fn read<T: DeserializeOwned>(sources: &Sources) -> Result<T, SettingsError> {
+    let mut builder = Config::builder();
+    for (key, (value, _)) in merge(sources)? {
+        builder = builder.set_override(key, value)?;
+    }
+    Ok(builder.build()?.try_deserialize()?)
+}
+
+/// Every setting with its origin.
+pub(super) fn explain(sources: &Sources) -> Result<Vec<Setting>, SettingsError> {
+    merge(sources)?
+        .into_iter()
+        .map(|(key, (value, origin))| {
+            let value: toml::Value = value.try_deserialize()?;
+            Ok(Setting { value: mask(&key, &value), key, origin })
+        })
+        .collect()
+}
+
+fn merge(sources: &Sources) -> Result<Merged, SettingsError> {
+    let mut merged = Merged::new();
+    for (key, value) in toml_layer(DEFAULTS, "the defaults")? {
+        merged.insert(key, (value, "default".to_owned()));
+    }
+    if let Some((path, text)) = settings_file(sources)? {
+        let origin = path.display().to_string();
+        for (key, value) in toml_layer(&text, &origin)? {
+            put(&mut merged, &key, value.kind, &origin)?;
+        }
+    }
+    for (name, text) in &sources.environment {
+        let Some(path) = name.strip_prefix(PREFIX) else { continue };
+        let key = path.to_lowercase().replace("__", ".").replace('_', "-");
+        put(&mut merged, &key, ValueKind::String(text.clone()), name)?;
+    }
+    for (key, text) in &sources.overrides {
+        put(&mut merged, key, ValueKind::String(text.clone()), "--set")?;
+    }
+    Ok(merged)
+}
+
+fn put(merged: &mut Merged, key: &str, kind: ValueKind, origin: &str) -> Result<(), SettingsError> {
+    let Some((old, old_origin)) = merged.get_mut(key) else {
+        return Err(SettingsError::Unknown {
+            key: key.to_owned(),
+            origin: origin.to_owned(),
+            hint: hint(key, merged.keys()),
+        });
+    };
+    if matches!(old.kind, ValueKind::Array(_)) && matches!(kind, ValueKind::String(_)) {
+        return Err(SettingsError::Invalid {
+            key: key.to_owned(),
+            problem: format!("it is a list; {origin} cannot hold one, set it in a file"),
+        });
+    }
+    *old = Value::new(Some(&origin.to_owned()), kind);
+    *old_origin = origin.to_owned();
+    Ok(())
+}
+
+fn settings_file(sources: &Sources) -> Result<Option<(PathBuf, String)>, SettingsError> {
+    let unreadable =
+        |path: &Path, source| SettingsError::Unreadable { path: path.to_owned(), source };
+    if let Some(path) = &sources.file {
+        let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
+        return Ok(Some((path.clone(), text)));
+    }
+    let places = if sources.no_usual_places { &[][..] } else { &PLACES[..] };
+    for place in places.iter().map(Path::new) {
+        match std::fs::read_to_string(place) {
+            Ok(text) => return Ok(Some((place.to_owned(), text))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(unreadable(place, error)),
+        }
+    }
+    Ok(None)
+}
+
+/// A TOML text as dotted keys and values that are no tables.
+fn toml_layer(text: &str, origin: &str) -> Result<BTreeMap<String, Value>, SettingsError> {
+    let collected = File::from_str(text, FileFormat::Toml).collect().map_err(|error| {
+        SettingsError::Syntax { origin: origin.to_owned(), detail: error.to_string() }
+    })?;
+    let mut flat = BTreeMap::new();
+    for (key, value) in collected {
+        flatten(key, Value::new(Some(&origin.to_owned()), value.kind), &mut flat);
+    }
+    Ok(flat)
+}
+
+fn flatten(key: String, value: Value, flat: &mut BTreeMap<String, Value>) {
+    match value.kind {
+        ValueKind::Table(table) => {
+            for (name, inner) in table {
+                flatten(format!("{key}.{name}"), inner, flat);
+            }
+        }
+        ValueKind::Nil
+        | ValueKind::Boolean(_)
+        | ValueKind::I64(_)
+        | ValueKind::I128(_)
+        | ValueKind::U64(_)
+        | ValueKind::U128(_)
+        | ValueKind::Float(_)
+        | ValueKind::String(_)
+        | ValueKind::Array(_) => {
+            flat.insert(key, value);
+        }
+    }
+}
+
+/// The known key nearest to a wrong one.
+fn hint<'a>(wrong: &str, known: impl Iterator<Item = &'a String>) -> String {
+    known
+        .map(|key| (distance(wrong, key), key))
+        .min()
+        .filter(|(steps, _)| *steps <= 3)
+        .map_or_else(String::new, |(_, key)| format!(", did you mean `{key}`"))
+}
+
+/// Edits between two texts (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+fn mask(key: &str, value: &toml::Value) -> String {
+    let secret = key.ends_with("-key");
+    match value {
+        toml::Value::String(text) if secret && !text.is_empty() => "\"***\"".to_owned(),
+        toml::Value::String(text) if key == "nats.url" => {
+            let urls: Vec<String> = text.split(',').map(mask_url).collect();
+            toml::Value::String(urls.join(",")).to_string()
+        }
+        other => other.to_string(),
+    }
+}
+
+fn mask_url(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}{separator}***@{host}"),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    fn load(environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        Settings::load(&sources(environment))
+    }
+
+    fn sources(environment: &[(&str, &str)]) -> Sources {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment = environment.iter().map(own).collect();
+        Sources { environment, no_usual_places: true, ..Sources::default() }
+    }
+
+    fn file(text: &str) -> (tempfile::NamedTempFile, Sources) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let sources = Sources { file: Some(file.path().to_owned()), ..sources(&[]) };
+        (file, sources)
+    }
+
+    #[test]
+    fn the_defaults_alone_are_valid() {
+        let settings = load(&[]).unwrap();
+        assert_eq!(settings.http.listen.port(), 8080);
+        assert_eq!(settings.plan.ladder.first().map(|rung| rung.name.as_str()), Some("240p"));
+        assert_eq!(settings.plan.tiers, None);
+    }
+
+    #[test]
+    fn the_environment_wins_over_a_file_and_a_file_over_the_defaults() {
+        let (_file, mut sources) = file("[store]\nroot = \"/a\"\n[node]\nslots = 3\n");
+        sources.environment = vec![("JETREEL__STORE__ROOT".into(), "/b".into())];
+        let settings = Settings::load(&sources).unwrap();
+        assert_eq!((settings.store.root.as_str(), settings.node.slots), ("/b", 3));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_origin_and_the_nearest_key() {
+        let (_file, sources) = file("[store]\nbuckett = \"x\"\n");
+        let error = Settings::load(&sources).unwrap_err().to_string();
+        assert!(error.contains("`store.buckett`"), "{error}");
+        assert!(error.contains("did you mean `store.bucket`"), "{error}");
+        let error = load(&[("JETREEL__STORE__SECRETKEY", "x")]).unwrap_err().to_string();
+        assert!(error.contains("JETREEL__STORE__SECRETKEY"), "{error}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_names_its_key() {
+        let error = load(&[("JETREEL__NODE__SLOTS", "many")]).unwrap_err().to_string();
+        assert!(error.contains("node.slots"), "{error}");
+    }
+
+    #[test]
+    fn a_list_cannot_come_from_the_environment() {
+        let error = load(&[("JETREEL__PLAN__LADDER", "720p")]).unwrap_err().to_string();
+        assert!(error.contains("`plan.ladder`") && error.contains("in a file"), "{error}");
+    }
+
+    #[test]
+    fn secrets_are_masked_and_origins_shown() {
+        let mut sources = sources(&[("JETREEL__STORE__SECRET_KEY", "hush")]);
+        sources.overrides = vec![("nats.url".into(), "nats://a:hush@n1,n2".into())];
+        let shown = Settings::explain(&sources).unwrap();
+        assert!(shown.iter().all(|setting| !setting.value.contains("hush")));
+        let find = |key: &str| shown.iter().find(|setting| setting.key == key).unwrap();
+        assert_eq!(find("store.secret-key").origin, "JETREEL__STORE__SECRET_KEY");
+        assert_eq!(find("nats.url").value, "\"nats://***@n1,n2\"");
+        assert_eq!(find("http.listen").origin, "default");
+    }
+}

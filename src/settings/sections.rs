@@ -1,0 +1,270 @@
+//! The sections of the settings, typed.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer};
+
+/// An empty text means "not set".
+fn optional<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
+/// A text with a form of its own.
+fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+}
+
+/// `[nats]`: coordination.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Nats {
+    /// Servers, comma-separated; `None` asks for a private one.
+    #[serde(deserialize_with = "optional")]
+    pub url: Option<String>,
+    /// Credentials file.
+    #[serde(deserialize_with = "optional")]
+    pub credentials: Option<PathBuf>,
+    /// The nats-server program.
+    #[serde(deserialize_with = "optional")]
+    pub server: Option<PathBuf>,
+    /// Where a private server keeps its streams.
+    pub data: PathBuf,
+    /// Copies of streams and buckets.
+    pub replicas: usize,
+}
+
+/// Which kind of store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// A folder.
+    Fs,
+    /// S3 or what speaks like it.
+    S3,
+}
+
+/// `[store]`: objects. An empty text means "not given".
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Store {
+    /// Which kind.
+    pub scheme: Scheme,
+    /// Folder or key prefix.
+    pub root: String,
+    /// S3 bucket.
+    pub bucket: String,
+    /// S3 endpoint.
+    pub endpoint: String,
+    /// S3 region.
+    pub region: String,
+    /// S3 key id.
+    pub access_key: String,
+    /// S3 secret.
+    pub secret_key: String,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the keys: settings end up in logs.
+        f.debug_struct("Store")
+            .field("scheme", &self.scheme)
+            .field("root", &self.root)
+            .field("bucket", &self.bucket)
+            .field("endpoint", &self.endpoint)
+            .field("region", &self.region)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `[http]`: the gateway.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Http {
+    /// Where it listens.
+    #[serde(deserialize_with = "parsed")]
+    pub listen: SocketAddr,
+    /// Where metrics and health are served alone.
+    #[serde(deserialize_with = "optional")]
+    pub admin_listen: Option<SocketAddr>,
+    /// Bytes of a stored part of an upload.
+    pub part_bytes: u64,
+}
+
+/// A branch of the supervisor tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// HTTP.
+    Gateway,
+    /// Probe and plan.
+    Ingest,
+    /// Encode.
+    Encode,
+    /// Settle ledger entries, publish.
+    Publisher,
+    /// Tell subscribers.
+    Fanout,
+    /// Dead letters.
+    Deadletter,
+    /// Repair from state.
+    Reconciler,
+    /// Size pools.
+    Scaler,
+}
+
+impl Role {
+    /// All roles in pipeline order.
+    pub const ALL: [Self; 8] = [
+        Self::Gateway,
+        Self::Ingest,
+        Self::Encode,
+        Self::Publisher,
+        Self::Fanout,
+        Self::Deadletter,
+        Self::Reconciler,
+        Self::Scaler,
+    ];
+
+    /// The word in settings.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Ingest => "ingest",
+            Self::Encode => "encode",
+            Self::Publisher => "publisher",
+            Self::Fanout => "fanout",
+            Self::Deadletter => "deadletter",
+            Self::Reconciler => "reconciler",
+            Self::Scaler => "scaler",
+        }
+    }
+}
+
+/// What a node does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roles(BTreeSet<Role>);
+
+impl Roles {
+    /// Everything.
+    #[must_use]
+    pub fn all() -> Self {
+        Self(Role::ALL.into_iter().collect())
+    }
+
+    /// Everything but `role`.
+    #[must_use]
+    pub fn all_but(role: Role) -> Self {
+        Self(Role::ALL.into_iter().filter(|other| *other != role).collect())
+    }
+
+    /// Whether `role` is among them.
+    #[must_use]
+    pub fn has(&self, role: Role) -> bool {
+        self.0.contains(&role)
+    }
+}
+
+impl FromStr for Roles {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim() == "all" {
+            return Ok(Self::all());
+        }
+        let roles: BTreeSet<Role> = text.split(',').map(role).collect::<Result<_, _>>()?;
+        Ok(Self(roles))
+    }
+}
+
+fn role(word: &str) -> Result<Role, String> {
+    let found = Role::ALL.into_iter().find(|role| role.as_str() == word.trim());
+    found.ok_or_else(|| {
+        let known: Vec<&str> = Role::ALL.into_iter().map(Role::as_str).collect();
+        format!("{:?} is no role; use \"all\" or some of {}", word.trim(), known.join(", "))
+    })
+}
+
+/// `[node]`: this node.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Node {
+    /// Name in claims and logs.
+    #[serde(deserialize_with = "optional")]
+    pub name: Option<String>,
+    /// What it does.
+    #[serde(deserialize_with = "parsed")]
+    pub roles: Roles,
+    /// Tasks at the same time; 0 is one per core.
+    pub slots: usize,
+    /// Seconds to finish what is in hand when told to stop.
+    pub drain_seconds: u64,
+}
+
+impl Node {
+    /// Tasks at the same time on this machine.
+    #[must_use]
+    pub fn slots_here(&self) -> usize {
+        if self.slots > 0 {
+            return self.slots;
+        }
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    }
+
+    /// Name in claims and logs.
+    #[must_use]
+    pub fn name_here(&self) -> String {
+        self.name.clone().unwrap_or_else(|| {
+            let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            if host.trim().is_empty() { "node".to_owned() } else { host.trim().to_owned() }
+        })
+    }
+}
+
+/// `[codec]`: codec processes.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Codec {
+    /// The program.
+    #[serde(deserialize_with = "optional")]
+    pub path: Option<PathBuf>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON elsewhere.
+    Auto,
+    /// One object a line.
+    Json,
+    /// For people.
+    Pretty,
+}
+
+/// `[log]`: log lines.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Log {
+    /// As in `RUST_LOG`.
+    pub filter: String,
+    /// How they look.
+    pub format: LogFormat,
+}
