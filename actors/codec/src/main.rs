@@ -30,6 +30,8 @@ mod timeline;
 mod sound;
 mod aac;
 mod audio;
+mod outlet;
+mod images;
 
 use std::process::ExitCode;
 
@@ -85,7 +87,8 @@ fn work(link: &Link, job: &Job) -> Outcome<Report> {
         JobWork::Audio(audio) => audio::run(link, job, audio),
         JobWork::Video(video) => video::run(link, job, video),
         JobWork::Probe => probe::run(link, job),
-        JobWork::Images(_) | JobWork::Package(_) => Err(protocol("not yet")),
+        JobWork::Images(images) => images::run(link, job, images),
+        JobWork::Package(_) => Err(protocol("not yet")),
     }
 }
 

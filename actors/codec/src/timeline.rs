@@ -52,7 +52,7 @@ impl Timeline {
         }
         let step = at.saturating_sub(self.next);
         let (silence, skip) = match self.start {
-            Some(_) if step.abs() <= self.tolerance => (0, 0),
+            Some(_) if step.unsigned_abs() <= self.tolerance.unsigned_abs() => (0, 0),
             Some(_) => (step.max(0), step.min(0).saturating_neg()),
             None => (0, at.min(0).saturating_neg()),
         };
