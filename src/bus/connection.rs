@@ -67,12 +67,14 @@ impl Bus {
                 Err(error) if !patience.pause().await => {
                     return Err(unreachable(&options.url).with_detail(error));
                 }
-                Err(error) => tracing::warn!(url = options.url, %error, "broker is not there yet"),
+                Err(error) => {
+                    tracing::warn!(url = redacted(&options.url), %error, "broker is not there yet");
+                }
             }
         };
         let server = client.server_info();
         Version::check(&server.version).map_err(|old| {
-            Failure::permanent("broker-too-old", old.to_string()).with_detail(&options.url)
+            Failure::permanent("broker-too-old", old.to_string()).with_detail(redacted(&options.url))
         })?;
         let hints = Hints::subscribe(&client).await.map_err(|e| e.failure("subscribe to hints"))?;
         let context = jetstream::new(client.clone());
@@ -103,7 +105,18 @@ fn addresses(url: &str) -> Vec<String> {
 }
 
 fn unreachable(url: &str) -> Failure {
-    Failure::dependency("broker-unreachable", format!("no broker answers at {url}"))
+    let text = format!("no broker answers at {}", redacted(url));
+    Failure::dependency("broker-unreachable", text)
+}
+
+/// The addresses without user and password, for people and logs.
+fn redacted(url: &str) -> String {
+    let without_user = |address: &String| match (address.split_once("://"), address.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        (None, Some((_, host))) => host.to_owned(),
+        (Some(_) | None, None) => address.clone(),
+    };
+    addresses(url).iter().map(without_user).collect::<Vec<_>>().join(",")
 }
 
 async fn connect_options(
@@ -135,5 +148,16 @@ fn note(event: &Event) {
         | Event::SlowConsumer(_)
         | Event::ServerError(_)
         | Event::ClientError(_) => tracing::warn!(%event, "broker connection"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_is_told() {
+        let told = redacted("nats://user:secret@a:4222, b:4222,user:pw@c");
+        assert_eq!(told, "nats://a:4222,b:4222,c");
     }
 }

@@ -6,6 +6,9 @@
 //! Absent on purpose: `consumer.messages()` (it hoards), consumer `backoff` (it replaces `ack_wait`), `double_ack` (it
 //! takes any reply for a yes), `Nats-Msg-Id` on write-once messages, locks by time-to-live.
 
+pub mod topology;
+pub mod private;
+pub mod doctor;
 mod connection;
 mod request;
 mod patience;
@@ -17,7 +20,7 @@ mod delivery;
 mod ledger;
 mod kv;
 mod facts;
-mod names;
+pub mod names;
 mod severity;
 mod version;
 

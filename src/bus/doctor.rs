@@ -1,0 +1,80 @@
+//! What an operator should know about the broker before trusting it with work.
+
+use std::time::Duration;
+
+use jetreel_domain::failure::Failure;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::connection::Bus;
+use super::severity::Fault;
+use super::topology::{Change, Topology, plan};
+
+const MONITOR_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BusFacts {
+    /// Version of the server.
+    pub server_version: String,
+    /// JetStream is enabled for this user.
+    pub jetstream: bool,
+    /// Every write is synced before it is confirmed. `None`: unknown, for want of a monitoring address.
+    pub sync_always: Option<bool>,
+    /// How the server differs from `streams.toml`.
+    pub drift: Vec<Change>,
+}
+
+#[derive(Deserialize)]
+struct Varz {
+    #[serde(default)]
+    jetstream: VarzJetStream,
+}
+
+#[derive(Default, Deserialize)]
+struct VarzJetStream {
+    #[serde(default)]
+    config: Option<VarzConfig>,
+}
+
+#[derive(Deserialize)]
+struct VarzConfig {
+    #[serde(default)]
+    sync_always: bool,
+}
+
+/// Examines the broker.
+///
+/// # Errors
+/// When it cannot be asked.
+pub async fn examine(
+    bus: &Bus,
+    topology: &Topology,
+    monitor_url: Option<&str>,
+) -> Result<BusFacts, Failure> {
+    let jetstream = match bus.api::<Value>("INFO".to_owned(), &json!({})).await {
+        Ok(_) => true,
+        Err(Fault::NoResponders | Fault::Refused { .. }) => false,
+        Err(fault) => return Err(fault.failure("ask for JetStream")),
+    };
+    let drift = if jetstream { plan(bus, topology).await? } else { Vec::new() };
+    let sync_always = match monitor_url {
+        None => None,
+        Some(url) => sync_always(url).await,
+    };
+    Ok(BusFacts { server_version: bus.server_version(), jetstream, sync_always, drift })
+}
+
+/// Whether the server syncs every write; `None` where its monitoring port does not tell.
+pub async fn sync_always(monitor_url: &str) -> Option<bool> {
+    let client = reqwest::Client::builder().timeout(MONITOR_TIMEOUT).build().ok()?;
+    let url = format!("{}/varz", monitor_url.trim_end_matches('/'));
+    let answer = async { client.get(&url).send().await?.json::<Varz>().await }.await;
+    match answer {
+        Ok(varz) => varz.jetstream.config.map(|config| config.sync_always),
+        Err(error) => {
+            tracing::warn!(url, %error, "monitoring port of the broker does not answer");
+            None
+        }
+    }
+}

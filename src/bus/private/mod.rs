@@ -1,0 +1,17 @@
+//! A nats-server of one's own, for `dev` and `transcode`: on loopback, with a password, synced, gone with its parent.
+//!
+//! ```text
+//! jetreel ── keeper thread ── spawn ──► jetreel __guard ── exec ──► nats-server
+//!                                       (death signal, folder lock, same process id)
+//! ```
+//! The guard asks the kernel for SIGTERM at the death of its parent, takes the lock of the folder, and becomes the server:
+//! both survive `exec`. So `kill -9` of the parent ends the server, and two servers never share a folder. The death signal
+//! follows the *thread* that spawned, hence a keeper thread that lives as long as the server.
+
+mod locate;
+mod guard;
+mod launch;
+
+pub use guard::{GUARD, guard_main};
+pub use launch::{PrivateBroker, PrivateOptions};
+pub use locate::locate;

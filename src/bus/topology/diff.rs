@@ -1,0 +1,291 @@
+//! What must change on the server. Pure: both sides are values.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::wanted::{Topology, WantedStream};
+
+/// Changing these is refused by the server: the stream would have to be made anew.
+const FIXED_IN_STREAM: [&str; 3] = ["retention", "storage", "deny_delete"];
+/// Changing these is refused by the server: the consumer would have to be made anew.
+const FIXED_IN_CONSUMER: [&str; 3] = ["deliver_policy", "ack_policy", "replay_policy"];
+/// Lowering one of these removes messages that are there.
+const LIMITS: [&str; 4] = ["max_msgs", "max_bytes", "max_age", "max_msgs_per_subject"];
+
+/// What the server has of the declared streams, by name.
+pub type Found = BTreeMap<String, FoundStream>;
+
+/// A stream as the server has it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FoundStream {
+    /// Its whole configuration.
+    pub config: Map<String, Value>,
+    /// Its durable consumers.
+    pub consumers: BTreeMap<String, Map<String, Value>>,
+}
+
+/// A thing on the server.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Asset {
+    /// A stream, of a bucket too.
+    Stream(String),
+    /// A durable consumer.
+    Consumer {
+        /// Of which stream.
+        stream: String,
+        /// Which.
+        name: String,
+    },
+}
+
+/// What is to be done with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Deed {
+    /// It is missing.
+    Create,
+    /// Its configuration differs.
+    Update,
+    /// It differs in what cannot be changed.
+    Recreate,
+    /// It is there and must not be.
+    Delete,
+}
+
+/// One key that differs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Difference {
+    /// Key in the configuration.
+    pub key: String,
+    /// As it is.
+    pub found: Value,
+    /// As it is to be.
+    pub wanted: Value,
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Change {
+    /// Of what.
+    pub asset: Asset,
+    /// What is done.
+    pub deed: Deed,
+    /// What differs.
+    pub differences: Vec<Difference>,
+    /// Why it needs to be allowed, where it does.
+    pub destructive: Option<String>,
+}
+
+impl fmt::Display for Asset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stream(name) => write!(f, "stream {name}"),
+            Self::Consumer { stream, name } => write!(f, "consumer {stream}/{name}"),
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let deed = match self.deed {
+            Deed::Create => "create",
+            Deed::Update => "update",
+            Deed::Recreate => "recreate",
+            Deed::Delete => "delete",
+        };
+        write!(f, "{deed} {}", self.asset)?;
+        for (i, Difference { key, found, wanted }) in self.differences.iter().enumerate() {
+            write!(f, "{} {key} {found} → {wanted}", if i == 0 { ":" } else { "," })?;
+        }
+        self.destructive.as_ref().map_or(Ok(()), |why| write!(f, " (destructive: {why})"))
+    }
+}
+
+/// Everything that must change, in the order in which it is done.
+#[must_use]
+pub fn diff(wanted: &Topology, found: &Found) -> Vec<Change> {
+    wanted.streams().iter().flat_map(|stream| stream_diff(stream, found.get(&stream.name))).collect()
+}
+
+fn stream_diff(wanted: &WantedStream, found: Option<&FoundStream>) -> Vec<Change> {
+    let asset = Asset::Stream(wanted.name.clone());
+    let own = match found {
+        None => Some(create(asset)),
+        Some(found) => changed(asset, differences(&wanted.config, &found.config), &FIXED_IN_STREAM),
+    };
+    let fresh = own.as_ref().is_some_and(|change| change.deed != Deed::Update);
+    let none = BTreeMap::new();
+    let there = found.filter(|_| !fresh).map_or(&none, |found| &found.consumers);
+    let is_queue = wanted.config.get("retention").is_some_and(|retention| retention == "workqueue");
+    let strangers = there.keys().filter(|name| is_queue && !wanted.consumers.contains_key(*name));
+    let asset = |name: &String| Asset::Consumer { stream: wanted.name.clone(), name: name.clone() };
+    let strangers = strangers.map(|name| delete(asset(name)));
+    let consumers = wanted.consumers.iter().filter_map(|(name, config)| match there.get(name) {
+        None => Some(create(asset(name))),
+        Some(found) => changed(asset(name), differences(config, found), &FIXED_IN_CONSUMER),
+    });
+    // Strangers first: on a work queue no two consumers may read the same subject.
+    own.into_iter().chain(strangers).chain(consumers).collect()
+}
+
+fn create(asset: Asset) -> Change {
+    Change { asset, deed: Deed::Create, differences: Vec::new(), destructive: None }
+}
+
+fn delete(asset: Asset) -> Change {
+    let destructive = Some("nothing declares it, and it takes work off the queue".to_owned());
+    Change { asset, deed: Deed::Delete, differences: Vec::new(), destructive }
+}
+
+fn changed(asset: Asset, differences: Vec<Difference>, fixed: &[&str]) -> Option<Change> {
+    if differences.is_empty() {
+        return None;
+    }
+    let fixed_key = differences.iter().find(|difference| fixed.contains(&difference.key.as_str()));
+    if let Some(difference) = fixed_key {
+        let lost = match asset {
+            Asset::Stream(_) => "its messages are lost",
+            Asset::Consumer { .. } => "its progress is lost",
+        };
+        let why = format!("{} cannot be changed: made anew, {lost}", difference.key);
+        return Some(Change { asset, deed: Deed::Recreate, differences, destructive: Some(why) });
+    }
+    let destructive = differences.iter().find_map(loss);
+    Some(Change { asset, deed: Deed::Update, differences, destructive })
+}
+
+/// What a change of one key would lose.
+fn loss(difference: &Difference) -> Option<String> {
+    let Difference { key, found, wanted } = difference;
+    if LIMITS.contains(&key.as_str()) && is_lower(wanted, found) {
+        return Some(format!("{key} becomes lower, which removes messages"));
+    }
+    if key == "subjects" {
+        let kept = |subject: &Value| wanted.as_array().is_some_and(|all| all.contains(subject));
+        let dropped = found.as_array().and_then(|all| all.iter().find(|subject| !kept(subject)));
+        return dropped.map(|subject| format!("{subject} would be stored no longer"));
+    }
+    (key == "discard" && wanted == "old").then(|| "a full stream would drop messages".to_owned())
+}
+
+fn is_lower(wanted: &Value, found: &Value) -> bool {
+    let limit = |value: &Value| value.as_i64().filter(|limit| *limit > 0).unwrap_or(i64::MAX);
+    limit(wanted) < limit(found)
+}
+
+/// Keys that are wanted otherwise than found. Keys that are not wanted in any way are the operator's.
+fn differences(wanted: &Map<String, Value>, found: &Map<String, Value>) -> Vec<Difference> {
+    let differs = |(key, wanted): (&String, &Value)| {
+        let found = found.get(key).unwrap_or(&Value::Null);
+        let same = found == wanted || (is_empty(found) && is_empty(wanted));
+        (!same).then(|| Difference { key: key.clone(), found: found.clone(), wanted: wanted.clone() })
+    };
+    wanted.iter().filter_map(differs).collect()
+}
+
+/// The server leaves out what is zero, false or empty.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::Number(value) => value.as_i64() == Some(0),
+        Value::String(value) => value.is_empty(),
+        Value::Array(value) => value.is_empty(),
+        Value::Object(value) => value.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::DEFAULT;
+    use super::*;
+
+    fn wanted() -> Topology {
+        Topology::parse(DEFAULT).unwrap()
+    }
+
+    fn as_wanted() -> Found {
+        let found = |stream: &WantedStream| FoundStream {
+            config: stream.config.clone(),
+            consumers: stream.consumers.clone(),
+        };
+        wanted().streams().iter().map(|stream| (stream.name.clone(), found(stream))).collect()
+    }
+
+    fn after(edit: impl FnOnce(&mut Found)) -> Vec<Change> {
+        let mut found = as_wanted();
+        edit(&mut found);
+        diff(&wanted(), &found)
+    }
+
+    fn set(found: &mut Found, stream: &str, key: &str, value: Value) {
+        found.get_mut(stream).unwrap().config.insert(key.to_owned(), value);
+    }
+
+    #[test]
+    fn nothing_changes_where_all_is_as_declared() {
+        assert_eq!(after(|_| ()), []);
+        let sparse = after(|found| {
+            found.get_mut("UPLOADS").unwrap().config.remove("discard_new_per_subject");
+            set(found, "UPLOADS", "metadata", json!({"_nats.ver": "2.15.1"}));
+        });
+        assert_eq!(sparse, [], "what the server leaves out or adds is no difference");
+    }
+
+    #[test]
+    fn what_is_missing_is_created_with_its_consumers() {
+        let changes = after(|found| drop(found.remove("ENCODE")));
+        assert_eq!(changes.len(), 1 + 18);
+        assert_eq!(changes[0].to_string(), "create stream ENCODE");
+        assert!(changes.iter().all(|c| c.deed == Deed::Create && c.destructive.is_none()));
+    }
+
+    #[test]
+    fn raising_a_limit_is_an_update_and_lowering_one_is_destructive() {
+        for (found, is_destructive) in [(1024, false), (1 << 40, true), (-1, true)] {
+            let changes = after(|server| set(server, "DLQ", "max_bytes", found.into()));
+            assert_eq!(changes[0].deed, Deed::Update);
+            assert_eq!(changes[0].destructive.is_some(), is_destructive, "{}", changes[0]);
+        }
+        let aged = after(|server| set(server, "UPLOADS", "max_age", 0.into()));
+        assert!(aged[0].destructive.is_some(), "no age to seven days removes messages");
+    }
+
+    #[test]
+    fn what_loses_messages_is_destructive() {
+        let retention = after(|found| set(found, "ENCODE", "retention", "limits".into()));
+        assert_eq!((retention[0].deed, retention.len()), (Deed::Recreate, 1 + 18));
+        assert!(retention[0].destructive.is_some());
+        let subjects = json!(["video.uploads.raw.>", "video.old.>"]);
+        let subject = after(|found| set(found, "UPLOADS", "subjects", subjects));
+        assert!(subject[0].destructive.as_ref().unwrap().contains("video.old.>"));
+        let discard = after(|found| set(found, "ADVISORY", "discard", "new".into()));
+        assert!(discard[0].destructive.is_some());
+    }
+
+    #[test]
+    fn a_stranger_on_a_queue_is_deleted_and_a_subscriber_is_left_alone() {
+        let add = |found: &mut Found, stream: &str| {
+            found.get_mut(stream).unwrap().consumers.insert("mine".into(), Map::new());
+        };
+        let changes = after(|found| ["ENCODE", "PROGRESS"].map(|s| add(found, s)).into_iter().collect());
+        let [change] = changes.as_slice() else { panic!("{changes:?}") };
+        assert_eq!((change.deed, change.destructive.is_some()), (Deed::Delete, true));
+        assert_eq!(change.asset.to_string(), "consumer ENCODE/mine");
+    }
+
+    #[test]
+    fn a_consumer_is_updated_in_place_and_says_what_differs() {
+        let changes = after(|found| {
+            let ingest = found.get_mut("UPLOADS").unwrap().consumers.get_mut("ingest").unwrap();
+            ingest.insert("max_deliver".to_owned(), 5.into());
+        });
+        assert_eq!(changes[0].to_string(), "update consumer UPLOADS/ingest: max_deliver 5 → 50");
+    }
+}

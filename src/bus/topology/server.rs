@@ -1,0 +1,197 @@
+//! The server's side: what it has, and carrying changes out.
+
+use std::collections::BTreeMap;
+
+use jetreel_domain::failure::Failure;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::diff::{Asset, Change, Deed, Found, FoundStream, diff};
+use super::wanted::{Topology, WantedStream};
+use crate::bus::connection::Bus;
+use crate::bus::names;
+use crate::bus::request::{READ_BUDGET, WRITE_BUDGET, persist};
+use crate::bus::severity::Fault;
+
+#[derive(Deserialize)]
+struct StreamInfo {
+    config: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct ConsumerPage {
+    #[serde(default)]
+    total: usize,
+    #[serde(default)]
+    consumers: Option<Vec<ConsumerInfo>>,
+}
+
+#[derive(Deserialize)]
+struct ConsumerInfo {
+    name: String,
+    config: Map<String, Value>,
+}
+
+/// What would change.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn plan(bus: &Bus, topology: &Topology) -> Result<Vec<Change>, Failure> {
+    let found = find(bus, topology).await.map_err(|f| f.failure("read the topology"))?;
+    Ok(diff(topology, &found))
+}
+
+/// Makes the server as declared; gives what was changed. Doing it again changes nothing.
+///
+/// # Errors
+/// Before anything is changed, when a change is destructive and that is not allowed; else when the server refuses.
+pub async fn apply(
+    bus: &Bus,
+    topology: &Topology,
+    allow_destructive: bool,
+) -> Result<Vec<Change>, Failure> {
+    let changes = plan(bus, topology).await?;
+    let destructive: Vec<String> =
+        changes.iter().filter(|c| c.destructive.is_some()).map(ToString::to_string).collect();
+    if !allow_destructive && !destructive.is_empty() {
+        let text = "the declared streams differ from the server's in a way that loses messages";
+        return Err(Failure::permanent("streams-destructive", text).with_detail(destructive.join("; ")));
+    }
+    for change in &changes {
+        carry_out(bus, topology, change).await.map_err(|f| f.failure(&change.to_string()))?;
+    }
+    Ok(changes)
+}
+
+/// Durable consumers that a stage would pull from and the server does not have, as `STREAM/consumer`.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn missing(bus: &Bus) -> Result<Vec<String>, Failure> {
+    let mut by_stream: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (stream, consumer) in names::required_consumers() {
+        by_stream.entry(stream).or_default().push(consumer);
+    }
+    let mut missing = Vec::new();
+    for (stream, wanted) in by_stream {
+        let there = match consumers(bus, stream).await {
+            Ok(there) => there,
+            Err(fault) if fault.is_absent() => BTreeMap::new(),
+            Err(fault) => return Err(fault.failure("read the topology")),
+        };
+        let absent = wanted.into_iter().filter(|name| !there.contains_key(name));
+        missing.extend(absent.map(|name| format!("{stream}/{name}")));
+    }
+    Ok(missing)
+}
+
+async fn find(bus: &Bus, topology: &Topology) -> Result<Found, Fault> {
+    let mut found = Found::new();
+    for wanted in topology.streams() {
+        let config = match stream_config(bus, &wanted.name).await {
+            Ok(config) => config,
+            Err(fault) if fault.is_absent() => continue,
+            Err(fault) => return Err(fault),
+        };
+        let consumers = consumers(bus, &wanted.name).await?;
+        found.insert(wanted.name.clone(), FoundStream { config, consumers });
+    }
+    Ok(found)
+}
+
+async fn stream_config(bus: &Bus, stream: &str) -> Result<Map<String, Value>, Fault> {
+    let path = format!("STREAM.INFO.{stream}");
+    let info: StreamInfo = persist(READ_BUDGET, || bus.api(path.clone(), &())).await?;
+    Ok(info.config)
+}
+
+/// Durable consumers; ephemeral ones belong to whoever reads.
+async fn consumers(bus: &Bus, stream: &str) -> Result<BTreeMap<String, Map<String, Value>>, Fault> {
+    let path = format!("CONSUMER.LIST.{stream}");
+    let (mut found, mut offset) = (BTreeMap::new(), 0);
+    loop {
+        let wanted = json!({ "offset": offset });
+        let page: ConsumerPage =
+            persist(READ_BUDGET, || bus.api(path.clone(), &wanted)).await?;
+        let infos = page.consumers.unwrap_or_default();
+        offset += infos.len();
+        let is_last = infos.is_empty() || offset >= page.total;
+        let durable = infos.into_iter().filter(|info| info.config.contains_key("durable_name"));
+        found.extend(durable.map(|info| (info.name, info.config)));
+        if is_last {
+            return Ok(found);
+        }
+    }
+}
+
+async fn carry_out(bus: &Bus, topology: &Topology, change: &Change) -> Result<(), Fault> {
+    match &change.asset {
+        Asset::Stream(name) => {
+            let Some(wanted) = topology.streams().iter().find(|s| s.name == *name) else {
+                return Ok(());
+            };
+            change_stream(bus, wanted, change.deed).await
+        }
+        Asset::Consumer { stream, name } => {
+            let wanted = topology.streams().iter().find(|s| s.name == *stream);
+            let config = wanted.and_then(|stream| stream.consumers.get(name));
+            change_consumer(bus, stream, name, config, change.deed).await
+        }
+    }
+}
+
+async fn change_stream(bus: &Bus, wanted: &WantedStream, deed: Deed) -> Result<(), Fault> {
+    let name = &wanted.name;
+    match deed {
+        Deed::Create => send(bus, format!("STREAM.CREATE.{name}"), &json!(wanted.config)).await,
+        Deed::Update => {
+            let config = laid_over(stream_config(bus, name).await?, &wanted.config);
+            send(bus, format!("STREAM.UPDATE.{name}"), &json!(config)).await
+        }
+        Deed::Recreate => {
+            remove(bus, format!("STREAM.DELETE.{name}")).await?;
+            send(bus, format!("STREAM.CREATE.{name}"), &json!(wanted.config)).await
+        }
+        Deed::Delete => remove(bus, format!("STREAM.DELETE.{name}")).await,
+    }
+}
+
+async fn change_consumer(
+    bus: &Bus,
+    stream: &str,
+    name: &str,
+    wanted: Option<&Map<String, Value>>,
+    deed: Deed,
+) -> Result<(), Fault> {
+    if matches!(deed, Deed::Recreate | Deed::Delete) {
+        remove(bus, format!("CONSUMER.DELETE.{stream}.{name}")).await?;
+    }
+    let Some(wanted) = wanted else { return Ok(()) };
+    let found = match deed {
+        Deed::Update => consumers(bus, stream).await?.remove(name).unwrap_or_default(),
+        Deed::Create | Deed::Recreate | Deed::Delete => Map::new(),
+    };
+    let config = laid_over(found, wanted);
+    let action = if deed == Deed::Update { "update" } else { "create" };
+    let body = json!({ "stream_name": stream, "config": config, "action": action });
+    let filter = wanted.get("filter_subject").and_then(Value::as_str).unwrap_or(">");
+    send(bus, format!("CONSUMER.CREATE.{stream}.{name}.{filter}"), &body).await
+}
+
+async fn send(bus: &Bus, path: String, body: &Value) -> Result<(), Fault> {
+    persist(WRITE_BUDGET, || bus.api::<Value>(path.clone(), body)).await.map(drop)
+}
+
+/// A repeat after a lost answer finds nothing left to remove.
+async fn remove(bus: &Bus, path: String) -> Result<(), Fault> {
+    match send(bus, path, &json!({})).await {
+        Err(fault) if fault.is_absent() => Ok(()),
+        done => done,
+    }
+}
+
+/// What Jetreel decides over what is there: keys it does not know stay as an operator set them.
+fn laid_over(mut found: Map<String, Value>, wanted: &Map<String, Value>) -> Map<String, Value> {
+    found.extend(wanted.clone());
+    found
+}
