@@ -75,3 +75,15 @@ pub fn progress_filter(video: &VideoId) -> String {
 pub fn claim_key(order: &OrderId, task: TaskId) -> String {
     format!("{}.{}.{task}", order.video, order.number)
 }
+
+/// All keys of claims of an order in the bucket `claims`.
+#[must_use]
+pub fn claim_filter(order: &OrderId) -> String {
+    format!("{}.{}.>", order.video, order.number)
+}
+
+/// Type of the event that tells a fact (CloudEvents `type`): a name that subscribers of any broker can filter by.
+#[must_use]
+pub fn event_type(fact: &Fact) -> String {
+    format!("video.transcodes.{fact}")
+}
