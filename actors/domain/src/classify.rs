@@ -8,7 +8,7 @@ use crate::plan::Class;
 use crate::planner::PlanPolicy;
 
 /// Demuxers whose seeks land where they should.
-const FORMATS: [&str; 6] = ["mov", "mp4", "matroska", "webm", "mpegts", "m4a"];
+const FORMATS: [&str; 5] = ["mov", "mp4", "matroska", "webm", "mpegts"];
 
 /// Codecs whose random-access points are what they say.
 const CODECS: [&str; 7] = ["h264", "hevc", "vp8", "vp9", "av1", "mpeg2video", "mpeg4"];

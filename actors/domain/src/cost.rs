@@ -2,7 +2,7 @@
 //!
 //! Only proportions matter; a machine twice as fast is off by the same factor everywhere.
 
-use crate::framerate::{FrameRule, target_rate};
+use crate::framerate::FrameRule;
 use crate::ladder::TierPlan;
 use crate::media::VideoTrack;
 
@@ -60,9 +60,9 @@ pub fn rate(tier: &TierPlan, video: &VideoTrack) -> f64 {
     if tier.rule == FrameRule::ALL {
         return fps;
     }
-    // The rule's spacing is 1/target - half a frame: back to the rate it was made for.
-    let spacing = video.time_base.seconds(tier.rule.spacing) + 0.5 / fps;
-    target_rate(fps, 1.0 / spacing)
+    // The rule keeps a frame once `spacing` has passed since the last one: every n-th.
+    let every = (video.time_base.seconds(tier.rule.spacing) * fps - 0.001).ceil();
+    fps / every.max(1.0)
 }
 
 fn pixels(width: u32, height: u32) -> f64 {

@@ -47,3 +47,5 @@ pub mod limits;
 extern crate self as jetreel_domain;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod simulate;

@@ -67,3 +67,20 @@ impl Limits {
         Budget { frames_max, ..self.budget() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::id::{Group, OrderId, TaskId, VideoId};
+    use crate::{planner, sample};
+
+    #[test]
+    fn a_task_may_decode_about_twice_the_packets_of_its_track() {
+        let order = OrderId::new(VideoId::from_bits(1), 1);
+        let (policy, limits) = (sample::policy(), sample::limits());
+        let plan = planner::plan(order, sample::facts(), &policy, &limits, "build", false).unwrap();
+        let budget = |group| limits.task_budget(&plan, plan.task(TaskId::new(group, 0)).unwrap());
+        assert_eq!(budget(Group::Main).frames_max, 3250);
+        assert_eq!(budget(Group::Audio).frames_max, 43_200_000);
+        assert_eq!(budget(Group::Main).pixels_max, limits.budget().pixels_max);
+    }
+}

@@ -236,3 +236,7 @@ fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
         text.push('\n');
     }
 }
+
+#[cfg(test)]
+#[path = "playlist_tests.rs"]
+mod tests;

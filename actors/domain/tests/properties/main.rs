@@ -1,0 +1,11 @@
+//! Properties of plans and of what follows from them, over random sources.
+
+#[path = "../../src/sample.rs"]
+mod sample;
+#[path = "../../src/simulate.rs"]
+mod simulate;
+
+mod lists;
+mod plans;
+mod sources;
+mod work;
