@@ -1,0 +1,60 @@
+# What there is to run. `make setup` brings what is missing; every other target calls it.
+
+SHELL := /bin/bash
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+# They keep all cores busy for minutes: by themselves, one after the other.
+MEDIA_TESTS := clips::every_clip_becomes_what_it_must hostile::no_hostile_file_harms_the_node
+
+.PHONY: help setup build release demo test lint advisories bench clips browser clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## FFmpeg's development packages, clang, nats-server: only what is missing
+	@.ci/setup build
+
+build: setup ## debug binaries
+	$(CARGO) build --workspace --bins --locked
+
+release: setup ## release binaries
+	$(CARGO) build --workspace --bins --release --locked
+
+demo: release ## one command from nothing to a video that plays; ARGS=--once does not stay
+	@.ci/setup clip
+	@.ci/demo "$(TARGET)/release/jetreel" $(ARGS)
+
+# The codec is a program of its own, which the integration tests start.
+test: build ## all tests; with JETREEL_MEDIA also a selection of clips and all hostile files
+	$(CARGO) test --workspace --locked -- $(MEDIA_TESTS:%=--skip %)
+	$(CARGO) test --locked --test it -- $(MEDIA_TESTS) --exact --nocapture --test-threads 1
+
+lint: setup ## format, clippy, licences and sources of dependencies
+	@.ci/setup lint
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	cargo-deny --workspace --config .deny.toml --log-level error check bans licenses sources
+
+advisories: ## known vulnerabilities of dependencies (fetches the advisory database)
+	@.ci/setup lint
+	cargo-deny --workspace --config .deny.toml check advisories
+
+clips: build ## every clip of JETREEL_MEDIA against an independent witness; table in .tools/clips.md
+	@.ci/setup clips
+	JETREEL_CLIPS=$(or $(JETREEL_CLIPS),all) JETREEL_CLIPS_REPORT=$(or $(JETREEL_CLIPS_REPORT),$(CURDIR)/.tools/clips.md) \
+		$(CARGO) test --locked --test it -- $(MEDIA_TESTS) --exact --nocapture --test-threads 1
+
+browser: release ## the player page in headless Chromium; screenshot in .tools/player.png
+	@.ci/setup browser
+	@.ci/setup clip
+	python3 tests/bench/ladder.py --make-clip .tools/media/bench-1080p-60s.mp4
+	node tests/browser/play.mjs "$(TARGET)/release/jetreel" .tools/media/bench-1080p-60s.mp4 .tools/player.png
+
+bench: release ## CPU, wall, memory and first playable second against ffmpeg; ARGS="--runs 5 --minutes 10"
+	@.ci/setup clip
+	python3 tests/bench/ladder.py --binary "$(TARGET)/release/jetreel" .tools/bench.json $(ARGS)
+
+clean: ## what was built, not what was installed
+	$(CARGO) clean
