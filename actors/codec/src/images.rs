@@ -75,10 +75,10 @@ fn fetch(link: &Link, picture: &PictureRef) -> Outcome<Vec<u8>> {
 fn tile(jpeg: &[u8], plan: &ImagePlan, budget: &Budget) -> Outcome<Video> {
     let mut picture = decode(jpeg, budget)?;
     // The same planes under the name that scalers like; the range is said below.
-    match picture.format() {
-        Pixel::YUVJ420P => picture.set_format(Pixel::YUV420P),
-        other => return Err(internal(format!("a stored picture is {other:?}"))),
+    if picture.format() != Pixel::YUVJ420P {
+        return Err(internal(format!("a stored picture is {:?}", picture.format())));
     }
+    picture.set_format(Pixel::YUV420P);
     // The inverse of what a JPEG is made with: full range and BT.601 back to TV range and BT.709.
     let chain = format!(
         "scale={}:{}:flags={SCALER}:in_range=pc:out_range=tv:in_color_matrix=bt601:\

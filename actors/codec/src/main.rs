@@ -32,6 +32,9 @@ mod aac;
 mod audio;
 mod outlet;
 mod images;
+mod table;
+mod verify;
+mod package;
 
 use std::process::ExitCode;
 
@@ -88,7 +91,7 @@ fn work(link: &Link, job: &Job) -> Outcome<Report> {
         JobWork::Video(video) => video::run(link, job, video),
         JobWork::Probe => probe::run(link, job),
         JobWork::Images(images) => images::run(link, job, images),
-        JobWork::Package(_) => Err(protocol("not yet")),
+        JobWork::Package(package) => package::run(link, job, package),
     }
 }
 
