@@ -6,22 +6,18 @@
 
 use ffmpeg_next::codec::{self, decoder};
 use ffmpeg_next::{Dictionary, Error, Packet, Stream, ffi, frame};
-use jetreel_domain::wire::{
-    AudioJob, AudioReport, Budget, FailureCode, FromCodec, Job, Report, Segment,
-};
+use jetreel_domain::wire::{AudioJob, Budget, FailureCode, Job, Report};
 
-use crate::aac::{Aac, UNIT};
+use crate::aac::Aac;
 use crate::allow;
-use crate::clock::cpu_seconds;
 use crate::failure::{Outcome, failure_with, internal, source_failure};
 use crate::input::Input;
 use crate::link::Link;
 use crate::mux::{self, Sample};
+use crate::parts::Parts;
 use crate::sound::{Conform, Run};
 use crate::timeline::Timeline;
 
-/// RFC 6381 name of AAC-LC.
-const CODECS: &str = "mp4a.40.2";
 /// Sound may go on this long after the last picture.
 const TAIL_SECONDS: f64 = 1.0;
 /// Runs in a row that lie behind the end before the rest of the source is left alone.
@@ -203,8 +199,8 @@ impl<'a> Track<'a> {
     /// Moves whole segments on.
     fn cut(&mut self) -> Outcome<()> {
         let Some(parts) = &mut self.parts else { return Ok(()) };
-        while self.units.len() >= parts.segment_units {
-            let rest = self.units.split_off(parts.segment_units);
+        while self.units.len() >= parts.segment_units() {
+            let rest = self.units.split_off(parts.segment_units());
             parts.segment(&std::mem::replace(&mut self.units, rest))?;
         }
         Ok(())
@@ -225,102 +221,5 @@ impl<'a> Track<'a> {
             parts.segment(&self.units)?;
         }
         parts.finish()
-    }
-}
-
-/// Segments on their way to the parent.
-struct Parts<'a> {
-    link: &'a Link,
-    job: &'a AudioJob,
-    init: Vec<u8>,
-    /// Access units of a segment.
-    segment_units: usize,
-    /// Segments of a part.
-    part_segments: u32,
-    part: u32,
-    /// Of this part so far.
-    segments: u32,
-    bytes: u64,
-    report: Option<AudioReport>,
-    /// Of the track so far.
-    sequence: u32,
-    frames: u64,
-    cpu_before: f64,
-}
-
-impl<'a> Parts<'a> {
-    fn new(link: &'a Link, job: &'a AudioJob, init: Vec<u8>) -> Self {
-        let units = job.segment_seconds * f64::from(job.audio.sample_rate) / UNIT as f64;
-        let segments = f64::from(job.audio.part_seconds) / job.segment_seconds.max(0.1);
-        Self {
-            link,
-            job,
-            init,
-            segment_units: units.round().max(1.0) as usize,
-            part_segments: segments.round().max(1.0) as u32,
-            part: 0,
-            segments: 0,
-            bytes: 0,
-            report: None,
-            sequence: 0,
-            frames: 0,
-            cpu_before: 0.0,
-        }
-    }
-
-    fn segment(&mut self, units: &[Sample]) -> Outcome<()> {
-        self.sequence += 1;
-        let (bytes, header_bytes) = mux::fragment(self.sequence, mux::TRACK, units)?;
-        let start = units.first().map_or(0, |unit| unit.pts);
-        let duration = units.iter().map(|unit| i64::from(unit.duration)).sum::<i64>();
-        let segment = Segment {
-            offset: self.bytes,
-            bytes: bytes.len() as u64,
-            header_bytes,
-            start,
-            duration,
-            frames: units.len() as u32,
-        };
-        self.bytes += segment.bytes;
-        self.segments += 1;
-        self.frames += units.len() as u64;
-        let report = self.report.get_or_insert_with(|| AudioReport {
-            part: self.part,
-            init: self.init.clone().into(),
-            frames: 0,
-            start,
-            end: start,
-            codecs: CODECS.to_owned(),
-            cpu_seconds: 0.0,
-        });
-        report.frames += units.len() as u64;
-        report.end = start + duration;
-        if !self.job.done.contains(&self.part) {
-            let bytes = bytes.into();
-            self.link.send(&FromCodec::AudioFragment { part: self.part, segment, bytes })?;
-        }
-        let seconds = (start + duration) as f64 / f64::from(self.job.audio.sample_rate);
-        let pts = self.job.source.time_base.ticks(seconds + self.job.origin_seconds);
-        self.link.send(&FromCodec::Progress { frames: self.frames, pts })?;
-        if self.segments == self.part_segments { self.close() } else { Ok(()) }
-    }
-
-    fn close(&mut self) -> Outcome<()> {
-        let Some(mut report) = self.report.take() else { return Ok(()) };
-        let cpu = cpu_seconds();
-        report.cpu_seconds = cpu - self.cpu_before;
-        self.cpu_before = cpu;
-        if !self.job.done.contains(&self.part) {
-            self.link.send(&FromCodec::AudioPartDone(report))?;
-        }
-        self.part += 1;
-        self.segments = 0;
-        self.bytes = 0;
-        Ok(())
-    }
-
-    fn finish(mut self) -> Outcome<Report> {
-        self.close()?;
-        Ok(Report::Audio { parts: self.part })
     }
 }

@@ -29,6 +29,7 @@ mod mux;
 mod timeline;
 mod sound;
 mod aac;
+mod parts;
 mod audio;
 mod outlet;
 mod images;

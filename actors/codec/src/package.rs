@@ -3,8 +3,6 @@
 //! Invariants: the index stands before the samples; presentation times are those of the fragments, tick for tick (edit lists
 //! carry what the tables cannot); equal tracks give equal files; memory depends on the number of samples, not on their bytes.
 
-use std::cmp::Ordering;
-
 use jetreel_domain::wire::{FailureCode, Job, PackageJob, Report};
 use mp4_atom::{Co64, ElstEntry, FixedPoint, FourCC, Ftyp, Stco};
 
@@ -56,15 +54,12 @@ fn interleave(tracks: &[(u32, Table)]) -> Vec<(u32, Payload)> {
     for (id, table) in tracks {
         chunks.extend(table.payloads.iter().map(|payload| (*id, *payload, table.timescale)));
     }
-    let time = |(id, a, a_scale): &(u32, Payload, u32),
-                (other, b, b_scale): &(u32, Payload, u32)| {
+    let order = |(id, a, a_scale): &(u32, Payload, u32),
+                 (other, b, b_scale): &(u32, Payload, u32)| {
         let left = i128::from(a.start) * i128::from(*b_scale);
-        match left.cmp(&(i128::from(b.start) * i128::from(*a_scale))) {
-            Ordering::Equal => id.cmp(other),
-            order => order,
-        }
+        left.cmp(&(i128::from(b.start) * i128::from(*a_scale))).then_with(|| id.cmp(other))
     };
-    chunks.sort_by(time);
+    chunks.sort_by(order);
     chunks.into_iter().map(|(id, payload, _)| (id, payload)).collect()
 }
 

@@ -1,0 +1,119 @@
+//! Access units on their way to the parent: fragments, and parts as checkpoints.
+//!
+//! Invariants: where segments and parts are cut follows from the settings alone; a part that is stored already is cut all the
+//! same, only not sent.
+
+use jetreel_domain::wire::{AudioJob, AudioReport, FromCodec, Report, Segment};
+
+use crate::aac::UNIT;
+use crate::clock::cpu_seconds;
+use crate::failure::Outcome;
+use crate::link::Link;
+use crate::mux::{self, Sample};
+
+/// RFC 6381 name of AAC-LC.
+const CODECS: &str = "mp4a.40.2";
+
+/// The parts of a track.
+pub(crate) struct Parts<'a> {
+    link: &'a Link,
+    job: &'a AudioJob,
+    init: Vec<u8>,
+    segment_units: usize,
+    /// Segments of a part.
+    part_segments: u32,
+    part: u32,
+    /// Of this part so far.
+    segments: u32,
+    bytes: u64,
+    report: Option<AudioReport>,
+    /// Of the track so far.
+    sequence: u32,
+    frames: u64,
+    cpu_before: f64,
+}
+
+impl<'a> Parts<'a> {
+    /// A track without segments; `init` initialises it.
+    pub(crate) fn new(link: &'a Link, job: &'a AudioJob, init: Vec<u8>) -> Self {
+        let units = job.segment_seconds * f64::from(job.audio.sample_rate) / UNIT as f64;
+        let segments = f64::from(job.audio.part_seconds) / job.segment_seconds.max(0.1);
+        Self {
+            link,
+            job,
+            init,
+            segment_units: units.round().max(1.0) as usize,
+            part_segments: segments.round().max(1.0) as u32,
+            part: 0,
+            segments: 0,
+            bytes: 0,
+            report: None,
+            sequence: 0,
+            frames: 0,
+            cpu_before: 0.0,
+        }
+    }
+
+    /// Access units of a segment.
+    pub(crate) fn segment_units(&self) -> usize {
+        self.segment_units
+    }
+
+    /// Takes the units of the next segment.
+    pub(crate) fn segment(&mut self, units: &[Sample]) -> Outcome<()> {
+        self.sequence += 1;
+        let (bytes, header_bytes) = mux::fragment(self.sequence, mux::TRACK, units)?;
+        let start = units.first().map_or(0, |unit| unit.pts);
+        let duration = units.iter().map(|unit| i64::from(unit.duration)).sum::<i64>();
+        let segment = Segment {
+            offset: self.bytes,
+            bytes: bytes.len() as u64,
+            header_bytes,
+            start,
+            duration,
+            frames: units.len() as u32,
+        };
+        self.bytes += segment.bytes;
+        self.segments += 1;
+        self.frames += units.len() as u64;
+        let report = self.report.get_or_insert_with(|| AudioReport {
+            part: self.part,
+            init: self.init.clone().into(),
+            frames: 0,
+            start,
+            end: start,
+            codecs: CODECS.to_owned(),
+            cpu_seconds: 0.0,
+        });
+        report.frames += units.len() as u64;
+        report.end = start + duration;
+        if !self.job.done.contains(&self.part) {
+            let bytes = bytes.into();
+            self.link.send(&FromCodec::AudioFragment { part: self.part, segment, bytes })?;
+        }
+        let seconds = (start + duration) as f64 / f64::from(self.job.audio.sample_rate);
+        let pts = self.job.source.time_base.ticks(seconds + self.job.origin_seconds);
+        self.link.send(&FromCodec::Progress { frames: self.frames, pts })?;
+        if self.segments == self.part_segments { self.close() } else { Ok(()) }
+    }
+
+    fn close(&mut self) -> Outcome<()> {
+        let Some(mut report) = self.report.take() else { return Ok(()) };
+        let cpu = cpu_seconds();
+        report.cpu_seconds = cpu - self.cpu_before;
+        self.cpu_before = cpu;
+        if !self.job.done.contains(&self.part) {
+            self.link.send(&FromCodec::AudioPartDone(report))?;
+        }
+        self.part += 1;
+        self.segments = 0;
+        self.bytes = 0;
+        Ok(())
+    }
+
+    /// Closes the last part.
+    pub(crate) fn finish(mut self) -> Outcome<Report> {
+        self.close()?;
+        Ok(Report::Audio { parts: self.part })
+    }
+}
