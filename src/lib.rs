@@ -8,3 +8,4 @@ pub mod bus;
 pub mod sandbox;
 pub mod store;
 pub mod http;
+pub mod node;

@@ -15,20 +15,28 @@ use tracing::{debug, info, warn};
 pub struct Metrics {
     registry: Registry,
     orders_moved: IntCounterVec,
-    tasks_planned: IntCounter,
-    tasks_released: IntCounterVec,
-    tasks_started: IntCounterVec,
-    tasks_finished: IntCounterVec,
-    task_duration: HistogramVec,
-    codec_cpu: CounterVec,
-    tasks_put_down: IntCounterVec,
+    tasks: Tasks,
+    http: Http,
     facts_announced: IntCounterVec,
-    renew_failures: IntCounterVec,
     swap_conflicts: IntCounterVec,
     stage_faults: IntCounterVec,
+}
+
+struct Tasks {
+    planned: IntCounter,
+    released: IntCounterVec,
+    started: IntCounterVec,
+    finished: IntCounterVec,
+    duration: HistogramVec,
+    codec_cpu: CounterVec,
+    put_down: IntCounterVec,
+    renew_failures: IntCounterVec,
     slots_busy: IntGaugeVec,
-    http_requests: IntCounterVec,
-    http_duration: HistogramVec,
+}
+
+struct Http {
+    requests: IntCounterVec,
+    duration: HistogramVec,
     upload_bytes: IntCounter,
     upload_confirmation: Histogram,
 }
@@ -73,6 +81,66 @@ impl Builder {
     }
 }
 
+impl Tasks {
+    fn new(b: &Builder) -> prometheus::Result<Self> {
+        let cpu = Opts::new("jetreel_codec_cpu_seconds_total", "CPU time of codec processes");
+        let busy = Opts::new("jetreel_slots_busy", "Slots that encode now");
+        Ok(Self {
+            planned: b.counter("jetreel_tasks_planned_total", "Tasks in new plans")?,
+            released: b.counters("jetreel_tasks_released_total", "Tasks queued", &["group"])?,
+            started: b.counters("jetreel_tasks_started_total", "Attempts begun", &["group"])?,
+            finished: b.counters(
+                "jetreel_tasks_finished_total",
+                "Attempts that ended well, by whether their result is the one that counts",
+                &["group", "result"],
+            )?,
+            duration: b.histogram(
+                "jetreel_task_duration_seconds",
+                "From claim to ledger",
+                &TASK_SECONDS,
+                &["group"],
+            )?,
+            codec_cpu: b.add(CounterVec::new(cpu, &["group"])?)?,
+            put_down: b.counters(
+                "jetreel_tasks_put_down_total",
+                "Attempts that ended without a result, by reason and by what follows",
+                &["group", "reason", "next"],
+            )?,
+            renew_failures: b.counters(
+                "jetreel_renew_failures_total",
+                "Heartbeats of a lease that failed",
+                &["group"],
+            )?,
+            slots_busy: b.add(IntGaugeVec::new(busy, &["group"])?)?,
+        })
+    }
+}
+
+impl Http {
+    fn new(b: &Builder) -> prometheus::Result<Self> {
+        let confirmation = HistogramOpts::new(
+            "jetreel_upload_confirmation_seconds",
+            "From the last byte of an upload to its confirmation",
+        );
+        Ok(Self {
+            requests: b.counters(
+                "jetreel_http_requests_total",
+                "Answered requests",
+                &["route", "method", "status"],
+            )?,
+            duration: b.histogram(
+                "jetreel_http_request_duration_seconds",
+                "From request to the head of the answer",
+                &HTTP_SECONDS,
+                &["route"],
+            )?,
+            upload_bytes: b.counter("jetreel_upload_bytes_total", "Bytes of accepted uploads")?,
+            upload_confirmation: b
+                .add(Histogram::with_opts(confirmation.buckets(CONFIRMATION_SECONDS.to_vec()))?)?,
+        })
+    }
+}
+
 impl Metrics {
     /// Numbers at zero, with those of the process itself.
     ///
@@ -88,46 +156,12 @@ impl Metrics {
                 "Orders that reached a status",
                 &["status"],
             )?,
-            tasks_planned: b.counter("jetreel_tasks_planned_total", "Tasks in new plans")?,
-            tasks_released: b.counters(
-                "jetreel_tasks_released_total",
-                "Tasks queued",
-                &["group"],
-            )?,
-            tasks_started: b.counters(
-                "jetreel_tasks_started_total",
-                "Attempts begun",
-                &["group"],
-            )?,
-            tasks_finished: b.counters(
-                "jetreel_tasks_finished_total",
-                "Attempts that ended well, by whether their result is the one that counts",
-                &["group", "result"],
-            )?,
-            task_duration: b.histogram(
-                "jetreel_task_duration_seconds",
-                "From claim to ledger",
-                &TASK_SECONDS,
-                &["group"],
-            )?,
-            codec_cpu: b.add(CounterVec::new(
-                Opts::new("jetreel_codec_cpu_seconds_total", "CPU time of codec processes"),
-                &["group"],
-            )?)?,
-            tasks_put_down: b.counters(
-                "jetreel_tasks_put_down_total",
-                "Attempts that ended without a result, by reason and by what follows",
-                &["group", "reason", "next"],
-            )?,
+            tasks: Tasks::new(&b)?,
+            http: Http::new(&b)?,
             facts_announced: b.counters(
                 "jetreel_facts_announced_total",
                 "Facts published for subscribers",
                 &["fact"],
-            )?,
-            renew_failures: b.counters(
-                "jetreel_renew_failures_total",
-                "Heartbeats of a lease that failed",
-                &["group"],
             )?,
             swap_conflicts: b.counters(
                 "jetreel_swap_conflicts_total",
@@ -139,29 +173,6 @@ impl Metrics {
                 "Trouble that a stage will try again",
                 &["stage", "reason"],
             )?,
-            slots_busy: b.add(IntGaugeVec::new(
-                Opts::new("jetreel_slots_busy", "Slots that encode now"),
-                &["group"],
-            )?)?,
-            http_requests: b.counters(
-                "jetreel_http_requests_total",
-                "Answered requests",
-                &["route", "method", "status"],
-            )?,
-            http_duration: b.histogram(
-                "jetreel_http_request_duration_seconds",
-                "From request to the head of the answer",
-                &HTTP_SECONDS,
-                &["route"],
-            )?,
-            upload_bytes: b.counter("jetreel_upload_bytes_total", "Bytes of accepted uploads")?,
-            upload_confirmation: b.add(Histogram::with_opts(
-                HistogramOpts::new(
-                    "jetreel_upload_confirmation_seconds",
-                    "From the last byte of an upload to its confirmation",
-                )
-                .buckets(CONFIRMATION_SECONDS.to_vec()),
-            )?)?,
             registry: b.0,
         })
     }
@@ -177,14 +188,14 @@ impl Metrics {
 
     /// An answered request. `route` is the pattern, not the path.
     pub fn http_request(&self, route: &str, method: &str, status: u16, seconds: f64) {
-        self.http_requests.with_label_values(&[route, method, &status.to_string()]).inc();
-        self.http_duration.with_label_values(&[route]).observe(seconds);
+        self.http.requests.with_label_values(&[route, method, &status.to_string()]).inc();
+        self.http.duration.with_label_values(&[route]).observe(seconds);
     }
 
     /// An accepted upload: its size, and how long its last byte waited for the confirmation.
     pub fn upload_accepted(&self, bytes: u64, confirmation_seconds: f64) {
-        self.upload_bytes.inc_by(bytes);
-        self.upload_confirmation.observe(confirmation_seconds);
+        self.http.upload_bytes.inc_by(bytes);
+        self.http.upload_confirmation.observe(confirmation_seconds);
     }
 
     /// Writes the log line of an event and counts it.
@@ -198,24 +209,25 @@ impl Metrics {
             Event::OrderMoved { to, .. } => {
                 self.orders_moved.with_label_values(&[to.as_str()]).inc();
             }
-            Event::Planned { tasks, .. } => self.tasks_planned.inc_by(*tasks as u64),
+            Event::Planned { tasks, .. } => self.tasks.planned.inc_by(*tasks as u64),
             Event::Released { task, .. } => {
-                self.tasks_released.with_label_values(&[task.group.as_str()]).inc();
+                self.tasks.released.with_label_values(&[task.group.as_str()]).inc();
             }
             Event::TaskStarted { task, .. } => {
-                self.tasks_started.with_label_values(&[task.group.as_str()]).inc();
+                self.tasks.started.with_label_values(&[task.group.as_str()]).inc();
             }
             Event::TierProgress { .. } => {}
             Event::TaskFinished { task, seconds, cpu_seconds, won, .. } => {
                 let group = task.group.as_str();
                 let result = if *won { "won" } else { "lost" };
-                self.tasks_finished.with_label_values(&[group, result]).inc();
-                self.task_duration.with_label_values(&[group]).observe(*seconds);
-                self.codec_cpu.with_label_values(&[group]).inc_by(cpu_seconds.max(0.0));
+                self.tasks.finished.with_label_values(&[group, result]).inc();
+                self.tasks.duration.with_label_values(&[group]).observe(*seconds);
+                self.tasks.codec_cpu.with_label_values(&[group]).inc_by(cpu_seconds.max(0.0));
             }
             Event::TaskPutDown { task, failure, again, .. } => {
                 let next = if *again { "again" } else { "dead" };
-                self.tasks_put_down
+                self.tasks
+                    .put_down
                     .with_label_values(&[task.group.as_str(), failure.code.as_str(), next])
                     .inc();
             }
@@ -223,7 +235,7 @@ impl Metrics {
                 self.facts_announced.with_label_values(&[fact_kind(fact)]).inc();
             }
             Event::RenewFailed { task, .. } => {
-                self.renew_failures.with_label_values(&[task.group.as_str()]).inc();
+                self.tasks.renew_failures.with_label_values(&[task.group.as_str()]).inc();
             }
             Event::SwapConflict { bucket } => {
                 self.swap_conflicts.with_label_values(&[*bucket]).inc();
@@ -233,7 +245,7 @@ impl Metrics {
             }
             Event::SlotsBusy { group, busy } => {
                 let busy = i64::try_from(*busy).unwrap_or(i64::MAX);
-                self.slots_busy.with_label_values(&[group.as_str()]).set(busy);
+                self.tasks.slots_busy.with_label_values(&[group.as_str()]).set(busy);
             }
         }
     }

@@ -48,6 +48,12 @@ impl Settings {
         Ok(settings)
     }
 
+    /// How sources are planned.
+    #[must_use]
+    pub fn plan_policy(&self) -> PlanPolicy {
+        self.plan.clone()
+    }
+
     /// Every setting with the place its value came from, by key; secrets are masked.
     ///
     /// # Errors

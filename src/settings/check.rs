@@ -23,9 +23,9 @@ const PRESETS: [&str; 10] = [
 const LEVELS: [u32; 20] =
     [9, 10, 11, 12, 13, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50, 51, 52, 60, 61, 62];
 /// A smaller part makes the list of parts of a large upload unwieldy.
-const PART_BYTES_MIN: u64 = 1 << 20;
+const PART_BYTES_MIN: usize = 1 << 20;
 /// The memory of a gateway is parts times connections on some stores.
-const PART_BYTES_MAX: u64 = 64 << 20;
+const PART_BYTES_MAX: usize = 64 << 20;
 /// Rate factors that x264 takes for 8 bits.
 const CRF_MAX: u32 = 51;
 

@@ -231,15 +231,17 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 fn mask(key: &str, value: &toml::Value) -> String {
-    let secret = key.ends_with("-key");
-    match value {
-        toml::Value::String(text) if secret && !text.is_empty() => "\"***\"".to_owned(),
-        toml::Value::String(text) if key == "nats.url" => {
-            let urls: Vec<String> = text.split(',').map(mask_url).collect();
-            toml::Value::String(urls.join(",")).to_string()
-        }
-        other => other.to_string(),
+    let Some(text) = value.as_str().filter(|text| !text.is_empty()) else {
+        return value.to_string();
+    };
+    if key.ends_with("-key") {
+        return "\"***\"".to_owned();
     }
+    if key != "nats.url" {
+        return value.to_string();
+    }
+    let urls: Vec<String> = text.split(',').map(mask_url).collect();
+    toml::Value::String(urls.join(",")).to_string()
 }
 
 fn mask_url(url: &str) -> String {

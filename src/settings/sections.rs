@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
+use crate::store::StoreOptions;
+
 /// An empty text means "not set".
 fn optional<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
@@ -48,7 +50,13 @@ pub struct Nats {
     /// Where a private server keeps its streams.
     pub data: PathBuf,
     /// Copies of streams and buckets.
-    pub replicas: usize,
+    pub replicas: u32,
+    /// A `streams.toml` of the operator's own.
+    #[serde(deserialize_with = "optional")]
+    pub streams: Option<PathBuf>,
+    /// Monitoring address of a server.
+    #[serde(deserialize_with = "optional")]
+    pub monitor: Option<String>,
 }
 
 /// Which kind of store.
@@ -81,6 +89,21 @@ pub struct Store {
     pub secret_key: String,
 }
 
+impl From<&Store> for StoreOptions {
+    fn from(store: &Store) -> Self {
+        let mut options = match store.scheme {
+            Scheme::Fs => Self::fs(store.root.clone()),
+            Scheme::S3 => Self::s3(store.bucket.clone()),
+        };
+        options.root.clone_from(&store.root);
+        options.endpoint.clone_from(&store.endpoint);
+        options.region.clone_from(&store.region);
+        options.access_key.clone_from(&store.access_key);
+        options.secret_key.clone_from(&store.secret_key);
+        options
+    }
+}
+
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without the keys: settings end up in logs.
@@ -105,7 +128,7 @@ pub struct Http {
     #[serde(deserialize_with = "optional")]
     pub admin_listen: Option<SocketAddr>,
     /// Bytes of a stored part of an upload.
-    pub part_bytes: u64,
+    pub part_bytes: usize,
 }
 
 /// A branch of the supervisor tree.
