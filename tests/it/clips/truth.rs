@@ -1,7 +1,7 @@
 //! What a source is according to the ffprobe command: which frames it has, when they are shown, how they look.
 //!
-//! Nothing here knows the product: the stream is chosen by the documented rule (the largest real picture track), frames are
-//! what a decode from the first byte to the last gives.
+//! Nothing here knows the product: the stream is chosen by the documented rule (the default one, then the largest, of the
+//! picture tracks that are neither covers nor a few stills), frames are what a decode from the first byte to the last gives.
 
 use std::path::Path;
 
@@ -53,9 +53,13 @@ pub(crate) fn look(file: &Path) -> Result<Truth, String> {
     let all: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     let none = Vec::new();
     let streams = all["streams"].as_array().unwrap_or(&none);
-    let picture = streams.iter().filter(|stream| is_picture(stream)).max_by_key(|stream| {
+    let pictures: Vec<&Value> = streams.iter().filter(|stream| is_picture(stream)).collect();
+    let most = pictures.iter().map(|stream| count(stream)).max().unwrap_or(0);
+    let picture = pictures.into_iter().max_by_key(|stream| {
+        // A track with a tenth of another's frames holds stills beside the video. Some containers do not count.
+        let whole = count(stream) == 0 || count(stream) >= most / 10;
         let marked = stream["disposition"]["default"].as_i64();
-        (area(stream), marked, -stream["index"].as_i64().unwrap_or(0))
+        (whole, marked, area(stream), -stream["index"].as_i64().unwrap_or(0))
     });
     let facts = picture.ok_or("no picture track")?.clone();
     let sound = streams.iter().filter(|stream| stream["codec_type"] == "audio");
@@ -78,6 +82,10 @@ fn is_picture(stream: &Value) -> bool {
 
 fn area(stream: &Value) -> i64 {
     stream["width"].as_i64().unwrap_or(0) * stream["height"].as_i64().unwrap_or(0)
+}
+
+fn count(stream: &Value) -> i64 {
+    stream["nb_frames"].as_str().and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
 /// `a/b` as two whole numbers.

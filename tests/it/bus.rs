@@ -1,0 +1,44 @@
+//! The bus against a real nats-server: what stages rely on, each promise as a test.
+
+mod documents;
+mod ledger;
+mod private;
+mod queues;
+mod topology;
+
+use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
+use jetreel_domain::lane::Lane;
+use jetreel_domain::ledger::Entry;
+use jetreel_domain::message::EncodeTask;
+
+/// An order of a video of its own.
+fn order(bits: u128) -> OrderId {
+    OrderId::new(VideoId::from_bits(bits), 1)
+}
+
+fn task(order: &OrderId, lane: Lane, group: Group, index: u32) -> EncodeTask {
+    EncodeTask {
+        v: 1,
+        order: order.clone(),
+        task: TaskId::new(group, index),
+        lane,
+        plan: "plan".to_owned(),
+        plan_sha256: "0".repeat(64),
+    }
+}
+
+fn entry(order: &OrderId, index: u32, part: Option<u32>, writer: &str) -> Entry {
+    Entry {
+        v: 1,
+        writer: writer.to_owned(),
+        order: order.clone(),
+        task: TaskId::new(Group::Main, index),
+        part,
+        parts: 0,
+        outputs: Vec::new(),
+        node: "node".to_owned(),
+        attempt: 1,
+        codec_build: "build".to_owned(),
+        cpu_seconds: 1.5,
+    }
+}

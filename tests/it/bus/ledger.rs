@@ -1,0 +1,128 @@
+//! Write-once entries, and facts.
+
+use std::collections::BTreeMap;
+
+use async_nats::jetstream;
+use jetreel::bus::Announcement;
+use jetreel_actors::ports::{Broker, FactBody, Swap, WriteOnce};
+use jetreel_domain::claim;
+use jetreel_domain::id::{Group, TaskId};
+use jetreel_domain::lane::Lane;
+use jetreel_domain::state::{Fact, Video};
+use jetreel_domain::subject;
+
+use super::{entry, order};
+use crate::harness::nats::Nats;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_writers_exactly_one_has_the_entry() {
+    let (nats, one) = Nats::start_with_streams().await;
+    let other = nats.bus().await;
+    let order = order(1);
+    for index in 0..40 {
+        let (mine, theirs) =
+            (entry(&order, index, None, "one"), entry(&order, index, None, "other"));
+        let (first, second) = tokio::join!(one.write_entry(&mine), other.write_entry(&theirs));
+        let winner = match (first.unwrap(), second.unwrap()) {
+            (WriteOnce::Mine, WriteOnce::Taken) => "one",
+            (WriteOnce::Taken, WriteOnce::Mine) => "other",
+            both => panic!("{both:?}"),
+        };
+        let stored = one.entry(&order, TaskId::new(Group::Main, index)).await.unwrap().unwrap();
+        assert_eq!(stored.writer, winner);
+    }
+}
+
+#[tokio::test]
+async fn a_writer_knows_its_own_entry_again() {
+    let (_nats, bus) = Nats::start_with_streams().await;
+    let order = order(2);
+    let (mine, theirs) = (entry(&order, 0, None, "me"), entry(&order, 0, None, "you"));
+    assert_eq!(bus.write_entry(&mine).await.unwrap(), WriteOnce::Mine);
+    assert_eq!(bus.write_entry(&mine).await.unwrap(), WriteOnce::Mine, "after a lost answer");
+    assert_eq!(bus.write_entry(&theirs).await.unwrap(), WriteOnce::Taken);
+    assert_eq!(bus.entry(&order, TaskId::new(Group::Main, 0)).await.unwrap(), Some(mine));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_outlasts_a_broker_that_dies_under_it() {
+    let (mut nats, bus) = Nats::start_with_streams().await;
+    let order = order(3);
+    nats.kill();
+    let written = tokio::spawn({
+        let (bus, entry) = (bus.clone(), entry(&order, 0, None, "me"));
+        async move { bus.write_entry(&entry).await }
+    });
+    nats.restart().await;
+    assert_eq!(written.await.unwrap().unwrap(), WriteOnce::Mine);
+}
+
+#[tokio::test]
+async fn entries_are_read_from_where_one_left_off() {
+    let (_nats, bus) = Nats::start_with_streams().await;
+    let (order, other) = (order(4), order(5));
+    for (index, part) in [(0, Some(0)), (0, Some(1)), (0, None)] {
+        bus.write_entry(&entry(&order, index, part, "w")).await.unwrap();
+        bus.write_entry(&entry(&other, index, part, "w")).await.unwrap();
+    }
+    let (all, highest) = bus.entries(&order, 0).await.unwrap();
+    assert_eq!(all.iter().map(|e| e.part).collect::<Vec<_>>(), [Some(0), Some(1), None]);
+    assert!(all.iter().all(|e| e.order == order));
+    bus.write_entry(&entry(&order, 1, None, "w")).await.unwrap();
+    let (fresh, last) = bus.entries(&order, highest).await.unwrap();
+    assert_eq!((fresh.len(), fresh[0].task.index), (1, 1));
+    assert_eq!(bus.entries(&order, last).await.unwrap(), (Vec::new(), last));
+}
+
+#[tokio::test]
+async fn forgetting_an_order_removes_its_entries_and_claims_and_no_others() {
+    let (nats, bus) = Nats::start_with_streams().await;
+    let (gone, kept) = (order(6), order(7));
+    let task = TaskId::new(Group::Main, 0);
+    for order in [&gone, &kept] {
+        bus.write_entry(&entry(order, 0, Some(0), "w")).await.unwrap();
+        bus.write_entry(&entry(order, 0, None, "w")).await.unwrap();
+        let claim = claim::take(None, "a".into(), "node".into(), 1);
+        assert!(matches!(bus.swap_claim(order, task, &claim, 0).await.unwrap(), Swap::Done(_)));
+    }
+    bus.forget(&gone).await.unwrap();
+    assert_eq!(bus.entry(&gone, task).await.unwrap(), None);
+    assert!(bus.claim(&gone, task).await.unwrap().is_none());
+    assert!(bus.entry(&kept, task).await.unwrap().is_some());
+    assert!(bus.claim(&kept, task).await.unwrap().is_some());
+    let context = jetstream::new(nats.client().await);
+    for (stream, messages) in [("LEDGER", 2), ("KV_claims", 1)] {
+        let info = context.get_stream(stream).await.unwrap().cached_info().clone();
+        assert_eq!(info.state.messages, messages, "{stream}: no marker is left");
+    }
+    let again = entry(&gone, 0, None, "later");
+    assert_eq!(bus.write_entry(&again).await.unwrap(), WriteOnce::Mine);
+}
+
+#[tokio::test]
+async fn a_fact_is_told_once_and_says_everything() {
+    let (nats, bus) = Nats::start_with_streams().await;
+    let order = order(8);
+    let mut video = Video::receiving(order.video.clone(), "Holiday".into(), Lane::Normal, 0);
+    video.learn(1, Fact::Playable, 1_700_000_000);
+    let known = video.orders[0].facts[0].clone();
+    let body = FactBody { fact: Fact::Playable, video: video.clone() };
+    let announce = || bus.announce(&order, &known, body.clone());
+    assert_eq!(announce().await.unwrap(), WriteOnce::Mine);
+    assert_eq!(announce().await.unwrap(), WriteOnce::Taken);
+
+    let stream = jetstream::new(nats.client().await).get_stream("PROGRESS").await.unwrap();
+    let subject = subject::progress(&order, &Fact::Playable);
+    let stored = stream.get_last_raw_message_by_subject(&subject).await.unwrap();
+    let headers: BTreeMap<String, String> = stored
+        .headers
+        .iter()
+        .map(|(name, values)| (name.to_string(), values[0].as_str().to_owned()))
+        .collect();
+    assert_eq!(headers["ce-id"], format!("{order}/playable"));
+    assert_eq!(headers["ce-time"], "2023-11-14T22:13:20Z");
+    assert!(!headers.contains_key("Nats-Msg-Id"));
+    let told: Announcement = rmp_serde::from_slice(&stored.payload).unwrap();
+    assert_eq!((told.order, told.title.as_str()), (order.to_string(), "Holiday"));
+    assert_eq!(told.playlist, Some(format!("/v/{}/master.m3u8", order.video)));
+}

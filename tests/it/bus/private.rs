@@ -1,0 +1,115 @@
+//! The private broker: synced, persistent, alone in its folder, and gone with its parent.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use jetreel::bus::doctor;
+use jetreel::bus::private::{PrivateBroker, PrivateOptions};
+use jetreel::bus::topology::{self, DEFAULT, Topology};
+use jetreel::bus::{Bus, BusOptions};
+use jetreel_actors::ports::Broker;
+use jetreel_domain::lane::Lane;
+use jetreel_domain::state::Video;
+
+use super::order;
+use crate::harness::eventually::eventually;
+
+const FOLDER: &str = "JETREEL_TEST_BROKER_FOLDER";
+
+fn options(folder: &Path) -> PrivateOptions {
+    let mut options = PrivateOptions::new(folder);
+    options.guard = Some(env!("CARGO_BIN_EXE_jetreel").into());
+    options
+}
+
+async fn start(folder: &Path) -> PrivateBroker {
+    PrivateBroker::start(&options(folder)).await.unwrap()
+}
+
+/// Whether a process runs: there, and no zombie that nobody collected.
+fn runs(process_id: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process_id}/status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_broker_syncs_and_keeps_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let shipped = Topology::parse(DEFAULT).unwrap();
+    let video = Video::receiving(order(1).video, "kept".into(), Lane::Normal, 0);
+
+    let broker = start(folder.path()).await;
+    let bus = Bus::connect(&BusOptions::new(&broker.url, "test")).await.unwrap();
+    topology::apply(&bus, &shipped, false).await.unwrap();
+    bus.create_video(&video).await.unwrap();
+    let facts = doctor::examine(&bus, &shipped, Some(&broker.monitor_url)).await.unwrap();
+    assert_eq!((facts.sync_always, facts.drift), (Some(true), Vec::new()));
+    bus.close().await;
+    let process_id = broker.process_id();
+    broker.stop().await;
+    assert!(!runs(process_id));
+
+    let broker = start(folder.path()).await;
+    let bus = Bus::connect(&BusOptions::new(&broker.url, "test")).await.unwrap();
+    assert_eq!(topology::plan(&bus, &shipped).await.unwrap(), []);
+    assert_eq!(bus.video(&video.id).await.unwrap().unwrap().value, video);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_on_the_machine_is_not_let_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = start(folder.path()).await;
+    let (_, address) = broker.url.split_once('@').unwrap();
+    assert!(async_nats::connect(address).await.is_err(), "without the password");
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_brokers_never_share_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = start(folder.path()).await;
+    let refused = PrivateBroker::start(&options(folder.path())).await.unwrap_err();
+    assert_eq!(refused.code, "private-broker-in-use");
+    let process_id = broker.process_id();
+    drop(broker);
+    eventually("a dropped broker ends", || !runs(process_id)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_broker_ends_when_its_parent_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = folder.path().join("process-id");
+    let mut parent = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "bus::private::acts_as_the_parent"])
+        .env(FOLDER, folder.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut process_id = None;
+    eventually("the broker runs", || {
+        process_id = std::fs::read_to_string(&told).ok().and_then(|id| id.parse().ok());
+        process_id.is_some()
+    })
+    .await;
+    let process_id: u32 = process_id.unwrap();
+    assert!(runs(process_id));
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    eventually("the broker ends with its parent", || !runs(process_id)).await;
+    // And its folder is free for the next.
+    start(folder.path()).await.stop().await;
+}
+
+/// Not a test: the process that [`a_private_broker_ends_when_its_parent_is_killed`] kills.
+#[tokio::test]
+#[ignore = "run as a child by another test"]
+async fn acts_as_the_parent() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let folder = Path::new(&folder);
+    let broker = start(folder).await;
+    let told = folder.join("process-id.new");
+    std::fs::write(&told, broker.process_id().to_string()).unwrap();
+    std::fs::rename(told, folder.join("process-id")).unwrap();
+    std::future::pending::<()>().await;
+}

@@ -1,0 +1,176 @@
+//! Queues: once queued, once settled, again when handed back.
+
+use std::time::Duration;
+
+use async_nats::jetstream;
+use jetreel::bus::topology::{DEFAULT, Topology};
+use jetreel_actors::ports::{Broker, Delivered, WriteOnce};
+use jetreel_domain::id::Group;
+use jetreel_domain::lane::Lane;
+use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded};
+
+use super::{entry, order, task};
+use crate::harness::nats::Nats;
+
+const SOON: Duration = Duration::from_secs(10);
+const AT_ONCE: Duration = Duration::from_millis(50);
+
+async fn next(bus: &jetreel::bus::Bus) -> Option<Delivered> {
+    bus.next_task(Lane::Normal, Group::Main).await.unwrap()
+}
+
+/// The next task, once there is one.
+async fn awaited(bus: &jetreel::bus::Bus) -> Delivered {
+    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    let looking = async {
+        loop {
+            looks.tick().await;
+            if let Some(delivery) = next(bus).await {
+                return delivery;
+            }
+        }
+    };
+    tokio::time::timeout(SOON, looking).await.expect("a delivery")
+}
+
+#[tokio::test]
+async fn a_task_is_queued_once_until_it_is_settled() {
+    let (_nats, bus) = Nats::start_with_streams().await;
+    let order = order(1);
+    let normal = task(&order, Lane::Normal, Group::Main, 0);
+    assert_eq!(bus.release(&normal).await.unwrap(), WriteOnce::Mine);
+    assert_eq!(bus.release(&normal).await.unwrap(), WriteOnce::Taken);
+    let high = task(&order, Lane::High, Group::Main, 0);
+    assert_eq!(bus.release(&high).await.unwrap(), WriteOnce::Mine, "another lane");
+
+    assert!(bus.next_task(Lane::Normal, Group::Audio).await.unwrap().is_none());
+    let delivery = next(&bus).await.unwrap();
+    let body: EncodeTask = rmp_serde::from_slice(delivery.body()).unwrap();
+    assert_eq!((body, delivery.delivered()), (normal.clone(), 1));
+    assert_eq!(bus.release(&normal).await.unwrap(), WriteOnce::Taken, "in hand is queued");
+    assert!(bus.is_queued(delivery.sequence()).await.unwrap());
+    delivery.ack().await.unwrap();
+    assert!(!bus.is_queued(delivery.sequence()).await.unwrap());
+    assert!(next(&bus).await.is_none());
+    assert_eq!(bus.release(&normal).await.unwrap(), WriteOnce::Mine, "after it was settled");
+}
+
+#[tokio::test]
+async fn a_task_handed_back_comes_again_and_a_terminated_one_does_not() {
+    let (_nats, bus) = Nats::start_with_streams().await;
+    bus.release(&task(&order(2), Lane::Normal, Group::Main, 0)).await.unwrap();
+    let first = next(&bus).await.unwrap();
+    first.hand_back(Duration::ZERO).await.unwrap();
+    let second = awaited(&bus).await;
+    assert_eq!((second.sequence(), second.delivered()), (first.sequence(), 2));
+    second.hand_back(Duration::from_secs(3600)).await.unwrap();
+    assert!(next(&bus).await.is_none(), "it waits for its delay");
+
+    bus.release(&task(&order(2), Lane::Normal, Group::Main, 1)).await.unwrap();
+    let other = next(&bus).await.unwrap();
+    other.terminate("bad media\nreally").await.unwrap();
+    assert!(!bus.is_queued(other.sequence()).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_renewed_task_stays_and_an_abandoned_one_comes_again() {
+    let short =
+        Topology::parse(&DEFAULT.replace("ack_wait = \"25s\"", "ack_wait = \"1s\"")).unwrap();
+    let (_nats, bus) = Nats::start_with(&short).await;
+    bus.release(&task(&order(3), Lane::Normal, Group::Main, 0)).await.unwrap();
+    let held = next(&bus).await.unwrap();
+    let mut heartbeat = tokio::time::interval(Duration::from_millis(250));
+    for _ in 0..10 {
+        heartbeat.tick().await;
+        held.renew().await.unwrap();
+        assert!(next(&bus).await.is_none(), "renewed within its lease");
+    }
+    let again = awaited(&bus).await;
+    assert_eq!((again.sequence(), again.delivered()), (held.sequence(), 2));
+}
+
+#[tokio::test]
+async fn settling_what_nobody_keeps_is_an_error() {
+    let (nats, bus) = Nats::start_with_streams().await;
+    bus.release(&task(&order(4), Lane::Normal, Group::Main, 0)).await.unwrap();
+    let held = next(&bus).await.unwrap();
+    let stream = jetstream::new(nats.client().await).get_stream("ENCODE").await.unwrap();
+    stream.delete_consumer("encode-normal-main").await.unwrap();
+    let failure = held.renew().await.unwrap_err();
+    assert_eq!(failure.code, "broker-unavailable");
+}
+
+#[tokio::test]
+async fn a_full_queue_is_told_from_a_task_that_is_queued() {
+    let small = DEFAULT.replacen("max_bytes = 1_073_741_824", "max_bytes = 4096", 1);
+    let (_nats, bus) = Nats::start_with(&Topology::parse(&small).unwrap()).await;
+    let order = order(5);
+    let mut index = 0;
+    let failure = loop {
+        match bus.release(&task(&order, Lane::Normal, Group::Main, index)).await {
+            Ok(done) => assert_eq!(done, WriteOnce::Mine),
+            Err(failure) => break failure,
+        }
+        index += 1;
+    };
+    assert!(index > 3, "{index}");
+    assert_eq!(failure.code, "stream-full");
+    let queued = bus.release(&task(&order, Lane::Normal, Group::Main, 0)).await.unwrap();
+    assert_eq!(queued, WriteOnce::Taken);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_stage_is_woken() {
+    let (_nats, bus) = Nats::start_with_streams().await;
+    let order = order(6);
+    assert!(bus.next_upload(AT_ONCE).await.unwrap().is_none(), "waits no longer than told");
+    let waiting = tokio::spawn({
+        let bus = bus.clone();
+        async move { bus.next_upload(SOON).await }
+    });
+    bus.announce_upload(&order.video, 1, Lane::High).await.unwrap();
+    let upload = waiting.await.unwrap().unwrap().unwrap();
+    let body: Uploaded = rmp_serde::from_slice(upload.body()).unwrap();
+    assert_eq!((body.video, body.lane, body.source), (order.video.clone(), Lane::High, None));
+    upload.ack().await.unwrap();
+
+    assert_eq!(bus.evaluate(&order).await.unwrap(), WriteOnce::Mine);
+    assert_eq!(bus.evaluate(&order).await.unwrap(), WriteOnce::Taken);
+    let evaluation = bus.next_evaluation(SOON).await.unwrap().unwrap();
+    let body: Evaluate = rmp_serde::from_slice(evaluation.body()).unwrap();
+    assert_eq!(body.order, order);
+    evaluation.ack().await.unwrap();
+
+    bus.write_entry(&entry(&order, 0, None, "w")).await.unwrap();
+    bus.next_entry(SOON).await.unwrap().unwrap().ack().await.unwrap();
+    assert!(bus.next_entry(AT_ONCE).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_is_heard() {
+    let (_nats, bus) = Nats::start_with_streams().await;
+    let order = order(7);
+    let started = tokio::time::Instant::now();
+    bus.task_hint(AT_ONCE).await;
+    assert!(started.elapsed() >= AT_ONCE, "nothing was released");
+    let hinted = tokio::spawn({
+        let bus = bus.clone();
+        async move { bus.task_hint(Duration::from_secs(600)).await }
+    });
+    bus.release(&task(&order, Lane::Low, Group::Images, 0)).await.unwrap();
+    tokio::time::timeout(SOON, hinted).await.expect("woken by the release").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_that_is_given_up_takes_no_message_with_it() {
+    let (_nats, bus) = Nats::start_with_streams().await;
+    for round in 0..10 {
+        let given_up = tokio::time::timeout(AT_ONCE, bus.next_upload(SOON)).await;
+        assert!(given_up.is_err());
+        bus.announce_upload(&order(100 + round).video, 1, Lane::Normal).await.unwrap();
+        let upload = bus.next_upload(Duration::from_secs(5)).await.unwrap();
+        let upload = upload.expect("not sent to the pull that is gone");
+        assert_eq!(upload.delivered(), 1);
+        upload.ack().await.unwrap();
+    }
+}

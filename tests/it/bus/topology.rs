@@ -1,0 +1,79 @@
+//! Streams as declared, applied to a real server.
+
+use jetreel::bus::doctor;
+use jetreel::bus::topology::{self, DEFAULT, Deed, Topology};
+use jetreel_actors::ports::Broker;
+use jetreel_domain::id::Group;
+use jetreel_domain::lane::Lane;
+
+use super::{order, task};
+use crate::harness::nats::Nats;
+
+fn shipped() -> Topology {
+    Topology::parse(DEFAULT).unwrap()
+}
+
+#[tokio::test]
+async fn applying_twice_changes_nothing_the_second_time() {
+    let nats = Nats::start().await;
+    let bus = nats.bus().await;
+    assert_eq!(topology::missing(&bus).await.unwrap().len(), 21, "an empty server has no consumer");
+    let first = topology::apply(&bus, &shipped(), false).await.unwrap();
+    assert!(first.iter().all(|change| change.deed == Deed::Create));
+    assert_eq!(topology::apply(&bus, &shipped(), false).await.unwrap(), []);
+    assert_eq!(topology::plan(&bus, &shipped()).await.unwrap(), []);
+    assert!(topology::missing(&bus).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_harmless_change_is_made_in_place() {
+    let (_nats, bus) = Nats::start_with_streams().await;
+    let text = DEFAULT.replace("max_deliver = 50", "max_deliver = 60");
+    let text = text.replacen("max_bytes = 1_073_741_824", "max_bytes = 2_147_483_648", 1);
+    let changed = Topology::parse(&text).unwrap();
+    let changes = topology::apply(&bus, &changed, false).await.unwrap();
+    assert_eq!(changes.len(), 1 + 18 + 2, "ENCODE, its consumers, ingest and evaluate");
+    assert!(changes.iter().all(|change| change.deed == Deed::Update));
+    assert_eq!(topology::plan(&bus, &changed).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_change_that_loses_messages_is_refused_unless_allowed() {
+    let (_nats, bus) = Nats::start_with_streams().await;
+    let task = task(&order(1), Lane::Normal, Group::Main, 0);
+    bus.release(&task).await.unwrap();
+    let text = DEFAULT.replacen("retention = \"workqueue\"", "retention = \"limits\"", 1);
+    let changed = Topology::parse(&text).unwrap();
+    let refused = topology::apply(&bus, &changed, false).await.unwrap_err();
+    assert_eq!(refused.code, "streams-destructive");
+    assert!(refused.detail.contains("recreate stream ENCODE"), "{refused:?}");
+    assert_eq!(topology::plan(&bus, &shipped()).await.unwrap(), [], "nothing was touched");
+    assert!(bus.next_task(Lane::Normal, Group::Main).await.unwrap().is_some());
+
+    topology::apply(&bus, &changed, true).await.unwrap();
+    assert_eq!(topology::plan(&bus, &changed).await.unwrap(), []);
+    assert!(topology::missing(&bus).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_stage_without_its_consumer_is_found_out() {
+    let (nats, bus) = Nats::start_with_streams().await;
+    let context = async_nats::jetstream::new(nats.client().await);
+    let encode = context.get_stream("ENCODE").await.unwrap();
+    encode.delete_consumer("encode-low-package").await.unwrap();
+    assert_eq!(topology::missing(&bus).await.unwrap(), ["ENCODE/encode-low-package"]);
+    let failure = bus.next_task(Lane::Low, Group::Package).await.err().unwrap();
+    assert_eq!(failure.code, "broker-unavailable");
+}
+
+#[tokio::test]
+async fn the_doctor_sees_drift_and_how_writes_are_synced() {
+    let nats = Nats::start().await;
+    let bus = nats.bus().await;
+    let facts = doctor::examine(&bus, &shipped(), Some(nats.monitor_url())).await.unwrap();
+    assert!(facts.jetstream && !facts.drift.is_empty());
+    assert_eq!(facts.sync_always, Some(false));
+    topology::apply(&bus, &shipped(), false).await.unwrap();
+    let facts = doctor::examine(&bus, &shipped(), None).await.unwrap();
+    assert_eq!((facts.drift, facts.sync_always), (Vec::new(), None));
+}

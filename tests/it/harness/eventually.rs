@@ -1,0 +1,17 @@
+//! Waiting for what nothing announces, with a deadline.
+
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const INTERVAL: Duration = Duration::from_millis(10);
+
+/// Waits until `holds`; fails with `what` when it takes too long.
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let mut looks = tokio::time::interval(INTERVAL);
+    let waiting = async {
+        while !holds() {
+            looks.tick().await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "never: {what}");
+}

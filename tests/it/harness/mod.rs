@@ -1,0 +1,5 @@
+//! What integration tests share.
+
+pub(crate) mod eventually;
+pub(crate) mod fake_codec;
+pub(crate) mod s3;

@@ -1,0 +1,117 @@
+//! A nats-server of a test's own: random port, temporary store, ended with the test.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use jetreel::bus::topology::{self, Topology};
+use jetreel::bus::{Bus, BusOptions};
+
+use super::eventually::eventually;
+
+/// A running server.
+pub(crate) struct Nats {
+    folder: tempfile::TempDir,
+    server: Child,
+    url: String,
+    monitor_url: String,
+}
+
+impl Nats {
+    /// Starts an empty server.
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let server = spawn(folder.path(), "127.0.0.1:-1");
+        let mut nats = Self { folder, server, url: String::new(), monitor_url: String::new() };
+        nats.wait_for_ports().await;
+        nats
+    }
+
+    /// Starts a server that has every stream as shipped; gives a connection too.
+    pub(crate) async fn start_with_streams() -> (Self, Arc<Bus>) {
+        Self::start_with(&Topology::parse(topology::DEFAULT).unwrap()).await
+    }
+
+    /// Starts a server with other streams.
+    pub(crate) async fn start_with(topology: &Topology) -> (Self, Arc<Bus>) {
+        let nats = Self::start().await;
+        let bus = nats.bus().await;
+        topology::apply(&bus, topology, false).await.unwrap();
+        (nats, bus)
+    }
+
+    /// Where to connect.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where to ask for `/varz`.
+    pub(crate) fn monitor_url(&self) -> &str {
+        &self.monitor_url
+    }
+
+    /// A connection.
+    pub(crate) async fn bus(&self) -> Arc<Bus> {
+        Bus::connect(&BusOptions::new(self.url(), "test")).await.unwrap()
+    }
+
+    /// A plain client, to look at what is there as anybody could.
+    pub(crate) async fn client(&self) -> async_nats::Client {
+        async_nats::connect(self.url()).await.unwrap()
+    }
+
+    /// Ends the server as a power switch would.
+    pub(crate) fn kill(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+    }
+
+    /// Starts it again on the same port and store.
+    pub(crate) async fn restart(&mut self) {
+        std::fs::remove_dir_all(self.ports_folder()).unwrap();
+        let address = self.url.trim_start_matches("nats://").to_owned();
+        self.server = spawn(self.folder.path(), &address);
+        self.wait_for_ports().await;
+    }
+
+    fn ports_folder(&self) -> PathBuf {
+        self.folder.path().join("ports")
+    }
+
+    async fn wait_for_ports(&mut self) {
+        let mut ports = None;
+        eventually("nats-server listens", || {
+            let mut files = std::fs::read_dir(self.ports_folder()).into_iter().flatten().flatten();
+            let text = files.next().and_then(|file| std::fs::read(file.path()).ok());
+            ports = text.and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok());
+            ports.is_some()
+        })
+        .await;
+        let ports = ports.unwrap();
+        let first = |kind: &str| ports[kind][0].as_str().unwrap().to_owned();
+        (self.url, self.monitor_url) = (first("nats"), first("monitoring"));
+    }
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        drop(self.server.kill());
+        drop(self.server.wait());
+    }
+}
+
+fn spawn(folder: &std::path::Path, listen: &str) -> Child {
+    let ports = folder.join("ports");
+    std::fs::create_dir_all(&ports).unwrap();
+    let config = format!(
+        "listen: \"{listen}\"\nhttp: \"127.0.0.1:-1\"\nports_file_dir: {ports:?}\n\
+         jetstream {{ store_dir: {:?} }}\n",
+        folder.join("store"),
+    );
+    let path = folder.join("nats.conf");
+    std::fs::write(&path, config).unwrap();
+    let log = std::fs::File::create(folder.join("nats.log")).unwrap();
+    let mut command = Command::new("nats-server");
+    command.arg("--config").arg(path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command.spawn().expect("nats-server is on PATH")
+}

@@ -1,0 +1,75 @@
+//! A real S3 server within the test process: `s3s-fs` on loopback, over a temporary directory.
+
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use jetreel::store::StoreOptions;
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+
+const BUCKET: &str = "videos";
+const ACCESS_KEY: &str = "test-key";
+const SECRET_KEY: &str = "test-secret";
+
+/// A running server; dropped, it is gone with all its objects.
+pub(crate) struct S3Server {
+    directory: tempfile::TempDir,
+    endpoint: String,
+    serving: JoinHandle<()>,
+}
+
+impl S3Server {
+    /// Starts a server with one empty bucket.
+    pub(crate) async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join(BUCKET)).unwrap();
+        let files = s3s_fs::FileSystem::new(directory.path()).unwrap();
+        let mut builder = S3ServiceBuilder::new(files);
+        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let serving = tokio::spawn(serve(listener, builder.build()));
+        Self { directory, endpoint, serving }
+    }
+
+    /// How to reach it.
+    pub(crate) fn options(&self) -> StoreOptions {
+        let mut options = StoreOptions::s3(BUCKET);
+        options.endpoint = self.endpoint.clone();
+        options.region = "us-east-1".to_owned();
+        options.access_key = ACCESS_KEY.to_owned();
+        options.secret_key = SECRET_KEY.to_owned();
+        options
+    }
+
+    /// Goes away, with every connection.
+    pub(crate) async fn stop(mut self) {
+        self.serving.abort();
+        assert!((&mut self.serving).await.is_err_and(|error| error.is_cancelled()));
+    }
+
+    /// Names of everything the server keeps beside whole objects, such as parts of unfinished uploads.
+    pub(crate) fn leftovers(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.directory.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.contains(".part-")).collect()
+    }
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn serve(listener: TcpListener, service: S3Service) {
+    let mut connections = JoinSet::new();
+    while let Ok((socket, _)) = listener.accept().await {
+        let service = service.clone();
+        connections.spawn(async move {
+            let server = Builder::new(TokioExecutor::new());
+            drop(server.serve_connection(TokioIo::new(socket), service).await);
+        });
+    }
+}

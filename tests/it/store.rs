@@ -1,0 +1,263 @@
+//! The store on a real directory and on a real S3 server.
+
+use std::convert::Infallible;
+use std::path::Path;
+use std::process::Command;
+
+use bytes::Bytes;
+use futures::stream;
+use jetreel::store::{OpenDalStore, StoreOptions, UploadError, link_source, store_parts};
+use jetreel_actors::ports::Store;
+use jetreel_domain::failure::Severity;
+use jetreel_domain::id::VideoId;
+use sha2::{Digest, Sha256};
+
+use crate::harness::s3::S3Server;
+
+const MIB: usize = 1 << 20;
+
+fn directory_store() -> (tempfile::TempDir, OpenDalStore) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = OpenDalStore::open(&StoreOptions::fs(directory.path().to_str().unwrap())).unwrap();
+    (directory, store)
+}
+
+/// Bytes that differ everywhere.
+fn noise(length: usize) -> Bytes {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What every store must do.
+async fn keeps_the_contract(store: &dyn Store) {
+    let content = noise(11 * MIB + 77);
+    let mut writer = store.writer("out/video/1/a").await.unwrap();
+    for piece in content.chunks(700_001) {
+        writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    let object = writer.finish().await.unwrap();
+    assert_eq!((object.key.as_str(), object.bytes), ("out/video/1/a", content.len() as u64));
+    assert_eq!(object.sha256, sha256(&content));
+    assert_eq!(store.size(&object.key).await.unwrap(), Some(object.bytes));
+    assert_eq!(store.read_all(&object.key).await.unwrap(), content);
+
+    let end = object.bytes;
+    for (range, expected) in [
+        (0..10, 0..10),
+        (5_000_000..7_500_000, 5_000_000..7_500_000),
+        (end - 5..end, content.len() - 5..content.len()),
+        (end - 5..end + 100, content.len() - 5..content.len()),
+        (end..end + 100, 0..0),
+        (end + 50..end + 100, 0..0),
+        (3..3, 0..0),
+    ] {
+        let read = store.read(&object.key, range.clone()).await.unwrap();
+        assert!(read == content[expected], "{range:?} gave {} bytes", read.len());
+    }
+
+    let empty = store.write("out/video/1/empty", Bytes::new()).await.unwrap();
+    assert_eq!((empty.bytes, empty.sha256), (0, sha256(b"")));
+    assert_eq!(store.read_all(&empty.key).await.unwrap(), Bytes::new());
+
+    store.delete(&object.key).await.unwrap();
+    store.delete(&object.key).await.unwrap();
+    assert_eq!(store.size(&object.key).await.unwrap(), None);
+    let missing = store.read(&object.key, 0..1).await.unwrap_err();
+    assert_eq!((missing.severity, missing.code.as_str()), (Severity::TaskFault, "object-missing"));
+
+    let mut writer = store.writer("out/video/1/given-up").await.unwrap();
+    writer.write(content).await.unwrap();
+    writer.abort().await.unwrap();
+    assert_eq!(store.size("out/video/1/given-up").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_directory_keeps_the_contract() {
+    let (_directory, store) = directory_store();
+    keeps_the_contract(&store).await;
+}
+
+#[tokio::test]
+async fn an_s3_bucket_keeps_the_contract() {
+    let server = S3Server::start().await;
+    let store = OpenDalStore::open(&server.options()).unwrap();
+    keeps_the_contract(&store).await;
+    assert_eq!(server.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_s3_server_that_is_away_or_refuses_costs_nobody_an_attempt() {
+    let server = S3Server::start().await;
+    let mut options = server.options();
+    options.retries = 1;
+    options.secret_key = "wrong".to_owned();
+    let refused = OpenDalStore::open(&options).unwrap().read("a", 0..1).await.unwrap_err();
+    assert_eq!(refused.severity, Severity::DependencyFault);
+    assert_eq!(refused.code, "storage-denied", "{refused:?}");
+    server.stop().await;
+    let away = OpenDalStore::open(&options).unwrap().read("a", 0..1).await.unwrap_err();
+    assert_eq!(away.severity, Severity::DependencyFault);
+    assert_eq!(away.code, "storage-failed", "{away:?}");
+}
+
+#[tokio::test]
+async fn an_object_missing_from_an_unmounted_directory_is_the_directorys_fault() {
+    let (directory, store) = directory_store();
+    std::fs::remove_file(directory.path().join(".jetreel-store")).unwrap();
+    for failure in [
+        store.read("out/a", 0..1).await.unwrap_err(),
+        store.read_all("out/a").await.unwrap_err(),
+        store.size("out/a").await.unwrap_err(),
+    ] {
+        assert_eq!(failure.code, "storage-gone");
+        assert_eq!(failure.severity, Severity::DependencyFault);
+    }
+}
+
+#[tokio::test]
+async fn a_key_cannot_leave_the_directory() {
+    let (directory, store) = directory_store();
+    let outside = directory.path().parent().unwrap().join("jetreel-escape");
+    assert!(store.write("../jetreel-escape", Bytes::from_static(b"x")).await.is_err());
+    assert!(!outside.exists());
+}
+
+#[tokio::test]
+async fn many_writers_can_finish_at_once() {
+    let (_directory, store) = directory_store();
+    let writes = (0..300).map(|index| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let key = format!("out/{index}/object");
+            store.write(&key, Bytes::from_static(b"x")).await.unwrap().bytes
+        })
+    });
+    for write in writes.collect::<Vec<_>>() {
+        assert_eq!(write.await.unwrap(), 1);
+    }
+}
+
+fn body(content: &Bytes, piece: usize) -> Vec<Result<Bytes, Infallible>> {
+    content.chunks(piece).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect()
+}
+
+async fn joined(store: &dyn Store, parts: &[jetreel_domain::state::Part]) -> Vec<u8> {
+    let mut joined = Vec::new();
+    for part in parts {
+        let bytes = store.read_all(&part.key).await.unwrap();
+        assert_eq!(bytes.len() as u64, part.bytes);
+        joined.extend_from_slice(&bytes);
+    }
+    joined
+}
+
+#[tokio::test]
+async fn an_upload_becomes_parts_whatever_its_pieces() {
+    let (_directory, store) = directory_store();
+    let content = noise(1000);
+    for piece in [1, 99, 100, 101, 1000] {
+        let pieces = stream::iter(body(&content, piece));
+        let (parts, bytes) = store_parts(&store, "raw/v", pieces, 100, 1000).await.unwrap();
+        assert_eq!((parts.len(), bytes), (10, 1000), "pieces of {piece}");
+        assert_eq!(parts[9].key, "raw/v/00009");
+        assert_eq!(joined(&store, &parts).await, content);
+    }
+    let pieces = stream::iter(body(&content, 64));
+    let (parts, _) = store_parts(&store, "raw/w", pieces, 300, 1000).await.unwrap();
+    assert_eq!(parts.iter().map(|part| part.bytes).collect::<Vec<_>>(), [300, 300, 300, 100]);
+    let nothing = stream::iter(body(&Bytes::new(), 1));
+    assert_eq!(store_parts(&store, "raw/x", nothing, 300, 1000).await.unwrap(), (vec![], 0));
+}
+
+fn files_below(directory: &Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
+    entries.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().is_file())).count()
+}
+
+#[tokio::test]
+async fn an_upload_over_its_limit_leaves_nothing() {
+    let (directory, store) = directory_store();
+    let content = noise(1001);
+    for piece in [1, 250, 1001] {
+        let pieces = stream::iter(body(&content, piece));
+        let error = store_parts(&store, "raw/v", pieces, 100, 1000).await.unwrap_err();
+        assert!(matches!(error, UploadError::TooLarge { limit: 1000 }), "{error:?}");
+        assert_eq!(files_below(&directory.path().join("raw/v")), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_leaves_nothing() {
+    let (directory, store) = directory_store();
+    let content = noise(950);
+    let mut pieces: Vec<Result<Bytes, &str>> =
+        content.chunks(90).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    pieces.push(Err("connection reset"));
+    let error = store_parts(&store, "raw/v", stream::iter(pieces), 100, 5000).await.unwrap_err();
+    assert!(matches!(error, UploadError::Body("connection reset")), "{error:?}");
+    assert_eq!(files_below(&directory.path().join("raw/v")), 0);
+}
+
+#[tokio::test]
+async fn a_local_file_is_linked_not_copied() {
+    let (directory, store) = directory_store();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = elsewhere.path().join("film.mp4");
+    std::fs::write(&file, b"0123456789").unwrap();
+    let video = VideoId::from_bits(7);
+    let part = link_source(directory.path(), &video, &file).await.unwrap();
+    assert_eq!((part.key, part.bytes), (format!("raw/{video}/00000"), 10));
+    let key = format!("raw/{video}/00000");
+    assert_eq!(store.read(&key, 3..6).await.unwrap(), "345");
+    store.delete(&key).await.unwrap();
+    assert!(file.exists());
+    assert!(link_source(directory.path(), &video, elsewhere.path()).await.is_err());
+}
+
+/// Peak memory of this process, KiB.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Peak memory is a fact of a whole process, so this one runs alone, started by the test below.
+#[tokio::test]
+#[ignore = "runs in a process of its own"]
+async fn a_big_upload_alone() {
+    const PIECE: usize = 64 << 10;
+    let (_directory, store) = directory_store();
+    let upload = |prefix: &'static str, bytes: usize| {
+        let piece = move |index| Ok::<_, Infallible>(Bytes::from(vec![index as u8; PIECE]));
+        let pieces = stream::iter((0..bytes / PIECE).map(piece));
+        let store = store.clone();
+        async move { store_parts(&store, prefix, pieces, 64 << 20, u64::MAX).await.unwrap() }
+    };
+    upload("raw/warm", 8 * MIB).await;
+    let before = peak_memory();
+    let (parts, bytes) = upload("raw/big", 320 * MIB).await;
+    assert_eq!((parts.len(), bytes), (5, 320 * MIB as u64));
+    let growth = peak_memory() - before;
+    println!("peak memory grew by {growth} KiB");
+    assert!(growth < 16 << 10, "peak memory grew by {growth} KiB");
+}
+
+#[test]
+fn memory_stays_flat_during_a_big_upload() {
+    let alone = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "store::a_big_upload_alone", "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&alone.stdout);
+    assert!(alone.status.success() && told.contains("1 passed"), "{told}");
+}
