@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, jetstream};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr, jetstream};
 use jetreel_domain::failure::Failure;
 use tokio::sync::watch;
 
@@ -20,7 +20,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(5);
 /// What a connection needs to know.
 #[derive(Debug, Clone)]
 pub struct BusOptions {
-    /// Server addresses, separated by commas.
+    /// Server addresses, separated by commas; `nats://user:password@host:port` where there is a password.
     pub url: String,
     /// A credentials file of the broker's user.
     pub credentials: Option<PathBuf>,
@@ -74,7 +74,8 @@ impl Bus {
         };
         let server = client.server_info();
         Version::check(&server.version).map_err(|old| {
-            Failure::permanent("broker-too-old", old.to_string()).with_detail(redacted(&options.url))
+            Failure::permanent("broker-too-old", old.to_string())
+                .with_detail(redacted(&options.url))
         })?;
         let hints = Hints::subscribe(&client).await.map_err(|e| e.failure("subscribe to hints"))?;
         let context = jetstream::new(client.clone());
@@ -111,11 +112,12 @@ fn unreachable(url: &str) -> Failure {
 
 /// The addresses without user and password, for people and logs.
 fn redacted(url: &str) -> String {
-    let without_user = |address: &String| match (address.split_once("://"), address.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
-        (None, Some((_, host))) => host.to_owned(),
-        (Some(_) | None, None) => address.clone(),
-    };
+    let without_user =
+        |address: &String| match (address.split_once("://"), address.rsplit_once('@')) {
+            (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+            (None, Some((_, host))) => host.to_owned(),
+            (Some(_) | None, None) => address.clone(),
+        };
     addresses(url).iter().map(without_user).collect::<Vec<_>>().join(",")
 }
 
@@ -130,6 +132,10 @@ async fn connect_options(
             Failure::permanent("broker-credentials", text).with_detail(error)
         })?,
     };
+    let connect = match user(&options.url) {
+        Some((user, password)) => connect.user_and_password(user, password),
+        None => connect,
+    };
     Ok(connect.name(&options.name).ping_interval(PING_INTERVAL).event_callback(move |event| {
         note(&event);
         if matches!(event, Event::Closed) {
@@ -137,6 +143,14 @@ async fn connect_options(
         }
         std::future::ready(())
     }))
+}
+
+/// User and password of the first address that has some; the client library does not look for them.
+fn user(url: &str) -> Option<(String, String)> {
+    addresses(url).iter().find_map(|address| {
+        let address: ServerAddr = address.parse().ok()?;
+        Some((address.username()?.to_owned(), address.password()?.to_owned()))
+    })
 }
 
 fn note(event: &Event) {
@@ -154,6 +168,13 @@ fn note(event: &Event) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn user_and_password_are_found_in_an_address() {
+        let pair = Some(("u".to_owned(), "p".to_owned()));
+        assert_eq!(user("nats://a:1,nats://u:p@b:2"), pair);
+        assert_eq!(user("a:4222"), None);
+    }
 
     #[test]
     fn no_password_is_told() {

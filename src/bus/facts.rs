@@ -133,7 +133,7 @@ fn headers(order: &OrderId, known: &Known) -> HeaderMap {
         ("ce-specversion", "1.0".to_owned()),
         ("ce-id", format!("{order}/{fact}")),
         ("ce-source", SOURCE.to_owned()),
-        ("ce-type", format!("video.transcodes.{fact}")),
+        ("ce-type", subject::event_type(fact)),
         ("ce-subject", order.video.to_string()),
         ("ce-time", humantime::format_rfc3339_seconds(at).to_string()),
         ("ce-datacontenttype", "application/msgpack".to_owned()),

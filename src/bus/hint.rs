@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use async_nats::Client;
 use futures::StreamExt;
+use jetreel_domain::id::Group;
+use jetreel_domain::lane::Lane;
 use jetreel_domain::subject;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -22,7 +24,9 @@ pub(super) struct Hints {
 impl Hints {
     /// Starts to listen.
     pub(super) async fn subscribe(client: &Client) -> Result<Self, Fault> {
-        let lanes = subject::ROOTS.into_iter().filter(|root| root.starts_with("video.encode."));
+        let lane = subject::encode_filter(Lane::High, Group::First);
+        let lanes =
+            subject::ROOTS.into_iter().filter(|r| lane.starts_with(r.trim_end_matches('>')));
         let mut heard = futures::stream::SelectAll::new();
         for lane in lanes {
             let listened = client.subscribe(lane.to_owned()).await;

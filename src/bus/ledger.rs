@@ -3,7 +3,7 @@
 use async_nats::HeaderMap;
 use async_nats::jetstream::message::StreamMessage;
 use jetreel_actors::ports::WriteOnce;
-use jetreel_domain::id::{Group, OrderId, TaskId};
+use jetreel_domain::id::{OrderId, TaskId};
 use jetreel_domain::ledger::Entry;
 use jetreel_domain::subject;
 use serde::{Deserialize, Serialize};
@@ -66,9 +66,7 @@ impl Bus {
     /// Purges by filter: deleting key by key would leave a marker each.
     pub(super) async fn purge_order(&self, order: &OrderId) -> Result<(), Fault> {
         self.purge(names::LEDGER, &subject::ledger_filter(order)).await?;
-        let key = subject::claim_key(order, TaskId::new(Group::First, 0));
-        let of_order = key.rsplit_once('.').map_or(key.as_str(), |(of_order, _)| of_order);
-        let claims = names::bucket_subject(names::CLAIMS_BUCKET, &format!("{of_order}.>"));
+        let claims = names::bucket_subject(names::CLAIMS_BUCKET, &subject::claim_filter(order));
         self.purge(&names::bucket_stream(names::CLAIMS_BUCKET), &claims).await
     }
 

@@ -142,8 +142,9 @@ impl Bus {
 
     /// Pulls one message. A zero `wait` takes only what is there.
     ///
-    /// A waiting pull has an inbox of its own: dropped half-way, it leaves no interest behind, so the server hands no
-    /// message to a caller that is gone.
+    /// A pull has an inbox of its own: a delivery bears the subject it was published to, so only a subscription, not the
+    /// shared inbox of requests, can take it. And dropped half-way, it leaves no interest behind, so that the server hands
+    /// no message to a caller that is gone.
     pub(super) async fn pull(
         &self,
         stream: &str,
@@ -155,7 +156,7 @@ impl Bus {
         let body = serde_json::to_vec(&Pull { batch: 1, expires, no_wait })
             .map_err(|error| Fault::Malformed(error.to_string()))?;
         let request = Request::new().payload(body.into()).timeout(Some(wait + PULL_GRACE));
-        let request = if no_wait { request } else { request.inbox(self.client.new_inbox()) };
+        let request = request.inbox(self.client.new_inbox());
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
         let message = match self.client.send_request(subject, request).await.map_err(Fault::from) {
             Ok(message) => message,

@@ -20,7 +20,7 @@ pub(super) const HELD: u8 = 75;
 /// Exit code: called wrongly, or the program cannot be run (EX_UNAVAILABLE).
 const UNAVAILABLE: u8 = 69;
 /// A server whose parent just died may take this long to leave.
-const LOCK_WAIT: Duration = Duration::from_secs(10);
+const LOCK_WAIT: Duration = Duration::from_secs(5);
 const LOCK_POLL: Duration = Duration::from_millis(50);
 
 /// Runs `<parent id> <lock file> <program> <arguments…>` so that it ends with its parent and alone holds the lock. Returns

@@ -230,7 +230,8 @@ fn held(folder: &Path) -> Failure {
 
 fn failed(folder: &Path, why: &str) -> Failure {
     let log = fs::read(folder.join(LOG)).unwrap_or_default();
-    let tail = String::from_utf8_lossy(&log[log.len().saturating_sub(LOG_TAIL_BYTES)..]).into_owned();
+    let tail =
+        String::from_utf8_lossy(&log[log.len().saturating_sub(LOG_TAIL_BYTES)..]).into_owned();
     let text = format!("the private broker does not run: {why}");
     Failure::dependency("private-broker", text).with_detail(tail)
 }

@@ -21,7 +21,9 @@ pub enum BadTopology {
     #[error("streams.toml: work queue {0} needs discard = \"new\" and no max_age")]
     LosesWork(String),
     /// One message a subject needs its limit.
-    #[error("streams.toml: {0} needs max_msgs_per_subject and discard = \"new\" for discard_new_per_subject")]
+    #[error(
+        "streams.toml: {0} needs max_msgs_per_subject and discard = \"new\" for discard_new_per_subject"
+    )]
     PerSubject(String),
     /// A placeholder without values.
     #[error("streams.toml: {0} has a placeholder that `expand` does not fill")]
@@ -133,7 +135,9 @@ impl Declared {
             for consumer in consumers {
                 stream.consumer.extend(consumer.expanded()?);
             }
-            no_twins(stream.consumer.iter().map(|c| format!("{} {}", stream.name, c.durable_name)))?;
+            no_twins(
+                stream.consumer.iter().map(|c| format!("{} {}", stream.name, c.durable_name)),
+            )?;
         }
         no_twins(declared.stream.iter().map(|stream| stream.name.clone()))?;
         no_twins(declared.bucket.iter().map(|bucket| format!("bucket {}", bucket.name)))?;

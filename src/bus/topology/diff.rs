@@ -108,7 +108,11 @@ impl fmt::Display for Change {
 /// Everything that must change, in the order in which it is done.
 #[must_use]
 pub fn diff(wanted: &Topology, found: &Found) -> Vec<Change> {
-    wanted.streams().iter().flat_map(|stream| stream_diff(stream, found.get(&stream.name))).collect()
+    wanted
+        .streams()
+        .iter()
+        .flat_map(|stream| stream_diff(stream, found.get(&stream.name)))
+        .collect()
 }
 
 fn stream_diff(wanted: &WantedStream, found: Option<&FoundStream>) -> Vec<Change> {
@@ -182,7 +186,11 @@ fn differences(wanted: &Map<String, Value>, found: &Map<String, Value>) -> Vec<D
     let differs = |(key, wanted): (&String, &Value)| {
         let found = found.get(key).unwrap_or(&Value::Null);
         let same = found == wanted || (is_empty(found) && is_empty(wanted));
-        (!same).then(|| Difference { key: key.clone(), found: found.clone(), wanted: wanted.clone() })
+        (!same).then(|| Difference {
+            key: key.clone(),
+            found: found.clone(),
+            wanted: wanted.clone(),
+        })
     };
     wanted.iter().filter_map(differs).collect()
 }
@@ -248,7 +256,7 @@ mod tests {
 
     #[test]
     fn raising_a_limit_is_an_update_and_lowering_one_is_destructive() {
-        for (found, is_destructive) in [(1024, false), (1 << 40, true), (-1, true)] {
+        for (found, is_destructive) in [(1024, false), (1_i64 << 40, true), (-1, true)] {
             let changes = after(|server| set(server, "DLQ", "max_bytes", found.into()));
             assert_eq!(changes[0].deed, Deed::Update);
             assert_eq!(changes[0].destructive.is_some(), is_destructive, "{}", changes[0]);
@@ -274,7 +282,8 @@ mod tests {
         let add = |found: &mut Found, stream: &str| {
             found.get_mut(stream).unwrap().consumers.insert("mine".into(), Map::new());
         };
-        let changes = after(|found| ["ENCODE", "PROGRESS"].map(|s| add(found, s)).into_iter().collect());
+        let changes =
+            after(|found| ["ENCODE", "PROGRESS"].map(|s| add(found, s)).into_iter().collect());
         let [change] = changes.as_slice() else { panic!("{changes:?}") };
         assert_eq!((change.deed, change.destructive.is_some()), (Deed::Delete, true));
         assert_eq!(change.asset.to_string(), "consumer ENCODE/mine");

@@ -55,7 +55,9 @@ pub async fn apply(
         changes.iter().filter(|c| c.destructive.is_some()).map(ToString::to_string).collect();
     if !allow_destructive && !destructive.is_empty() {
         let text = "the declared streams differ from the server's in a way that loses messages";
-        return Err(Failure::permanent("streams-destructive", text).with_detail(destructive.join("; ")));
+        return Err(
+            Failure::permanent("streams-destructive", text).with_detail(destructive.join("; "))
+        );
     }
     for change in &changes {
         carry_out(bus, topology, change).await.map_err(|f| f.failure(&change.to_string()))?;
@@ -111,8 +113,7 @@ async fn consumers(bus: &Bus, stream: &str) -> Result<BTreeMap<String, Map<Strin
     let (mut found, mut offset) = (BTreeMap::new(), 0);
     loop {
         let wanted = json!({ "offset": offset });
-        let page: ConsumerPage =
-            persist(READ_BUDGET, || bus.api(path.clone(), &wanted)).await?;
+        let page: ConsumerPage = persist(READ_BUDGET, || bus.api(path.clone(), &wanted)).await?;
         let infos = page.consumers.unwrap_or_default();
         offset += infos.len();
         let is_last = infos.is_empty() || offset >= page.total;

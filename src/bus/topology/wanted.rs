@@ -92,12 +92,7 @@ fn of_stream(stream: &Stream, replicas: u32) -> WantedStream {
         config.insert("duplicate_window".to_owned(), nanos(window));
     }
     let consumers = stream.consumer.iter().map(|c| (c.durable_name.clone(), of_consumer(c)));
-    WantedStream {
-        name: stream.name.clone(),
-        bucket: None,
-        config,
-        consumers: consumers.collect(),
-    }
+    WantedStream { name: stream.name.clone(), bucket: None, config, consumers: consumers.collect() }
 }
 
 fn of_consumer(consumer: &Consumer) -> Map<String, Value> {

@@ -1,5 +1,7 @@
 //! A nats-server of a test's own: random port, temporary store, ended with the test.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
