@@ -1,12 +1,12 @@
 //! The `Codec` port: one isolated `jetreel-codec` process a job, fed with source bytes and bounded from outside.
 //!
 //! ```text
-//! start ─► spawned, limited ─► job sent ─► Hello ─► reads answered, results handed on ─► Done ───────────► reaped
-//!                                              └─► death · spent budget · nonsense ─► group killed ─► reaped, typed failure
+//! start ─► spawned, limited ─► Hello accepted ─► job sent ─► reads answered, results handed on ─► Done ─► reaped
+//!             └──────────── death · spent budget · nonsense ──────────┴─► group killed ─► reaped, typed failure
 //! ```
 //!
-//! Invariants: every process is reaped and its group killed, whatever happens to its session; source bytes are served only
-//! to a process that said hello with the confinement asked for; `next` may be dropped at any await and called again.
+//! Invariants: every process is reaped and its group killed, whatever happens to its session; a job is given only to a
+//! process that said hello with the confinement asked for; `next` may be dropped at any await and called again.
 //!
 //! Absent on purpose: paths and network. The process gets a socket, `/dev/null` and a log pipe, nothing else.
 

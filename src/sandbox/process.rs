@@ -96,9 +96,8 @@ impl Process {
         let Some(pid) = self.pid else { return false };
         // Left a zombie, so that its times can still be read and its number cannot be used again.
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        let exit = tokio::task::spawn_blocking(move || {
-            rustix::process::waitid(WaitId::Pid(pid), options)
-        });
+        let exit =
+            tokio::task::spawn_blocking(move || rustix::process::waitid(WaitId::Pid(pid), options));
         tokio::time::timeout(EXIT_WAIT, exit).await.is_ok_and(|exit| matches!(exit, Ok(Ok(_))))
     }
 

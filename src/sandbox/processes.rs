@@ -77,7 +77,7 @@ impl CodecProcesses {
                 .with_detail(detail)
         })?;
         let sources = Sources::new(self.store.clone(), objects);
-        Session::new(process, socket, &job, sources, budget, self.demanded)
+        Session::new(process, socket, job, sources, budget, self.demanded)
     }
 }
 

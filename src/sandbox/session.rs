@@ -39,7 +39,8 @@ pub(super) struct Session {
     source_failure: Option<Failure>,
     meter: Meter,
     demanded: Confinement,
-    greeted: bool,
+    /// The job, until the process has said hello and is accepted.
+    job: Option<Bytes>,
     end: Option<End>,
 }
 
@@ -71,7 +72,7 @@ impl Session {
     pub(super) fn new(
         process: Process,
         socket: UnixStream,
-        job: &Job,
+        job: Job,
         sources: Sources,
         budget: ProcessBudget,
         demanded: Confinement,
@@ -83,13 +84,13 @@ impl Session {
             process,
             incoming: FramedRead::new(read, frames),
             outgoing: write,
-            pending: frame(&ToCodec::Job(Box::new(job.clone())))?,
+            pending: Bytes::new(),
             asked: None,
             sources,
             source_failure: None,
             meter: Meter::new(budget, Instant::now()),
             demanded,
-            greeted: false,
+            job: Some(frame(&ToCodec::Job(Box::new(job)))?),
             end: None,
         })
     }
@@ -136,9 +137,9 @@ impl Session {
     /// Understands one frame.
     fn take(&mut self, body: &[u8]) -> Result<Option<FromCodec>, End> {
         let frame: FromCodec = rmp_serde::from_slice(body).map_err(nonsense)?;
-        if !self.greeted {
+        if self.job.is_some() {
             hello::accept(&frame, self.demanded).map_err(|r| End::Refused(r.failure()))?;
-            self.greeted = true;
+            self.pending = self.job.take().unwrap_or_default();
             return Ok(Some(frame));
         }
         self.meter.count(&frame).map_err(|death| End::Killed(death, String::new()))?;

@@ -8,14 +8,14 @@
 
 mod durable;
 mod link;
+mod operators;
 mod options;
 mod reader;
 mod severity;
-mod store;
 mod upload;
 mod writer;
 
 pub use link::{LinkError, link_source};
+pub use operators::OpenDalStore;
 pub use options::{Scheme, StoreOptions};
-pub use store::OpenDalStore;
 pub use upload::{UploadError, store_parts};

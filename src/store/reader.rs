@@ -16,21 +16,28 @@ pub(super) async fn read(
     }
     match operator.read_with(key).range(range.clone()).await {
         Ok(buffer) => Ok(buffer.to_bytes()),
-        Err(error) if error.kind() == ErrorKind::RangeNotSatisfied => {
-            read_tail(operator, key, range, error).await
-        }
+        Err(error) if may_be_the_end(error.kind()) => read_tail(operator, key, range, error).await,
         Err(error) => Err(error),
     }
 }
 
-/// The range reaches beyond the end: find the end and read up to it.
+/// A directory says that the range is not satisfied; a bucket sends what there is, which OpenDAL takes for a transfer that
+/// broke off.
+fn may_be_the_end(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::RangeNotSatisfied | ErrorKind::Unexpected)
+}
+
+/// Where the range reaches beyond the end, reads up to it; otherwise `error` stands.
 async fn read_tail(
     operator: &Operator,
     key: &str,
     range: Range<u64>,
     error: Error,
 ) -> Result<Bytes, Error> {
-    let end = operator.stat(key).await?.content_length();
+    let end = match operator.stat(key).await {
+        Ok(facts) => facts.content_length(),
+        Err(_) => return Err(error),
+    };
     if range.start >= end {
         return Ok(Bytes::new());
     }

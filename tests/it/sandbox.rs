@@ -1,5 +1,7 @@
 //! The sandbox against codec processes that misbehave: each gives its typed failure in time, and nothing is left of it.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
 use std::time::Duration;
 
 use bytes::Bytes;

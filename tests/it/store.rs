@@ -1,5 +1,7 @@
 //! The store on a real directory and on a real S3 server.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
 use std::convert::Infallible;
 use std::path::Path;
 use std::process::Command;
@@ -90,7 +92,10 @@ async fn a_directory_keeps_the_contract() {
 #[tokio::test]
 async fn an_s3_bucket_keeps_the_contract() {
     let server = S3Server::start().await;
-    let store = OpenDalStore::open(&server.options()).unwrap();
+    // Ranges beyond the end look like broken transfers, which are retried.
+    let mut options = server.options();
+    options.retries = 1;
+    let store = OpenDalStore::open(&options).unwrap();
     keeps_the_contract(&store).await;
     assert_eq!(server.leftovers(), Vec::<String>::new());
 }

@@ -1,5 +1,7 @@
 //! A real S3 server within the test process: `s3s-fs` on loopback, over a temporary directory.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use jetreel::store::StoreOptions;

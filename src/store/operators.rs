@@ -46,6 +46,7 @@ impl OpenDalStore {
                 })
             }
             Scheme::S3 => {
+                opendal::install_default();
                 let plain = Operator::new(bucket(options)).map_err(opening)?;
                 let operator = plain.layer(timeout).layer(retry);
                 Ok(Self {
