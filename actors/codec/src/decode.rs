@@ -4,13 +4,16 @@
 //! `TooDamaged`, never in a loop; frames that a decoder marks as corrupt count as frames, except at the very start of a source.
 
 use ffmpeg_next::frame::Video;
-use ffmpeg_next::{Dictionary, Error, Packet, Rational as AvRational, Stream, codec, ffi};
+use ffmpeg_next::{Dictionary, Error, Packet, Stream, codec, ffi};
 use jetreel_domain::wire::{Budget, CodecFailure, FailureCode};
 use sha2::{Digest as _, Sha256};
 
 use crate::allow;
 use crate::failure::{Outcome, failure, failure_with, own_failure, source_failure};
 use crate::input::Input;
+
+/// A timestamp that goes back by more frames than this is a clock that started anew, not a frame out of order.
+pub(crate) const RESTART_FRAMES: i64 = 5;
 
 /// A picture decoder.
 pub(crate) struct Decoder {
@@ -125,6 +128,9 @@ pub(crate) struct Frames {
     skip_corrupt: bool,
     misplaced: u64,
     decoded: u64,
+    /// Added to timestamps after they started anew (recordings put one after the other); `None` after a seek, where that
+    /// cannot be told from a decoder's leftovers.
+    shift: Option<i64>,
 }
 
 /// What [`Frames::open`] needs to know.
@@ -147,7 +153,7 @@ impl Frames {
     ) -> Outcome<Self> {
         input.only(&[track.stream]);
         let stream = input.stream(track.stream)?;
-        let tick = f64::from(AvRational::from(stream.time_base()));
+        let tick = f64::from(stream.time_base());
         let decoder = Decoder::open(&stream, track.decoder_options, budget)?;
         if let Some(dts) = seek {
             input.seek(track.stream, dts)?;
@@ -166,6 +172,7 @@ impl Frames {
             skip_corrupt: seek.is_none(),
             misplaced: 0,
             decoded: 0,
+            shift: seek.is_none().then_some(0),
         })
     }
 
@@ -227,7 +234,14 @@ impl Frames {
         }
         self.skip_corrupt = false;
         let guess = self.last.map_or(0, |last| last.saturating_add(self.step));
-        let pts = frame.timestamp().unwrap_or(guess);
+        let shifted = |pts: i64| pts.saturating_add(self.shift.unwrap_or(0));
+        let mut pts = frame.timestamp().map_or(guess, shifted);
+        if let (Some(last), Some(shift)) = (self.last, &mut self.shift)
+            && pts < last.saturating_sub(self.step.saturating_mul(RESTART_FRAMES))
+        {
+            *shift = shift.saturating_add(guess.saturating_sub(pts));
+            pts = guess;
+        }
         match self.last {
             Some(last) if pts <= last => {
                 self.misplaced += 1;

@@ -30,6 +30,9 @@ const ANALYZE_MICROSECONDS: &str = "10000000";
 /// Failed reads in a row after which the rest of a source is given up.
 const FAILED_READS_MAX: u32 = 256;
 
+/// libav's name of the MP4 demuxer, the one whose index can be complete.
+pub(crate) const MOVIE_FORMAT: &str = "mov,mp4,m4a,3gp,3g2,mj2";
+
 /// An open source.
 pub(crate) struct Input {
     context: context::Input,

@@ -132,11 +132,11 @@ pub(crate) fn protocol(detail: &str) -> CodecFailure {
 }
 
 fn vanished(error: &std::io::Error) -> CodecFailure {
-    match error.kind() {
-        ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
-            protocol("the parent closed the socket")
-        }
-        _ => protocol(&format!("failed to use the socket: {error}")),
+    let gone = [ErrorKind::UnexpectedEof, ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
+    if gone.contains(&error.kind()) {
+        protocol("the parent closed the socket")
+    } else {
+        protocol(&format!("failed to use the socket: {error}"))
     }
 }
 

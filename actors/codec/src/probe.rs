@@ -11,14 +11,12 @@ use jetreel_domain::wire::{CodecFailure, FailureCode, Job, Report};
 use crate::boxes::{self, Movie};
 use crate::decode::check_gap;
 use crate::failure::{Outcome, failure, failure_with};
-use crate::input::Input;
+use crate::input::{Input, MOVIE_FORMAT};
 use crate::link::Link;
 use crate::scan::Scan;
 use crate::trial::{self, Trial};
 use crate::{allow, facts};
 
-/// libav's name of the demuxer whose index can be complete.
-const MOVIE_FORMAT: &str = "mov,mp4,m4a,3gp,3g2,mj2";
 /// A container's frame rate is believed within this fraction of the measured one.
 const RATE_TOLERANCE: f64 = 0.15;
 /// The rounding of coarse clocks (milliseconds) stays below this fraction.
@@ -217,7 +215,7 @@ fn frame_rate(stream: &Stream<'_>, scan: &Scan, time_base: Rational) -> Rational
     let declared = [stream.avg_frame_rate(), stream.rate()].map(facts::rational);
     let sane = |rate: &Rational| rate.num > 0 && rate.den > 0 && rate.as_f64() <= 1000.0;
     let Some(measured) = scan.frame_rate(time_base) else {
-        return declared.into_iter().find(sane).unwrap_or(Rational::new(25, 1));
+        return declared.into_iter().find(sane).unwrap_or(Rational { num: 25, den: 1 });
     };
     let off =
         |rate: &Rational, packets: f64| (rate.as_f64() * packets / measured.as_f64() - 1.0).abs();

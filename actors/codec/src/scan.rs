@@ -7,15 +7,14 @@ use ffmpeg_next::packet::Flags;
 use jetreel_domain::media::{RandomAccess, Rational};
 use jetreel_domain::wire::{Budget, FailureCode};
 
+use crate::decode::RESTART_FRAMES;
 use crate::failure::{Outcome, failure};
-use crate::input::Input;
+use crate::input::{Input, MOVIE_FORMAT};
 
 /// All random-access points of the first seconds are reported.
 const DENSE_SECONDS: f64 = 12.0;
 /// Further ones this far apart.
 const SPARSE_SECONDS: f64 = 4.0;
-/// `AV_PKT_FLAG_DISCARD`: decoded, but not to be shown (edit lists).
-const DISCARD: i32 = ffmpeg_next::ffi::AV_PKT_FLAG_DISCARD;
 
 /// What the packets of a track say.
 #[derive(Debug, Default)]
@@ -43,10 +42,11 @@ impl Scan {
         budget: &Budget,
     ) -> Outcome<Self> {
         let mut scan = Self { monotonic: true, end: i64::MIN, ..Self::default() };
-        let mut last_dts = None;
+        let one = input.format() == MOVIE_FORMAT;
+        let mut clock = Clock { one, ..Clock::default() };
         while let Some(packet) = input.read()? {
             if packet.stream() == stream as usize && packet.size() > 0 {
-                scan.add(&packet, &mut last_dts);
+                scan.add(&packet, &mut clock);
             }
             // Fields are packets of their own in some containers.
             if scan.packets / 2 > budget.frames_max {
@@ -83,16 +83,16 @@ impl Scan {
         Some(Rational::new(num / divisor, den / divisor))
     }
 
-    fn add(&mut self, packet: &Packet, last_dts: &mut Option<i64>) {
+    fn add(&mut self, packet: &Packet, clock: &mut Clock) {
         self.packets += 1;
-        let (pts, dts) = (packet.pts(), packet.dts());
-        let back = matches!((*last_dts, dts), (Some(last), Some(dts)) if dts < last);
+        let back = clock.tick(packet);
+        let shift = |time: Option<i64>| time.map(|time| time.saturating_add(clock.shift));
+        let (pts, dts) = (shift(packet.pts()), shift(packet.dts()));
         if back || pts.is_none() {
             self.monotonic = false;
         }
-        *last_dts = dts.or(*last_dts);
         let Some(instant) = pts.or(dts) else { return };
-        if packet.flags().bits() & DISCARD != 0 {
+        if is_hidden(packet) {
             return;
         }
         self.instants.push(instant);
@@ -104,6 +104,35 @@ impl Scan {
             }
         }
     }
+}
+
+/// Follows the decode times, also where they start anew (recordings put one after the other).
+#[derive(Debug, Default)]
+struct Clock {
+    last: Option<i64>,
+    /// In an MP4 that goes back, edits overlap: there is one clock.
+    one: bool,
+    /// Added to all times since the last new start.
+    shift: i64,
+}
+
+impl Clock {
+    /// Whether time went back with this packet.
+    fn tick(&mut self, packet: &Packet) -> bool {
+        let Some(dts) = packet.dts() else { return false };
+        let Some(last) = self.last.replace(dts) else { return false };
+        let step = packet.duration().max(1);
+        if !self.one && dts < last.saturating_sub(step.saturating_mul(RESTART_FRAMES)) {
+            let restart = last.saturating_add(step).saturating_sub(dts);
+            self.shift = self.shift.saturating_add(restart);
+        }
+        dts < last
+    }
+}
+
+/// Decoded, but not to be shown (edit lists).
+fn is_hidden(packet: &Packet) -> bool {
+    packet.flags().bits() & ffmpeg_next::ffi::AV_PKT_FLAG_DISCARD != 0
 }
 
 /// All points of the first seconds, then some.
