@@ -154,7 +154,7 @@ impl<'a> Track<'a> {
 
     /// Fails when decoding and `reading` together met more damage than is allowed.
     fn damage(&self, reading: u64) -> Outcome<()> {
-        let damage = self.damage.saturating_add(reading);
+        let damage = self.damage + self.conform.unfit() + reading;
         if damage <= self.damage_max {
             return Ok(());
         }
@@ -167,9 +167,10 @@ impl<'a> Track<'a> {
 
     fn encode(&mut self) -> Outcome<()> {
         while let Some(Run { at, frame }) = self.conform.next() {
-            let placement = self.timeline.place(at.saturating_sub(self.origin), frame.samples());
+            let at = at.saturating_sub(self.origin);
+            let placement = self.timeline.place(at, frame.samples());
             if placement.take == 0 {
-                self.late += 1;
+                self.late += u32::from(self.timeline.ends_before(at));
                 continue;
             }
             self.late = 0;
@@ -209,8 +210,9 @@ impl<'a> Track<'a> {
     fn finish(mut self) -> Outcome<Report> {
         self.conform.finish()?;
         self.encode()?;
-        let (Some(mut encoder), Some(_)) = (self.encoder.take(), &self.parts) else {
-            return Ok(Report::Audio { parts: 0 });
+        let Some(mut encoder) = self.encoder.take() else {
+            let nothing = Ok(Report::Audio { parts: 0 });
+            return self.conform.refusal().map_or(nothing, Err);
         };
         encoder.finish(&mut self.units)?;
         self.cut()?;

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use ffmpeg_next::{ChannelLayout, Rational, ffi, filter, format, frame};
-use jetreel_domain::wire::FailureCode;
+use jetreel_domain::wire::{CodecFailure, FailureCode};
 
 use crate::failure::{Outcome, failure_with, own_failure};
 
@@ -44,12 +44,22 @@ pub(crate) struct Conform {
     channels: u32,
     graph: Option<Graph>,
     ready: VecDeque<Run>,
+    unfit: u64,
+    refusal: Option<CodecFailure>,
 }
 
 impl Conform {
     /// Output is `rate` samples per second in `channels` channels; frames come in ticks of `time_base`.
     pub(crate) fn new(time_base: Rational, rate: u32, channels: u32) -> Self {
-        Self { time_base, rate, channels, graph: None, ready: VecDeque::new() }
+        Self {
+            time_base,
+            rate,
+            channels,
+            graph: None,
+            ready: VecDeque::new(),
+            unfit: 0,
+            refusal: None,
+        }
     }
 
     /// Takes a decoded frame. One without a timestamp follows its predecessor.
@@ -67,7 +77,14 @@ impl Conform {
         };
         if !self.graph.as_ref().is_some_and(fits) {
             self.finish()?;
-            self.graph = Some(self.build(shape)?);
+            match self.build(shape) {
+                Ok(graph) => self.graph = Some(graph),
+                // Damage makes decoders invent forms: one frame of a strange form is no reason to give the track up.
+                Err(refusal) => {
+                    self.unfit += 1;
+                    self.refusal = Some(refusal);
+                }
+            }
         }
         let Some(graph) = &mut self.graph else { return Ok(()) };
         let length = frame.samples() as f64 / f64::from(shape.rate) * ticks_per_second;
@@ -89,6 +106,16 @@ impl Conform {
         }
         self.graph = None;
         Ok(())
+    }
+
+    /// Frames whose form could not be dealt with.
+    pub(crate) fn unfit(&self) -> u64 {
+        self.unfit
+    }
+
+    /// Why the last of them could not.
+    pub(crate) fn refusal(&mut self) -> Option<CodecFailure> {
+        self.refusal.take()
     }
 
     /// The next run that is ready.

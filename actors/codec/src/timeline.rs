@@ -44,6 +44,11 @@ impl Timeline {
         self.next >= self.end
     }
 
+    /// Whether `at` lies behind the end.
+    pub(crate) fn ends_before(&self, at: i64) -> bool {
+        at >= self.end
+    }
+
     /// Places `samples` samples whose first one belongs at `at`.
     pub(crate) fn place(&mut self, at: i64, samples: usize) -> Placement {
         let samples = i64::try_from(samples).unwrap_or(i64::MAX);
