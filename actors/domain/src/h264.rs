@@ -117,6 +117,13 @@ mod tests {
     }
 
     #[test]
+    fn a_level_holds_the_pictures_that_b_frames_need() {
+        // Level 1.1 carries the rate but holds only two pictures of this size.
+        let slow = Demand { width: 352, height: 288, frame_rate: 7.0, max_rate: 150_000 };
+        assert_eq!(level_for(slow, 10), Some(12));
+    }
+
+    #[test]
     fn a_rung_may_ask_for_more_than_it_needs_and_nothing_carries_everything() {
         assert_eq!(level_for(demand(640, 360, 25.0), 31), Some(31));
         assert_eq!(level_for(demand(20_000, 20_000, 25.0), 10), None);

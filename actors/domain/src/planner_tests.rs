@@ -56,6 +56,9 @@ fn tasks_are_released_first_seconds_first_and_files_last() {
     // The picture tier is 480p: its first task and every main one.
     assert_eq!(images.needs[0], TaskId::new(Group::First, 1));
     assert_eq!(images.needs.len(), 7);
+    let file = plan.task(TaskId::new(Group::Package, 0)).unwrap();
+    assert_eq!(file.needs[..2], [TaskId::new(Group::First, 0), TaskId::new(Group::Audio, 0)]);
+    assert_eq!(file.needs.len(), 8);
     let costs: Vec<f64> = plan.group(Group::First).map(|task| task.cost).collect();
     assert!(costs.is_sorted_by(|a, b| a >= b), "{costs:?}");
 }
@@ -101,6 +104,40 @@ fn a_slide_show_is_never_cut_between_its_pictures() {
     let plan = planned(facts, &sample::policy());
     let starts: Vec<i64> = plan.chunks.iter().map(|chunk| chunk.start / 90_000).collect();
     assert_eq!(starts, [0, 15, 30, 45]);
+}
+
+#[test]
+fn a_slide_show_without_a_second_point_is_not_cut_at_all() {
+    let facts = with_video(|video| {
+        video.largest_gap = 15 * 90_000;
+        video.random_access.truncate(1);
+    });
+    let plan = planned(facts, &sample::policy());
+    assert_eq!((plan.class, plan.chunks.len()), (Class::A, 1));
+}
+
+#[test]
+fn a_segment_may_be_longer_by_the_distance_of_frames_that_every_tier_keeps() {
+    let policy = PlanPolicy { segment_seconds: 5.95, ..sample::policy() };
+    let of = |frame_rate: i64| {
+        let facts = with_video(|video| {
+            video.frame_rate = Rational::new(frame_rate, 1);
+            (video.end, video.largest_gap) = (5 * 90_000, 90_000 / frame_rate);
+        });
+        planned(facts, &policy).target_duration
+    };
+    // Of 60 frames a second all tiers keep every second one; of 90, every sixth: 45 and 30 a second.
+    assert_eq!((of(60), of(90)), (6, 7));
+}
+
+#[test]
+fn pictures_are_taken_from_the_largest_small_tier_in_source_ticks() {
+    let images = planned(sample::facts(), &sample::policy()).images.unwrap();
+    assert_eq!((images.tier, images.interval), (1, 900_000));
+    assert_eq!((images.tile_width, images.tile_height), (160, 90));
+    let upright = planned(with_video(|video| video.rotation = 90), &sample::policy());
+    let images = upright.images.unwrap();
+    assert_eq!((images.tile_width, images.tile_height), (90, 160));
 }
 
 #[test]

@@ -88,3 +88,88 @@ fn share(items: impl Iterator<Item = (f64, f64)>) -> u8 {
     }
     if all > 0.0 { (reached / all * 100.0).floor().clamp(0.0, 99.0) as u8 } else { 0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{Group, OrderId, TaskId, VideoId};
+    use crate::{planner, sample, simulate};
+
+    fn plan(sequential: bool) -> Plan {
+        let order = OrderId::new(VideoId::from_bits(1), 1);
+        let (policy, limits) = (sample::policy(), sample::limits());
+        planner::plan(order, sample::facts(), &policy, &limits, "build", sequential).unwrap()
+    }
+
+    fn entries(plan: &Plan, group: Group) -> Vec<crate::ledger::Entry> {
+        let frames: Vec<i64> = (0..1500).map(|i| i * 3600).collect();
+        plan.group(group).flat_map(|planned| simulate::entries(plan, planned, &frames)).collect()
+    }
+
+    #[test]
+    fn a_viewer_can_start_with_the_first_chunk_of_every_tier_and_the_first_sound() {
+        let plan = plan(false);
+        let mut view = View::default();
+        for entry in entries(&plan, Group::First) {
+            assert!(!playable(&plan, &view));
+            view.insert(entry);
+        }
+        assert!(!playable(&plan, &view));
+        view.insert(entries(&plan, Group::Audio).remove(0));
+        assert!(playable(&plan, &view));
+        assert_eq!(ready_tiers(&plan, &view), []);
+    }
+
+    #[test]
+    fn a_sequential_order_is_playable_with_its_first_parts() {
+        let plan = plan(true);
+        let mut view = View::default();
+        view.insert(entries(&plan, Group::Main).remove(0));
+        assert!(!playable(&plan, &view));
+        view.insert(entries(&plan, Group::Audio).remove(0));
+        assert!(playable(&plan, &view));
+    }
+
+    #[test]
+    fn a_track_that_turns_out_to_hold_no_sound_holds_up_nobody() {
+        let plan = plan(false);
+        let mut view = View::default();
+        entries(&plan, Group::First).into_iter().for_each(|entry| view.insert(entry));
+        let mut finished = entries(&plan, Group::Audio).remove(2);
+        (finished.part, finished.parts, finished.outputs) = (None, 0, Vec::new());
+        view.insert(finished);
+        assert!(playable(&plan, &view));
+    }
+
+    #[test]
+    fn parts_of_a_sequential_task_count_by_their_length() {
+        let plan = plan(true);
+        let mut view = View::default();
+        let main = TaskId::new(Group::Main, 0);
+        let share = |view: &View| {
+            (tier_percent(&plan, view, 0), done(&plan, view, plan.task(main).unwrap()))
+        };
+        let mut shares = Vec::new();
+        for entry in entries(&plan, Group::Main) {
+            view.insert(entry);
+            shares.push(share(&view));
+        }
+        // Chunks of 3, 10, 10, 10, 10, 10 and 7 seconds; the tier waits for its sound.
+        let tiers: Vec<u8> = shares.iter().map(|share| share.0).collect();
+        assert_eq!(tiers, [5, 21, 38, 55, 71, 88, 99, 99]);
+        assert!((shares[2].1 - 23.0 / 60.0).abs() < 1e-9);
+        entries(&plan, Group::Audio).into_iter().for_each(|entry| view.insert(entry));
+        assert_eq!(share(&view).0, 100);
+    }
+
+    #[test]
+    fn only_a_complete_order_is_at_a_hundred_per_cent() {
+        let plan = plan(false);
+        let mut view = View::default();
+        for group in Group::ALL {
+            assert!(percent(&plan, &view) < 100);
+            entries(&plan, group).into_iter().for_each(|entry| view.insert(entry));
+        }
+        assert_eq!(percent(&plan, &view), 100);
+    }
+}

@@ -28,6 +28,10 @@ proptest! {
             // What was due stays due until it is finished, and never more than the window is queued.
             prop_assert!(queued.iter().all(|task| due.contains(task) || view.is_finished(*task)));
             prop_assert!(due.len() <= window + step);
+            for task in &due {
+                let needs = &plan.task(*task).unwrap().needs;
+                prop_assert!(needs.iter().all(|need| view.is_finished(*need)), "{task} is early");
+            }
             queued.extend(due.iter().copied());
             let pick = picks[step % picks.len()].index(due.len());
             let planned = plan.task(due[pick]).unwrap();
