@@ -1,0 +1,77 @@
+//! Progress for people: a bar per tier on a terminal, a line now and then elsewhere, nothing where the output is JSON.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::output;
+
+/// Between two lines where nobody watches.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How progress is shown.
+enum Way {
+    Bars { all: MultiProgress, by_name: BTreeMap<String, ProgressBar> },
+    Lines { last: Option<Instant>, said: String },
+    Silent,
+}
+
+/// Shows progress.
+pub(super) struct Bars(Way);
+
+impl Bars {
+    /// For this process; `quiet` shows nothing.
+    pub(super) fn new(quiet: bool) -> Self {
+        if quiet {
+            return Self(Way::Silent);
+        }
+        if std::io::stderr().is_terminal() {
+            return Self(Way::Bars { all: MultiProgress::new(), by_name: BTreeMap::new() });
+        }
+        Self(Way::Lines { last: None, said: String::new() })
+    }
+
+    /// Shows these: names and per cents, and a word for the whole.
+    pub(super) fn show(&mut self, word: &str, parts: &[(String, u8)]) {
+        match &mut self.0 {
+            Way::Silent => {}
+            Way::Bars { all, by_name } => {
+                for (name, percent) in parts {
+                    let bar = by_name.entry(name.clone()).or_insert_with(|| all.add(bar(name)));
+                    bar.set_position(u64::from(*percent));
+                    bar.set_message(word.to_owned());
+                }
+            }
+            Way::Lines { last, said } => {
+                let shown: Vec<String> =
+                    parts.iter().map(|(name, percent)| format!("{name} {percent}%")).collect();
+                let line = format!("{word} {}", shown.join(" ")).trim().to_owned();
+                let due = last.is_none_or(|last| last.elapsed() >= LINE_INTERVAL);
+                if due && line != *said {
+                    output::note(&line);
+                    *last = Some(Instant::now());
+                    *said = line;
+                }
+            }
+        }
+    }
+
+    /// Removes what is shown.
+    pub(super) fn clear(&mut self) {
+        if let Way::Bars { all, by_name } = &mut self.0 {
+            by_name.values().for_each(ProgressBar::finish);
+            if all.clear().is_err() {
+                tracing::debug!("the terminal went away");
+            }
+        }
+    }
+}
+
+fn bar(name: &str) -> ProgressBar {
+    let bar = ProgressBar::new(100).with_prefix(name.to_owned());
+    let style =
+        ProgressStyle::with_template("{prefix:>8} {wide_bar} {pos:>3} % {elapsed_precise} {msg}");
+    style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
+}

@@ -1,0 +1,150 @@
+//! Talking to a server over HTTP, as `submit` and `status` do.
+
+use std::time::Duration;
+
+use reqwest::{Body, Client, Response, StatusCode, Url};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::exit::{Exit, told};
+use crate::settings::Settings;
+
+/// A server that does not take a connection by then is away.
+const CONNECT_WAIT: Duration = Duration::from_secs(5);
+/// A status that has not come by then will not come.
+const STATUS_WAIT: Duration = Duration::from_secs(15);
+
+/// Which server.
+#[derive(Debug, clap::Args)]
+pub(super) struct Server {
+    /// Address of the server [default: the setting http.listen]
+    #[arg(long, env = "JETREEL_URL", value_name = "URL")]
+    url: Option<String>,
+}
+
+/// A server.
+pub(super) struct Remote {
+    client: Client,
+    base: Url,
+}
+
+/// A job, as far as the command line shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Job {
+    pub(super) id: String,
+    pub(super) title: String,
+    pub(super) status: String,
+    pub(super) progress: u8,
+    pub(super) playable: bool,
+    pub(super) player: String,
+    pub(super) playback: Option<String>,
+    pub(super) error: Option<JobError>,
+    pub(super) tiers: Vec<Tier>,
+}
+
+/// Why a job failed.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct JobError {
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) permanent: bool,
+}
+
+/// A tier of a job.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Tier {
+    pub(super) name: String,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) progress: u8,
+    pub(super) ready: bool,
+}
+
+impl Job {
+    /// The job will not change by itself any more.
+    pub(super) fn is_ended(&self) -> bool {
+        matches!(self.status.as_str(), "COMPLETED" | "FAILED" | "CANCELLED")
+    }
+
+    /// How a command that waited for it ends.
+    pub(super) fn exit(&self) -> Exit {
+        match (self.status.as_str(), &self.error) {
+            ("FAILED", Some(error)) if error.permanent => Exit::Refused,
+            ("FAILED" | "CANCELLED", _) => Exit::JobFailed,
+            (_, _) => Exit::Done,
+        }
+    }
+}
+
+impl Server {
+    /// The server that was named, or the one of the settings.
+    pub(super) fn remote(&self, settings: &Settings) -> anyhow::Result<Remote> {
+        let url = self.url.clone().unwrap_or_else(|| format!("http://{}", settings.http.listen));
+        let base = Url::parse(&url).map_err(|error| {
+            anyhow::anyhow!("{url:?} is not a URL ({error}); use http://host:port")
+        })?;
+        let client = Client::builder().connect_timeout(CONNECT_WAIT).build()?;
+        Ok(Remote { client, base })
+    }
+}
+
+impl Remote {
+    /// Sends a file; gives the job's id.
+    pub(super) async fn send(&self, body: Body, bytes: u64, title: &str) -> anyhow::Result<String> {
+        #[derive(Deserialize)]
+        struct Accepted {
+            id: String,
+        }
+        let mut url = self.base.join("v1/videos")?;
+        url.query_pairs_mut().append_pair("title", title);
+        let request = self.client.post(url).header("content-length", bytes).body(body);
+        let request = request.header("content-type", "application/octet-stream");
+        let answer = request.send().await.map_err(|error| self.away(&error))?;
+        let answer = self.checked(answer).await?;
+        Ok(answer.json::<Accepted>().await?.id)
+    }
+
+    /// Where a job stands: what the command line shows, and the whole document.
+    pub(super) async fn job(&self, id: &str) -> anyhow::Result<(Job, Value)> {
+        let mut url = self.base.join("v1/jobs/")?;
+        url.path_segments_mut()
+            .map_err(|()| anyhow::anyhow!("the URL has no path"))?
+            .pop()
+            .push(id);
+        let answer = self.client.get(url).timeout(STATUS_WAIT).send().await;
+        let answer = self.checked(answer.map_err(|error| self.away(&error))?).await?;
+        let document: Value = answer.json().await?;
+        Ok((serde_json::from_value(document.clone())?, document))
+    }
+
+    /// An address of the server, for people.
+    pub(super) fn address(&self, path: &str) -> String {
+        self.base.join(path).map_or_else(|_| path.to_owned(), |url| url.to_string())
+    }
+
+    fn away(&self, error: &reqwest::Error) -> anyhow::Error {
+        let host = &self.base;
+        let advice = "is it running, and is --url right?";
+        if error.is_connect() || error.is_timeout() {
+            return told(Exit::Unreachable, format!("no server answers at {host}; {advice}"));
+        }
+        let why =
+            std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+        told(Exit::Unreachable, format!("the connection to {host} broke off ({why}); try again"))
+    }
+
+    async fn checked(&self, answer: Response) -> anyhow::Result<Response> {
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let problem: Value = answer.json().await.unwrap_or_default();
+        let detail = problem["detail"].as_str().unwrap_or("it gave no reason");
+        let exit = match status {
+            StatusCode::NOT_FOUND => Exit::NotFound,
+            status if status.is_server_error() => Exit::Unreachable,
+            _ => Exit::Failed,
+        };
+        Err(told(exit, format!("the server answered {}: {detail}", status.as_u16())))
+    }
+}

@@ -1,0 +1,38 @@
+//! `jetreel config`: what the settings are, and whether they are right.
+
+use clap::Subcommand;
+
+use super::exit::Exit;
+use super::output;
+use crate::settings::{Settings, Sources};
+
+/// Commands about settings.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Print every setting, secrets masked
+    Show {
+        /// Say where each value came from
+        #[arg(long)]
+        origin: bool,
+    },
+    /// Say whether the settings can be used
+    Check,
+}
+
+/// Runs the command.
+pub(super) fn run(command: Command, sources: &Sources) -> anyhow::Result<Exit> {
+    match command {
+        Command::Show { origin } => {
+            for setting in Settings::explain(sources)? {
+                let line = format!("{} = {}", setting.key, setting.value);
+                let from = if origin { format!("  # {}", setting.origin) } else { String::new() };
+                output::data(&format!("{line}{from}"));
+            }
+        }
+        Command::Check => {
+            Settings::load(sources)?;
+            output::note("the settings are fine");
+        }
+    }
+    Ok(Exit::Done)
+}

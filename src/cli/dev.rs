@@ -1,0 +1,53 @@
+//! `jetreel dev`: everything in one process, with a nats-server of its own.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::exit::Exit;
+use super::local::Local;
+use super::{output, signals};
+use crate::node;
+use crate::settings::{Roles, Settings};
+
+/// Arguments of `dev`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Where to listen [default: the setting http.listen]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Folder for streams and videos [default: the settings nats.data and store.root]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+/// Runs until told to stop.
+pub(super) async fn run(arguments: Arguments, mut settings: Settings) -> anyhow::Result<Exit> {
+    if let Some(listen) = arguments.listen {
+        settings.http.listen = listen;
+    }
+    if let Some(data) = &arguments.data {
+        settings.nats.data = data.join("nats");
+        settings.store.root = data.join("media").to_string_lossy().into_owned();
+    }
+    settings.node.roles = Roles::all();
+    let (services, broker) = Local::start(&settings).await?.split();
+    let mut running = node::start(&settings, services).await?;
+    if let Some(address) = running.gateway {
+        output::note("jetreel runs, for trying out: there is no login, and one machine has it all");
+        output::note(&format!(
+            "  try:      jetreel submit video.mp4 --wait --url http://{address}"
+        ));
+        output::note(&format!("  numbers:  http://{address}/metrics"));
+        output::data(&format!("http://{address}/"));
+    }
+    let failed = tokio::select! {
+        () = signals::stopped() => false,
+        () = running.ended() => true,
+    };
+    output::note("stopping; what is in hand is handed back");
+    running.shutdown(Duration::from_secs(settings.node.drain_seconds)).await;
+    Local::stop(broker).await;
+    anyhow::ensure!(!failed, "a stage failed too often; see the log above");
+    Ok(Exit::Done)
+}

@@ -1,0 +1,216 @@
+//! `jetreel doctor`: examines this machine, the broker and the store, and says how to mend what is wrong.
+
+use bytes::Bytes;
+use jetreel_actors::ports::{Codec, Store};
+use jetreel_domain::failure::Failure;
+use serde::Serialize;
+
+use super::exit::Exit;
+use super::{local, output};
+use crate::bus::{Bus, BusOptions, doctor, private};
+use crate::node::codec_binary;
+use crate::sandbox::CodecProcesses;
+use crate::settings::Settings;
+use crate::store::{OpenDalStore, StoreOptions};
+
+/// Arguments of `doctor`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Print the findings as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Finding {
+    check: &'static str,
+    verdict: Verdict,
+    found: String,
+    /// What to do; empty where nothing is to be done.
+    advice: String,
+}
+
+impl Finding {
+    fn ok(check: &'static str, found: impl Into<String>) -> Self {
+        Self { check, verdict: Verdict::Ok, found: found.into(), advice: String::new() }
+    }
+
+    fn warn(check: &'static str, found: impl Into<String>, advice: &str) -> Self {
+        let (found, advice) = (found.into(), advice.to_owned());
+        Self { check, verdict: Verdict::Warn, found, advice }
+    }
+
+    fn fail(check: &'static str, found: impl Into<String>, advice: &str) -> Self {
+        Self { verdict: Verdict::Fail, ..Self::warn(check, found, advice) }
+    }
+}
+
+/// Runs the command.
+pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<Exit> {
+    let mut findings = vec![Finding::ok("settings", "they can be used")];
+    findings.extend(store(settings).await);
+    findings.extend(codec(settings).await);
+    findings.extend(broker(settings).await);
+    if arguments.json {
+        output::json(&serde_json::json!({ "findings": findings }))?;
+    } else {
+        findings.iter().for_each(|finding| output::data(&line(finding)));
+    }
+    let failed = findings.iter().any(|finding| finding.verdict == Verdict::Fail);
+    Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+fn line(finding: &Finding) -> String {
+    let Finding { check, verdict, found, advice } = finding;
+    let word = match verdict {
+        Verdict::Ok => "OK  ",
+        Verdict::Warn => "WARN",
+        Verdict::Fail => "FAIL",
+    };
+    let advice = if advice.is_empty() { String::new() } else { format!("\n        → {advice}") };
+    format!("{word}  {check}: {found}{advice}")
+}
+
+async fn store(settings: &Settings) -> Vec<Finding> {
+    let advice = "check the section [store] of the settings, and who may write there";
+    let tried = async {
+        let store = OpenDalStore::open(&StoreOptions::from(&settings.store))?;
+        let key = format!("doctor/{}", uuid::Uuid::new_v4());
+        store.write(&key, Bytes::from_static(b"jetreel")).await?;
+        let read = store.read_all(&key).await?;
+        store.delete(&key).await?;
+        let gone = store.size(&key).await?.is_none();
+        Ok::<bool, Failure>(read == "jetreel" && gone)
+    };
+    vec![match tried.await {
+        Ok(true) => Finding::ok("store", "an object was written, read and removed"),
+        Ok(false) => Finding::fail("store", "an object was not read or removed as written", advice),
+        Err(failure) => Finding::fail("store", told(&failure), advice),
+    }]
+}
+
+async fn codec(settings: &Settings) -> Vec<Finding> {
+    let advice = "build it with `cargo build --release -p jetreel-codec`, or set codec.path";
+    let binary = match codec_binary(settings) {
+        Ok(binary) => binary,
+        Err(error) => return vec![Finding::fail("codec", error.to_string(), advice)],
+    };
+    let Ok(scratch) = tempfile::tempdir() else { return Vec::new() };
+    let Ok(store) = OpenDalStore::open(&StoreOptions::fs(scratch.path().to_string_lossy())) else {
+        return Vec::new();
+    };
+    let codec = CodecProcesses::new(binary, std::sync::Arc::new(store));
+    let build = match codec.build().await {
+        Ok(build) => Finding::ok("codec", build),
+        Err(failure) => return vec![Finding::fail("codec", told(&failure), advice)],
+    };
+    let confinement = match codec.confinement().await {
+        Ok(tier) if tier == "FULL" => Finding::ok("confinement", tier),
+        Ok(tier) => Finding::warn(
+            "confinement",
+            tier,
+            "decoders are confined less than they could be; allow user namespaces and Landlock for FULL",
+        ),
+        Err(failure) => Finding::fail("confinement", told(&failure), advice),
+    };
+    vec![build, confinement]
+}
+
+async fn broker(settings: &Settings) -> Vec<Finding> {
+    let Some(url) = &settings.nats.url else {
+        return vec![match private::locate(settings.nats.server.as_deref()).await {
+            Ok(path) => Finding::ok("broker", format!("private, by {}", path.display())),
+            Err(failure) => Finding::fail("broker", told(&failure), "set nats.url or nats.server"),
+        }];
+    };
+    let mut options = BusOptions::new(url, settings.node.name_here());
+    options.credentials.clone_from(&settings.nats.credentials);
+    let advice = "check nats.url and nats.credentials, and whether the server runs with JetStream";
+    let bus = match Bus::connect(&options).await {
+        Ok(bus) => bus,
+        Err(failure) => return vec![Finding::fail("broker", told(&failure), advice)],
+    };
+    let wanted = match local::streams(settings) {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            return vec![Finding::fail("streams", error.to_string(), "mend nats.streams")];
+        }
+    };
+    match doctor::examine(&bus, &wanted, settings.nats.monitor.as_deref()).await {
+        Ok(facts) => of_facts(&facts),
+        Err(failure) => vec![Finding::fail("broker", told(&failure), advice)],
+    }
+}
+
+fn of_facts(facts: &doctor::BusFacts) -> Vec<Finding> {
+    let version = Finding::ok("broker", format!("nats-server {}", facts.server_version));
+    if !facts.jetstream {
+        let advice = "start the server with JetStream, and allow it for this account";
+        return vec![version, Finding::fail("jetstream", "not available", advice)];
+    }
+    let sync = match facts.sync_always {
+        Some(true) => Finding::ok("sync", "every write is synced before it is confirmed"),
+        Some(false) => Finding::warn(
+            "sync",
+            "writes are confirmed before they are synced",
+            "set `sync_interval: always` in the server's jetstream section, or run three servers",
+        ),
+        None => Finding::warn(
+            "sync",
+            "unknown",
+            "set nats.monitor to the server's monitoring address to have it checked",
+        ),
+    };
+    let streams = if facts.drift.is_empty() {
+        Finding::ok("streams", "as declared")
+    } else {
+        let changes: Vec<String> = facts.drift.iter().map(ToString::to_string).collect();
+        let advice = "`jetreel streams plan` says more, `jetreel streams apply` mends it";
+        Finding::fail("streams", changes.join("; "), advice)
+    };
+    vec![version, sync, streams]
+}
+
+fn told(failure: &Failure) -> String {
+    if failure.detail.is_empty() {
+        return failure.message.clone();
+    }
+    format!("{} ({})", failure.message, failure.detail.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_without_its_streams_fails_and_says_what_to_do() {
+        let facts = doctor::BusFacts {
+            server_version: "2.15.1".into(),
+            jetstream: false,
+            sync_always: None,
+            drift: Vec::new(),
+        };
+        let findings = of_facts(&facts);
+        assert_eq!(findings.last().map(|finding| finding.verdict), Some(Verdict::Fail));
+        assert!(line(&findings[1]).contains("→ start the server with JetStream"));
+    }
+
+    #[test]
+    fn a_server_that_does_not_sync_is_warned_about() {
+        let facts = doctor::BusFacts {
+            server_version: "2.15.1".into(),
+            jetstream: true,
+            sync_always: Some(false),
+            drift: Vec::new(),
+        };
+        assert_eq!(of_facts(&facts)[1].verdict, Verdict::Warn);
+    }
+}

@@ -1,0 +1,157 @@
+//! A finished order as a folder of plain files that any web server can serve.
+//!
+//! Invariant: the folder appears complete or not at all. It is put together beside its place and then renamed.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use jetreel_domain::ledger::Object;
+use jetreel_domain::manifest::Manifest;
+use jetreel_domain::playlist;
+use jetreel_domain::state::Published;
+use tempfile::TempDir;
+
+/// A folder to be made, and the scratch beside it.
+pub(super) struct Target {
+    folder: PathBuf,
+    scratch: TempDir,
+}
+
+impl Target {
+    /// Makes scratch on the file system of `folder`, which need not exist.
+    pub(super) fn new(folder: &Path) -> anyhow::Result<Self> {
+        let folder = std::path::absolute(folder)?;
+        anyhow::ensure!(
+            !folder.exists() || folder.is_dir(),
+            "{} is not a folder; choose another --out",
+            folder.display()
+        );
+        // The nearest folder above that exists: where nothing comes out, nothing is left behind.
+        let above = folder.ancestors().skip(1).find(|above| above.is_dir());
+        let above = above.context("--out has no folder above it")?;
+        let scratch =
+            tempfile::Builder::new().prefix(".jetreel-").tempdir_in(above).with_context(|| {
+                format!("cannot write in {}; choose another --out", above.display())
+            })?;
+        Ok(Self { folder, scratch })
+    }
+
+    /// Where streams and objects of this run lie.
+    pub(super) fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// Puts the files of an order together and moves them into place; `root` is the store's folder.
+    pub(super) fn fill(&self, root: &Path, files: &[(String, String)]) -> anyhow::Result<PathBuf> {
+        let made = self.scratch.path().join("made");
+        for (name, key) in files {
+            let place = made.join(name);
+            if let Some(folder) = place.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            take(&root.join(key), &place).with_context(|| format!("cannot write {name}"))?;
+        }
+        self.move_in(&made)
+            .with_context(|| format!("cannot move the result to {}", self.folder.display()))?;
+        Ok(self.folder.clone())
+    }
+
+    /// Removes the scratch. Dropped, it is removed too, but nobody hears of trouble.
+    pub(super) fn remove(self) {
+        let path = self.scratch.path().to_owned();
+        if let Err(error) = self.scratch.close() {
+            tracing::warn!(%error, path = %path.display(), "scratch is left behind");
+        }
+    }
+
+    fn move_in(&self, made: &Path) -> io::Result<()> {
+        if !self.folder.exists() {
+            if let Some(above) = self.folder.parent() {
+                fs::create_dir_all(above)?;
+            }
+            return fs::rename(made, &self.folder);
+        }
+        for entry in fs::read_dir(made)? {
+            let entry = entry?;
+            let place = self.folder.join(entry.file_name());
+            if place.is_dir() {
+                fs::remove_dir_all(&place)?;
+            }
+            fs::rename(entry.path(), place)?;
+        }
+        Ok(())
+    }
+}
+
+/// Linked where the file system can, copied elsewhere.
+fn take(from: &Path, to: &Path) -> io::Result<()> {
+    fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(|_| ()))
+}
+
+/// The files of a finished order: names below the folder, and keys.
+pub(super) fn files(manifest: &Manifest, published: &Published) -> Vec<(String, String)> {
+    let named = |object: &Object| {
+        let name = object.key.rsplit('/').next().unwrap_or_default();
+        (name.to_owned(), object.key.clone())
+    };
+    let addressed =
+        |object: &Object| (playlist::object_uri(&manifest.video, object), object.key.clone());
+    let tiers = manifest.tiers.iter();
+    let progressive = tiers.clone().filter_map(|tier| {
+        let object = tier.progressive.as_ref()?;
+        Some((format!("{}.mp4", tier.name), object.key.clone()))
+    });
+    let segments = tiers.flat_map(|tier| &tier.objects);
+    let segments = segments.chain(manifest.audio.iter().flat_map(|track| &track.objects));
+    let pictures = manifest.images.iter().flat_map(|images| &images.files);
+    let pictures = pictures.map(|(name, object)| (name.clone(), object.key.clone()));
+    let own = [("manifest.json".to_owned(), published.manifest.key.clone())];
+    let playlists = manifest.files.iter().map(named);
+    playlists.chain(segments.map(addressed)).chain(progressive).chain(pictures).chain(own).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(root: &Path, key: &str) -> (String, String) {
+        let path = root.join(key);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, key).unwrap();
+        (key.to_owned(), key.to_owned())
+    }
+
+    #[test]
+    fn a_target_that_is_not_filled_leaves_nothing_behind() {
+        let above = tempfile::tempdir().unwrap();
+        let target = Target::new(&above.path().join("a/b/out")).unwrap();
+        assert!(target.scratch().is_dir());
+        drop(target);
+        assert_eq!(fs::read_dir(above.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_is_made_with_its_parents_and_an_existing_one_keeps_its_other_files() {
+        let above = tempfile::tempdir().unwrap();
+        let root = above.path().join("store");
+        let files = [stored(&root, "o/1/x.mp4"), stored(&root, "master.m3u8")];
+        let out = above.path().join("a/out");
+        for _ in 0..2 {
+            let target = Target::new(&out).unwrap();
+            assert_eq!(target.fill(&root, &files).unwrap(), out);
+            assert_eq!(fs::read_to_string(out.join("o/1/x.mp4")).unwrap(), "o/1/x.mp4");
+            fs::write(out.join("mine.txt"), "mine").unwrap();
+        }
+        assert!(out.join("mine.txt").exists());
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn a_file_cannot_be_the_target() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = Target::new(file.path()).err().unwrap().to_string();
+        assert!(error.contains("--out"), "{error}");
+    }
+}

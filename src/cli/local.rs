@@ -1,0 +1,67 @@
+//! A broker of one's own and the adapters, for commands that need no server.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::bus::private::{PrivateBroker, PrivateOptions};
+use crate::bus::topology::{self, DEFAULT, Topology};
+use crate::node::Services;
+use crate::settings::Settings;
+
+/// Services, and the private broker behind them where there is one.
+pub(super) struct Local {
+    /// The adapters.
+    pub(super) services: Services,
+    broker: Option<PrivateBroker>,
+}
+
+impl Local {
+    /// Connects to the broker of the settings, or starts a private one, and declares the streams.
+    pub(super) async fn start(settings: &Settings) -> anyhow::Result<Self> {
+        let (url, broker) = match &settings.nats.url {
+            Some(url) => (url.clone(), None),
+            None => {
+                let mut options = PrivateOptions::new(settings.nats.data.clone());
+                options.server.clone_from(&settings.nats.server);
+                let broker = PrivateBroker::start(&options).await?;
+                (broker.url.clone(), Some(broker))
+            }
+        };
+        let services = Services::connect(settings, &url).await?;
+        topology::apply(&services.bus, &streams(settings)?, false).await?;
+        Ok(Self { services, broker })
+    }
+
+    /// Ends the private broker. The node that used it must have ended.
+    pub(super) async fn stop(broker: Option<PrivateBroker>) {
+        if let Some(broker) = broker {
+            broker.stop().await;
+        }
+    }
+
+    /// The adapters for a node, and the broker for afterwards.
+    pub(super) fn split(self) -> (Services, Option<PrivateBroker>) {
+        (self.services, self.broker)
+    }
+}
+
+/// The streams as the operator wants them.
+pub(super) fn streams(settings: &Settings) -> anyhow::Result<Topology> {
+    let text = match &settings.nats.streams {
+        None => DEFAULT.to_owned(),
+        Some(path) => std::fs::read_to_string(path)
+            .with_context(|| format!("nats.streams: cannot read {}", path.display()))?,
+    };
+    Ok(Topology::parse(&text)?.with_replicas(settings.nats.replicas))
+}
+
+/// A file that a user named, as an absolute path.
+pub(super) fn input(file: &Path) -> anyhow::Result<PathBuf> {
+    let path = std::fs::canonicalize(file)
+        .with_context(|| format!("cannot read {}; check the path", file.display()))?;
+    anyhow::ensure!(path.is_file(), "{} is not a file; name a video file", file.display());
+    std::fs::File::open(&path)
+        .with_context(|| format!("cannot read {}; check its permissions", file.display()))?;
+    Ok(path)
+}

@@ -1,0 +1,146 @@
+//! The command line: one file per command, data on standard output, messages on standard error.
+
+mod bars;
+mod client;
+mod config;
+mod dev;
+mod doctor;
+mod exit;
+mod export;
+mod follow;
+mod local;
+mod node;
+mod output;
+mod plan;
+mod report;
+mod signals;
+mod status;
+mod streams;
+mod submit;
+mod transcode;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::bus::private::{GUARD, guard_main};
+use crate::settings::{Log, Settings, Sources};
+use crate::telemetry;
+use exit::Exit;
+
+/// What one-shot commands log unless they are told to say more.
+const QUIET: &str = "error";
+
+const EXIT_CODES: &str = "Exit codes:
+  0    done
+  1    failed
+  2    the media was refused, or the command line is wrong
+  3    the job failed
+  4    not found
+  6    server or broker unreachable
+  130  interrupted";
+
+/// Self-hosted asynchronous video processing on NATS JetStream.
+#[derive(Debug, Parser)]
+#[command(name = "jetreel", version, after_help = EXIT_CODES)]
+struct Arguments {
+    /// Settings file [default: ./jetreel.toml, then /etc/jetreel/jetreel.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Override a setting, as in --set node.slots=4; may be repeated
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = assignment)]
+    overrides: Vec<(String, String)>,
+    /// Show the log of commands that are quiet otherwise
+    #[arg(long, short, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything here, with a nats-server of its own: to try it out, or for one machine
+    Dev(dev::Arguments),
+    /// Run the branches that the setting node.roles names, against a broker that runs
+    Node,
+    /// Turn one file into a folder with HLS and MP4, here and now
+    Transcode(transcode::Arguments),
+    /// Send a file to a server
+    Submit(submit::Arguments),
+    /// Show where a job stands
+    Status(status::Arguments),
+    /// Show what would be made of a file, and what it would cost
+    Plan(plan::Arguments),
+    /// Compare the broker's streams with streams.toml, and create them
+    #[command(subcommand)]
+    Streams(streams::Command),
+    /// Examine this machine, the broker and the store
+    Doctor(doctor::Arguments),
+    /// Show and check the settings
+    #[command(subcommand)]
+    Config(config::Command),
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("use KEY=VALUE")?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next() == Some(OsString::from(GUARD)) {
+        return guard_main(words);
+    }
+    let arguments = Arguments::parse();
+    let sources = Sources::of_process(arguments.config.clone(), arguments.overrides.clone());
+    exit::code(run(arguments, &sources))
+}
+
+fn run(arguments: Arguments, sources: &Sources) -> anyhow::Result<Exit> {
+    let Arguments { command, verbose, .. } = arguments;
+    // `config` must be able to talk about settings that do not load.
+    if let Command::Config(command) = command {
+        return config::run(command, sources);
+    }
+    let settings = Settings::load(sources)?;
+    let serves = matches!(command, Command::Dev(_) | Command::Node);
+    let filter = if serves || verbose { &settings.log.filter } else { QUIET };
+    telemetry::start(&Log { filter: filter.to_owned(), format: settings.log.format })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(dispatch(command, settings))
+}
+
+async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<Exit> {
+    match command {
+        Command::Dev(arguments) => dev::run(arguments, settings).await,
+        Command::Node => node::run(settings).await,
+        Command::Transcode(arguments) => transcode::run(arguments, settings).await,
+        Command::Submit(arguments) => submit::run(arguments, &settings).await,
+        Command::Status(arguments) => status::run(arguments, &settings).await,
+        Command::Plan(arguments) => plan::run(arguments, &settings).await,
+        Command::Streams(command) => streams::run(command, &settings).await,
+        Command::Doctor(arguments) => doctor::run(arguments, &settings).await,
+        Command::Config(_) => Ok(Exit::Done),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn an_override_needs_a_key_and_a_value() {
+        assert_eq!(assignment("a.b=c=d"), Ok(("a.b".into(), "c=d".into())));
+        assert!(assignment("a.b").is_err());
+    }
+}

@@ -1,0 +1,34 @@
+//! `jetreel node`: the branches that the settings name, against a broker that runs.
+
+use std::time::Duration;
+
+use super::exit::Exit;
+use super::{output, signals};
+use crate::bus::topology;
+use crate::node::{self, Services};
+use crate::settings::Settings;
+
+/// Runs until told to stop.
+pub(super) async fn run(settings: Settings) -> anyhow::Result<Exit> {
+    let Some(url) = settings.nats.url.clone() else {
+        anyhow::bail!("nats.url is not set; give the broker's address, or use `jetreel dev`");
+    };
+    let services = Services::connect(&settings, &url).await?;
+    let missing = topology::missing(&services.bus).await?;
+    anyhow::ensure!(
+        missing.is_empty(),
+        "the broker lacks {}; run `jetreel streams apply` first",
+        missing.join(", ")
+    );
+    let mut running = node::start(&settings, services).await?;
+    if let Some(address) = running.gateway {
+        output::note(&format!("listening on http://{address}/"));
+    }
+    let failed = tokio::select! {
+        () = signals::stopped() => false,
+        () = running.ended() => true,
+    };
+    running.shutdown(Duration::from_secs(settings.node.drain_seconds)).await;
+    anyhow::ensure!(!failed, "a stage failed too often; see the log above");
+    Ok(Exit::Done)
+}

@@ -1,0 +1,138 @@
+//! `jetreel plan`: what would be made of a file, without making it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use comfy_table::{Table, presets};
+use jetreel_actors::ports::{Codec, ProcessBudget, Readable};
+use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::id::{OrderId, VideoId};
+use jetreel_domain::media::ProbeFacts;
+use jetreel_domain::plan::Plan;
+use jetreel_domain::planner;
+use jetreel_domain::wire::{FromCodec, Job, JobWork, Report, VERSION};
+
+use super::exit::Exit;
+use super::report::Unmade;
+use super::{local, output};
+use crate::node::codec_binary;
+use crate::sandbox::CodecProcesses;
+use crate::settings::Settings;
+use crate::store::{OpenDalStore, StoreOptions, link_source};
+
+/// Limits of a probe by hand.
+const PROBE_BUDGET: ProcessBudget = ProcessBudget {
+    wall: Duration::from_secs(900),
+    cpu: Duration::from_secs(300),
+    silence: Duration::from_secs(60),
+    output_bytes: 64 << 20,
+    memory_bytes: 4 << 30,
+};
+
+/// Arguments of `plan`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The video
+    file: PathBuf,
+    /// Print the whole plan as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<Exit> {
+    let file = local::input(&arguments.file)?;
+    match plan(&file, settings).await? {
+        Ok(plan) if arguments.json => output::json(&plan)?,
+        Ok(plan) => output::data(&text(&plan)),
+        Err(failure) => {
+            if arguments.json {
+                output::json(&Unmade::new(&failure))?;
+            }
+            output::error(&format!(
+                "the file would be refused: {} [{}]",
+                failure.message, failure.code
+            ));
+            return Ok(Exit::Refused);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The plan, or why there would be none.
+async fn plan(file: &Path, settings: &Settings) -> anyhow::Result<Result<Plan, Failure>> {
+    let scratch = tempfile::tempdir()?;
+    let store = Arc::new(OpenDalStore::open(&StoreOptions::fs(scratch.path().to_string_lossy()))?);
+    let codec = CodecProcesses::new(codec_binary(settings)?, store);
+    let id = VideoId::from_bits(uuid::Uuid::now_v7().as_u128());
+    let part = link_source(scratch.path(), &id, file).await?;
+    let source = Readable { pieces: vec![(part.key, part.bytes)] };
+    let planned = async {
+        let facts = probe(&codec, source, settings).await?;
+        let build = codec.build().await?;
+        let order = OrderId::new(id, 1);
+        planner::plan(order, facts, &settings.plan_policy(), &settings.limits, &build, false)
+    };
+    match planned.await {
+        Err(failure) if failure.severity != Severity::Permanent => Err(failure.into()),
+        decided => Ok(decided),
+    }
+}
+
+async fn probe(
+    codec: &CodecProcesses,
+    source: Readable,
+    settings: &Settings,
+) -> Result<ProbeFacts, Failure> {
+    let budget = settings.limits.budget();
+    let job = Job { version: VERSION, objects: Vec::new(), budget, work: JobWork::Probe };
+    let mut session = codec.start(job, vec![source], PROBE_BUDGET).await?;
+    loop {
+        if let FromCodec::Done(Report::Probe(facts)) = session.next().await? {
+            return Ok(*facts);
+        }
+    }
+}
+
+fn text(plan: &Plan) -> String {
+    let mut lines = Vec::new();
+    if let Some(video) = &plan.facts.video {
+        lines.push(format!(
+            "{} {}x{}, {:.2} frames/s, {:.1} s, {} audio tracks",
+            video.codec,
+            video.width,
+            video.height,
+            video.frame_rate.as_f64(),
+            plan.source_seconds(),
+            plan.audio.len()
+        ));
+    }
+    lines.push(format!("class {:?}: {}", plan.class, plan.class_reason));
+    lines.extend(plan.warnings.iter().map(|warning| format!("note: {warning}")));
+    lines.push(tiers(plan));
+    let cost: f64 = plan.tasks.iter().map(|task| task.cost).sum();
+    lines.push(format!(
+        "{} chunks, {} tasks, about {cost:.0} s of CPU time",
+        plan.chunks.len(),
+        plan.tasks.len()
+    ));
+    lines.join("\n")
+}
+
+fn tiers(plan: &Plan) -> String {
+    let mut table = Table::new();
+    let header = ["tier", "size", "CRF", "cap kb/s", "declared kb/s", "codec"];
+    table.load_style(presets::NOTHING).set_header(header);
+    for tier in &plan.tiers {
+        table.add_row([
+            tier.name.clone(),
+            format!("{}x{}", tier.width, tier.height),
+            tier.crf.to_string(),
+            (tier.max_rate / 1000).to_string(),
+            (tier.bandwidth / 1000).to_string(),
+            tier.codecs.clone(),
+        ]);
+    }
+    table.to_string()
+}

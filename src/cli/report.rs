@@ -1,0 +1,153 @@
+//! What `transcode` says when it is done.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::manifest::Manifest;
+use jetreel_domain::plan::Class;
+use serde::Serialize;
+
+/// A file that became a folder.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Completed {
+    status: &'static str,
+    source: Source,
+    tiers: Vec<Tier>,
+    audio_tracks: usize,
+    chunks: usize,
+    /// CPU seconds of codec processes.
+    cpu_seconds: f64,
+    wall_seconds: f64,
+    /// When a viewer could have started.
+    first_playable_seconds: Option<f64>,
+    playlist: String,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Source {
+    frames: u64,
+    duration: f64,
+    width: u32,
+    height: u32,
+    fps: f64,
+    class: Class,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Tier {
+    name: String,
+    width: u32,
+    height: u32,
+    frames: u64,
+    duration: f64,
+    bytes: u64,
+    bandwidth: u64,
+    cpu_seconds: f64,
+}
+
+/// A file that did not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Unmade {
+    /// `refused`: the media is to blame, and trying again cannot help. `failed`: anything else.
+    pub(super) status: &'static str,
+    pub(super) error: Reason,
+}
+
+/// Why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Reason {
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) detail: String,
+}
+
+impl Completed {
+    /// The report on a finished order in `folder`.
+    pub(super) fn new(
+        manifest: &Manifest,
+        folder: &Path,
+        wall: Duration,
+        first_playable: Option<Duration>,
+    ) -> Self {
+        let source = &manifest.source;
+        let tier = |tier: &jetreel_domain::manifest::TierSummary| Tier {
+            name: tier.name.clone(),
+            width: tier.width,
+            height: tier.height,
+            frames: tier.frames,
+            duration: tier.duration_seconds,
+            bytes: tier.bytes,
+            bandwidth: tier.bandwidth,
+            cpu_seconds: tier.cpu_seconds,
+        };
+        Self {
+            status: "completed",
+            source: Source {
+                frames: source.frames,
+                duration: source.duration_seconds,
+                width: source.width,
+                height: source.height,
+                fps: source.frame_rate,
+                class: source.class,
+            },
+            tiers: manifest.tiers.iter().map(tier).collect(),
+            audio_tracks: manifest.audio.len(),
+            chunks: manifest.chunks.len(),
+            cpu_seconds: manifest.cpu_seconds.total,
+            wall_seconds: wall.as_secs_f64(),
+            first_playable_seconds: first_playable.map(|first| first.as_secs_f64()),
+            playlist: folder.join("master.m3u8").to_string_lossy().into_owned(),
+            warnings: source.warnings.clone(),
+        }
+    }
+
+    /// Path of the master playlist.
+    pub(super) fn playlist(&self) -> &str {
+        &self.playlist
+    }
+
+    /// The same for people.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.warnings.iter().map(|w| format!("note: {w}")).collect();
+        lines.extend(self.tiers.iter().map(|tier| {
+            let megabytes = tier.bytes as f64 / 1e6;
+            let Tier { name, width, height, frames, .. } = tier;
+            format!("{name:>7}  {width}x{height}  {frames} frames  {megabytes:.1} MB")
+        }));
+        let first = self.first_playable_seconds.unwrap_or(self.wall_seconds);
+        lines.push(format!(
+            "done in {:.1} s, playable after {first:.1} s, {:.1} s of CPU time",
+            self.wall_seconds, self.cpu_seconds
+        ));
+        lines
+    }
+}
+
+impl Unmade {
+    /// The report on a failure.
+    pub(super) fn new(failure: &Failure) -> Self {
+        let refused = failure.severity == Severity::Permanent;
+        Self {
+            status: if refused { "refused" } else { "failed" },
+            error: Reason {
+                code: failure.code.clone(),
+                message: failure.message.clone(),
+                detail: failure.detail.clone(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_cannot_be_helped_is_a_refusal() {
+        assert_eq!(Unmade::new(&Failure::permanent("no-video", "x")).status, "refused");
+        assert_eq!(Unmade::new(&Failure::task("codec-signal", "x")).status, "failed");
+        assert_eq!(Unmade::new(&Failure::dependency("disk-full", "x")).status, "failed");
+    }
+}

@@ -1,0 +1,69 @@
+//! `jetreel streams`: what the broker must have, and bringing it there.
+
+use clap::{Subcommand, ValueEnum};
+
+use super::exit::Exit;
+use super::{local, output};
+use crate::bus::topology::{self, export_json};
+use crate::bus::{Bus, BusOptions};
+use crate::settings::Settings;
+
+/// Commands about streams.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Say what `apply` would change
+    Plan,
+    /// Create and update streams, consumers and buckets
+    Apply {
+        /// Also make changes that lose messages
+        #[arg(long)]
+        allow_destructive: bool,
+    },
+    /// Print the declared streams, for other tools
+    Export {
+        /// How
+        #[arg(long, value_enum, default_value_t = Format::Json)]
+        format: Format,
+    },
+}
+
+/// How streams are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// What `nats stream add --config` and `nats consumer add --config` take.
+    Json,
+}
+
+/// Runs the command.
+pub(super) async fn run(command: Command, settings: &Settings) -> anyhow::Result<Exit> {
+    let wanted = local::streams(settings)?;
+    match command {
+        Command::Plan => {
+            let bus = connect(settings).await?;
+            let changes = topology::plan(&bus, &wanted).await?;
+            changes.iter().for_each(|change| output::data(&change.to_string()));
+            if changes.is_empty() {
+                output::note("the broker is as declared");
+            }
+        }
+        Command::Apply { allow_destructive } => {
+            let bus = connect(settings).await?;
+            let changes = topology::apply(&bus, &wanted, allow_destructive).await?;
+            changes.iter().for_each(|change| output::data(&change.to_string()));
+            output::note("the broker is as declared");
+        }
+        Command::Export { format: Format::Json } => output::json(&export_json(&wanted))?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn connect(settings: &Settings) -> anyhow::Result<std::sync::Arc<Bus>> {
+    let Some(url) = &settings.nats.url else {
+        anyhow::bail!(
+            "nats.url is not set; say which broker, as in --set nats.url=nats://host:4222"
+        );
+    };
+    let mut options = BusOptions::new(url, settings.node.name_here());
+    options.credentials.clone_from(&settings.nats.credentials);
+    Ok(Bus::connect(&options).await?)
+}

@@ -1,0 +1,155 @@
+//! `jetreel submit`: sends a file to a server, and waits for the result if asked to.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use reqwest::Body;
+use serde_json::Value;
+use tokio_util::io::ReaderStream;
+
+use super::bars::Bars;
+use super::client::{Job, Remote, Server};
+use super::exit::Exit;
+use super::{local, output, signals};
+use crate::settings::Settings;
+
+/// Bytes read and sent at once.
+const READ_BYTES: usize = 256 << 10;
+/// Between two looks at the job.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two looks at the upload.
+const UPLOAD_LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// Looks in a row that may fail before the wait is given up: a server may be restarted meanwhile.
+const FAULTS_MAX: u32 = 60;
+
+/// Arguments of `submit`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The video
+    file: PathBuf,
+    #[command(flatten)]
+    server: Server,
+    /// Name for people [default: the file's name]
+    #[arg(long)]
+    title: Option<String>,
+    /// Wait until the video is ready
+    #[arg(long)]
+    wait: bool,
+    /// Print one JSON object, and no progress
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<Exit> {
+    let file = local::input(&arguments.file)?;
+    let remote = arguments.server.remote(settings)?;
+    let name = || file.file_name().map(|name| name.to_string_lossy().into_owned());
+    let title = arguments.title.clone().or_else(name).unwrap_or_default();
+    let mut bars = Bars::new(arguments.json);
+    let id = upload(&remote, &file, &title, &mut bars).await?;
+    bars.clear();
+    if !arguments.wait {
+        let (job, document) = remote.job(&id).await?;
+        output::note(&format!("follow it with: jetreel status {id}"));
+        output::note(&format!("watch it at:    {}", remote.address(&job.player)));
+        return tell(&id, &document, arguments.json).map(|()| Exit::Done);
+    }
+    let mut bars = Bars::new(arguments.json);
+    tokio::select! {
+        waited = wait(&remote, &id, &mut bars) => {
+            let (job, document) = waited?;
+            finish(&remote, &job, &document, arguments.json)
+        }
+        () = signals::stopped() => {
+            output::note(&format!("the job goes on; follow it with: jetreel status {id}"));
+            Ok(Exit::Interrupted)
+        }
+    }
+}
+
+async fn upload(
+    remote: &Remote,
+    file: &Path,
+    title: &str,
+    bars: &mut Bars,
+) -> anyhow::Result<String> {
+    let opened = tokio::fs::File::open(file).await?;
+    let bytes = opened.metadata().await?.len();
+    let sent = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&sent);
+    let stream = ReaderStream::with_capacity(opened, READ_BYTES).inspect_ok(move |piece| {
+        counter.fetch_add(piece.len() as u64, Ordering::Relaxed);
+    });
+    let mut sending = std::pin::pin!(remote.send(Body::wrap_stream(stream), bytes, title));
+    loop {
+        tokio::select! {
+            id = &mut sending => return id,
+            () = tokio::time::sleep(UPLOAD_LOOK_INTERVAL) => {
+                let percent = sent.load(Ordering::Relaxed).saturating_mul(100) / bytes.max(1);
+                bars.show("uploading", &[("upload".to_owned(), percent.min(100) as u8)]);
+            }
+        }
+    }
+}
+
+async fn wait(remote: &Remote, id: &str, bars: &mut Bars) -> anyhow::Result<(Job, Value)> {
+    let mut faults = 0;
+    let mut playable = false;
+    loop {
+        match remote.job(id).await {
+            Ok((job, document)) => {
+                faults = 0;
+                let of = |tier: &super::client::Tier| (tier.name.clone(), tier.progress);
+                let mut parts: Vec<(String, u8)> = job.tiers.iter().map(of).collect();
+                parts.push(("all".to_owned(), job.progress));
+                bars.show(&job.status.to_lowercase(), &parts);
+                if job.playable && !playable && !job.is_ended() {
+                    playable = true;
+                    tracing::info!(player = remote.address(&job.player), "playable");
+                }
+                if job.is_ended() {
+                    bars.clear();
+                    return Ok((job, document));
+                }
+            }
+            Err(error) if faults >= FAULTS_MAX => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "the job cannot be looked at");
+                faults += 1;
+            }
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+fn finish(remote: &Remote, job: &Job, document: &Value, json: bool) -> anyhow::Result<Exit> {
+    let exit = job.exit();
+    if exit == Exit::Done {
+        tell(&remote.address(&job.player), document, json)?;
+        return Ok(exit);
+    }
+    if json {
+        output::json(document)?;
+    }
+    let reason = job.error.as_ref();
+    let reason = reason.map_or_else(
+        || "it was cancelled".to_owned(),
+        |error| format!("{} [{}]", error.message, error.code),
+    );
+    let what =
+        if exit == Exit::Refused { "the file was refused" } else { "the job did not succeed" };
+    output::error(&format!("{what}: {reason}"));
+    Ok(exit)
+}
+
+fn tell(line: &str, document: &Value, json: bool) -> anyhow::Result<()> {
+    if json {
+        return output::json(document);
+    }
+    output::data(line);
+    Ok(())
+}

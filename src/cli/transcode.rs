@@ -1,0 +1,200 @@
+//! `jetreel transcode`: one file into one folder, by a node that lives as long as the command.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use jetreel_actors::ports::{Ports, WriteOnce};
+use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::id::VideoId;
+use jetreel_domain::lane::Lane;
+use jetreel_domain::manifest::Manifest;
+use jetreel_domain::state::{Source, Status, Video};
+
+use super::bars::Bars;
+use super::exit::Exit;
+use super::export::{self, Target};
+use super::follow::{self, Ended};
+use super::local::{self, Local};
+use super::report::{Completed, Unmade};
+use super::{output, signals};
+use crate::node::{self, RunningNode};
+use crate::settings::{Role, Roles, Scheme, Settings};
+use crate::store::link_source;
+
+/// All work is done by then; what still runs is cut off.
+const SHUTDOWN_WAIT: Duration = Duration::from_secs(5);
+/// The only order of the video.
+const FIRST: u32 = 1;
+
+/// Arguments of `transcode`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The video
+    file: PathBuf,
+    /// Folder for the result; made where missing
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Make only these tiers, as in 720p,360p [default: all that are not larger than the source]
+    #[arg(long, value_delimiter = ',', value_name = "TIERS")]
+    tiers: Option<Vec<String>>,
+    /// x264 preset [default: the setting plan.preset]
+    #[arg(long)]
+    preset: Option<String>,
+    /// No poster and thumbnails
+    #[arg(long)]
+    no_images: bool,
+    /// No progressive MP4
+    #[arg(long)]
+    no_package: bool,
+    /// Print one JSON object, and no progress
+    #[arg(long)]
+    json: bool,
+}
+
+enum Outcome {
+    Ended(Ended),
+    Interrupted,
+}
+
+/// Runs the command.
+pub(super) async fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let file = local::input(&arguments.file)?;
+    let target = Target::new(&arguments.out)?;
+    let settings = arguments.applied_to(settings, target.scratch());
+    settings.validate()?;
+    let mut bars = Bars::new(arguments.json);
+    let (services, broker) = Local::start(&settings).await?.split();
+    let ports = services.ports.clone();
+    let outcome = match node::start(&settings, services).await {
+        Ok(mut running) => {
+            let outcome = work(&settings, &ports, &file, started, &mut bars, &mut running).await;
+            let made = match outcome {
+                Ok(Outcome::Ended(ended)) => {
+                    finish(&settings, &ports, ended, &target, started).await
+                }
+                Ok(Outcome::Interrupted) => Ok(Made::Nothing),
+                Err(error) => Err(error),
+            };
+            running.shutdown(SHUTDOWN_WAIT).await;
+            made
+        }
+        Err(error) => Err(error),
+    };
+    bars.clear();
+    Local::stop(broker).await;
+    let exit = tell(outcome?, arguments.json)?;
+    // Explicitly, so that a failure to clear up is not silent.
+    target.remove();
+    Ok(exit)
+}
+
+impl Arguments {
+    fn applied_to(&self, mut settings: Settings, scratch: &Path) -> Settings {
+        settings.nats.url = None;
+        settings.nats.data = scratch.join("nats");
+        settings.nats.replicas = 1;
+        settings.store.scheme = Scheme::Fs;
+        settings.store.root = scratch.join("store").to_string_lossy().into_owned();
+        settings.node.roles = Roles::all_but(Role::Gateway);
+        if let Some(preset) = &self.preset {
+            settings.plan.preset.clone_from(preset);
+        }
+        if self.tiers.is_some() {
+            settings.plan.tiers.clone_from(&self.tiers);
+        }
+        settings.plan.images &= !self.no_images;
+        settings.plan.package &= !self.no_package;
+        settings
+    }
+}
+
+async fn work(
+    settings: &Settings,
+    ports: &Ports,
+    file: &Path,
+    started: Instant,
+    bars: &mut Bars,
+    running: &mut RunningNode,
+) -> anyhow::Result<Outcome> {
+    let id = VideoId::from_bits(uuid::Uuid::now_v7().as_u128());
+    let enqueue = enqueue(settings, ports, &id, file);
+    let followed = async {
+        enqueue.await?;
+        anyhow::Ok(follow::until_ended(ports, &id, started, bars).await?)
+    };
+    tokio::select! {
+        ended = followed => Ok(Outcome::Ended(ended?)),
+        () = signals::stopped() => Ok(Outcome::Interrupted),
+        () = running.ended() => anyhow::bail!("a stage failed too often; --verbose shows why"),
+    }
+}
+
+async fn enqueue(
+    settings: &Settings,
+    ports: &Ports,
+    id: &VideoId,
+    file: &Path,
+) -> anyhow::Result<()> {
+    let part = link_source(Path::new(&settings.store.root), id, file).await?;
+    let title = file.file_name().map(|name| name.to_string_lossy().into_owned());
+    let now = ports.environment.now();
+    let mut video = Video::receiving(id.clone(), title.unwrap_or_default(), Lane::Normal, now);
+    video.source = Source { bytes: part.bytes, parts: vec![part] };
+    video.advance(FIRST, Status::Queued, now)?;
+    anyhow::ensure!(ports.broker.create_video(&video).await? == WriteOnce::Mine, "the id is taken");
+    ports.broker.announce_upload(id, FIRST, Lane::Normal).await?;
+    Ok(())
+}
+
+enum Made {
+    Folder(Box<Completed>),
+    Unmade(Failure),
+    Nothing,
+}
+
+async fn finish(
+    settings: &Settings,
+    ports: &Ports,
+    ended: Ended,
+    target: &Target,
+    started: Instant,
+) -> anyhow::Result<Made> {
+    let order = ended.video.order(ended.number).context("the order is gone")?;
+    let Some(published) = &order.published else {
+        let unknown = || Failure::task("no-reason", "the job ended without a result");
+        return Ok(Made::Unmade(order.failure().cloned().unwrap_or_else(unknown)));
+    };
+    let bytes = ports.store.read_all(&published.manifest.key).await?;
+    let manifest: Manifest = serde_json::from_slice(&bytes)?;
+    let folder =
+        target.fill(Path::new(&settings.store.root), &export::files(&manifest, published))?;
+    let completed = Completed::new(&manifest, &folder, started.elapsed(), ended.first_playable);
+    Ok(Made::Folder(Box::new(completed)))
+}
+
+fn tell(made: Made, json: bool) -> anyhow::Result<Exit> {
+    match made {
+        Made::Nothing => {
+            output::note("interrupted; nothing was written");
+            Ok(Exit::Interrupted)
+        }
+        Made::Folder(completed) if json => output::json(&completed).map(|()| Exit::Done),
+        Made::Folder(completed) => {
+            completed.lines().iter().for_each(|line| output::note(line));
+            output::data(completed.playlist());
+            Ok(Exit::Done)
+        }
+        Made::Unmade(failure) => {
+            let refused = failure.severity == Severity::Permanent;
+            if json {
+                output::json(&Unmade::new(&failure))?;
+            }
+            let what = if refused { "the file was refused" } else { "the job failed" };
+            let advice = if refused { "" } else { "; run it again with --verbose to see more" };
+            output::error(&format!("{what}: {} [{}]{advice}", failure.message, failure.code));
+            Ok(if refused { Exit::Refused } else { Exit::JobFailed })
+        }
+    }
+}
