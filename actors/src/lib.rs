@@ -4,3 +4,12 @@
 
 pub mod ports;
 pub mod event;
+pub mod config;
+pub mod plans;
+pub mod change;
+pub mod releases;
+pub mod lease;
+pub mod ingest;
+pub mod encode;
+pub mod publish;
+pub mod supervisor;

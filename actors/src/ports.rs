@@ -91,7 +91,12 @@ pub trait Broker: Send + Sync {
     /// Asks for an evaluation of an order. `Taken`: one is queued already.
     fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce>;
     /// Announces a finished upload of `video` (order `number`).
-    fn announce_upload<'a>(&'a self, video: &'a VideoId, number: u32, lane: Lane) -> PortFuture<'a, ()>;
+    fn announce_upload<'a>(
+        &'a self,
+        video: &'a VideoId,
+        number: u32,
+        lane: Lane,
+    ) -> PortFuture<'a, ()>;
     /// Whether the message with this sequence is still in ENCODE.
     fn is_queued(&self, sequence: u64) -> PortFuture<'_, bool>;
 
@@ -115,7 +120,11 @@ pub trait Broker: Send + Sync {
     fn videos(&self) -> PortFuture<'_, Vec<VideoId>>;
 
     /// The claim of a task, from the leader.
-    fn claim<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, Option<Versioned<Claim>>>;
+    fn claim<'a>(
+        &'a self,
+        order: &'a OrderId,
+        task: TaskId,
+    ) -> PortFuture<'a, Option<Versioned<Claim>>>;
     /// Compare-and-set of a claim; `revision` 0 creates it.
     fn swap_claim<'a>(
         &'a self,
@@ -126,7 +135,12 @@ pub trait Broker: Send + Sync {
     ) -> PortFuture<'a, Swap>;
 
     /// Publishes a fact, once. `Taken`: it is published already, which is as good.
-    fn announce<'a>(&'a self, order: &'a OrderId, known: &'a Known, body: FactBody) -> PortFuture<'a, WriteOnce>;
+    fn announce<'a>(
+        &'a self,
+        order: &'a OrderId,
+        known: &'a Known,
+        body: FactBody,
+    ) -> PortFuture<'a, WriteOnce>;
 }
 
 /// The body of a fact, self-sufficient for subscribers.

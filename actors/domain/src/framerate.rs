@@ -82,11 +82,8 @@ mod tests {
     #[test]
     fn a_source_within_the_limit_keeps_everything_even_when_irregular() {
         assert_eq!(kept(30, 30, 4), [0, 1, 2, 3]);
-        let mut keeper = Keeper::new(FrameRule::new(
-            Rational::new(30_000, 1001),
-            30,
-            Rational::new(1, 90_000),
-        ));
+        let mut keeper =
+            Keeper::new(FrameRule::new(Rational::new(30_000, 1001), 30, Rational::new(1, 90_000)));
         assert!([0, 1, 2, 9000].into_iter().all(|pts| keeper.keep(pts)));
     }
 }

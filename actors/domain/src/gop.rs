@@ -57,8 +57,11 @@ impl Grid {
 
     /// The mark of the next frame, in ascending order of PTS. Call it once for every source frame of the chunk.
     pub fn mark(&mut self, pts: i64) -> Mark {
-        let everywhere =
-            self.keepers.iter_mut().fold(true, |all, keeper| keeper.keep(pts) && all);
+        let mut everywhere = true;
+        for keeper in &mut self.keepers {
+            // Every keeper must see every frame.
+            everywhere &= keeper.keep(pts);
+        }
         let first = self.last_segment.is_none();
         if !everywhere || (!first && self.instant(self.next) > pts) {
             return Mark { idr: false, segment: false };

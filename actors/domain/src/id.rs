@@ -27,7 +27,8 @@ impl VideoId {
     /// The id for 128 bits chosen by the caller (a UUID v7, so that ids sort by time), as Crockford base 32.
     #[must_use]
     pub fn from_bits(bits: u128) -> Self {
-        let digit = |i: usize| BASE32[(bits >> (5 * (VIDEO_ID_LENGTH - 1 - i))) as usize & 31] as char;
+        let digit =
+            |i: usize| BASE32[(bits >> (5 * (VIDEO_ID_LENGTH - 1 - i))) as usize & 31] as char;
         Self((0..VIDEO_ID_LENGTH).map(digit).collect())
     }
 

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::id::BadId;
 
 /// A priority. A consumer per lane and group; free slots take from lanes by weighted order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
     /// Before the others, with reserved slots.

@@ -42,6 +42,7 @@ pub mod manifest;
 pub mod progress;
 pub mod wire;
 pub mod limits;
+pub mod budget;
 
 #[cfg(test)]
 extern crate self as jetreel_domain;

@@ -86,7 +86,11 @@ impl Status {
         match self {
             Self::Completed | Self::Cancelled => false,
             Self::Failed => matches!(next, Self::Encoding | Self::Queued | Self::Cancelled),
-            Self::Receiving | Self::Queued | Self::Ingesting | Self::Encoding | Self::Publishing => {
+            Self::Receiving
+            | Self::Queued
+            | Self::Ingesting
+            | Self::Encoding
+            | Self::Publishing => {
                 next > self && (next != Self::Completed || self == Self::Publishing)
             }
         }
@@ -181,6 +185,9 @@ pub struct Order {
     /// A later order of another class took over after a seam mismatch.
     #[serde(default)]
     pub superseded: bool,
+    /// Plan it as class B whatever the probe says: an earlier order's chunks did not fit together.
+    #[serde(default)]
+    pub sequential: bool,
     /// Source of this order, where it is another than the video's.
     #[serde(default)]
     pub source: Option<Source>,
@@ -343,7 +350,13 @@ impl Video {
     ///
     /// # Errors
     /// When the order is closed.
-    pub fn bury(&mut self, number: u32, what: &str, dead: Dead, now: i64) -> Result<(), IllegalMove> {
+    pub fn bury(
+        &mut self,
+        number: u32,
+        what: &str,
+        dead: Dead,
+        now: i64,
+    ) -> Result<(), IllegalMove> {
         if self.order(number).is_none_or(|order| order.status != Status::Failed) {
             self.advance(number, Status::Failed, now)?;
             let failures = self.order(number).map_or(0, |order| {
@@ -355,6 +368,23 @@ impl Video {
             order.dead.insert(what.to_owned(), dead);
         }
         Ok(())
+    }
+
+    /// Closes an order whose chunks do not fit together and opens the next one, which is planned sequentially. Gives its number;
+    /// `None` where the order is closed already.
+    pub fn supersede(&mut self, number: u32, now: i64) -> Option<u32> {
+        let next = self.orders.iter().map(|order| order.number).max()? + 1;
+        let order = self.order_mut(number)?;
+        if order.superseded || order.status.is_closed() {
+            return None;
+        }
+        order.superseded = true;
+        order.ended = Some(now);
+        let (lane, source) = (order.lane, order.source.clone());
+        let successor =
+            Order { sequential: true, source, ..Order::new(next, Status::Queued, lane, now) };
+        self.orders.push(successor);
+        Some(next)
     }
 
     /// Whether a task of an order is dead.
@@ -379,8 +409,15 @@ impl Order {
             facts: Vec::new(),
             published: None,
             superseded: false,
+            sequential: false,
             source: None,
         }
+    }
+
+    /// No task of it is to be run any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.superseded || self.status.is_closed()
     }
 
     /// Whether a fact is known.

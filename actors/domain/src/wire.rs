@@ -124,6 +124,7 @@ pub struct Job {
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "there is one job per process")]
 pub enum JobWork {
     /// Say hello and end: shows the build.
     Hello,

@@ -1,0 +1,87 @@
+//! What the stages of one node need to know, handed down from the settings.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jetreel_domain::id::Group;
+use jetreel_domain::limits::Limits;
+use jetreel_domain::planner::PlanPolicy;
+use tokio_util::sync::CancellationToken;
+
+use crate::plans::Plans;
+use crate::ports::Ports;
+
+/// Which branches of the tree a node runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Roles {
+    /// Probe and plan.
+    pub ingest: bool,
+    /// Encode.
+    pub encode: bool,
+    /// Evaluate orders and publish.
+    pub publish: bool,
+}
+
+impl Roles {
+    /// Everything.
+    pub const ALL: Self = Self { ingest: true, encode: true, publish: true };
+}
+
+/// How a lease on a delivery is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Lease {
+    /// Between two renewals. The consumer's `ack_wait` must hold several of them.
+    pub heartbeat: Duration,
+    /// Work stops this long after the last confirmed renewal, before the server gives the message to another.
+    pub lost_after: Duration,
+}
+
+/// Settings of the stages.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// This node's name.
+    pub node: String,
+    /// Tasks that run at once on this node.
+    pub slots: usize,
+    /// Of these, slots that only the lane `high` may take.
+    pub slots_for_high: usize,
+    /// At most so many tasks of a group at once; a group that is not named may take every slot.
+    pub group_slots: BTreeMap<Group, usize>,
+    /// Uploads probed at once.
+    pub ingest_slots: usize,
+    /// How orders are planned.
+    pub policy: PlanPolicy,
+    /// What bounds a source and its tasks.
+    pub limits: Limits,
+    /// Lease of a delivery.
+    pub lease: Lease,
+    /// Longest wait of one pull.
+    pub pull_wait: Duration,
+}
+
+/// What every actor of a node is handed.
+#[derive(Clone)]
+pub struct Context {
+    /// Settings.
+    pub config: Arc<Config>,
+    /// The world.
+    pub ports: Ports,
+    /// Plans this node has read.
+    pub plans: Arc<Plans>,
+    /// Cancelled when the node drains: nothing more is pulled, work in hand goes back.
+    pub drain: CancellationToken,
+}
+
+impl Context {
+    /// A context for one node.
+    #[must_use]
+    pub fn new(config: Config, ports: Ports) -> Self {
+        Self {
+            config: Arc::new(config),
+            plans: Arc::new(Plans::default()),
+            ports,
+            drain: CancellationToken::new(),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Gives free slots their tasks: lanes by weighted order, groups by urgency, one slot actor per task.
+//!
+//! Invariant: never more deliveries in hand than slots. A task is fetched only when a slot is free for it, and fetching never
+//! waits; waiting is done on hints, outside the mailbox.
+
+use std::collections::BTreeMap;
+
+use jetreel_domain::id::Group;
+use jetreel_domain::lane::{self, Lane};
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+
+use super::slot::{self, Slot};
+use crate::config::Context;
+use crate::event::Event;
+use crate::ports::Delivered;
+
+/// What the dispatcher is told.
+#[derive(Debug)]
+pub enum Message {
+    /// Look for tasks: a slot is free, a task was released, or time has passed.
+    Look,
+    /// The wait for a hint is over.
+    Hinted,
+}
+
+/// Which slots are busy with what.
+pub struct State {
+    context: Context,
+    busy: BTreeMap<ActorId, Group>,
+    turn: u64,
+    waiting: bool,
+}
+
+/// The dispatcher.
+pub struct Dispatch;
+
+impl Actor for Dispatch {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Context;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        context: Context,
+    ) -> Result<State, ActorProcessingErr> {
+        myself.cast(Message::Look)?;
+        Ok(State { context, busy: BTreeMap::new(), turn: 0, waiting: false })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        if matches!(message, Message::Hinted) {
+            state.waiting = false;
+        }
+        state.fill(&myself).await?;
+        state.wait_for_hint(&myself);
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Message>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorTerminated(who, _, _)
+            | SupervisionEvent::ActorFailed(who, _) => {
+                // A slot that failed leaves its delivery unsettled: the broker gives it out again when the lease ends.
+                if let Some(group) = state.busy.remove(&who.get_id()) {
+                    state.report(group);
+                }
+                if state.busy.is_empty() && state.context.drain.is_cancelled() {
+                    myself.stop(None);
+                } else {
+                    myself.cast(Message::Look)?;
+                }
+            }
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    async fn fill(&mut self, myself: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+        while !self.context.drain.is_cancelled() && self.busy.len() < self.context.config.slots {
+            let Some((group, delivery)) = self.find().await else { return Ok(()) };
+            let args = slot::Args { context: self.context.clone(), delivery };
+            let (slot, _) = Slot::spawn_linked(None, Slot, args, myself.get_cell()).await?;
+            self.busy.insert(slot.get_id(), group);
+            self.report(group);
+        }
+        if self.context.drain.is_cancelled() && self.busy.is_empty() {
+            myself.stop(None);
+        }
+        Ok(())
+    }
+
+    /// The next task that a free slot may take.
+    async fn find(&mut self) -> Option<(Group, Delivered)> {
+        self.turn += 1;
+        for lane in lane::turn(self.turn) {
+            for group in Group::ALL {
+                if !self.may_take(lane, group) {
+                    continue;
+                }
+                match self.context.ports.broker.next_task(lane, group).await {
+                    Ok(Some(delivery)) => return Some((group, delivery)),
+                    Ok(None) => {}
+                    Err(failure) => {
+                        let event = Event::StageFault { stage: "encode", failure };
+                        self.context.ports.environment.emit(event);
+                        return None;
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn may_take(&self, lane: Lane, group: Group) -> bool {
+        let config = &self.context.config;
+        let free = config.slots.saturating_sub(self.busy.len());
+        let reserved = if lane == Lane::High { 0 } else { config.slots_for_high };
+        let limit = config.group_slots.get(&group).copied().unwrap_or(config.slots);
+        free > reserved && self.busy_with(group) < limit
+    }
+
+    fn busy_with(&self, group: Group) -> usize {
+        self.busy.values().filter(|busy| **busy == group).count()
+    }
+
+    fn report(&self, group: Group) {
+        let busy = self.busy_with(group);
+        self.context.ports.environment.emit(Event::SlotsBusy { group, busy });
+    }
+
+    fn wait_for_hint(&mut self, myself: &ActorRef<Message>) {
+        if self.waiting || self.context.drain.is_cancelled() {
+            return;
+        }
+        self.waiting = true;
+        let (context, myself) = (self.context.clone(), myself.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = context.drain.cancelled() => {}
+                () = context.ports.broker.task_hint(context.config.pull_wait) => {}
+            }
+            if myself.cast(Message::Hinted).is_err() {
+                tracing::debug!("dispatcher went away while a hint was awaited");
+            }
+        });
+    }
+}

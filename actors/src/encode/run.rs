@@ -1,0 +1,189 @@
+//! Runs a claimed task: codec process, heartbeat and collector, until there is a ledger entry to write.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jetreel_domain::budget;
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::job;
+use jetreel_domain::ledger::{Entry, Object, View};
+use jetreel_domain::plan::{Plan, PlannedTask, Work};
+use jetreel_domain::state::{Order, Source};
+use jetreel_domain::wire::{self, FromCodec, Job, JobWork};
+use ractor::ActorCell;
+
+use super::claim::Held;
+use super::collect::Collector;
+use crate::config::Context;
+use crate::event::Event;
+use crate::lease::{self, Lost, Watch};
+use crate::ports::{Delivery, PortFuture, Ports, ProcessBudget, Readable};
+
+/// A claimed task and what it needs.
+pub(super) struct Run<'a> {
+    pub(super) context: &'a Context,
+    pub(super) delivery: &'a Arc<dyn Delivery>,
+    pub(super) plan: &'a Arc<Plan>,
+    pub(super) held: &'a Held,
+    /// The slot, which supervises the encoders.
+    pub(super) cell: ActorCell,
+}
+
+/// How the work ended, when it did not fail.
+pub(super) enum Finished {
+    /// Everything is stored; this says so.
+    Entry(Box<Entry>),
+    /// It must be put down.
+    Lost(Lost),
+}
+
+/// Does the work.
+pub(super) async fn perform(run: Run<'_>) -> Result<Finished, Failure> {
+    let planned = run
+        .plan
+        .task(run.held.task)
+        .ok_or_else(|| Failure::task("task-unknown", "the plan has no such task"))?;
+    let ports = &run.context.ports;
+    let build = ports.codec.build().await?;
+    if build != run.plan.codec_build {
+        let message = "the order was planned with another build of the codec";
+        return Err(Failure::dependency("codec-build", message).with_detail(build));
+    }
+    let watch = TaskWatch { ports: ports.clone(), held: run.held.clone() };
+    let lease = run.context.config.lease;
+    let mut heartbeat = lease::keep(Arc::clone(run.delivery), lease, Arc::new(watch));
+    tokio::select! {
+        lost = &mut heartbeat.lost => Ok(Finished::Lost(lost.unwrap_or(Lost::Expired))),
+        () = run.context.drain.cancelled() => Ok(Finished::Lost(Lost::Draining)),
+        entry = encode(&run, planned, build) => entry.map(|entry| Finished::Entry(Box::new(entry))),
+    }
+}
+
+/// From job to entry. Dropped in the middle, it takes the codec process with it.
+async fn encode(run: &Run<'_>, planned: &PlannedTask, build: String) -> Result<Entry, Failure> {
+    let ports = &run.context.ports;
+    let view = known(ports, planned, &run.held.order).await?;
+    let (work, objects) = assignment(run, planned, &view).await?;
+    let job = Job {
+        version: wire::VERSION,
+        objects: Vec::new(),
+        budget: run.context.config.limits.task_budget(run.plan, planned),
+        work,
+    };
+    let limits = process_budget(run.plan, planned);
+    let mut session = ports.codec.start(job, objects, limits).await?;
+    let mut collector = Collector::new(run.context, run.plan, planned, run.held, build, &run.cell);
+    loop {
+        let frame = session.next().await?;
+        if let FromCodec::Done(report) = frame {
+            return collector.finish(report, session.cpu_seconds());
+        }
+        collector.take(frame).await?;
+    }
+}
+
+/// What the ledger already holds that this task builds on: its own parts, or other tasks' results.
+async fn known(ports: &Ports, planned: &PlannedTask, order: &OrderId) -> Result<View, Failure> {
+    let mut view = View::default();
+    let needed = match &planned.work {
+        Work::Video { chunks, .. } => chunks.len() > 1,
+        Work::Audio(_) | Work::Images | Work::Package { .. } => true,
+    };
+    if needed {
+        let (entries, _) = ports.broker.entries(order, 0).await?;
+        entries.into_iter().for_each(|entry| view.insert(entry));
+    }
+    Ok(view)
+}
+
+/// The wire form of the work, and what the codec may read for it.
+async fn assignment(
+    run: &Run<'_>,
+    planned: &PlannedTask,
+    view: &View,
+) -> Result<(JobWork, Vec<Readable>), Failure> {
+    let plan = run.plan.as_ref();
+    let done = view.parts(planned.task);
+    Ok(match &planned.work {
+        Work::Video { .. } => {
+            let job = job::video_job(plan, &planned.work, done).ok_or_else(|| {
+                Failure::task("task-unknown", "the plan has no picture track for this task")
+            })?;
+            (JobWork::Video(job), vec![source(run).await?])
+        }
+        Work::Audio(track) => {
+            (JobWork::Audio(job::audio_job(plan, *track, done)), vec![source(run).await?])
+        }
+        Work::Images => {
+            let (job, objects) = job::images_job(plan, view);
+            (JobWork::Images(job), readables(&objects))
+        }
+        Work::Package { tier, verify } => {
+            let (job, objects) = job::package_job(plan, view, *tier, *verify);
+            (JobWork::Package(job), readables(&objects))
+        }
+    })
+}
+
+fn readables(objects: &[Object]) -> Vec<Readable> {
+    objects.iter().map(Readable::object).collect()
+}
+
+async fn source(run: &Run<'_>) -> Result<Readable, Failure> {
+    let order = &run.held.order;
+    let found = run.context.ports.broker.video(&order.video).await?;
+    let source: Source = found
+        .map(|found| found.value.source_of(order.number).clone())
+        .ok_or_else(|| Failure::task("video-gone", "the video was deleted"))?;
+    let pieces = source.parts.into_iter().map(|part| (part.key, part.bytes)).collect();
+    Ok(Readable { pieces })
+}
+
+fn process_budget(plan: &Plan, planned: &PlannedTask) -> ProcessBudget {
+    let budget = budget::process(plan, planned);
+    ProcessBudget {
+        wall: Duration::from_secs_f64(budget.wall_seconds),
+        cpu: Duration::from_secs_f64(budget.cpu_seconds),
+        silence: Duration::from_secs_f64(budget.silence_seconds),
+        output_bytes: budget.output_bytes,
+        memory_bytes: budget.memory_bytes,
+    }
+}
+
+/// With each heartbeat: is the claim still ours, is the order still open?
+struct TaskWatch {
+    ports: Ports,
+    held: Held,
+}
+
+impl TaskWatch {
+    async fn look(&self) -> Result<Option<Lost>, Failure> {
+        let Held { order, task, revision, .. } = &self.held;
+        let claim = self.ports.broker.claim(order, *task).await?;
+        if claim.is_none_or(|found| found.revision != *revision) {
+            return Ok(Some(self.lost_claim(order).await?));
+        }
+        let found = self.ports.broker.video(&order.video).await?;
+        let state = found.as_ref().and_then(|found| found.value.order(order.number));
+        Ok(state.is_none_or(Order::is_closed).then_some(Lost::Closed))
+    }
+
+    /// A claim vanishes when its order is closed and cleaned up; otherwise another took it.
+    async fn lost_claim(&self, order: &OrderId) -> Result<Lost, Failure> {
+        let found = self.ports.broker.video(&order.video).await?;
+        let state = found.as_ref().and_then(|found| found.value.order(order.number));
+        Ok(if state.is_none_or(Order::is_closed) { Lost::Closed } else { Lost::Taken })
+    }
+}
+
+impl Watch for TaskWatch {
+    fn check(&self) -> PortFuture<'_, Option<Lost>> {
+        Box::pin(self.look())
+    }
+
+    fn failed(&self) {
+        let (order, task) = (self.held.order.clone(), self.held.task);
+        self.ports.environment.emit(Event::RenewFailed { order, task });
+    }
+}

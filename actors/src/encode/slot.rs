@@ -1,0 +1,105 @@
+//! A slot at work on one task: it lives as long as the task is in hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jetreel_domain::failure::Failure;
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+
+use super::task::{self, Settlement};
+use crate::config::Context;
+use crate::event::Event;
+use crate::ports::{Delivered, Delivery};
+
+/// Pause before a task whose broker or store failed is delivered again.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// What a slot is told.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Begin.
+    Run,
+}
+
+/// What a slot needs.
+pub(super) struct Args {
+    /// The node.
+    pub(super) context: Context,
+    /// The task's message.
+    pub(super) delivery: Delivered,
+}
+
+/// A slot's state.
+pub(super) struct State {
+    context: Context,
+    delivery: Arc<dyn Delivery>,
+}
+
+/// The slot.
+pub(super) struct Slot;
+
+impl Actor for Slot {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Args;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        args: Args,
+    ) -> Result<State, ActorProcessingErr> {
+        myself.cast(Message::Run)?;
+        Ok(State { context: args.context, delivery: Arc::from(args.delivery) })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Run => {
+                if let Err(failure) = state.run(&myself).await {
+                    let event = Event::StageFault { stage: "encode", failure };
+                    state.context.ports.environment.emit(event);
+                }
+                myself.stop(None);
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<Message>,
+        event: SupervisionEvent,
+        _: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            // An encoder that failed no longer answers, and the task learns of it there.
+            SupervisionEvent::ActorTerminated(..)
+            | SupervisionEvent::ActorFailed(..)
+            | SupervisionEvent::ActorStarted(_)
+            | SupervisionEvent::ProcessGroupChanged(_) => {}
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    async fn run(&self, myself: &ActorRef<Message>) -> Result<(), Failure> {
+        let delivery = &self.delivery;
+        match task::run(&self.context, delivery, myself.get_cell()).await {
+            Ok(Settlement::Ack) => delivery.ack().await,
+            Ok(Settlement::HandBack(after)) => delivery.hand_back(after).await,
+            Ok(Settlement::Terminate(reason)) => delivery.terminate(&reason).await,
+            // Somebody else holds the claim, or may: their message, their word.
+            Ok(Settlement::LetGo) => Ok(()),
+            Err(failure) => {
+                delivery.hand_back(AGAIN_AFTER).await?;
+                Err(failure)
+            }
+        }
+    }
+}

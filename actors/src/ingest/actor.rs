@@ -1,0 +1,108 @@
+//! One worker of the ingest pool: takes one upload at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jetreel_domain::failure::{Failure, Severity};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use super::work;
+use crate::config::Context;
+use crate::event::Event;
+use crate::ports::Delivery;
+
+/// Pause after trouble with the broker, before the next pull.
+const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Pause before an upload whose trouble was not its own is delivered again.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// Deliveries of an upload whose probe dies before it counts as poison.
+const DELIVERIES_MAX: u64 = 4;
+
+/// What the worker is told.
+#[derive(Debug)]
+pub enum Message {
+    /// Take the next upload.
+    Pull,
+}
+
+/// The worker.
+pub struct Ingest;
+
+impl Actor for Ingest {
+    type Msg = Message;
+    type State = Context;
+    type Arguments = Context;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        context: Context,
+    ) -> Result<Context, ActorProcessingErr> {
+        myself.cast(Message::Pull)?;
+        Ok(context)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        context: &mut Context,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Pull => {
+                if context.drain.is_cancelled() {
+                    myself.stop(None);
+                    return Ok(());
+                }
+                pull(context).await;
+                myself.cast(Message::Pull)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn pull(context: &Context) {
+    let pulled = tokio::select! {
+        () = context.drain.cancelled() => return,
+        pulled = context.ports.broker.next_upload(context.config.pull_wait) => pulled,
+    };
+    let outcome = match pulled {
+        Ok(Some(delivery)) => take(context, Arc::from(delivery)).await,
+        Ok(None) => Ok(()),
+        Err(failure) => Err(failure),
+    };
+    if let Err(failure) = outcome {
+        context.ports.environment.emit(Event::StageFault { stage: "ingest", failure });
+        tokio::select! {
+            () = context.drain.cancelled() => {}
+            () = tokio::time::sleep(TROUBLE_PAUSE) => {}
+        }
+    }
+}
+
+/// Works on one delivery and settles it.
+async fn take(context: &Context, delivery: Arc<dyn Delivery>) -> Result<(), Failure> {
+    match work::run(context, &delivery).await {
+        Ok(work::Outcome::Done) => delivery.ack().await,
+        Ok(work::Outcome::PutDown) => delivery.hand_back(Duration::ZERO).await,
+        Err(failure) if is_final(&failure, delivery.delivered()) => {
+            work::bury(context, &delivery, failure.clone()).await?;
+            delivery.terminate(&failure.code).await
+        }
+        Err(failure) => {
+            delivery.hand_back(AGAIN_AFTER).await?;
+            Err(failure)
+        }
+    }
+}
+
+fn is_final(failure: &Failure, delivered: u64) -> bool {
+    match failure.severity {
+        Severity::Permanent => true,
+        Severity::TaskFault => failure.code != "codec-signal" || delivered >= DELIVERIES_MAX,
+        Severity::DependencyFault => false,
+    }
+}

@@ -1,0 +1,227 @@
+//! What ingest does with one upload.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::ledger::View;
+use jetreel_domain::media::ProbeFacts;
+use jetreel_domain::message::Uploaded;
+use jetreel_domain::plan::Plan;
+use jetreel_domain::planner;
+use jetreel_domain::state::{Dead, INGEST, Order, PlanRef, Source, Status, Video};
+use jetreel_domain::wire::{self, FromCodec, Job, JobWork, Report};
+
+use crate::change;
+use crate::config::Context;
+use crate::event::Event;
+use crate::lease::{self, Lost, Watch};
+use crate::plans;
+use crate::ports::{Delivery, PortFuture, Ports, ProcessBudget, Readable};
+use crate::releases;
+
+/// Limits of a probe: it reads an index or scans packets, and decodes a few frames.
+const PROBE_BUDGET: ProcessBudget = ProcessBudget {
+    wall: Duration::from_secs(900),
+    cpu: Duration::from_secs(300),
+    silence: Duration::from_secs(60),
+    output_bytes: 64 << 20,
+    memory_bytes: 4 << 30,
+};
+
+/// How work on an upload ended, when it did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The upload is dealt with.
+    Done,
+    /// Interrupted; somebody else goes on.
+    PutDown,
+}
+
+/// Brings an upload to the point where its first tasks are queued.
+pub(super) async fn run(
+    context: &Context,
+    delivery: &Arc<dyn Delivery>,
+) -> Result<Outcome, Failure> {
+    let order = order_of(delivery.as_ref())?;
+    let Some(video) = begin(context, &order).await? else { return Ok(Outcome::Done) };
+    let Some(state) = video.order(order.number) else { return Ok(Outcome::Done) };
+    let video = if state.plan.is_some() {
+        video
+    } else {
+        let Some(facts) = probe(context, delivery, &video, &order).await? else {
+            return Ok(Outcome::PutDown);
+        };
+        let plan = make_plan(context, state, &order, facts).await?;
+        let Some(video) = set_plan(context, &order, &plan).await? else { return Ok(Outcome::Done) };
+        video
+    };
+    release(context, &video, &order).await?;
+    Ok(Outcome::Done)
+}
+
+/// Releases the first tasks of the plan that state names, which may be another delivery's.
+async fn release(context: &Context, video: &Video, order: &OrderId) -> Result<(), Failure> {
+    let encoding = |state: &&Order| state.status == Status::Encoding;
+    let Some(state) = video.order(order.number).filter(encoding) else { return Ok(()) };
+    let Some(object) = state.plan.as_ref().map(|reference| &reference.object) else {
+        return Ok(());
+    };
+    let store = context.ports.store.as_ref();
+    let plan = context.plans.get(store, &object.key, &object.sha256).await?;
+    releases::due(context, state, &plan, &View::default()).await
+}
+
+/// Records that the upload cannot be ingested.
+pub(super) async fn bury(
+    context: &Context,
+    delivery: &Arc<dyn Delivery>,
+    failure: Failure,
+) -> Result<(), Failure> {
+    let Ok(order) = order_of(delivery.as_ref()) else { return Ok(()) };
+    let now = context.ports.environment.now();
+    let sequence = delivery.sequence();
+    let buried = change::video(&context.ports, &order.video, |video| {
+        let dead = Dead { sequence, failure: failure.clone() };
+        Ok(video.bury(order.number, INGEST, dead, now).is_ok())
+    })
+    .await?;
+    if let Some(video) = buried {
+        context.ports.environment.emit(Event::OrderMoved { order, to: Status::Failed });
+        change::announce(&context.ports, &video).await?;
+    }
+    Ok(())
+}
+
+fn order_of(delivery: &dyn Delivery) -> Result<OrderId, Failure> {
+    let message: Uploaded = rmp_serde::from_slice(delivery.body()).map_err(|error| {
+        Failure::permanent("bad-message", "the message is not a completed upload")
+            .with_detail(error)
+    })?;
+    Ok(OrderId::new(message.video, message.number))
+}
+
+/// Moves the order to INGESTING. `None` where there is nothing left to do.
+async fn begin(context: &Context, order: &OrderId) -> Result<Option<Video>, Failure> {
+    let now = context.ports.environment.now();
+    let video = change::video(&context.ports, &order.video, |video| {
+        Ok(video.advance(order.number, Status::Ingesting, now).is_ok())
+    })
+    .await?;
+    Ok(video.filter(|video| {
+        video.order(order.number).is_some_and(|state| {
+            !state.is_closed() && matches!(state.status, Status::Ingesting | Status::Encoding)
+        })
+    }))
+}
+
+async fn probe(
+    context: &Context,
+    delivery: &Arc<dyn Delivery>,
+    video: &Video,
+    order: &OrderId,
+) -> Result<Option<ProbeFacts>, Failure> {
+    let job = Job {
+        version: wire::VERSION,
+        objects: Vec::new(),
+        budget: context.config.limits.budget(),
+        work: JobWork::Probe,
+    };
+    let source = readable(video.source_of(order.number));
+    let mut session = context.ports.codec.start(job, vec![source], PROBE_BUDGET).await?;
+    let watch = Arc::new(OrderWatch { ports: context.ports.clone(), order: order.clone() });
+    let mut heartbeat = lease::keep(Arc::clone(delivery), context.config.lease, watch);
+    loop {
+        tokio::select! {
+            _ = &mut heartbeat.lost => return Ok(None),
+            () = context.drain.cancelled() => return Ok(None),
+            frame = session.next() => if let FromCodec::Done(report) = frame? {
+                return match report {
+                    Report::Probe(facts) => Ok(Some(*facts)),
+                    Report::Hello | Report::Video | Report::Audio { .. } | Report::Images { .. }
+                    | Report::Package { .. } => {
+                        Err(Failure::task("codec-protocol", "the codec reported another job"))
+                    }
+                };
+            }
+        }
+    }
+}
+
+/// What a codec process can read of an original.
+fn readable(source: &Source) -> Readable {
+    Readable { pieces: source.parts.iter().map(|part| (part.key.clone(), part.bytes)).collect() }
+}
+
+async fn make_plan(
+    context: &Context,
+    state: &Order,
+    order: &OrderId,
+    facts: ProbeFacts,
+) -> Result<Plan, Failure> {
+    let build = context.ports.codec.build().await?;
+    let config = &context.config;
+    planner::plan(order.clone(), facts, &config.policy, &config.limits, &build, state.sequential)
+}
+
+/// Writes the plan and sets its hash into state, unless another delivery was faster. Gives the state with a plan in it.
+async fn set_plan(
+    context: &Context,
+    order: &OrderId,
+    plan: &Plan,
+) -> Result<Option<Video>, Failure> {
+    let ports = &context.ports;
+    let key =
+        format!("out/{}/{}/plan-{}.json", order.video, order.number, ports.environment.uuid());
+    let object = ports.store.write(&key, plans::encode(plan)?).await?;
+    let reference = PlanRef {
+        object,
+        class: plan.class,
+        tiers: plan.tiers.iter().map(|tier| tier.name.clone()).collect(),
+        tasks: plan.tasks.len() as u32,
+        chunks: plan.chunks.len() as u32,
+    };
+    let now = ports.environment.now();
+    let video = change::video(ports, &order.video, |video| {
+        if video.order(order.number).is_none_or(|state| state.plan.is_some()) {
+            return Ok(false);
+        }
+        if video.advance(order.number, Status::Encoding, now).is_err() {
+            return Ok(false);
+        }
+        if let Some(state) = video.order_mut(order.number) {
+            state.plan = Some(reference.clone());
+        }
+        Ok(true)
+    })
+    .await?;
+    let (tasks, tiers) = (plan.tasks.len(), plan.tiers.len());
+    ports.environment.emit(Event::Planned { order: order.clone(), tasks, tiers });
+    ports.environment.emit(Event::OrderMoved { order: order.clone(), to: Status::Encoding });
+    Ok(video)
+}
+
+/// Ends a probe whose order was closed meanwhile.
+struct OrderWatch {
+    ports: Ports,
+    order: OrderId,
+}
+
+impl Watch for OrderWatch {
+    fn check(&self) -> PortFuture<'_, Option<Lost>> {
+        Box::pin(async move {
+            let found = self.ports.broker.video(&self.order.video).await?;
+            let open = found
+                .as_ref()
+                .and_then(|found| found.value.order(self.order.number))
+                .is_some_and(|order| !order.is_closed());
+            Ok((!open).then_some(Lost::Closed))
+        })
+    }
+
+    fn failed(&self) {
+        let failure = Failure::dependency("lease-renewal", "the lease could not be renewed");
+        self.ports.environment.emit(Event::StageFault { stage: "ingest", failure });
+    }
+}

@@ -1,0 +1,84 @@
+//! Plans as this node has read them. A plan never changes, so its hash is its name.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jetreel_domain::failure::Failure;
+use jetreel_domain::plan::Plan;
+use tokio_util::bytes::Bytes;
+
+use crate::ports::Store;
+
+/// Plans kept in memory: enough for every order a node works on at once.
+const PLANS_KEPT: usize = 64;
+
+/// A small cache of plans by SHA-256.
+#[derive(Debug, Default)]
+pub struct Plans {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    by_hash: BTreeMap<String, (u64, Arc<Plan>)>,
+    clock: u64,
+}
+
+impl Plans {
+    /// The plan at `key` with that hash.
+    ///
+    /// # Errors
+    /// When the store fails, or the object is not the one that was planned.
+    pub async fn get(
+        &self,
+        store: &dyn Store,
+        key: &str,
+        sha256: &str,
+    ) -> Result<Arc<Plan>, Failure> {
+        if let Some(plan) = self.find(sha256) {
+            return Ok(plan);
+        }
+        let bytes = store.read_all(key).await?;
+        let plan = Arc::new(decode(&bytes)?);
+        self.keep(sha256, &plan);
+        Ok(plan)
+    }
+
+    fn find(&self, sha256: &str) -> Option<Arc<Plan>> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clock += 1;
+        let clock = kept.clock;
+        let (used, plan) = kept.by_hash.get_mut(sha256)?;
+        *used = clock;
+        Some(Arc::clone(plan))
+    }
+
+    fn keep(&self, sha256: &str, plan: &Arc<Plan>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clock += 1;
+        let clock = kept.clock;
+        kept.by_hash.insert(sha256.to_owned(), (clock, Arc::clone(plan)));
+        if kept.by_hash.len() > PLANS_KEPT {
+            let oldest = kept.by_hash.iter().min_by_key(|(_, (used, _))| *used);
+            if let Some(hash) = oldest.map(|(hash, _)| hash.clone()) {
+                kept.by_hash.remove(&hash);
+            }
+        }
+    }
+}
+
+/// A plan as stored: JSON, so that people can read it.
+///
+/// # Errors
+/// When it cannot be written as JSON, which is a fault of the program.
+pub fn encode(plan: &Plan) -> Result<Bytes, Failure> {
+    serde_json::to_vec(plan).map(Bytes::from).map_err(|error| {
+        Failure::task("plan-encode", "the plan cannot be written").with_detail(error)
+    })
+}
+
+fn decode(bytes: &[u8]) -> Result<Plan, Failure> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        Failure::task("plan-unreadable", "the stored plan cannot be read").with_detail(error)
+    })
+}

@@ -1,0 +1,153 @@
+//! Looks at an order as a whole and does everything that is due: supersede, announce, release, finish.
+
+use std::sync::Arc;
+
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::ledger::View;
+use jetreel_domain::plan::Plan;
+use jetreel_domain::progress;
+use jetreel_domain::state::{Dead, Fact, Order, PUBLISH, Status, Video};
+use jetreel_domain::verify;
+
+use super::finish;
+use super::views::Views;
+use crate::change;
+use crate::config::Context;
+use crate::event::Event;
+use crate::releases;
+
+/// Evaluates an order. Doing it again, or on two nodes at once, changes nothing.
+pub(super) async fn order(
+    context: &Context,
+    views: &Views,
+    order: &OrderId,
+) -> Result<(), Failure> {
+    let ports = &context.ports;
+    let Some(found) = ports.broker.video(&order.video).await? else { return Ok(()) };
+    let mut video = found.value;
+    let Some(state) = video.order(order.number) else { return Ok(()) };
+    let Some(reference) = state.plan.clone() else { return Ok(()) };
+    if state.is_closed() {
+        return close(context, views, order, &video).await;
+    }
+    let (key, sha256) = (&reference.object.key, &reference.object.sha256);
+    let plan = context.plans.get(ports.store.as_ref(), key, sha256).await?;
+    let read = views.of(order).await;
+    let mut read = read.lock().await;
+    read.refresh(ports.broker.as_ref(), order).await?;
+    let view = &read.view;
+    if let Some(mismatch) = verify::seam(&plan, view) {
+        return supersede(context, views, order, mismatch.chunk).await;
+    }
+    if state.status == Status::Failed {
+        return change::announce(ports, &video).await;
+    }
+    if let Some(changed) = learn(context, order, &plan, view).await? {
+        video = changed;
+    }
+    change::announce(ports, &video).await?;
+    let Some(state) = video.order(order.number) else { return Ok(()) };
+    releases::due(context, state, &plan, view).await?;
+    if progress::complete(&plan, view) {
+        let closed = finish::complete(context, order, &plan, view).await?;
+        return close(context, views, order, &closed).await;
+    }
+    Ok(())
+}
+
+/// Records what the ledger makes known: playable, tiers that are ready.
+async fn learn(
+    context: &Context,
+    order: &OrderId,
+    plan: &Arc<Plan>,
+    view: &View,
+) -> Result<Option<Video>, Failure> {
+    let mut facts = Vec::new();
+    if progress::playable(plan, view) {
+        facts.push(Fact::Playable);
+    }
+    let tiers = progress::ready_tiers(plan, view);
+    facts.extend(tiers.into_iter().map(|tier| Fact::Tier(plan.tiers[tier].name.clone())));
+    let now = context.ports.environment.now();
+    change::video(&context.ports, &order.video, |video| {
+        let Some(state) = video.order(order.number).filter(|state| !state.is_closed()) else {
+            return Ok(false);
+        };
+        let news: Vec<Fact> = facts.iter().filter(|fact| !state.knows(fact)).cloned().collect();
+        let changed = !news.is_empty();
+        news.into_iter().for_each(|fact| video.learn(order.number, fact, now));
+        Ok(changed)
+    })
+    .await
+}
+
+/// The chunks do not fit together: the next order decodes the source in one go.
+async fn supersede(
+    context: &Context,
+    views: &Views,
+    order: &OrderId,
+    chunk: u32,
+) -> Result<(), Failure> {
+    let ports = &context.ports;
+    let now = ports.environment.now();
+    let mut opened = None;
+    let video = change::video(ports, &order.video, |video| {
+        opened = video.supersede(order.number, now);
+        Ok(opened.is_some())
+    })
+    .await?;
+    let failure =
+        Failure::task("seam-mismatch", format!("chunk {chunk} does not meet its neighbour"));
+    ports.environment.emit(Event::StageFault { stage: "publish", failure });
+    if let Some(video) = video {
+        announce_successor(context, order, &video).await?;
+    }
+    views.forget(order).await;
+    Ok(())
+}
+
+/// Queues the order that took over, once more where it is not known to be queued: ingest plans an order only once.
+async fn announce_successor(
+    context: &Context,
+    order: &OrderId,
+    video: &Video,
+) -> Result<(), Failure> {
+    let waits = |next: &&Order| next.number > order.number && next.status == Status::Queued;
+    let Some(next) = video.orders.iter().find(waits) else { return Ok(()) };
+    context.ports.broker.announce_upload(&video.id, next.number, next.lane).await
+}
+
+/// What remains to do for a closed order: announce, then forget its entries.
+async fn close(
+    context: &Context,
+    views: &Views,
+    order: &OrderId,
+    video: &Video,
+) -> Result<(), Failure> {
+    let superseded = video.order(order.number).is_some_and(|state| state.superseded);
+    if superseded {
+        announce_successor(context, order, video).await?;
+    }
+    change::announce(&context.ports, video).await?;
+    views.forget(order).await;
+    context.ports.broker.forget(order).await
+}
+
+/// Records that an order cannot be published.
+pub(super) async fn bury(
+    context: &Context,
+    order: &OrderId,
+    sequence: u64,
+    failure: &Failure,
+) -> Result<(), Failure> {
+    let now = context.ports.environment.now();
+    let video = change::video(&context.ports, &order.video, |video| {
+        let dead = Dead { sequence, failure: failure.clone() };
+        Ok(video.bury(order.number, PUBLISH, dead, now).is_ok())
+    })
+    .await?;
+    let Some(video) = video else { return Ok(()) };
+    context.ports.environment.emit(Event::OrderMoved { order: order.clone(), to: Status::Failed });
+    change::announce(&context.ports, &video).await
+}

@@ -1,0 +1,120 @@
+//! Writes the finished set of an order, once, and closes the order with one compare-and-set.
+
+use std::sync::Arc;
+
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::ledger::{Object, View};
+use jetreel_domain::manifest;
+use jetreel_domain::plan::Plan;
+use jetreel_domain::playlist;
+use jetreel_domain::state::{Fact, Published, Status, Video};
+use jetreel_domain::verify;
+use sha2::{Digest, Sha256};
+use tokio_util::bytes::Bytes;
+
+use crate::change;
+use crate::config::Context;
+use crate::event::Event;
+
+/// Verifies the asset, writes playlists and manifest, and completes the order. Gives the state afterwards.
+pub(super) async fn complete(
+    context: &Context,
+    order: &OrderId,
+    plan: &Arc<Plan>,
+    view: &View,
+) -> Result<Video, Failure> {
+    verify::asset(plan, view)?;
+    let moved = advance(context, order, Status::Publishing).await?;
+    if moved.order(order.number).is_some_and(|state| state.status.is_closed()) {
+        return Ok(moved);
+    }
+    let published = write_set(context, order, plan, view).await?;
+    let now = context.ports.environment.now();
+    let video = change::video(&context.ports, &order.video, |video| {
+        if video.advance(order.number, Status::Completed, now).is_err() {
+            return Ok(false);
+        }
+        video.learn(order.number, Fact::Completed, now);
+        if let Some(state) = video.order_mut(order.number) {
+            state.published = Some(published.clone());
+        }
+        Ok(true)
+    })
+    .await?;
+    context
+        .ports
+        .environment
+        .emit(Event::OrderMoved { order: order.clone(), to: Status::Completed });
+    video.ok_or_else(gone)
+}
+
+async fn advance(context: &Context, order: &OrderId, to: Status) -> Result<Video, Failure> {
+    let now = context.ports.environment.now();
+    let video = change::video(&context.ports, &order.video, |video| {
+        Ok(video.advance(order.number, to, now).is_ok())
+    })
+    .await?;
+    video.ok_or_else(gone)
+}
+
+fn gone() -> Failure {
+    Failure::permanent("video-gone", "the video was deleted while it was being published")
+}
+
+/// Playlists, initialisation segments, then the manifest that names them all.
+async fn write_set(
+    context: &Context,
+    order: &OrderId,
+    plan: &Plan,
+    view: &View,
+) -> Result<Published, Failure> {
+    let uuid = context.ports.environment.uuid();
+    let prefix = format!("out/{}/{}/final-{uuid}", order.video, order.number);
+    let mut files = Vec::new();
+    for (name, bytes) in contents(plan, view)? {
+        let object = write(context, &format!("{prefix}/{name}"), bytes).await?;
+        files.push((name, object));
+    }
+    let manifest = manifest::build(plan, view, files);
+    let bytes = serde_json::to_vec_pretty(&manifest).map_err(|error| {
+        Failure::task("manifest-encode", "the manifest cannot be written").with_detail(error)
+    })?;
+    let manifest = write(context, &format!("{prefix}/manifest.json"), bytes.into()).await?;
+    Ok(Published { prefix, manifest })
+}
+
+/// Every file of the finished set but the manifest: name and bytes.
+fn contents(plan: &Plan, view: &View) -> Result<Vec<(String, Bytes)>, Failure> {
+    let mut files = vec![("master.m3u8".to_owned(), playlist::master(plan, Some(view)).into())];
+    for (index, tier) in plan.tiers.iter().enumerate() {
+        let init = playlist::init(plan, view, &tier.name).ok_or_else(|| {
+            Failure::permanent("no-frames", format!("tier {} has no frames", tier.name))
+        })?;
+        let text = playlist::video(plan, view, index, true);
+        files.push((format!("{}.m3u8", tier.name), text.into()));
+        files.push((playlist::init_name(&tier.name), init.into()));
+    }
+    for (index, audio) in plan.audio.iter().enumerate() {
+        // A track of which nothing could be decoded is left out, as the master playlist leaves it out.
+        let Some(init) = playlist::init(plan, view, &audio.name) else { continue };
+        let text = playlist::audio(plan, view, index, true);
+        files.push((format!("{}.m3u8", audio.name), text.into()));
+        files.push((playlist::init_name(&audio.name), init.into()));
+    }
+    Ok(files)
+}
+
+/// Writes and reads back.
+async fn write(context: &Context, key: &str, bytes: Bytes) -> Result<Object, Failure> {
+    let store = &context.ports.store;
+    let object = store.write(key, bytes).await?;
+    let stored = store.read_all(key).await?;
+    let hash: String = Sha256::digest(&stored).iter().map(|byte| format!("{byte:02x}")).collect();
+    if hash == object.sha256 {
+        Ok(object)
+    } else {
+        let message = "an object reads back differently from what was written";
+        Err(Failure::dependency("store-corrupt", message).with_detail(key))
+    }
+}

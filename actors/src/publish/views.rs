@@ -1,0 +1,61 @@
+//! What this node has read of the ledger, per order, so that an evaluation reads only what is new.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::ledger::View;
+use tokio::sync::Mutex;
+
+use crate::ports::Broker;
+
+/// Orders kept in memory: enough for every order that is open at once on a busy node.
+const ORDERS_KEPT: usize = 256;
+
+/// A view with the stream sequence up to which it was read.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    /// The entries.
+    pub(super) view: View,
+    sequence: u64,
+}
+
+/// Views by order. One evaluation of an order at a time on this node: its view is locked meanwhile.
+#[derive(Debug, Default)]
+pub struct Views {
+    by_order: Mutex<BTreeMap<OrderId, Arc<Mutex<Read>>>>,
+}
+
+impl Views {
+    /// The view of an order, to be locked.
+    pub(super) async fn of(&self, order: &OrderId) -> Arc<Mutex<Read>> {
+        let mut by_order = self.by_order.lock().await;
+        if by_order.len() > ORDERS_KEPT {
+            // A view that nobody holds can be read again at any time.
+            by_order.retain(|_, read| Arc::strong_count(read) > 1);
+        }
+        Arc::clone(by_order.entry(order.clone()).or_default())
+    }
+
+    /// Forgets an order.
+    pub(super) async fn forget(&self, order: &OrderId) {
+        self.by_order.lock().await.remove(order);
+    }
+}
+
+impl Read {
+    /// Reads what is new.
+    pub(super) async fn refresh(
+        &mut self,
+        broker: &dyn Broker,
+        order: &OrderId,
+    ) -> Result<(), Failure> {
+        let (entries, sequence) = broker.entries(order, self.sequence).await?;
+        for entry in entries {
+            self.view.insert(entry);
+        }
+        self.sequence = self.sequence.max(sequence);
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! Queues the tasks of an order that are due.
+
+use jetreel_domain::failure::Failure;
+use jetreel_domain::ledger::{Object, View};
+use jetreel_domain::message::{self, EncodeTask};
+use jetreel_domain::plan::Plan;
+use jetreel_domain::release;
+use jetreel_domain::state::Order;
+
+use crate::config::Context;
+use crate::event::Event;
+use crate::ports::WriteOnce;
+
+/// Releases what is due. Releasing twice is harmless: a queued task cannot be queued again in its lane.
+///
+/// # Errors
+/// When the broker fails; a later call releases the rest.
+pub async fn due(
+    context: &Context,
+    order: &Order,
+    plan: &Plan,
+    view: &View,
+) -> Result<(), Failure> {
+    let Some(reference) = &order.plan else { return Ok(()) };
+    let window = release::window(context.config.slots, 1);
+    for task in release::due(plan, view, window) {
+        let message = body(order, plan, task, &reference.object);
+        if context.ports.broker.release(&message).await? == WriteOnce::Mine {
+            context.ports.environment.emit(Event::Released { order: plan.order.clone(), task });
+        }
+    }
+    Ok(())
+}
+
+fn body(
+    order: &Order,
+    plan: &Plan,
+    task: jetreel_domain::id::TaskId,
+    object: &Object,
+) -> EncodeTask {
+    EncodeTask {
+        v: message::VERSION,
+        order: plan.order.clone(),
+        task,
+        lane: order.lane,
+        plan: object.key.clone(),
+        plan_sha256: object.sha256.clone(),
+    }
+}

@@ -1,0 +1,12 @@
+//! The root of a node's tree: starts the stages, restarts what fails within a budget, drains.
+//!
+//! ```text
+//! node
+//! ├─ ingest     a pool; each takes one upload
+//! ├─ encode     a dispatcher; a slot per task
+//! └─ publisher  ledger entries; evaluations
+//! ```
+
+mod node;
+
+pub use node::{Args, Message, Node};

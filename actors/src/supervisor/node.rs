@@ -1,0 +1,192 @@
+//! The root supervisor.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jetreel_domain::failure::Failure;
+use jetreel_domain::restart::{RestartBudget, Verdict};
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::time::Instant;
+
+use crate::config::{Context, Roles};
+use crate::encode::Dispatch;
+use crate::event::Event;
+use crate::ingest::Ingest;
+use crate::publish::{self, Inbox, Publisher, Views};
+
+/// Failures of one branch within [`WINDOW`] after which the node gives up.
+const FAILURES_MAX: u32 = 10;
+
+/// See [`FAILURES_MAX`].
+const WINDOW: Duration = Duration::from_secs(300);
+
+/// A branch of the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Branch {
+    /// One ingest worker.
+    Ingest(usize),
+    /// The encode dispatcher.
+    Encode,
+    /// The publisher's worker for ledger entries.
+    Entries,
+    /// The publisher's worker for evaluations.
+    Evaluations,
+}
+
+/// What the root is told.
+#[derive(Debug)]
+pub enum Message {
+    /// Start a branch again.
+    Restart(Branch),
+}
+
+/// What the root needs.
+pub struct Args {
+    /// The node.
+    pub context: Context,
+    /// Which branches run here.
+    pub roles: Roles,
+}
+
+/// The tree as it stands.
+pub struct State {
+    context: Context,
+    views: Arc<Views>,
+    running: BTreeMap<ActorId, Branch>,
+    budgets: BTreeMap<Branch, RestartBudget>,
+    started: Instant,
+}
+
+/// The root.
+pub struct Node;
+
+impl Actor for Node {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Args;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        args: Args,
+    ) -> Result<State, ActorProcessingErr> {
+        let mut state = State {
+            context: args.context,
+            views: Arc::default(),
+            running: BTreeMap::new(),
+            budgets: BTreeMap::new(),
+            started: Instant::now(),
+        };
+        for branch in branches(args.roles, state.context.config.ingest_slots) {
+            state.start(branch, &myself).await?;
+        }
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Restart(branch) if !state.context.drain.is_cancelled() => {
+                state.start(branch, &myself).await
+            }
+            Message::Restart(_) => Ok(()),
+        }
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Message>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorFailed(who, error) => {
+                state.failed(&who, &error.to_string(), &myself)
+            }
+            SupervisionEvent::ActorTerminated(who, _, _) => state.ended(&who, &myself),
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// The branches of a node with these roles.
+fn branches(roles: Roles, ingest_slots: usize) -> Vec<Branch> {
+    let mut branches = Vec::new();
+    if roles.publish {
+        branches.extend([Branch::Entries, Branch::Evaluations]);
+    }
+    if roles.encode {
+        branches.push(Branch::Encode);
+    }
+    if roles.ingest {
+        branches.extend((0..ingest_slots.max(1)).map(Branch::Ingest));
+    }
+    branches
+}
+
+impl State {
+    async fn start(
+        &mut self,
+        branch: Branch,
+        myself: &ActorRef<Message>,
+    ) -> Result<(), ActorProcessingErr> {
+        let context = self.context.clone();
+        let root = myself.get_cell();
+        let id = match branch {
+            Branch::Ingest(_) => {
+                Ingest::spawn_linked(None, Ingest, context, root).await?.0.get_id()
+            }
+            Branch::Encode => {
+                Dispatch::spawn_linked(None, Dispatch, context, root).await?.0.get_id()
+            }
+            Branch::Entries => self.publisher(Inbox::Entries, root).await?,
+            Branch::Evaluations => self.publisher(Inbox::Evaluations, root).await?,
+        };
+        self.running.insert(id, branch);
+        Ok(())
+    }
+
+    async fn publisher(
+        &self,
+        inbox: Inbox,
+        root: ActorCell,
+    ) -> Result<ActorId, ActorProcessingErr> {
+        let (context, views) = (self.context.clone(), Arc::clone(&self.views));
+        let args = publish::Args { context, views, inbox };
+        Ok(Publisher::spawn_linked(None, Publisher, args, root).await?.0.get_id())
+    }
+
+    fn ended(&mut self, who: &ActorCell, myself: &ActorRef<Message>) {
+        if self.context.drain.is_cancelled() {
+            self.running.remove(&who.get_id());
+            if self.running.is_empty() {
+                myself.stop(None);
+            }
+        } else {
+            self.failed(who, "it stopped", myself);
+        }
+    }
+
+    fn failed(&mut self, who: &ActorCell, error: &str, myself: &ActorRef<Message>) {
+        let Some(branch) = self.running.remove(&who.get_id()) else { return };
+        let failure =
+            Failure::task("branch-failed", format!("{branch:?} failed")).with_detail(error);
+        self.context.ports.environment.emit(Event::StageFault { stage: "node", failure });
+        let now = self.started.elapsed();
+        let budget =
+            self.budgets.entry(branch).or_insert_with(|| RestartBudget::new(FAILURES_MAX, WINDOW));
+        match budget.on_failure(now) {
+            Verdict::RestartAfter(delay) => {
+                // The handle only serves to cancel the timer; the root outlives it.
+                drop(myself.send_after(delay, move || Message::Restart(branch)));
+            }
+            Verdict::Escalate => myself.stop(Some(format!("{branch:?} failed too often"))),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The composition root: the only place that knows every adapter. Connects, wires, starts the tree, drains.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jetreel_actors::config::{Config, Context, Lease, Roles as Branches};
+use jetreel_actors::ports::Ports;
+use jetreel_actors::supervisor;
+use ractor::{Actor, ActorRef};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::bus::{Bus, BusOptions};
+use crate::environment::SystemEnvironment;
+use crate::http::{self, Gateway, GatewayOptions, Hooks, Seen};
+use crate::metrics::Metrics;
+use crate::sandbox::CodecProcesses;
+use crate::settings::{Role, Settings};
+use crate::store::{OpenDalStore, StoreOptions};
+
+/// Between two renewals of a lease; `ack_wait` in `streams.toml` is five of them.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Work stops this long after the last confirmed renewal: shorter than `ack_wait`.
+const LOST_AFTER: Duration = Duration::from_secs(20);
+/// Longest wait of a pull, and so the longest that a redelivered task waits for a free slot.
+const PULL_WAIT: Duration = Duration::from_secs(2);
+/// Slots that only the lane `high` may take, on nodes that have at least four times as many.
+const SLOTS_FOR_HIGH: usize = 1;
+
+/// The adapters, connected.
+#[derive(Clone)]
+pub struct Services {
+    /// All ports.
+    pub ports: Ports,
+    /// The broker connection behind them.
+    pub bus: Arc<Bus>,
+    /// The codec processes behind them.
+    pub codec: Arc<CodecProcesses>,
+    /// The numbers behind them.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Services {
+    /// Connects to the broker at `url` and opens the store.
+    ///
+    /// # Errors
+    /// When one of them cannot be had; the message says which and what to do.
+    pub async fn connect(settings: &Settings, url: &str) -> anyhow::Result<Self> {
+        let mut options = BusOptions::new(url, settings.node.name_here());
+        options.credentials.clone_from(&settings.nats.credentials);
+        let bus = Bus::connect(&options).await?;
+        let store = Arc::new(OpenDalStore::open(&StoreOptions::from(&settings.store))?);
+        let codec = Arc::new(CodecProcesses::new(codec_binary(settings)?, store.clone()));
+        let metrics = Arc::new(Metrics::new()?);
+        let environment = Arc::new(SystemEnvironment::new(metrics.clone()));
+        let ports =
+            Ports { broker: bus.clone(), store, codec: codec.clone(), environment };
+        Ok(Self { ports, bus, codec, metrics })
+    }
+}
+
+/// Where the codec program is.
+///
+/// # Errors
+/// When it is nowhere; the message says what to do.
+pub fn codec_binary(settings: &Settings) -> anyhow::Result<PathBuf> {
+    let path = match &settings.codec.path {
+        Some(path) => path.clone(),
+        None => CodecProcesses::beside_this_executable()?,
+    };
+    anyhow::ensure!(
+        path.is_file(),
+        "there is no codec program at {}; build it with `cargo build -p jetreel-codec` or set codec.path",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// A node at work.
+pub struct RunningNode {
+    /// The adapters it works with.
+    pub services: Services,
+    /// Addresses of the gateway, where this node runs one.
+    pub gateway: Option<std::net::SocketAddr>,
+    context: Context,
+    root: ActorRef<supervisor::Message>,
+    tree: JoinHandle<()>,
+    http: Option<(Arc<Gateway>, CancellationToken, Vec<JoinHandle<std::io::Result<()>>>)>,
+}
+
+/// Starts the branches that the settings name.
+///
+/// # Errors
+/// When an address cannot be bound, or the tree does not start.
+pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<RunningNode> {
+    let context = Context::new(config(settings), services.ports.clone());
+    let (gateway, http) = gateway(settings, &services).await?;
+    let roles = &settings.node.roles;
+    let branches = Branches {
+        ingest: roles.has(Role::Ingest),
+        encode: roles.has(Role::Encode),
+        publish: roles.has(Role::Publisher),
+    };
+    let args = supervisor::Args { context: context.clone(), roles: branches };
+    let (root, tree) = supervisor::Node::spawn(None, supervisor::Node, args)
+        .await
+        .context("the supervisor tree did not start")?;
+    Ok(RunningNode { services, gateway, context, root, tree, http })
+}
+
+fn config(settings: &Settings) -> Config {
+    let slots = settings.node.slots_here();
+    Config {
+        node: settings.node.name_here(),
+        slots,
+        slots_for_high: if slots >= 4 * SLOTS_FOR_HIGH { SLOTS_FOR_HIGH } else { 0 },
+        group_slots: std::collections::BTreeMap::new(),
+        ingest_slots: slots.div_ceil(2),
+        policy: settings.plan_policy(),
+        limits: settings.limits.clone(),
+        lease: Lease { heartbeat: HEARTBEAT, lost_after: LOST_AFTER },
+        pull_wait: PULL_WAIT,
+    }
+}
+
+type Http = (Arc<Gateway>, CancellationToken, Vec<JoinHandle<std::io::Result<()>>>);
+
+async fn gateway(
+    settings: &Settings,
+    services: &Services,
+) -> anyhow::Result<(Option<std::net::SocketAddr>, Option<Http>)> {
+    if !settings.node.roles.has(Role::Gateway) {
+        return Ok((None, None));
+    }
+    let gateway = Gateway::new(GatewayOptions {
+        ports: services.ports.clone(),
+        part_bytes: settings.http.part_bytes as u64,
+        upload_bytes_max: settings.limits.upload_bytes_max,
+        public_metrics: settings.http.admin_listen.is_none(),
+        hooks: hooks(&services.metrics),
+    });
+    let stop = CancellationToken::new();
+    let listener = bind(settings.http.listen, "http.listen").await?;
+    let address = listener.local_addr()?;
+    let router = http::router(Arc::clone(&gateway));
+    let mut servers =
+        vec![tokio::spawn(http::serve(listener, router, stop.clone().cancelled_owned()))];
+    if let Some(admin) = settings.http.admin_listen {
+        let listener = bind(admin, "http.admin-listen").await?;
+        let router = http::admin_router(Arc::clone(&gateway));
+        servers.push(tokio::spawn(http::serve(listener, router, stop.clone().cancelled_owned())));
+    }
+    Ok((Some(address), Some((gateway, stop, servers))))
+}
+
+async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}: choose another {key}"))
+}
+
+fn hooks(metrics: &Arc<Metrics>) -> Hooks {
+    let (render, seen) = (Arc::clone(metrics), Arc::clone(metrics));
+    Hooks {
+        render: Arc::new(move || render.render()),
+        seen: Arc::new(move |what| match what {
+            Seen::Request { route, method, status, seconds } => {
+                seen.http_request(route, method, status, seconds);
+            }
+            Seen::Upload { bytes, confirmation_seconds } => {
+                seen.upload_accepted(bytes, confirmation_seconds);
+            }
+        }),
+    }
+}
+
+impl RunningNode {
+    /// Resolves when the tree has ended by itself: a branch failed too often.
+    pub async fn ended(&mut self) {
+        if let Err(error) = (&mut self.tree).await {
+            tracing::error!(%error, "the supervisor tree was torn down");
+        }
+    }
+
+    /// Stops pulling, hands back what is in hand, lets requests end, closes; at most `grace`.
+    pub async fn shutdown(mut self, grace: Duration) {
+        self.context.drain.cancel();
+        if let Some((gateway, stop, _)) = &self.http {
+            gateway.drain();
+            stop.cancel();
+        }
+        let drained = tokio::time::timeout(grace, async {
+            if !self.tree.is_finished() {
+                self.ended().await;
+            }
+            for server in self.http.take().into_iter().flat_map(|(_, _, servers)| servers) {
+                if let Ok(Err(error)) = server.await {
+                    tracing::warn!(%error, "gateway ended badly");
+                }
+            }
+        });
+        if drained.await.is_err() {
+            tracing::warn!("not everything ended within the grace; it is delivered again later");
+            self.root.kill();
+        }
+        self.services.bus.close().await;
+    }
+}
+
+/// The folder of a store on this machine, where it is one.
+#[must_use]
+pub fn store_folder(settings: &Settings) -> Option<&Path> {
+    match settings.store.scheme {
+        crate::settings::Scheme::Fs => Some(Path::new(&settings.store.root)),
+        crate::settings::Scheme::S3 => None,
+    }
+}
