@@ -79,31 +79,30 @@ fn header(tracks: &[(u32, Table)], chunks: &[(u32, Payload)]) -> Outcome<Vec<u8>
     }
     // Offsets of either width are known only when their own size is.
     for wide in [false, true] {
-        place(&mut traks, chunks, 0, wide)?;
-        let mdat = mdat_header(payload, wide)?;
-        let Some(mdat) = mdat else { continue };
+        place(&mut traks, chunks, 0, wide);
+        let Some(mdat) = mdat_header(payload, wide) else { continue };
         let length = ftyp.len() + movie::moov(timescale, &traks, false)?.len() + mdat.len();
         let total = length as u64 + payload;
         if !wide && total > u64::from(u32::MAX) {
             continue;
         }
-        place(&mut traks, chunks, length as u64, wide)?;
+        place(&mut traks, chunks, length as u64, wide);
         return Ok([ftyp, movie::moov(timescale, &traks, false)?, mdat].concat());
     }
     Err(internal("no header fits the file"))
 }
 
 /// The header of the `mdat`; `None` where it needs the wide form.
-fn mdat_header(payload: u64, wide: bool) -> Outcome<Option<Vec<u8>>> {
+fn mdat_header(payload: u64, wide: bool) -> Option<Vec<u8>> {
     if wide {
         let size = payload + 16;
-        return Ok(Some([&1_u32.to_be_bytes()[..], b"mdat", &size.to_be_bytes()].concat()));
+        return Some([&1_u32.to_be_bytes()[..], b"mdat", &size.to_be_bytes()].concat());
     }
-    Ok(u32::try_from(payload + 8).ok().map(|size| [&size.to_be_bytes()[..], b"mdat"].concat()))
+    u32::try_from(payload + 8).ok().map(|size| [&size.to_be_bytes()[..], b"mdat"].concat())
 }
 
 /// Writes into the tracks where their chunks lie, the first one at `offset`.
-fn place(tracks: &mut [Track], chunks: &[(u32, Payload)], offset: u64, wide: bool) -> Outcome<()> {
+fn place(tracks: &mut [Track], chunks: &[(u32, Payload)], offset: u64, wide: bool) {
     for track in tracks {
         let mut places = Vec::new();
         let mut next = offset;
@@ -121,7 +120,6 @@ fn place(tracks: &mut [Track], chunks: &[(u32, Payload)], offset: u64, wide: boo
             (false, Some(entries)) => (Some(Stco { entries }), None),
         };
     }
-    Ok(())
 }
 
 fn track(id: u32, table: &Table, timescale: u32) -> Track {
@@ -186,19 +184,149 @@ fn copy(link: &Link, payload: &Payload, outlet: &mut Outlet<'_>) -> Outcome<()> 
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+    use std::os::unix::net::UnixStream;
+
+    use jetreel_domain::wire::{FromCodec, PackageTrack, Segment, ToCodec};
+    use mp4_atom::{Decode as _, Moov};
+
     use super::*;
+    use crate::mux::{self, Sample};
+
+    /// Answers reads of `objects` until the codec hangs up, and returns the outputs' bytes.
+    fn parent(mut socket: UnixStream, objects: &[Vec<u8>]) -> Vec<u8> {
+        let mut written = Vec::new();
+        let mut length = [0; 4];
+        while socket.read_exact(&mut length).is_ok() {
+            let mut body = vec![0; u32::from_be_bytes(length) as usize];
+            socket.read_exact(&mut body).unwrap();
+            let message: FromCodec = rmp_serde::from_slice(&body).unwrap();
+            if let FromCodec::Read { object, offset, length } = message {
+                let bytes = &objects[object as usize][offset as usize..][..length as usize];
+                let answer = ToCodec::Bytes(bytes.to_vec().into());
+                let body = rmp_serde::to_vec_named(&answer).unwrap();
+                socket.write_all(&(body.len() as u32).to_be_bytes()).unwrap();
+                socket.write_all(&body).unwrap();
+            } else if let FromCodec::Output { bytes, .. } = message {
+                written.extend(bytes.into_vec());
+            }
+        }
+        written
+    }
+
+    /// A track of fragments in one object.
+    fn stored(init: Vec<u8>, object: u32, fragments: &[Vec<Sample>]) -> (PackageTrack, Vec<u8>) {
+        let (mut segments, mut bytes) = (Vec::new(), Vec::new());
+        for samples in fragments {
+            let (fragment, header_bytes) = mux::fragment(1, mux::TRACK, samples).unwrap();
+            let offset = bytes.len() as u64;
+            let (start, frames) = (samples[0].pts, samples.len() as u32);
+            let length = fragment.len() as u64;
+            let segment =
+                Segment { offset, bytes: length, header_bytes, start, duration: 0, frames };
+            segments.push((object, segment));
+            bytes.extend(fragment);
+        }
+        (PackageTrack { init: init.into(), segments }, bytes)
+    }
+
+    fn sample(pts: i64, duration: u32, sync: bool) -> Sample {
+        Sample { pts, duration, sync, data: pts.to_be_bytes().to_vec() }
+    }
+
+    fn packaged() -> (Vec<u8>, Vec<u8>, Moov) {
+        // Pictures begin at tick 50 in the order I P B; the second fragment starts 5 ticks late.
+        let group =
+            |at| vec![sample(at, 10, true), sample(at + 20, 10, false), sample(at + 10, 10, false)];
+        let avcc = [1, 0x42, 0, 0x1f, 0xff, 0xe1, 0, 1, 0x67, 1, 0, 1, 0x68];
+        let init = mux::video_init(16, 16, 100, &avcc).unwrap();
+        let (video, pictures) = stored(init, 0, &[group(50), group(85)]);
+        let units = |at: i64| (0..2).map(|n| sample(at + n * 1024, 1024, true)).collect();
+        let init = mux::audio_init(8000, 1, 64_000, &[0x15, 0x88]).unwrap();
+        let (audio, sound) = stored(init, 1, &[units(0), units(2048), units(4096)]);
+        let package =
+            PackageJob { name: "x.mp4".to_owned(), video, audio: Some(audio), verify: false };
+        let (codec, socket) = UnixStream::pair().unwrap();
+        let objects = vec![pictures, sound];
+        let thread = std::thread::spawn(move || parent(socket, &objects));
+        let link = Link::new(codec);
+        let tracks = [
+            (VIDEO, Table::read(&link, &package.video).unwrap()),
+            (AUDIO, Table::read(&link, package.audio.as_ref().unwrap()).unwrap()),
+        ];
+        let chunks = interleave(&tracks);
+        let header = header(&tracks, &chunks).unwrap();
+        let mut outlet = Outlet::new(&link, "x.mp4");
+        outlet.write(&header).unwrap();
+        for (_, payload) in &chunks {
+            copy(&link, payload, &mut outlet).unwrap();
+        }
+        outlet.finish().unwrap();
+        let payloads = chunks.iter().map(|(_, payload)| *payload);
+        let mut file = verify::File::new(link.clone(), header.clone(), payloads);
+        let mut view = Vec::new();
+        file.read_to_end(&mut view).unwrap();
+        file.seek(SeekFrom::End(-8)).unwrap();
+        let mut tail = [0; 8];
+        file.read_exact(&mut tail).unwrap();
+        assert!(view.ends_with(&tail));
+        drop((link, file));
+        let mut rest = header.as_slice();
+        Ftyp::decode(&mut rest).unwrap();
+        (thread.join().unwrap(), view, Moov::decode(&mut rest).unwrap())
+    }
+
+    #[test]
+    fn every_chunk_lies_where_the_index_says_and_in_order_of_time() {
+        let (written, view, moov) = packaged();
+        assert_eq!(written, view);
+        let places = |track: usize| {
+            let stbl = &moov.trak[track].mdia.minf.stbl;
+            stbl.stco.as_ref().unwrap().entries.clone()
+        };
+        let first = |place: u32| {
+            let place = place as usize;
+            i64::from_be_bytes(written[place..place + 8].try_into().unwrap())
+        };
+        let (video, audio) = (places(0), places(1));
+        assert_eq!(video.iter().map(|place| first(*place)).collect::<Vec<_>>(), [50, 85]);
+        assert_eq!(audio.iter().map(|place| first(*place)).collect::<Vec<_>>(), [0, 2048, 4096]);
+        // 0 s, 0.256 s, 0.5 s, 0.512 s, 0.85 s.
+        assert!(audio[0] < audio[1] && audio[1] < video[0]);
+        assert!(video[0] < audio[2] && audio[2] < video[1]);
+    }
+
+    #[test]
+    fn presentation_times_survive_in_tables_and_edits() {
+        let moov = packaged().2;
+        assert_eq!(moov.mvhd.timescale, 8000);
+        let stbl = &moov.trak[0].mdia.minf.stbl;
+        let deltas: Vec<_> =
+            stbl.stts.entries.iter().map(|run| (run.sample_count, run.sample_delta)).collect();
+        assert_eq!(deltas, [(2, 10), (1, 15), (3, 10)]);
+        let offsets: Vec<_> = stbl.ctts.as_ref().unwrap().entries.iter().collect();
+        let offsets: Vec<_> = offsets.iter().map(|run| run.sample_offset).collect();
+        assert_eq!(offsets, [10, 20, 0, 10, 20, 0]);
+        assert_eq!(stbl.stss.as_ref().unwrap().entries, [1, 4]);
+        let edits = &moov.trak[0].edts.as_ref().unwrap().elst.as_ref().unwrap().entries;
+        let edits: Vec<_> =
+            edits.iter().map(|edit| (edit.segment_duration, edit.media_time)).collect();
+        assert_eq!(edits, [(50 * 80, None), (65 * 80, Some(10))]);
+        assert!(moov.trak[1].edts.is_none());
+        assert!(moov.trak[1].mdia.minf.stbl.stss.is_none());
+    }
 
     #[test]
     fn the_narrow_header_ends_where_32_bits_end() {
-        let narrow = mdat_header(u64::from(u32::MAX) - 8, false).unwrap().unwrap();
+        let narrow = mdat_header(u64::from(u32::MAX) - 8, false).unwrap();
         assert_eq!(narrow, [0xff, 0xff, 0xff, 0xff, b'm', b'd', b'a', b't']);
-        assert_eq!(mdat_header(u64::from(u32::MAX) - 7, false).unwrap(), None);
-        assert_eq!(mdat_header(1 << 33, true).unwrap().unwrap().len(), 16);
+        assert_eq!(mdat_header(u64::from(u32::MAX) - 7, false), None);
+        assert_eq!(mdat_header(1 << 33, true).unwrap().len(), 16);
     }
 
     #[test]
     fn a_common_timescale_is_found_where_there_is_one() {
-        assert_eq!(divisor(15_360, 48_000), 960);
+        assert_eq!(divisor(15_360, 48_000), 1920);
         assert_eq!(divisor(7, 0), 7);
     }
 }
