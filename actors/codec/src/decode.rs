@@ -131,6 +131,8 @@ pub(crate) struct Frames {
     /// Added to timestamps after they started anew (recordings put one after the other); `None` after a seek, where that
     /// cannot be told from a decoder's leftovers.
     shift: Option<i64>,
+    /// The first packet after a seek.
+    ahead: Option<Packet>,
 }
 
 /// What [`Frames::open`] needs to know.
@@ -159,7 +161,7 @@ impl Frames {
             input.seek(track.stream, dts)?;
         }
         let step = (1.0 / (track.frames_per_second.max(0.001) * tick)).round() as i64;
-        Ok(Self {
+        let mut frames = Self {
             input,
             decoder,
             stream: track.stream,
@@ -173,7 +175,17 @@ impl Frames {
             misplaced: 0,
             decoded: 0,
             shift: seek.is_none().then_some(0),
-        })
+            ahead: None,
+        };
+        if seek.is_some() {
+            frames.ahead = frames.packet()?;
+        }
+        Ok(frames)
+    }
+
+    /// Whether decoding begins at or before `dts`; some containers jump only roughly.
+    pub(crate) fn begins_by(&self, dts: i64) -> bool {
+        self.ahead.as_ref().is_some_and(|packet| packet.dts().is_none_or(|first| first <= dts))
     }
 
     /// Stops feeding the decoder behind this DTS.
@@ -204,7 +216,11 @@ impl Frames {
 
     fn feed(&mut self) -> Outcome<()> {
         // Feeding an ended decoder would never end: it answers with its end instead.
-        let packet = if self.ended { None } else { self.packet()? };
+        let packet = match self.ahead.take() {
+            Some(packet) => Some(packet),
+            None if self.ended => None,
+            None => self.packet()?,
+        };
         self.ended |= packet.is_none();
         self.decoder.push(packet.as_ref())
     }

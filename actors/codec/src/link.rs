@@ -61,11 +61,14 @@ impl Link {
         })
     }
 
-    /// Bytes of an object: as many as asked for, fewer only at its end.
+    /// Bytes of an object: as many as asked for, fewer only at its end, where nothing is to be asked for.
     pub(crate) fn read(&self, object: u32, offset: u64, length: u32) -> Outcome<Vec<u8>> {
         self.wire().exchange(|wire| {
             wire.send(&FromCodec::Read { object, offset, length })?;
             match wire.receive()? {
+                ToCodec::Bytes(bytes) if bytes.is_empty() && length > 0 => {
+                    Err(protocol("no bytes came, of an object that has some left"))
+                }
                 ToCodec::Bytes(bytes) if bytes.len() <= length as usize => Ok(bytes.into_vec()),
                 ToCodec::Bytes(_) => Err(protocol("more bytes came than were asked for")),
                 ToCodec::NoBytes => Err(failure(
@@ -154,8 +157,8 @@ mod tests {
     fn a_source_that_cannot_be_had_is_told_apart_from_its_end() {
         let (codec, parent) = UnixStream::pair().unwrap();
         let link = Link::new(codec);
-        answer(&parent, &ToCodec::Bytes(serde_bytes::ByteBuf::new()));
-        assert_eq!(link.read(0, 10, 5).unwrap(), Vec::<u8>::new());
+        answer(&parent, &ToCodec::Bytes(serde_bytes::ByteBuf::from(vec![7])));
+        assert_eq!(link.read(0, 10, 5).unwrap(), [7]);
         assert!(link.fault().is_ok());
         answer(&parent, &ToCodec::NoBytes);
         assert_eq!(link.read(0, 10, 5).unwrap_err().code, FailureCode::SourceUnavailable);

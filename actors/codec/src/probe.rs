@@ -39,6 +39,9 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
     let format = input.format();
     let scan = scan(link, job, size, &format, stream, movie.as_ref())?;
     let mut warnings = Vec::new();
+    if trial.damage > 0 {
+        warnings.push("Parts of the video are damaged; what can be decoded is used.".to_owned());
+    }
     if scan.1 {
         warnings.push("The file is cut short; what is there is used.".to_owned());
     }

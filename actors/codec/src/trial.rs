@@ -38,6 +38,8 @@ pub(crate) struct Trial {
     pub intra_only: bool,
     /// Options for decoders that start later.
     pub decoder_options: Vec<(String, String)>,
+    /// Packets that could not be decoded.
+    pub damage: u64,
 }
 
 impl Trial {
@@ -71,6 +73,7 @@ impl Trial {
             }
         }
         let mut trial = trial.ok_or_else(|| no_frames(decoder.damage()))?;
+        trial.damage = decoder.damage() + input.failed_reads();
         if profile(input, stream)? == HIGH_444 {
             trial.decoder_options.extend(options.map(|core| ("x264_build".to_owned(), core)));
         }
@@ -91,6 +94,7 @@ impl Trial {
             interlaced: header_interlaced,
             intra_only: true,
             decoder_options: Vec::new(),
+            damage: 0,
         };
         trial.look(frame);
         Ok(trial)

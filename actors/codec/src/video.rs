@@ -6,7 +6,9 @@
 use std::time::{Duration, Instant};
 
 use ffmpeg_next::frame::Video;
+use jetreel_domain::framerate::FrameRule;
 use jetreel_domain::gop::{Grid, Mark};
+use jetreel_domain::media::Rational;
 use jetreel_domain::plan::{Chunk, ImagePlan};
 use jetreel_domain::wire::{ChunkReport, FromCodec, Job, Report, TierReport, VideoJob};
 use serde_bytes::ByteBuf;
@@ -29,15 +31,7 @@ const OVERRUN_SECONDS: f64 = 2.0;
 
 /// Does the job.
 pub(crate) fn run(link: &Link, job: &Job, video: &VideoJob) -> Outcome<Report> {
-    let size = job.objects.first().copied().unwrap_or(0);
-    let input = Input::open(link, 0, size, Some(&video.source.format), &job.budget)?;
-    let track = Track {
-        stream: video.source.stream,
-        decoder_options: &video.source.decoder_options,
-        frames_per_second: video.frame_rate.as_f64(),
-    };
-    let seek = video.chunks.first().and_then(|chunk| chunk.seek);
-    let mut frames = Frames::open(input, &track, seek, &job.budget)?;
+    let mut frames = open(link, job, video)?;
     if let Some(end) = video.chunks.last().map(|chunk| chunk.end) {
         frames.stop_after(end.saturating_add(video.source.time_base.ticks(OVERRUN_SECONDS)));
     }
@@ -59,6 +53,27 @@ pub(crate) fn run(link: &Link, job: &Job, video: &VideoJob) -> Outcome<Report> {
         return Err(no_frames(pass.frames.damage()));
     }
     Ok(Report::Video)
+}
+
+/// The frames from the first chunk's random-access point on; from the start where a container cannot jump there.
+fn open(link: &Link, job: &Job, video: &VideoJob) -> Outcome<Frames> {
+    let size = job.objects.first().copied().unwrap_or(0);
+    let track = Track {
+        stream: video.source.stream,
+        decoder_options: &video.source.decoder_options,
+        frames_per_second: video.frame_rate.as_f64(),
+    };
+    let input = || Input::open(link, 0, size, Some(&video.source.format), &job.budget);
+    if let Some(dts) = video.chunks.first().and_then(|chunk| chunk.seek) {
+        let jumped = Frames::open(input()?, &track, Some(dts), &job.budget);
+        link.fault()?;
+        if let Ok(frames) = jumped
+            && frames.begins_by(dts)
+        {
+            return Ok(frames);
+        }
+    }
+    Frames::open(input()?, &track, None, &job.budget)
 }
 
 /// One pass over the source.
@@ -195,15 +210,17 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn open(link: &'a Link, video: &'a VideoJob, index: u32, chunk: &Chunk) -> Outcome<Self> {
         let done = video.done.contains(&index);
-        let settings = Settings {
-            timescale: video.timescale,
-            frame_rate: video.frame_rate,
-            preset: &video.preset,
-        };
         let specs = if done { &[][..] } else { &video.tiers };
         let tiers = (0..)
             .zip(specs)
-            .map(|(tier, spec)| Tier::open(index, tier, spec, &settings))
+            .map(|(tier, spec)| {
+                let settings = Settings {
+                    timescale: video.timescale,
+                    frame_rate: frame_rate(video, spec.rule),
+                    preset: &video.preset,
+                };
+                Tier::open(index, tier, spec, &settings)
+            })
             .collect::<Outcome<Vec<Tier>>>()?;
         let images = video.images.as_ref().filter(|_| !done).map(|plan| Images {
             plan,
@@ -244,6 +261,16 @@ impl Sink for Work<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// Frames per second that a rule leaves of the source's: it keeps a frame half a frame before the next one is due.
+fn frame_rate(video: &VideoJob, rule: FrameRule) -> Rational {
+    let source = video.frame_rate.as_f64();
+    if rule.spacing == 0 || source <= 0.0 {
+        return video.frame_rate;
+    }
+    let spacing = video.source.time_base.seconds(rule.spacing) + 0.5 / source;
+    Rational::new((1000.0 / spacing).round() as i64, 1000)
 }
 
 /// Which frames are kept as pictures: the first one of each interval.
