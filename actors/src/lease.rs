@@ -64,23 +64,26 @@ async fn beat(delivery: &dyn Delivery, lease: Lease, watch: &dyn Watch) -> Lost 
     let mut confirmed = Instant::now();
     loop {
         tokio::time::sleep(lease.heartbeat).await;
-        let left = lease.lost_after.saturating_sub(confirmed.elapsed());
-        match tokio::time::timeout(left.max(Duration::from_millis(1)), round(delivery, watch)).await
-        {
-            Ok(Ok(Some(lost))) => return lost,
-            Ok(Ok(None)) => confirmed = Instant::now(),
-            Ok(Err(())) => watch.failed(),
+        // The server counts from when it heard of the renewal, which may be long before its answer: never count from later.
+        let asked = Instant::now();
+        match tokio::time::timeout(left(lease, confirmed), delivery.renew()).await {
+            Ok(Ok(())) => confirmed = asked,
+            Ok(Err(_)) => watch.failed(),
             Err(_) => return Lost::Expired,
         }
         if confirmed.elapsed() >= lease.lost_after {
             return Lost::Expired;
         }
+        if confirmed != asked {
+            continue;
+        }
+        // The look may take its time, but not from the next renewal.
+        if let Ok(Ok(Some(lost))) = tokio::time::timeout(lease.heartbeat, watch.check()).await {
+            return lost;
+        }
     }
 }
 
-async fn round(delivery: &dyn Delivery, watch: &dyn Watch) -> Result<Option<Lost>, ()> {
-    if delivery.renew().await.is_err() {
-        return Err(());
-    }
-    Ok(watch.check().await.unwrap_or(None))
+fn left(lease: Lease, confirmed: Instant) -> Duration {
+    lease.lost_after.saturating_sub(confirmed.elapsed()).max(Duration::from_millis(1))
 }

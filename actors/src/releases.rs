@@ -1,6 +1,9 @@
 //! Queues the tasks of an order that are due.
 
+use std::collections::BTreeSet;
+
 use jetreel_domain::failure::Failure;
+use jetreel_domain::id::TaskId;
 use jetreel_domain::ledger::{Object, View};
 use jetreel_domain::message::{self, EncodeTask};
 use jetreel_domain::plan::Plan;
@@ -11,7 +14,8 @@ use crate::config::Context;
 use crate::event::Event;
 use crate::ports::WriteOnce;
 
-/// Releases what is due. Releasing twice is harmless: a queued task cannot be queued again in its lane.
+/// Releases what is due and not in `released`, and notes it there. Releasing twice is harmless: a queued task cannot be queued
+/// again in its lane.
 ///
 /// # Errors
 /// When the broker fails; a later call releases the rest.
@@ -20,24 +24,24 @@ pub async fn due(
     order: &Order,
     plan: &Plan,
     view: &View,
+    released: &mut BTreeSet<TaskId>,
 ) -> Result<(), Failure> {
     let Some(reference) = &order.plan else { return Ok(()) };
     let window = release::window(context.config.slots, 1);
     for task in release::due(plan, view, window) {
+        if released.contains(&task) {
+            continue;
+        }
         let message = body(order, plan, task, &reference.object);
         if context.ports.broker.release(&message).await? == WriteOnce::Mine {
             context.ports.environment.emit(Event::Released { order: plan.order.clone(), task });
         }
+        released.insert(task);
     }
     Ok(())
 }
 
-fn body(
-    order: &Order,
-    plan: &Plan,
-    task: jetreel_domain::id::TaskId,
-    object: &Object,
-) -> EncodeTask {
+fn body(order: &Order, plan: &Plan, task: TaskId, object: &Object) -> EncodeTask {
     EncodeTask {
         v: message::VERSION,
         order: plan.order.clone(),

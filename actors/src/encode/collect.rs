@@ -105,7 +105,8 @@ impl<'a> Collector<'a> {
     /// The entry of the finished task.
     pub(super) fn finish(mut self, report: Report, cpu_seconds: f64) -> Result<Entry, Failure> {
         match report {
-            Report::Video | Report::Hello | Report::Probe(_) => {}
+            Report::Video => self.parts = self.sequential_parts(),
+            Report::Hello | Report::Probe(_) => {}
             Report::Audio { parts } => self.parts = parts,
             Report::Images { poster, vtt, sprites: _ } => {
                 let files = std::mem::take(&mut self.files);
@@ -124,6 +125,14 @@ impl<'a> Collector<'a> {
         }
         let outputs = std::mem::take(&mut self.outputs);
         Ok(Entry { parts: self.parts, ..self.entry(None, outputs, cpu_seconds) })
+    }
+
+    /// How many parts hold the results of a picture task, those of earlier attempts included; 0 where its own entry does.
+    fn sequential_parts(&self) -> u32 {
+        match &self.planned.work {
+            Work::Video { chunks, .. } if chunks.len() > 1 => chunks.len() as u32,
+            Work::Video { .. } | Work::Audio(_) | Work::Images | Work::Package { .. } => 0,
+        }
     }
 
     async fn append(
@@ -281,7 +290,6 @@ impl<'a> Collector<'a> {
             self.outputs.push(output);
             return Ok(());
         };
-        self.parts = self.parts.max(part + 1);
         let entry = self.entry(Some(part), vec![output], cpu_seconds);
         // Taken: another attempt stored this part first, and its objects count.
         self.context.ports.broker.write_entry(&entry).await.map(|_| ())

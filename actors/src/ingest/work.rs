@@ -1,5 +1,6 @@
 //! What ingest does with one upload.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,7 +71,7 @@ async fn release(context: &Context, video: &Video, order: &OrderId) -> Result<()
     };
     let store = context.ports.store.as_ref();
     let plan = context.plans.get(store, &object.key, &object.sha256).await?;
-    releases::due(context, state, &plan, &View::default()).await
+    releases::due(context, state, &plan, &View::default(), &mut BTreeSet::new()).await
 }
 
 /// Records that the upload cannot be ingested.

@@ -11,7 +11,7 @@ use jetreel_domain::state::{Dead, Fact, Order, PUBLISH, Status, Video};
 use jetreel_domain::verify;
 
 use super::finish;
-use super::views::Views;
+use super::views::{Read, Views};
 use crate::change;
 use crate::config::Context;
 use crate::event::Event;
@@ -36,7 +36,7 @@ pub(super) async fn order(
     let read = views.of(order).await;
     let mut read = read.lock().await;
     read.refresh(ports.broker.as_ref(), order).await?;
-    let view = &read.view;
+    let Read { view, released, .. } = &mut *read;
     if let Some(mismatch) = verify::seam(&plan, view) {
         return supersede(context, views, order, mismatch.chunk).await;
     }
@@ -48,7 +48,11 @@ pub(super) async fn order(
     }
     change::announce(ports, &video).await?;
     let Some(state) = video.order(order.number) else { return Ok(()) };
-    releases::due(context, state, &plan, view).await?;
+    if state.is_closed() {
+        // Closed by another publisher since it was read: what was read of the ledger may be half purged.
+        return close(context, views, order, &video).await;
+    }
+    releases::due(context, state, &plan, view, released).await?;
     if progress::complete(&plan, view) {
         let closed = finish::complete(context, order, &plan, view).await?;
         return close(context, views, order, &closed).await;

@@ -1,10 +1,10 @@
 //! What this node has read of the ledger, per order, so that an evaluation reads only what is new.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jetreel_domain::failure::Failure;
-use jetreel_domain::id::OrderId;
+use jetreel_domain::id::{OrderId, TaskId};
 use jetreel_domain::ledger::View;
 use tokio::sync::Mutex;
 
@@ -18,6 +18,8 @@ const ORDERS_KEPT: usize = 256;
 pub(super) struct Read {
     /// The entries.
     pub(super) view: View,
+    /// Tasks that this node has released since it knows the order: a broker need not be asked again.
+    pub(super) released: BTreeSet<TaskId>,
     sequence: u64,
 }
 
