@@ -3,7 +3,6 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::message::StreamMessage;
 use humantime_serde::re::humantime;
 use jetreel_actors::ports::{FactBody, WriteOnce};
 use jetreel_domain::id::{OrderId, VideoId};
@@ -17,6 +16,7 @@ use super::names;
 use super::queue;
 use super::request::Outgoing;
 use super::severity::Fault;
+use super::write::is_of;
 
 /// One source for all nodes: whichever announces a fact, it is the same event.
 const SOURCE: &str = "/jetreel";
@@ -76,15 +76,12 @@ impl Bus {
         known: &Known,
         body: &FactBody,
     ) -> Result<WriteOnce, Fault> {
-        let writer = uuid::Uuid::new_v4().to_string();
         let mut headers = headers(order, known);
-        headers.insert(names::WRITER_HEADER, writer.as_str());
+        headers.insert(names::WRITER_HEADER, uuid::Uuid::new_v4().to_string());
         let body = queue::encode(&announcement(order, known, body))?.into();
         let message = Outgoing { subject: subject::progress(order, &known.fact), headers, body };
-        let mine = |there: &StreamMessage| {
-            queue::header(there, names::WRITER_HEADER) == Some(writer.as_str())
-        };
-        self.write_once(names::PROGRESS, message, mine).await
+        let write = message.clone();
+        self.write_once(names::PROGRESS, message, |there| is_of(there, &write)).await
     }
 }
 

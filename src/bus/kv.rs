@@ -17,7 +17,7 @@ use super::connection::Bus;
 use super::names;
 use super::request::{Outgoing, READ_BUDGET, persist};
 use super::severity::{Fault, WRONG_LAST_SEQUENCE};
-use super::write::is_marker;
+use super::write::{is_marker, is_of};
 
 /// A creation that meets only ghosts (a conflict, yet nothing there) is tried this often.
 const CREATE_TRIES_MAX: u32 = 8;
@@ -55,7 +55,7 @@ impl Bus {
                 persist(READ_BUDGET, || self.last_message(&stream, &message.subject)).await?;
             match there {
                 Some(there) if is_marker(&there) => {}
-                Some(there) if there.payload == message.body => return Ok(WriteOnce::Mine),
+                Some(there) if is_of(&there, &message) => return Ok(WriteOnce::Mine),
                 Some(_) => return Ok(WriteOnce::Taken),
                 None => {}
             }
@@ -124,6 +124,7 @@ impl Bus {
 
 fn outgoing(bucket: &str, key: &str, document: &impl Serialize) -> Result<Outgoing, Fault> {
     let body = serde_json::to_vec(document).map_err(|e| Fault::Unreadable(e.to_string()))?;
-    let subject = names::bucket_subject(bucket, key);
-    Ok(Outgoing { subject, headers: HeaderMap::new(), body: body.into() })
+    let mut headers = HeaderMap::new();
+    headers.insert(names::WRITER_HEADER, uuid::Uuid::new_v4().to_string());
+    Ok(Outgoing { subject: names::bucket_subject(bucket, key), headers, body: body.into() })
 }

@@ -59,7 +59,10 @@ impl Bus {
         let mut headers = HeaderMap::new();
         headers.insert(names::RELEASE_HEADER, release.as_str());
         let message = Outgoing { subject, headers, body: encode(body)?.into() };
-        let mine = |there: &StreamMessage| header(there, names::RELEASE_HEADER) == Some(&release);
+        let mine = |there: &StreamMessage| {
+            let found = there.headers.get(names::RELEASE_HEADER);
+            found.is_some_and(|found| found.as_str() == release)
+        };
         self.queue_once(stream, message, mine).await
     }
 
@@ -88,9 +91,4 @@ impl Bus {
 /// A body: MessagePack with named fields.
 pub(super) fn encode(body: &impl Serialize) -> Result<Vec<u8>, Fault> {
     rmp_serde::to_vec_named(body).map_err(|error| Fault::Unreadable(error.to_string()))
-}
-
-/// A header of a stored message.
-pub(super) fn header<'a>(message: &'a StreamMessage, name: &str) -> Option<&'a str> {
-    message.headers.get(name).map(|value| value.as_str())
 }

@@ -9,6 +9,7 @@ use async_nats::jetstream::message::StreamMessage;
 use jetreel_actors::ports::{Swap, WriteOnce};
 
 use super::connection::Bus;
+use super::names::WRITER_HEADER;
 use super::patience::Patience;
 use super::request::{Outgoing, WRITE_BUDGET};
 use super::severity::Fault;
@@ -74,6 +75,8 @@ impl Bus {
     }
 
     /// Compare-and-set of the last message of a subject. Revision 0: there is none, or only the marker of a deletion.
+    ///
+    /// A conflict does not say that this write never was: it may have been stored, unconfirmed, and already be replaced.
     pub(super) async fn swap(
         &self,
         stream: &str,
@@ -98,7 +101,7 @@ impl Bus {
                             fault
                         }
                         // An earlier try of this very write had been stored after all.
-                        Ok(Some(there)) if in_doubt && there.payload == message.body => {
+                        Ok(Some(there)) if in_doubt && is_of(&there, &message) => {
                             return Ok(Swap::Done(there.sequence));
                         }
                         Ok(_) => return Ok(Swap::Conflict),
@@ -117,6 +120,12 @@ impl Bus {
             }
         }
     }
+}
+
+/// Whether a stored message is this write: equal bodies can be of two writers, the id of a write cannot.
+pub(super) fn is_of(there: &StreamMessage, write: &Outgoing) -> bool {
+    let writer = write.headers.get(WRITER_HEADER);
+    writer.is_some() && there.headers.get(WRITER_HEADER) == writer
 }
 
 /// Whether a message of a bucket says that its key was deleted.

@@ -1,6 +1,6 @@
 //! The server's side: what it has, and carrying changes out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jetreel_domain::failure::Failure;
 use serde::Deserialize;
@@ -24,6 +24,17 @@ struct ConsumerPage {
     total: usize,
     #[serde(default)]
     consumers: Option<Vec<ConsumerInfo>>,
+    /// Consumers whose leader did not answer: they exist, and are in no list until it does.
+    #[serde(default)]
+    missing: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct NamePage {
+    #[serde(default)]
+    total: usize,
+    #[serde(default)]
+    consumers: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -76,12 +87,12 @@ pub async fn missing(bus: &Bus) -> Result<Vec<String>, Failure> {
     }
     let mut missing = Vec::new();
     for (stream, wanted) in by_stream {
-        let there = match consumers(bus, stream).await {
+        let there = match consumer_names(bus, stream).await {
             Ok(there) => there,
-            Err(fault) if fault.is_absent() => BTreeMap::new(),
+            Err(fault) if fault.is_absent() => BTreeSet::new(),
             Err(fault) => return Err(fault.failure("read the topology")),
         };
-        let absent = wanted.into_iter().filter(|name| !there.contains_key(name));
+        let absent = wanted.into_iter().filter(|name| !there.contains(name));
         missing.extend(absent.map(|name| format!("{stream}/{name}")));
     }
     Ok(missing)
@@ -109,16 +120,45 @@ async fn stream_config(bus: &Bus, stream: &str) -> Result<Map<String, Value>, Fa
 
 /// Durable consumers; ephemeral ones belong to whoever reads.
 async fn consumers(bus: &Bus, stream: &str) -> Result<BTreeMap<String, Map<String, Value>>, Fault> {
-    let path = format!("CONSUMER.LIST.{stream}");
     let (mut found, mut offset) = (BTreeMap::new(), 0);
     loop {
-        let wanted = json!({ "offset": offset });
-        let page: ConsumerPage = persist(READ_BUDGET, || bus.api(path.clone(), &wanted)).await?;
+        // While an election is on, as patient as a write.
+        let page = persist(WRITE_BUDGET, || consumer_page(bus, stream, offset)).await?;
         let infos = page.consumers.unwrap_or_default();
         offset += infos.len();
         let is_last = infos.is_empty() || offset >= page.total;
         let durable = infos.into_iter().filter(|info| info.config.contains_key("durable_name"));
         found.extend(durable.map(|info| (info.name, info.config)));
+        if is_last {
+            return Ok(found);
+        }
+    }
+}
+
+/// A page that leaves nobody out.
+async fn consumer_page(bus: &Bus, stream: &str, offset: usize) -> Result<ConsumerPage, Fault> {
+    let path = format!("CONSUMER.LIST.{stream}");
+    let page: ConsumerPage = bus.api(path, &json!({ "offset": offset })).await?;
+    match page.missing.as_deref().unwrap_or_default() {
+        [] => Ok(page),
+        leaderless => {
+            let description = format!("no leader yet: {}", leaderless.join(", "));
+            Err(Fault::Refused { status: 503, code: 0, description })
+        }
+    }
+}
+
+/// Names of all consumers, those without a leader too.
+async fn consumer_names(bus: &Bus, stream: &str) -> Result<BTreeSet<String>, Fault> {
+    let path = format!("CONSUMER.NAMES.{stream}");
+    let (mut found, mut offset) = (BTreeSet::new(), 0);
+    loop {
+        let wanted = json!({ "offset": offset });
+        let page: NamePage = persist(READ_BUDGET, || bus.api(path.clone(), &wanted)).await?;
+        let names = page.consumers.unwrap_or_default();
+        offset += names.len();
+        let is_last = names.is_empty() || offset >= page.total;
+        found.extend(names);
         if is_last {
             return Ok(found);
         }

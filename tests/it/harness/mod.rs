@@ -1,5 +1,6 @@
 //! What integration tests share.
 
+pub(crate) mod cluster;
 pub(crate) mod eventually;
 pub(crate) mod nats;
 pub(crate) mod fake_codec;
