@@ -207,10 +207,15 @@ impl View {
         self.parts.range((task, 0)..=(task, u32::MAX)).map(|((_, part), _)| *part).collect()
     }
 
+    /// The entries of stored parts of a task, ascending.
+    pub fn checkpoints(&self, task: TaskId) -> impl Iterator<Item = &Entry> {
+        self.parts.range((task, 0)..=(task, u32::MAX)).map(|(_, entry)| entry)
+    }
+
     /// Results of a task so far, in order: of its parts, then of its own entry.
     pub fn outputs(&self, task: TaskId) -> impl Iterator<Item = &Output> {
-        let parts = self.parts.range((task, 0)..=(task, u32::MAX)).map(|(_, entry)| entry);
-        parts.chain(self.finished.get(&task)).flat_map(|entry| entry.outputs.iter())
+        let entries = self.checkpoints(task).chain(self.finished.get(&task));
+        entries.flat_map(|entry| entry.outputs.iter())
     }
 
     /// Every entry, of parts and of tasks.

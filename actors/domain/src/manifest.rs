@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::assembly;
-use crate::id::VideoId;
-use crate::ledger::{Object, Output, View};
+use crate::id::{TaskId, VideoId};
+use crate::ledger::{Entry, Object, Output, View};
 use crate::plan::{Class, Plan};
 use crate::playlist;
 
@@ -32,6 +32,9 @@ pub struct Manifest {
     pub images: Option<ImagesSummary>,
     /// The intervals the picture was encoded in.
     pub chunks: Vec<ChunkSummary>,
+    /// Who did what, in the plan's order: of each task its checkpoints, then its own entry.
+    #[serde(default)]
+    pub tasks: Vec<TaskSummary>,
     /// CPU seconds of codec processes.
     pub cpu_seconds: CpuSummary,
     /// Playlists and initialisation segments.
@@ -139,6 +142,21 @@ pub struct ChunkSummary {
     pub pictures: Option<Object>,
 }
 
+/// A task, or a checkpoint of one, and who wrote it: what explains an object years later, when ledger and claims are gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskSummary {
+    /// Which task.
+    pub task: TaskId,
+    /// `None`: the task itself. `Some`: this part of it.
+    pub part: Option<u32>,
+    /// Node that did the work.
+    pub node: String,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// UUID of the attempt, as in the keys of its objects.
+    pub writer: String,
+}
+
 /// What it cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CpuSummary {
@@ -179,6 +197,7 @@ pub fn build(plan: &Plan, view: &View, files: Vec<(String, Object)>) -> Manifest
             files: images.files.clone(),
         }),
         chunks,
+        tasks: tasks(plan, view),
         cpu_seconds,
         files: files.into_iter().map(|(_, object)| object).collect(),
     }
@@ -274,6 +293,18 @@ fn chunks(plan: &Plan, view: &View) -> Vec<ChunkSummary> {
         }
     }
     found.into_values().collect()
+}
+
+fn tasks(plan: &Plan, view: &View) -> Vec<TaskSummary> {
+    let of_task = |task| view.checkpoints(task).chain(view.entry(task));
+    let summary = |entry: &Entry| TaskSummary {
+        task: entry.task,
+        part: entry.part,
+        node: entry.node.clone(),
+        attempt: entry.attempt,
+        writer: entry.writer.clone(),
+    };
+    plan.tasks.iter().flat_map(|planned| of_task(planned.task)).map(summary).collect()
 }
 
 /// CPU seconds of all tasks. The entry of a finished task counts its whole process; checkpoints count what came before a restart
