@@ -87,3 +87,89 @@ async fn beat(delivery: &dyn Delivery, lease: Lease, watch: &dyn Watch) -> Lost 
 fn left(lease: Lease, confirmed: Instant) -> Duration {
     lease.lost_after.saturating_sub(confirmed.elapsed()).max(Duration::from_millis(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use jetreel_domain::failure::Failure;
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    const RENEWALS: u32 = 5;
+
+    /// A delivery whose renewals are answered as told, and which says when it was renewed often enough.
+    struct Renewed {
+        answers: fn() -> Result<(), Failure>,
+        count: AtomicU32,
+        often: Arc<Notify>,
+    }
+
+    impl Delivery for Renewed {
+        fn body(&self) -> &[u8] {
+            &[]
+        }
+        fn subject(&self) -> &str {
+            ""
+        }
+        fn sequence(&self) -> u64 {
+            1
+        }
+        fn delivered(&self) -> u64 {
+            1
+        }
+        fn ack(&self) -> PortFuture<'_, ()> {
+            unreachable!("a heartbeat settles nothing")
+        }
+        fn hand_back(&self, _: Duration) -> PortFuture<'_, ()> {
+            unreachable!("a heartbeat settles nothing")
+        }
+        fn terminate(&self, _: &str) -> PortFuture<'_, ()> {
+            unreachable!("a heartbeat settles nothing")
+        }
+        fn renew(&self) -> PortFuture<'_, ()> {
+            if self.count.fetch_add(1, Ordering::Relaxed) + 1 == RENEWALS {
+                self.often.notify_one();
+            }
+            let answer = (self.answers)();
+            Box::pin(async move { answer })
+        }
+    }
+
+    /// A look that never ends.
+    struct Blind;
+
+    impl Watch for Blind {
+        fn check(&self) -> PortFuture<'_, Option<Lost>> {
+            Box::pin(std::future::pending())
+        }
+        fn failed(&self) {}
+    }
+
+    fn start(
+        answers: fn() -> Result<(), Failure>,
+        lost_after: Duration,
+    ) -> (Heartbeat, Arc<Notify>) {
+        let often = Arc::new(Notify::new());
+        let delivery = Renewed { answers, count: AtomicU32::new(0), often: often.clone() };
+        let lease = Lease { heartbeat: Duration::from_millis(1), lost_after };
+        (keep(Arc::new(delivery), lease, Arc::new(Blind)), often)
+    }
+
+    #[tokio::test]
+    async fn a_look_that_hangs_keeps_no_renewal_waiting() {
+        let (mut heartbeat, often) = start(|| Ok(()), Duration::from_secs(3600));
+        tokio::select! {
+            () = often.notified() => {}
+            lost = &mut heartbeat.lost => panic!("{lost:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_is_not_confirmed_is_lost() {
+        let unheard = || Err(Failure::dependency("broker-timeout", ""));
+        let (mut heartbeat, _) = start(unheard, Duration::from_millis(20));
+        assert_eq!((&mut heartbeat.lost).await, Ok(Lost::Expired));
+    }
+}
