@@ -36,7 +36,8 @@ pub(super) enum Settlement {
 /// Works on one delivery.
 ///
 /// # Errors
-/// When broker or store fail before the task is claimed: nothing was charged, deliver it again.
+/// When broker or store fail while the delivery is surely ours: before the task is claimed, or after the claim was given up.
+/// Deliver it again.
 pub(super) async fn run(
     context: &Context,
     delivery: &Arc<dyn Delivery>,
@@ -108,9 +109,10 @@ async fn finish(
 ) -> Result<Settlement, Failure> {
     let won = match context.ports.broker.write_entry(&entry).await {
         Ok(written) => written == WriteOnce::Mine,
+        Err(failure) if give_up(context, held, Some(&failure), true).await => return Err(failure),
         Err(failure) => {
-            held.release(&context.ports, Some(&failure), true).await?;
-            return Err(failure);
+            context.ports.environment.emit(Event::StageFault { stage: "encode", failure });
+            return Ok(Settlement::LetGo);
         }
     };
     context.ports.environment.emit(Event::TaskFinished {
@@ -128,12 +130,21 @@ async fn put_down(context: &Context, held: &Held, lost: Lost) -> Result<Settleme
     match lost {
         Lost::Closed => Ok(Settlement::Ack),
         Lost::Taken => Ok(Settlement::LetGo),
-        Lost::Expired | Lost::Draining => {
-            if held.release(&context.ports, None, true).await? {
-                Ok(Settlement::HandBack(Duration::ZERO))
-            } else {
-                Ok(Settlement::LetGo)
-            }
+        Lost::Expired | Lost::Draining if give_up(context, held, None, true).await => {
+            Ok(Settlement::HandBack(Duration::ZERO))
+        }
+        Lost::Expired | Lost::Draining => Ok(Settlement::LetGo),
+    }
+}
+
+/// Gives the claim up. Only then may this worker say a word about the delivery. `false`: another holds the claim, or perhaps
+/// does, and the message comes again by itself when the lease ends.
+async fn give_up(context: &Context, held: &Held, error: Option<&Failure>, uncharged: bool) -> bool {
+    match held.release(&context.ports, error, uncharged).await {
+        Ok(released) => released,
+        Err(failure) => {
+            context.ports.environment.emit(Event::StageFault { stage: "encode", failure });
+            false
         }
     }
 }
@@ -149,7 +160,7 @@ async fn fail(
         Disposition::HandBack { uncharged, .. } => (*uncharged, true),
         Disposition::Fail => (false, false),
     };
-    if !held.release(&context.ports, Some(&failure), uncharged).await? {
+    if !give_up(context, held, Some(&failure), uncharged).await {
         return Ok(Settlement::LetGo);
     }
     let (order, task) = (held.order.clone(), held.task);
