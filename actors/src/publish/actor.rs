@@ -18,6 +18,10 @@ use crate::ports::Delivered;
 /// Pause after trouble, before the next pull and before the message is delivered again.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 
+/// Evaluations of an order that may end with a fault of its own before it counts as poison: tried for ever, it would neither end
+/// nor tell anybody.
+const DELIVERIES_MAX: u64 = 4;
+
 /// What the worker is told.
 #[derive(Debug)]
 pub enum Message {
@@ -117,7 +121,7 @@ impl Args {
         };
         match evaluate::order(&self.context, &self.views, &order).await {
             Ok(()) => delivery.ack().await,
-            Err(failure) if failure.severity == Severity::Permanent => {
+            Err(failure) if is_final(&failure, delivery.delivered()) => {
                 evaluate::bury(&self.context, &order, delivery.sequence(), &failure).await?;
                 delivery.ack().await?;
                 Err(failure)
@@ -134,5 +138,13 @@ impl Args {
             Inbox::Entries => rmp_serde::from_slice::<Entry>(body).ok().map(|entry| entry.order),
             Inbox::Evaluations => rmp_serde::from_slice::<Evaluate>(body).ok().map(|m| m.order),
         }
+    }
+}
+
+fn is_final(failure: &Failure, delivered: u64) -> bool {
+    match failure.severity {
+        Severity::Permanent => true,
+        Severity::TaskFault => delivered >= DELIVERIES_MAX,
+        Severity::DependencyFault => false,
     }
 }
