@@ -21,13 +21,25 @@ impl Source {
         blank(&self.text, true)
     }
 
-    /// As [`Self::code`], without `#[cfg(test)]` items.
+    /// As [`Self::code`], without `#[cfg(test)]` items; nothing of a file that is such an item as a whole.
     pub(super) fn product_code(&self) -> String {
+        if self.is_test_module() {
+            return String::new();
+        }
         without_tests(&self.code(), &self.code())
+    }
+
+    /// Test modules that have a file of their own are called `tests.rs`, `<module>_tests.rs` or `testing.rs`.
+    fn is_test_module(&self) -> bool {
+        let name = self.path.rsplit('/').next().unwrap_or_default();
+        name == "tests.rs" || name == "testing.rs" || name.ends_with("_tests.rs")
     }
 
     /// As [`Self::product_code`], with the strings.
     pub(super) fn product_text(&self) -> String {
+        if self.is_test_module() {
+            return String::new();
+        }
         without_tests(&blank(&self.text, false), &self.code())
     }
 }
