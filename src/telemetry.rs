@@ -23,7 +23,11 @@ pub fn start(log: &Log) -> anyhow::Result<()> {
         LogFormat::Pretty => false,
         LogFormat::Auto => !std::io::stderr().is_terminal(),
     };
-    let started =
-        if json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
+    let started = if json {
+        let builder = builder.json().flatten_event(true);
+        builder.with_current_span(false).with_span_list(false).try_init()
+    } else {
+        builder.try_init()
+    };
     started.map_err(|error| anyhow::anyhow!("logging cannot start: {error}"))
 }

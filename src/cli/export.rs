@@ -2,6 +2,7 @@
 //!
 //! Invariant: the folder appears complete or not at all. It is put together beside its place and then renamed.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,9 @@ use jetreel_domain::manifest::Manifest;
 use jetreel_domain::playlist;
 use jetreel_domain::state::Published;
 use tempfile::TempDir;
+
+/// File name of the manifest.
+const MANIFEST: &str = "manifest.json";
 
 /// A folder to be made, and the scratch beside it.
 pub(super) struct Target {
@@ -44,7 +48,11 @@ impl Target {
     }
 
     /// Puts the files of an order together and moves them into place; `root` is the store's folder.
-    pub(super) fn fill(&self, root: &Path, files: &[(String, String)]) -> anyhow::Result<PathBuf> {
+    pub(super) fn fill(
+        &self,
+        root: &Path,
+        files: &BTreeMap<String, String>,
+    ) -> anyhow::Result<PathBuf> {
         let made = self.scratch.path().join("made");
         for (name, key) in files {
             let place = made.join(name);
@@ -73,6 +81,7 @@ impl Target {
             }
             return fs::rename(made, &self.folder);
         }
+        self.clear_earlier(made)?;
         for entry in fs::read_dir(made)? {
             let entry = entry?;
             let place = self.folder.join(entry.file_name());
@@ -83,6 +92,20 @@ impl Target {
         }
         Ok(())
     }
+
+    /// Removes what an earlier run left and this one does not replace; the folder's manifest names it.
+    fn clear_earlier(&self, made: &Path) -> io::Result<()> {
+        let Ok(text) = fs::read(self.folder.join(MANIFEST)) else { return Ok(()) };
+        let Ok(earlier) = serde_json::from_slice::<Manifest>(&text) else { return Ok(()) };
+        let plain = |name: &&String| !name.contains('/') && !name.starts_with('.');
+        for name in listed(&earlier).keys().filter(plain).filter(|name| !made.join(name).exists()) {
+            match fs::remove_file(self.folder.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Linked where the file system can, copied elsewhere.
@@ -90,8 +113,15 @@ fn take(from: &Path, to: &Path) -> io::Result<()> {
     fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(|_| ()))
 }
 
-/// The files of a finished order: names below the folder, and keys.
-pub(super) fn files(manifest: &Manifest, published: &Published) -> Vec<(String, String)> {
+/// The files of a finished order: keys by name below the folder.
+pub(super) fn files(manifest: &Manifest, published: &Published) -> BTreeMap<String, String> {
+    let mut files = listed(manifest);
+    files.insert(MANIFEST.to_owned(), published.manifest.key.clone());
+    files
+}
+
+/// The same without the manifest itself.
+fn listed(manifest: &Manifest) -> BTreeMap<String, String> {
     let named = |object: &Object| {
         let name = object.key.rsplit('/').next().unwrap_or_default();
         (name.to_owned(), object.key.clone())
@@ -107,9 +137,8 @@ pub(super) fn files(manifest: &Manifest, published: &Published) -> Vec<(String, 
     let segments = segments.chain(manifest.audio.iter().flat_map(|track| &track.objects));
     let pictures = manifest.images.iter().flat_map(|images| &images.files);
     let pictures = pictures.map(|(name, object)| (name.clone(), object.key.clone()));
-    let own = [("manifest.json".to_owned(), published.manifest.key.clone())];
     let playlists = manifest.files.iter().map(named);
-    playlists.chain(segments.map(addressed)).chain(progressive).chain(pictures).chain(own).collect()
+    playlists.chain(segments.map(addressed)).chain(progressive).chain(pictures).collect()
 }
 
 #[cfg(test)]
@@ -136,7 +165,7 @@ mod tests {
     fn a_folder_is_made_with_its_parents_and_an_existing_one_keeps_its_other_files() {
         let above = tempfile::tempdir().unwrap();
         let root = above.path().join("store");
-        let files = [stored(&root, "o/1/x.mp4"), stored(&root, "master.m3u8")];
+        let files = [stored(&root, "o/1/x.mp4"), stored(&root, "master.m3u8")].into();
         let out = above.path().join("a/out");
         for _ in 0..2 {
             let target = Target::new(&out).unwrap();

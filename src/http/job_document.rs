@@ -1,5 +1,6 @@
 //! What users see of a job: a pure function from state, plan and ledger.
 
+use jetreel_domain::failure::Severity;
 use jetreel_domain::ledger::View;
 use jetreel_domain::plan::{Class, Plan};
 use jetreel_domain::progress;
@@ -102,9 +103,11 @@ pub(super) fn summary(video: &Video, order: &Order, known: Known<'_>, pictures: 
         error: order.failure().map(|failure| Error {
             code: failure.code.clone(),
             message: failure.message.clone(),
-            permanent: failure.severity == jetreel_domain::failure::Severity::Permanent,
+            permanent: failure.severity == Severity::Permanent,
         }),
-        retry_available: order.status == Status::Failed,
+        retry_available: order
+            .failure()
+            .is_some_and(|failure| failure.severity != Severity::Permanent),
         player: format!("/watch/{}", video.id),
         playback: playable.then(|| format!("/v/{}/master.m3u8", video.id)),
         poster: pictures.then(|| format!("/v/{}/poster.jpg", video.id)),
@@ -174,6 +177,6 @@ mod tests {
         assert_eq!(json["playable"], false);
         assert_eq!(json["playback"], serde_json::Value::Null);
         assert_eq!(json["ended"], "1970-01-01T00:00:02Z");
-        assert_eq!(json["retry_available"], true);
+        assert_eq!(json["retry_available"], false);
     }
 }

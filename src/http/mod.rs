@@ -15,6 +15,10 @@ mod problem;
 mod range;
 mod time;
 mod videos;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use gateway::{Gateway, GatewayOptions, Hooks, Seen, admin_router, router, serve};
 pub use problem::Problem;

@@ -1,0 +1,227 @@
+//! A gateway on a real socket, over a real folder and a broker that only keeps the state of videos.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jetreel_actors::event::Event;
+use jetreel_actors::ports::{
+    Broker, Codec, CodecSession, Delivered, Environment, FactBody, PortFuture, Ports,
+    ProcessBudget, Readable, Swap, Versioned, WriteOnce,
+};
+use jetreel_domain::claim::Claim;
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
+use jetreel_domain::lane::Lane;
+use jetreel_domain::ledger::Entry;
+use jetreel_domain::message::EncodeTask;
+use jetreel_domain::state::{Known, Video};
+use jetreel_domain::wire::Job;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use super::{Gateway, GatewayOptions, Hooks, router};
+use crate::store::{OpenDalStore, StoreOptions};
+
+/// Bytes of a part in tests: small, so that small bodies have several.
+pub(super) const PART_BYTES: u64 = 1000;
+/// Bytes of an upload at most in tests.
+pub(super) const UPLOAD_BYTES_MAX: u64 = 10_000;
+
+/// Videos in memory; everything else is away.
+#[derive(Default)]
+pub(super) struct Videos {
+    pub(super) kept: Mutex<BTreeMap<VideoId, (u64, Video)>>,
+    pub(super) announced: Mutex<Vec<VideoId>>,
+    pub(super) is_away: AtomicBool,
+}
+
+fn away<'a, T: Send + 'a>() -> PortFuture<'a, T> {
+    Box::pin(async { Err(Failure::dependency("broker-unreachable", "no broker answers")) })
+}
+
+impl Videos {
+    fn answer<'a, T: Send + 'a>(&self, value: impl FnOnce() -> T) -> PortFuture<'a, T> {
+        if self.is_away.load(Ordering::Relaxed) {
+            return away();
+        }
+        let value = value();
+        Box::pin(async { Ok(value) })
+    }
+}
+
+impl Broker for Videos {
+    fn video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, Option<Versioned<Video>>> {
+        self.answer(|| {
+            let (revision, value) = self.kept.lock().unwrap().get(id)?.clone();
+            Some(Versioned { value, revision })
+        })
+    }
+    fn create_video<'a>(&'a self, video: &'a Video) -> PortFuture<'a, WriteOnce> {
+        self.answer(|| {
+            self.kept.lock().unwrap().insert(video.id.clone(), (1, video.clone()));
+            WriteOnce::Mine
+        })
+    }
+    fn swap_video<'a>(&'a self, video: &'a Video, revision: u64) -> PortFuture<'a, Swap> {
+        self.answer(|| {
+            let mut kept = self.kept.lock().unwrap();
+            let (found, value) = kept.get_mut(&video.id).unwrap();
+            if *found != revision {
+                return Swap::Conflict;
+            }
+            (*found, *value) = (revision + 1, video.clone());
+            Swap::Done(*found)
+        })
+    }
+    fn videos(&self) -> PortFuture<'_, Vec<VideoId>> {
+        self.answer(|| self.kept.lock().unwrap().keys().cloned().collect())
+    }
+    fn announce_upload<'a>(&'a self, id: &'a VideoId, _: u32, _: Lane) -> PortFuture<'a, ()> {
+        self.answer(|| self.announced.lock().unwrap().push(id.clone()))
+    }
+    fn next_upload(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
+        away()
+    }
+    fn next_task(&self, _: Lane, _: Group) -> PortFuture<'_, Option<Delivered>> {
+        away()
+    }
+    fn task_hint(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
+    }
+    fn next_entry(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
+        away()
+    }
+    fn next_evaluation(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
+        away()
+    }
+    fn release<'a>(&'a self, _: &'a EncodeTask) -> PortFuture<'a, WriteOnce> {
+        away()
+    }
+    fn evaluate<'a>(&'a self, _: &'a OrderId) -> PortFuture<'a, WriteOnce> {
+        away()
+    }
+    fn is_queued(&self, _: u64) -> PortFuture<'_, bool> {
+        away()
+    }
+    fn entry<'a>(&'a self, _: &'a OrderId, _: TaskId) -> PortFuture<'a, Option<Entry>> {
+        away()
+    }
+    fn entries<'a>(&'a self, _: &'a OrderId, _: u64) -> PortFuture<'a, (Vec<Entry>, u64)> {
+        away()
+    }
+    fn write_entry<'a>(&'a self, _: &'a Entry) -> PortFuture<'a, WriteOnce> {
+        away()
+    }
+    fn forget<'a>(&'a self, _: &'a OrderId) -> PortFuture<'a, ()> {
+        away()
+    }
+    fn claim<'a>(&'a self, _: &'a OrderId, _: TaskId) -> PortFuture<'a, Option<Versioned<Claim>>> {
+        away()
+    }
+    fn swap_claim<'a>(
+        &'a self,
+        _: &'a OrderId,
+        _: TaskId,
+        _: &'a Claim,
+        _: u64,
+    ) -> PortFuture<'a, Swap> {
+        away()
+    }
+    fn announce<'a>(
+        &'a self,
+        _: &'a OrderId,
+        _: &'a Known,
+        _: FactBody,
+    ) -> PortFuture<'a, WriteOnce> {
+        away()
+    }
+}
+
+struct NoCodec;
+
+impl Codec for NoCodec {
+    fn start(
+        &self,
+        _: Job,
+        _: Vec<Readable>,
+        _: ProcessBudget,
+    ) -> PortFuture<'_, Box<dyn CodecSession>> {
+        away()
+    }
+    fn build(&self) -> PortFuture<'_, String> {
+        away()
+    }
+}
+
+struct Noon;
+
+impl Environment for Noon {
+    fn now(&self) -> i64 {
+        43_200
+    }
+    fn uuid(&self) -> String {
+        uuid::Uuid::now_v7().to_string()
+    }
+    fn emit(&self, _: Event) {}
+}
+
+/// A gateway that answers at `address` until it is dropped.
+pub(super) struct Served {
+    pub(super) address: SocketAddr,
+    pub(super) videos: Arc<Videos>,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) folder: TempDir,
+}
+
+/// Serves a gateway on a free port.
+pub(super) async fn served() -> Served {
+    let folder = tempfile::tempdir().unwrap();
+    let store = OpenDalStore::open(&StoreOptions::fs(folder.path().to_string_lossy())).unwrap();
+    let videos = Arc::new(Videos::default());
+    let ports = Ports {
+        broker: videos.clone(),
+        store: Arc::new(store),
+        codec: Arc::new(NoCodec),
+        environment: Arc::new(Noon),
+    };
+    let hooks = Hooks { render: Arc::new(|| "numbers 1\n".to_owned()), seen: Arc::new(|_| ()) };
+    let gateway = Gateway::new(GatewayOptions {
+        ports,
+        part_bytes: PART_BYTES,
+        upload_bytes_max: UPLOAD_BYTES_MAX,
+        public_metrics: true,
+        hooks,
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let routes = router(gateway.clone());
+    tokio::spawn(super::serve(listener, routes, std::future::pending()));
+    Served { address, videos, gateway, folder }
+}
+
+impl Served {
+    /// The address of a path.
+    pub(super) fn at(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The only video.
+    pub(super) fn video(&self) -> Video {
+        self.videos.kept.lock().unwrap().values().next().unwrap().1.clone()
+    }
+
+    /// Files in the store, whatever their folder.
+    pub(super) fn files(&self) -> usize {
+        fn count(folder: &std::path::Path) -> usize {
+            let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            entries.map(|path| if path.is_dir() { count(&path) } else { 1 }).sum()
+        }
+        let raw = self.folder.path().join("raw");
+        if raw.exists() { count(&raw) } else { 0 }
+    }
+}

@@ -1,0 +1,177 @@
+//! The gateway from outside: what a client sees on the wire.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use jetreel_domain::state::Status;
+use reqwest::{Body, Client, Response};
+use serde_json::Value;
+
+use super::testing::{PART_BYTES, Served, UPLOAD_BYTES_MAX, served};
+
+async fn problem(answer: Response) -> (u16, String) {
+    let status = answer.status().as_u16();
+    assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!((&body["status"], &body["request_id"]), (&status.into(), &Value::from(id)));
+    assert!(!body["detail"].as_str().unwrap().is_empty());
+    (status, body["code"].as_str().unwrap().to_owned())
+}
+
+async fn eventually(holds: impl Fn() -> bool) {
+    let patience = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), patience).await.unwrap();
+}
+
+async fn upload(served: &Served, query: &str, body: impl Into<Body>) -> Response {
+    let url = served.at(&format!("/v1/videos{query}"));
+    Client::new().post(url).body(body).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn an_upload_is_confirmed_only_when_state_and_store_have_it() {
+    let served = served().await;
+    let answer = upload(&served, "?title=a%20%3Cb%3E", vec![7u8; 2500]).await;
+    assert_eq!(answer.status(), 202);
+    let location = answer.headers()["location"].to_str().unwrap().to_owned();
+    assert!(answer.headers().contains_key("retry-after"));
+    let body: Value = answer.json().await.unwrap();
+    let video = served.video();
+    assert_eq!(location, format!("/v1/jobs/{}-1", video.id));
+    assert_eq!((body["status"].as_str(), video.title.as_str()), (Some("QUEUED"), "a <b>"));
+    assert_eq!(video.orders[0].status, Status::Queued);
+    let sizes: Vec<u64> = video.source.parts.iter().map(|part| part.bytes).collect();
+    assert_eq!((video.source.bytes, sizes), (2500, vec![PART_BYTES, PART_BYTES, 500]));
+    assert_eq!(served.files(), 3);
+    assert_eq!(*served.videos.announced.lock().unwrap(), [video.id.clone()]);
+    let job = reqwest::get(served.at(&location)).await.unwrap();
+    assert!(job.headers().contains_key("retry-after"));
+    let job: Value = job.json().await.unwrap();
+    assert_eq!((job["status"].as_str(), job["progress"].as_u64()), (Some("QUEUED"), Some(0)));
+    assert_eq!(job["retry_available"], false);
+}
+
+#[tokio::test]
+async fn what_is_not_an_upload_is_refused_and_leaves_nothing() {
+    let served = served().await;
+    let too_large = vec![0u8; UPLOAD_BYTES_MAX as usize + 1];
+    assert_eq!(problem(upload(&served, "", "").await).await, (400, "empty-upload".into()));
+    let answer = upload(&served, "", too_large.clone()).await;
+    assert_eq!(problem(answer).await, (413, "too-large".into()));
+    assert_eq!(problem(upload(&served, "?lane=fast", "x").await).await, (400, "bad-query".into()));
+    let form = Client::new().post(served.at("/v1/videos")).header("content-type", "multipart/x");
+    let answer = form.body("x").send().await.unwrap();
+    assert_eq!(problem(answer).await, (415, "unsupported-media-type".into()));
+    assert!(served.videos.kept.lock().unwrap().is_empty());
+    // Without a declared length the limit is met on the way.
+    let pieces = too_large.chunks(1000).map(|piece| Ok::<_, std::io::Error>(piece.to_vec()));
+    let body = Body::wrap_stream(stream::iter(pieces.collect::<Vec<_>>()));
+    assert_eq!(problem(upload(&served, "", body).await).await, (413, "too-large".into()));
+    assert_eq!(served.video().orders[0].status, Status::Cancelled);
+    assert_eq!(served.files(), 0);
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_is_cancelled_and_cleared_up() {
+    let served = served().await;
+    let videos = served.videos.clone();
+    let break_off = async move {
+        eventually(|| !videos.kept.lock().unwrap().is_empty()).await;
+        Err(std::io::Error::other("gone"))
+    };
+    let body = stream::iter([Ok(vec![1u8; 2500])]).chain(stream::once(break_off));
+    let request = Client::new().post(served.at("/v1/videos")).body(Body::wrap_stream(body));
+    assert!(request.send().await.is_err());
+    eventually(|| served.video().orders[0].status == Status::Cancelled).await;
+    assert_eq!(served.files(), 0);
+    assert!(served.videos.announced.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn without_a_broker_nothing_is_accepted_and_the_answer_says_when_to_come_back() {
+    let served = served().await;
+    served.videos.is_away.store(true, Ordering::Relaxed);
+    let answer = upload(&served, "", "x").await;
+    assert_eq!(answer.headers()["retry-after"], "5");
+    assert_eq!(problem(answer).await, (503, "broker-unreachable".into()));
+    let ready = reqwest::get(served.at("/readyz")).await.unwrap();
+    assert_eq!(problem(ready).await, (503, "broker-unavailable".into()));
+    assert_eq!(reqwest::get(served.at("/livez")).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_node_that_goes_down_takes_no_uploads_and_is_not_ready() {
+    let served = served().await;
+    assert_eq!(reqwest::get(served.at("/readyz")).await.unwrap().status(), 200);
+    served.gateway.drain();
+    assert_eq!(problem(upload(&served, "", "x").await).await, (503, "draining".into()));
+    let ready = reqwest::get(served.at("/readyz")).await.unwrap();
+    assert_eq!(problem(ready).await, (503, "draining".into()));
+}
+
+#[tokio::test]
+async fn every_error_is_a_problem_document() {
+    let served = served().await;
+    for (path, code) in [
+        ("/nowhere", "not-found"),
+        ("/assets/nothing.js", "not-found"),
+        ("/watch/x", "no-such-video"),
+        ("/v1/jobs/x", "no-such-job"),
+        ("/v1/jobs/00000000000000000000000000-1", "no-such-job"),
+        ("/v/x/master.m3u8", "no-such-video"),
+        ("/v/00000000000000000000000000/o/..%2F..%2Fraw", "no-such-file"),
+        ("/v/00000000000000000000000000/o/1/x.mp4", "no-such-object"),
+    ] {
+        let answer = reqwest::get(served.at(path)).await.unwrap();
+        assert_eq!(problem(answer).await, (404, code.into()), "{path}");
+    }
+    let wrong = Client::new().delete(served.at("/v1/jobs")).send().await.unwrap();
+    assert_eq!(problem(wrong).await, (405, "method-not-allowed".into()));
+    let limit = reqwest::get(served.at("/v1/jobs?limit=0")).await.unwrap();
+    assert_eq!(problem(limit).await, (400, "bad-query".into()));
+}
+
+#[tokio::test]
+async fn a_request_id_is_taken_over_when_it_is_plain() {
+    let served = served().await;
+    for (given, taken) in [("abc-1", true), ("a b", false)] {
+        let request = Client::new().get(served.at("/livez")).header("x-request-id", given);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.headers()["x-request-id"] == given, taken, "{given}");
+    }
+}
+
+#[tokio::test]
+async fn objects_are_served_in_ranges_to_any_page() {
+    let served = served().await;
+    let key = "out/00000000000000000000000000/1/main-0000/u/360p.mp4";
+    let path = served.folder.path().join(key);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let content: Vec<u8> = (0..3_000_000u32).map(|i| i as u8).collect();
+    std::fs::write(&path, &content).unwrap();
+    let url = served.at("/v/00000000000000000000000000/o/1/main-0000/u/360p.mp4");
+    let whole = reqwest::get(&url).await.unwrap();
+    assert_eq!(whole.headers()["content-type"], "video/mp4");
+    assert_eq!(whole.headers()["access-control-allow-origin"], "*");
+    assert!(whole.headers()["cache-control"].to_str().unwrap().contains("immutable"));
+    let etag = whole.headers()["etag"].clone();
+    assert_eq!(whole.bytes().await.unwrap(), content);
+    let part = Client::new().get(&url).header("range", "bytes=1000000-2999999");
+    let part = part.header("if-range", etag.clone()).send().await.unwrap();
+    assert_eq!(part.status(), 206);
+    assert_eq!(part.headers()["content-range"], "bytes 1000000-2999999/3000000");
+    assert_eq!(part.bytes().await.unwrap(), content[1_000_000..]);
+    let outside = Client::new().get(&url).header("range", "bytes=3000000-").send().await.unwrap();
+    assert_eq!(outside.headers()["content-range"], "bytes */3000000");
+    assert_eq!(problem(outside).await, (416, "range-outside".into()));
+    let known = Client::new().get(&url).header("if-none-match", etag).send().await.unwrap();
+    assert_eq!(known.status(), 304);
+    let head = Client::new().head(&url).send().await.unwrap();
+    assert_eq!(head.headers()["content-length"], "3000000");
+}
