@@ -4,6 +4,7 @@
 //! `JETREEL_CLIPS=all` runs every clip, `JETREEL_CLIPS=<word>` those whose name holds the word. The table goes to standard
 //! output and to the file that `JETREEL_CLIPS_REPORT` names.
 
+mod boxes;
 mod media;
 mod playlist;
 mod product;

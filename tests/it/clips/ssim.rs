@@ -124,7 +124,7 @@ fn single_pass(
     let rung = Rung::of(tier.size.0.min(tier.size.1));
     let fps = rung.target(truth.fps);
     let (rate, level) = (rung.rate(fps), rung.level(fps));
-    let start = tier.seconds(tier.frames.pts[0]);
+    let start = tier.first();
     // A little early: the first frame at or after the instant becomes the IDR.
     let instants =
         tier.keys().into_iter().map(|key| format!("{:.6}", (key - start - 0.0003).max(0.0)));

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::boxes::{Sample, samples};
 use super::playlist::{Media, Variant, assemble, media};
 use super::rule::Rung;
 use super::tools::{bounded, compact, ffprobe, field, path, run};
@@ -18,8 +19,10 @@ pub(crate) struct Tier {
     pub(crate) list: Media,
     /// Its segments put together.
     pub(crate) file: PathBuf,
-    /// All that can be decoded.
+    /// All that can be decoded, on libav's clock.
     pub(crate) frames: Frames,
+    /// What the boxes say, on the rendition's own clock.
+    pub(crate) samples: Vec<Sample>,
     /// Seconds per tick, as a fraction.
     pub(crate) tick: (i64, i64),
     /// Which frames of the source it must hold.
@@ -43,11 +46,13 @@ impl Tier {
         let tick = compact(&text).find_map(|fields| field(&fields, "time_base").map(fraction));
         let tick = tick.ok_or("no time base")?;
         let frames = frames(&file, 0)?;
+        let bytes = std::fs::read(&file).map_err(|error| error.to_string())?;
+        let samples = samples(&bytes)?;
         let times: Vec<f64> =
             truth.pts.iter().map(|pts| truth.seconds(pts - truth.pts[0])).collect();
         let rung = Rung::of(variant.size.0.min(variant.size.1));
         let kept = rung.kept(&times, joints, truth.fps);
-        Ok(Self { name, size: variant.size, list, file, frames, tick, kept })
+        Ok(Self { name, size: variant.size, list, file, frames, samples, tick, kept })
     }
 
     /// Seconds of output ticks.
@@ -57,7 +62,13 @@ impl Tier {
 
     /// Times of the IDR pictures, seconds.
     pub(crate) fn keys(&self) -> Vec<f64> {
-        self.frames.keys.iter().map(|pts| self.seconds(*pts)).collect()
+        let keys = self.samples.iter().filter(|sample| sample.key);
+        keys.map(|sample| self.seconds(sample.pts)).collect()
+    }
+
+    /// Time of the first picture, seconds.
+    pub(crate) fn first(&self) -> f64 {
+        self.seconds(self.samples.first().map_or(0, |sample| sample.pts))
     }
 
     /// Decoded frames are the kept source frames, at the same times: the largest difference in output ticks.
@@ -68,6 +79,11 @@ impl Tier {
         }
         if self.frames.pts.windows(2).any(|pair| pair[0] >= pair[1]) {
             return Err(format!("{}: times do not ascend", self.name));
+        }
+        let moved = self.frames.pts[0] - self.samples.first().map_or(0, |sample| sample.pts);
+        let boxed = self.samples.iter().map(|sample| sample.pts + moved);
+        if !boxed.eq(self.frames.pts.iter().copied()) {
+            return Err(format!("{}: boxes and decoder tell different times", self.name));
         }
         let origin = truth.pts[self.kept[0]];
         let ticks = self.tick.1 as f64 / self.tick.0 as f64;
@@ -87,7 +103,7 @@ impl Tier {
     pub(crate) fn start(&self, truth: &Truth) -> Result<(), String> {
         let first = truth.seconds(truth.pts[0]);
         let want = truth.sound.map_or(0.0, |sound| (first - sound).max(0.0));
-        let have = self.seconds(self.frames.pts[0]);
+        let have = self.first();
         // The packet before the first audible sample (AAC and MP3 priming) may count as sound.
         if (have - want).abs() < 0.07 {
             Ok(())

@@ -94,13 +94,16 @@ pub(crate) fn fraction(text: &str) -> (i64, i64) {
     (num.parse().unwrap_or(0), den.parse().unwrap_or(1))
 }
 
+/// The declared average where it is near what the frames show, else that.
 fn rate(pts: &[i64], tick: (i64, i64), facts: &Value) -> f64 {
-    let ticks = pts.last().unwrap_or(&0) - pts.first().unwrap_or(&0);
-    if ticks > 0 {
-        return (pts.len() - 1) as f64 * tick.1 as f64 / (ticks as f64 * tick.0 as f64);
-    }
     let (num, den) = fraction(facts["avg_frame_rate"].as_str().unwrap_or("30/1"));
-    if num > 0 && den > 0 { num as f64 / den as f64 } else { 30.0 }
+    let declared = if num > 0 && den > 0 { num as f64 / den as f64 } else { 30.0 };
+    let ticks = pts.last().unwrap_or(&0) - pts.first().unwrap_or(&0);
+    if ticks <= 0 {
+        return declared;
+    }
+    let shown = (pts.len() - 1) as f64 * tick.1 as f64 / (ticks as f64 * tick.0 as f64);
+    if (shown / declared - 1.0).abs() < 0.05 { declared } else { shown }
 }
 
 /// Decoded frames of one stream.
