@@ -49,7 +49,8 @@ async fn an_upload_is_confirmed_only_when_state_and_store_have_it() {
     let sizes: Vec<u64> = video.source.parts.iter().map(|part| part.bytes).collect();
     assert_eq!((video.source.bytes, sizes), (2500, vec![PART_BYTES, PART_BYTES, 500]));
     assert_eq!(served.files(), 3);
-    assert_eq!(*served.videos.announced.lock().unwrap(), [video.id.clone()]);
+    let announced = served.videos.announced.lock().unwrap().clone();
+    assert_eq!(announced, std::slice::from_ref(&video.id));
     let job = reqwest::get(served.at(&location)).await.unwrap();
     assert!(job.headers().contains_key("retry-after"));
     let job: Value = job.json().await.unwrap();
