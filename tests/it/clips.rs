@@ -6,7 +6,7 @@
 
 mod boxes;
 mod media;
-mod playlist;
+pub(crate) mod playlist;
 mod product;
 mod report;
 mod rule;
@@ -62,7 +62,8 @@ fn every_clip_becomes_what_it_must() {
     let mut rows = Vec::new();
     for clip in list(&folder, "real/").iter().filter(|clip| wanted(clip)) {
         let row = examine(clip);
-        println!("{}: {}", row.clip, if row.problems.is_empty() { "ok" } else { "WRONG" });
+        let problems = row.problems.join("; ");
+        println!("{}: {}", row.clip, if problems.is_empty() { "ok" } else { &problems });
         rows.push(row);
     }
     println!("\n{}", report::publish(&rows));
