@@ -1,7 +1,7 @@
 //! Conformance: every real clip through the real binary, checked by an independent witness (the ffmpeg and ffprobe commands).
 //!
 //! `JETREEL_MEDIA` names the folder of clips; without it there is nothing to check. A fast selection runs by default,
-//! `JETREEL_CLIPS=all` runs every clip, `JETREEL_CLIPS=<word>` those whose name holds the word. The table goes to standard
+//! `JETREEL_CLIPS=all` runs every clip, `JETREEL_CLIPS=<word>,<word>` those whose name holds one of the words. The table goes to standard
 //! output and to the file that `JETREEL_CLIPS_REPORT` names.
 
 mod boxes;
@@ -48,7 +48,7 @@ const LIMIT: Duration = Duration::from_secs(900);
 fn wanted(clip: &Clip) -> bool {
     match std::env::var("JETREEL_CLIPS").as_deref() {
         Ok("all") => true,
-        Ok(word) if !word.is_empty() => clip.name.contains(word),
+        Ok(words) if !words.is_empty() => words.split(',').any(|word| clip.name.contains(word)),
         Ok(_) | Err(_) => SELECTION.iter().any(|name| clip.name.contains(name)),
     }
 }

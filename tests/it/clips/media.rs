@@ -58,7 +58,8 @@ fn clip(folder: &Path, part: &str, line: &str) -> Option<Clip> {
 }
 
 fn expected(note: &str) -> Expected {
-    if note.starts_with("reject") && !note.contains(" or ") || note.contains("no video stream") {
+    let milder = ["or accept", "or cap", "or clamp"].iter().any(|words| note.contains(words));
+    if note.starts_with("reject") && !milder {
         return Expected::Refused;
     }
     if !note.starts_with("accept") || note.contains("or reject") && !note.contains("class") {
@@ -87,5 +88,7 @@ fn notes_are_understood() {
     let note = "reject: no video stream (unless the design takes audio-only assets)";
     assert_eq!(expected(note), Expected::Refused);
     assert_eq!(expected("accept with fps clamped to 60, or reject: max_fps"), Expected::Any);
+    assert_eq!(expected("reject: max_pixels (or accept within the limit)"), Expected::Any);
+    assert_eq!(expected("reject at upload or DLQ with reason"), Expected::Refused);
     assert_eq!(expected("terminate"), Expected::Any);
 }
