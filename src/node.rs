@@ -56,8 +56,7 @@ impl Services {
         let codec = Arc::new(CodecProcesses::new(codec_binary(settings)?, store.clone()));
         let metrics = Arc::new(Metrics::new()?);
         let environment = Arc::new(SystemEnvironment::new(metrics.clone()));
-        let ports =
-            Ports { broker: bus.clone(), store, codec: codec.clone(), environment };
+        let ports = Ports { broker: bus.clone(), store, codec: codec.clone(), environment };
         Ok(Self { ports, bus, codec, metrics })
     }
 }

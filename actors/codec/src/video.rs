@@ -63,7 +63,7 @@ fn open(link: &Link, job: &Job, video: &VideoJob) -> Outcome<Frames> {
         decoder_options: &video.source.decoder_options,
         frames_per_second: video.frame_rate.as_f64(),
     };
-    let input = || Input::open(link, 0, size, Some(&video.source.format), &job.budget);
+    let input = || Input::open_known(link, 0, size, &video.source.format, &job.budget);
     if let Some(dts) = video.chunks.first().and_then(|chunk| chunk.seek) {
         let jumped = Frames::open(input()?, &track, Some(dts), &job.budget);
         link.fault()?;

@@ -7,9 +7,14 @@ const INTERVAL: Duration = Duration::from_millis(10);
 
 /// Waits until `holds`; fails with `what` when it takes too long.
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    eventually_so(what, async || holds()).await;
+}
+
+/// As [`eventually`], where looking takes its time.
+pub(crate) async fn eventually_so(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let mut looks = tokio::time::interval(INTERVAL);
     let waiting = async {
-        while !holds() {
+        while !holds().await {
             looks.tick().await;
         }
     };

@@ -5,3 +5,7 @@ pub(crate) mod eventually;
 pub(crate) mod nats;
 pub(crate) mod fake_codec;
 pub(crate) mod s3;
+pub(crate) mod hls;
+pub(crate) mod media;
+pub(crate) mod node;
+pub(crate) mod site;

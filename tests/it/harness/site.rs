@@ -1,0 +1,250 @@
+//! A place where nodes work: a broker with its streams, a store, and what can be seen of both from outside.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::Subscriber;
+use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
+use async_nats::jetstream::{self, Message};
+use futures::StreamExt as _;
+use jetreel::bus::{Announcement, Bus, names};
+use jetreel::store::{OpenDalStore, StoreOptions};
+use jetreel_actors::ports::{Broker as _, Store as _};
+use jetreel_domain::claim::Claim;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::ledger::Entry;
+use jetreel_domain::manifest::Manifest;
+use jetreel_domain::subject;
+use sha2::{Digest as _, Sha256};
+
+use super::nats::Nats;
+use super::node::Node;
+
+/// Everything that is awaited comes within this time, or never: far more than a busy machine needs.
+const PATIENCE: Duration = Duration::from_secs(400);
+
+/// Broker, store and the settings of its nodes.
+pub(crate) struct Site {
+    nats: Nats,
+    /// A connection to look at what is there.
+    pub(crate) bus: Arc<Bus>,
+    folder: tempfile::TempDir,
+    settings: Vec<(String, String)>,
+    store: OpenDalStore,
+}
+
+impl Site {
+    /// A site that stores in a folder.
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("media").to_str().unwrap().to_owned();
+        let settings = [("STORE__SCHEME", "fs"), ("STORE__ROOT", root.as_str())];
+        Self::start_on(folder, &settings, &StoreOptions::fs(root.as_str())).await
+    }
+
+    /// A site that stores in a bucket.
+    pub(crate) async fn start_on_s3(options: &StoreOptions) -> Self {
+        let settings = [
+            ("STORE__SCHEME", "s3"),
+            ("STORE__ROOT", "a/prefix"),
+            ("STORE__BUCKET", options.bucket.as_str()),
+            ("STORE__ENDPOINT", options.endpoint.as_str()),
+            ("STORE__REGION", options.region.as_str()),
+            ("STORE__ACCESS_KEY", options.access_key.as_str()),
+            ("STORE__SECRET_KEY", options.secret_key.as_str()),
+        ];
+        let mut options = options.clone();
+        options.root = "a/prefix".to_owned();
+        Self::start_on(tempfile::tempdir().unwrap(), &settings, &options).await
+    }
+
+    async fn start_on(
+        folder: tempfile::TempDir,
+        store_settings: &[(&str, &str)],
+        options: &StoreOptions,
+    ) -> Self {
+        let (nats, bus) = Nats::start_with_streams().await;
+        let common = [
+            ("NATS__URL", nats.url()),
+            ("HTTP__LISTEN", "127.0.0.1:0"),
+            ("PLAN__PRESET", "ultrafast"),
+            ("NODE__SLOTS", "1"),
+        ];
+        let all = common.iter().chain(store_settings);
+        let settings = all.map(|(key, value)| setting(key, value)).collect();
+        let store = OpenDalStore::open(options).unwrap();
+        Self { nats, bus, folder, settings, store }
+    }
+
+    /// Starts a node with one slot, and settings of its own such as `("NODE__ROLES", "encode")`.
+    pub(crate) async fn node(&self, name: &str, own: &[(&str, &str)]) -> Node {
+        let mut settings = self.settings.clone();
+        settings.push(setting("NODE__NAME", name));
+        settings.extend(own.iter().map(|(key, value)| setting(key, value)));
+        Node::start(self.folder.path(), &settings).await
+    }
+
+    /// A folder for what the test itself writes.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The facts of an order, from the first one on.
+    pub(crate) async fn facts(&self, order: &OrderId) -> Facts {
+        let context = jetstream::new(self.nats.client().await);
+        let stream = context.get_stream(names::PROGRESS).await.unwrap();
+        let filter_subject = subject::progress_filter(&order.video);
+        let config = OrderedConfig { filter_subject, ..OrderedConfig::default() };
+        let consumer = stream.create_consumer(config).await.unwrap();
+        Facts { order: order.clone(), messages: consumer.messages().await.unwrap() }
+    }
+
+    /// Every claim that is written from now on.
+    pub(crate) async fn claims(&self) -> Watched<Claim> {
+        let all = names::bucket_subject(names::CLAIMS_BUCKET, ">");
+        self.watch(all, |bytes| serde_json::from_slice(bytes).ok()).await
+    }
+
+    /// Every ledger entry that is written from now on.
+    pub(crate) async fn written(&self) -> Watched<Entry> {
+        let anything = subject::ROOTS.into_iter().find(|root| root.contains("ledger")).unwrap();
+        self.watch(anything.to_owned(), |bytes| rmp_serde::from_slice(bytes).ok()).await
+    }
+
+    /// Every state of a video that is written from now on.
+    pub(crate) async fn states(&self) -> Watched<jetreel_domain::state::Video> {
+        let all = names::bucket_subject(names::VIDEOS_BUCKET, ">");
+        self.watch(all, |bytes| serde_json::from_slice(bytes).ok()).await
+    }
+
+    async fn watch<T>(&self, subject: String, read: fn(&[u8]) -> Option<T>) -> Watched<T> {
+        let client = self.nats.client().await;
+        let heard = client.subscribe(subject).await.unwrap();
+        // The server knows of the subscription when it has answered what was sent after it.
+        client.flush().await.unwrap();
+        Watched { heard, read }
+    }
+
+    /// The ledger of an order as it stands.
+    pub(crate) async fn ledger(&self, order: &OrderId) -> Vec<Entry> {
+        self.bus.entries(order, 0).await.unwrap().0
+    }
+
+    /// Keys of the claims of an order as they stand.
+    pub(crate) async fn claim_keys(&self, order: &OrderId) -> Vec<String> {
+        let stream = names::bucket_stream(names::CLAIMS_BUCKET);
+        let filter = names::bucket_subject(names::CLAIMS_BUCKET, &subject::claim_filter(order));
+        self.subjects(&stream, &filter).await
+    }
+
+    /// Subjects of a stream that hold a message.
+    pub(crate) async fn subjects(&self, stream: &str, filter: &str) -> Vec<String> {
+        let context = jetstream::new(self.nats.client().await);
+        let stream = context.get_stream(stream).await.unwrap();
+        let mut found = stream.info_with_subjects(filter).await.unwrap();
+        let mut subjects = Vec::new();
+        while let Some(item) = found.next().await {
+            subjects.push(item.unwrap().0);
+        }
+        subjects
+    }
+
+    /// Fails where the manifest names an object that is not there, or is not what it was.
+    pub(crate) async fn must_hold_all_of(&self, manifest: &Manifest) {
+        let mut keys = std::collections::BTreeSet::new();
+        for object in manifest.objects() {
+            assert!(keys.insert(object.key.clone()), "{} is named twice", object.key);
+            let bytes = self.store.read_all(&object.key).await.unwrap();
+            let found = (bytes.len() as u64, sha256(&bytes));
+            assert_eq!(found, (object.bytes, object.sha256.clone()), "{}", object.key);
+        }
+        assert!(!keys.is_empty());
+    }
+}
+
+/// SHA-256 as the ledger writes it.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn setting(key: &str, value: &str) -> (String, String) {
+    (format!("JETREEL__{key}"), value.to_owned())
+}
+
+/// Waits for what must come.
+pub(crate) async fn awaited<T>(what: &str, coming: impl Future<Output = T>) -> T {
+    let came = tokio::time::timeout(PATIENCE, coming).await;
+    came.unwrap_or_else(|_| panic!("did not come: {what}"))
+}
+
+/// What is published on a subject, as it is published.
+pub(crate) struct Watched<T> {
+    heard: Subscriber,
+    read: fn(&[u8]) -> Option<T>,
+}
+
+impl<T> Watched<T> {
+    /// The next one that `wanted` picks.
+    pub(crate) async fn next(&mut self, what: &str, wanted: impl Fn(&str, &T) -> bool) -> T {
+        let coming = async {
+            while let Some(message) = self.heard.next().await {
+                if let Some(value) = (self.read)(&message.payload)
+                    && wanted(message.subject.as_str(), &value)
+                {
+                    return value;
+                }
+            }
+            panic!("the broker went away");
+        };
+        awaited(what, coming).await
+    }
+}
+
+/// A fact as a subscriber gets it.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// Where it was published.
+    pub(crate) subject: String,
+    /// Its `ce-id`.
+    pub(crate) id: String,
+    /// What it says.
+    pub(crate) body: Announcement,
+}
+
+/// The facts of an order in the order of the stream.
+pub(crate) struct Facts {
+    order: OrderId,
+    messages: Ordered,
+}
+
+impl Facts {
+    /// The next fact.
+    pub(crate) async fn next(&mut self) -> Told {
+        let what = format!("a fact of {}", self.order);
+        let message: Message = awaited(&what, self.messages.next()).await.unwrap().unwrap();
+        let headers = message.headers.as_ref().unwrap();
+        Told {
+            subject: message.subject.to_string(),
+            id: headers.get("ce-id").unwrap().to_string(),
+            body: rmp_serde::from_slice(&message.payload).unwrap(),
+        }
+    }
+
+    /// All facts up to `last`; fails where the order ends otherwise.
+    pub(crate) async fn until(&mut self, last: &str) -> Vec<Told> {
+        let mut told = Vec::new();
+        loop {
+            let fact = self.next().await;
+            let word = fact.body.fact.clone();
+            let ended = word == "completed" || word == "cancelled" || word.starts_with("failed");
+            assert!(!ended || word == last, "{word} instead of {last}: {:?}", fact.body.error);
+            told.push(fact);
+            if word == last {
+                return told;
+            }
+        }
+    }
+}
