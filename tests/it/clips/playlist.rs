@@ -66,6 +66,12 @@ impl Media {
         found
     }
 
+    /// Seconds at the head that were encoded with a task for each tier (the group `first`).
+    pub(crate) fn alone(&self) -> f64 {
+        let head = self.segments.iter().take_while(|(_, piece)| piece.uri.contains("/first-"));
+        head.map(|(seconds, _)| seconds).sum()
+    }
+
     /// Whether the list keeps its own rules.
     pub(crate) fn complaint(&self) -> Option<String> {
         let longest = self.segments.iter().map(|(seconds, _)| seconds.round() as u64).max();

@@ -30,25 +30,43 @@ pub(crate) fn advantage(
     Ok(scores.0.min(PERFECT_DB) - scores.1.min(PERFECT_DB))
 }
 
-/// Filters from a source frame to a frame of the last of `tiers`, which are in descending order: each is made from the one before.
+/// Filters from a source frame to a frame of the last of `tiers`, which are in descending order. Where a task had all tiers,
+/// each is made from the one before; where it had one alone, from the source.
 fn chain(truth: &Truth, tiers: &[Tier]) -> Result<String, String> {
     let last = tiers.last().ok_or("no tier")?;
     let mut chain = select(&last.kept)?;
     if truth.interlaced {
         chain.push_str(",bwdif=mode=send_frame:deint=interlaced");
     }
-    let (width, height) = tiers[0].size;
-    if matches!(truth.text("color_transfer"), "smpte2084" | "arib-std-b67") {
-        chain.push_str(&tone_map(truth, width, height));
-    } else {
-        chain.push_str(&to_bt709(truth, width, height));
-    }
+    let direct = corrected(truth, last.size);
+    let mut cascade = corrected(truth, tiers[0].size);
     for tier in &tiers[1..] {
         let (width, height) = tier.size;
-        let _written = write!(chain, ",scale={width}:{height}:flags=bicubic");
+        let _written = write!(cascade, ",scale={width}:{height}:flags=bicubic");
+    }
+    let alone = last.alone();
+    if tiers.len() == 1 || alone == 0 {
+        chain.push_str(&cascade);
+    } else if alone >= last.kept.len() {
+        chain.push_str(&direct);
+    } else {
+        let _written = write!(
+            chain,
+            ",split[p][q];[p]trim=end_frame={alone}{direct}[r];[q]trim=start_frame={alone}{cascade}[s];\
+             [r][s]interleave"
+        );
     }
     chain.push_str(",setsar=1");
     Ok(chain)
+}
+
+/// Filters to 8-bit 4:2:0 BT.709 of a size; begins with a comma.
+fn corrected(truth: &Truth, (width, height): (u32, u32)) -> String {
+    if matches!(truth.text("color_transfer"), "smpte2084" | "arib-std-b67") {
+        tone_map(truth, width, height)
+    } else {
+        to_bt709(truth, width, height)
+    }
 }
 
 fn select(kept: &[usize]) -> Result<String, String> {

@@ -71,6 +71,12 @@ impl Tier {
         self.seconds(self.samples.first().map_or(0, |sample| sample.pts))
     }
 
+    /// How many frames at the head come from a task that had this tier alone, and so from the source's size directly.
+    pub(crate) fn alone(&self) -> usize {
+        let until = self.first() + self.list.alone() - 0.0001;
+        self.samples.iter().filter(|sample| self.seconds(sample.pts) < until).count()
+    }
+
     /// Decoded frames are the kept source frames, at the same times: the largest difference in output ticks.
     pub(crate) fn times(&self, truth: &Truth) -> Result<f64, String> {
         let (have, want) = (self.frames.pts.len(), self.kept.len());
