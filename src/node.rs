@@ -87,7 +87,7 @@ pub struct RunningNode {
     context: Context,
     root: ActorRef<supervisor::Message>,
     tree: JoinHandle<()>,
-    http: Option<(Arc<Gateway>, CancellationToken, Vec<JoinHandle<std::io::Result<()>>>)>,
+    http: Option<Http>,
 }
 
 /// Starts the branches that the settings name.

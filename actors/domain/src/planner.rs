@@ -25,8 +25,8 @@ pub struct PlanPolicy {
     pub first_seconds_min: f64,
     /// Longest first chunk, seconds.
     pub first_seconds_max: f64,
-    /// Encode the first chunk in a task per tier, so that several slots share it.
-    pub first_split: bool,
+    /// Into how many tasks the first chunk is split by tiers, so that several slots share it; each decodes it again.
+    pub first_tasks: usize,
     /// Shortest chunk, seconds: below it, the encoder's start costs quality.
     pub chunk_seconds_min: f64,
     /// A chunk ends at the first random-access point after this many seconds.

@@ -65,7 +65,7 @@ fn tasks_are_released_first_seconds_first_and_files_last() {
 
 #[test]
 fn without_a_split_the_first_seconds_are_one_task() {
-    let policy = PlanPolicy { first_split: false, ..sample::policy() };
+    let policy = PlanPolicy { first_tasks: 1, ..sample::policy() };
     let plan = planned(sample::facts(), &policy);
     let first: Vec<&PlannedTask> = plan.group(Group::First).collect();
     assert_eq!(first.len(), 1);

@@ -93,7 +93,7 @@ pub(crate) fn policy() -> PlanPolicy {
         ladder: ladder(),
         first_seconds_min: 2.0,
         first_seconds_max: 4.0,
-        first_split: true,
+        first_tasks: 5,
         chunk_seconds_min: 6.0,
         chunk_seconds_target: 10.0,
         chunk_seconds_max: 30.0,

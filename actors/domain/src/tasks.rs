@@ -3,6 +3,8 @@
 //! First seconds, default sound, the rest of the picture by time, other sound, pictures for people, progressive files.
 //! Invariant: a task stands after every task it needs, so release never blocks.
 
+use std::ops::Range;
+
 use crate::cost;
 use crate::id::{Group, TaskId};
 use crate::ladder::TierPlan;
@@ -20,7 +22,7 @@ pub fn release_list(plan: &Plan, lazy: &[bool], policy: &PlanPolicy) -> Vec<Plan
     let all: Vec<u32> = (0..plan.chunks.len() as u32).collect();
     let rest = match plan.class {
         Class::A => {
-            list.first(policy.first_split);
+            list.first(policy.first_tasks);
             list.sound(0..1);
             all[1..].chunks(1).collect()
         }
@@ -44,6 +46,32 @@ pub fn release_list(plan: &Plan, lazy: &[bool], policy: &PlanPolicy) -> Vec<Plan
     list.tasks
 }
 
+/// Indices of `costs` in at most `runs` consecutive runs: each takes on until it has its share of what is left.
+fn balanced(costs: &[f64], runs: usize) -> Vec<Range<usize>> {
+    let mut left: f64 = costs.iter().sum();
+    let mut found = Vec::new();
+    let mut start = 0;
+    while start < costs.len() {
+        let share = left / runs.saturating_sub(found.len()).max(1) as f64;
+        let mut end = start;
+        let mut taken = 0.0;
+        while end < costs.len() && (end == start || taken < share * ENOUGH) {
+            taken += costs[end];
+            end += 1;
+        }
+        if found.len() + 1 >= runs {
+            end = costs.len();
+        }
+        left -= taken;
+        found.push(start..end);
+        start = end;
+    }
+    found
+}
+
+/// A run that has this much of its share takes no further tier on.
+const ENOUGH: f64 = 0.9;
+
 struct List<'a> {
     plan: &'a Plan,
     video: &'a VideoTrack,
@@ -56,12 +84,14 @@ impl List<'_> {
         self.tasks.push(PlannedTask { task, work, needs, cost });
     }
 
-    /// The first chunk; split, a task per tier, the dearest first, so that slots working in parallel end together.
-    fn first(&mut self, split: bool) {
-        let tiers: Vec<usize> = (0..self.plan.tiers.len()).collect();
-        let size = if split { 1 } else { tiers.len().max(1) };
-        for (index, tiers) in tiers.chunks(size).enumerate() {
-            self.picture(TaskId::new(Group::First, index as u32), vec![0], tiers.to_vec());
+    /// The first chunk, split into at most `tasks` runs of tiers of about the same cost, the dearest first, so that slots
+    /// working in parallel end together.
+    fn first(&mut self, tasks: usize) {
+        let seconds = self.plan.chunk_seconds(0);
+        let cost = |tier: &TierPlan| cost::video(self.video, seconds, &[tier], self.preset);
+        let costs: Vec<f64> = self.plan.tiers.iter().map(cost).collect();
+        for (index, tiers) in balanced(&costs, tasks).into_iter().enumerate() {
+            self.picture(TaskId::new(Group::First, index as u32), vec![0], tiers.collect());
         }
     }
 
@@ -73,7 +103,7 @@ impl List<'_> {
         self.push(task, Work::Video { chunks, tiers, images }, Vec::new(), cost);
     }
 
-    fn sound(&mut self, tracks: std::ops::Range<usize>) {
+    fn sound(&mut self, tracks: Range<usize>) {
         for track in tracks.start..tracks.end.min(self.plan.audio.len()) {
             let cost = cost::audio(self.plan.audio_seconds(track));
             self.push(
@@ -108,5 +138,21 @@ impl List<'_> {
             let task = TaskId::new(Group::Package, tier as u32);
             self.push(task, Work::Package { tier, verify }, needs, cost);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_tiers_cost_about_the_same() {
+        let costs = [50.0, 25.0, 13.0, 8.0, 4.0];
+        assert_eq!(balanced(&costs, 1), [0..5]);
+        assert_eq!(balanced(&costs, 2), [0..1, 1..5]);
+        assert_eq!(balanced(&costs, 3), [0..1, 1..2, 2..5]);
+        assert_eq!(balanced(&costs, 9), [0..1, 1..2, 2..3, 3..4, 4..5]);
+        assert_eq!(balanced(&[1.0, 1.0, 1.0, 1.0], 2), [0..2, 2..4]);
+        assert!(balanced(&[], 2).is_empty());
     }
 }

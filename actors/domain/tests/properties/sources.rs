@@ -13,7 +13,7 @@ use crate::sample;
 pub(crate) struct Source {
     pub(crate) facts: ProbeFacts,
     pub(crate) frames: Vec<i64>,
-    pub(crate) first_split: bool,
+    pub(crate) first_tasks: usize,
     pub(crate) sequential: bool,
 }
 
@@ -23,7 +23,7 @@ impl Source {
     }
 
     pub(crate) fn plan(&self) -> Plan {
-        let policy = planner::PlanPolicy { first_split: self.first_split, ..sample::policy() };
+        let policy = planner::PlanPolicy { first_tasks: self.first_tasks, ..sample::policy() };
         let order = OrderId::new(VideoId::from_bits(7), 1);
         let limits = sample::limits();
         planner::plan(order, self.facts.clone(), &policy, &limits, "build", self.sequential)
@@ -57,10 +57,10 @@ pub(crate) fn source() -> impl Strategy<Value = Source> {
     );
     let time =
         (clock(), 1_u32..150, -100_000_i64..100_000, prop::collection::vec(0.2_f64..40.0, 1..20));
-    let kind = (any::<bool>(), prop::bool::weighted(0.2), 0_usize..3, prop::bool::weighted(0.3));
+    let kind = (1_usize..7, prop::bool::weighted(0.2), 0_usize..3, prop::bool::weighted(0.3));
     (shape, time, kind, prop::collection::vec(0_u8..10, 64))
         .prop_map(|((size, rotation, aspect), (clock, seconds, start, distances), kind, drops)| {
-            let (first_split, sequential, tracks, variable) = kind;
+            let (first_tasks, sequential, tracks, variable) = kind;
             let (time_base, frame_rate) = clock;
             let frames = frames(time_base, frame_rate, seconds, start, variable.then_some(&drops));
             let step = time_base.ticks(1.0 / frame_rate.as_f64()).max(1);
@@ -82,7 +82,7 @@ pub(crate) fn source() -> impl Strategy<Value = Source> {
             let mut facts = sample::facts();
             facts.audio = audio.collect();
             facts.video = Some(video);
-            Source { facts, frames, first_split, sequential }
+            Source { facts, frames, first_tasks, sequential }
         })
         .prop_filter("one macroblock a side", |source| {
             let (width, height) = jetreel_domain::ladder::display_size(source.video());
