@@ -66,10 +66,16 @@ impl Media {
         found
     }
 
-    /// Seconds at the head that were encoded with a task for each tier (the group `first`).
-    pub(crate) fn alone(&self) -> f64 {
+    /// Seconds at the head that were encoded with a task for some of the tiers (the group `first`).
+    pub(crate) fn head_seconds(&self) -> f64 {
         let head = self.segments.iter().take_while(|(_, piece)| piece.uri.contains("/first-"));
         head.map(|(seconds, _)| seconds).sum()
+    }
+
+    /// The task that made the head, such as `first-0001`.
+    pub(crate) fn head_task(&self) -> &str {
+        let uri = self.segments.first().map_or("", |(_, piece)| piece.uri.as_str());
+        uri.split('/').find(|part| part.starts_with("first-")).unwrap_or_default()
     }
 
     /// Whether the list keeps its own rules.

@@ -30,34 +30,41 @@ pub(crate) fn advantage(
     Ok(scores.0.min(PERFECT_DB) - scores.1.min(PERFECT_DB))
 }
 
-/// Filters from a source frame to a frame of the last of `tiers`, which are in descending order. Where a task had all tiers,
-/// each is made from the one before; where it had one alone, from the source.
+/// Filters from a source frame to a frame of the last of `tiers`, which are in descending order. A task makes each of its tiers
+/// from the one before; the tasks of the head have only some of the tiers.
 fn chain(truth: &Truth, tiers: &[Tier]) -> Result<String, String> {
     let last = tiers.last().ok_or("no tier")?;
     let mut chain = select(&last.kept)?;
     if truth.interlaced {
         chain.push_str(",bwdif=mode=send_frame:deint=interlaced");
     }
-    let direct = corrected(truth, last.size);
-    let mut cascade = corrected(truth, tiers[0].size);
-    for tier in &tiers[1..] {
-        let (width, height) = tier.size;
-        let _written = write!(cascade, ",scale={width}:{height}:flags=bicubic");
-    }
-    let alone = last.alone();
-    if tiers.len() == 1 || alone == 0 {
-        chain.push_str(&cascade);
-    } else if alone >= last.kept.len() {
-        chain.push_str(&direct);
+    let mates = tiers.iter().position(|tier| tier.list.head_task() == last.list.head_task());
+    let in_head = cascade(truth, &tiers[mates.unwrap_or_default()..]);
+    let after = cascade(truth, tiers);
+    let frames = last.head_frames();
+    if in_head == after || frames == 0 {
+        chain.push_str(&after);
+    } else if frames >= last.kept.len() {
+        chain.push_str(&in_head);
     } else {
         let _written = write!(
             chain,
-            ",split[p][q];[p]trim=end_frame={alone}{direct}[r];[q]trim=start_frame={alone}{cascade}[s];\
+            ",split[p][q];[p]trim=end_frame={frames}{in_head}[r];[q]trim=start_frame={frames}{after}[s];\
              [r][s]interleave"
         );
     }
     chain.push_str(",setsar=1");
     Ok(chain)
+}
+
+/// Filters that make the first of `tiers` from the source and each further one from the one before.
+fn cascade(truth: &Truth, tiers: &[Tier]) -> String {
+    let mut chain = corrected(truth, tiers[0].size);
+    for tier in &tiers[1..] {
+        let (width, height) = tier.size;
+        let _written = write!(chain, ",scale={width}:{height}:flags=bicubic");
+    }
+    chain
 }
 
 /// Filters to 8-bit 4:2:0 BT.709 of a size; begins with a comma.

@@ -71,9 +71,9 @@ impl Tier {
         self.seconds(self.samples.first().map_or(0, |sample| sample.pts))
     }
 
-    /// How many frames at the head come from a task that had this tier alone, and so from the source's size directly.
-    pub(crate) fn alone(&self) -> usize {
-        let until = self.first() + self.list.alone() - 0.0001;
+    /// How many frames at the head come from a task that had only some of the tiers.
+    pub(crate) fn head_frames(&self) -> usize {
+        let until = self.first() + self.list.head_seconds() - 0.0001;
         self.samples.iter().filter(|sample| self.seconds(sample.pts) < until).count()
     }
 
