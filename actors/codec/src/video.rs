@@ -47,7 +47,9 @@ pub(crate) fn run(link: &Link, job: &Job, video: &VideoJob) -> Outcome<Report> {
     };
     for (index, chunk) in (video.first_chunk..).zip(&video.chunks) {
         let report = pass.chunk(index, chunk)?;
-        link.send(&FromCodec::ChunkDone(report))?;
+        if !video.done.contains(&index) {
+            link.send(&FromCodec::ChunkDone(report))?;
+        }
     }
     if pass.total == 0 {
         return Err(no_frames(pass.frames.damage()));

@@ -15,7 +15,7 @@ use crate::wire::{
 const NO_PICTURES: ImagePlan =
     ImagePlan { tier: 0, interval: i64::MAX, tile_width: 2, tile_height: 2, columns: 1, rows: 1 };
 
-/// The job of a picture task; `done_parts` are chunks whose results are stored. `None` for other work.
+/// The job of a picture task; `done_parts` are its parts whose results are stored. `None` for other work.
 #[must_use]
 pub fn video_job(plan: &Plan, work: &Work, done_parts: Vec<u32>) -> Option<VideoJob> {
     let Work::Video { chunks, tiers, images } = work else { return None };
@@ -39,7 +39,7 @@ pub fn video_job(plan: &Plan, work: &Work, done_parts: Vec<u32>) -> Option<Video
         source: source(plan, video.stream, video.time_base, video.decoder_options.clone()),
         first_chunk,
         chunks: chunks.iter().filter_map(|i| plan.chunks.get(*i as usize)).copied().collect(),
-        done: done_parts,
+        done: done_parts.into_iter().map(|part| first_chunk + part).collect(),
         end_estimate: video.end,
         origin: plan.origin,
         tick_scale: plan.tick_scale(),

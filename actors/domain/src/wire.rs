@@ -179,7 +179,7 @@ pub struct VideoJob {
     pub first_chunk: u32,
     /// Consecutive intervals; more than one is decoded sequentially.
     pub chunks: Vec<Chunk>,
-    /// Chunks (by plan index) whose results are stored already: decode them, encode nothing.
+    /// Chunks (by plan index) whose results are stored already: decode them, send nothing.
     pub done: Vec<u32>,
     /// PTS just after the last frame as the probe saw it, source ticks: stands for the end of an open-ended chunk where segments
     /// are laid out.
