@@ -21,8 +21,9 @@ pub(super) async fn run(settings: Settings) -> anyhow::Result<Exit> {
         missing.join(", ")
     );
     let mut running = node::start(&settings, services).await?;
-    if let Some(address) = running.gateway {
-        output::note(&format!("listening on http://{address}/"));
+    match running.gateway {
+        Some(address) => output::note(&format!("listening on http://{address}/")),
+        None => output::note("running without a gateway"),
     }
     let failed = tokio::select! {
         () = signals::stopped() => false,
