@@ -3,7 +3,13 @@
 mod harness;
 mod bus;
 mod clips;
+mod crash;
 mod hostile;
+mod refuse;
+mod s3;
 mod sandbox;
 mod store;
+mod supervision;
 mod tidy;
+mod two_nodes;
+mod upload_to_publish;

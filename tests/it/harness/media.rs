@@ -107,6 +107,7 @@ pub(crate) const SOUND_ALONE: Recipe = Recipe {
 static MAKING: Mutex<()> = Mutex::new(());
 
 /// The file; `None` (and a line that says so) where there is no ffmpeg.
+#[expect(clippy::print_stdout, reason = "what is skipped is said in the test's output")]
 pub(crate) fn made(recipe: Recipe) -> Option<PathBuf> {
     let _making = MAKING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("media");

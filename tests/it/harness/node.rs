@@ -18,6 +18,8 @@ use crate::clips::jetreel;
 
 /// What a node prints once it answers.
 const LISTENING: &str = "listening on ";
+/// What a node prints that has no gateway, once it works.
+const RUNNING: &str = "running without a gateway";
 
 /// A running node; killed when dropped.
 pub(crate) struct Node {
@@ -28,7 +30,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Starts a node with these settings, and waits until it answers.
+    /// Starts a node with these settings, and waits until it works.
     pub(crate) async fn start(folder: &Path, settings: &[(String, String)]) -> Self {
         let mut command = Command::new(jetreel());
         command.arg("node").current_dir(folder).envs(settings.iter().cloned());
@@ -40,9 +42,8 @@ impl Node {
         let (mut tell, kept) = (Some(tell), log.clone());
         std::thread::spawn(move || {
             for line in BufReader::new(errors).lines().map_while(Result::ok) {
-                if let Some(address) = line.strip_prefix(LISTENING)
-                    && let Some(tell) = tell.take()
-                {
+                let address = line.strip_prefix(LISTENING).or_else(|| line.strip_prefix(RUNNING));
+                if let Some((address, tell)) = address.and_then(|a| Some((a, tell.take()?))) {
                     drop(tell.send(address.trim_end_matches('/').to_owned()));
                 }
                 kept.lock().unwrap().push_str(&format!("{line}\n"));
@@ -146,6 +147,7 @@ impl Node {
 }
 
 impl Drop for Node {
+    #[expect(clippy::print_stdout, reason = "what a test that fails needs to be understood")]
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());

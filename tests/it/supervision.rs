@@ -1,0 +1,121 @@
+//! Actors that panic: whatever stage it is, it is started again, and the work that it dropped comes back.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jetreel::bus::topology::{DEFAULT, Topology};
+use jetreel::node::{self, Services};
+use jetreel::settings::{Settings, Sources};
+use jetreel::store::store_parts;
+use jetreel_actors::event::Event;
+use jetreel_actors::ports::Environment;
+use jetreel_domain::id::VideoId;
+use jetreel_domain::lane::Lane;
+use jetreel_domain::state::{Source, Status, Video};
+
+use crate::clips::jetreel;
+use crate::harness::media::{self, SHORT};
+use crate::harness::nats::Nats;
+use crate::harness::site::awaited;
+
+/// Panics once in every stage, from within it.
+struct Saboteur {
+    inner: Arc<dyn Environment>,
+    done: Mutex<BTreeSet<&'static str>>,
+    completed: tokio::sync::Notify,
+}
+
+impl Saboteur {
+    /// The stage that tells of this event.
+    fn stage(event: &Event) -> Option<&'static str> {
+        match event {
+            Event::Planned { .. } => Some("ingest"),
+            Event::SlotsBusy { .. } => Some("dispatch"),
+            Event::TaskStarted { .. } => Some("slot"),
+            Event::Announced { .. } => Some("publisher"),
+            Event::OrderMoved { .. }
+            | Event::Released { .. }
+            | Event::TierProgress { .. }
+            | Event::TaskFinished { .. }
+            | Event::TaskPutDown { .. }
+            | Event::RenewFailed { .. }
+            | Event::SwapConflict { .. }
+            | Event::StageFault { .. } => None,
+        }
+    }
+}
+
+impl Environment for Saboteur {
+    fn now(&self) -> i64 {
+        self.inner.now()
+    }
+
+    fn uuid(&self) -> String {
+        self.inner.uuid()
+    }
+
+    fn emit(&self, event: Event) {
+        let stage = Self::stage(&event);
+        if matches!(event, Event::OrderMoved { to: Status::Completed, .. }) {
+            self.completed.notify_one();
+        }
+        self.inner.emit(event);
+        if let Some(stage) = stage
+            && self.done.lock().unwrap().insert(stage)
+        {
+            panic!("the {stage} is made to panic by its test");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stage_that_panics_is_started_again() {
+    let Some(file) = media::made(SHORT) else { return };
+    // What a dead actor held comes again when its lease ends: soon, for this test.
+    let short = DEFAULT.replace("ack_wait = \"25s\"", "ack_wait = \"6s\"");
+    let (nats, _bus) = Nats::start_with(&Topology::parse(&short).unwrap()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(&folder);
+    let mut services = Services::connect(&settings, nats.url()).await.unwrap();
+    let saboteur = Arc::new(Saboteur {
+        inner: services.ports.environment.clone(),
+        done: Mutex::default(),
+        completed: tokio::sync::Notify::new(),
+    });
+    services.ports.environment = saboteur.clone();
+    let ports = services.ports.clone();
+    let running = node::start(&settings, services).await.unwrap();
+
+    let id = VideoId::from_bits(7);
+    let bytes = bytes::Bytes::from(std::fs::read(&file).unwrap());
+    let body = futures::stream::iter([Ok::<_, std::convert::Infallible>(bytes)]);
+    let (parts, bytes) =
+        store_parts(ports.store.as_ref(), "raw/test", body, 1 << 20, 1 << 30).await.unwrap();
+    let mut video = Video::receiving(id.clone(), String::new(), Lane::Normal, 0);
+    video.source = Source { bytes, parts };
+    video.advance(1, Status::Queued, 0).unwrap();
+    ports.broker.create_video(&video).await.unwrap();
+    ports.broker.announce_upload(&id, 1, Lane::Normal).await.unwrap();
+
+    awaited("the order is completed", saboteur.completed.notified()).await;
+    let done = saboteur.done.lock().unwrap().iter().copied().collect::<Vec<_>>();
+    assert_eq!(done, ["dispatch", "ingest", "publisher", "slot"], "all have panicked");
+    running.shutdown(Duration::from_secs(5)).await;
+}
+
+fn settings(folder: &tempfile::TempDir) -> Settings {
+    let root = folder.path().join("media");
+    let codec = jetreel().with_file_name("jetreel-codec");
+    let values = [
+        ("JETREEL__STORE__ROOT", root.to_str().unwrap()),
+        ("JETREEL__CODEC__PATH", codec.to_str().unwrap()),
+        ("JETREEL__PLAN__PRESET", "ultrafast"),
+        ("JETREEL__NODE__ROLES", "ingest,encode,publisher"),
+    ];
+    let environment = values.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+    let sources = Sources { environment, no_usual_places: true, ..Sources::default() };
+    Settings::load(&sources).unwrap()
+}
