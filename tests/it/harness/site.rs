@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_nats::Subscriber;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::{self, Message};
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use jetreel::bus::{Announcement, Bus, names};
 use jetreel::store::{OpenDalStore, StoreOptions};
 use jetreel_actors::ports::{Broker as _, Store as _};
@@ -123,9 +123,8 @@ impl Site {
     async fn watch<T>(&self, subject: String, read: fn(&[u8]) -> Option<T>) -> Watched<T> {
         let client = self.nats.client().await;
         let heard = client.subscribe(subject).await.unwrap();
-        // The server knows of the subscription when it has answered what was sent after it.
-        client.flush().await.unwrap();
-        Watched { heard, read }
+        round_trip(&client).await;
+        Watched { client, heard, read }
     }
 
     /// The ledger of an order as it stands.
@@ -174,14 +173,20 @@ fn setting(key: &str, value: &str) -> (String, String) {
     (format!("JETREEL__{key}"), value.to_owned())
 }
 
+/// The server answers in order: it has taken note of all that was sent before, and has sent on all that it had by then.
+async fn round_trip(client: &async_nats::Client) {
+    jetstream::new(client.clone()).query_account().await.unwrap();
+}
+
 /// Waits for what must come.
 pub(crate) async fn awaited<T>(what: &str, coming: impl Future<Output = T>) -> T {
     let came = tokio::time::timeout(PATIENCE, coming).await;
     came.unwrap_or_else(|_| panic!("did not come: {what}"))
 }
 
-/// What is published on a subject, as it is published.
+/// What is published on a subject, as it is published; also what a stream then refuses.
 pub(crate) struct Watched<T> {
+    client: async_nats::Client,
     heard: Subscriber,
     read: fn(&[u8]) -> Option<T>,
 }
@@ -200,6 +205,16 @@ impl<T> Watched<T> {
             panic!("the broker went away");
         };
         awaited(what, coming).await
+    }
+
+    /// All that was published up to now and not yet taken.
+    pub(crate) async fn so_far(&mut self) -> Vec<T> {
+        round_trip(&self.client).await;
+        let mut found = Vec::new();
+        while let Some(Some(message)) = self.heard.next().now_or_never() {
+            found.extend((self.read)(&message.payload));
+        }
+        found
     }
 }
 
