@@ -182,6 +182,7 @@ fn describe(
     let (rotation, mirrored) = facts::orientation(&stream);
     let time_base = facts::time_base(&stream);
     let boxes = boxes_of(movie, &stream);
+    let start = first_shown(&trial, scan);
     let mut random_access = scan.random_access.clone();
     // A container without a table of keys calls every packet a key: then only the first can be believed.
     if scan.keys > 1 && scan.keys == scan.packets && !trial.intra_only {
@@ -201,7 +202,7 @@ fn describe(
         interlaced: trial.interlaced,
         time_base,
         frame_rate: frame_rate(&stream, scan, time_base),
-        start: scan.start(),
+        start,
         end: scan.end,
         packets: scan.packets,
         random_access,
@@ -211,6 +212,13 @@ fn describe(
         largest_gap: scan.largest_gap(),
         decoder_options: trial.decoder_options,
     })
+}
+
+/// When the first picture is shown. Packets at the head of a source may never be: leading pictures of a group whose start is
+/// missing, or what an edit list cuts off.
+fn first_shown(trial: &Trial, scan: &Scan) -> i64 {
+    let shown = trial.first_shown.filter(|shown| *shown < scan.end);
+    scan.start().max(shown.unwrap_or(i64::MIN))
 }
 
 /// What the container says where it is near the truth, else the truth.

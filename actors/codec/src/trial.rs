@@ -38,6 +38,8 @@ pub(crate) struct Trial {
     pub intra_only: bool,
     /// Options for decoders that start later.
     pub decoder_options: Vec<(String, String)>,
+    /// Timestamp of the first sound frame: packets before it are never shown.
+    pub first_shown: Option<i64>,
     /// Packets that could not be decoded.
     pub damage: u64,
 }
@@ -94,6 +96,7 @@ impl Trial {
             interlaced: header_interlaced,
             intra_only: true,
             decoder_options: Vec::new(),
+            first_shown: None,
             damage: 0,
         };
         trial.look(frame);
@@ -103,6 +106,9 @@ impl Trial {
     fn look(&mut self, frame: &Video) {
         self.interlaced |= frame.is_interlaced();
         self.intra_only &= frame.kind() == picture::Type::I;
+        if self.first_shown.is_none() && !frame.is_corrupt() {
+            self.first_shown = frame.timestamp();
+        }
     }
 }
 

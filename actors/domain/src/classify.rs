@@ -41,9 +41,6 @@ fn doubt(facts: &ProbeFacts, video: &VideoTrack, policy: &PlanPolicy) -> Option<
     if !CODECS.contains(&video.codec.as_str()) {
         return Some(format!("key pictures of {} cannot be relied on", video.codec));
     }
-    if facts.truncated {
-        return Some("the file is cut short".to_owned());
-    }
     if !video.monotonic {
         return Some("timestamps are missing or go back".to_owned());
     }

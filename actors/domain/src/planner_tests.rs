@@ -142,9 +142,8 @@ fn pictures_are_taken_from_the_largest_small_tier_in_source_ticks() {
 
 #[test]
 fn sources_that_cannot_be_cut_become_one_sequential_task() {
-    let doubts: [fn(&mut ProbeFacts); 6] = [
+    let doubts: [fn(&mut ProbeFacts); 5] = [
         |facts| facts.format = "mpeg".to_owned(),
-        |facts| facts.truncated = true,
         |facts| facts.video.iter_mut().for_each(|video| video.codec = "mjpeg".to_owned()),
         |facts| facts.video.iter_mut().for_each(|video| video.media_edits = 2),
         |facts| facts.video.iter_mut().for_each(|video| video.profile = 244),
