@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn runs_of_tiers_cost_about_the_same() {
         let costs = [50.0, 25.0, 13.0, 8.0, 4.0];
-        assert_eq!(balanced(&costs, 1), [0..5]);
+        assert_eq!(balanced(&costs, 1), std::slice::from_ref(&(0..5)));
         assert_eq!(balanced(&costs, 2), [0..1, 1..5]);
         assert_eq!(balanced(&costs, 3), [0..1, 1..2, 2..5]);
         assert_eq!(balanced(&costs, 9), [0..1, 1..2, 2..3, 3..4, 4..5]);
