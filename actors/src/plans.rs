@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jetreel_domain::failure::Failure;
 use jetreel_domain::plan::Plan;
+use sha2::{Digest, Sha256};
 use tokio_util::bytes::Bytes;
 
 use crate::ports::Store;
@@ -39,6 +40,11 @@ impl Plans {
             return Ok(plan);
         }
         let bytes = store.read_all(key).await?;
+        let hash: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+        if hash != sha256 {
+            let message = "the stored plan is not the one that was made";
+            return Err(Failure::task("plan-changed", message).with_detail(key));
+        }
         let plan = Arc::new(decode(&bytes)?);
         self.keep(sha256, &plan);
         Ok(plan)

@@ -31,8 +31,6 @@ use crate::store::{UploadError, store_parts};
 const TITLE_LENGTH_MAX: usize = 200;
 /// Tries of a compare-and-set before the gateway gives up: only a cancel competes with it.
 const SWAP_TRIES: usize = 8;
-/// Tries to announce before it is left to the reconciler.
-const ANNOUNCE_TRIES: usize = 3;
 /// The order that an upload opens.
 const FIRST: u32 = 1;
 
@@ -164,7 +162,8 @@ impl Upload {
             }
         };
         queue(&gateway, &video.id, Source { bytes, parts }).await?;
-        announce(&gateway, &video.id, lane).await;
+        // Not confirmed before it is announced: a confirmed upload must not wait for somebody to notice it.
+        ports.broker.announce_upload(&video.id, FIRST, lane).await?;
         let waited = last_byte.lock().map_or(0.0, |at| at.elapsed().as_secs_f64());
         (gateway.hooks.seen)(Seen::Upload { bytes, confirmation_seconds: waited });
         Ok(video.order_id(FIRST))
@@ -230,7 +229,7 @@ async fn queue(gateway: &Gateway, id: &VideoId, source: Source) -> Result<(), Pr
     ))
 }
 
-/// Closes a video whose bytes did not arrive. Where this fails too, the reconciler closes it.
+/// Closes a video whose bytes did not arrive. Where this fails too, it stays RECEIVING and harms nobody.
 async fn give_up(gateway: &Gateway, id: &VideoId) {
     let change = |video: &mut Video, now| video.advance(FIRST, Status::Cancelled, now);
     if let Err(problem) = change_video(gateway, id, change).await {
@@ -255,16 +254,6 @@ async fn change_video<E>(
         }
     }
     Err(Failure::dependency("state-busy", "the state of the video changes too fast"))
-}
-
-/// State says QUEUED already: a lost announcement delays the video until the reconciler repeats it, and loses nothing.
-async fn announce(gateway: &Gateway, id: &VideoId, lane: Lane) {
-    for _ in 0..ANNOUNCE_TRIES {
-        match gateway.ports.broker.announce_upload(id, FIRST, lane).await {
-            Ok(()) => return,
-            Err(failure) => tracing::warn!(video = %id, %failure, "upload not announced"),
-        }
-    }
 }
 
 fn file_name(headers: &HeaderMap) -> Option<String> {

@@ -52,7 +52,12 @@ impl CodecProcesses {
     }
 
     async fn about(&self) -> Result<&(String, String), Failure> {
-        self.about.get_or_try_init(|| self.ask()).await
+        // A codec that cannot even introduce itself is this node's trouble (a missing library, no memory), not the video's.
+        let unusable = |failure: Failure| {
+            Failure::dependency("codec-unusable", "the codec process does not work on this node")
+                .with_detail(format!("{failure} {}", failure.detail))
+        };
+        self.about.get_or_try_init(async || self.ask().await.map_err(unusable)).await
     }
 
     async fn ask(&self) -> Result<(String, String), Failure> {

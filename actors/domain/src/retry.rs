@@ -24,6 +24,20 @@ const DELAY: Duration = Duration::from_secs(5);
 /// How often a crash of the codec is put down to chance (memory pressure, an operator's signal) before the video is blamed.
 const CRASHES_MAX: u32 = 3;
 
+/// Claims of a task before it is given up unseen: a task that takes its whole node down never lives to report a failure.
+/// Well above what crashes of the codec, restarts and rival deliveries charge a sound task.
+const CLAIMS_MAX: u32 = 8;
+
+/// The failure of a task that was claimed too often; `None` where it may be tried.
+#[must_use]
+pub fn spent(attempts: u32) -> Option<Failure> {
+    (attempts > CLAIMS_MAX).then(|| {
+        let message =
+            format!("{CLAIMS_MAX} attempts ended without a word: the video may bring nodes down");
+        Failure::task("attempts-spent", message)
+    })
+}
+
 /// Decides. `attempts` are those charged so far, the failed one included.
 #[must_use]
 pub fn settle(failure: &Failure, attempts: u32) -> Disposition {
@@ -43,6 +57,13 @@ pub fn settle(failure: &Failure, attempts: u32) -> Disposition {
 mod tests {
     use super::*;
     use crate::failure::CodecDeath;
+
+    #[test]
+    fn a_task_that_never_reports_is_given_up() {
+        assert_eq!(spent(CLAIMS_MAX), None);
+        let failure = spent(CLAIMS_MAX + 1).unwrap();
+        assert_eq!(settle(&failure, CLAIMS_MAX + 1), Disposition::Fail);
+    }
 
     const UNCHARGED: Disposition =
         Disposition::HandBack { after: Duration::from_secs(5), uncharged: true };

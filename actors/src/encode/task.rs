@@ -57,6 +57,9 @@ pub(super) async fn run(
         return Ok(Settlement::Ack);
     };
     let attempt = held.claim.attempts;
+    if let Some(failure) = retry::spent(attempt) {
+        return fail(context, delivery, &held, failure).await;
+    }
     let (order, task) = (message.order.clone(), message.task);
     ports.environment.emit(Event::TaskStarted { order, task, attempt });
     work(context, delivery, &plan, held, cell).await

@@ -37,11 +37,11 @@ pub(super) async fn order(
     let mut read = read.lock().await;
     read.refresh(ports.broker.as_ref(), order).await?;
     let Read { view, released, .. } = &mut *read;
-    if let Some(mismatch) = verify::seam(&plan, view) {
-        return supersede(context, views, order, mismatch.chunk).await;
-    }
     if state.status == Status::Failed {
         return change::announce(ports, &video).await;
+    }
+    if let Some(mismatch) = verify::seam(&plan, view) {
+        return supersede(context, views, order, mismatch.chunk).await;
     }
     if let Some(changed) = learn(context, order, &plan, view).await? {
         video = changed;
@@ -54,8 +54,12 @@ pub(super) async fn order(
     }
     releases::due(context, state, &plan, view, released).await?;
     if progress::complete(&plan, view) {
-        let closed = finish::complete(context, order, &plan, view).await?;
-        return close(context, views, order, &closed).await;
+        let after = finish::complete(context, order, &plan, view).await?;
+        // An order that failed meanwhile keeps its entries: a replay builds on them.
+        if after.order(order.number).is_none_or(Order::is_closed) {
+            return close(context, views, order, &after).await;
+        }
+        return change::announce(ports, &after).await;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use jetreel_domain::ledger::{Object, View};
 use jetreel_domain::manifest;
 use jetreel_domain::plan::Plan;
 use jetreel_domain::playlist;
-use jetreel_domain::state::{Fact, Published, Status, Video};
+use jetreel_domain::state::{Fact, Order, Published, Status, Video};
 use jetreel_domain::verify;
 use sha2::{Digest, Sha256};
 use tokio_util::bytes::Bytes;
@@ -26,13 +26,17 @@ pub(super) async fn complete(
 ) -> Result<Video, Failure> {
     verify::asset(plan, view)?;
     let moved = advance(context, order, Status::Publishing).await?;
-    if moved.order(order.number).is_some_and(|state| state.status.is_closed()) {
+    let publishing = |state: &Order| state.status == Status::Publishing && !state.superseded;
+    if !moved.order(order.number).is_some_and(publishing) {
         return Ok(moved);
     }
     let published = write_set(context, order, plan, view).await?;
     let now = context.ports.environment.now();
+    let mut completed = false;
     let video = change::video(&context.ports, &order.video, |video| {
-        if video.advance(order.number, Status::Completed, now).is_err() {
+        let open = video.order(order.number).is_some_and(publishing);
+        completed = open && video.advance(order.number, Status::Completed, now).is_ok();
+        if !completed {
             return Ok(false);
         }
         video.learn(order.number, Fact::Completed, now);
@@ -42,10 +46,10 @@ pub(super) async fn complete(
         Ok(true)
     })
     .await?;
-    context
-        .ports
-        .environment
-        .emit(Event::OrderMoved { order: order.clone(), to: Status::Completed });
+    if completed {
+        let event = Event::OrderMoved { order: order.clone(), to: Status::Completed };
+        context.ports.environment.emit(event);
+    }
     video.ok_or_else(gone)
 }
 
