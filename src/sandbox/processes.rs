@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jetreel_actors::ports::{Codec, CodecSession, PortFuture, ProcessBudget, Readable, Store};
-use jetreel_domain::failure::{CodecDeath, Failure};
+use jetreel_domain::failure::{CodecDeath, Failure, Severity};
 use jetreel_domain::wire::{Budget, FromCodec, Job, JobWork, VERSION};
 use tokio::sync::OnceCell;
 
@@ -53,9 +53,13 @@ impl CodecProcesses {
 
     async fn about(&self) -> Result<&(String, String), Failure> {
         // A codec that cannot even introduce itself is this node's trouble (a missing library, no memory), not the video's.
-        let unusable = |failure: Failure| {
-            Failure::dependency("codec-unusable", "the codec process does not work on this node")
-                .with_detail(format!("{failure} {}", failure.detail))
+        let unusable = |failure: Failure| match failure.severity {
+            Severity::DependencyFault => failure,
+            Severity::TaskFault | Severity::Permanent => {
+                let message = "the codec process does not work on this node";
+                let detail = format!("{failure} {}", failure.detail);
+                Failure::dependency("codec-unusable", message).with_detail(detail)
+            }
         };
         self.about.get_or_try_init(async || self.ask().await.map_err(unusable)).await
     }
