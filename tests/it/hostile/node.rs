@@ -15,6 +15,7 @@ use crate::clips::{jetreel, path};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const GONE_WITHIN: Duration = Duration::from_secs(30);
+/// The node is another process behind plain HTTP: it has no event to await, so it is asked again until a deadline.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// A running node; it is stopped when dropped.
