@@ -6,10 +6,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createRequire } from "node:module";
-import { createServer } from "node:net";
 import { openAsBlob, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 
 const root = resolve(import.meta.dirname ?? new URL(".", import.meta.url).pathname, "../..");
@@ -41,23 +41,15 @@ async function until(what, seconds, look) {
   }
 }
 
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  return port;
-}
-
 async function startNode(folder) {
-  const base = `http://127.0.0.1:${await freePort()}`;
   const log = openSync(join(folder, "node.log"), "w");
-  const env = { ...process.env, JETREEL__HTTP__LISTEN: base.slice(7), PATH: `${root}/.tools/bin:${process.env.PATH}` };
-  const child = spawn(resolve(binary), ["dev"], { cwd: folder, env, stdio: ["ignore", "ignore", log] });
+  // Any free port: the node says which it got, on its first line.
+  const env = { ...process.env, JETREEL__HTTP__LISTEN: "127.0.0.1:0", PATH: `${root}/.tools/bin:${process.env.PATH}` };
+  const child = spawn(resolve(binary), ["dev"], { cwd: folder, env, stdio: ["ignore", "pipe", log] });
   const gone = once(child, "exit");
-  const up = () => fetch(base).then((answer) => answer.ok, () => child.exitCode !== null && "ended");
-  if ((await until("the node answers", 60, up)) === "ended") throw new Error("the node ended at once");
-  return { base, stop: async () => { child.kill("SIGTERM"); await gone; } };
+  const [line] = await Promise.race([once(createInterface({ input: child.stdout }), "line"), gone.then(() => [])]);
+  if (typeof line !== "string") throw new Error("the node ended at once");
+  return { base: line.replace(/\/$/, ""), stop: async () => { child.kill("SIGTERM"); await gone; } };
 }
 
 async function submit(base) {

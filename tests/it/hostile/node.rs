@@ -1,8 +1,8 @@
 //! A node of its own for a test: `jetreel dev` in a temporary folder on a free port, and the few HTTP calls to talk to it.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -13,7 +13,6 @@ use tempfile::TempDir;
 
 use crate::clips::{jetreel, path};
 
-const READY_WITHIN: Duration = Duration::from_secs(60);
 const GONE_WITHIN: Duration = Duration::from_secs(30);
 /// The node is another process behind plain HTTP: it has no event to await, so it is asked again until a deadline.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
@@ -54,20 +53,21 @@ impl Node {
     /// Starts a node and waits until it answers.
     pub(crate) fn start() -> Self {
         let place = TempDir::new().expect("a temporary folder");
-        let port = free_port();
         let log = File::create(place.path().join("node.log")).expect("a log file");
         let mut command = Command::new(jetreel());
         command.arg("dev").current_dir(place.path()).env("PATH", path());
-        command.env("JETREEL__HTTP__LISTEN", format!("127.0.0.1:{port}"));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        let child = command.spawn().expect("the product can be started");
-        let mut node = Self { child, port, place };
-        let deadline = Instant::now() + READY_WITHIN;
-        while node.get("/").is_err() {
-            assert!(node.is_alive(), "the node ended: {}", node.log());
-            assert!(Instant::now() < deadline, "the node does not answer: {}", node.log());
-            sleep(BETWEEN_LOOKS);
-        }
+        // Any free port: the node says which it got, on its first line.
+        command.env("JETREEL__HTTP__LISTEN", "127.0.0.1:0");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let mut child = command.spawn().expect("the product can be started");
+        let output = child.stdout.take().expect("its output");
+        let mut node = Self { child, port: 0, place };
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).expect("a line");
+        let port = line.trim().trim_end_matches('/').rsplit_once(':');
+        node.port = port.and_then(|(_, port)| port.parse().ok()).unwrap_or_else(|| {
+            panic!("the node ended: {}", node.log());
+        });
         node
     }
 
@@ -151,9 +151,4 @@ impl Drop for Node {
         let _killed = self.child.kill();
         let _reaped = self.child.wait();
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("bound").port()
 }
