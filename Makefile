@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 # They keep all cores busy for minutes: by themselves, one after the other.
 MEDIA_TESTS := clips::every_clip_becomes_what_it_must hostile::no_hostile_file_harms_the_node
 
-.PHONY: help setup build release demo test lint advisories bench clips browser clean
+.PHONY: help setup build release demo test lint advisories bench clips big browser clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,6 +55,10 @@ browser: release ## the player page in headless Chromium; screenshot in .tools/p
 bench: release ## CPU, wall, memory and first playable second against ffmpeg; ARGS="--runs 5 --minutes 10"
 	@.ci/setup clip
 	python3 tests/bench/ladder.py --binary "$(TARGET)/release/jetreel" .tools/bench.json $(ARGS)
+
+big: build ## memory of every process with a file of 10 GB; JETREEL_BIG_BYTES for another size
+	JETREEL_BIG_BYTES=$(or $(JETREEL_BIG_BYTES),10000000000) \
+		$(CARGO) test --locked --test it -- big:: --nocapture
 
 clean: ## what was built, not what was installed
 	$(CARGO) clean

@@ -33,6 +33,10 @@ impl Environment for SystemEnvironment {
         uuid::Uuid::now_v7().to_string()
     }
 
+    fn chance(&self) -> f64 {
+        f64::from(uuid::Uuid::new_v4().as_u128() as u32) / f64::from(u32::MAX)
+    }
+
     fn emit(&self, event: Event) {
         self.metrics.record(&event);
     }

@@ -6,16 +6,17 @@ use jetreel_actors::event::Event;
 use jetreel_domain::state::Fact;
 use prometheus::{CounterVec, core::Collector};
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// The numbers of one node.
 pub struct Metrics {
     registry: Registry,
     orders_moved: IntCounterVec,
     tasks: Tasks,
+    trouble: Trouble,
     http: Http,
     facts_announced: IntCounterVec,
     swap_conflicts: IntCounterVec,
@@ -29,9 +30,18 @@ struct Tasks {
     finished: IntCounterVec,
     duration: HistogramVec,
     codec_cpu: CounterVec,
-    put_down: IntCounterVec,
     renew_failures: IntCounterVec,
     slots_busy: IntGaugeVec,
+}
+
+struct Trouble {
+    attempts_failed: IntCounterVec,
+    claims_lost: IntCounterVec,
+    buried: IntCounterVec,
+    revived: IntCounterVec,
+    orphans: IntCounterVec,
+    breaker_open: IntGauge,
+    breaker_opened: IntCounterVec,
 }
 
 struct Http {
@@ -101,17 +111,51 @@ impl Tasks {
                 &["group"],
             )?,
             codec_cpu: b.add(CounterVec::new(cpu, &["group"])?)?,
-            put_down: b.counters(
-                "jetreel_tasks_put_down_total",
-                "Attempts that ended without a result, by reason and by what follows",
-                &["group", "reason", "next"],
-            )?,
             renew_failures: b.counters(
                 "jetreel_renew_failures_total",
                 "Heartbeats of a lease that failed",
                 &["group"],
             )?,
             slots_busy: b.add(IntGaugeVec::new(busy, &["group"])?)?,
+        })
+    }
+}
+
+impl Trouble {
+    fn new(b: &Builder) -> prometheus::Result<Self> {
+        let open = "1 while nothing is pulled because storage or broker fail";
+        Ok(Self {
+            attempts_failed: b.counters(
+                "jetreel_attempts_failed_total",
+                "Attempts that ended without a result, by reason and by what follows",
+                &["stage", "reason", "next"],
+            )?,
+            claims_lost: b.counters(
+                "jetreel_claims_lost_total",
+                "Attempts that ended without a word because another worker holds the claim",
+                &["stage"],
+            )?,
+            buried: b.counters(
+                "jetreel_dead_letters_total",
+                "Messages that went to the dead letters",
+                &["stage", "reason"],
+            )?,
+            revived: b.counters(
+                "jetreel_replays_total",
+                "Dead messages that were replayed",
+                &["stage"],
+            )?,
+            orphans: b.counters(
+                "jetreel_orphans_total",
+                "Messages that the broker had given up, by what became of them",
+                &["stream", "end"],
+            )?,
+            breaker_open: b.add(IntGauge::new("jetreel_breaker_open", open)?)?,
+            breaker_opened: b.counters(
+                "jetreel_breaker_opened_total",
+                "Times that the breaker opened, by what failed",
+                &["reason"],
+            )?,
         })
     }
 }
@@ -157,6 +201,7 @@ impl Metrics {
                 &["status"],
             )?,
             tasks: Tasks::new(&b)?,
+            trouble: Trouble::new(&b)?,
             http: Http::new(&b)?,
             facts_announced: b.counters(
                 "jetreel_facts_announced_total",
@@ -227,13 +272,29 @@ impl Metrics {
                 self.tasks.duration.with_label_values(&[group]).observe(*seconds);
                 self.tasks.codec_cpu.with_label_values(&[group]).inc_by(cpu_seconds.max(0.0));
             }
-            Event::TaskPutDown { task, failure, again, .. } => {
+            Event::AttemptFailed { stage, failure, again, .. } => {
                 let next = if *again { "again" } else { "dead" };
-                self.tasks
-                    .put_down
-                    .with_label_values(&[task.group.as_str(), failure.code.as_str(), next])
-                    .inc();
+                let labels = [stage.as_str(), failure.code.as_str(), next];
+                self.trouble.attempts_failed.with_label_values(&labels).inc();
             }
+            Event::ClaimLost { stage, .. } => {
+                self.trouble.claims_lost.with_label_values(&[stage.as_str()]).inc();
+            }
+            Event::Buried { stage, failure, .. } => {
+                let labels = [stage.as_str(), failure.code.as_str()];
+                self.trouble.buried.with_label_values(&labels).inc();
+            }
+            Event::Revived { stage, .. } => {
+                self.trouble.revived.with_label_values(&[stage.as_str()]).inc();
+            }
+            Event::OrphanSettled { stream, end } => {
+                self.trouble.orphans.with_label_values(&[stream.as_str(), *end]).inc();
+            }
+            Event::BreakerOpened { failure } => {
+                self.trouble.breaker_open.set(1);
+                self.trouble.breaker_opened.with_label_values(&[failure.code.as_str()]).inc();
+            }
+            Event::BreakerClosed => self.trouble.breaker_open.set(0),
             Event::Announced { fact, .. } => {
                 self.facts_announced.with_label_values(&[fact_kind(fact)]).inc();
             }
@@ -280,10 +341,40 @@ fn log(event: &Event) {
         Event::TaskFinished { order, task, seconds, cpu_seconds, won } => {
             info!(%order, %task, seconds, cpu_seconds, won, "task finished");
         }
-        Event::TaskPutDown { order, task, failure, again } => {
-            warn!(%order, %task, code = failure.code, detail = failure.detail, again,
-                "task put down: {}", failure.message);
+        Event::AttemptFailed { stage, order, what, attempt, failure, again } => {
+            let (stage, code, detail) = (stage.as_str(), &failure.code, &failure.detail);
+            warn!(stage, %order, what, attempt, code, detail, again,
+                "attempt failed: {}", failure.message);
         }
+        Event::ClaimLost { stage, order, what } => {
+            warn!(stage = stage.as_str(), %order, what, "another worker holds the claim");
+        }
+        Event::Buried { stage, order, what, failure } => {
+            let order = order.as_ref().map(ToString::to_string);
+            error!(
+                stage = stage.as_str(),
+                order,
+                what,
+                code = failure.code,
+                "dead letter: {}",
+                failure.message
+            );
+        }
+        Event::Revived { stage, order, what } => {
+            info!(stage = stage.as_str(), %order, what, "dead letter replayed");
+        }
+        Event::OrphanSettled { stream, end } => {
+            warn!(stream, end, "a message that the broker gave up was taken care of");
+        }
+        Event::BreakerOpened { failure } => {
+            warn!(
+                code = failure.code,
+                detail = failure.detail,
+                "nothing is pulled until a probe succeeds: {}",
+                failure.message
+            );
+        }
+        Event::BreakerClosed => info!("a probe succeeded; work goes on"),
         Event::Announced { order, fact } => info!(%order, %fact, "fact announced"),
         Event::RenewFailed { order, task } => warn!(%order, %task, "lease was not renewed"),
         Event::SwapConflict { bucket } => debug!(bucket, "compare-and-set met another writer"),

@@ -56,7 +56,8 @@ impl Services {
         let codec = Arc::new(CodecProcesses::new(codec_binary(settings)?, store.clone()));
         let metrics = Arc::new(Metrics::new()?);
         let environment = Arc::new(SystemEnvironment::new(metrics.clone()));
-        let ports = Ports { broker: bus.clone(), store, codec: codec.clone(), environment };
+        let (broker, letters) = (bus.clone(), bus.clone());
+        let ports = Ports { broker, letters, store, codec: codec.clone(), environment };
         Ok(Self { ports, bus, codec, metrics })
     }
 }
@@ -102,6 +103,7 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
         ingest: roles.has(Role::Ingest),
         encode: roles.has(Role::Encode),
         publish: roles.has(Role::Publisher),
+        deadletter: roles.has(Role::Deadletter),
     };
     let args = supervisor::Args { context: context.clone(), roles: branches };
     let (root, tree) = supervisor::Node::spawn(None, supervisor::Node, args)
@@ -122,6 +124,8 @@ fn config(settings: &Settings) -> Config {
         limits: settings.limits.clone(),
         lease: Lease { heartbeat: HEARTBEAT, lost_after: LOST_AFTER },
         pull_wait: PULL_WAIT,
+        retry: (&settings.retry).into(),
+        sweep_every: Duration::from_secs(settings.retry.sweep_seconds),
     }
 }
 

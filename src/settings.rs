@@ -11,7 +11,7 @@ use jetreel_domain::planner::PlanPolicy;
 use serde::Deserialize;
 
 pub use layers::{Setting, SettingsError, Sources};
-pub use sections::{Codec, Http, Log, LogFormat, Nats, Node, Role, Roles, Scheme, Store};
+pub use sections::{Codec, Http, Log, LogFormat, Nats, Node, Retry, Role, Roles, Scheme, Store};
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -31,6 +31,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How a source becomes tiers and tasks.
     pub plan: PlanPolicy,
+    /// When what failed is tried again.
+    pub retry: Retry,
     /// Log lines.
     pub log: Log,
 }

@@ -7,8 +7,10 @@ use std::time::Duration;
 use jetreel_domain::id::Group;
 use jetreel_domain::limits::Limits;
 use jetreel_domain::planner::PlanPolicy;
+use jetreel_domain::retry::Schedules;
 use tokio_util::sync::CancellationToken;
 
+use crate::gate::Gate;
 use crate::plans::Plans;
 use crate::ports::Ports;
 
@@ -21,11 +23,13 @@ pub struct Roles {
     pub encode: bool,
     /// Evaluate orders and publish.
     pub publish: bool,
+    /// Find what was given up in silence.
+    pub deadletter: bool,
 }
 
 impl Roles {
     /// Everything.
-    pub const ALL: Self = Self { ingest: true, encode: true, publish: true };
+    pub const ALL: Self = Self { ingest: true, encode: true, publish: true, deadletter: true };
 }
 
 /// How a lease on a delivery is kept.
@@ -58,6 +62,10 @@ pub struct Config {
     pub lease: Lease,
     /// Longest wait of one pull.
     pub pull_wait: Duration,
+    /// When what failed is tried again.
+    pub retry: Schedules,
+    /// Between two looks for messages that the broker gave up.
+    pub sweep_every: Duration,
 }
 
 /// What every actor of a node is handed.
@@ -69,6 +77,8 @@ pub struct Context {
     pub ports: Ports,
     /// Plans this node has read.
     pub plans: Arc<Plans>,
+    /// Closed while storage or broker fail: nothing is pulled then.
+    pub gate: Arc<Gate>,
     /// Cancelled when the node drains: nothing more is pulled, work in hand goes back.
     pub drain: CancellationToken,
 }
@@ -80,6 +90,7 @@ impl Context {
         Self {
             config: Arc::new(config),
             plans: Arc::new(Plans::default()),
+            gate: Arc::new(Gate::default()),
             ports,
             drain: CancellationToken::new(),
         }

@@ -2,6 +2,7 @@
 
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{Group, OrderId, TaskId};
+use jetreel_domain::retry::Stage;
 use jetreel_domain::state::{Fact, Status};
 
 /// Something happened that an operator may want to see or count.
@@ -63,17 +64,64 @@ pub enum Event {
         /// False where another worker's entry was first.
         won: bool,
     },
-    /// A task was put down unfinished.
-    TaskPutDown {
+    /// An attempt at a task, or at a whole stage, failed.
+    AttemptFailed {
+        /// Which stage.
+        stage: Stage,
         /// Whose.
         order: OrderId,
-        /// Which.
-        task: TaskId,
+        /// The task, or the stage's own name.
+        what: String,
+        /// Which attempt.
+        attempt: u32,
         /// Why.
         failure: Failure,
         /// It goes back to the queue.
         again: bool,
     },
+    /// An attempt ended without a word, because another worker holds the claim, or may hold it.
+    ClaimLost {
+        /// Which stage.
+        stage: Stage,
+        /// Whose.
+        order: OrderId,
+        /// The task, or the stage's own name.
+        what: String,
+    },
+    /// A message went to the dead letters.
+    Buried {
+        /// Which stage.
+        stage: Stage,
+        /// Whose, where it could be understood.
+        order: Option<OrderId>,
+        /// The task, or the stage's own name.
+        what: String,
+        /// Why.
+        failure: Failure,
+    },
+    /// A dead message was replayed.
+    Revived {
+        /// Which stage.
+        stage: Stage,
+        /// Whose.
+        order: OrderId,
+        /// The task, or the stage's own name.
+        what: String,
+    },
+    /// The broker had given a message up; it was taken care of.
+    OrphanSettled {
+        /// Stream it was in.
+        stream: String,
+        /// What became of it: `queued-anew`, `buried`, `removed`.
+        end: &'static str,
+    },
+    /// Storage or broker fail: nothing is pulled until a probe succeeds.
+    BreakerOpened {
+        /// What failed.
+        failure: Failure,
+    },
+    /// A probe succeeded.
+    BreakerClosed,
     /// A fact is on PROGRESS.
     Announced {
         /// Whose.

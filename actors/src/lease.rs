@@ -113,6 +113,15 @@ mod tests {
         fn subject(&self) -> &str {
             ""
         }
+        fn stream(&self) -> &str {
+            ""
+        }
+        fn headers(&self) -> Vec<(String, String)> {
+            Vec::new()
+        }
+        fn is_released(&self) -> bool {
+            true
+        }
         fn sequence(&self) -> u64 {
             1
         }

@@ -1,4 +1,4 @@
-//! The world as the stages see it: five traits, implemented by the shell.
+//! The world as the stages see it: six traits, implemented by the shell.
 //!
 //! Absent on purpose: nothing here names a broker, a store library, a metrics library or a codec library.
 
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jetreel_domain::claim::Claim;
+use jetreel_domain::deadletter::{Buried, DeadLetter};
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::lane::Lane;
@@ -56,10 +57,16 @@ pub trait Delivery: Send + Sync {
     fn body(&self) -> &[u8];
     /// The subject it was published to.
     fn subject(&self) -> &str;
+    /// The stream it is in.
+    fn stream(&self) -> &str;
     /// Its sequence in the stream.
     fn sequence(&self) -> u64;
     /// How often it was delivered, this time included.
     fn delivered(&self) -> u64;
+    /// Its headers.
+    fn headers(&self) -> Vec<(String, String)>;
+    /// Whether Jetreel published it itself; otherwise somebody replays it by hand.
+    fn is_released(&self) -> bool;
     /// Done with it. Sent as a request: an `Ok` means that the server has it.
     fn ack(&self) -> PortFuture<'_, ()>;
     /// Deliver it again after a while.
@@ -68,6 +75,35 @@ pub trait Delivery: Send + Sync {
     fn terminate(&self, reason: &str) -> PortFuture<'_, ()>;
     /// Still at it: renews the lease. Sent as a request.
     fn renew(&self) -> PortFuture<'_, ()>;
+}
+
+/// A message as it lies in its stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Stream.
+    pub stream: String,
+    /// Sequence there.
+    pub sequence: u64,
+    /// Subject it was published to.
+    pub subject: String,
+    /// Body.
+    pub body: Bytes,
+    /// Headers.
+    pub headers: Vec<(String, String)>,
+}
+
+/// A consumer of a work queue that accounts for fewer messages than its queue holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostSight {
+    /// Name of the consumer.
+    pub name: String,
+    /// Stream of the queue.
+    pub stream: String,
+    /// Messages that were delivered once and are still there, ascending by sequence: the lost ones, and those in hand or waiting for
+    /// their next attempt.
+    pub suspects: Vec<u64>,
+    /// How many of them are in hand or waiting.
+    pub in_hand: u64,
 }
 
 /// A delivery in hand.
@@ -85,6 +121,17 @@ pub trait Broker: Send + Sync {
     fn next_entry(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
     /// The next "evaluate this order"; waits up to `wait`.
     fn next_evaluation(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
+
+    /// The next word of the broker that it gave a message up; waits up to `wait`.
+    fn next_advisory(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
+    /// Every consumer of a work queue that has lost sight of messages, with the messages it may be.
+    fn lost_sight(&self) -> PortFuture<'_, Vec<LostSight>>;
+    /// The message at that place, from the leader.
+    fn stored<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, Option<Stored>>;
+    /// Removes the message at that place; removing what is not there is fine.
+    fn remove<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, ()>;
+    /// An answer of the leader, whatever it is.
+    fn check(&self) -> PortFuture<'_, ()>;
 
     /// Queues a task. `Taken`: it is queued already.
     fn release<'a>(&'a self, task: &'a EncodeTask) -> PortFuture<'a, WriteOnce>;
@@ -119,17 +166,17 @@ pub trait Broker: Send + Sync {
     /// Ids of all videos, ascending.
     fn videos(&self) -> PortFuture<'_, Vec<VideoId>>;
 
-    /// The claim of a task, from the leader.
+    /// The claim of a task, or of a whole stage under its own name; from the leader.
     fn claim<'a>(
         &'a self,
         order: &'a OrderId,
-        task: TaskId,
+        what: &'a str,
     ) -> PortFuture<'a, Option<Versioned<Claim>>>;
     /// Compare-and-set of a claim; `revision` 0 creates it.
     fn swap_claim<'a>(
         &'a self,
         order: &'a OrderId,
-        task: TaskId,
+        what: &'a str,
         claim: &'a Claim,
         revision: u64,
     ) -> PortFuture<'a, Swap>;
@@ -141,6 +188,22 @@ pub trait Broker: Send + Sync {
         known: &'a Known,
         body: FactBody,
     ) -> PortFuture<'a, WriteOnce>;
+}
+
+/// Dead letters: buried by the stages, replayed or discarded by people.
+pub trait DeadLetters: Send + Sync {
+    /// Buries a letter, once for each original message; gives its sequence.
+    fn bury<'a>(&'a self, letter: &'a DeadLetter) -> PortFuture<'a, u64>;
+    /// Letters with a sequence above `after`, ascending, at most `limit`.
+    fn letters(&self, after: u64, limit: usize) -> PortFuture<'_, Vec<Buried>>;
+    /// The letter with that sequence.
+    fn letter(&self, sequence: u64) -> PortFuture<'_, Option<Buried>>;
+    /// The newest letter of an original subject.
+    fn letter_of<'a>(&'a self, subject: &'a str) -> PortFuture<'a, Option<Buried>>;
+    /// Publishes the body to its original subject, as a person would. `Taken`: it waits there already. The letter stays.
+    fn replay<'a>(&'a self, buried: &'a Buried) -> PortFuture<'a, WriteOnce>;
+    /// Removes a letter. `false`: there is none with that sequence.
+    fn discard(&self, sequence: u64) -> PortFuture<'_, bool>;
 }
 
 /// The body of a fact, self-sufficient for subscribers.
@@ -242,6 +305,8 @@ pub trait Environment: Send + Sync {
     fn now(&self) -> i64;
     /// A fresh random UUID.
     fn uuid(&self) -> String;
+    /// A random number from 0 to 1.
+    fn chance(&self) -> f64;
     /// Something observable happened.
     fn emit(&self, event: Event);
 }
@@ -251,6 +316,8 @@ pub trait Environment: Send + Sync {
 pub struct Ports {
     /// Queues and state.
     pub broker: Arc<dyn Broker>,
+    /// Dead letters.
+    pub letters: Arc<dyn DeadLetters>,
     /// Objects.
     pub store: Arc<dyn Store>,
     /// Codec processes.

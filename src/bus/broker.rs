@@ -4,7 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use jetreel_actors::ports::{Broker, Delivered, FactBody, PortFuture, Swap, Versioned, WriteOnce};
+use jetreel_actors::ports::{
+    Broker, Delivered, FactBody, LostSight, PortFuture, Stored, Swap, Versioned, WriteOnce,
+};
 use jetreel_domain::claim::Claim;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::lane::Lane;
@@ -16,7 +18,8 @@ use super::connection::Bus;
 use super::names;
 use super::severity::Fault;
 
-fn port<'a, T: Send + 'a>(
+/// A port's method made of a call to the broker; `doing` says in a failure what was tried.
+pub(super) fn port<'a, T: Send + 'a>(
     doing: &'static str,
     work: impl Future<Output = Result<T, Fault>> + Send + 'a,
 ) -> PortFuture<'a, T> {
@@ -45,6 +48,26 @@ impl Broker for Bus {
     fn next_evaluation(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
         let pull = self.next_delivery(names::PUBLISH, names::EVALUATE_CONSUMER, wait);
         port("pull an evaluation", pull)
+    }
+
+    fn next_advisory(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
+        port("pull an advisory", self.pull_advisory(wait))
+    }
+
+    fn lost_sight(&self) -> PortFuture<'_, Vec<LostSight>> {
+        port("count what is queued", self.find_lost_sight())
+    }
+
+    fn stored<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, Option<Stored>> {
+        port("read a message", self.stored_at(stream, sequence))
+    }
+
+    fn remove<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, ()> {
+        port("remove a message", self.remove_at(stream, sequence))
+    }
+
+    fn check(&self) -> PortFuture<'_, ()> {
+        port("probe", self.probe())
     }
 
     fn release<'a>(&'a self, task: &'a EncodeTask) -> PortFuture<'a, WriteOnce> {
@@ -103,19 +126,19 @@ impl Broker for Bus {
     fn claim<'a>(
         &'a self,
         order: &'a OrderId,
-        task: TaskId,
+        what: &'a str,
     ) -> PortFuture<'a, Option<Versioned<Claim>>> {
-        port("read a claim", self.read_claim(order, task))
+        port("read a claim", self.read_claim(order, what))
     }
 
     fn swap_claim<'a>(
         &'a self,
         order: &'a OrderId,
-        task: TaskId,
+        what: &'a str,
         claim: &'a Claim,
         revision: u64,
     ) -> PortFuture<'a, Swap> {
-        port("write a claim", self.replace_claim(order, task, claim, revision))
+        port("write a claim", self.replace_claim(order, what, claim, revision))
     }
 
     fn announce<'a>(

@@ -9,6 +9,8 @@ use async_nats::{Client, Message, Subject, jetstream};
 use bytes::Bytes;
 use jetreel_actors::ports::{Delivery, PortFuture};
 
+use super::deadletters::pairs;
+use super::names;
 use super::request::persist;
 use super::severity::Fault;
 
@@ -25,6 +27,7 @@ pub(super) struct JetDelivery {
     client: Client,
     message: Message,
     reply: Subject,
+    stream: String,
     sequence: u64,
     delivered: u64,
 }
@@ -37,13 +40,14 @@ impl JetDelivery {
         message: Message,
     ) -> Result<Self, Fault> {
         let message = jetstream::Message { message, context: context.clone() };
-        let (sequence, delivered) = {
+        let (stream, sequence, delivered) = {
             let info = message.info().map_err(|error| Fault::Malformed(error.to_string()))?;
-            (info.stream_sequence, u64::try_from(info.delivered).unwrap_or_default())
+            let delivered = u64::try_from(info.delivered).unwrap_or_default();
+            (info.stream.to_owned(), info.stream_sequence, delivered)
         };
         let message = message.message;
         let reply = message.reply.clone().ok_or_else(|| Fault::Malformed("no reply".into()))?;
-        Ok(Self { client: client.clone(), message, reply, sequence, delivered })
+        Ok(Self { client: client.clone(), message, reply, stream, sequence, delivered })
     }
 
     fn settle(&self, budget: Duration, word: String) -> PortFuture<'_, ()> {
@@ -68,12 +72,25 @@ impl Delivery for JetDelivery {
         &self.message.subject
     }
 
+    fn stream(&self) -> &str {
+        &self.stream
+    }
+
     fn sequence(&self) -> u64 {
         self.sequence
     }
 
     fn delivered(&self) -> u64 {
         self.delivered
+    }
+
+    fn headers(&self) -> Vec<(String, String)> {
+        self.message.headers.as_ref().map(pairs).unwrap_or_default()
+    }
+
+    fn is_released(&self) -> bool {
+        let headers = self.message.headers.as_ref();
+        headers.is_some_and(|headers| headers.get(names::RELEASE_HEADER).is_some())
     }
 
     fn ack(&self) -> PortFuture<'_, ()> {

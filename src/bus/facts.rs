@@ -176,7 +176,8 @@ mod tests {
     #[test]
     fn a_failure_is_told_with_its_reason() {
         let (order, mut video) = video();
-        let dead = Dead { sequence: 9, failure: Failure::permanent("no-video", "no picture") };
+        let dead =
+            Dead { sequence: 9, failure: Failure::permanent("no-video", "no picture"), letter: 1 };
         video.bury(1, "ingest", dead, 40).unwrap();
         let told = told(&order, &video, 2);
         assert_eq!(told.fact, "failed-1");

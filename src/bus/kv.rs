@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use async_nats::HeaderMap;
 use jetreel_actors::ports::{Swap, Versioned, WriteOnce};
 use jetreel_domain::claim::Claim;
-use jetreel_domain::id::{OrderId, TaskId, VideoId};
+use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::state::Video;
 use jetreel_domain::subject;
 use serde::de::DeserializeOwned;
@@ -90,19 +90,19 @@ impl Bus {
     pub(super) async fn read_claim(
         &self,
         order: &OrderId,
-        task: TaskId,
+        what: &str,
     ) -> Result<Option<Versioned<Claim>>, Fault> {
-        self.document(names::CLAIMS_BUCKET, &subject::claim_key(order, task)).await
+        self.document(names::CLAIMS_BUCKET, &subject::claim_key(order, what)).await
     }
 
     pub(super) async fn replace_claim(
         &self,
         order: &OrderId,
-        task: TaskId,
+        what: &str,
         claim: &Claim,
         revision: u64,
     ) -> Result<Swap, Fault> {
-        let key = subject::claim_key(order, task);
+        let key = subject::claim_key(order, what);
         let message = outgoing(names::CLAIMS_BUCKET, &key, claim)?;
         self.swap(&names::bucket_stream(names::CLAIMS_BUCKET), &message, revision).await
     }

@@ -18,6 +18,8 @@ mod queue;
 mod hint;
 mod delivery;
 mod ledger;
+mod deadletters;
+mod orphans;
 mod kv;
 mod facts;
 pub mod names;

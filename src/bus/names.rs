@@ -15,7 +15,18 @@ pub const LEDGER: &str = "LEDGER";
 pub const PUBLISH: &str = "PUBLISH";
 /// Facts for subscribers.
 pub const PROGRESS: &str = "PROGRESS";
+/// One webhook or mail per message.
+pub const DELIVERIES: &str = "DELIVERIES";
+/// Facts replayed for one subscriber.
+pub const REDO: &str = "REDO";
+/// Dead letters.
+pub const DLQ: &str = "DLQ";
 
+/// Deliveries that the broker gave up.
+pub const ADVISORY: &str = "ADVISORY";
+
+/// Reads ADVISORY.
+pub const DEADLETTER_CONSUMER: &str = "deadletter";
 /// Reads UPLOADS.
 pub const INGEST_CONSUMER: &str = "ingest";
 /// Reads LEDGER.
@@ -62,6 +73,7 @@ pub fn required_consumers() -> Vec<(&'static str, String)> {
             (UPLOADS, INGEST_CONSUMER.to_owned()),
             (LEDGER, PUBLISH_CONSUMER.to_owned()),
             (PUBLISH, EVALUATE_CONSUMER.to_owned()),
+            (ADVISORY, DEADLETTER_CONSUMER.to_owned()),
         ])
         .collect()
 }

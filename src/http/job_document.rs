@@ -168,7 +168,7 @@ mod tests {
         let mut video = Video::receiving(VideoId::from_bits(5), "<b>x</b>".into(), Lane::Normal, 0);
         video.advance(1, Status::Queued, 1).unwrap();
         let failure = Failure::permanent("no-video", "the file has no picture track");
-        video.bury(1, INGEST, Dead { sequence: 1, failure }, 2).unwrap();
+        video.bury(1, INGEST, Dead { sequence: 1, failure, letter: 1 }, 2).unwrap();
         let document = document(&video, &video.orders[0], None, false);
         let json = serde_json::to_value(&document).unwrap();
         assert_eq!(json["status"], "FAILED");

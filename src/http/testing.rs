@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use jetreel_actors::event::Event;
 use jetreel_actors::ports::{
-    Broker, Codec, CodecSession, Delivered, Environment, FactBody, PortFuture, Ports,
-    ProcessBudget, Readable, Swap, Versioned, WriteOnce,
+    Broker, Codec, CodecSession, DeadLetters, Delivered, Environment, FactBody, LostSight,
+    PortFuture, Ports, ProcessBudget, Readable, Stored, Swap, Versioned, WriteOnce,
 };
 use jetreel_domain::claim::Claim;
+use jetreel_domain::deadletter::{Buried, DeadLetter};
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::lane::Lane;
@@ -120,13 +121,28 @@ impl Broker for Videos {
     fn forget<'a>(&'a self, _: &'a OrderId) -> PortFuture<'a, ()> {
         away()
     }
-    fn claim<'a>(&'a self, _: &'a OrderId, _: TaskId) -> PortFuture<'a, Option<Versioned<Claim>>> {
+    fn next_advisory(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
+        away()
+    }
+    fn lost_sight(&self) -> PortFuture<'_, Vec<LostSight>> {
+        away()
+    }
+    fn stored<'a>(&'a self, _: &'a str, _: u64) -> PortFuture<'a, Option<Stored>> {
+        away()
+    }
+    fn remove<'a>(&'a self, _: &'a str, _: u64) -> PortFuture<'a, ()> {
+        away()
+    }
+    fn check(&self) -> PortFuture<'_, ()> {
+        away()
+    }
+    fn claim<'a>(&'a self, _: &'a OrderId, _: &'a str) -> PortFuture<'a, Option<Versioned<Claim>>> {
         away()
     }
     fn swap_claim<'a>(
         &'a self,
         _: &'a OrderId,
-        _: TaskId,
+        _: &'a str,
         _: &'a Claim,
         _: u64,
     ) -> PortFuture<'a, Swap> {
@@ -138,6 +154,27 @@ impl Broker for Videos {
         _: &'a Known,
         _: FactBody,
     ) -> PortFuture<'a, WriteOnce> {
+        away()
+    }
+}
+
+impl DeadLetters for Videos {
+    fn bury<'a>(&'a self, _: &'a DeadLetter) -> PortFuture<'a, u64> {
+        away()
+    }
+    fn letters(&self, _: u64, _: usize) -> PortFuture<'_, Vec<Buried>> {
+        away()
+    }
+    fn letter(&self, _: u64) -> PortFuture<'_, Option<Buried>> {
+        away()
+    }
+    fn letter_of<'a>(&'a self, _: &'a str) -> PortFuture<'a, Option<Buried>> {
+        away()
+    }
+    fn replay<'a>(&'a self, _: &'a Buried) -> PortFuture<'a, WriteOnce> {
+        away()
+    }
+    fn discard(&self, _: u64) -> PortFuture<'_, bool> {
         away()
     }
 }
@@ -167,6 +204,9 @@ impl Environment for Noon {
     fn uuid(&self) -> String {
         uuid::Uuid::now_v7().to_string()
     }
+    fn chance(&self) -> f64 {
+        0.5
+    }
     fn emit(&self, _: Event) {}
 }
 
@@ -185,6 +225,7 @@ pub(super) async fn served() -> Served {
     let videos = Arc::new(Videos::default());
     let ports = Ports {
         broker: videos.clone(),
+        letters: videos.clone(),
         store: Arc::new(store),
         codec: Arc::new(NoCodec),
         environment: Arc::new(Noon),

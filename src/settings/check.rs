@@ -26,6 +26,8 @@ const LEVELS: [u32; 20] =
 const PART_BYTES_MIN: usize = 1 << 20;
 /// The memory of a gateway is parts times connections on some stores.
 const PART_BYTES_MAX: usize = 64 << 20;
+/// The broker delivers a message fifty times at most; a claim remembers sixteen attempts.
+const RETRIES_MAX: usize = 15;
 /// Rate factors that x264 takes for 8 bits.
 const CRF_MAX: u32 = 51;
 
@@ -45,6 +47,7 @@ impl Settings {
         self.check_store()?;
         self.check_node()?;
         self.check_limits()?;
+        self.check_retry()?;
         self.check_plan()?;
         self.check_ladder()
     }
@@ -79,6 +82,21 @@ impl Settings {
         let listen = self.http.admin_listen;
         let apart = listen.is_none_or(|admin| admin.port() == 0 || admin != self.http.listen);
         ensure(apart, "http.admin-listen", "it is the same address as http.listen")
+    }
+
+    fn check_retry(&self) -> Result<(), SettingsError> {
+        let retry = &self.retry;
+        let jitter = (0.0..=1.0).contains(&retry.jitter);
+        ensure(jitter, "retry.jitter", "it is a share, from 0 to 1")?;
+        for (key, delays) in [
+            ("retry.ingest", &retry.ingest),
+            ("retry.encode", &retry.encode),
+            ("retry.publish", &retry.publish),
+        ] {
+            let most = format!("{} retries are more than {RETRIES_MAX}", delays.0.len());
+            ensure(delays.0.len() <= RETRIES_MAX, key, most)?;
+        }
+        ensure(retry.sweep_seconds > 0, "retry.sweep-seconds", "it must be above 0")
     }
 
     fn check_limits(&self) -> Result<(), SettingsError> {

@@ -5,7 +5,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
+use humantime_serde::re::humantime;
+use jetreel_domain::retry::{Schedule, Schedules};
 use serde::{Deserialize, Deserializer};
 
 use crate::store::StoreOptions;
@@ -268,6 +271,54 @@ pub struct Codec {
     /// The program.
     #[serde(deserialize_with = "optional")]
     pub path: Option<PathBuf>,
+}
+
+/// Waits between attempts, as in `1m, 5m, 25m`; an empty text means no second attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Delays(pub Vec<Duration>);
+
+impl FromStr for Delays {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let delays = words.map(|word| {
+            let delay = humantime::parse_duration(word);
+            delay.map_err(|_| format!("{word:?} is no time; write it as in \"1m, 5m, 25m\""))
+        });
+        delays.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// `[retry]`: when what failed is tried again.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Retry {
+    /// Of uploads that are probed and planned.
+    #[serde(deserialize_with = "parsed")]
+    pub ingest: Delays,
+    /// Of tasks.
+    #[serde(deserialize_with = "parsed")]
+    pub encode: Delays,
+    /// Of orders that are published.
+    #[serde(deserialize_with = "parsed")]
+    pub publish: Delays,
+    /// Share of a wait by which it varies.
+    pub jitter: f64,
+    /// Seconds between two counts of what the broker gave up.
+    pub sweep_seconds: u64,
+}
+
+impl From<&Retry> for Schedules {
+    fn from(retry: &Retry) -> Self {
+        let schedule =
+            |delays: &Delays| Schedule { delays: delays.0.clone(), jitter: retry.jitter };
+        Self {
+            ingest: schedule(&retry.ingest),
+            encode: schedule(&retry.encode),
+            publish: schedule(&retry.publish),
+        }
+    }
 }
 
 /// How log lines look.

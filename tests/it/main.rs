@@ -1,10 +1,13 @@
 //! The one integration binary: the whole product against a real nats-server, and the rules of the source tree.
 
 mod harness;
+mod big;
 mod bus;
 mod clips;
 mod crash;
+mod faults;
 mod hostile;
+mod orphans;
 mod refuse;
 mod s3;
 mod sandbox;

@@ -57,7 +57,10 @@ async fn media_that_is_no_video_is_refused_with_its_reason() {
         let sentence = job["error"]["message"].as_str().unwrap();
         assert!(sentence.split(' ').count() >= 3, "no sentence: {sentence:?}");
         assert_eq!(node.get(&format!("/v/{}/master.m3u8", order.video)).await.status(), 404);
-        assert!(site.ledger(&order).await.is_empty() && site.claim_keys(&order).await.is_empty());
+        assert!(site.ledger(&order).await.is_empty());
+        let claims = site.claim_keys(&order).await;
+        let of_tasks = claims.iter().filter(|key| !key.ends_with(".ingest"));
+        assert_eq!(of_tasks.count(), 0, "{claims:?}");
     }
 }
 

@@ -40,7 +40,13 @@ impl Saboteur {
             | Event::Released { .. }
             | Event::TierProgress { .. }
             | Event::TaskFinished { .. }
-            | Event::TaskPutDown { .. }
+            | Event::AttemptFailed { .. }
+            | Event::ClaimLost { .. }
+            | Event::Buried { .. }
+            | Event::Revived { .. }
+            | Event::OrphanSettled { .. }
+            | Event::BreakerOpened { .. }
+            | Event::BreakerClosed
             | Event::RenewFailed { .. }
             | Event::SwapConflict { .. }
             | Event::StageFault { .. } => None,
@@ -55,6 +61,10 @@ impl Environment for Saboteur {
 
     fn uuid(&self) -> String {
         self.inner.uuid()
+    }
+
+    fn chance(&self) -> f64 {
+        self.inner.chance()
     }
 
     fn emit(&self, event: Event) {

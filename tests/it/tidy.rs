@@ -4,12 +4,13 @@
 //! sample, where it must find something: a rule that cannot fail holds nothing.
 
 mod code;
+mod reasons;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use code::{Source, crate_roots, functions, names, positions};
-use jetreel_domain::subject;
+use jetreel_domain::{advice, subject};
 
 const LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
@@ -44,7 +45,7 @@ const FORBIDDEN: [(&str, &[&str]); 4] = [
 const ADAPTERS: [&str; 4] = ["bus", "store", "sandbox", "metrics"];
 
 /// Folders of `actors/src` that are no stages.
-const NO_STAGES: [&str; 2] = ["supervisor", "testing"];
+const NO_STAGES: [&str; 3] = ["settle", "supervisor", "testing"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -198,6 +199,12 @@ fn unbound(topology: &str) -> Vec<String> {
     subject::ROOTS.iter().filter(free).map(|root| format!("{root}: no stream holds it")).collect()
 }
 
+fn has_advice_for_every_reason(sources: &[Source]) -> Vec<String> {
+    let without = |(_, code): &(String, String)| advice::of_code(code).is_none();
+    let complaint = |(path, code): (String, String)| format!("{path}: no advice for {code:?}");
+    reasons::codes(sources).into_iter().filter(without).map(complaint).collect()
+}
+
 fn assert_none(complaints: &[String]) {
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
 }
@@ -273,6 +280,15 @@ fn errors_are_never_unwrapped() {
     let bad =
         Source::new("src/a.rs", "fn f() { x().unwrap(); }\n#[cfg(test)]\nmod t { x.unwrap() }");
     assert_eq!(never_unwraps(&[bad]).len(), 1);
+}
+
+#[test]
+fn every_reason_has_advice() {
+    let sources = code::all(root());
+    assert_none(&has_advice_for_every_reason(&sources));
+    assert!(reasons::codes(&sources).len() > 50, "the sources are not read as they are written");
+    let bad = Source::new("src/a.rs", "fn f() { Failure::task(\n    \"of-tomorrow\", \"no\"); }");
+    assert_eq!(has_advice_for_every_reason(&[bad]).len(), 1);
 }
 
 #[test]

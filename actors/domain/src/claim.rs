@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::failure::Failure;
+
 /// The document at `claims/<video>.<number>.<task>`. Its revision in the bucket is the fence: only its holder may hand back,
 /// fail or dead-letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,13 +16,33 @@ pub struct Claim {
     pub sequence: u64,
     /// Attempts charged so far, this one included.
     pub attempts: u32,
-    /// What ended earlier attempts, newest last; bounded by the retry schedule.
+    /// What was tried, oldest first, this attempt included; the newest [`HISTORY_MAX`].
     #[serde(default)]
-    pub errors: Vec<String>,
+    pub history: Vec<Attempt>,
     /// The attempt was given back uncharged or failed: nobody runs it now.
     #[serde(default)]
     pub released: bool,
+    /// What ended the last attempt that was charged.
+    #[serde(default)]
+    pub last: Option<Failure>,
 }
+
+/// One attempt at a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Counted from 1; one that was not charged has the number of the next one.
+    pub number: u32,
+    /// Node that made it.
+    pub node: String,
+    /// When it began, seconds since the Unix epoch.
+    pub at: i64,
+    /// Code of what ended it; absent while it runs, and for good where its node ended with it.
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+/// Attempts that a claim remembers: more than any schedule has, few enough for a header.
+pub const HISTORY_MAX: usize = 16;
 
 /// What a delivery may do about a claim it found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +62,81 @@ pub fn decide(found: Option<&Claim>, sequence: u64, other_queued: bool) -> Verdi
     }
 }
 
-/// The claim a worker writes over what it found.
+/// The claim a worker writes over what it found, with one more attempt charged.
 #[must_use]
-pub fn take(found: Option<Claim>, attempt_id: String, node: String, sequence: u64) -> Claim {
-    let (attempts, errors) = found.map_or((0, Vec::new()), |old| (old.attempts, old.errors));
-    Claim { attempt_id, node, sequence, attempts: attempts + 1, errors, released: false }
+pub fn take(
+    found: Option<Claim>,
+    attempt_id: String,
+    node: String,
+    sequence: u64,
+    now: i64,
+) -> Claim {
+    let (attempts, mut history, last) =
+        found.map_or((0, Vec::new(), None), |old| (old.attempts, old.history, old.last));
+    let attempts = attempts + 1;
+    history.push(Attempt { number: attempts, node: node.clone(), at: now, error: None });
+    let surplus = history.len().saturating_sub(HISTORY_MAX);
+    history.drain(..surplus);
+    Claim { attempt_id, node, sequence, attempts, history, released: false, last }
+}
+
+impl Claim {
+    /// The claim given up: with what ended the attempt, charged or not.
+    #[must_use]
+    pub fn given_up(&self, failure: Option<&Failure>, charged: bool) -> Self {
+        let mut claim = self.clone();
+        claim.released = true;
+        claim.attempts = claim.attempts.saturating_sub(u32::from(!charged));
+        if failure.is_none() && !charged {
+            // Put down for reasons that have nothing to do with it, or never begun: not an attempt at all.
+            claim.history.pop();
+        } else if let Some(attempt) = claim.history.last_mut() {
+            attempt.error = failure.map(|failure| failure.code.clone());
+        }
+        if charged {
+            claim.last = failure.cloned();
+        }
+        claim
+    }
+
+    /// The claim of a task that is replayed: its attempts are counted from the start again.
+    #[must_use]
+    pub fn replayed(&self, attempt_id: String) -> Self {
+        Self { attempt_id, attempts: 0, released: true, last: None, ..self.clone() }
+    }
+
+    /// When the task was first tried, seconds since the Unix epoch.
+    #[must_use]
+    pub fn first_seen(&self) -> i64 {
+        self.history.first().map_or(0, |attempt| attempt.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(found: Option<Claim>) -> Claim {
+        take(found, "id".into(), "node".into(), 3, 9)
+    }
+
+    #[test]
+    fn an_attempt_is_charged_when_it_begins_and_given_back_only_where_it_was_not_its_fault() {
+        let first = taken(None);
+        assert_eq!((first.attempts, first.history.len()), (1, 1));
+        let again =
+            taken(Some(first.given_up(Some(&Failure::dependency("storage-failed", "")), false)));
+        assert_eq!(again.attempts, 1, "a fault of the storage costs no attempt");
+        let third = taken(Some(again.given_up(Some(&Failure::task("codec-signal", "")), true)));
+        assert_eq!(third.attempts, 2);
+        let errors: Vec<_> = third.history.iter().map(|attempt| attempt.error.as_deref()).collect();
+        assert_eq!(errors, [Some("storage-failed"), Some("codec-signal"), None]);
+    }
+
+    #[test]
+    fn a_long_history_keeps_its_newest_attempts() {
+        let claim = (0..100).fold(taken(None), |claim, _| taken(Some(claim)));
+        assert_eq!((claim.attempts, claim.history.len()), (101, HISTORY_MAX));
+        assert_eq!(claim.history.last().map(|attempt| attempt.number), Some(101));
+    }
 }

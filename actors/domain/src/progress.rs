@@ -117,7 +117,7 @@ mod tests {
         assert!(!playable(&plan, &view));
         view.insert(entries(&plan, Group::Audio).remove(0));
         assert!(playable(&plan, &view));
-        assert_eq!(ready_tiers(&plan, &view), []);
+        assert_eq!(ready_tiers(&plan, &view), Vec::<usize>::new());
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! What becomes of a task that failed.
+//! What becomes of a message whose attempt failed.
 
 use std::time::Duration;
 
+use crate::claim::Claim;
 use crate::failure::{Failure, Severity};
 
 /// What a worker does with the delivery.
@@ -11,82 +12,213 @@ pub enum Disposition {
     HandBack {
         /// Not before this time has passed.
         after: Duration,
-        /// The attempt does not count.
-        uncharged: bool,
+        /// Whether the attempt counts.
+        charged: bool,
     },
-    /// The task is dead, and with it the order fails.
-    Fail,
+    /// It is dead: to the dead letters with it.
+    Bury,
 }
 
-/// Wait before a task that was given back is delivered again.
-const DELAY: Duration = Duration::from_secs(5);
+/// Waits between the attempts of a stage: one for each retry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schedule {
+    /// Waits before the second, third … attempt.
+    pub delays: Vec<Duration>,
+    /// Each wait is longer or shorter by up to this share of it, so that what failed together does not come back together.
+    pub jitter: f64,
+}
 
-/// How often a crash of the codec is put down to chance (memory pressure, an operator's signal) before the video is blamed.
-const CRASHES_MAX: u32 = 3;
+impl Default for Schedule {
+    /// Three retries that outlast a restart, a short and a longer trouble.
+    fn default() -> Self {
+        const MINUTE: u64 = 60;
+        Self {
+            delays: [1, 5, 25].map(|minutes| Duration::from_secs(minutes * MINUTE)).to_vec(),
+            jitter: 0.1,
+        }
+    }
+}
 
-/// Claims of a task before it is given up unseen: a task that takes its whole node down never lives to report a failure.
-/// Well above what crashes of the codec, restarts and rival deliveries charge a sound task.
-const CLAIMS_MAX: u32 = 8;
+/// A stage whose messages can die.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Probes and plans uploads.
+    Ingest,
+    /// Does tasks.
+    Encode,
+    /// Evaluates and publishes orders.
+    Publish,
+}
 
-/// The failure of a task that was claimed too often; `None` where it may be tried.
+impl Stage {
+    /// Its word, everywhere.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Encode => "encode",
+            Self::Publish => "publish",
+        }
+    }
+}
+
+/// A schedule for each stage that can fail.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Schedules {
+    /// Of uploads that are probed and planned.
+    pub ingest: Schedule,
+    /// Of tasks.
+    pub encode: Schedule,
+    /// Of orders that are published.
+    pub publish: Schedule,
+}
+
+impl Schedules {
+    /// The schedule of a stage.
+    #[must_use]
+    pub fn of(&self, stage: Stage) -> &Schedule {
+        match stage {
+            Stage::Ingest => &self.ingest,
+            Stage::Encode => &self.encode,
+            Stage::Publish => &self.publish,
+        }
+    }
+}
+
+/// Wait before a message that failed for somebody else's fault is delivered again. The node's breaker decides when it pulls again;
+/// this is for other nodes, whose way to the dependency may be open.
+const NOT_ITS_FAULT: Duration = Duration::from_secs(5);
+
+/// Claims of a task before it is given up unseen, at least: a task that takes its whole node down never lives to report a failure.
+/// Well above what restarts and rival deliveries charge a sound task.
+const SILENT_CLAIMS_MAX: u32 = 8;
+
+impl Schedule {
+    /// Attempts in all.
+    #[must_use]
+    pub fn attempts_max(&self) -> u32 {
+        u32::try_from(self.delays.len()).unwrap_or(u32::MAX).saturating_add(1)
+    }
+
+    /// The wait after that many attempts, spread by `chance` (0 to 1); `None` when they were the last.
+    fn delay(&self, attempts: u32, chance: f64) -> Option<Duration> {
+        let delay = self.delays.get(attempts.saturating_sub(1) as usize)?;
+        let spread = 1.0 + self.jitter * (2.0 * chance - 1.0);
+        Some(delay.mul_f64(spread.max(0.0)))
+    }
+}
+
+/// Decides. `attempts` are those charged so far, the failed one included; `chance` is a random number from 0 to 1.
 #[must_use]
-pub fn spent(attempts: u32) -> Option<Failure> {
-    (attempts > CLAIMS_MAX).then(|| {
+pub fn settle(failure: &Failure, attempts: u32, schedule: &Schedule, chance: f64) -> Disposition {
+    if is_not_its_fault(failure) {
+        return Disposition::HandBack { after: NOT_ITS_FAULT, charged: false };
+    }
+    match failure.severity {
+        Severity::Permanent => Disposition::Bury,
+        Severity::TaskFault | Severity::DependencyFault => schedule
+            .delay(attempts, chance)
+            .map_or(Disposition::Bury, |after| Disposition::HandBack { after, charged: true }),
+    }
+}
+
+/// A dependency's trouble; or a plan that another build of the codec has to carry out, for the bytes to be the same.
+fn is_not_its_fault(failure: &Failure) -> bool {
+    failure.severity == Severity::DependencyFault || failure.code == "codec-build"
+}
+
+/// Why a claimed message is dead before it is worked on: what ended it last was final, but the one who held it did not live to say so;
+/// or no attempt ever lived to report. `None` where it may be tried.
+#[must_use]
+pub fn doomed(claim: &Claim, schedule: &Schedule) -> Option<Failure> {
+    let before = claim.attempts.saturating_sub(1);
+    if let Some(last) = &claim.last
+        && settle(last, before, schedule, 0.0) == Disposition::Bury
+    {
+        return Some(last.clone());
+    }
+    let most = SILENT_CLAIMS_MAX.max(schedule.attempts_max());
+    (before >= most).then(|| {
         let message =
-            format!("{CLAIMS_MAX} attempts ended without a word: the video may bring nodes down");
+            format!("{most} attempts ended without a word: the video may bring nodes down");
         Failure::task("attempts-spent", message)
     })
-}
-
-/// Decides. `attempts` are those charged so far, the failed one included.
-#[must_use]
-pub fn settle(failure: &Failure, attempts: u32) -> Disposition {
-    match (failure.severity, failure.code.as_str()) {
-        // Another build would make other bytes: a node that has the plan's build takes it.
-        (Severity::DependencyFault, _) | (_, "codec-build") => {
-            Disposition::HandBack { after: DELAY, uncharged: true }
-        }
-        (Severity::TaskFault, "codec-signal") if attempts <= CRASHES_MAX => {
-            Disposition::HandBack { after: DELAY, uncharged: false }
-        }
-        (Severity::TaskFault | Severity::Permanent, _) => Disposition::Fail,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim;
     use crate::failure::CodecDeath;
 
-    #[test]
-    fn a_task_that_never_reports_is_given_up() {
-        assert_eq!(spent(CLAIMS_MAX), None);
-        let failure = spent(CLAIMS_MAX + 1).unwrap();
-        assert_eq!(settle(&failure, CLAIMS_MAX + 1), Disposition::Fail);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn schedule() -> Schedule {
+        Schedule { delays: vec![5 * SECOND, 25 * SECOND, 125 * SECOND], jitter: 0.0 }
     }
 
-    const UNCHARGED: Disposition =
-        Disposition::HandBack { after: Duration::from_secs(5), uncharged: true };
+    fn crash() -> Failure {
+        Failure::from(CodecDeath::Signal(11))
+    }
 
     #[test]
     fn a_permanent_failure_is_never_retried() {
-        assert_eq!(settle(&Failure::permanent("no-video", ""), 1), Disposition::Fail);
+        let failure = Failure::permanent("no-video", "");
+        assert_eq!(settle(&failure, 1, &schedule(), 0.5), Disposition::Bury);
     }
 
     #[test]
     fn somebody_elses_fault_costs_no_attempt_however_often() {
-        assert_eq!(settle(&Failure::dependency("storage", ""), 1000), UNCHARGED);
-        assert_eq!(settle(&Failure::task("codec-build", ""), 1000), UNCHARGED);
+        let uncharged = Disposition::HandBack { after: NOT_ITS_FAULT, charged: false };
+        for failure in [Failure::dependency("storage-failed", ""), Failure::task("codec-build", "")]
+        {
+            assert_eq!(settle(&failure, 1000, &schedule(), 0.5), uncharged);
+        }
     }
 
     #[test]
-    fn a_crash_is_tried_three_more_times_and_a_spent_budget_is_not() {
-        let crash = Failure::from(CodecDeath::Signal(11));
-        let charged = Disposition::HandBack { after: DELAY, uncharged: false };
-        for attempt in 1..=3 {
-            assert_eq!(settle(&crash, attempt), charged);
+    fn a_task_fault_follows_the_schedule_and_then_is_dead() {
+        for (attempts, seconds) in [(1, 5), (2, 25), (3, 125)] {
+            let after = Duration::from_secs(seconds);
+            let wanted = Disposition::HandBack { after, charged: true };
+            assert_eq!(settle(&crash(), attempts, &schedule(), 0.5), wanted);
         }
-        assert_eq!(settle(&crash, 4), Disposition::Fail);
-        assert_eq!(settle(&Failure::from(CodecDeath::Cpu), 1), Disposition::Fail);
+        assert_eq!(settle(&crash(), 4, &schedule(), 0.5), Disposition::Bury);
+    }
+
+    #[test]
+    fn what_failed_together_does_not_come_back_together() {
+        let schedule = Schedule { jitter: 0.1, ..schedule() };
+        let after = |chance| match settle(&crash(), 1, &schedule, chance) {
+            Disposition::HandBack { after, .. } => after.as_secs_f64(),
+            Disposition::Bury => f64::NAN,
+        };
+        assert!((after(0.0) - 4.5).abs() < 1e-9 && (after(1.0) - 5.5).abs() < 1e-9);
+    }
+
+    fn claimed(times: u32, last: Option<&Failure>) -> Claim {
+        let mut claim = claim::take(None, String::new(), String::new(), 1, 0);
+        for _ in 1..times {
+            if let Some(failure) = last {
+                claim = claim.given_up(Some(failure), true);
+            }
+            claim = claim::take(Some(claim), String::new(), String::new(), 1, 0);
+        }
+        claim
+    }
+
+    #[test]
+    fn a_task_that_never_reports_is_given_up() {
+        assert_eq!(doomed(&claimed(SILENT_CLAIMS_MAX, None), &schedule()), None);
+        let failure = doomed(&claimed(SILENT_CLAIMS_MAX + 1, None), &schedule()).unwrap();
+        assert_eq!(failure.code, "attempts-spent");
+    }
+
+    #[test]
+    fn a_last_failure_whose_holder_died_before_the_burial_is_not_tried_again() {
+        assert_eq!(doomed(&claimed(4, Some(&crash())), &schedule()), None);
+        assert_eq!(doomed(&claimed(5, Some(&crash())), &schedule()).unwrap().code, "codec-signal");
+        let refused = Failure::permanent("no-video", "");
+        assert_eq!(doomed(&claimed(2, Some(&refused)), &schedule()), Some(refused));
     }
 }

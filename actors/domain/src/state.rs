@@ -13,7 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
-use crate::id::{OrderId, TaskId, VideoId};
+use crate::id::{OrderId, VideoId};
 use crate::lane::Lane;
 use crate::ledger::Object;
 use crate::plan::Class;
@@ -215,6 +215,9 @@ pub struct Dead {
     pub sequence: u64,
     /// Why.
     pub failure: Failure,
+    /// Its dead letter.
+    #[serde(default)]
+    pub letter: u64,
 }
 
 /// A fact with its number.
@@ -357,7 +360,11 @@ impl Video {
         dead: Dead,
         now: i64,
     ) -> Result<(), IllegalMove> {
-        if self.order(number).is_none_or(|order| order.status != Status::Failed) {
+        let status = self.order(number).map_or(Status::Cancelled, |order| order.status);
+        if self.order(number).is_some_and(|order| order.superseded) {
+            return Err(IllegalMove { from: status, to: Status::Failed });
+        }
+        if status != Status::Failed {
             self.advance(number, Status::Failed, now)?;
             let failures = self.order(number).map_or(0, |order| {
                 order.facts.iter().filter(|known| matches!(known.fact, Fact::Failed(_))).count()
@@ -368,6 +375,21 @@ impl Video {
             order.dead.insert(what.to_owned(), dead);
         }
         Ok(())
+    }
+
+    /// Takes a dead task (or stage) of an order back to life, for the message at `sequence`: the order goes on once nothing of it is
+    /// dead. `false`: it is not dead, or died of this very message.
+    pub fn revive(&mut self, number: u32, what: &str, sequence: u64) -> bool {
+        let Some(order) = self.order_mut(number) else { return false };
+        if order.superseded || order.dead.get(what).is_none_or(|dead| dead.sequence >= sequence) {
+            return false;
+        }
+        order.dead.remove(what);
+        if order.dead.is_empty() && order.status == Status::Failed {
+            order.status = if order.plan.is_some() { Status::Encoding } else { Status::Queued };
+            order.ended = None;
+        }
+        true
     }
 
     /// Closes an order whose chunks do not fit together and opens the next one, which is planned sequentially. Gives its number;
@@ -387,10 +409,28 @@ impl Video {
         Some(next)
     }
 
-    /// Whether a task of an order is dead.
+    /// The order that reads the object `key` instead of the original: the one that is there, or a new one, which waits for ingest.
+    /// Opened once, however often it is asked for.
+    pub fn reopen(&mut self, after: u32, key: &str, bytes: u64, now: i64) -> Option<(u32, bool)> {
+        let reads = |order: &&Order| {
+            order.number > after
+                && order.source.as_ref().is_some_and(|s| s.parts.iter().any(|part| part.key == key))
+        };
+        if let Some(order) = self.orders.iter().find(reads) {
+            return Some((order.number, false));
+        }
+        let lane = self.order(after)?.lane;
+        let next = self.orders.iter().map(|order| order.number).max()? + 1;
+        let source = Source { bytes, parts: vec![Part { key: key.to_owned(), bytes }] };
+        let order = Order { source: Some(source), ..Order::new(next, Status::Queued, lane, now) };
+        self.orders.push(order);
+        Some((next, true))
+    }
+
+    /// The death of a task, or of a stage under its own name.
     #[must_use]
-    pub fn is_dead(&self, number: u32, task: TaskId) -> bool {
-        self.order(number).is_some_and(|order| order.dead.contains_key(&task.to_string()))
+    pub fn death(&self, number: u32, what: &str) -> Option<&Dead> {
+        self.order(number).and_then(|order| order.dead.get(what))
     }
 }
 
@@ -434,35 +474,5 @@ impl Order {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_closed_order_never_moves_again() {
-        for from in [Status::Completed, Status::Cancelled] {
-            assert!(Status::ALL.into_iter().all(|to| !from.may_become(to)), "{from}");
-        }
-    }
-
-    #[test]
-    fn an_order_never_moves_back_except_by_replay() {
-        for from in Status::ALL {
-            for to in Status::ALL {
-                let back = to <= from && from != Status::Failed;
-                assert!(!(back && from.may_become(to)), "{from} → {to}");
-            }
-        }
-        assert!(Status::Failed.may_become(Status::Encoding));
-        assert!(!Status::Encoding.may_become(Status::Completed));
-    }
-
-    #[test]
-    fn facts_are_numbered_without_gaps_and_recorded_once() {
-        let mut video = Video::receiving(VideoId::from_bits(1), String::new(), Lane::Normal, 0);
-        video.learn(1, Fact::Playable, 1);
-        video.learn(1, Fact::Playable, 2);
-        video.learn(1, Fact::Tier("720p".into()), 3);
-        let seqs: Vec<u64> = video.orders[0].facts.iter().map(|known| known.seq).collect();
-        assert_eq!((seqs, video.seq), (vec![1, 2], 2));
-    }
-}
+#[path = "state_tests.rs"]
+mod tests;

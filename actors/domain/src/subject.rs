@@ -58,6 +58,9 @@ pub fn publish(order: &OrderId) -> String {
     format!("video.publish.{}.{}", order.video, order.number)
 }
 
+/// All requests to evaluate.
+pub const PUBLISH_FILTER: &str = "video.publish.>";
+
 /// A fact about an order.
 #[must_use]
 pub fn progress(order: &OrderId, fact: &Fact) -> String {
@@ -70,10 +73,19 @@ pub fn progress_filter(video: &VideoId) -> String {
     format!("video.transcodes.progress.{video}.>")
 }
 
-/// Key of a claim in the bucket `claims`.
+/// Key of a claim in the bucket `claims`: of a task, or of a whole stage (`ingest`, `publish`).
 #[must_use]
-pub fn claim_key(order: &OrderId, task: TaskId) -> String {
-    format!("{}.{}.{task}", order.video, order.number)
+pub fn claim_key(order: &OrderId, what: &str) -> String {
+    format!("{}.{}.{what}", order.video, order.number)
+}
+
+/// What dead letters lie under: this, then the original subject.
+pub const DLQ_PREFIX: &str = "video.transcodes.dlq.";
+
+/// Where the dead letter of a message lies.
+#[must_use]
+pub fn dead_letter(original: &str) -> String {
+    format!("{DLQ_PREFIX}{original}")
 }
 
 /// All keys of claims of an order in the bucket `claims`.

@@ -17,8 +17,8 @@ use ractor::{Actor, ActorCell, ActorRef};
 use tokio::sync::Semaphore;
 use tokio_util::bytes::Bytes;
 
-use super::claim::Held;
 use super::encoder::{self, Encoder};
+use crate::claims::Held;
 use crate::config::Context;
 use crate::event::Event;
 
@@ -176,7 +176,7 @@ impl<'a> Collector<'a> {
     ) -> Result<(), Failure> {
         let encoder = self.encoder(rendition).await?;
         if let Some(file) = file {
-            let Held { order, task, claim, .. } = self.held;
+            let Held { order, what: task, claim, .. } = self.held;
             let attempt = &claim.attempt_id;
             let key = format!("out/{}/{}/{task}/{attempt}/{file}", order.video, order.number);
             encoder.cast(encoder::Message::Open(key)).map_err(gone)?;
@@ -300,7 +300,7 @@ impl<'a> Collector<'a> {
             v: 1,
             writer: self.held.claim.attempt_id.clone(),
             order: self.held.order.clone(),
-            task: self.held.task,
+            task: self.planned.task,
             part,
             parts: 0,
             outputs,
@@ -319,7 +319,7 @@ impl<'a> Collector<'a> {
         };
         self.context.ports.environment.emit(Event::TierProgress {
             order: self.held.order.clone(),
-            task: self.held.task,
+            task: self.planned.task,
             tier: rendition.to_owned(),
             seconds: (segment.start + segment.duration) as f64 / f64::from(ticks),
         });

@@ -89,7 +89,7 @@ impl Actor for Dispatch {
 
 impl State {
     async fn fill(&mut self, myself: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
-        while !self.context.drain.is_cancelled() && self.busy.len() < self.context.config.slots {
+        while self.may_pull() && self.busy.len() < self.context.config.slots {
             let Some((group, delivery)) = self.find().await else { return Ok(()) };
             let args = slot::Args { context: self.context.clone(), delivery };
             let (slot, _) = Slot::spawn_linked(None, Slot, args, myself.get_cell()).await?;
@@ -100,6 +100,10 @@ impl State {
             myself.stop(None);
         }
         Ok(())
+    }
+
+    fn may_pull(&self) -> bool {
+        !self.context.drain.is_cancelled() && !self.context.gate.is_open()
     }
 
     /// The next task that a free slot may take.
@@ -114,6 +118,7 @@ impl State {
                     Ok(Some(delivery)) => return Some((group, delivery)),
                     Ok(None) => {}
                     Err(failure) => {
+                        self.context.gate.on_failure(&self.context.ports, &failure);
                         let event = Event::StageFault { stage: "encode", failure };
                         self.context.ports.environment.emit(event);
                         return None;
@@ -148,9 +153,16 @@ impl State {
         self.waiting = true;
         let (context, myself) = (self.context.clone(), myself.clone());
         tokio::spawn(async move {
+            let hint = async {
+                if context.gate.is_open() {
+                    context.gate.pass(&context.ports).await;
+                } else {
+                    context.ports.broker.task_hint(context.config.pull_wait).await;
+                }
+            };
             tokio::select! {
                 () = context.drain.cancelled() => {}
-                () = context.ports.broker.task_hint(context.config.pull_wait) => {}
+                () = hint => {}
             }
             if myself.cast(Message::Hinted).is_err() {
                 tracing::debug!("dispatcher went away while a hint was awaited");

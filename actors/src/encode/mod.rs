@@ -9,7 +9,6 @@
 mod dispatch;
 mod slot;
 mod task;
-mod claim;
 mod run;
 mod encoder;
 mod collect;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jetreel_domain::budget;
 use jetreel_domain::failure::Failure;
-use jetreel_domain::id::OrderId;
+use jetreel_domain::id::{OrderId, TaskId};
 use jetreel_domain::job;
 use jetreel_domain::ledger::{Entry, Object, View};
 use jetreel_domain::plan::{Plan, PlannedTask, Work};
@@ -13,8 +13,8 @@ use jetreel_domain::state::{Order, Source};
 use jetreel_domain::wire::{self, FromCodec, Job, JobWork};
 use ractor::ActorCell;
 
-use super::claim::Held;
 use super::collect::Collector;
+use crate::claims::Held;
 use crate::config::Context;
 use crate::event::Event;
 use crate::lease::{self, Lost, Watch};
@@ -26,6 +26,7 @@ pub(super) struct Run<'a> {
     pub(super) delivery: &'a Arc<dyn Delivery>,
     pub(super) plan: &'a Arc<Plan>,
     pub(super) held: &'a Held,
+    pub(super) task: TaskId,
     /// The slot, which supervises the encoders.
     pub(super) cell: ActorCell,
 }
@@ -42,7 +43,7 @@ pub(super) enum Finished {
 pub(super) async fn perform(run: Run<'_>) -> Result<Finished, Failure> {
     let planned = run
         .plan
-        .task(run.held.task)
+        .task(run.task)
         .ok_or_else(|| Failure::task("task-unknown", "the plan has no such task"))?;
     let ports = &run.context.ports;
     let build = ports.codec.build().await?;
@@ -50,7 +51,7 @@ pub(super) async fn perform(run: Run<'_>) -> Result<Finished, Failure> {
         let message = "the order was planned with another build of the codec";
         return Err(Failure::dependency("codec-build", message).with_detail(build));
     }
-    let watch = TaskWatch { ports: ports.clone(), held: run.held.clone() };
+    let watch = TaskWatch { ports: ports.clone(), held: run.held.clone(), task: run.task };
     let lease = run.context.config.lease;
     let mut heartbeat = lease::keep(Arc::clone(run.delivery), lease, Arc::new(watch));
     tokio::select! {
@@ -155,13 +156,13 @@ fn process_budget(plan: &Plan, planned: &PlannedTask) -> ProcessBudget {
 struct TaskWatch {
     ports: Ports,
     held: Held,
+    task: TaskId,
 }
 
 impl TaskWatch {
     async fn look(&self) -> Result<Option<Lost>, Failure> {
-        let Held { order, task, revision, .. } = &self.held;
-        let claim = self.ports.broker.claim(order, *task).await?;
-        if claim.is_none_or(|found| found.revision != *revision) {
+        let order = &self.held.order;
+        if !self.held.is_current(&self.ports).await? {
             return Ok(Some(self.lost_claim(order).await?));
         }
         let found = self.ports.broker.video(&order.video).await?;
@@ -183,7 +184,7 @@ impl Watch for TaskWatch {
     }
 
     fn failed(&self) {
-        let (order, task) = (self.held.order.clone(), self.held.task);
+        let (order, task) = (self.held.order.clone(), self.task);
         self.ports.environment.emit(Event::RenewFailed { order, task });
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jetreel_domain::failure::Failure;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
-use super::task::{self, Settlement};
+use super::task;
 use crate::config::Context;
 use crate::event::Event;
 use crate::ports::{Delivered, Delivery};
@@ -91,12 +91,9 @@ impl State {
     async fn run(&self, myself: &ActorRef<Message>) -> Result<(), Failure> {
         let delivery = &self.delivery;
         match task::run(&self.context, delivery, myself.get_cell()).await {
-            Ok(Settlement::Ack) => delivery.ack().await,
-            Ok(Settlement::HandBack(after)) => delivery.hand_back(after).await,
-            Ok(Settlement::Terminate(reason)) => delivery.terminate(&reason).await,
-            // Somebody else holds the claim, or may: their message, their word.
-            Ok(Settlement::LetGo) => Ok(()),
+            Ok(settlement) => settlement.tell(delivery.as_ref()).await,
             Err(failure) => {
+                self.context.gate.on_failure(&self.context.ports, &failure);
                 delivery.hand_back(AGAIN_AFTER).await?;
                 Err(failure)
             }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::failure::Failure;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use super::work;
+use super::upload;
 use crate::config::Context;
 use crate::event::Event;
 use crate::ports::Delivery;
@@ -16,9 +16,6 @@ const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Pause before an upload whose trouble was not its own is delivered again.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
-
-/// Deliveries of an upload whose probe dies before it counts as poison.
-const DELIVERIES_MAX: u64 = 4;
 
 /// What the worker is told.
 #[derive(Debug)]
@@ -65,9 +62,13 @@ impl Actor for Ingest {
 }
 
 async fn pull(context: &Context) {
+    let next = async {
+        context.gate.pass(&context.ports).await;
+        context.ports.broker.next_upload(context.config.pull_wait).await
+    };
     let pulled = tokio::select! {
         () = context.drain.cancelled() => return,
-        pulled = context.ports.broker.next_upload(context.config.pull_wait) => pulled,
+        pulled = next => pulled,
     };
     let outcome = match pulled {
         Ok(Some(delivery)) => take(context, Arc::from(delivery)).await,
@@ -75,6 +76,7 @@ async fn pull(context: &Context) {
         Err(failure) => Err(failure),
     };
     if let Err(failure) = outcome {
+        context.gate.on_failure(&context.ports, &failure);
         context.ports.environment.emit(Event::StageFault { stage: "ingest", failure });
         tokio::select! {
             () = context.drain.cancelled() => {}
@@ -85,24 +87,11 @@ async fn pull(context: &Context) {
 
 /// Works on one delivery and settles it.
 async fn take(context: &Context, delivery: Arc<dyn Delivery>) -> Result<(), Failure> {
-    match work::run(context, &delivery).await {
-        Ok(work::Outcome::Done) => delivery.ack().await,
-        Ok(work::Outcome::PutDown) => delivery.hand_back(Duration::ZERO).await,
-        Err(failure) if is_final(&failure, delivery.delivered()) => {
-            work::bury(context, &delivery, failure.clone()).await?;
-            delivery.terminate(&failure.code).await
-        }
+    match upload::take(context, &delivery).await {
+        Ok(settlement) => settlement.tell(delivery.as_ref()).await,
         Err(failure) => {
             delivery.hand_back(AGAIN_AFTER).await?;
             Err(failure)
         }
-    }
-}
-
-fn is_final(failure: &Failure, delivered: u64) -> bool {
-    match failure.severity {
-        Severity::Permanent => true,
-        Severity::TaskFault => failure.code != "codec-signal" || delivered >= DELIVERIES_MAX,
-        Severity::DependencyFault => false,
     }
 }

@@ -4,6 +4,7 @@
 //! plans again.
 
 mod actor;
+mod upload;
 mod work;
 
 pub use actor::{Ingest, Message};

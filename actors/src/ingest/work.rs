@@ -8,10 +8,9 @@ use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::ledger::View;
 use jetreel_domain::media::ProbeFacts;
-use jetreel_domain::message::Uploaded;
 use jetreel_domain::plan::Plan;
 use jetreel_domain::planner;
-use jetreel_domain::state::{Dead, INGEST, Order, PlanRef, Source, Status, Video};
+use jetreel_domain::state::{Order, PlanRef, Source, Status, Video};
 use jetreel_domain::wire::{self, FromCodec, Job, JobWork, Report};
 
 use crate::change;
@@ -44,21 +43,21 @@ pub(super) enum Outcome {
 pub(super) async fn run(
     context: &Context,
     delivery: &Arc<dyn Delivery>,
+    order: &OrderId,
 ) -> Result<Outcome, Failure> {
-    let order = order_of(delivery.as_ref())?;
-    let Some(video) = begin(context, &order).await? else { return Ok(Outcome::Done) };
+    let Some(video) = begin(context, order).await? else { return Ok(Outcome::Done) };
     let Some(state) = video.order(order.number) else { return Ok(Outcome::Done) };
     let video = if state.plan.is_some() {
         video
     } else {
-        let Some(facts) = probe(context, delivery, &video, &order).await? else {
+        let Some(facts) = probe(context, delivery, &video, order).await? else {
             return Ok(Outcome::PutDown);
         };
-        let plan = make_plan(context, state, &order, facts).await?;
-        let Some(video) = set_plan(context, &order, &plan).await? else { return Ok(Outcome::Done) };
+        let plan = make_plan(context, state, order, facts).await?;
+        let Some(video) = set_plan(context, order, &plan).await? else { return Ok(Outcome::Done) };
         video
     };
-    release(context, &video, &order).await?;
+    release(context, &video, order).await?;
     Ok(Outcome::Done)
 }
 
@@ -72,35 +71,6 @@ async fn release(context: &Context, video: &Video, order: &OrderId) -> Result<()
     let store = context.ports.store.as_ref();
     let plan = context.plans.get(store, &object.key, &object.sha256).await?;
     releases::due(context, state, &plan, &View::default(), &mut BTreeSet::new()).await
-}
-
-/// Records that the upload cannot be ingested.
-pub(super) async fn bury(
-    context: &Context,
-    delivery: &Arc<dyn Delivery>,
-    failure: Failure,
-) -> Result<(), Failure> {
-    let Ok(order) = order_of(delivery.as_ref()) else { return Ok(()) };
-    let now = context.ports.environment.now();
-    let sequence = delivery.sequence();
-    let buried = change::video(&context.ports, &order.video, |video| {
-        let dead = Dead { sequence, failure: failure.clone() };
-        Ok(video.bury(order.number, INGEST, dead, now).is_ok())
-    })
-    .await?;
-    if let Some(video) = buried {
-        context.ports.environment.emit(Event::OrderMoved { order, to: Status::Failed });
-        change::announce(&context.ports, &video).await?;
-    }
-    Ok(())
-}
-
-fn order_of(delivery: &dyn Delivery) -> Result<OrderId, Failure> {
-    let message: Uploaded = rmp_serde::from_slice(delivery.body()).map_err(|error| {
-        Failure::permanent("bad-message", "the message is not a completed upload")
-            .with_detail(error)
-    })?;
-    Ok(OrderId::new(message.video, message.number))
 }
 
 /// Moves the order to INGESTING. `None` where there is nothing left to do.

@@ -4,23 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jetreel_domain::failure::{Failure, Severity};
-use jetreel_domain::id::OrderId;
 use jetreel_domain::ledger::Entry;
 use jetreel_domain::message::Evaluate;
+use jetreel_domain::retry::Stage;
+use jetreel_domain::state::PUBLISH;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::evaluate;
 use super::views::Views;
+use crate::claims::{self, Claimant};
 use crate::config::Context;
 use crate::event::Event;
-use crate::ports::Delivered;
+use crate::ports::{Delivered, Delivery};
+use crate::settle::{self, Case, Origin, Settlement};
 
 /// Pause after trouble, before the next pull and before the message is delivered again.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
-
-/// Evaluations of an order that may end with a fault of its own before it counts as poison: tried for ever, it would neither end
-/// nor tell anybody.
-const DELIVERIES_MAX: u64 = 4;
 
 /// What the worker is told.
 #[derive(Debug)]
@@ -99,6 +98,7 @@ impl Args {
             Err(failure) => Err(failure),
         };
         if let Err(failure) = outcome {
+            context.gate.on_failure(&context.ports, &failure);
             context.ports.environment.emit(Event::StageFault { stage: "publish", failure });
             tokio::select! {
                 () = context.drain.cancelled() => {}
@@ -108,6 +108,7 @@ impl Args {
     }
 
     async fn next(&self) -> Result<Option<Delivered>, Failure> {
+        self.context.gate.pass(&self.context.ports).await;
         let (broker, wait) = (&self.context.ports.broker, self.context.config.pull_wait);
         match self.inbox {
             Inbox::Entries => broker.next_entry(wait).await,
@@ -116,16 +117,12 @@ impl Args {
     }
 
     async fn take(&self, delivery: Delivered) -> Result<(), Failure> {
-        let Some(order) = self.order_of(delivery.body()) else {
-            return delivery.terminate("bad-message").await;
+        let done = match self.inbox {
+            Inbox::Entries => self.entry(delivery.as_ref()).await,
+            Inbox::Evaluations => self.evaluation(delivery.as_ref()).await,
         };
-        match evaluate::order(&self.context, &self.views, &order).await {
-            Ok(()) => delivery.ack().await,
-            Err(failure) if is_final(&failure, delivery.delivered()) => {
-                evaluate::bury(&self.context, &order, delivery.sequence(), &failure).await?;
-                delivery.ack().await?;
-                Err(failure)
-            }
+        match done {
+            Ok(settlement) => settlement.tell(delivery.as_ref()).await,
             Err(failure) => {
                 delivery.hand_back(TROUBLE_PAUSE).await?;
                 Err(failure)
@@ -133,18 +130,43 @@ impl Args {
         }
     }
 
-    fn order_of(&self, body: &[u8]) -> Option<OrderId> {
-        match self.inbox {
-            Inbox::Entries => rmp_serde::from_slice::<Entry>(body).ok().map(|entry| entry.order),
-            Inbox::Evaluations => rmp_serde::from_slice::<Evaluate>(body).ok().map(|m| m.order),
+    /// A ledger entry: its order is looked at. An order in trouble of its own goes on under its own name, where attempts are
+    /// counted; entries only say that something is new.
+    async fn entry(&self, delivery: &dyn Delivery) -> Result<Settlement, Failure> {
+        let Ok(entry) = rmp_serde::from_slice::<Entry>(delivery.body()) else {
+            return Ok(Settlement::Terminate("bad-message".to_owned()));
+        };
+        match evaluate::order(&self.context, &self.views, &entry.order).await {
+            Ok(()) => Ok(Settlement::Ack),
+            Err(failure) if failure.severity == Severity::DependencyFault => Err(failure),
+            Err(failure) => {
+                self.context.ports.broker.evaluate(&entry.order).await?;
+                let event = Event::StageFault { stage: "publish", failure };
+                self.context.ports.environment.emit(event);
+                Ok(Settlement::Ack)
+            }
         }
     }
-}
 
-fn is_final(failure: &Failure, delivered: u64) -> bool {
-    match failure.severity {
-        Severity::Permanent => true,
-        Severity::TaskFault => delivered >= DELIVERIES_MAX,
-        Severity::DependencyFault => false,
+    /// A request to look at an order.
+    async fn evaluation(&self, delivery: &dyn Delivery) -> Result<Settlement, Failure> {
+        let context = &self.context;
+        let case = Case { context, stage: Stage::Publish, origin: Origin::Delivery(delivery) };
+        let order = match rmp_serde::from_slice::<Evaluate>(delivery.body()) {
+            Ok(message) => message.order,
+            Err(error) => return Ok(settle::unreadable(&case, &error.to_string()).await),
+        };
+        // A closed order is looked at too: it may have something to announce, and entries to forget.
+        let admitted = settle::admit(context, Stage::Publish, delivery, &order, PUBLISH).await?;
+        if let Some(Settlement::Terminate(reason)) = admitted {
+            return Ok(Settlement::Terminate(reason));
+        }
+        let Err(failure) = evaluate::order(context, &self.views, &order).await else {
+            context.gate.on_success();
+            return Ok(Settlement::Ack);
+        };
+        let by = Claimant { node: &context.config.node, sequence: delivery.sequence() };
+        let held = claims::take(&context.ports, by, &order, PUBLISH).await?;
+        Ok(settle::failed(&case, &held, failure).await)
     }
 }

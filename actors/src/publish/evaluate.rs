@@ -7,7 +7,7 @@ use jetreel_domain::id::OrderId;
 use jetreel_domain::ledger::View;
 use jetreel_domain::plan::Plan;
 use jetreel_domain::progress;
-use jetreel_domain::state::{Dead, Fact, Order, PUBLISH, Status, Video};
+use jetreel_domain::state::{Fact, Order, Status, Video};
 use jetreel_domain::verify;
 
 use super::finish;
@@ -140,22 +140,4 @@ async fn close(
     change::announce(&context.ports, video).await?;
     views.forget(order).await;
     context.ports.broker.forget(order).await
-}
-
-/// Records that an order cannot be published.
-pub(super) async fn bury(
-    context: &Context,
-    order: &OrderId,
-    sequence: u64,
-    failure: &Failure,
-) -> Result<(), Failure> {
-    let now = context.ports.environment.now();
-    let video = change::video(&context.ports, &order.video, |video| {
-        let dead = Dead { sequence, failure: failure.clone() };
-        Ok(video.bury(order.number, PUBLISH, dead, now).is_ok())
-    })
-    .await?;
-    let Some(video) = video else { return Ok(()) };
-    context.ports.environment.emit(Event::OrderMoved { order: order.clone(), to: Status::Failed });
-    change::announce(&context.ports, &video).await
 }

@@ -10,6 +10,7 @@ use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, Supervisio
 use tokio::time::Instant;
 
 use crate::config::{Context, Roles};
+use crate::deadletter::Sweeper;
 use crate::encode::Dispatch;
 use crate::event::Event;
 use crate::ingest::Ingest;
@@ -32,6 +33,8 @@ pub enum Branch {
     Entries,
     /// The publisher's worker for evaluations.
     Evaluations,
+    /// The sweeper of what the broker gave up.
+    Sweeper,
 }
 
 /// What the root is told.
@@ -124,6 +127,9 @@ fn branches(roles: Roles, ingest_slots: usize) -> Vec<Branch> {
     if roles.encode {
         branches.push(Branch::Encode);
     }
+    if roles.deadletter {
+        branches.push(Branch::Sweeper);
+    }
     if roles.ingest {
         branches.extend((0..ingest_slots.max(1)).map(Branch::Ingest));
     }
@@ -144,6 +150,9 @@ impl State {
             }
             Branch::Encode => {
                 Dispatch::spawn_linked(None, Dispatch, context, root).await?.0.get_id()
+            }
+            Branch::Sweeper => {
+                Sweeper::spawn_linked(None, Sweeper, context, root).await?.0.get_id()
             }
             Branch::Entries => self.publisher(Inbox::Entries, root).await?,
             Branch::Evaluations => self.publisher(Inbox::Evaluations, root).await?,

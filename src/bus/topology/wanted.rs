@@ -187,7 +187,9 @@ mod tests {
         for bucket in [names::VIDEOS_BUCKET, names::CLAIMS_BUCKET] {
             assert!(stream(&names::bucket_stream(bucket)).is_some(), "{bucket}");
         }
-        assert!(stream(names::PROGRESS).is_some());
+        for name in [names::PROGRESS, names::DLQ, names::DELIVERIES, names::REDO] {
+            assert!(stream(name).is_some(), "{name}");
+        }
     }
 
     #[test]

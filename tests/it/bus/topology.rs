@@ -17,7 +17,7 @@ fn shipped() -> Topology {
 async fn applying_twice_changes_nothing_the_second_time() {
     let nats = Nats::start().await;
     let bus = nats.bus().await;
-    assert_eq!(topology::missing(&bus).await.unwrap().len(), 21, "an empty server has no consumer");
+    assert_eq!(topology::missing(&bus).await.unwrap().len(), 22, "an empty server has no consumer");
     let first = topology::apply(&bus, &shipped(), false).await.unwrap();
     assert!(first.iter().all(|change| change.deed == Deed::Create));
     assert_eq!(topology::apply(&bus, &shipped(), false).await.unwrap(), []);
@@ -28,11 +28,11 @@ async fn applying_twice_changes_nothing_the_second_time() {
 #[tokio::test]
 async fn a_harmless_change_is_made_in_place() {
     let (_nats, bus) = Nats::start_with_streams().await;
-    let text = DEFAULT.replace("max_deliver = -1", "max_deliver = 60");
+    let text = DEFAULT.replace("max_deliver = 50", "max_deliver = 60");
     let text = text.replacen("max_bytes = 1_073_741_824", "max_bytes = 2_147_483_648", 1);
     let changed = Topology::parse(&text).unwrap();
     let changes = topology::apply(&bus, &changed, false).await.unwrap();
-    assert_eq!(changes.len(), 1 + 18 + 3, "ENCODE, its consumers, ingest, publish and evaluate");
+    assert_eq!(changes.len(), 1 + 18 + 3, "ENCODE, its consumers, ingest, evaluate, deadletter");
     assert!(changes.iter().all(|change| change.deed == Deed::Update));
     assert_eq!(topology::plan(&bus, &changed).await.unwrap(), []);
 }

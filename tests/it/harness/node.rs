@@ -59,6 +59,21 @@ impl Node {
         self.log.lock().unwrap().clone()
     }
 
+    /// Waits until it has logged a line with this in it.
+    pub(crate) async fn logs(&self, text: &str) {
+        eventually(text, || self.log().contains(text)).await;
+    }
+
+    /// Stops it in the middle of whatever it does, as a machine that hangs.
+    pub(crate) fn stop(&self) {
+        assert!(send(self.pid().cast_signed(), Signal::STOP));
+    }
+
+    /// Lets it go on.
+    pub(crate) fn go_on(&self) {
+        assert!(send(self.pid().cast_signed(), Signal::CONT));
+    }
+
     /// The address of a path.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.address)
@@ -116,8 +131,13 @@ impl Node {
         }
     }
 
+    /// Number of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its codec processes at work.
-    fn codecs(&self) -> Vec<i32> {
+    pub(crate) fn codecs(&self) -> Vec<i32> {
         let entries = std::fs::read_dir("/proc").unwrap().flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         pids.filter(|pid| {

@@ -87,6 +87,11 @@ impl Site {
         Node::start(self.folder.path(), &settings).await
     }
 
+    /// A plain client of the broker, to do what anybody could.
+    pub(crate) async fn client(&self) -> async_nats::Client {
+        self.nats.client().await
+    }
+
     /// A folder for what the test itself writes.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()

@@ -1,0 +1,223 @@
+//! What a person can do about a failure: a sentence for each stable code.
+//!
+//! Invariant: every code that the program can give has advice of its own; a test over the sources holds it.
+
+use crate::failure::{Failure, Severity};
+
+/// What to do about a failure. A code of another version gets the advice of its severity.
+#[must_use]
+pub fn suggestion(failure: &Failure) -> &'static str {
+    of_code(&failure.code).unwrap_or(match failure.severity {
+        Severity::Permanent => {
+            "Trying the same again cannot help: mend what the message names, then replay, or discard the letter."
+        }
+        Severity::TaskFault => {
+            "Read the detail; replay once its cause is gone, and discard the letter if it comes back the same."
+        }
+        Severity::DependencyFault => {
+            "Run `jetreel doctor` on the node that is named; replay once it finds nothing wrong."
+        }
+    })
+}
+
+/// The advice for a code; `None` for a code that this version does not know.
+#[must_use]
+pub fn of_code(code: &str) -> Option<&'static str> {
+    of_media(code)
+        .or_else(|| of_limit(code))
+        .or_else(|| of_codec(code))
+        .or_else(|| of_object(code))
+        .or_else(|| of_broker(code))
+        .or_else(|| of_node(code))
+}
+
+/// What is wrong with the file itself.
+fn of_media(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "unknown-format" | "unreadable" | "empty" | "no-frames" | "too-damaged" | "time-base" => {
+            "The file is the trouble: export or copy it again from where it came, and upload the new one. A replay of this file ends \
+             the same."
+        }
+        "no-video" => {
+            "The file has no picture. Upload one that has; if it should have one, export it again."
+        }
+        "unsupported-codec" => {
+            "Export the video with a codec of the allow-list, such as H.264 or HEVC in MP4, and upload that."
+        }
+        "too-few-pixels" => "The picture is too small for any rendition. Upload a larger one.",
+        "no-tier" => {
+            "No rung of [plan] ladder fits this source. Add a smaller rung, or empty plan.tiers, and replay."
+        }
+        "no-level" => {
+            "No H.264 level carries this picture at this rate. Lower max-frame-rate or short-side of the rung, and replay."
+        }
+        _ => return None,
+    })
+}
+
+/// What the settings do not allow.
+fn of_limit(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "too-many-bytes" => "Raise limits.upload-bytes-max and replay, or upload a smaller file.",
+        "too-many-pixels" => "Raise limits.pixels-max and replay, or upload a smaller picture.",
+        "too-many-streams" => {
+            "Raise limits.streams-max and replay, or upload the file without the tracks that are not needed."
+        }
+        "too-many-frames" => "Raise limits.frames-max and replay, or upload the video in pieces.",
+        "too-long" => "Raise limits.seconds-max and replay, or upload the video in pieces.",
+        "frame-rate" => {
+            "Raise limits.frame-rate-max and replay, or export the video at a usual frame rate."
+        }
+        "timestamp-gap" => {
+            "If the picture may stand still that long, raise limits.gap-seconds-max and replay; else export the video again."
+        }
+        _ => return None,
+    })
+}
+
+/// What became of the codec process.
+fn of_codec(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "codec-signal" | "codec-exit" | "codec-internal" | "attempts-spent" => {
+            "The decoder cannot take this file, or the node had too little memory. The detail holds the end of its log. Replay on a \
+             node with more memory or a newer codec; if it crashes again, keep the file for a report and discard the letter."
+        }
+        "codec-cpu-budget" | "codec-wall-clock" | "codec-no-progress" => {
+            "The task ran out of time. Replay while the nodes have less to do, or with a quicker plan.preset for new uploads; a file \
+             that runs out again is damaged or made to."
+        }
+        "codec-output-budget" => {
+            "The task made more data than its source explains. Look at the file before it is replayed: it may be made to fill disks."
+        }
+        "codec-protocol" | "frames-lost" => {
+            "Node and codec do not understand each other. Install jetreel and jetreel-codec of one build on every node, and replay."
+        }
+        "codec-build" => {
+            "No node has the codec that the job was planned with. Start one that has, or upload the video again."
+        }
+        "codec-missing" | "codec-unusable" => {
+            "Put jetreel-codec beside jetreel or set codec.path; `jetreel doctor` says what it finds. Then replay."
+        }
+        "sandbox-weak" => {
+            "The node cannot confine decoders as its settings demand. Allow user namespaces and Landlock there, or lower the \
+             demand, and replay."
+        }
+        _ => return None,
+    })
+}
+
+/// What is wrong with a stored object, or with the store.
+fn of_object(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "object-missing" | "object-short" | "object-cut-short" | "object-broken"
+        | "store-corrupt" => {
+            "An object in the store is not what was written. Restore it from a copy and replay, or upload the video again; then ask \
+             what else that disk or bucket has lost."
+        }
+        "source-missing" => {
+            "Name a key that the store has, in the same form as `jetreel config show` names its root, and publish the message again."
+        }
+        "object-conflict" => {
+            "Something else lies where an object should be. Look who else writes below store.root, and replay."
+        }
+        "plan-changed" | "plan-unreadable" | "plan-encode" | "manifest-encode" | "task-unknown" => {
+            "Plan and program do not fit. Run the same version on every node and replay; if that does not help, upload the video again."
+        }
+        "storage-gone" => "Mount the disk of store.root again, and replay.",
+        "storage-full" => "Make room in the store or on the broker's disk, and replay.",
+        "storage-denied" => {
+            "Mend the credentials and permissions of the section [store], and replay."
+        }
+        "storage-busy" | "storage-failed" | "source-unavailable" | "probe-timeout" => {
+            "The store was away or overloaded. Replay once `jetreel doctor` can write, read and remove an object."
+        }
+        "seam-mismatch" => {
+            "The chunks do not fit together. The next job of this video is encoded in one go: discard this letter."
+        }
+        _ => return None,
+    })
+}
+
+/// What the broker said.
+fn of_broker(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "broker-timeout" | "broker-unavailable" | "broker-unreachable" | "broker-conflict"
+        | "broker-refused" | "lease-renewal" | "claim-contended" | "state-contended"
+        | "state-busy" => {
+            "The broker was away or overloaded. Replay once `jetreel doctor` finds it well."
+        }
+        "broker-protocol" | "broker-too-old" => {
+            "Run a nats-server of a supported version; `jetreel doctor` names it. Then replay."
+        }
+        "broker-credentials" | "broker-denied" => {
+            "Mend nats.credentials, or what the broker allows this user; then replay."
+        }
+        "topology-missing" | "streams-destructive" => {
+            "Compare the streams with `jetreel streams plan`, mend them with `jetreel streams apply`, and replay."
+        }
+        "stream-full" => {
+            "A stream is at its max_bytes. See what fills it with `nats stream report`, give it room in streams.toml, and replay."
+        }
+        "message-too-large" => {
+            "Raise max_payload of the broker: 1 MB, its default, is enough for every message of Jetreel."
+        }
+        "private-broker" | "private-broker-in-use" | "no-nats-server" => {
+            "The private broker does not run. Set nats.server to a nats-server program, and stop what else uses nats.data."
+        }
+        _ => return None,
+    })
+}
+
+/// What is wrong with a message, the state, or the node itself.
+fn of_node(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "bad-message" | "bad-subject" | "unreadable-document" => {
+            "The message or document is of no known form: written by hand, or by a newer version. Compare the versions of the nodes; \
+             discard the letter if nobody knows it."
+        }
+        "video-gone" | "id-taken" => {
+            "The video this is about is not there any more, or is another. Nothing is left to do: discard the letter."
+        }
+        "branch-failed" | "encoder-gone" | "upload-crashed" | "no-reason" => {
+            "A part of the node crashed. Keep its log for a report, and replay: other nodes are not concerned."
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_report_of_a_codec_has_advice() {
+        use crate::failure::code;
+        use crate::wire::FailureCode as Code;
+        for found in [
+            Code::UnknownFormat,
+            Code::Unreadable,
+            Code::NoVideo,
+            Code::UnsupportedCodec,
+            Code::NoFrames,
+            Code::TooManyPixels,
+            Code::TooManyStreams,
+            Code::TooManyFrames,
+            Code::TooLong,
+            Code::TimestampGap,
+            Code::TooDamaged,
+            Code::SourceUnavailable,
+            Code::Protocol,
+            Code::Internal,
+        ] {
+            assert!(of_code(code(found)).is_some(), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_of_another_version_has_the_advice_of_its_severity() {
+        let of = |failure: Failure| suggestion(&failure);
+        assert!(of(Failure::permanent("of-tomorrow", "")).contains("cannot help"));
+        assert!(of(Failure::task("of-tomorrow", "")).contains("replay"));
+        assert!(of(Failure::dependency("of-tomorrow", "")).contains("doctor"));
+    }
+}

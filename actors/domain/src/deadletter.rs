@@ -1,0 +1,281 @@
+//! A dead letter: a message that no attempt could bring to an end, with what is known about why.
+//!
+//! The body is the original's, byte for byte, under `video.transcodes.dlq.<original subject>`: taking the prefix off the subject
+//! and publishing the body again is a replay, with any client. What explains it stands in headers.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::claim::Attempt;
+use crate::failure::{Failure, Severity};
+use crate::id::OrderId;
+use crate::redact::redact;
+
+/// Stable code of the reason.
+pub const REASON: &str = "Jetreel-Reason";
+/// A sentence a user understands.
+pub const ERROR: &str = "Jetreel-Error";
+/// For an operator: the end of the codec's log, what a dependency said. A JSON string.
+pub const DETAIL: &str = "Jetreel-Detail";
+/// Kind of the failure, such as `Permanent`.
+pub const SEVERITY: &str = "Jetreel-Severity";
+/// The attempts, oldest first: JSON, see [`Attempt`].
+pub const ATTEMPTS: &str = "Jetreel-Attempts";
+/// Node that gave the message up.
+pub const NODE: &str = "Jetreel-Node";
+/// `ingest`, `encode` or `publish`.
+pub const STAGE: &str = "Jetreel-Stage";
+/// The order, `<video>-<number>`, where the message could be understood.
+pub const ORDER: &str = "Jetreel-Order";
+/// The video.
+pub const VIDEO: &str = "Jetreel-Video";
+/// The task, or the stage's own name.
+pub const TASK: &str = "Jetreel-Task";
+/// When it was first tried, seconds since the Unix epoch.
+pub const FIRST_SEEN: &str = "Jetreel-First-Seen";
+/// Stream and sequence of the original: `ENCODE 17`.
+pub const ORIGIN: &str = "Jetreel-Origin";
+
+/// Longest detail that is kept, in bytes: a log tail, not a log.
+const DETAIL_LENGTH_MAX: usize = 16 << 10;
+
+/// A message that died.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Stream it was in.
+    pub stream: String,
+    /// Its sequence there.
+    pub sequence: u64,
+    /// Subject it was published to.
+    pub subject: String,
+    /// Its body, byte for byte.
+    pub body: Vec<u8>,
+    /// Its own headers, without those that speak to the broker.
+    pub headers: Vec<(String, String)>,
+    /// `ingest`, `encode` or `publish`.
+    pub stage: String,
+    /// Whose it was, where it could be understood.
+    pub order: Option<OrderId>,
+    /// The task, or the stage's own name.
+    pub task: String,
+    /// Why it died.
+    pub failure: Failure,
+    /// What was tried, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// Node that gave it up.
+    pub node: String,
+    /// When it was first tried, seconds since the Unix epoch.
+    pub first_seen: i64,
+}
+
+/// A dead letter as it lies in the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Buried {
+    /// Its sequence in DLQ: what `dlq show` and `dlq replay` take.
+    pub sequence: u64,
+    /// When it was buried, seconds since the Unix epoch.
+    pub at: i64,
+    /// The letter.
+    pub letter: DeadLetter,
+}
+
+/// What explains a dead letter, as others read it (JSON).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Sequence in DLQ.
+    pub seq: u64,
+    /// Original subject.
+    pub subject: String,
+    /// The stage that gave it up.
+    pub stage: String,
+    /// The job, where the message could be understood.
+    pub job: Option<String>,
+    /// The task, or the stage's own name.
+    pub task: String,
+    /// Stable code.
+    pub reason: String,
+    /// A sentence a user understands.
+    pub error: String,
+    /// For an operator.
+    pub detail: String,
+    /// What was tried, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// Node that gave it up.
+    pub node: String,
+    /// Seconds since the Unix epoch.
+    pub first_seen: i64,
+    /// Seconds since the Unix epoch.
+    pub died: i64,
+    /// What to do about it.
+    pub suggestion: String,
+}
+
+impl DeadLetter {
+    /// Everything that goes into headers: the original's own, then the explanation. Values are single lines.
+    #[must_use]
+    pub fn to_headers(&self) -> Vec<(String, String)> {
+        let mut headers = self.headers.clone();
+        let mut add = |name: &str, value: String| headers.push((name.to_owned(), value));
+        add(REASON, one_line(&self.failure.code));
+        add(ERROR, one_line(&redact(&self.failure.message)));
+        add(DETAIL, json_text(&redact(tail(&self.failure.detail))));
+        add(SEVERITY, format!("{:?}", self.failure.severity));
+        add(ATTEMPTS, serde_json::to_string(&self.attempts).unwrap_or_default());
+        add(NODE, one_line(&self.node));
+        add(STAGE, one_line(&self.stage));
+        if let Some(order) = &self.order {
+            add(ORDER, order.to_string());
+            add(VIDEO, order.video.to_string());
+        }
+        add(TASK, one_line(&self.task));
+        add(FIRST_SEEN, self.first_seen.to_string());
+        add(ORIGIN, format!("{} {}", self.stream, self.sequence));
+        headers
+    }
+
+    /// Reads a letter back. Headers that are missing (a letter put there by hand) are defaulted: every letter can be shown and
+    /// replayed.
+    #[must_use]
+    pub fn from_parts(subject: String, body: Vec<u8>, all: Vec<(String, String)>) -> Self {
+        let (ours, headers): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|(name, _)| is_ours(name));
+        let ours: BTreeMap<String, String> = ours.into_iter().collect();
+        let text = |name: &str| ours.get(name).cloned().unwrap_or_default();
+        let origin = text(ORIGIN);
+        let (stream, sequence) = origin.split_once(' ').unwrap_or_default();
+        Self {
+            stream: stream.to_owned(),
+            sequence: sequence.parse().unwrap_or_default(),
+            subject,
+            body,
+            headers,
+            stage: text(STAGE),
+            order: text(ORDER).parse().ok(),
+            task: text(TASK),
+            failure: Failure {
+                severity: severity(&text(SEVERITY)),
+                code: text(REASON),
+                message: text(ERROR),
+                detail: serde_json::from_str(&text(DETAIL)).unwrap_or_default(),
+            },
+            attempts: serde_json::from_str(&text(ATTEMPTS)).unwrap_or_default(),
+            node: text(NODE),
+            first_seen: text(FIRST_SEEN).parse().unwrap_or_default(),
+        }
+    }
+}
+
+impl Buried {
+    /// What explains it, with a suggestion of what to do.
+    #[must_use]
+    pub fn explain(&self) -> Explanation {
+        let letter = &self.letter;
+        Explanation {
+            seq: self.sequence,
+            subject: letter.subject.clone(),
+            stage: letter.stage.clone(),
+            job: letter.order.as_ref().map(ToString::to_string),
+            task: letter.task.clone(),
+            reason: letter.failure.code.clone(),
+            error: letter.failure.message.clone(),
+            detail: letter.failure.detail.clone(),
+            attempts: letter.attempts.clone(),
+            node: letter.node.clone(),
+            first_seen: letter.first_seen,
+            died: self.at,
+            suggestion: crate::advice::suggestion(&letter.failure).to_owned(),
+        }
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    const OURS: [&str; 12] = [
+        REASON, ERROR, DETAIL, SEVERITY, ATTEMPTS, NODE, STAGE, ORDER, VIDEO, TASK, FIRST_SEEN,
+        ORIGIN,
+    ];
+    OURS.contains(&name)
+}
+
+fn severity(word: &str) -> Severity {
+    match word {
+        "Permanent" => Severity::Permanent,
+        "DependencyFault" => Severity::DependencyFault,
+        _ => Severity::TaskFault,
+    }
+}
+
+/// A header ends at the end of its line.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// A JSON string has no line ends of its own.
+fn json_text(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+fn tail(text: &str) -> &str {
+    let start = text.len().saturating_sub(DETAIL_LENGTH_MAX);
+    let start = (start..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    &text[start..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::VideoId;
+
+    fn letter() -> DeadLetter {
+        let order = OrderId::new(VideoId::from_bits(7), 1);
+        DeadLetter {
+            stream: "ENCODE".into(),
+            sequence: 17,
+            subject: format!("video.encode.normal.main.{}.1.main-0003", order.video),
+            body: vec![0, 255, b'{', b'{'],
+            headers: vec![("traceparent".into(), "00-1-2-01".into())],
+            stage: "encode".into(),
+            order: Some(order),
+            task: "main-0003".into(),
+            failure: Failure::task("codec-signal", "it crashed")
+                .with_detail("line 1\nline 2 \"q\""),
+            attempts: vec![Attempt {
+                number: 1,
+                node: "a".into(),
+                at: 5,
+                error: Some("codec-signal".into()),
+            }],
+            node: "a".into(),
+            first_seen: 5,
+        }
+    }
+
+    #[test]
+    fn a_letter_survives_its_headers() {
+        let letter = letter();
+        let headers = letter.to_headers();
+        assert!(headers.iter().all(|(_, value)| !value.contains(['\n', '\r'])), "{headers:?}");
+        let read = DeadLetter::from_parts(letter.subject.clone(), letter.body.clone(), headers);
+        assert_eq!(read, letter);
+    }
+
+    #[test]
+    fn a_letter_put_there_by_hand_can_be_read() {
+        let read = DeadLetter::from_parts("video.publish.x.1".into(), vec![1], Vec::new());
+        assert_eq!(
+            (read.subject.as_str(), read.order, read.attempts),
+            ("video.publish.x.1", None, vec![])
+        );
+    }
+
+    #[test]
+    fn a_long_log_keeps_its_end() {
+        let mut letter = letter();
+        letter.failure.detail = format!("{}é end", "é".repeat(DETAIL_LENGTH_MAX));
+        let read = DeadLetter::from_parts(String::new(), Vec::new(), letter.to_headers());
+        assert!(
+            read.failure.detail.len() <= DETAIL_LENGTH_MAX
+                && read.failure.detail.ends_with("é end")
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! The state machine, move by move.
+
+use super::*;
+
+#[test]
+fn a_closed_order_never_moves_again() {
+    for from in [Status::Completed, Status::Cancelled] {
+        assert!(Status::ALL.into_iter().all(|to| !from.may_become(to)), "{from}");
+    }
+}
+
+#[test]
+fn an_order_never_moves_back_except_by_replay() {
+    for from in Status::ALL {
+        for to in Status::ALL {
+            let back = to <= from && from != Status::Failed;
+            assert!(!(back && from.may_become(to)), "{from} → {to}");
+        }
+    }
+    assert!(Status::Failed.may_become(Status::Encoding));
+    assert!(!Status::Encoding.may_become(Status::Completed));
+}
+
+fn dead(sequence: u64) -> Dead {
+    Dead { sequence, failure: Failure::task("codec-signal", ""), letter: 1 }
+}
+
+#[test]
+fn an_order_goes_on_when_the_last_of_its_dead_is_replayed() {
+    let mut video = Video::receiving(VideoId::from_bits(1), String::new(), Lane::Normal, 0);
+    video.advance(1, Status::Queued, 1).unwrap();
+    for (task, sequence) in [("main-0001", 7), ("main-0002", 8)] {
+        video.bury(1, task, dead(sequence), 2).unwrap();
+    }
+    assert!(!video.revive(1, "main-0001", 7), "the message that died is no replay");
+    assert!(video.revive(1, "main-0001", 9));
+    assert_eq!(video.orders[0].status, Status::Failed);
+    assert!(video.revive(1, "main-0002", 10));
+    assert_eq!((video.orders[0].status, video.orders[0].ended), (Status::Queued, None));
+    assert!(!video.revive(1, "main-0002", 11), "nothing is dead any more");
+    video.bury(1, "main-0002", dead(12), 3).unwrap();
+    assert!(video.orders[0].knows(&Fact::Failed(2)), "it can fail again, and that is told");
+}
+
+#[test]
+fn nothing_of_a_closed_order_dies_or_comes_back() {
+    let mut video = Video::receiving(VideoId::from_bits(1), String::new(), Lane::Normal, 0);
+    video.advance(1, Status::Cancelled, 1).unwrap();
+    assert!(video.bury(1, "main-0001", dead(7), 2).is_err());
+    assert!(!video.revive(1, "main-0001", 9));
+}
+
+#[test]
+fn another_source_opens_the_next_order_once() {
+    let mut video = Video::receiving(VideoId::from_bits(1), String::new(), Lane::High, 0);
+    assert_eq!(video.reopen(1, "in/a.mp4", 10, 1), Some((2, true)));
+    assert_eq!(video.reopen(1, "in/a.mp4", 10, 2), Some((2, false)));
+    assert_eq!(video.reopen(2, "in/b.mp4", 11, 3), Some((3, true)));
+    assert_eq!((video.source_of(3).bytes, video.orders[2].lane), (11, Lane::High));
+}
+
+#[test]
+fn facts_are_numbered_without_gaps_and_recorded_once() {
+    let mut video = Video::receiving(VideoId::from_bits(1), String::new(), Lane::Normal, 0);
+    video.learn(1, Fact::Playable, 1);
+    video.learn(1, Fact::Playable, 2);
+    video.learn(1, Fact::Tier("720p".into()), 3);
+    let seqs: Vec<u64> = video.orders[0].facts.iter().map(|known| known.seq).collect();
+    assert_eq!((seqs, video.seq), (vec![1, 2], 2));
+}

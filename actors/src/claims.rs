@@ -1,0 +1,145 @@
+//! Claims as their holders see them: who works on a message of an order, counted and fenced.
+//!
+//! Invariant: a claim changes only by compare-and-set, and each change is a new revision; who holds the newest may speak about the
+//! message, everybody else lets go.
+
+use jetreel_domain::claim::{self, Claim, Verdict};
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::OrderId;
+
+use crate::event::Event;
+use crate::ports::{Ports, Swap, Versioned};
+
+/// Rounds of the claiming loop: far more than there can be rivals.
+const ROUNDS_MAX: usize = 16;
+
+/// A claim held by this worker.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    /// Whose.
+    pub(crate) order: OrderId,
+    /// The task, or a stage's own name.
+    pub(crate) what: String,
+    /// The document as written.
+    pub(crate) claim: Claim,
+    /// Its revision: the fence.
+    pub(crate) revision: u64,
+}
+
+/// Who claims, and for which message.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claimant<'a> {
+    /// Name of this node.
+    pub(crate) node: &'a str,
+    /// Sequence of the message.
+    pub(crate) sequence: u64,
+}
+
+/// Takes a claim, whoever held it, and charges an attempt.
+pub(crate) async fn take(
+    ports: &Ports,
+    by: Claimant<'_>,
+    order: &OrderId,
+    what: &str,
+) -> Result<Held, Failure> {
+    for _ in 0..ROUNDS_MAX {
+        let found = ports.broker.claim(order, what).await?;
+        if let Some(held) = try_take(ports, by, (order, what), found).await? {
+            return Ok(held);
+        }
+    }
+    Err(contended())
+}
+
+/// Takes the claim of a task. `None`: it is claimed for another message that is still queued, in another lane, so this one is a
+/// duplicate.
+pub(crate) async fn take_task(
+    ports: &Ports,
+    by: Claimant<'_>,
+    order: &OrderId,
+    task: &str,
+) -> Result<Option<Held>, Failure> {
+    for _ in 0..ROUNDS_MAX {
+        let found = ports.broker.claim(order, task).await?;
+        if is_duplicate(ports, found.as_ref().map(|found| &found.value), by.sequence).await? {
+            return Ok(None);
+        }
+        if let Some(held) = try_take(ports, by, (order, task), found).await? {
+            return Ok(Some(held));
+        }
+    }
+    Err(contended())
+}
+
+fn contended() -> Failure {
+    Failure::dependency("claim-contended", "the claim of the task is changed too often")
+}
+
+/// One round. `None`: somebody was faster.
+async fn try_take(
+    ports: &Ports,
+    by: Claimant<'_>,
+    (order, what): (&OrderId, &str),
+    found: Option<Versioned<Claim>>,
+) -> Result<Option<Held>, Failure> {
+    let (old, revision) = found.map_or((None, 0), |found| (Some(found.value), found.revision));
+    let Claimant { node, sequence } = by;
+    let environment = &ports.environment;
+    let claim = claim::take(old, environment.uuid(), node.to_owned(), sequence, environment.now());
+    swap(ports, (order, what), claim, revision).await
+}
+
+async fn swap(
+    ports: &Ports,
+    (order, what): (&OrderId, &str),
+    claim: Claim,
+    revision: u64,
+) -> Result<Option<Held>, Failure> {
+    match ports.broker.swap_claim(order, what, &claim, revision).await? {
+        Swap::Done(revision) => {
+            Ok(Some(Held { order: order.clone(), what: what.to_owned(), claim, revision }))
+        }
+        Swap::Conflict => {
+            ports.environment.emit(Event::SwapConflict { bucket: "claims" });
+            Ok(None)
+        }
+    }
+}
+
+async fn is_duplicate(ports: &Ports, old: Option<&Claim>, sequence: u64) -> Result<bool, Failure> {
+    let Some(old) = old.filter(|old| old.sequence != sequence) else { return Ok(false) };
+    let other_queued = ports.broker.is_queued(old.sequence).await?;
+    Ok(claim::decide(Some(old), sequence, other_queued) == Verdict::Duplicate)
+}
+
+/// Counts the attempts of a replayed message from the start again.
+pub(crate) async fn reset(ports: &Ports, order: &OrderId, what: &str) -> Result<(), Failure> {
+    for _ in 0..ROUNDS_MAX {
+        let Some(found) = ports.broker.claim(order, what).await? else { return Ok(()) };
+        let claim = found.value.replayed(ports.environment.uuid());
+        if swap(ports, (order, what), claim, found.revision).await?.is_some() {
+            return Ok(());
+        }
+    }
+    Err(contended())
+}
+
+impl Held {
+    /// Gives the claim up: with the failure that ended the attempt, charged or not. The claim as it is now, which nobody works
+    /// under; `None` where another holds it.
+    pub(crate) async fn give_up(
+        &self,
+        ports: &Ports,
+        failure: Option<&Failure>,
+        charged: bool,
+    ) -> Result<Option<Self>, Failure> {
+        let claim = self.claim.given_up(failure, charged);
+        swap(ports, (&self.order, &self.what), claim, self.revision).await
+    }
+
+    /// Whether nobody has changed the claim since.
+    pub(crate) async fn is_current(&self, ports: &Ports) -> Result<bool, Failure> {
+        let found = ports.broker.claim(&self.order, &self.what).await?;
+        Ok(found.is_some_and(|found| found.revision == self.revision))
+    }
+}

@@ -1,0 +1,128 @@
+//! A message that the broker gave up: dead if its budget is spent, else queued anew, for it would block its own subject.
+
+use jetreel_domain::failure::Failure;
+use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded};
+use jetreel_domain::retry::{self, Stage};
+use jetreel_domain::state::{Order, PUBLISH, Status, Video};
+
+use crate::claims::{self, Claimant};
+use crate::config::Context;
+use crate::event::Event;
+use crate::ports::{Stored, WriteOnce};
+use crate::settle::{self, Case, Origin, Settlement};
+
+/// Takes care of one message. Its place in the stream is free afterwards, unless it is to be seen again.
+pub(super) async fn settle(context: &Context, stored: &Stored) -> Result<(), Failure> {
+    let end = if let Ok(task) = rmp_serde::from_slice::<EncodeTask>(&stored.body) {
+        encode(context, stored, &task).await?
+    } else if let Ok(upload) = rmp_serde::from_slice::<Uploaded>(&stored.body) {
+        return upload_again(context, stored, &upload).await;
+    } else if let Ok(evaluate) = rmp_serde::from_slice::<Evaluate>(&stored.body) {
+        publish(context, stored, &evaluate).await?
+    } else {
+        let case = Case { context, stage: Stage::Encode, origin: Origin::Stranded(stored) };
+        remove_if_buried(context, stored, settle::unreadable(&case, "not of any known form").await)
+            .await?
+    };
+    if let Some(end) = end {
+        tell(context, stored, end);
+    }
+    Ok(())
+}
+
+fn tell(context: &Context, stored: &Stored, end: &'static str) {
+    let stream = stored.stream.clone();
+    context.ports.environment.emit(Event::OrphanSettled { stream, end });
+}
+
+async fn state_of(
+    context: &Context,
+    order: &jetreel_domain::id::OrderId,
+) -> Result<Option<Order>, Failure> {
+    let found = context.ports.broker.video(&order.video).await?;
+    Ok(found.and_then(|found| found.value.order(order.number).cloned()))
+}
+
+async fn encode(
+    context: &Context,
+    stored: &Stored,
+    message: &EncodeTask,
+) -> Result<Option<&'static str>, Failure> {
+    let ports = &context.ports;
+    let (order, task) = (&message.order, message.task.to_string());
+    let open = state_of(context, order).await?.filter(|state| !state.is_closed());
+    let wanted = open.is_some_and(|state| !state.dead.contains_key(&task));
+    if !wanted || ports.broker.entry(order, message.task).await?.is_some() {
+        ports.broker.remove(&stored.stream, stored.sequence).await?;
+        return Ok(Some("removed"));
+    }
+    // Whoever held it lets go now.
+    let by = Claimant { node: &context.config.node, sequence: stored.sequence };
+    let held = claims::take(ports, by, order, &task).await?;
+    let case = Case { context, stage: Stage::Encode, origin: Origin::Stranded(stored) };
+    if let Some(failure) = retry::doomed(&held.claim, &context.config.retry.encode) {
+        return remove_if_buried(context, stored, settle::doomed(&case, &held, failure).await)
+            .await;
+    }
+    if held.give_up(ports, None, false).await?.is_none() {
+        return Ok(None);
+    }
+    ports.broker.remove(&stored.stream, stored.sequence).await?;
+    // Lost here, it is due and not queued, which the reconciler sees.
+    if ports.broker.release(message).await? == WriteOnce::Mine {
+        let (order, task) = (order.clone(), message.task);
+        ports.environment.emit(Event::Released { order, task });
+    }
+    Ok(Some("queued-anew"))
+}
+
+async fn publish(
+    context: &Context,
+    stored: &Stored,
+    message: &Evaluate,
+) -> Result<Option<&'static str>, Failure> {
+    let ports = &context.ports;
+    let order = &message.order;
+    let open =
+        state_of(context, order).await?.is_some_and(|state| !state.dead.contains_key(PUBLISH));
+    ports.broker.remove(&stored.stream, stored.sequence).await?;
+    if !open {
+        return Ok(Some("removed"));
+    }
+    ports.broker.evaluate(order).await?;
+    Ok(Some("queued-anew"))
+}
+
+/// UPLOADS is a log: its messages stay, and what waits is announced once more.
+async fn upload_again(
+    context: &Context,
+    stored: &Stored,
+    message: &Uploaded,
+) -> Result<(), Failure> {
+    let ports = &context.ports;
+    let found = ports.broker.video(&message.video).await?;
+    let waits = |video: &Video| {
+        video.order(message.number).is_some_and(|order| {
+            !order.is_closed() && matches!(order.status, Status::Queued | Status::Ingesting)
+        })
+    };
+    if found.is_some_and(|found| waits(&found.value)) {
+        ports.broker.announce_upload(&message.video, message.number, message.lane).await?;
+        tell(context, stored, "queued-anew");
+    }
+    Ok(())
+}
+
+async fn remove_if_buried(
+    context: &Context,
+    stored: &Stored,
+    settlement: Settlement,
+) -> Result<Option<&'static str>, Failure> {
+    match settlement {
+        Settlement::Ack | Settlement::Terminate(_) => {
+            context.ports.broker.remove(&stored.stream, stored.sequence).await?;
+            Ok(Some("buried"))
+        }
+        Settlement::HandBack(_) | Settlement::LetGo => Ok(None),
+    }
+}

@@ -1,0 +1,127 @@
+//! The node's circuit breaker: while storage or broker fail, nothing is pulled.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jetreel_domain::breaker::{Breaker, Turn};
+use jetreel_domain::failure::{Failure, Severity};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::bytes::Bytes;
+
+use crate::event::Event;
+use crate::ports::Ports;
+
+/// A probe that takes longer has failed.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The breaker of a node, shared by all its stages.
+#[derive(Debug)]
+pub struct Gate {
+    breaker: Mutex<Breaker>,
+    changed: watch::Sender<()>,
+    started: Instant,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { breaker: Mutex::default(), changed: watch::channel(()).0, started: Instant::now() }
+    }
+}
+
+impl Gate {
+    /// A stage met a failure: opens where it was a dependency's.
+    pub fn on_failure(&self, ports: &Ports, failure: &Failure) {
+        if failure.severity != Severity::DependencyFault {
+            return;
+        }
+        let opened = {
+            let mut breaker = self.lock();
+            let was_open = breaker.is_open();
+            breaker.on_fault(self.started.elapsed(), ports.environment.chance());
+            !was_open
+        };
+        if opened {
+            ports.environment.emit(Event::BreakerOpened { failure: failure.clone() });
+        }
+        self.changed.send_replace(());
+    }
+
+    /// Work ended well.
+    pub fn on_success(&self) {
+        self.lock().on_success();
+    }
+
+    /// Whether nothing is to be pulled now.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.lock().is_open()
+    }
+
+    /// Returns when work may be taken. While the breaker is open, one of those who wait here probes for all.
+    pub async fn pass(self: &Arc<Self>, ports: &Ports) {
+        loop {
+            let mut changed = self.changed.subscribe();
+            let turn = self.lock().turn(self.started.elapsed());
+            let until = match turn {
+                Turn::Go => return,
+                Turn::Wait(until) => Some(self.started + until),
+                Turn::Watch => None,
+                Turn::Probe => {
+                    // A task of its own: whoever waits may go away, the probe must come to an end.
+                    tokio::spawn(Arc::clone(self).probe(ports.clone()));
+                    None
+                }
+            };
+            let timer = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = timer => {}
+                // The sender is ours: it cannot have gone.
+                _ = changed.changed() => {}
+            }
+        }
+    }
+
+    async fn probe(self: Arc<Self>, ports: Ports) {
+        let probed = tokio::time::timeout(PROBE_TIMEOUT, look(&ports)).await;
+        let slow =
+            || Failure::dependency("probe-timeout", "storage or broker did not answer in time");
+        match probed.unwrap_or_else(|_| Err(slow())) {
+            Ok(()) => {
+                self.lock().on_probe();
+                ports.environment.emit(Event::BreakerClosed);
+            }
+            Err(failure) => {
+                tracing::debug!(%failure, "probe failed");
+                self.lock().on_fault(self.started.elapsed(), ports.environment.chance());
+            }
+        }
+        self.changed.send_replace(());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What every task needs: an answer from the broker's leader, and a small object written, read and removed.
+async fn look(ports: &Ports) -> Result<(), Failure> {
+    ports.broker.check().await?;
+    let content = ports.environment.uuid();
+    let key = format!("probe/{content}");
+    ports.store.write(&key, Bytes::from(content.clone())).await?;
+    let read = ports.store.read_all(&key).await?;
+    ports.store.delete(&key).await?;
+    if read == content.as_bytes() {
+        return Ok(());
+    }
+    Err(Failure::dependency(
+        "store-corrupt",
+        "an object reads back differently from what was written",
+    ))
+}

@@ -1,0 +1,165 @@
+//! Burying a message: its letter, then its death in state, then the broker's copy.
+
+use jetreel_domain::deadletter::DeadLetter;
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::retry::Stage;
+use jetreel_domain::state::{Dead, Status, Video};
+
+use super::failed::Settlement;
+use crate::change;
+use crate::claims::Held;
+use crate::config::Context;
+use crate::event::Event;
+use crate::ports::Delivery;
+
+/// Detail of a failure that is kept in state, in bytes; all of it is in the letter.
+const DETAIL_IN_STATE_MAX: usize = 1024;
+
+/// A message in trouble.
+pub(crate) struct Case<'a> {
+    /// The node.
+    pub(crate) context: &'a Context,
+    /// The stage whose message it is.
+    pub(crate) stage: Stage,
+    /// The message.
+    pub(crate) origin: Origin<'a>,
+}
+
+/// Where the message is.
+pub(crate) enum Origin<'a> {
+    /// In hand.
+    Delivery(&'a dyn Delivery),
+    /// In its stream, given up by the broker.
+    Stranded(&'a crate::ports::Stored),
+}
+
+impl Origin<'_> {
+    fn sequence(&self) -> u64 {
+        match self {
+            Self::Delivery(delivery) => delivery.sequence(),
+            Self::Stranded(stored) => stored.sequence,
+        }
+    }
+
+    /// Keeps it in hand for what takes a moment.
+    async fn renew(&self) -> Result<(), Failure> {
+        match self {
+            Self::Delivery(delivery) => delivery.renew().await,
+            Self::Stranded(_) => Ok(()),
+        }
+    }
+}
+
+/// Buries a message under a claim that was just given up, and so is nobody's.
+pub(super) async fn bury(
+    case: &Case<'_>,
+    held: &Held,
+    failure: Failure,
+) -> Result<Settlement, Failure> {
+    let ports = &case.context.ports;
+    case.origin.renew().await?;
+    let letter = letter(case, Some(held), &failure);
+    let sequence = ports.letters.bury(&letter).await?;
+    if !held.is_current(ports).await? {
+        // Delivered to another meanwhile, who may succeed: not dead.
+        ports.letters.discard(sequence).await?;
+        return Ok(Settlement::LetGo);
+    }
+    let death =
+        Dead { sequence: case.origin.sequence(), failure: brief(&failure), letter: sequence };
+    match record(case.context, &held.order, &held.what, &death).await? {
+        Some(video) => change::announce(ports, &video).await?,
+        None => {
+            // Nothing of a closed order is of interest any more.
+            ports.letters.discard(sequence).await?;
+            return Ok(Settlement::Ack);
+        }
+    }
+    tell(case, Some(held), &failure);
+    Ok(Settlement::Terminate(failure.code))
+}
+
+/// Buries a message that belongs to no order one could name.
+pub(super) async fn bury_unreadable(
+    case: &Case<'_>,
+    failure: Failure,
+) -> Result<Settlement, Failure> {
+    case.origin.renew().await?;
+    case.context.ports.letters.bury(&letter(case, None, &failure)).await?;
+    tell(case, None, &failure);
+    Ok(Settlement::Terminate(failure.code))
+}
+
+fn tell(case: &Case<'_>, held: Option<&Held>, failure: &Failure) {
+    case.context.ports.environment.emit(Event::Buried {
+        stage: case.stage,
+        order: held.map(|held| held.order.clone()),
+        what: held.map_or_else(|| case.stage.as_str().to_owned(), |held| held.what.clone()),
+        failure: failure.clone(),
+    });
+}
+
+/// Notes the death. `None`: the order is closed, or gone.
+async fn record(
+    context: &Context,
+    order: &OrderId,
+    what: &str,
+    death: &Dead,
+) -> Result<Option<Video>, Failure> {
+    let environment = &context.ports.environment;
+    let now = environment.now();
+    let mut recorded = false;
+    let video = change::video(&context.ports, &order.video, |video| {
+        recorded = video.bury(order.number, what, death.clone(), now).is_ok();
+        Ok(recorded)
+    })
+    .await?;
+    if recorded {
+        environment.emit(Event::OrderMoved { order: order.clone(), to: Status::Failed });
+    }
+    Ok(video.filter(|_| recorded))
+}
+
+fn letter(case: &Case<'_>, held: Option<&Held>, failure: &Failure) -> DeadLetter {
+    let (stream, sequence, subject, body, headers) = match &case.origin {
+        Origin::Delivery(delivery) => (
+            delivery.stream().to_owned(),
+            delivery.sequence(),
+            delivery.subject().to_owned(),
+            delivery.body().to_vec(),
+            delivery.headers(),
+        ),
+        Origin::Stranded(stored) => (
+            stored.stream.clone(),
+            stored.sequence,
+            stored.subject.clone(),
+            stored.body.to_vec(),
+            stored.headers.clone(),
+        ),
+    };
+    let now = case.context.ports.environment.now();
+    DeadLetter {
+        stream,
+        sequence,
+        subject,
+        body,
+        headers,
+        stage: case.stage.as_str().to_owned(),
+        order: held.map(|held| held.order.clone()),
+        task: held.map_or_else(|| case.stage.as_str().to_owned(), |held| held.what.clone()),
+        failure: failure.clone(),
+        attempts: held.map(|held| held.claim.history.clone()).unwrap_or_default(),
+        node: case.context.config.node.clone(),
+        first_seen: held.map_or(now, |held| held.claim.first_seen()),
+    }
+}
+
+fn brief(failure: &Failure) -> Failure {
+    let mut brief = failure.clone();
+    let detail = jetreel_domain::redact::redact(&failure.detail);
+    let cut = detail.len().saturating_sub(DETAIL_IN_STATE_MAX);
+    let cut = (cut..=detail.len()).find(|at| detail.is_char_boundary(*at)).unwrap_or_default();
+    brief.detail = detail[cut..].to_owned();
+    brief
+}

@@ -1,0 +1,125 @@
+//! What is said to the broker about a delivery whose attempt failed.
+
+use std::time::Duration;
+
+use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::retry::{self, Disposition};
+
+use super::bury::{self, Case};
+use crate::claims::Held;
+use crate::event::Event;
+use crate::ports::Delivery;
+
+/// What to do with a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Settlement {
+    /// Its work is done, or nothing is wanted any more.
+    Ack,
+    /// Deliver it again.
+    HandBack(Duration),
+    /// Never deliver it again.
+    Terminate(String),
+    /// Not ours to settle: somebody else holds the claim, or may; their message, their word.
+    LetGo,
+}
+
+impl Settlement {
+    /// Says it.
+    pub(crate) async fn tell(self, delivery: &dyn Delivery) -> Result<(), Failure> {
+        match self {
+            Self::Ack => delivery.ack().await,
+            Self::HandBack(after) => delivery.hand_back(after).await,
+            Self::Terminate(reason) => delivery.terminate(&reason).await,
+            Self::LetGo => Ok(()),
+        }
+    }
+}
+
+/// Settles a failed attempt under a claim: back to the queue, charged or not, or to the dead letters.
+pub(crate) async fn failed(case: &Case<'_>, held: &Held, failure: Failure) -> Settlement {
+    let context = case.context;
+    let environment = &context.ports.environment;
+    let schedule = context.config.retry.of(case.stage);
+    let chance = environment.chance();
+    let disposition = retry::settle(&failure, held.claim.attempts, schedule, chance);
+    let charged = disposition == Disposition::Bury
+        || matches!(disposition, Disposition::HandBack { charged: true, .. });
+    context.gate.on_failure(&context.ports, &failure);
+    let Some(given_up) = give_up(case, held, Some(&failure), charged).await else {
+        return Settlement::LetGo;
+    };
+    environment.emit(Event::AttemptFailed {
+        stage: case.stage,
+        order: held.order.clone(),
+        what: held.what.clone(),
+        attempt: held.claim.attempts,
+        failure: failure.clone(),
+        again: disposition != Disposition::Bury,
+    });
+    match disposition {
+        Disposition::HandBack { after, .. } => Settlement::HandBack(after),
+        Disposition::Bury => settled(case, bury::bury(case, &given_up, failure).await),
+    }
+}
+
+/// Buries what was dead before this attempt began, which is therefore not charged.
+pub(crate) async fn doomed(case: &Case<'_>, held: &Held, failure: Failure) -> Settlement {
+    let Some(given_up) = give_up(case, held, None, false).await else {
+        return Settlement::LetGo;
+    };
+    settled(case, bury::bury(case, &given_up, failure).await)
+}
+
+/// Buries a message that nobody can understand.
+pub(crate) async fn unreadable(case: &Case<'_>, detail: &str) -> Settlement {
+    let failure = Failure::permanent("bad-message", "the message cannot be understood");
+    settled(case, bury::bury_unreadable(case, failure.with_detail(detail)).await)
+}
+
+/// A burial that is half done is done again when the message comes again.
+fn settled(case: &Case<'_>, outcome: Result<Settlement, Failure>) -> Settlement {
+    outcome.unwrap_or_else(|failure| {
+        case.report(failure);
+        Settlement::LetGo
+    })
+}
+
+/// Gives the claim up: only then may this worker say a word about the delivery. `None`: another holds it, or perhaps does, and the
+/// message comes again by itself when the lease ends.
+async fn give_up(
+    case: &Case<'_>,
+    held: &Held,
+    failure: Option<&Failure>,
+    charged: bool,
+) -> Option<Held> {
+    let given_up = match held.give_up(&case.context.ports, failure, charged).await {
+        Ok(given_up) => given_up,
+        Err(failure) => {
+            case.report(failure);
+            None
+        }
+    };
+    if given_up.is_none() {
+        case.lost(held);
+    }
+    given_up
+}
+
+impl Case<'_> {
+    /// Notes that the claim is another's.
+    pub(crate) fn lost(&self, held: &Held) {
+        let (order, what) = (held.order.clone(), held.what.clone());
+        let event = Event::ClaimLost { stage: self.stage, order, what };
+        self.context.ports.environment.emit(event);
+    }
+
+    /// Trouble while a failure is dealt with.
+    pub(super) fn report(&self, failure: Failure) {
+        let context = self.context;
+        if failure.severity == Severity::DependencyFault {
+            context.gate.on_failure(&context.ports, &failure);
+        }
+        let event = Event::StageFault { stage: self.stage.as_str(), failure };
+        context.ports.environment.emit(event);
+    }
+}

@@ -1,0 +1,16 @@
+//! How a delivery ends, for every stage: done, handed back, or dead; and how the dead come back.
+//!
+//! ```text
+//! a failed attempt ─┬─ handed back, after the schedule's wait
+//!                   └─ bury: letter → state → +TERM
+//! the original message again, from a person ──► revive: claim → state → the stage
+//! ```
+//! Invariant: in this order. A letter without a death in state is found again by its origin; a death without a letter cannot be.
+
+mod bury;
+mod failed;
+mod revive;
+
+pub(crate) use bury::{Case, Origin};
+pub(crate) use failed::{Settlement, doomed, failed, unreadable};
+pub(crate) use revive::admit;

@@ -1,0 +1,59 @@
+//! Whether a delivery is worked on at all; a replayed message of something dead brings it back to life here.
+
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::retry::Stage;
+use jetreel_domain::state::{Order, Status, Video};
+
+use super::failed::Settlement;
+use crate::change;
+use crate::claims;
+use crate::config::Context;
+use crate::event::Event;
+use crate::ports::Delivery;
+
+/// Looks at the order of a delivery for `what`: closed, dead, replayed, or open. `None`: it is wanted.
+///
+/// What Jetreel itself published can only be an echo of a death; what somebody published after it, without our header, is a replay.
+pub(crate) async fn admit(
+    context: &Context,
+    stage: Stage,
+    delivery: &dyn Delivery,
+    order: &OrderId,
+    what: &str,
+) -> Result<Option<Settlement>, Failure> {
+    let ports = &context.ports;
+    let found = ports.broker.video(&order.video).await?.map(|found| found.value);
+    let open = |video: &Video| video.order(order.number).is_some_and(|order| !order.is_closed());
+    let Some(video) = found.filter(open) else { return Ok(Some(Settlement::Ack)) };
+    let Some(death) = video.death(order.number, what) else { return Ok(None) };
+    if delivery.is_released() || delivery.sequence() <= death.sequence {
+        return Ok(Some(Settlement::Terminate("dead".to_owned())));
+    }
+    // The claim first: a death without attempts is harmless, attempts without a death would end the replay at once.
+    claims::reset(ports, order, what).await?;
+    let sequence = delivery.sequence();
+    let mut revived = false;
+    let video = change::video(ports, &order.video, |video| {
+        revived = video.revive(order.number, what, sequence);
+        Ok(revived)
+    })
+    .await?;
+    let Some(video) = video.filter(open) else { return Ok(Some(Settlement::Ack)) };
+    if revived {
+        tell(context, stage, order, what, video.order(order.number));
+        // What was held back since it failed is due again.
+        ports.broker.evaluate(order).await?;
+    }
+    Ok(None)
+}
+
+fn tell(context: &Context, stage: Stage, order: &OrderId, what: &str, state: Option<&Order>) {
+    let environment = &context.ports.environment;
+    let event = Event::Revived { stage, order: order.clone(), what: what.to_owned() };
+    environment.emit(event);
+    let alive = state.map(|state| state.status).filter(|status| *status != Status::Failed);
+    if let Some(to) = alive {
+        environment.emit(Event::OrderMoved { order: order.clone(), to });
+    }
+}

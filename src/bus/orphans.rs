@@ -1,0 +1,180 @@
+//! What the broker gave up: its own word, and what its counts do not account for.
+
+use std::time::Duration;
+
+use async_nats::jetstream::message::StreamMessage;
+use jetreel_actors::ports::{Delivered, LostSight, Stored};
+use jetreel_domain::id::Group;
+use jetreel_domain::lane::Lane;
+use jetreel_domain::subject;
+use serde::{Deserialize, Serialize};
+
+use super::connection::Bus;
+use super::deadletters::pairs;
+use super::names;
+use super::request::{READ_BUDGET, WRITE_BUDGET, persist};
+use super::severity::Fault;
+
+/// Suspects of one consumer that are looked at in one go; the others are found when these are settled.
+const SUSPECTS_MAX: usize = 256;
+
+#[derive(Serialize)]
+struct Filter<'a> {
+    subjects_filter: &'a str,
+}
+
+#[derive(Deserialize)]
+struct StreamInfo {
+    state: StreamState,
+}
+
+#[derive(Deserialize)]
+struct StreamState {
+    #[serde(default)]
+    subjects: Option<std::collections::BTreeMap<String, u64>>,
+}
+
+#[derive(Serialize)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+struct ConsumerInfo {
+    delivered: Position,
+    num_ack_pending: u64,
+    num_pending: u64,
+}
+
+#[derive(Deserialize)]
+struct Position {
+    stream_seq: u64,
+}
+
+#[derive(Serialize)]
+struct DeleteAt {
+    seq: u64,
+    no_erase: bool,
+}
+
+#[derive(Deserialize)]
+struct Deleted {}
+
+impl Bus {
+    pub(super) async fn pull_advisory(&self, wait: Duration) -> Result<Option<Delivered>, Fault> {
+        self.next_delivery(names::ADVISORY, names::DEADLETTER_CONSUMER, wait).await
+    }
+
+    /// The consumers of work queues that account for fewer messages than there are.
+    pub(super) async fn find_lost_sight(&self) -> Result<Vec<LostSight>, Fault> {
+        let mut lost = Vec::new();
+        for (stream, consumer, filter) in queues() {
+            let found = self.suspects(stream, &consumer, &filter).await?;
+            lost.extend(found);
+        }
+        Ok(lost)
+    }
+
+    async fn suspects(
+        &self,
+        stream: &str,
+        consumer: &str,
+        filter: &str,
+    ) -> Result<Option<LostSight>, Fault> {
+        let there = self.count(stream, filter).await?;
+        if there == 0 {
+            return Ok(None);
+        }
+        let path = format!("CONSUMER.INFO.{stream}.{consumer}");
+        let info: ConsumerInfo =
+            persist(READ_BUDGET, || self.api(path.clone(), &Nothing {})).await?;
+        if there <= info.num_pending + info.num_ack_pending {
+            return Ok(None);
+        }
+        let delivered = info.delivered.stream_seq;
+        let suspects = self.delivered_and_there(stream, filter, delivered).await?;
+        Ok(Some(LostSight {
+            name: consumer.to_owned(),
+            stream: stream.to_owned(),
+            suspects,
+            in_hand: info.num_ack_pending,
+        }))
+    }
+
+    async fn count(&self, stream: &str, filter: &str) -> Result<u64, Fault> {
+        let path = format!("STREAM.INFO.{stream}");
+        let wanted = Filter { subjects_filter: filter };
+        let info: StreamInfo = persist(READ_BUDGET, || self.api(path.clone(), &wanted)).await?;
+        Ok(info.state.subjects.unwrap_or_default().values().sum())
+    }
+
+    async fn delivered_and_there(
+        &self,
+        stream: &str,
+        filter: &str,
+        delivered: u64,
+    ) -> Result<Vec<u64>, Fault> {
+        let (mut found, mut from) = (Vec::new(), 1);
+        while found.len() < SUSPECTS_MAX {
+            let next = persist(READ_BUDGET, || self.next_message(stream, filter, from)).await?;
+            match next {
+                Some(message) if message.sequence <= delivered => {
+                    from = message.sequence + 1;
+                    found.push(message.sequence);
+                }
+                Some(_) | None => break,
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn stored_at(
+        &self,
+        stream: &str,
+        sequence: u64,
+    ) -> Result<Option<Stored>, Fault> {
+        let read = persist(READ_BUDGET, || self.message_at(stream, sequence)).await?;
+        Ok(read.map(|message| stored(stream, message)))
+    }
+
+    pub(super) async fn remove_at(&self, stream: &str, sequence: u64) -> Result<(), Fault> {
+        let path = format!("STREAM.MSG.DELETE.{stream}");
+        let wanted = DeleteAt { seq: sequence, no_erase: true };
+        match persist(WRITE_BUDGET, || self.api::<Deleted>(path.clone(), &wanted)).await {
+            Ok(_) => Ok(()),
+            Err(fault) => {
+                let read = persist(READ_BUDGET, || self.message_at(stream, sequence)).await?;
+                if read.is_some() { Err(fault) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Any answer of the leader of the state will do.
+    pub(super) async fn probe(&self) -> Result<(), Fault> {
+        let stream = names::bucket_stream(names::VIDEOS_BUCKET);
+        let subject = names::bucket_subject(names::VIDEOS_BUCKET, "probe");
+        self.last_message(&stream, &subject).await.map(|_| ())
+    }
+}
+
+/// Stream, consumer and filter of every work queue whose messages are counted.
+fn queues() -> Vec<(&'static str, String, String)> {
+    let lanes = Lane::ALL.into_iter();
+    let tasks = lanes.flat_map(|lane| {
+        Group::ALL.map(|group| {
+            let consumer = names::encode_consumer(lane, group);
+            (names::ENCODE, consumer, subject::encode_filter(lane, group))
+        })
+    });
+    let evaluations =
+        (names::PUBLISH, names::EVALUATE_CONSUMER.to_owned(), subject::PUBLISH_FILTER.to_owned());
+    tasks.chain([evaluations]).collect()
+}
+
+fn stored(stream: &str, message: StreamMessage) -> Stored {
+    Stored {
+        stream: stream.to_owned(),
+        sequence: message.sequence,
+        subject: message.subject.to_string(),
+        headers: pairs(&message.headers),
+        body: message.payload,
+    }
+}

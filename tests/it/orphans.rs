@@ -1,0 +1,113 @@
+//! Messages that the broker gives up: found by its word, and without it; queued anew, or dead with their reason.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+use async_nats::jetstream::consumer::{FromConsumer as _, pull};
+use futures::StreamExt as _;
+use jetreel::bus::names;
+use jetreel_actors::ports::{Broker as _, DeadLetters as _, Swap};
+use jetreel_domain::claim;
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::{Group, OrderId, TaskId};
+use jetreel_domain::lane::Lane;
+use jetreel_domain::subject;
+
+use crate::harness::media::{self, SHORT};
+use crate::harness::node::Node;
+use crate::harness::site::{Site, awaited};
+
+const FRONT: [(&str, &str); 3] = [
+    ("NODE__ROLES", "gateway,ingest,publisher"),
+    ("PLAN__IMAGES", "false"),
+    ("PLAN__PACKAGE", "false"),
+];
+const WORKER: [(&str, &str); 2] =
+    [("NODE__ROLES", "encode,deadletter"), ("RETRY__SWEEP_SECONDS", "1")];
+
+/// A video whose first tasks were delivered once to somebody who went away, with no further delivery allowed, and nobody there to hear
+/// that the broker gives them up.
+struct GivenUp {
+    site: Site,
+    front: Node,
+    order: OrderId,
+    tasks: Vec<TaskId>,
+}
+
+async fn given_up() -> Option<GivenUp> {
+    let clip = media::made(SHORT)?;
+    let site = Site::start().await;
+    let front = site.node("front", &FRONT).await;
+    let client = site.client().await;
+    let context = async_nats::jetstream::new(client.clone());
+    let stream = context.get_stream(names::ENCODE).await.unwrap();
+    let name = names::encode_consumer(Lane::Normal, Group::First);
+    let config = stream.consumer_info(&name).await.unwrap().config;
+    let mut config = pull::Config::try_from_consumer_config(config).unwrap();
+    config.max_deliver = 1;
+    config.ack_wait = std::time::Duration::from_millis(200);
+    let consumer = stream.create_consumer(config).await.unwrap();
+
+    let advisories = subject_of_advisories(&name);
+    let mut heard = client.subscribe(advisories).await.unwrap();
+    let order = front.submit(&clip).await;
+    let mut tasks = Vec::new();
+    // Both are released in one go, once the video is planned.
+    let mut messages = consumer.batch().max_messages(2).expires(WAIT).messages().await.unwrap();
+    while let Some(message) = messages.next().await {
+        let word = message.unwrap().subject.rsplit('.').next().unwrap().to_owned();
+        tasks.push(word.parse::<TaskId>().unwrap());
+    }
+    for _ in &tasks {
+        awaited("the broker's word", heard.next()).await.unwrap();
+    }
+    assert!(!tasks.is_empty());
+    Some(GivenUp { site, front, order, tasks })
+}
+
+const WAIT: std::time::Duration = std::time::Duration::from_secs(20);
+
+fn subject_of_advisories(consumer: &str) -> String {
+    format!("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{}.{consumer}", names::ENCODE)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_broker_gave_up_is_queued_anew() {
+    let Some(GivenUp { site, front: _front, order, .. }) = given_up().await else { return };
+    let worker = site.node("worker", &WORKER).await;
+    site.facts(&order).await.until("completed").await;
+    assert!(worker.log().contains("queued-anew"), "{}", worker.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_found_by_counting_where_the_brokers_word_is_lost() {
+    let Some(GivenUp { site, front: _front, order, .. }) = given_up().await else { return };
+    let context = async_nats::jetstream::new(site.client().await);
+    context.get_stream(names::ADVISORY).await.unwrap().purge().await.unwrap();
+    let worker = site.node("worker", &WORKER).await;
+    site.facts(&order).await.until("completed").await;
+    assert!(worker.log().contains("queued-anew"), "{}", worker.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_attempts_left_is_a_dead_letter_though_nobody_was_there() {
+    let Some(GivenUp { site, order, tasks, .. }) = given_up().await else { return };
+    let task = tasks[0];
+    let failure = Failure::task("codec-signal", "the decoder crashed on this video (signal 11)");
+    let mut spent = claim::take(None, "a".into(), "gone".into(), 1, 7);
+    for _ in 0..3 {
+        spent = spent.given_up(Some(&failure), true);
+        spent = claim::take(Some(spent), "a".into(), "gone".into(), 1, 7);
+    }
+    let spent = spent.given_up(Some(&failure), true);
+    let written = site.bus.swap_claim(&order, &task.to_string(), &spent, 0).await.unwrap();
+    assert!(matches!(written, Swap::Done(_)));
+
+    let _worker = site.node("worker", &WORKER).await;
+    let told = site.facts(&order).await.until("failed-1").await;
+    assert_eq!(told.last().unwrap().body.error.as_ref().unwrap().code, "codec-signal");
+    let original = subject::encode(Lane::Normal, &order, task);
+    let letter = site.bus.letter_of(&original).await.unwrap().unwrap().letter;
+    assert_eq!((letter.failure.code.as_str(), letter.task), ("codec-signal", task.to_string()));
+    assert_eq!(letter.attempts.len(), 4, "{:?}", letter.attempts);
+    assert!(letter.attempts.iter().all(|attempt| attempt.node == "gone"));
+}
