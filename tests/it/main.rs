@@ -9,6 +9,7 @@ mod faults;
 mod hostile;
 mod orphans;
 mod refuse;
+mod reopen;
 mod s3;
 mod sandbox;
 mod store;

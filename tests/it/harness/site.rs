@@ -92,6 +92,11 @@ impl Site {
         self.nats.client().await
     }
 
+    /// Puts an object into the store, as an operator would.
+    pub(crate) async fn put(&self, key: &str, bytes: Vec<u8>) {
+        self.store.write(key, bytes.into()).await.unwrap();
+    }
+
     /// A folder for what the test itself writes.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()

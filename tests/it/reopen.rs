@@ -1,0 +1,56 @@
+//! A job that failed for its source is given another one, by publishing its upload again with the key of a better object.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+use jetreel_actors::ports::Broker as _;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::lane::Lane;
+use jetreel_domain::message::{Uploaded, VERSION};
+use jetreel_domain::state::Status;
+use jetreel_domain::subject;
+
+use crate::harness::media::{self, SHORT, SOUND_ALONE};
+use crate::harness::site::Site;
+
+async fn publish(site: &Site, message: &Uploaded) {
+    let context = async_nats::jetstream::new(site.client().await);
+    let body = rmp_serde::to_vec_named(message).unwrap();
+    let sent = context.publish(subject::upload(&message.video), body.into()).await.unwrap();
+    sent.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_source_opens_the_next_order_once() {
+    let (Some(bad), Some(good)) = (media::made(SOUND_ALONE), media::made(SHORT)) else { return };
+    let site = Site::start().await;
+    let node = site.node("one", &[]).await;
+    let first = node.submit(&bad).await;
+    let mut facts = site.facts(&first).await;
+    facts.until("failed-1").await;
+    let key = "incoming/better.mp4";
+    site.put(key, std::fs::read(&good).unwrap()).await;
+
+    let video = first.video.clone();
+    let message = |source: &str| Uploaded {
+        v: VERSION,
+        video: video.clone(),
+        number: 1,
+        lane: Lane::Normal,
+        source: Some(source.to_owned()),
+    };
+    publish(&site, &message(key)).await;
+    let second = OrderId::new(video.clone(), 2);
+    facts.until("completed").await;
+    let job = node.json(&format!("/v1/jobs/{second}")).await;
+    assert_eq!(
+        (&job["status"], job["id"].as_str()),
+        (&"COMPLETED".into(), Some(&*second.to_string()))
+    );
+
+    publish(&site, &message(key)).await;
+    publish(&site, &message("../../etc/passwd")).await;
+    node.logs("source-missing").await;
+    let state = site.bus.video(&video).await.unwrap().unwrap().value;
+    let orders: Vec<(u32, Status)> = state.orders.iter().map(|o| (o.number, o.status)).collect();
+    assert_eq!(orders, [(1, Status::Failed), (2, Status::Completed)]);
+}
