@@ -8,5 +8,7 @@ pub mod bus;
 pub mod sandbox;
 pub mod store;
 pub mod http;
+pub mod admin;
+pub mod durability;
 pub mod node;
 pub mod cli;

@@ -21,6 +21,7 @@ pub struct Metrics {
     facts_announced: IntCounterVec,
     swap_conflicts: IntCounterVec,
     stage_faults: IntCounterVec,
+    sync_always: IntGaugeVec,
 }
 
 struct Tasks {
@@ -218,6 +219,13 @@ impl Metrics {
                 "Trouble that a stage will try again",
                 &["stage", "reason"],
             )?,
+            sync_always: b.add(IntGaugeVec::new(
+                Opts::new(
+                    "jetreel_js_sync_always",
+                    "1 where the broker syncs every write before it confirms it, else 0; absent where that is not known",
+                ),
+                &[],
+            )?)?,
             registry: b.0,
         })
     }
@@ -244,6 +252,14 @@ impl Metrics {
     pub fn upload_accepted(&self, bytes: u64, confirmation_seconds: f64) {
         self.http.upload_bytes.inc_by(bytes);
         self.http.upload_confirmation.observe(confirmation_seconds);
+    }
+
+    /// Whether the broker syncs every write; `None`: not known.
+    pub fn sync_always(&self, known: Option<bool>) {
+        self.sync_always.reset();
+        if let Some(known) = known {
+            self.sync_always.with_label_values::<&str>(&[]).set(i64::from(known));
+        }
     }
 
     /// Writes the log line of an event and counts it.
@@ -403,7 +419,10 @@ mod tests {
         metrics.record(&Event::StageFault { stage: "ingest", failure });
         metrics.http_request("/v1/jobs", "GET", 200, 0.01);
         metrics.upload_accepted(7, 0.02);
+        assert!(!metrics.render().contains("jetreel_js_sync_always"));
+        metrics.sync_always(Some(false));
         let text = metrics.render();
+        assert!(text.contains("jetreel_js_sync_always 0"), "{text}");
         let line = "jetreel_stage_faults_total{reason=\"store-timeout\",stage=\"ingest\"} 1";
         assert!(text.contains(line), "{text}");
         let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jetreel_actors::config::{Config, Context, Lease, Roles as Branches};
+use jetreel_actors::deadletter::Desk;
 use jetreel_actors::ports::Ports;
 use jetreel_actors::supervisor;
 use ractor::{Actor, ActorRef};
@@ -13,7 +14,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin;
+use crate::bus::service::RunningService;
 use crate::bus::{Bus, BusOptions};
+use crate::durability::DurabilityWatch;
 use crate::environment::SystemEnvironment;
 use crate::http::{self, Gateway, GatewayOptions, Hooks, Seen};
 use crate::metrics::Metrics;
@@ -89,6 +93,8 @@ pub struct RunningNode {
     root: ActorRef<supervisor::Message>,
     tree: JoinHandle<()>,
     http: Option<Http>,
+    admin: Option<RunningService>,
+    _durability: DurabilityWatch,
 }
 
 /// Starts the branches that the settings name.
@@ -97,7 +103,8 @@ pub struct RunningNode {
 /// When an address cannot be bound, or the tree does not start.
 pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<RunningNode> {
     let context = Context::new(config(settings), services.ports.clone());
-    let (gateway, http) = gateway(settings, &services).await?;
+    let durability = DurabilityWatch::start(settings, services.metrics.clone()).await;
+    let (gateway, http) = gateway(settings, &services, &durability).await?;
     let roles = &settings.node.roles;
     let branches = Branches {
         ingest: roles.has(Role::Ingest),
@@ -109,7 +116,15 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
     let (root, tree) = supervisor::Node::spawn(None, supervisor::Node, args)
         .await
         .context("the supervisor tree did not start")?;
-    Ok(RunningNode { services, gateway, context, root, tree, http })
+    let admin = admin(settings, &services).await?;
+    Ok(RunningNode { services, gateway, context, root, tree, http, admin, _durability: durability })
+}
+
+async fn admin(settings: &Settings, services: &Services) -> anyhow::Result<Option<RunningService>> {
+    if !settings.node.roles.has(Role::Deadletter) {
+        return Ok(None);
+    }
+    Ok(Some(admin::start(&services.bus, Desk::new(&services.ports)).await?))
 }
 
 fn config(settings: &Settings) -> Config {
@@ -134,6 +149,7 @@ type Http = (Arc<Gateway>, CancellationToken, Vec<JoinHandle<std::io::Result<()>
 async fn gateway(
     settings: &Settings,
     services: &Services,
+    durability: &DurabilityWatch,
 ) -> anyhow::Result<(Option<std::net::SocketAddr>, Option<Http>)> {
     if !settings.node.roles.has(Role::Gateway) {
         return Ok((None, None));
@@ -143,7 +159,7 @@ async fn gateway(
         part_bytes: settings.http.part_bytes as u64,
         upload_bytes_max: settings.limits.upload_bytes_max,
         public_metrics: settings.http.admin_listen.is_none(),
-        hooks: hooks(&services.metrics),
+        hooks: hooks(&services.metrics, durability),
     });
     let stop = CancellationToken::new();
     let listener = bind(settings.http.listen, "http.listen").await?;
@@ -165,7 +181,7 @@ async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpLis
         .with_context(|| format!("cannot listen on {address}: choose another {key}"))
 }
 
-fn hooks(metrics: &Arc<Metrics>) -> Hooks {
+fn hooks(metrics: &Arc<Metrics>, durability: &DurabilityWatch) -> Hooks {
     let (render, seen) = (Arc::clone(metrics), Arc::clone(metrics));
     Hooks {
         render: Arc::new(move || render.render()),
@@ -177,6 +193,7 @@ fn hooks(metrics: &Arc<Metrics>) -> Hooks {
                 seen.upload_accepted(bytes, confirmation_seconds);
             }
         }),
+        warnings: durability.warnings(),
     }
 }
 
@@ -196,6 +213,9 @@ impl RunningNode {
             stop.cancel();
         }
         let drained = tokio::time::timeout(grace, async {
+            if let Some(admin) = self.admin.take() {
+                admin.stop().await;
+            }
             if !self.tree.is_finished() {
                 self.ended().await;
             }

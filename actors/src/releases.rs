@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jetreel_domain::failure::Failure;
-use jetreel_domain::id::TaskId;
+use jetreel_domain::id::{OrderId, TaskId};
 use jetreel_domain::ledger::{Object, View};
 use jetreel_domain::message::{self, EncodeTask};
 use jetreel_domain::plan::Plan;
@@ -32,7 +32,7 @@ pub async fn due(
         if released.contains(&task) {
             continue;
         }
-        let message = body(order, plan, task, &reference.object);
+        let message = body(order, &plan.order, task, &reference.object);
         if context.ports.broker.release(&message).await? == WriteOnce::Mine {
             context.ports.environment.emit(Event::Released { order: plan.order.clone(), task });
         }
@@ -41,10 +41,12 @@ pub async fn due(
     Ok(())
 }
 
-fn body(order: &Order, plan: &Plan, task: TaskId, object: &Object) -> EncodeTask {
+/// The message that a task is released with.
+#[must_use]
+pub fn body(order: &Order, id: &OrderId, task: TaskId, object: &Object) -> EncodeTask {
     EncodeTask {
         v: message::VERSION,
-        order: plan.order.clone(),
+        order: id.clone(),
         task,
         lane: order.lane,
         plan: object.key.clone(),

@@ -62,7 +62,7 @@ impl Bus {
         let mut patience = Patience::new(options.connect_wait);
         let client = loop {
             let attempt = connect_options(options, closing.clone()).await?;
-            match attempt.connect(addresses(&options.url)).await {
+            match attempt.connect(bare(&options.url)).await {
                 Ok(client) => break client,
                 Err(error) if !patience.pause().await => {
                     return Err(unreachable(&options.url).with_detail(error));
@@ -110,15 +110,20 @@ fn unreachable(url: &str) -> Failure {
     Failure::dependency("broker-unreachable", text)
 }
 
-/// The addresses without user and password, for people and logs.
-fn redacted(url: &str) -> String {
+/// The addresses without user and password: the client library logs what it is given.
+fn bare(url: &str) -> Vec<String> {
     let without_user =
         |address: &String| match (address.split_once("://"), address.rsplit_once('@')) {
             (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
             (None, Some((_, host))) => host.to_owned(),
             (Some(_) | None, None) => address.clone(),
         };
-    addresses(url).iter().map(without_user).collect::<Vec<_>>().join(",")
+    addresses(url).iter().map(without_user).collect()
+}
+
+/// The same as one text, for people and logs.
+fn redacted(url: &str) -> String {
+    bare(url).join(",")
 }
 
 async fn connect_options(

@@ -128,7 +128,7 @@ impl Bus {
                 self.queue_once(stream, message, by_hand).await
             }
             Some(names::UPLOADS | names::DELIVERIES | names::REDO) => {
-                headers.insert(NATS_MESSAGE_ID, format!("replay-{}", buried.sequence));
+                headers.insert(NATS_MESSAGE_ID, replay_id(buried));
                 let message = Outgoing { subject, headers, body: letter.body.clone().into() };
                 persist(WRITE_BUDGET, || self.publish(&message)).await?;
                 Ok(WriteOnce::Mine)
@@ -157,6 +157,15 @@ impl Bus {
             }
             Err(fault) => Err(fault),
         }
+    }
+}
+
+/// The same for every replay of one death, so that the server takes it once within its window.
+fn replay_id(buried: &Buried) -> String {
+    match (buried.sequence, &buried.letter) {
+        // A message that was made again has no letter: the one that died names it.
+        (0, letter) => format!("replay-{}-{}", letter.subject, letter.sequence),
+        (sequence, _) => format!("replay-{sequence}"),
     }
 }
 

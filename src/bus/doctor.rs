@@ -12,6 +12,30 @@ use super::topology::{Change, Topology, plan};
 
 const MONITOR_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// What becomes of a confirmed write when the power goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// It was synced before it was confirmed.
+    Synced,
+    /// It was not synced, but has copies elsewhere.
+    Copied,
+    /// It may be lost.
+    AtRisk,
+    /// The server was not asked, or did not tell.
+    Unknown,
+}
+
+/// Judges by what a server says of itself, and by the copies of every stream. Three copies are as good as their servers are apart.
+#[must_use]
+pub fn durability(sync_always: Option<bool>, replicas: u32) -> Durability {
+    match (sync_always, replicas) {
+        (Some(true), _) => Durability::Synced,
+        (Some(false) | None, 3..) => Durability::Copied,
+        (Some(false), _) => Durability::AtRisk,
+        (None, _) => Durability::Unknown,
+    }
+}
+
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BusFacts {

@@ -10,6 +10,7 @@ pub mod topology;
 pub mod private;
 pub mod doctor;
 mod connection;
+pub mod service;
 mod request;
 mod patience;
 mod write;

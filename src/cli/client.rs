@@ -48,6 +48,8 @@ pub(super) struct JobError {
     pub(super) code: String,
     pub(super) message: String,
     pub(super) permanent: bool,
+    #[serde(default)]
+    pub(super) suggestion: String,
 }
 
 /// A tier of a job.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::exit::Exit;
-use super::local::Local;
+use super::local::{self, Local};
 use super::{output, signals};
 use crate::node;
 use crate::settings::{Roles, Settings};
@@ -27,11 +27,12 @@ pub(super) async fn run(arguments: Arguments, mut settings: Settings) -> anyhow:
         settings.http.listen = listen;
     }
     if let Some(data) = &arguments.data {
-        settings.nats.data = data.join("nats");
-        settings.store.root = data.join("media").to_string_lossy().into_owned();
+        local::use_folder(&mut settings, data);
     }
     settings.node.roles = Roles::all();
-    let (services, broker) = Local::start(&settings).await?.split();
+    let local = Local::start(&settings).await?;
+    settings.nats.monitor = local.monitor().or(settings.nats.monitor);
+    let (services, broker) = local.split();
     let mut running = node::start(&settings, services).await?;
     if let Some(address) = running.gateway {
         output::note("jetreel runs, for trying out: there is no login, and one machine has it all");

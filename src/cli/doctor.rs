@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use super::{local, output};
+use crate::bus::doctor::Durability;
 use crate::bus::{Bus, BusOptions, doctor, private};
 use crate::node::codec_binary;
 use crate::sandbox::CodecProcesses;
-use crate::settings::Settings;
+use crate::settings::{Nats, Settings};
 use crate::store::{OpenDalStore, StoreOptions};
 
 /// Arguments of `doctor`.
@@ -43,12 +44,12 @@ impl Finding {
         Self { check, verdict: Verdict::Ok, found: found.into(), advice: String::new() }
     }
 
-    fn warn(check: &'static str, found: impl Into<String>, advice: &str) -> Self {
+    fn warn<T: Into<String>>(check: &'static str, found: T, advice: &str) -> Self {
         let (found, advice) = (found.into(), advice.to_owned());
         Self { check, verdict: Verdict::Warn, found, advice }
     }
 
-    fn fail(check: &'static str, found: impl Into<String>, advice: &str) -> Self {
+    fn fail<T: Into<String>>(check: &'static str, found: T, advice: &str) -> Self {
         Self { verdict: Verdict::Fail, ..Self::warn(check, found, advice) }
     }
 }
@@ -145,30 +146,18 @@ async fn broker(settings: &Settings) -> Vec<Finding> {
         }
     };
     match doctor::examine(&bus, &wanted, settings.nats.monitor.as_deref()).await {
-        Ok(facts) => of_facts(&facts),
+        Ok(facts) => of_facts(&facts, &settings.nats),
         Err(failure) => vec![Finding::fail("broker", told(&failure), advice)],
     }
 }
 
-fn of_facts(facts: &doctor::BusFacts) -> Vec<Finding> {
+fn of_facts(facts: &doctor::BusFacts, nats: &Nats) -> Vec<Finding> {
     let version = Finding::ok("broker", format!("nats-server {}", facts.server_version));
     if !facts.jetstream {
         let advice = "start the server with JetStream, and allow it for this account";
         return vec![version, Finding::fail("jetstream", "not available", advice)];
     }
-    let sync = match facts.sync_always {
-        Some(true) => Finding::ok("sync", "every write is synced before it is confirmed"),
-        Some(false) => Finding::warn(
-            "sync",
-            "writes are confirmed before they are synced",
-            "set `sync_interval: always` in the server's jetstream section, or run three servers",
-        ),
-        None => Finding::warn(
-            "sync",
-            "unknown",
-            "set nats.monitor to the server's monitoring address to have it checked",
-        ),
-    };
+    let sync = sync(doctor::durability(facts.sync_always, nats.replicas), nats.require_sync);
     let streams = if facts.drift.is_empty() {
         Finding::ok("streams", "as declared")
     } else {
@@ -177,6 +166,27 @@ fn of_facts(facts: &doctor::BusFacts) -> Vec<Finding> {
         Finding::fail("streams", changes.join("; "), advice)
     };
     vec![version, sync, streams]
+}
+
+fn sync(found: Durability, required: bool) -> Finding {
+    let finding = if required { Finding::fail::<&str> } else { Finding::warn::<&str> };
+    match found {
+        Durability::Synced => Finding::ok("sync", "every write is synced before it is confirmed"),
+        Durability::Copied => Finding::ok(
+            "sync",
+            "not every write is synced, or it is not known; three copies stand in for it, if no single power cut takes them all",
+        ),
+        Durability::AtRisk => finding(
+            "sync",
+            "writes are confirmed before they are synced, and have one copy: a power cut loses accepted uploads",
+            "set `sync_interval: always` in the server's jetstream section, or run three servers",
+        ),
+        Durability::Unknown => finding(
+            "sync",
+            "unknown",
+            "set nats.monitor to the server's monitoring address to have it checked",
+        ),
+    }
 }
 
 fn told(failure: &Failure) -> String {
@@ -189,6 +199,12 @@ fn told(failure: &Failure) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Sources;
+
+    fn nats(replicas: u32, require_sync: bool) -> Nats {
+        let sources = Sources { no_usual_places: true, ..Sources::default() };
+        Nats { replicas, require_sync, ..Settings::load(&sources).unwrap().nats }
+    }
 
     #[test]
     fn a_broker_without_its_streams_fails_and_says_what_to_do() {
@@ -198,7 +214,7 @@ mod tests {
             sync_always: None,
             drift: Vec::new(),
         };
-        let findings = of_facts(&facts);
+        let findings = of_facts(&facts, &nats(1, false));
         assert_eq!(findings.last().map(|finding| finding.verdict), Some(Verdict::Fail));
         assert!(line(&findings[1]).contains("→ start the server with JetStream"));
     }
@@ -211,6 +227,9 @@ mod tests {
             sync_always: Some(false),
             drift: Vec::new(),
         };
-        assert_eq!(of_facts(&facts)[1].verdict, Verdict::Warn);
+        let verdict = |nats| of_facts(&facts, &nats)[1].verdict;
+        assert_eq!(verdict(nats(1, false)), Verdict::Warn);
+        assert_eq!(verdict(nats(1, true)), Verdict::Fail);
+        assert_eq!(verdict(nats(3, true)), Verdict::Ok);
     }
 }

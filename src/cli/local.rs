@@ -1,11 +1,14 @@
 //! A broker of one's own and the adapters, for commands that need no server.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use crate::bus::private::{PrivateBroker, PrivateOptions};
+use super::exit::{Exit, told};
+use crate::bus::private::{self, PrivateBroker, PrivateOptions};
 use crate::bus::topology::{self, DEFAULT, Topology};
+use crate::bus::{Bus, BusOptions};
 use crate::node::Services;
 use crate::settings::Settings;
 
@@ -17,6 +20,11 @@ pub(super) struct Local {
 }
 
 impl Local {
+    /// Where the private broker, if it is one, tells about itself.
+    pub(super) fn monitor(&self) -> Option<String> {
+        self.broker.as_ref().map(|broker| broker.monitor_url.clone())
+    }
+
     /// Connects to the broker of the settings, or starts a private one, and declares the streams.
     pub(super) async fn start(settings: &Settings) -> anyhow::Result<Self> {
         let (url, broker) = match &settings.nats.url {
@@ -44,6 +52,30 @@ impl Local {
     pub(super) fn split(self) -> (Services, Option<PrivateBroker>) {
         (self.services, self.broker)
     }
+}
+
+/// The broker of the settings, or the private one that a `jetreel dev` with the same settings runs now.
+pub(super) async fn connect(settings: &Settings) -> anyhow::Result<Arc<Bus>> {
+    let folder = &settings.nats.data;
+    let found = settings.nats.url.clone().or_else(|| private::running_in(folder));
+    let Some(url) = found else {
+        return Err(told(
+            Exit::Unreachable,
+            format!(
+                "nats.url is not set, and no `jetreel dev` runs in {}; say which broker, as in --set nats.url=nats://host:4222",
+                folder.display()
+            ),
+        ));
+    };
+    let mut options = BusOptions::new(url, settings.node.name_here());
+    options.credentials.clone_from(&settings.nats.credentials);
+    Ok(Bus::connect(&options).await?)
+}
+
+/// Lets streams and videos be in one folder, as `jetreel dev --data` has them.
+pub(super) fn use_folder(settings: &mut Settings, folder: &Path) {
+    settings.nats.data = folder.join("nats");
+    settings.store.root = folder.join("media").to_string_lossy().into_owned();
 }
 
 /// The streams as the operator wants them.

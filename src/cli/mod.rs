@@ -4,6 +4,7 @@ mod bars;
 mod client;
 mod config;
 mod dev;
+mod dlq;
 mod doctor;
 mod exit;
 mod export;
@@ -35,10 +36,10 @@ const QUIET: &str = "error";
 
 const EXIT_CODES: &str = "Exit codes:
   0    done
-  1    failed
+  1    failed; of dlq: a letter was not dealt with
   2    the media was refused, or the command line is wrong
   3    the job failed
-  4    not found
+  4    no such job, no such letter
   6    server or broker unreachable
   130  interrupted";
 
@@ -76,6 +77,9 @@ enum Command {
     /// Compare the broker's streams with streams.toml, and create them
     #[command(subcommand)]
     Streams(streams::Command),
+    /// Look at dead letters, replay or discard them
+    #[command(subcommand)]
+    Dlq(dlq::Command),
     /// Examine this machine, the broker and the store
     Doctor(doctor::Arguments),
     /// Show and check the settings
@@ -122,6 +126,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<Exit> 
         Command::Submit(arguments) => submit::run(arguments, &settings).await,
         Command::Status(arguments) => status::run(arguments, &settings).await,
         Command::Plan(arguments) => plan::run(arguments, &settings).await,
+        Command::Dlq(command) => dlq::run(command, settings).await,
         Command::Streams(command) => streams::run(command, &settings).await,
         Command::Doctor(arguments) => doctor::run(arguments, &settings).await,
         Command::Config(_) => Ok(Exit::Done),

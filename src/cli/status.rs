@@ -37,6 +37,7 @@ fn text(job: &Job, remote: &Remote) -> String {
     let mut lines = vec![format!("{}  {}  {} %  {title}", job.id, job.status, job.progress)];
     if let Some(error) = &job.error {
         lines.push(format!("{} [{}]", error.message, error.code));
+        lines.extend(Some(error.suggestion.clone()).filter(|text| !text.is_empty()));
     }
     if !job.tiers.is_empty() {
         lines.push(tiers(job));

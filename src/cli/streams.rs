@@ -5,7 +5,6 @@ use clap::{Subcommand, ValueEnum};
 use super::exit::Exit;
 use super::{local, output};
 use crate::bus::topology::{self, export_json};
-use crate::bus::{Bus, BusOptions};
 use crate::settings::Settings;
 
 /// Commands about streams.
@@ -39,7 +38,7 @@ pub(super) async fn run(command: Command, settings: &Settings) -> anyhow::Result
     let wanted = local::streams(settings)?;
     match command {
         Command::Plan => {
-            let bus = connect(settings).await?;
+            let bus = local::connect(settings).await?;
             let changes = topology::plan(&bus, &wanted).await?;
             changes.iter().for_each(|change| output::data(&change.to_string()));
             if changes.is_empty() {
@@ -47,7 +46,7 @@ pub(super) async fn run(command: Command, settings: &Settings) -> anyhow::Result
             }
         }
         Command::Apply { allow_destructive } => {
-            let bus = connect(settings).await?;
+            let bus = local::connect(settings).await?;
             let changes = topology::apply(&bus, &wanted, allow_destructive).await?;
             changes.iter().for_each(|change| output::data(&change.to_string()));
             output::note("the broker is as declared");
@@ -55,15 +54,4 @@ pub(super) async fn run(command: Command, settings: &Settings) -> anyhow::Result
         Command::Export { format: Format::Json } => output::json(&export_json(&wanted))?,
     }
     Ok(Exit::Done)
-}
-
-async fn connect(settings: &Settings) -> anyhow::Result<std::sync::Arc<Bus>> {
-    let Some(url) = &settings.nats.url else {
-        anyhow::bail!(
-            "nats.url is not set; say which broker, as in --set nats.url=nats://host:4222"
-        );
-    };
-    let mut options = BusOptions::new(url, settings.node.name_here());
-    options.credentials.clone_from(&settings.nats.credentials);
-    Ok(Bus::connect(&options).await?)
 }

@@ -14,6 +14,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use jetreel_actors::ports::Ports;
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -43,6 +44,18 @@ pub enum Seen<'a> {
     },
 }
 
+/// Something an operator should mend, said by the readiness check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// Stable.
+    pub code: &'static str,
+    /// A sentence with what to do.
+    pub detail: &'static str,
+    /// The node is not ready as long as it stands.
+    #[serde(skip)]
+    pub refuses: bool,
+}
+
 /// How the gateway counts, and shows what was counted.
 #[derive(Clone)]
 pub struct Hooks {
@@ -50,6 +63,8 @@ pub struct Hooks {
     pub render: Arc<dyn Fn() -> String + Send + Sync>,
     /// Called for what the gateway saw.
     pub seen: Arc<dyn for<'a> Fn(Seen<'a>) + Send + Sync>,
+    /// What is to be said about the node's surroundings now.
+    pub warnings: Arc<dyn Fn() -> Vec<Warning> + Send + Sync>,
 }
 
 /// What a gateway needs.
@@ -117,6 +132,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/jobs", get(jobs::list))
         .route("/v1/jobs/{id}", get(jobs::get))
         .route("/v1/jobs/{id}/status", get(jobs::get))
+        .route("/v1/jobs/{id}/retry", post(jobs::retry))
         .merge(playback)
         .merge(health_routes());
     if gateway.public_metrics {

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use jetreel_domain::id::VideoId;
+use serde_json::{Value, json};
 
 use super::Gateway;
 use super::problem::Problem;
@@ -20,8 +22,8 @@ pub(super) async fn live() -> &'static str {
     "live\n"
 }
 
-/// Broker and store answer, and the node is not going down.
-pub(super) async fn ready(State(gateway): State<Arc<Gateway>>) -> Result<&'static str, Problem> {
+/// Broker and store answer, and the node is not going down. What an operator should mend is said, and refused where a setting demands it.
+pub(super) async fn ready(State(gateway): State<Arc<Gateway>>) -> Result<Json<Value>, Problem> {
     let not = |code, detail: &str| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(1)
     };
@@ -38,7 +40,11 @@ pub(super) async fn ready(State(gateway): State<Arc<Gateway>>) -> Result<&'stati
     if !matches!(store, Ok(Ok(_))) {
         return Err(not("store-unavailable", "the store does not answer; see `jetreel doctor`"));
     }
-    Ok("ready\n")
+    let warnings = (gateway.hooks.warnings)();
+    if let Some(warning) = warnings.iter().find(|warning| warning.refuses) {
+        return Err(not(warning.code, warning.detail));
+    }
+    Ok(Json(json!({ "status": "ready", "warnings": warnings })))
 }
 
 /// All numbers, as text for Prometheus.

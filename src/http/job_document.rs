@@ -1,5 +1,6 @@
 //! What users see of a job: a pure function from state, plan and ledger.
 
+use jetreel_domain::advice;
 use jetreel_domain::failure::Severity;
 use jetreel_domain::ledger::View;
 use jetreel_domain::plan::{Class, Plan};
@@ -52,6 +53,8 @@ struct Error {
     message: String,
     /// Trying the same file again cannot help.
     permanent: bool,
+    /// What a person can do about it.
+    suggestion: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -104,10 +107,11 @@ pub(super) fn summary(video: &Video, order: &Order, known: Known<'_>, pictures: 
             code: failure.code.clone(),
             message: failure.message.clone(),
             permanent: failure.severity == Severity::Permanent,
+            suggestion: advice::suggestion(failure),
         }),
-        retry_available: order
-            .failure()
-            .is_some_and(|failure| failure.severity != Severity::Permanent),
+        // What is permanent can be tried again all the same, once a setting was changed; it is not offered.
+        retry_available: !order.is_closed()
+            && order.failure().is_some_and(|failure| failure.severity != Severity::Permanent),
         player: format!("/watch/{}", video.id),
         playback: playable.then(|| format!("/v/{}/master.m3u8", video.id)),
         poster: pictures.then(|| format!("/v/{}/poster.jpg", video.id)),
@@ -174,6 +178,7 @@ mod tests {
         assert_eq!(json["status"], "FAILED");
         assert_eq!(json["error"]["code"], "no-video");
         assert_eq!(json["error"]["permanent"], true);
+        assert!(json["error"]["suggestion"].as_str().unwrap().contains("no picture"));
         assert_eq!(json["playable"], false);
         assert_eq!(json["playback"], serde_json::Value::Null);
         assert_eq!(json["ended"], "1970-01-01T00:00:02Z");

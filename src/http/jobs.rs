@@ -6,9 +6,10 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
+use axum::http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt, TryStreamExt, stream};
+use jetreel_actors::deadletter::{Desk, Outcome};
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::ledger::{Output, View};
@@ -51,6 +52,55 @@ pub(super) async fn get(
         response.headers_mut().insert(RETRY_AFTER, axum::http::HeaderValue::from_static("1"));
     }
     Ok(response)
+}
+
+/// Queues what is dead of a job again. What is finished stays so. Asked again, it does no harm.
+pub(super) async fn retry(
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let (id, number) = parse(&id)?;
+    let video = gateway.ports.broker.video(&id).await?.ok_or_else(no_such_job)?.value;
+    let order = match number {
+        Some(number) => video.order(number),
+        None => newest(&video),
+    };
+    let order = order.ok_or_else(no_such_job)?;
+    let job = video.order_id(order.number);
+    let replayed = Desk::new(&gateway.ports).replay_order(&job).await?.ok_or_else(no_such_job)?;
+    if replayed.is_empty() {
+        return Err(nothing_to_retry(order));
+    }
+    if replayed.iter().any(|replayed| replayed.outcome == Outcome::Busy) {
+        let detail = "the failed message is just being put away; ask again";
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "retry-busy", detail);
+        return Err(problem.retry_after(1));
+    }
+    let document = describe(&gateway, &video, order).await?;
+    let headers = [
+        (CACHE_CONTROL, "no-store".to_owned()),
+        (LOCATION, format!("/v1/jobs/{job}")),
+        (RETRY_AFTER, "1".to_owned()),
+    ];
+    Ok((StatusCode::ACCEPTED, headers, Json(document)).into_response())
+}
+
+fn nothing_to_retry(order: &Order) -> Problem {
+    let detail = if order.superseded {
+        "another job of this video took over; look at the video's newest job"
+    } else {
+        match order.status {
+            Status::Completed => "the job is complete; there is nothing to retry",
+            Status::Cancelled => "the job was cancelled; upload the video again",
+            Status::Receiving
+            | Status::Queued
+            | Status::Ingesting
+            | Status::Encoding
+            | Status::Publishing
+            | Status::Failed => "nothing of the job has failed; it goes on by itself",
+        }
+    };
+    Problem::new(StatusCode::CONFLICT, "nothing-to-retry", detail)
 }
 
 /// The newest jobs first.

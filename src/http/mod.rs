@@ -20,6 +20,6 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use gateway::{Gateway, GatewayOptions, Hooks, Seen, admin_router, router, serve};
+pub use gateway::{Gateway, GatewayOptions, Hooks, Seen, Warning, admin_router, router, serve};
 pub use problem::Problem;
 pub use time::rfc3339;

@@ -230,7 +230,11 @@ pub(super) async fn served() -> Served {
         codec: Arc::new(NoCodec),
         environment: Arc::new(Noon),
     };
-    let hooks = Hooks { render: Arc::new(|| "numbers 1\n".to_owned()), seen: Arc::new(|_| ()) };
+    let hooks = Hooks {
+        render: Arc::new(|| "numbers 1\n".to_owned()),
+        seen: Arc::new(|_| ()),
+        warnings: Arc::new(Vec::new),
+    };
     let gateway = Gateway::new(GatewayOptions {
         ports,
         part_bytes: PART_BYTES,

@@ -117,6 +117,20 @@ async fn a_node_that_goes_down_takes_no_uploads_and_is_not_ready() {
 }
 
 #[tokio::test]
+async fn a_job_that_has_not_failed_is_not_retried() {
+    let served = served().await;
+    assert_eq!(upload(&served, "", "x").await.status(), 202);
+    let job = served.at(&format!("/v1/jobs/{}-1/retry", served.video().id));
+    let answer = Client::new().post(&job).send().await.unwrap();
+    assert_eq!(problem(answer).await, (409, "nothing-to-retry".into()));
+    let nobody = served.at("/v1/jobs/00000000000000000000000000-1/retry");
+    let answer = Client::new().post(nobody).send().await.unwrap();
+    assert_eq!(problem(answer).await, (404, "no-such-job".into()));
+    let wrong = reqwest::get(job).await.unwrap();
+    assert_eq!(problem(wrong).await, (405, "method-not-allowed".into()));
+}
+
+#[tokio::test]
 async fn every_error_is_a_problem_document() {
     let served = served().await;
     for (path, code) in [

@@ -60,6 +60,8 @@ pub struct Nats {
     /// Monitoring address of a server.
     #[serde(deserialize_with = "optional")]
     pub monitor: Option<String>,
+    /// Not ready as long as a power cut could take what the broker confirmed.
+    pub require_sync: bool,
 }
 
 /// Which kind of store.

@@ -25,7 +25,7 @@ use truth::{Truth, look};
 
 pub(crate) use media::{Clip, Expected, clips as list, folder};
 pub(crate) use product::below;
-pub(crate) use tools::{jetreel, path};
+pub(crate) use tools::{jetreel, path, root};
 
 /// One of each kind, the quick ones.
 const SELECTION: [&str; 12] = [

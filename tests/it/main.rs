@@ -5,6 +5,7 @@ mod big;
 mod bus;
 mod clips;
 mod crash;
+mod deadletters;
 mod faults;
 mod hostile;
 mod orphans;

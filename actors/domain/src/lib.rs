@@ -35,6 +35,7 @@ pub mod retry;
 pub mod breaker;
 pub mod deadletter;
 pub mod orphan;
+pub mod selection;
 pub mod advice;
 pub mod restart;
 pub mod state;

@@ -88,6 +88,9 @@ pub fn dead_letter(original: &str) -> String {
     format!("{DLQ_PREFIX}{original}")
 }
 
+/// What the endpoints of the micro service for dead letters begin with.
+pub const ADMIN_DLQ: &str = "jetreel.admin.dlq";
+
 /// All keys of claims of an order in the bucket `claims`.
 #[must_use]
 pub fn claim_filter(order: &OrderId) -> String {

@@ -1,6 +1,13 @@
-//! The dead-letter stage: finds what was given up in silence, and buries it or queues it anew.
+//! The dead-letter stage: finds what was given up in silence, and buries it or queues it anew; and the desk at which people look at
+//! letters, replay and discard them.
 
 mod orphan;
 mod sweeper;
+mod desk;
+mod replay;
+mod batch;
 
+pub use batch::{Action, Fate, Handled};
+pub use desk::{Desk, Facts, Inspection, Line};
+pub use replay::{Outcome, Replayed};
 pub use sweeper::{Message, Sweeper};

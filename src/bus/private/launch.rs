@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::address::Address;
 use super::guard::{GUARD, HELD};
 use super::locate::locate;
 
@@ -53,6 +54,8 @@ pub struct PrivateBroker {
     /// Its monitoring port, for `/varz` and the like.
     pub monitor_url: String,
     process: Process,
+    // For other programs of this user, as long as the server runs.
+    _address: Option<Address>,
     // Configuration and ports file; readable by this user only.
     _runtime: TempDir,
 }
@@ -94,10 +97,15 @@ impl PrivateBroker {
         if TcpStream::connect(&address).await.is_err() {
             return Err(failed(&options.folder, "it does not take connections"));
         }
+        let url = format!("nats://{USER}:{password}@{address}");
+        let left = Address::leave(&options.folder, &url).inspect_err(|error| {
+            tracing::warn!(%error, "other commands will not find the private broker");
+        });
         Ok(Self {
-            url: format!("nats://{USER}:{password}@{address}"),
+            url,
             monitor_url: monitor.clone(),
             process,
+            _address: left.ok(),
             _runtime: runtime,
         })
     }

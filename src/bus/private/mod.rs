@@ -9,9 +9,11 @@
 //! follows the *thread* that spawned, hence a keeper thread that lives as long as the server.
 
 mod locate;
+mod address;
 mod guard;
 mod launch;
 
+pub use address::running_in;
 pub use guard::{GUARD, guard_main};
 pub use launch::{PrivateBroker, PrivateOptions};
 pub use locate::locate;

@@ -45,8 +45,8 @@ function showStatus(badge, job) {
 }
 
 /** JSON of an address; an error carries the sentence of the problem document. */
-async function fetchJson(address) {
-  const response = await fetch(address, { headers: { accept: "application/json" } });
+async function fetchJson(address, options = {}) {
+  const response = await fetch(address, { headers: { accept: "application/json" }, ...options });
   const body = await response.json().catch(() => ({}));
   if (!response.ok) {
     throw Object.assign(new Error(body.detail || `The server answered ${response.status}.`), { status: response.status });

@@ -3,6 +3,7 @@
 
 const POLL_MS = 1000;
 const TROUBLE_POLL_MS = 4000;
+const REVIVAL_POLLS = 60;
 const video = byId("player");
 const id = location.pathname.split("/").pop();
 let playing = false;
@@ -107,9 +108,31 @@ function show(job) {
   const error = byId("error");
   error.hidden = !job.error;
   if (job.error) {
-    const advice = job.error.permanent ? "Trying the same file again will not help." : "An operator can start it again.";
+    const advice = job.error.permanent ? "Trying the same file again will not help." : "";
     setText(error, `${job.error.message}. ${advice}`);
   }
+  byId("retry").hidden = !job.retry_available;
+}
+
+async function retry() {
+  const button = byId("retry");
+  button.disabled = true;
+  try {
+    await fetchJson(`/v1/jobs/${encodeURIComponent(id)}/retry`, { method: "POST" });
+    button.hidden = true;
+    awaitRevival(REVIVAL_POLLS);
+  } catch (error) {
+    setText(byId("error"), error.message);
+  }
+  button.disabled = false;
+}
+
+/** A job that was retried is FAILED until a worker takes it up. */
+async function awaitRevival(polls) {
+  const job = await fetchJson(`/v1/jobs/${encodeURIComponent(id)}`).catch(() => null);
+  if (job && !ended(job)) return poll();
+  if (polls > 0) return setTimeout(awaitRevival, POLL_MS, polls - 1);
+  poll();
 }
 
 async function poll() {
@@ -125,4 +148,5 @@ async function poll() {
   }
 }
 
+byId("retry").addEventListener("click", retry);
 poll();

@@ -124,14 +124,18 @@ fn job() -> Job {
     Job { version: VERSION, objects: Vec::new(), budget, work: JobWork::Probe }
 }
 
-/// The binary; built here where the tests were built alone.
 fn fixture() -> PathBuf {
+    example("fake_codec")
+}
+
+/// A fixture's binary; built here where the tests were built alone.
+pub(crate) fn example(name: &str) -> PathBuf {
     let this = std::env::current_exe().unwrap();
-    let place = this.parent().and_then(Path::parent).unwrap().join("examples/fake_codec");
+    let place = this.parent().and_then(Path::parent).unwrap().join("examples").join(name);
     if !place.exists() {
-        let arguments = ["build", "--quiet", "--package", "jetreel", "--example", "fake_codec"];
+        let arguments = ["build", "--quiet", "--package", "jetreel", "--example", name];
         let built = Command::new(env!("CARGO")).args(arguments).status().unwrap();
-        assert!(built.success(), "failed to build the fake codec");
+        assert!(built.success(), "failed to build {name}");
     }
     place
 }

@@ -4,6 +4,7 @@ pub(crate) mod cluster;
 pub(crate) mod eventually;
 pub(crate) mod nats;
 pub(crate) mod fake_codec;
+pub(crate) mod poison;
 pub(crate) mod s3;
 pub(crate) mod hls;
 pub(crate) mod media;

@@ -15,6 +15,11 @@ use super::eventually::eventually;
 pub(crate) struct Nats {
     folder: tempfile::TempDir,
     server: Child,
+    /// A line of its section `jetstream` that others do not have.
+    extra: &'static str,
+    /// User and password, where it asks for them.
+    user: Option<(&'static str, &'static str)>,
+    address: String,
     url: String,
     monitor_url: String,
 }
@@ -22,24 +27,47 @@ pub(crate) struct Nats {
 impl Nats {
     /// Starts an empty server.
     pub(crate) async fn start() -> Self {
+        Self::start_as("", None).await
+    }
+
+    /// Starts an empty server that syncs every write.
+    pub(crate) async fn start_synced() -> Self {
+        Self::start_as("sync_interval: always", None).await
+    }
+
+    /// Starts an empty server that asks for a password.
+    pub(crate) async fn start_guarded(user: &'static str, password: &'static str) -> Self {
+        Self::start_as("", Some((user, password))).await
+    }
+
+    async fn start_as(extra: &'static str, user: Option<(&'static str, &'static str)>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let server = spawn(folder.path(), "127.0.0.1:-1");
-        let mut nats = Self { folder, server, url: String::new(), monitor_url: String::new() };
+        let server = spawn(folder.path(), "127.0.0.1:-1", extra, user);
+        let (address, url, monitor_url) = (String::new(), String::new(), String::new());
+        let mut nats = Self { folder, server, extra, user, address, url, monitor_url };
         nats.wait_for_ports().await;
         nats
     }
 
+    /// Declares every stream as shipped.
+    pub(crate) async fn with_streams(self) -> (Self, Arc<Bus>) {
+        self.declare(&Topology::parse(topology::DEFAULT).unwrap()).await
+    }
+
     /// Starts a server that has every stream as shipped; gives a connection too.
     pub(crate) async fn start_with_streams() -> (Self, Arc<Bus>) {
-        Self::start_with(&Topology::parse(topology::DEFAULT).unwrap()).await
+        Self::start().await.with_streams().await
     }
 
     /// Starts a server with other streams.
     pub(crate) async fn start_with(topology: &Topology) -> (Self, Arc<Bus>) {
-        let nats = Self::start().await;
-        let bus = nats.bus().await;
+        Self::start().await.declare(topology).await
+    }
+
+    async fn declare(self, topology: &Topology) -> (Self, Arc<Bus>) {
+        let bus = self.bus().await;
         topology::apply(&bus, topology, false).await.unwrap();
-        (nats, bus)
+        (self, bus)
     }
 
     /// Where to connect.
@@ -59,7 +87,13 @@ impl Nats {
 
     /// A plain client, to look at what is there as anybody could.
     pub(crate) async fn client(&self) -> async_nats::Client {
-        async_nats::connect(self.url()).await.unwrap()
+        let options = match self.user {
+            Some((user, password)) => {
+                async_nats::ConnectOptions::with_user_and_password(user.into(), password.into())
+            }
+            None => async_nats::ConnectOptions::new(),
+        };
+        options.connect(&self.address).await.unwrap()
     }
 
     /// Ends the server as a power switch would.
@@ -71,8 +105,7 @@ impl Nats {
     /// Starts it again on the same port and store.
     pub(crate) async fn restart(&mut self) {
         std::fs::remove_dir_all(self.ports_folder()).unwrap();
-        let address = self.url.trim_start_matches("nats://").to_owned();
-        self.server = spawn(self.folder.path(), &address);
+        self.server = spawn(self.folder.path(), &self.address, self.extra, self.user);
         self.wait_for_ports().await;
     }
 
@@ -91,7 +124,12 @@ impl Nats {
         .await;
         let ports = ports.unwrap();
         let first = |kind: &str| ports[kind][0].as_str().unwrap().to_owned();
-        (self.url, self.monitor_url) = (first("nats"), first("monitoring"));
+        self.monitor_url = first("monitoring");
+        self.address = first("nats").trim_start_matches("nats://").to_owned();
+        self.url = match self.user {
+            Some((user, password)) => format!("nats://{user}:{password}@{}", self.address),
+            None => first("nats"),
+        };
     }
 }
 
@@ -102,12 +140,15 @@ impl Drop for Nats {
     }
 }
 
-fn spawn(folder: &std::path::Path, listen: &str) -> Child {
+fn spawn(folder: &std::path::Path, listen: &str, extra: &str, user: Option<(&str, &str)>) -> Child {
     let ports = folder.join("ports");
     std::fs::create_dir_all(&ports).unwrap();
     let config = format!(
         "listen: \"{listen}\"\nhttp: \"127.0.0.1:-1\"\nports_file_dir: {ports:?}\n\
-         jetstream {{ store_dir: {:?} }}\n",
+         {}jetstream {{ store_dir: {:?}\n{extra} }}\n",
+        user.map_or_else(String::new, |(user, password)| format!(
+            "authorization {{ user: {user}, password: \"{password}\" }}\n"
+        )),
         folder.join("store"),
     );
     let path = folder.join("nats.conf");

@@ -39,14 +39,24 @@ pub(crate) struct Site {
 impl Site {
     /// A site that stores in a folder.
     pub(crate) async fn start() -> Self {
+        Self::start_with(Nats::start().await).await
+    }
+
+    /// A site with a broker of its own kind, which has no streams yet.
+    pub(crate) async fn start_with(nats: Nats) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("media").to_str().unwrap().to_owned();
         let settings = [("STORE__SCHEME", "fs"), ("STORE__ROOT", root.as_str())];
-        Self::start_on(folder, &settings, &StoreOptions::fs(root.as_str())).await
+        Self::start_on(nats, folder, &settings, &StoreOptions::fs(root.as_str())).await
     }
 
     /// A site that stores in a bucket.
     pub(crate) async fn start_on_s3(options: &StoreOptions) -> Self {
+        Self::start_on_s3_with(Nats::start().await, options).await
+    }
+
+    /// A site that stores in a bucket, with a broker of its own kind.
+    pub(crate) async fn start_on_s3_with(nats: Nats, options: &StoreOptions) -> Self {
         let settings = [
             ("STORE__SCHEME", "s3"),
             ("STORE__ROOT", "a/prefix"),
@@ -58,15 +68,16 @@ impl Site {
         ];
         let mut options = options.clone();
         options.root = "a/prefix".to_owned();
-        Self::start_on(tempfile::tempdir().unwrap(), &settings, &options).await
+        Self::start_on(nats, tempfile::tempdir().unwrap(), &settings, &options).await
     }
 
     async fn start_on(
+        nats: Nats,
         folder: tempfile::TempDir,
         store_settings: &[(&str, &str)],
         options: &StoreOptions,
     ) -> Self {
-        let (nats, bus) = Nats::start_with_streams().await;
+        let (nats, bus) = nats.with_streams().await;
         let common = [
             ("NATS__URL", nats.url()),
             ("HTTP__LISTEN", "127.0.0.1:0"),
@@ -95,6 +106,16 @@ impl Site {
     /// Puts an object into the store, as an operator would.
     pub(crate) async fn put(&self, key: &str, bytes: Vec<u8>) {
         self.store.write(key, bytes.into()).await.unwrap();
+    }
+
+    /// The broker.
+    pub(crate) fn nats(&self) -> &Nats {
+        &self.nats
+    }
+
+    /// The settings of its nodes, as environment variables.
+    pub(crate) fn settings(&self) -> &[(String, String)] {
+        &self.settings
     }
 
     /// A folder for what the test itself writes.
@@ -219,10 +240,16 @@ impl<T> Watched<T> {
 
     /// All that was published up to now and not yet taken.
     pub(crate) async fn so_far(&mut self) -> Vec<T> {
+        self.so_far_by_subject().await.into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// The same, with its subjects.
+    pub(crate) async fn so_far_by_subject(&mut self) -> Vec<(String, T)> {
         round_trip(&self.client).await;
         let mut found = Vec::new();
         while let Some(Some(message)) = self.heard.next().now_or_never() {
-            found.extend((self.read)(&message.payload));
+            let value = (self.read)(&message.payload);
+            found.extend(value.map(|value| (message.subject.to_string(), value)));
         }
         found
     }

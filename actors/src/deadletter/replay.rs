@@ -1,0 +1,191 @@
+//! Replay: the original bytes go back to where they came from, and the letter goes.
+//!
+//! ```text
+//! publish to the original subject ─► remove the letter
+//! ```
+//! Every step can be repeated: a task that is queued already cannot be queued again, one that is finished is acknowledged unseen.
+//! A crash in between leaves a letter whose replay is harmless.
+
+use jetreel_domain::deadletter::{Buried, DeadLetter};
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::{OrderId, TaskId};
+use jetreel_domain::message::{Evaluate, Uploaded, VERSION};
+use jetreel_domain::state::{Dead, INGEST, Order, PUBLISH};
+use jetreel_domain::subject;
+use serde::Serialize;
+
+use super::desk::Desk;
+use crate::ports::WriteOnce;
+use crate::releases;
+
+/// What became of a replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It is queued: by this replay, or by an earlier one that still waits there.
+    Replayed,
+    /// Jetreel's own message is still in its place, on its way out: replay again in a moment. The letter stays.
+    Busy,
+    /// Its job is over or gone: there is nothing to do, and the letter went.
+    NotNeeded,
+}
+
+/// A dead task of a job and what became of its replay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Replayed {
+    /// The task, or the stage's own name.
+    pub task: String,
+    /// The letter it was replayed from; absent where there was none any more and the message was made again.
+    pub seq: Option<u64>,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+impl Desk {
+    /// Replays a letter.
+    ///
+    /// # Errors
+    /// When the broker fails, or the letter's subject is none that a stage reads; the letter stays then.
+    pub async fn replay(&self, buried: &Buried) -> Result<Outcome, Failure> {
+        let outcome = if self.is_over(buried).await? {
+            Outcome::NotNeeded
+        } else {
+            match self.letters.replay(buried).await? {
+                WriteOnce::Mine => Outcome::Replayed,
+                WriteOnce::Taken => return Ok(Outcome::Busy),
+            }
+        };
+        self.letters.discard(buried.sequence).await?;
+        Ok(outcome)
+    }
+
+    /// Replays every dead task of a job. Empty where nothing is dead or the job is over; `None` where there is no such job.
+    ///
+    /// # Errors
+    /// When the broker fails; what was replayed stays so, and a later call does the rest.
+    pub async fn replay_order(&self, id: &OrderId) -> Result<Option<Vec<Replayed>>, Failure> {
+        let Some(video) = self.broker.video(&id.video).await? else { return Ok(None) };
+        let Some(order) = video.value.order(id.number) else { return Ok(None) };
+        if order.is_closed() {
+            return Ok(Some(Vec::new()));
+        }
+        let mut replayed = Vec::new();
+        for (task, dead) in &order.dead {
+            replayed.push(self.replay_task(id, order, task, dead).await?);
+        }
+        Ok(Some(replayed))
+    }
+
+    async fn replay_task(
+        &self,
+        id: &OrderId,
+        order: &Order,
+        task: &str,
+        dead: &Dead,
+    ) -> Result<Replayed, Failure> {
+        let task = task.to_owned();
+        if let Some(buried) = self.letter_of(id, &task, dead).await? {
+            let outcome = self.replay(&buried).await?;
+            return Ok(Replayed { task, seq: Some(buried.sequence), outcome });
+        }
+        // Replayed by hand, discarded, or never buried: state and plan say what the message was.
+        let letter = remade(id, order, &task, dead)?;
+        let buried = Buried { sequence: 0, at: 0, letter };
+        let outcome = match self.letters.replay(&buried).await? {
+            WriteOnce::Mine => Outcome::Replayed,
+            WriteOnce::Taken => Outcome::Busy,
+        };
+        Ok(Replayed { task, seq: None, outcome })
+    }
+
+    /// The letter of a death, where it is still there.
+    async fn letter_of(
+        &self,
+        id: &OrderId,
+        task: &str,
+        dead: &Dead,
+    ) -> Result<Option<Buried>, Failure> {
+        let found = self.letters.letter(dead.letter).await?;
+        Ok(found.filter(|Buried { letter, .. }| {
+            letter.order.as_ref() == Some(id) && letter.task == task
+        }))
+    }
+
+    async fn is_over(&self, buried: &Buried) -> Result<bool, Failure> {
+        let Some(id) = &buried.letter.order else { return Ok(false) };
+        let video = self.broker.video(&id.video).await?;
+        let order = video.as_ref().and_then(|video| video.value.order(id.number));
+        Ok(order.is_none_or(Order::is_closed))
+    }
+}
+
+/// A letter made again from state and plan.
+fn remade(id: &OrderId, order: &Order, task: &str, dead: &Dead) -> Result<DeadLetter, Failure> {
+    let (subject, body) = match (task.parse::<TaskId>(), &order.plan) {
+        (Ok(task), Some(plan)) => {
+            let body = encoded(&releases::body(order, id, task, &plan.object))?;
+            (subject::encode(order.lane, id, task), body)
+        }
+        (Err(_), _) if task == INGEST => {
+            let (video, number) = (id.video.clone(), id.number);
+            let body = Uploaded { v: VERSION, video, number, lane: order.lane, source: None };
+            (subject::upload(&id.video), encoded(&body)?)
+        }
+        (Err(_), _) if task == PUBLISH => {
+            (subject::publish(id), encoded(&Evaluate { v: VERSION, order: id.clone() })?)
+        }
+        (Ok(_) | Err(_), _) => {
+            let message = "the state names a dead task that this version does not know";
+            return Err(Failure::task("task-unknown", message).with_detail(task));
+        }
+    };
+    Ok(DeadLetter {
+        sequence: dead.sequence,
+        order: Some(id.clone()),
+        task: task.to_owned(),
+        failure: dead.failure.clone(),
+        ..DeadLetter::from_parts(subject, body, Vec::new())
+    })
+}
+
+fn encoded(body: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    rmp_serde::to_vec_named(body).map_err(|error| {
+        Failure::task("bad-message", "a message cannot be written").with_detail(error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jetreel_domain::id::VideoId;
+    use jetreel_domain::lane::Lane;
+    use jetreel_domain::ledger::Object;
+    use jetreel_domain::message::EncodeTask;
+    use jetreel_domain::plan::Class;
+    use jetreel_domain::state::{PlanRef, Status};
+
+    fn order() -> (OrderId, Order) {
+        let object = Object { key: "plans/x".into(), bytes: 3, sha256: "ab".into() };
+        let plan = PlanRef { object, class: Class::A, tiers: Vec::new(), tasks: 1, chunks: 1 };
+        let order = Order::new(2, Status::Failed, Lane::High, 0);
+        (OrderId::new(VideoId::from_bits(7), 2), Order { plan: Some(plan), ..order })
+    }
+
+    fn dead() -> Dead {
+        Dead { sequence: 9, failure: Failure::task("codec-signal", "it crashed"), letter: 3 }
+    }
+
+    #[test]
+    fn a_message_is_made_again_as_it_was_released() {
+        let (id, order) = order();
+        let letter = remade(&id, &order, "main-0003", &dead()).unwrap();
+        let body: EncodeTask = rmp_serde::from_slice(&letter.body).unwrap();
+        assert_eq!(letter.subject, subject::encode(Lane::High, &id, body.task));
+        assert_eq!((body.task.to_string().as_str(), body.plan.as_str()), ("main-0003", "plans/x"));
+        let upload = remade(&id, &order, INGEST, &dead()).unwrap();
+        let body: Uploaded = rmp_serde::from_slice(&upload.body).unwrap();
+        assert_eq!((upload.subject, body.number), (subject::upload(&id.video), 2));
+        assert_eq!(remade(&id, &order, PUBLISH, &dead()).unwrap().subject, subject::publish(&id));
+        assert!(remade(&id, &order, "other", &dead()).is_err());
+    }
+}

@@ -1,0 +1,189 @@
+//! The micro service `jetreel-admin`: dead letters, for whoever has the `nats` CLI.
+//!
+//! ```text
+//! nats req jetreel.admin.dlq.replay '{"seq":17}'
+//! ```
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jetreel_actors::deadletter::{Action, Desk, Line};
+use jetreel_domain::deadletter::Buried;
+use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::id::VideoId;
+use jetreel_domain::selection::Selection;
+use jetreel_domain::subject::ADMIN_DLQ;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::bus::Bus;
+use crate::bus::service::{Answer, Question, Refusal, RunningService};
+
+/// Name of the service.
+pub const SERVICE: &str = "jetreel-admin";
+
+/// Letters in an answer unless the request says otherwise.
+const LIMIT_DEFAULT: usize = 50;
+/// Letters in an answer at most: with some hundred bytes each, well below what a message may hold.
+const LIMIT_MAX: usize = 500;
+
+/// A request; an empty one is for all letters.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Request {
+    seq: Option<u64>,
+    video: Option<VideoId>,
+    job: Option<String>,
+    reason: Option<String>,
+    stage: Option<String>,
+    /// Every letter is meant: must be said, where something is changed.
+    all: bool,
+    dry_run: bool,
+    /// Letters above this sequence.
+    after: u64,
+    limit: Option<usize>,
+}
+
+/// Starts the service.
+///
+/// # Errors
+/// When the broker does not take its subscriptions.
+pub async fn start(bus: &Bus, desk: Desk) -> Result<RunningService, Failure> {
+    let about = "dead letters of Jetreel; requests and answers are JSON";
+    let verb = |name, verb: &str, about, answer: fn(Desk, Request) -> Answer| {
+        let desk = desk.clone();
+        let answer = move |body: Bytes| match parse(&body) {
+            Ok(request) => answer(desk.clone(), request),
+            Err(refusal) => Box::pin(std::future::ready(Err(refusal))) as Answer,
+        };
+        Question { name, subject: format!("{ADMIN_DLQ}.{verb}"), about, answer: Arc::new(answer) }
+    };
+    let questions = vec![
+        verb("dlq-ls", "ls", "letters: {video, job, reason, stage, after, limit}", |desk, r| {
+            Box::pin(list(desk, r))
+        }),
+        verb("dlq-show", "show", "one letter: {seq}", |desk, r| Box::pin(show(desk, r))),
+        verb(
+            "dlq-replay",
+            "replay",
+            "queue again: {seq}, or filters, or {all: true}; dry_run, limit",
+            |desk, r| Box::pin(handle(desk, Action::Replay, r)),
+        ),
+        verb(
+            "dlq-discard",
+            "discard",
+            "remove for good: {seq}, or filters, or {all: true}; dry_run, limit",
+            |desk, r| Box::pin(handle(desk, Action::Discard, r)),
+        ),
+    ];
+    bus.serve(SERVICE, about, questions).await
+}
+
+fn parse(body: &[u8]) -> Result<Request, Refusal> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Request::default());
+    }
+    let request: Request =
+        serde_json::from_slice(body).map_err(|error| bad(format!("the request: {error}")))?;
+    if request.limit.is_some_and(|limit| !(1..=LIMIT_MAX).contains(&limit)) {
+        return Err(bad(format!("`limit` is a number from 1 to {LIMIT_MAX}")));
+    }
+    Ok(request)
+}
+
+impl Request {
+    fn selection(&self) -> Selection {
+        Selection {
+            video: self.video.clone(),
+            job: self.job.clone(),
+            reason: self.reason.clone(),
+            stage: self.stage.clone(),
+        }
+    }
+
+    /// The letters that are meant, and where to go on when there are more.
+    async fn letters(&self, desk: &Desk) -> Result<(Vec<Buried>, Option<u64>), Refusal> {
+        if let Some(seq) = self.seq {
+            let found = desk.letters.letter(seq).await.map_err(refusal)?;
+            return Ok((vec![found.ok_or_else(|| absent(seq))?], None));
+        }
+        let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
+        let mut found =
+            desk.select(&self.selection(), self.after, limit + 1).await.map_err(refusal)?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().map(|buried| buried.sequence).filter(|_| more);
+        Ok((found, next))
+    }
+}
+
+async fn list(desk: Desk, request: Request) -> Result<Vec<u8>, Refusal> {
+    let (found, next) = request.letters(&desk).await?;
+    let letters: Vec<Line> = found.iter().map(Line::from).collect();
+    encoded(&json!({ "letters": letters, "next": next }))
+}
+
+async fn show(desk: Desk, request: Request) -> Result<Vec<u8>, Refusal> {
+    let seq = request.seq.ok_or_else(|| bad("name a letter, as in {\"seq\":17}".to_owned()))?;
+    let found = desk.inspect(seq).await.map_err(refusal)?;
+    encoded(&found.ok_or_else(|| absent(seq))?)
+}
+
+async fn handle(desk: Desk, action: Action, request: Request) -> Result<Vec<u8>, Refusal> {
+    if request.seq.is_none() && request.selection().is_all() && !request.all {
+        let text = "name a letter ({\"seq\":17}), filters, or {\"all\":true}";
+        return Err(bad(text.to_owned()));
+    }
+    let (found, next) = request.letters(&desk).await?;
+    let mut results = Vec::new();
+    for buried in &found {
+        results.push(desk.handle(action, buried, request.dry_run).await.map_err(refusal)?);
+    }
+    encoded(&json!({ "results": results, "next": next }))
+}
+
+fn encoded(answer: &impl Serialize) -> Result<Vec<u8>, Refusal> {
+    serde_json::to_vec(answer).map_err(|error| Refusal { code: 500, status: error.to_string() })
+}
+
+fn bad(status: String) -> Refusal {
+    Refusal { code: 400, status }
+}
+
+fn absent(seq: u64) -> Refusal {
+    Refusal { code: 404, status: format!("there is no letter {seq}") }
+}
+
+fn refusal(failure: Failure) -> Refusal {
+    let code = match failure.severity {
+        Severity::Permanent => 400,
+        Severity::TaskFault => 500,
+        Severity::DependencyFault => 503,
+    };
+    Refusal { code, status: failure.message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_may_be_empty_but_not_misspelt() {
+        assert_eq!(parse(b" "), Ok(Request::default()));
+        let one = parse(br#"{"seq":17}"#).map(|request| request.seq);
+        assert_eq!(one, Ok(Some(17)));
+        for wrong in ["{\"sec\":17}", "{\"limit\":0}", "17", "{\"video\":\"../x\"}"] {
+            assert_eq!(
+                parse(wrong.as_bytes()).map_err(|refusal| refusal.code),
+                Err(400),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn trouble_that_passes_says_so() {
+        assert_eq!(refusal(Failure::dependency("broker-timeout", "x")).code, 503);
+        assert_eq!(refusal(Failure::permanent("bad-subject", "x")).code, 400);
+    }
+}

@@ -1,0 +1,107 @@
+//! Micro services on the broker: endpoints that anybody with the `nats` CLI finds, asks and counts (`nats micro`).
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::service::endpoint::Endpoint;
+use async_nats::service::{Service, ServiceExt as _, error};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use jetreel_domain::failure::Failure;
+use tokio::task::JoinHandle;
+
+use super::connection::Bus;
+
+/// How long a stop waits for the request in hand.
+const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// A request that is not granted, as the requester sees it in headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// As HTTP counts: 400 for a bad request, 404 for nothing there, 503 for trouble that passes.
+    pub code: usize,
+    /// A sentence.
+    pub status: String,
+}
+
+/// An answer on its way.
+pub type Answer = Pin<Box<dyn Future<Output = Result<Vec<u8>, Refusal>> + Send>>;
+
+/// Something that can be asked.
+pub struct Question {
+    /// Name in lists.
+    pub name: &'static str,
+    /// Where it is asked.
+    pub subject: String,
+    /// What it is for.
+    pub about: &'static str,
+    /// Answers.
+    pub answer: Arc<dyn Fn(Bytes) -> Answer + Send + Sync>,
+}
+
+/// A service that answers until it is stopped.
+pub struct RunningService {
+    service: Service,
+    endpoints: Vec<JoinHandle<()>>,
+}
+
+impl Bus {
+    /// Starts a service. Of all nodes that run it, one answers each question.
+    ///
+    /// # Errors
+    /// When the broker does not take the subscriptions.
+    pub async fn serve(
+        &self,
+        name: &str,
+        about: &str,
+        questions: Vec<Question>,
+    ) -> Result<RunningService, Failure> {
+        let builder = self.client.service_builder().description(about);
+        let started = builder.start(name, env!("CARGO_PKG_VERSION")).await;
+        let service = started.map_err(|error| refused(&error))?;
+        let mut endpoints = Vec::new();
+        for question in questions {
+            let about = [("description".to_owned(), question.about.to_owned())];
+            let about = about.into_iter().collect();
+            let endpoint = service.endpoint_builder().name(question.name).metadata(about);
+            let endpoint = endpoint.add(&question.subject).await;
+            let endpoint = endpoint.map_err(|error| refused(&error))?;
+            endpoints.push(tokio::spawn(answer(endpoint, question)));
+        }
+        Ok(RunningService { service, endpoints })
+    }
+}
+
+impl RunningService {
+    /// Takes no more questions, and lets the one in hand be answered.
+    pub async fn stop(self) {
+        if let Err(error) = self.service.stop().await {
+            tracing::debug!(error, "the service was stopped already");
+        }
+        for endpoint in self.endpoints {
+            let ending = endpoint.abort_handle();
+            if tokio::time::timeout(STOP_WAIT, endpoint).await.is_err() {
+                tracing::warn!("a question was not answered before the stop");
+                ending.abort();
+            }
+        }
+    }
+}
+
+async fn answer(mut endpoint: Endpoint, question: Question) {
+    while let Some(request) = endpoint.next().await {
+        let answer = (question.answer)(request.message.payload.clone()).await;
+        let answer = answer
+            .map(Bytes::from)
+            .map_err(|refusal| error::Error { status: refusal.status, code: refusal.code });
+        if let Err(error) = request.respond(answer).await {
+            tracing::warn!(endpoint = question.name, %error, "an answer was not sent");
+        }
+    }
+}
+
+fn refused(error: &async_nats::Error) -> Failure {
+    Failure::dependency("broker-refused", "the broker takes no service").with_detail(error)
+}

@@ -1,0 +1,159 @@
+//! A task that dies whenever it is tried: through its retries to the dead letters, and back by each of the ways that Jetreel has.
+
+use jetreel_actors::ports::DeadLetters as _;
+use jetreel_domain::deadletter::Buried;
+use jetreel_domain::id::{Group, OrderId, TaskId};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use super::{ATTEMPTS, RETRIES, SOURCE, Ward, begun, letter_of};
+use crate::harness::media::{self, SOUND_ALONE};
+use crate::harness::site::{Site, awaited};
+use crate::upload_to_publish::must_be_published;
+
+impl Ward {
+    /// The film dies, `replay` brings it back, it is published, and only the task that died was tried more than once.
+    pub(super) async fn dies_and_lives(&self, replay: impl AsyncFnOnce(&OrderId, &Buried)) {
+        let mut claims = self.site.claims().await;
+        let (order, buried) = self.dead().await;
+        let task: TaskId = buried.letter.task.parse().unwrap();
+        assert_eq!((task.group, buried.letter.attempts.len()), (Group::Main, ATTEMPTS));
+        let job = self.node.json(&format!("/v1/jobs/{order}")).await;
+        assert_eq!((&job["status"], &job["retry_available"]), (&"FAILED".into(), &true.into()));
+        assert_eq!(job["error"]["code"], "codec-signal");
+        assert!(!job["error"]["suggestion"].as_str().unwrap().is_empty());
+
+        replay(&order, &buried).await;
+        let mut facts = self.site.facts(&order).await;
+        facts.until("failed-1").await;
+        facts.until("completed").await;
+        must_be_published(&self.site, &self.node, &order, SOURCE).await;
+        let begun = begun(&mut claims, &order).await;
+        assert!(begun.len() > 4, "{begun:?}");
+        for (found, times) in begun {
+            let wanted = if found == task { ATTEMPTS + 1 } else { 1 };
+            assert_eq!(times, wanted, "{found}: only what died is done again");
+        }
+    }
+
+    async fn has_letters(&self) -> bool {
+        !self.site.bus.letters(0, 1).await.unwrap().is_empty()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_task_is_explained_and_brought_back_at_the_command_line() {
+    let Some(ward) = Ward::open().await else { return };
+    ward.dies_and_lives(async |order, buried| {
+        let seq = buried.sequence.to_string();
+        let listed = ward.dlq_json(&["ls", "--json", "--reason", "codec-signal"]).await;
+        assert_eq!(listed["letters"][0]["seq"], buried.sequence);
+        let none = ward.dlq_json(&["ls", "--json", "--stage", "publish"]).await;
+        assert_eq!(none, json!({ "letters": [] }));
+        is_explained(&ward.dlq_json(&["show", &seq, "--json"]).await, order);
+        let text = ward.dlq(&["show", &seq]).await;
+        let text = String::from_utf8(text.stdout).unwrap();
+        assert!(text.contains("this job is poison") && !text.contains('\x1b'), "{text}");
+
+        let video = order.video.to_string();
+        let meant = ward.dlq_json(&["replay", "--video", &video, "--dry-run", "--json"]).await;
+        assert_eq!(meant["results"][0]["outcome"], "meant");
+        assert!(ward.has_letters().await);
+        assert_eq!(ward.dlq(&["replay"]).await.status.code(), Some(1), "nothing is named");
+        let done = ward.dlq_json(&["replay", "--video", &video, "--rate", "5", "--json"]).await;
+        assert_eq!(done["results"][0]["outcome"], "replayed");
+        assert!(!ward.has_letters().await);
+        assert_eq!(ward.dlq(&["replay", &seq]).await.status.code(), Some(4), "it is gone");
+    })
+    .await;
+}
+
+fn is_explained(shown: &Value, order: &OrderId) {
+    assert_eq!(shown["job"], order.to_string());
+    assert_eq!((&shown["stage"], &shown["reason"]), (&"encode".into(), &"codec-signal".into()));
+    assert!(shown["error"].as_str().unwrap().contains("crashed"), "{shown}");
+    assert!(shown["detail"].as_str().unwrap().contains("with a second line"), "{shown}");
+    assert_eq!(shown["source"]["codec"], "h264");
+    assert_eq!((&shown["source"]["width"], &shown["source"]["class"]), (&640.into(), &"A".into()));
+    let attempts = shown["attempts"].as_array().unwrap();
+    assert_eq!(attempts.len(), ATTEMPTS);
+    for (index, attempt) in attempts.iter().enumerate() {
+        assert_eq!((&attempt["number"], &attempt["node"]), (&(index + 1).into(), &"one".into()));
+        assert_eq!(attempt["error"], "codec-signal");
+        assert!(attempt["at"].as_i64().unwrap() > 1_700_000_000);
+    }
+    assert!(shown["suggestion"].as_str().unwrap().contains("decoder"), "{shown}");
+    assert_eq!(shown["replay"].as_array().unwrap().len(), 4, "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_task_is_brought_back_over_http() {
+    let Some(ward) = Ward::open().await else { return };
+    let client = reqwest::Client::new();
+    let retry = async |order: &OrderId| {
+        let url = ward.node.url(&format!("/v1/jobs/{order}/retry"));
+        client.post(url).send().await.unwrap()
+    };
+    let mut job = None;
+    ward.dies_and_lives(async |order, _| {
+        // Asked twice, it happens once.
+        for _ in 0..2 {
+            let answer = retry(order).await;
+            let status = answer.status();
+            let document: Value = answer.json().await.unwrap();
+            // The second time a worker may have taken it up.
+            let busy = document["code"] == "nothing-to-retry" && job.is_some();
+            assert!(status == StatusCode::ACCEPTED || busy, "{status} {document}");
+            job = Some(order.clone());
+        }
+        assert!(!ward.has_letters().await);
+    })
+    .await;
+    let answer = retry(&job.unwrap()).await;
+    assert_eq!(answer.status(), StatusCode::CONFLICT);
+    let problem: Value = answer.json().await.unwrap();
+    assert_eq!(problem["code"], "nothing-to-retry");
+    assert!(problem["detail"].as_str().unwrap().contains("complete"), "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_task_is_brought_back_even_when_its_letter_is_gone() {
+    let Some(ward) = Ward::open().await else { return };
+    ward.dies_and_lives(async |order, buried| {
+        let seq = buried.sequence.to_string();
+        let removed = ward.dlq_json(&["discard", &seq, "--json"]).await;
+        assert_eq!(removed["results"][0]["outcome"], "discarded");
+        let url = ward.node.url(&format!("/v1/jobs/{order}/retry"));
+        let answer = reqwest::Client::new().post(url).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_media_is_dead_at_its_first_attempt() {
+    let Some(sound) = media::made(SOUND_ALONE) else { return };
+    let site = Site::start().await;
+    let node = site.node("one", &[RETRIES, ("RETRY__INGEST", "100ms, 200ms, 300ms")]).await;
+    let order = node.submit(&sound).await;
+    site.facts(&order).await.until("failed-1").await;
+    let letter = letter_of(&site, &order).await.letter;
+    assert_eq!((letter.stage.as_str(), letter.failure.code.as_str()), ("ingest", "no-video"));
+    assert_eq!(letter.attempts.len(), 1, "{:?}", letter.attempts);
+    assert_eq!(letter.task, "ingest");
+    let job = node.json(&format!("/v1/jobs/{order}")).await;
+    assert_eq!(
+        (&job["error"]["permanent"], &job["retry_available"]),
+        (&true.into(), &false.into())
+    );
+
+    // Asked for all the same, it is tried again, and dies again.
+    let url = node.url(&format!("/v1/jobs/{order}/retry"));
+    let answer = reqwest::Client::new().post(url).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::ACCEPTED);
+    let mut facts = site.facts(&order).await;
+    facts.until("failed-1").await;
+    awaited("it dies again", facts.until("failed-2")).await;
+    let again = letter_of(&site, &order).await.letter.attempts;
+    assert!(again.len() == 2 && again.iter().all(|attempt| attempt.number == 1), "{again:?}");
+}

@@ -1,0 +1,40 @@
+//! A codec that works like the real one, except on work that is poison.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+use std::path::{Path, PathBuf};
+
+use super::fake_codec::example;
+use crate::clips::jetreel;
+
+/// The codec, in a folder with what arms it.
+pub(crate) struct Poison {
+    folder: PathBuf,
+}
+
+impl Poison {
+    /// A codec that is not armed.
+    pub(crate) fn new(folder: &Path) -> Self {
+        let folder = folder.join("poison");
+        std::fs::create_dir(&folder).unwrap();
+        let link = |to: PathBuf, name| std::os::unix::fs::symlink(to, folder.join(name)).unwrap();
+        link(example("poison_codec"), "codec");
+        link(jetreel().with_file_name("jetreel-codec"), "real");
+        Self { folder }
+    }
+
+    /// The program.
+    pub(crate) fn codec(&self) -> String {
+        self.folder.join("codec").to_str().unwrap().to_owned()
+    }
+
+    /// From now on it dies of every job whose description holds these words.
+    pub(crate) fn arm(&self, words: &str) {
+        std::fs::write(self.folder.join("armed"), words).unwrap();
+    }
+
+    /// From now on it dies of nothing.
+    pub(crate) fn disarm(&self) {
+        std::fs::remove_file(self.folder.join("armed")).unwrap();
+    }
+}
