@@ -21,6 +21,15 @@ pub struct Metrics {
     facts_announced: IntCounterVec,
     swap_conflicts: IntCounterVec,
     stage_faults: IntCounterVec,
+    reconciler: Reconciler,
+}
+
+struct Reconciler {
+    leads: IntGauge,
+    repairs: IntCounterVec,
+    orphans_deleted: IntCounter,
+    orphan_bytes_deleted: IntCounter,
+    orphans: IntGauge,
 }
 
 struct Tasks {
@@ -185,6 +194,32 @@ impl Http {
     }
 }
 
+impl Reconciler {
+    fn new(b: &Builder) -> prometheus::Result<Self> {
+        Ok(Self {
+            leads: b.add(IntGauge::new(
+                "jetreel_reconciler_leads",
+                "1 on the node that reconciles, 0 on the others",
+            )?)?,
+            repairs: b.counters(
+                "jetreel_repairs_total",
+                "What the reconciler mended",
+                &["repair"],
+            )?,
+            orphans_deleted: b
+                .counter("jetreel_orphans_deleted_total", "Deleted objects that nothing named")?,
+            orphan_bytes_deleted: b.counter(
+                "jetreel_orphan_bytes_deleted_total",
+                "Bytes of deleted objects that nothing named",
+            )?,
+            orphans: b.add(IntGauge::new(
+                "jetreel_orphans",
+                "Old objects that nothing names, as the last walk through the store found them",
+            )?)?,
+        })
+    }
+}
+
 impl Metrics {
     /// Numbers at zero, with those of the process itself.
     ///
@@ -218,6 +253,7 @@ impl Metrics {
                 "Trouble that a stage will try again",
                 &["stage", "reason"],
             )?,
+            reconciler: Reconciler::new(&b)?,
             registry: b.0,
         })
     }
@@ -307,6 +343,17 @@ impl Metrics {
             Event::StageFault { stage, failure } => {
                 self.stage_faults.with_label_values(&[*stage, failure.code.as_str()]).inc();
             }
+            Event::Leading { leads } => self.reconciler.leads.set(i64::from(*leads)),
+            Event::Repaired { repair, .. } => {
+                self.reconciler.repairs.with_label_values(&[repair.as_str()]).inc();
+            }
+            Event::OrphanDeleted { bytes, .. } => {
+                self.reconciler.orphans_deleted.inc();
+                self.reconciler.orphan_bytes_deleted.inc_by(*bytes);
+            }
+            Event::StoreWalked { orphans, .. } => {
+                self.reconciler.orphans.set(i64::try_from(*orphans).unwrap_or(i64::MAX));
+            }
             Event::SlotsBusy { group, busy } => {
                 let busy = i64::try_from(*busy).unwrap_or(i64::MAX);
                 self.tasks.slots_busy.with_label_values(&[group.as_str()]).set(busy);
@@ -386,6 +433,14 @@ fn log(event: &Event) {
                 "stage met trouble: {}",
                 failure.message
             );
+        }
+        Event::Leading { leads } => info!(leads, "reconciler's lease changed hands"),
+        Event::Repaired { order, repair } => {
+            warn!(%order, repair = repair.as_str(), "reconciler mended something");
+        }
+        Event::OrphanDeleted { key, bytes } => info!(key, bytes, "orphan deleted"),
+        Event::StoreWalked { objects, orphans } => {
+            debug!(objects, orphans, "walked through the store");
         }
         Event::SlotsBusy { group, busy } => debug!(%group, busy, "slots busy"),
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jetreel_domain::failure::Failure;
-use jetreel_domain::id::TaskId;
+use jetreel_domain::id::{OrderId, TaskId};
 use jetreel_domain::ledger::{Object, View};
 use jetreel_domain::message::{self, EncodeTask};
 use jetreel_domain::plan::Plan;
@@ -32,7 +32,7 @@ pub async fn due(
         if released.contains(&task) {
             continue;
         }
-        let message = body(order, plan, task, &reference.object);
+        let message = body(order, &plan.order, task, &reference.object);
         if context.ports.broker.release(&message).await? == WriteOnce::Mine {
             context.ports.environment.emit(Event::Released { order: plan.order.clone(), task });
         }
@@ -41,10 +41,25 @@ pub async fn due(
     Ok(())
 }
 
-fn body(order: &Order, plan: &Plan, task: TaskId, object: &Object) -> EncodeTask {
+/// Releases a task once more, whatever was released before. Gives whether it was in no lane.
+///
+/// # Errors
+/// When the broker fails.
+pub async fn again(
+    context: &Context,
+    id: &OrderId,
+    order: &Order,
+    task: TaskId,
+) -> Result<bool, Failure> {
+    let Some(reference) = &order.plan else { return Ok(false) };
+    let message = body(order, id, task, &reference.object);
+    Ok(context.ports.broker.release(&message).await? == WriteOnce::Mine)
+}
+
+fn body(order: &Order, id: &OrderId, task: TaskId, object: &Object) -> EncodeTask {
     EncodeTask {
         v: message::VERSION,
-        order: plan.order.clone(),
+        order: id.clone(),
         task,
         lane: order.lane,
         plan: object.key.clone(),

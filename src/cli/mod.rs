@@ -10,6 +10,7 @@ mod export;
 mod follow;
 mod local;
 mod node;
+mod notice;
 mod output;
 mod plan;
 mod report;
