@@ -3,6 +3,7 @@
 mod harness;
 mod big;
 mod bus;
+mod cancel;
 mod clips;
 mod crash;
 mod drain;
