@@ -2,7 +2,7 @@
 //!
 //! Invariant: labels are bounded: groups, statuses, routes, stable failure codes; never an id.
 
-use jetreel_actors::event::Event;
+use jetreel_actors::event::{Event, Reconciled};
 use jetreel_domain::state::Fact;
 use prometheus::{CounterVec, core::Collector};
 use prometheus::{
@@ -206,17 +206,50 @@ impl Reconciler {
                 "What the reconciler mended",
                 &["repair"],
             )?,
-            orphans_deleted: b
-                .counter("jetreel_orphans_deleted_total", "Deleted objects that nothing named")?,
+            orphans_deleted: b.counter(
+                "jetreel_orphan_objects_deleted_total",
+                "Deleted objects that nothing named",
+            )?,
             orphan_bytes_deleted: b.counter(
-                "jetreel_orphan_bytes_deleted_total",
+                "jetreel_orphan_object_bytes_deleted_total",
                 "Bytes of deleted objects that nothing named",
             )?,
             orphans: b.add(IntGauge::new(
-                "jetreel_orphans",
+                "jetreel_orphan_objects",
                 "Old objects that nothing names, as the last walk through the store found them",
             )?)?,
         })
+    }
+}
+
+impl Reconciler {
+    fn count(&self, what: &Reconciled) {
+        match what {
+            Reconciled::Leading { leads } => self.leads.set(i64::from(*leads)),
+            Reconciled::Repaired { repair, .. } => {
+                self.repairs.with_label_values(&[repair.as_str()]).inc();
+            }
+            Reconciled::OrphanDeleted { bytes, .. } => {
+                self.orphans_deleted.inc();
+                self.orphan_bytes_deleted.inc_by(*bytes);
+            }
+            Reconciled::StoreWalked { orphans, .. } => {
+                self.orphans.set(i64::try_from(*orphans).unwrap_or(i64::MAX));
+            }
+        }
+    }
+}
+
+fn log_reconciled(what: &Reconciled) {
+    match what {
+        Reconciled::Leading { leads } => info!(leads, "reconciler's lease changed hands"),
+        Reconciled::Repaired { order, repair } => {
+            warn!(%order, repair = repair.as_str(), "reconciler mended something");
+        }
+        Reconciled::OrphanDeleted { key, bytes } => info!(key, bytes, "orphan deleted"),
+        Reconciled::StoreWalked { objects, orphans } => {
+            debug!(objects, orphans, "walked through the store");
+        }
     }
 }
 
@@ -343,17 +376,7 @@ impl Metrics {
             Event::StageFault { stage, failure } => {
                 self.stage_faults.with_label_values(&[*stage, failure.code.as_str()]).inc();
             }
-            Event::Leading { leads } => self.reconciler.leads.set(i64::from(*leads)),
-            Event::Repaired { repair, .. } => {
-                self.reconciler.repairs.with_label_values(&[repair.as_str()]).inc();
-            }
-            Event::OrphanDeleted { bytes, .. } => {
-                self.reconciler.orphans_deleted.inc();
-                self.reconciler.orphan_bytes_deleted.inc_by(*bytes);
-            }
-            Event::StoreWalked { orphans, .. } => {
-                self.reconciler.orphans.set(i64::try_from(*orphans).unwrap_or(i64::MAX));
-            }
+            Event::Reconciled(what) => self.reconciler.count(what),
             Event::SlotsBusy { group, busy } => {
                 let busy = i64::try_from(*busy).unwrap_or(i64::MAX);
                 self.tasks.slots_busy.with_label_values(&[group.as_str()]).set(busy);
@@ -434,14 +457,7 @@ fn log(event: &Event) {
                 failure.message
             );
         }
-        Event::Leading { leads } => info!(leads, "reconciler's lease changed hands"),
-        Event::Repaired { order, repair } => {
-            warn!(%order, repair = repair.as_str(), "reconciler mended something");
-        }
-        Event::OrphanDeleted { key, bytes } => info!(key, bytes, "orphan deleted"),
-        Event::StoreWalked { objects, orphans } => {
-            debug!(objects, orphans, "walked through the store");
-        }
+        Event::Reconciled(what) => log_reconciled(what),
         Event::SlotsBusy { group, busy } => debug!(%group, busy, "slots busy"),
     }
 }

@@ -40,6 +40,37 @@ impl Repair {
     }
 }
 
+/// What the reconciler tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reconciled {
+    /// This node began or ceased to be the one that reconciles.
+    Leading {
+        /// Whether it is.
+        leads: bool,
+    },
+    /// The reconciler mended something.
+    Repaired {
+        /// Whose.
+        order: OrderId,
+        /// What it did.
+        repair: Repair,
+    },
+    /// An object that nobody named was deleted.
+    OrphanDeleted {
+        /// Its key.
+        key: String,
+        /// Its size.
+        bytes: u64,
+    },
+    /// A walk through the store has ended.
+    StoreWalked {
+        /// Objects met.
+        objects: u64,
+        /// Of these, orphans that may be deleted when they are met again.
+        orphans: usize,
+    },
+}
+
 /// Something happened that an operator may want to see or count.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -183,32 +214,8 @@ pub enum Event {
         /// What.
         failure: Failure,
     },
-    /// This node began or ceased to be the one that reconciles.
-    Leading {
-        /// Whether it is.
-        leads: bool,
-    },
-    /// The reconciler mended something.
-    Repaired {
-        /// Whose.
-        order: OrderId,
-        /// What it did.
-        repair: Repair,
-    },
-    /// An object that nobody named was deleted.
-    OrphanDeleted {
-        /// Its key.
-        key: String,
-        /// Its size.
-        bytes: u64,
-    },
-    /// A walk through the store has ended.
-    StoreWalked {
-        /// Objects met.
-        objects: u64,
-        /// Of these, orphans that may be deleted when they are met again.
-        orphans: usize,
-    },
+    /// The reconciler did something.
+    Reconciled(Reconciled),
     /// Slots of a group that are busy on this node now.
     SlotsBusy {
         /// Which group.

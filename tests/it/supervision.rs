@@ -50,10 +50,7 @@ impl Saboteur {
             | Event::RenewFailed { .. }
             | Event::SwapConflict { .. }
             | Event::StageFault { .. }
-            | Event::Leading { .. }
-            | Event::Repaired { .. }
-            | Event::OrphanDeleted { .. }
-            | Event::StoreWalked { .. } => None,
+            | Event::Reconciled(_) => None,
         }
     }
 }

@@ -4,7 +4,7 @@ use jetreel_domain::failure::Failure;
 use jetreel_domain::leadership;
 
 use super::actor::Args;
-use crate::event::Event;
+use crate::event::{Event, Reconciled};
 use crate::ports::Swap;
 
 /// This reconciler as a candidate.
@@ -25,7 +25,7 @@ impl Lead {
         let leads = matches!(kept, Ok(true));
         if leads != self.leads {
             self.leads = leads;
-            args.context.ports.environment.emit(Event::Leading { leads });
+            args.context.ports.environment.emit(Event::Reconciled(Reconciled::Leading { leads }));
         }
         kept
     }
@@ -51,7 +51,10 @@ impl Lead {
         if !std::mem::take(&mut self.leads) {
             return;
         }
-        args.context.ports.environment.emit(Event::Leading { leads: false });
+        args.context
+            .ports
+            .environment
+            .emit(Event::Reconciled(Reconciled::Leading { leads: false }));
         let resigned = async {
             let Some(found) = args.survey.leadership().await? else { return Ok(()) };
             if found.value.holder == self.holder {

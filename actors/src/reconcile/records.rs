@@ -9,7 +9,7 @@ use jetreel_domain::id::OrderId;
 use jetreel_domain::state::Order;
 
 use super::actor::Args;
-use crate::event::{Event, Repair};
+use crate::event::{Event, Reconciled, Repair};
 
 /// Orders on record that are looked at in one pass; the next goes on with the others.
 const ORDERS_PER_PASS: usize = 500;
@@ -56,7 +56,10 @@ impl Records {
             return Ok(());
         }
         ports.broker.forget(&order).await?;
-        ports.environment.emit(Event::Repaired { order, repair: Repair::RecordsRemoved });
+        ports.environment.emit(Event::Reconciled(Reconciled::Repaired {
+            order,
+            repair: Repair::RecordsRemoved,
+        }));
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use jetreel_domain::sweep::Owner;
 use super::actor::Args;
 use super::sweep;
 use crate::change;
-use crate::event::{Event, Repair};
+use crate::event::{Event, Reconciled, Repair};
 use crate::ports::WriteOnce;
 use crate::releases;
 
@@ -56,7 +56,7 @@ pub(super) async fn mend(args: &Args, video: &Video, trouble: Trouble) -> Result
         }
     };
     let order = video.order_id(number);
-    ports.environment.emit(Event::Repaired { order, repair });
+    ports.environment.emit(Event::Reconciled(Reconciled::Repaired { order, repair }));
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::actor::Args;
 use super::orders::Orders;
-use crate::event::Event;
+use crate::event::{Event, Reconciled};
 use crate::ports::{Met, Walk};
 
 /// Folders that hold what Jetreel writes.
@@ -67,7 +67,10 @@ impl Sweep {
             self.candidates.end_walk();
             self.next_walk = now + policy.sweep_seconds;
             let (objects, orphans) = (walking.met, self.candidates.count());
-            args.context.ports.environment.emit(Event::StoreWalked { objects, orphans });
+            args.context
+                .ports
+                .environment
+                .emit(Event::Reconciled(Reconciled::StoreWalked { objects, orphans }));
         }
         judged
     }
@@ -158,7 +161,8 @@ pub(super) async fn clear(args: &Args, owner: &Owner) -> Result<(), Failure> {
 
 async fn delete(args: &Args, met: &Met) -> Result<(), Failure> {
     args.context.ports.store.delete(&met.key).await?;
-    let event = Event::OrphanDeleted { key: met.key.clone(), bytes: met.bytes };
+    let event =
+        Event::Reconciled(Reconciled::OrphanDeleted { key: met.key.clone(), bytes: met.bytes });
     args.context.ports.environment.emit(event);
     Ok(())
 }
