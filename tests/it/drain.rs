@@ -114,3 +114,35 @@ async fn a_file_gives_notice_as_a_signal_does() {
     assert_eq!(held.node.ended().await, Some(0), "{}", held.node.log());
     another_takes_over(held).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_arrives_is_taken_to_its_end() {
+    let Some(film) = media::made(FILM) else { return };
+    let site = Site::start().await;
+    let mut node = site.node("first", &[GRACE]).await;
+    let bytes = std::fs::read(&film).unwrap();
+    let (send, body) = futures::channel::mpsc::unbounded::<Result<Vec<u8>, std::io::Error>>();
+    let (first, rest) = bytes.split_at(bytes.len() / 2);
+    send.unbounded_send(Ok(first.to_vec())).unwrap();
+    let request = reqwest::Client::new().post(node.url("/v1/videos"));
+    let upload = tokio::spawn(request.body(reqwest::Body::wrap_stream(body)).send());
+    let mut states = site.states().await;
+    in_time("it arrives", async || !site.keys("raw/").await.is_empty()).await;
+
+    node.terminate();
+    in_time("the node takes no other", async || {
+        let another = reqwest::Client::new().post(node.url("/v1/videos")).body("x").send().await;
+        another.is_err_and(|error| error.is_connect())
+    })
+    .await;
+    send.unbounded_send(Ok(rest.to_vec())).unwrap();
+    drop(send);
+    assert_eq!(upload.await.unwrap().unwrap().status(), StatusCode::ACCEPTED);
+    let taken = states.next("it is queued", |_, video| video.source.bytes > 0).await;
+    assert_eq!(taken.source.bytes, bytes.len() as u64);
+    assert_eq!(node.ended().await, Some(0), "{}", node.log());
+    let second = site.node("second", &[]).await;
+    let order = taken.order_id(1);
+    site.facts(&order).await.until("completed").await;
+    must_be_published(&site, &second, &order, FILM).await;
+}
