@@ -2,7 +2,7 @@
 //!
 //! Invariant: labels are bounded: groups, statuses, routes, stable failure codes; never an id.
 
-use jetreel_actors::event::Event;
+use jetreel_actors::event::{Event, Reconciled};
 use jetreel_domain::state::Fact;
 use prometheus::{CounterVec, core::Collector};
 use prometheus::{
@@ -22,6 +22,15 @@ pub struct Metrics {
     swap_conflicts: IntCounterVec,
     stage_faults: IntCounterVec,
     sync_always: IntGaugeVec,
+    reconciler: Reconciler,
+}
+
+struct Reconciler {
+    leads: IntGauge,
+    repairs: IntCounterVec,
+    orphans_deleted: IntCounter,
+    orphan_bytes_deleted: IntCounter,
+    orphans: IntGauge,
 }
 
 struct Tasks {
@@ -186,6 +195,65 @@ impl Http {
     }
 }
 
+impl Reconciler {
+    fn new(b: &Builder) -> prometheus::Result<Self> {
+        Ok(Self {
+            leads: b.add(IntGauge::new(
+                "jetreel_reconciler_leads",
+                "1 on the node that reconciles, 0 on the others",
+            )?)?,
+            repairs: b.counters(
+                "jetreel_repairs_total",
+                "What the reconciler mended",
+                &["repair"],
+            )?,
+            orphans_deleted: b.counter(
+                "jetreel_orphan_objects_deleted_total",
+                "Deleted objects that nothing named",
+            )?,
+            orphan_bytes_deleted: b.counter(
+                "jetreel_orphan_object_bytes_deleted_total",
+                "Bytes of deleted objects that nothing named",
+            )?,
+            orphans: b.add(IntGauge::new(
+                "jetreel_orphan_objects",
+                "Old objects that nothing names, as the last walk through the store found them",
+            )?)?,
+        })
+    }
+}
+
+impl Reconciler {
+    fn count(&self, what: &Reconciled) {
+        match what {
+            Reconciled::Leading { leads } => self.leads.set(i64::from(*leads)),
+            Reconciled::Repaired { repair, .. } => {
+                self.repairs.with_label_values(&[repair.as_str()]).inc();
+            }
+            Reconciled::OrphanDeleted { bytes, .. } => {
+                self.orphans_deleted.inc();
+                self.orphan_bytes_deleted.inc_by(*bytes);
+            }
+            Reconciled::StoreWalked { orphans, .. } => {
+                self.orphans.set(i64::try_from(*orphans).unwrap_or(i64::MAX));
+            }
+        }
+    }
+}
+
+fn log_reconciled(what: &Reconciled) {
+    match what {
+        Reconciled::Leading { leads } => info!(leads, "reconciler's lease changed hands"),
+        Reconciled::Repaired { order, repair } => {
+            warn!(%order, repair = repair.as_str(), "reconciler mended something");
+        }
+        Reconciled::OrphanDeleted { key, bytes } => info!(key, bytes, "orphan deleted"),
+        Reconciled::StoreWalked { objects, orphans } => {
+            debug!(objects, orphans, "walked through the store");
+        }
+    }
+}
+
 impl Metrics {
     /// Numbers at zero, with those of the process itself.
     ///
@@ -226,6 +294,7 @@ impl Metrics {
                 ),
                 &[],
             )?)?,
+            reconciler: Reconciler::new(&b)?,
             registry: b.0,
         })
     }
@@ -323,6 +392,7 @@ impl Metrics {
             Event::StageFault { stage, failure } => {
                 self.stage_faults.with_label_values(&[*stage, failure.code.as_str()]).inc();
             }
+            Event::Reconciled(what) => self.reconciler.count(what),
             Event::SlotsBusy { group, busy } => {
                 let busy = i64::try_from(*busy).unwrap_or(i64::MAX);
                 self.tasks.slots_busy.with_label_values(&[group.as_str()]).set(busy);
@@ -403,6 +473,7 @@ fn log(event: &Event) {
                 failure.message
             );
         }
+        Event::Reconciled(what) => log_reconciled(what),
         Event::SlotsBusy { group, busy } => debug!(%group, busy, "slots busy"),
     }
 }

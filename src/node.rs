@@ -12,6 +12,7 @@ use jetreel_actors::supervisor;
 use ractor::{Actor, ActorRef};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin;
@@ -31,6 +32,8 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const LOST_AFTER: Duration = Duration::from_secs(20);
 /// Longest wait of a pull, and so the longest that a redelivered task waits for a free slot.
 const PULL_WAIT: Duration = Duration::from_secs(2);
+/// What is in hand at the end of the grace goes back with this much of it left, to be told to the broker.
+const PUT_DOWN_WAIT: Duration = Duration::from_secs(5);
 /// Slots that only the lane `high` may take, on nodes that have at least four times as many.
 const SLOTS_FOR_HIGH: usize = 1;
 
@@ -111,8 +114,10 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
         encode: roles.has(Role::Encode),
         publish: roles.has(Role::Publisher),
         deadletter: roles.has(Role::Deadletter),
+        reconcile: roles.has(Role::Reconciler),
     };
-    let args = supervisor::Args { context: context.clone(), roles: branches };
+    let survey = services.bus.clone();
+    let args = supervisor::Args { context: context.clone(), roles: branches, survey };
     let (root, tree) = supervisor::Node::spawn(None, supervisor::Node, args)
         .await
         .context("the supervisor tree did not start")?;
@@ -141,6 +146,7 @@ fn config(settings: &Settings) -> Config {
         pull_wait: PULL_WAIT,
         retry: (&settings.retry).into(),
         sweep_every: Duration::from_secs(settings.retry.sweep_seconds),
+        reconciler: settings.reconciler.clone(),
     }
 }
 
@@ -205,20 +211,29 @@ impl RunningNode {
         }
     }
 
-    /// Stops pulling, hands back what is in hand, lets requests end, closes; at most `grace`.
-    pub async fn shutdown(mut self, grace: Duration) {
+    /// Goes down: not ready and pulling nothing more at once; tasks in hand are finished, and what is not finished shortly before
+    /// the end of `grace`, or when `hurry` resolves, is handed back uncharged; requests go on until then. Closes.
+    pub async fn shutdown(mut self, grace: Duration, hurry: impl Future<Output = ()>) {
+        let end = Instant::now() + grace;
         self.context.drain.cancel();
-        if let Some((gateway, stop, _)) = &self.http {
+        if let Some((gateway, ..)) = &self.http {
             gateway.drain();
+        }
+        let put_down_at = end - PUT_DOWN_WAIT.min(grace / 2);
+        let end = tokio::select! {
+            () = self.tree_ended() => end,
+            () = tokio::time::sleep_until(put_down_at) => end,
+            () = hurry => end.min(Instant::now() + PUT_DOWN_WAIT),
+        };
+        self.context.put_down.cancel();
+        if let Some((_, stop, _)) = &self.http {
             stop.cancel();
         }
-        let drained = tokio::time::timeout(grace, async {
+        let drained = tokio::time::timeout_at(end, async {
             if let Some(admin) = self.admin.take() {
                 admin.stop().await;
             }
-            if !self.tree.is_finished() {
-                self.ended().await;
-            }
+            self.tree_ended().await;
             for server in self.http.take().into_iter().flat_map(|(_, _, servers)| servers) {
                 if let Ok(Err(error)) = server.await {
                     tracing::warn!(%error, "gateway ended badly");
@@ -230,6 +245,12 @@ impl RunningNode {
             self.root.kill();
         }
         self.services.bus.close().await;
+    }
+
+    async fn tree_ended(&mut self) {
+        if !self.tree.is_finished() {
+            self.ended().await;
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod sections;
 
 use jetreel_domain::limits::Limits;
 use jetreel_domain::planner::PlanPolicy;
+use jetreel_domain::reconcile::Policy;
 use serde::Deserialize;
 
 pub use layers::{Setting, SettingsError, Sources};
@@ -33,6 +34,8 @@ pub struct Settings {
     pub plan: PlanPolicy,
     /// When what failed is tried again.
     pub retry: Retry,
+    /// How patient repairs are.
+    pub reconciler: Policy,
     /// Log lines.
     pub log: Log,
 }

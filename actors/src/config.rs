@@ -7,6 +7,7 @@ use std::time::Duration;
 use jetreel_domain::id::Group;
 use jetreel_domain::limits::Limits;
 use jetreel_domain::planner::PlanPolicy;
+use jetreel_domain::reconcile::Policy;
 use jetreel_domain::retry::Schedules;
 use tokio_util::sync::CancellationToken;
 
@@ -25,11 +26,14 @@ pub struct Roles {
     pub publish: bool,
     /// Find what was given up in silence.
     pub deadletter: bool,
+    /// Repair from state.
+    pub reconcile: bool,
 }
 
 impl Roles {
     /// Everything.
-    pub const ALL: Self = Self { ingest: true, encode: true, publish: true, deadletter: true };
+    pub const ALL: Self =
+        Self { ingest: true, encode: true, publish: true, deadletter: true, reconcile: true };
 }
 
 /// How a lease on a delivery is kept.
@@ -66,6 +70,8 @@ pub struct Config {
     pub retry: Schedules,
     /// Between two looks for messages that the broker gave up.
     pub sweep_every: Duration,
+    /// How patient repairs are.
+    pub reconciler: Policy,
 }
 
 /// What every actor of a node is handed.
@@ -79,8 +85,10 @@ pub struct Context {
     pub plans: Arc<Plans>,
     /// Closed while storage or broker fail: nothing is pulled then.
     pub gate: Arc<Gate>,
-    /// Cancelled when the node drains: nothing more is pulled, work in hand goes back.
+    /// Cancelled when the node drains: nothing more is pulled, work in hand is finished.
     pub drain: CancellationToken,
+    /// Cancelled when the node's time is up: work in hand goes back, uncharged.
+    pub put_down: CancellationToken,
 }
 
 impl Context {
@@ -93,6 +101,7 @@ impl Context {
             gate: Arc::new(Gate::default()),
             ports,
             drain: CancellationToken::new(),
+            put_down: CancellationToken::new(),
         }
     }
 }

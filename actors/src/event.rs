@@ -5,6 +5,72 @@ use jetreel_domain::id::{Group, OrderId, TaskId};
 use jetreel_domain::retry::Stage;
 use jetreel_domain::state::{Fact, Status};
 
+/// What the reconciler can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Repair {
+    /// Announced facts that were known.
+    FactsAnnounced,
+    /// Announced an upload once more.
+    UploadAnnounced,
+    /// Queued a task that was due and nowhere.
+    TaskQueued,
+    /// Asked for an evaluation.
+    EvaluationAsked,
+    /// Cancelled an upload that stood still.
+    UploadGivenUp,
+    /// Cleared away what a cancelled order left.
+    Cleared,
+    /// Removed entries and claims of a closed order.
+    RecordsRemoved,
+}
+
+impl Repair {
+    /// The word in metrics and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FactsAnnounced => "facts-announced",
+            Self::UploadAnnounced => "upload-announced",
+            Self::TaskQueued => "task-queued",
+            Self::EvaluationAsked => "evaluation-asked",
+            Self::UploadGivenUp => "upload-given-up",
+            Self::Cleared => "cleared",
+            Self::RecordsRemoved => "records-removed",
+        }
+    }
+}
+
+/// What the reconciler tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reconciled {
+    /// This node began or ceased to be the one that reconciles.
+    Leading {
+        /// Whether it is.
+        leads: bool,
+    },
+    /// The reconciler mended something.
+    Repaired {
+        /// Whose.
+        order: OrderId,
+        /// What it did.
+        repair: Repair,
+    },
+    /// An object that nobody named was deleted.
+    OrphanDeleted {
+        /// Its key.
+        key: String,
+        /// Its size.
+        bytes: u64,
+    },
+    /// A walk through the store has ended.
+    StoreWalked {
+        /// Objects met.
+        objects: u64,
+        /// Of these, orphans that may be deleted when they are met again.
+        orphans: usize,
+    },
+}
+
 /// Something happened that an operator may want to see or count.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -148,6 +214,8 @@ pub enum Event {
         /// What.
         failure: Failure,
     },
+    /// The reconciler did something.
+    Reconciled(Reconciled),
     /// Slots of a group that are busy on this node now.
     SlotsBusy {
         /// Which group.

@@ -21,7 +21,7 @@ pub enum Lost {
     Taken,
     /// The order was closed meanwhile.
     Closed,
-    /// The node drains.
+    /// The node drains, and its time is up.
     Draining,
 }
 

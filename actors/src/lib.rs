@@ -16,4 +16,5 @@ pub mod deadletter;
 pub mod ingest;
 pub mod encode;
 pub mod publish;
+pub mod reconcile;
 pub mod supervisor;

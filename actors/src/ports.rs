@@ -2,6 +2,7 @@
 //!
 //! Absent on purpose: nothing here names a broker, a store library, a metrics library or a codec library.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
@@ -14,8 +15,10 @@ use jetreel_domain::deadletter::{Buried, DeadLetter};
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::lane::Lane;
+use jetreel_domain::leadership::Leadership;
 use jetreel_domain::ledger::{Entry, Object};
 use jetreel_domain::message::EncodeTask;
+use jetreel_domain::reconcile::Position;
 use jetreel_domain::state::{Fact, Known, Video};
 use jetreel_domain::wire::{FromCodec, Job};
 
@@ -117,6 +120,11 @@ pub trait Broker: Send + Sync {
     fn next_task(&self, lane: Lane, group: Group) -> PortFuture<'_, Option<Delivered>>;
     /// Returns when a task was released to any lane since the last call, or after `wait` at the latest.
     fn task_hint(&self, wait: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    /// Returns when it was heard that an order was cancelled. Only a hint: state decides, and not every one is heard.
+    fn cancel_hint<'a>(
+        &'a self,
+        order: &'a OrderId,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
     /// The next ledger entry that no publisher has settled yet; waits up to `wait`.
     fn next_entry(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
     /// The next "evaluate this order"; waits up to `wait`.
@@ -206,6 +214,43 @@ pub trait DeadLetters: Send + Sync {
     fn discard(&self, sequence: u64) -> PortFuture<'_, bool>;
 }
 
+/// States of videos as they changed.
+#[derive(Debug, Clone)]
+pub struct States {
+    /// The states, by ascending revision.
+    pub videos: Vec<Versioned<Video>>,
+    /// Revision up to which all was read, what is no state included.
+    pub read: u64,
+    /// There are more.
+    pub more: bool,
+}
+
+/// What the reconciler sees of the queues as a whole, which no other stage does. All of it from the leaders.
+pub trait Survey: Send + Sync {
+    /// States with a revision above `after`; reads at most `limit` documents.
+    fn states(&self, after: u64, limit: usize) -> PortFuture<'_, States>;
+    /// Since when states are kept, seconds since the Unix epoch: nothing can be said of what is older.
+    fn states_since(&self) -> PortFuture<'_, i64>;
+    /// How far the consumer of uploads is.
+    fn uploads_position(&self) -> PortFuture<'_, Position>;
+    /// Stream sequence of the newest announcement of an order's upload.
+    fn announced_upload<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, Option<u64>>;
+    /// Tasks of an order in any lane, waiting or in hand.
+    fn queued_tasks<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, BTreeSet<TaskId>>;
+    /// Tasks of an order that have a ledger entry.
+    fn finished_tasks<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, BTreeSet<TaskId>>;
+    /// Orders that have ledger entries, checkpoints or claims.
+    fn orders_on_record(&self) -> PortFuture<'_, BTreeSet<OrderId>>;
+    /// The reconciler's lease.
+    fn leadership(&self) -> PortFuture<'_, Option<Versioned<Leadership>>>;
+    /// Compare-and-set of the reconciler's lease; `revision` 0 creates it.
+    fn swap_leadership<'a>(
+        &'a self,
+        leadership: &'a Leadership,
+        revision: u64,
+    ) -> PortFuture<'a, Swap>;
+}
+
 /// The body of a fact, self-sufficient for subscribers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FactBody {
@@ -239,6 +284,26 @@ pub trait Store: Send + Sync {
     fn size<'a>(&'a self, key: &'a str) -> PortFuture<'a, Option<u64>>;
     /// Removes an object; removing what is not there is fine.
     fn delete<'a>(&'a self, key: &'a str) -> PortFuture<'a, ()>;
+    /// Starts a walk over every object whose key begins with the folder `prefix`, which ends with `/` (or is empty: all). In no
+    /// particular order; what is written or removed meanwhile may or may not be met.
+    fn walk<'a>(&'a self, prefix: &'a str) -> PortFuture<'a, Box<dyn Walk>>;
+}
+
+/// An object as a walk meets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Met {
+    /// Key.
+    pub key: String,
+    /// Size.
+    pub bytes: u64,
+    /// When it was last written, by the store's clock, seconds since the Unix epoch.
+    pub modified: Option<i64>,
+}
+
+/// A walk over a store, page by page; memory does not grow with it.
+pub trait Walk: Send {
+    /// The next `limit` objects; fewer only at the end.
+    fn page(&mut self, limit: usize) -> PortFuture<'_, Vec<Met>>;
 }
 
 /// What a codec process can read: by index, a list of stored pieces that together are one object.

@@ -41,6 +41,21 @@ pub async fn due(
     Ok(())
 }
 
+/// Releases a task once more, whatever was released before. Gives whether it was in no lane.
+///
+/// # Errors
+/// When the broker fails.
+pub async fn again(
+    context: &Context,
+    id: &OrderId,
+    order: &Order,
+    task: TaskId,
+) -> Result<bool, Failure> {
+    let Some(reference) = &order.plan else { return Ok(false) };
+    let message = body(order, id, task, &reference.object);
+    Ok(context.ports.broker.release(&message).await? == WriteOnce::Mine)
+}
+
 /// The message that a task is released with.
 #[must_use]
 pub fn body(order: &Order, id: &OrderId, task: TaskId, object: &Object) -> EncodeTask {

@@ -40,6 +40,13 @@ impl Broker for Bus {
         Box::pin(self.hints.wait(wait))
     }
 
+    fn cancel_hint<'a>(
+        &'a self,
+        order: &'a OrderId,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(self.hints.cancelled(order))
+    }
+
     fn next_entry(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
         let pull = self.next_delivery(names::LEDGER, names::PUBLISH_CONSUMER, wait);
         port("pull a ledger entry", pull)

@@ -1,24 +1,29 @@
-//! Wake-up hints: somebody released a task. Only a hint: the queue is the truth, and a missed hint costs a poll.
+//! Hints: somebody released a task, or cancelled an order. Only hints: queues and state are the truth, and a missed hint costs a
+//! poll.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::Client;
 use futures::StreamExt;
-use jetreel_domain::id::Group;
+use jetreel_domain::id::{Group, OrderId};
 use jetreel_domain::lane::Lane;
 use jetreel_domain::subject;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
 use super::severity::Fault;
 
-/// Counts what passes by on the lanes' subjects, by a plain subscription.
+/// Cancels that may wait to be heard; who comes too late for one hears all as one.
+const CANCELS_WAITING_MAX: usize = 64;
+
+/// What passes by on the lanes' subjects and among the facts, by plain subscriptions.
 #[derive(Debug)]
 pub(super) struct Hints {
     released: watch::Receiver<u64>,
     seen: AtomicU64,
-    listener: JoinHandle<()>,
+    cancels: broadcast::Sender<OrderId>,
+    listeners: [JoinHandle<()>; 2],
 }
 
 impl Hints {
@@ -38,7 +43,22 @@ impl Hints {
                 count.send_modify(|count| *count += 1);
             }
         });
-        Ok(Self { released, seen: AtomicU64::new(0), listener })
+        let (cancels, _) = broadcast::channel(CANCELS_WAITING_MAX);
+        let listeners = [listener, hear_cancels(client, cancels.clone()).await?];
+        Ok(Self { released, seen: AtomicU64::new(0), cancels, listeners })
+    }
+
+    /// Returns once it was heard, from now on, that `order` was cancelled.
+    pub(super) async fn cancelled(&self, order: &OrderId) {
+        let mut cancels = self.cancels.subscribe();
+        loop {
+            match cancels.recv().await {
+                Ok(other) if other != *order => {}
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+                // The bus is gone, and everything with it.
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
     }
 
     /// Returns once something was released since the last call, or after `wait`.
@@ -52,8 +72,26 @@ impl Hints {
     }
 }
 
+async fn hear_cancels(
+    client: &Client,
+    cancels: broadcast::Sender<OrderId>,
+) -> Result<JoinHandle<()>, Fault> {
+    let heard = client.subscribe(subject::CANCELLED_ALL).await;
+    let mut heard = heard.map_err(|error| Fault::Connection(error.to_string()))?;
+    Ok(tokio::spawn(async move {
+        while let Some(message) = heard.next().await {
+            let order = subject::order_in_progress(&message.subject);
+            if let Some(order) = order
+                && cancels.send(order).is_err()
+            {
+                tracing::trace!("nobody works on the cancelled order here");
+            }
+        }
+    }))
+}
+
 impl Drop for Hints {
     fn drop(&mut self) {
-        self.listener.abort();
+        self.listeners.iter().for_each(JoinHandle::abort);
     }
 }

@@ -2,16 +2,14 @@
 //!
 //! Invariant: a read goes to the leader, because a stale answer of a follower could decide wrongly.
 
-use std::collections::BTreeMap;
-
 use async_nats::HeaderMap;
 use jetreel_actors::ports::{Swap, Versioned, WriteOnce};
 use jetreel_domain::claim::Claim;
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::state::Video;
 use jetreel_domain::subject;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::connection::Bus;
 use super::names;
@@ -21,23 +19,6 @@ use super::write::{is_marker, is_of};
 
 /// A creation that meets only ghosts (a conflict, yet nothing there) is tried this often.
 const CREATE_TRIES_MAX: u32 = 8;
-
-#[derive(Serialize)]
-struct Subjects<'a> {
-    subjects_filter: &'a str,
-    offset: usize,
-}
-
-#[derive(Deserialize)]
-struct Page {
-    state: PageState,
-}
-
-#[derive(Deserialize)]
-struct PageState {
-    #[serde(default)]
-    subjects: Option<BTreeMap<String, u64>>,
-}
 
 impl Bus {
     pub(super) async fn read_video(&self, id: &VideoId) -> Result<Option<Versioned<Video>>, Fault> {
@@ -71,19 +52,9 @@ impl Bus {
 
     pub(super) async fn video_ids(&self) -> Result<Vec<VideoId>, Fault> {
         let prefix = names::bucket_subject(names::VIDEOS_BUCKET, "");
-        let filter = format!("{prefix}>");
-        let path = format!("STREAM.INFO.{}", names::bucket_stream(names::VIDEOS_BUCKET));
-        let mut subjects = BTreeMap::new();
-        loop {
-            let wanted = Subjects { subjects_filter: &filter, offset: subjects.len() };
-            let page: Page = persist(READ_BUDGET, || self.api(path.clone(), &wanted)).await?;
-            let before = subjects.len();
-            subjects.extend(page.state.subjects.unwrap_or_default());
-            if subjects.len() == before {
-                break;
-            }
-        }
-        let keys = subjects.keys().filter_map(|subject| subject.strip_prefix(&prefix));
+        let stream = names::bucket_stream(names::VIDEOS_BUCKET);
+        let subjects = self.subjects(&stream, &format!("{prefix}>"), Some).await?;
+        let keys = subjects.iter().filter_map(|subject| subject.strip_prefix(&prefix));
         Ok(keys.filter_map(|key| key.parse().ok()).collect())
     }
 
@@ -107,7 +78,7 @@ impl Bus {
         self.swap(&names::bucket_stream(names::CLAIMS_BUCKET), &message, revision).await
     }
 
-    async fn document<T: DeserializeOwned>(
+    pub(super) async fn document<T: DeserializeOwned>(
         &self,
         bucket: &str,
         key: &str,
@@ -122,7 +93,11 @@ impl Bus {
     }
 }
 
-fn outgoing(bucket: &str, key: &str, document: &impl Serialize) -> Result<Outgoing, Fault> {
+pub(super) fn outgoing(
+    bucket: &str,
+    key: &str,
+    document: &impl Serialize,
+) -> Result<Outgoing, Fault> {
     let body = serde_json::to_vec(document).map_err(|e| Fault::Unreadable(e.to_string()))?;
     let mut headers = HeaderMap::new();
     headers.insert(names::WRITER_HEADER, uuid::Uuid::new_v4().to_string());

@@ -23,6 +23,7 @@ mod deadletters;
 mod orphans;
 mod kv;
 mod facts;
+mod survey;
 pub mod names;
 mod severity;
 mod version;

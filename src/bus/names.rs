@@ -39,6 +39,11 @@ pub const VIDEOS_BUCKET: &str = "videos";
 /// Who runs a task, and how often it was tried.
 pub const CLAIMS_BUCKET: &str = "claims";
 
+/// What nodes say of themselves, and which of them leads.
+pub const NODES_BUCKET: &str = "nodes";
+/// Key of the reconciler's lease in the bucket `nodes`.
+pub const RECONCILER_KEY: &str = "reconciler";
+
 /// Marks what Jetreel itself published to a work queue: the id of that publish. A message without it is a replay by hand.
 pub const RELEASE_HEADER: &str = "Jetreel-Release";
 /// Id of one write of a write-once message, by which its writer knows it again.

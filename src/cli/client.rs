@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Body, Client, Response, StatusCode, Url};
+use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -108,12 +108,25 @@ impl Remote {
 
     /// Where a job stands: what the command line shows, and the whole document.
     pub(super) async fn job(&self, id: &str) -> anyhow::Result<(Job, Value)> {
+        self.job_by(self.client.get(self.job_url(&[id])?)).await
+    }
+
+    /// Cancels a job; gives where it stands then.
+    pub(super) async fn cancel(&self, id: &str) -> anyhow::Result<(Job, Value)> {
+        self.job_by(self.client.post(self.job_url(&[id, "cancel"])?)).await
+    }
+
+    fn job_url(&self, words: &[&str]) -> anyhow::Result<Url> {
         let mut url = self.base.join("v1/jobs/")?;
-        url.path_segments_mut()
-            .map_err(|()| anyhow::anyhow!("the URL has no path"))?
-            .pop()
-            .push(id);
-        let answer = self.client.get(url).timeout(STATUS_WAIT).send().await;
+        let mut path =
+            url.path_segments_mut().map_err(|()| anyhow::anyhow!("the URL has no path"))?;
+        path.pop().extend(words);
+        drop(path);
+        Ok(url)
+    }
+
+    async fn job_by(&self, request: RequestBuilder) -> anyhow::Result<(Job, Value)> {
+        let answer = request.timeout(STATUS_WAIT).send().await;
         let answer = self.checked(answer.map_err(|error| self.away(&error))?).await?;
         let document: Value = answer.json().await?;
         Ok((serde_json::from_value(document.clone())?, document))

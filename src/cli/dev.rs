@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::exit::Exit;
 use super::local::{self, Local};
-use super::{output, signals};
+use super::{notice, output, signals::Signals};
 use crate::node;
 use crate::settings::{Roles, Settings};
 
@@ -30,6 +30,7 @@ pub(super) async fn run(arguments: Arguments, mut settings: Settings) -> anyhow:
         local::use_folder(&mut settings, data);
     }
     settings.node.roles = Roles::all();
+    let mut signals = Signals::listen();
     let local = Local::start(&settings).await?;
     settings.nats.monitor = local.monitor().or(settings.nats.monitor);
     let (services, broker) = local.split();
@@ -43,11 +44,13 @@ pub(super) async fn run(arguments: Arguments, mut settings: Settings) -> anyhow:
         output::data(&format!("http://{address}/"));
     }
     let failed = tokio::select! {
-        () = signals::stopped() => false,
+        () = signals.next() => false,
+        () = notice::given(&settings.node) => false,
         () = running.ended() => true,
     };
-    output::note("stopping; what is in hand is handed back");
-    running.shutdown(Duration::from_secs(settings.node.drain_seconds)).await;
+    output::note("stopping; what is in hand is finished; Ctrl-C once more to stop at once");
+    let grace = Duration::from_secs(settings.node.drain_seconds);
+    running.shutdown(grace, signals.next()).await;
     Local::stop(broker).await;
     anyhow::ensure!(!failed, "a stage failed too often; see the log above");
     Ok(Exit::Done)

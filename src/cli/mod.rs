@@ -1,6 +1,7 @@
 //! The command line: one file per command, data on standard output, messages on standard error.
 
 mod bars;
+mod cancel;
 mod client;
 mod config;
 mod dev;
@@ -11,6 +12,7 @@ mod export;
 mod follow;
 mod local;
 mod node;
+mod notice;
 mod output;
 mod plan;
 mod report;
@@ -72,6 +74,8 @@ enum Command {
     Submit(submit::Arguments),
     /// Show where a job stands
     Status(status::Arguments),
+    /// End a job for good, and delete what it made
+    Cancel(cancel::Arguments),
     /// Show what would be made of a file, and what it would cost
     Plan(plan::Arguments),
     /// Compare the broker's streams with streams.toml, and create them
@@ -125,6 +129,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<Exit> 
         Command::Transcode(arguments) => transcode::run(arguments, settings).await,
         Command::Submit(arguments) => submit::run(arguments, &settings).await,
         Command::Status(arguments) => status::run(arguments, &settings).await,
+        Command::Cancel(arguments) => cancel::run(arguments, &settings).await,
         Command::Plan(arguments) => plan::run(arguments, &settings).await,
         Command::Dlq(command) => dlq::run(command, settings).await,
         Command::Streams(command) => streams::run(command, &settings).await,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::exit::Exit;
-use super::{output, signals};
+use super::{notice, output, signals::Signals};
 use crate::bus::topology;
 use crate::node::{self, Services};
 use crate::settings::Settings;
@@ -13,6 +13,7 @@ pub(super) async fn run(settings: Settings) -> anyhow::Result<Exit> {
     let Some(url) = settings.nats.url.clone() else {
         anyhow::bail!("nats.url is not set; give the broker's address, or use `jetreel dev`");
     };
+    let mut signals = Signals::listen();
     let services = Services::connect(&settings, &url).await?;
     let missing = topology::missing(&services.bus).await?;
     anyhow::ensure!(
@@ -26,10 +27,12 @@ pub(super) async fn run(settings: Settings) -> anyhow::Result<Exit> {
         None => output::note("running without a gateway"),
     }
     let failed = tokio::select! {
-        () = signals::stopped() => false,
+        () = signals.next() => false,
+        () = notice::given(&settings.node) => false,
         () = running.ended() => true,
     };
-    running.shutdown(Duration::from_secs(settings.node.drain_seconds)).await;
+    let grace = Duration::from_secs(settings.node.drain_seconds);
+    running.shutdown(grace, signals.next()).await;
     anyhow::ensure!(!failed, "a stage failed too often; see the log above");
     Ok(Exit::Done)
 }

@@ -77,7 +77,8 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> anyhow::Res
                 Ok(Outcome::Interrupted) => Ok(Made::Nothing),
                 Err(error) => Err(error),
             };
-            running.shutdown(SHUTDOWN_WAIT).await;
+            // There is nobody else who could go on with what is in hand.
+            running.shutdown(SHUTDOWN_WAIT, std::future::ready(())).await;
             made
         }
         Err(error) => Err(error),

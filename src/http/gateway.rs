@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::orders::Orders;
-use super::{health, jobs, pages, playback, problem, videos};
+use super::{cancel, health, jobs, pages, playback, problem, videos};
 
 /// Something the gateway saw, to be counted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -133,6 +133,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/jobs/{id}", get(jobs::get))
         .route("/v1/jobs/{id}/status", get(jobs::get))
         .route("/v1/jobs/{id}/retry", post(jobs::retry))
+        .route("/v1/jobs/{id}/cancel", post(cancel::cancel))
         .merge(playback)
         .merge(health_routes());
     if gateway.public_metrics {

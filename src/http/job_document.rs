@@ -84,9 +84,19 @@ pub(super) type Known<'a> = Option<(&'a Plan, &'a View)>;
 
 /// The list entry of an order. `pictures`: poster and thumbnails are there.
 pub(super) fn summary(video: &Video, order: &Order, known: Known<'_>, pictures: bool) -> Summary {
-    let playable = order.status == Status::Completed
-        || order.knows(&Fact::Playable)
-        || known.is_some_and(|(plan, view)| progress::playable(plan, view));
+    let playable = match order.status {
+        Status::Completed => true,
+        Status::Cancelled => false,
+        Status::Receiving
+        | Status::Queued
+        | Status::Ingesting
+        | Status::Encoding
+        | Status::Publishing
+        | Status::Failed => {
+            order.knows(&Fact::Playable)
+                || known.is_some_and(|(plan, view)| progress::playable(plan, view))
+        }
+    };
     let progress = match (order.status, known) {
         (Status::Completed, _) => 100,
         // 100 is said only when everything is published.
@@ -110,8 +120,10 @@ pub(super) fn summary(video: &Video, order: &Order, known: Known<'_>, pictures: 
             suggestion: advice::suggestion(failure),
         }),
         // What is permanent can be tried again all the same, once a setting was changed; it is not offered.
-        retry_available: !order.is_closed()
-            && order.failure().is_some_and(|failure| failure.severity != Severity::Permanent),
+        retry_available: order
+            .failure()
+            .filter(|_| order.status == Status::Failed)
+            .is_some_and(|failure| failure.severity != Severity::Permanent),
         player: format!("/watch/{}", video.id),
         playback: playable.then(|| format!("/v/{}/master.m3u8", video.id)),
         poster: pictures.then(|| format!("/v/{}/poster.jpg", video.id)),

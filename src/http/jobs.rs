@@ -45,7 +45,8 @@ pub(super) async fn get(
         Some(number) => video.order(number),
         None => newest(&video),
     };
-    let document = describe(&gateway, &video, order.ok_or_else(no_such_job)?).await?;
+    let number = order.ok_or_else(no_such_job)?.number;
+    let document = describe(&gateway, &video, number).await?;
     let running = !document.summary.status.is_ended();
     let mut response = ([(CACHE_CONTROL, "no-store")], Json(document)).into_response();
     if running {
@@ -130,18 +131,20 @@ fn bad_limit() -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "bad-query", detail)
 }
 
-fn no_such_job() -> Problem {
+pub(super) fn no_such_job() -> Problem {
     Problem::not_found("no-such-job", "there is no such job; GET /v1/jobs lists the newest")
 }
 
-fn parse(id: &str) -> Result<(VideoId, Option<u32>), Problem> {
+/// Video and number of a job's id; no number where it is a video's.
+pub(super) fn parse(id: &str) -> Result<(VideoId, Option<u32>), Problem> {
     if let Ok(order) = id.parse::<OrderId>() {
         return Ok((order.video, Some(order.number)));
     }
     id.parse::<VideoId>().map(|video| (video, None)).map_err(|_| no_such_job())
 }
 
-fn newest(video: &Video) -> Option<&Order> {
+/// The order that a video's id stands for.
+pub(super) fn newest(video: &Video) -> Option<&Order> {
     video.orders.iter().rev().find(|order| !order.superseded).or_else(|| video.orders.last())
 }
 
@@ -159,8 +162,15 @@ async fn listed(gateway: &Gateway, id: &VideoId) -> Result<Option<Summary>, Fail
     gateway.orders.look(&gateway.ports, &video.order_id(order.number), plan, at).await.map(Some)
 }
 
-async fn describe(gateway: &Gateway, video: &Video, order: &Order) -> Result<Document, Failure> {
-    let Some(plan) = &order.plan else {
+/// The document of an order.
+pub(super) async fn describe(
+    gateway: &Gateway,
+    video: &Video,
+    number: u32,
+) -> Result<Document, Problem> {
+    let order = video.order(number).ok_or_else(no_such_job)?;
+    // The plan of a cancelled order is being cleared away.
+    let Some(plan) = order.plan.as_ref().filter(|_| order.status != Status::Cancelled) else {
         return Ok(document(video, order, None, false));
     };
     let id = video.order_id(order.number);
@@ -172,7 +182,7 @@ async fn describe(gateway: &Gateway, video: &Video, order: &Order) -> Result<Doc
     }
     let at =
         |plan: &Plan, view: &View| document(video, order, Some((plan, view)), pictures_in(view));
-    gateway.orders.look(&gateway.ports, &id, plan, at).await
+    Ok(gateway.orders.look(&gateway.ports, &id, plan, at).await?)
 }
 
 /// Whether poster and thumbnails are in the ledger.

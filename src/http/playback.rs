@@ -91,7 +91,8 @@ async fn unfinished(
     order: &Order,
     name: &str,
 ) -> Result<Option<Found>, Problem> {
-    let Some(plan) = &order.plan else { return Ok(None) };
+    let cancelled = order.status == Status::Cancelled;
+    let Some(plan) = order.plan.as_ref().filter(|_| !cancelled) else { return Ok(None) };
     let id = video.order_id(order.number);
     let ended = order.status.is_ended();
     let at = |plan: &Plan, view: &View| render(plan, view, name, ended);

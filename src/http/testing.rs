@@ -94,6 +94,9 @@ impl Broker for Videos {
     fn task_hint(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(std::future::ready(()))
     }
+    fn cancel_hint<'a>(&'a self, _: &'a OrderId) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(std::future::pending())
+    }
     fn next_entry(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
         away()
     }

@@ -161,7 +161,11 @@ impl Upload {
                 return Err(refused(error));
             }
         };
-        queue(&gateway, &video.id, Source { bytes, parts }).await?;
+        let source = Source { bytes, parts };
+        if !queue(&gateway, &video.id, &source).await? {
+            remove(&gateway, &source).await;
+            return Err(cancelled());
+        }
         // Not confirmed before it is announced: a confirmed upload must not wait for somebody to notice it.
         ports.broker.announce_upload(&video.id, FIRST, lane).await?;
         let waited = last_byte.lock().map_or(0.0, |at| at.elapsed().as_secs_f64());
@@ -214,19 +218,30 @@ fn refused(error: UploadError<axum::Error>) -> Problem {
     }
 }
 
-async fn queue(gateway: &Gateway, id: &VideoId, source: Source) -> Result<(), Problem> {
+/// `false`: the video was cancelled meanwhile.
+async fn queue(gateway: &Gateway, id: &VideoId, source: &Source) -> Result<bool, Failure> {
     let change = |video: &mut Video, now| {
         video.source = source.clone();
         video.advance(FIRST, Status::Queued, now)
     };
-    if change_video(gateway, id, change).await? {
-        return Ok(());
+    change_video(gateway, id, change).await
+}
+
+/// Removes what arrived for a video that is not wanted any more. What cannot be removed is left to the sweeper.
+async fn remove(gateway: &Gateway, source: &Source) {
+    for part in &source.parts {
+        if let Err(failure) = gateway.ports.store.delete(&part.key).await {
+            tracing::debug!(%failure, key = part.key, "left an upload part to the sweeper");
+        }
     }
-    Err(Problem::new(
+}
+
+fn cancelled() -> Problem {
+    Problem::new(
         StatusCode::CONFLICT,
         "upload-cancelled",
         "the video was cancelled while its bytes arrived; send it again if that was a mistake",
-    ))
+    )
 }
 
 /// Closes a video whose bytes did not arrive. Where this fails too, it stays RECEIVING and harms nobody.

@@ -31,6 +31,9 @@ const RETRIES_MAX: usize = 15;
 /// Rate factors that x264 takes for 8 bits.
 const CRF_MAX: u32 = 51;
 
+/// Wall-clock budget of a probe.
+const PROBE_SECONDS_MAX: f64 = 900.0;
+
 fn ensure(holds: bool, key: &str, problem: impl Into<String>) -> Result<(), SettingsError> {
     if holds {
         return Ok(());
@@ -48,6 +51,7 @@ impl Settings {
         self.check_node()?;
         self.check_limits()?;
         self.check_retry()?;
+        self.check_reconciler()?;
         self.check_plan()?;
         self.check_ladder()
     }
@@ -79,6 +83,8 @@ impl Settings {
         let name = self.node.name.as_deref().unwrap_or_default();
         let valid = name.len() <= 64 && name.chars().all(plain);
         ensure(valid, "node.name", "use up to 64 of a-z, 0-9, '-', '_' and '.'")?;
+        let poll = (1..=3600).contains(&self.node.drain_poll_seconds);
+        ensure(poll, "node.drain-poll-seconds", "it must be within 1 and 3600")?;
         let listen = self.http.admin_listen;
         let apart = listen.is_none_or(|admin| admin.port() == 0 || admin != self.http.listen);
         ensure(apart, "http.admin-listen", "it is the same address as http.listen")
@@ -117,6 +123,32 @@ impl Settings {
             ensure(value.is_finite() && value > 0.0, key, "it must be above 0")?;
         }
         Ok(())
+    }
+
+    fn check_reconciler(&self) -> Result<(), SettingsError> {
+        let policy = &self.reconciler;
+        ensure(policy.pass_seconds > 0, "reconciler.pass-seconds", "it must be above 0")?;
+        let pass = i64::try_from(policy.pass_seconds).unwrap_or(i64::MAX);
+        let several = pass.checked_mul(2).is_some_and(|two| policy.lease_seconds > two);
+        let problem = "it must be above twice reconciler.pass-seconds";
+        ensure(several, "reconciler.lease-seconds", problem)?;
+        for (key, value) in [
+            ("reconciler.patience-seconds", policy.patience_seconds),
+            ("reconciler.doubt-seconds", policy.doubt_seconds),
+            ("reconciler.receiving-seconds-max", policy.receiving_seconds_max),
+            ("reconciler.cancelled-seconds", policy.cancelled_seconds),
+            ("reconciler.orphan-seconds", policy.orphan_seconds),
+            ("reconciler.sweep-seconds", policy.sweep_seconds),
+        ] {
+            ensure(value >= 0, key, "it must not be below 0")?;
+        }
+        let waits = self.retry.ingest.0.iter().max().copied().unwrap_or_default();
+        let waits = waits.mul_f64(1.0 + self.retry.jitter).as_secs_f64();
+        let longer = policy.doubt_seconds as f64 >= waits + PROBE_SECONDS_MAX;
+        let problem = "it must be longer than a wait of retry.ingest and 15 minutes together";
+        ensure(longer, "reconciler.doubt-seconds", problem)?;
+        let pages = (1..=10_000).contains(&policy.objects_per_pass);
+        ensure(pages, "reconciler.objects-per-pass", "it must be within 1 and 10000")
     }
 
     fn check_plan(&self) -> Result<(), SettingsError> {
@@ -214,6 +246,10 @@ mod tests {
             ("node.name", "a b"),
             ("node.roles", "cook"),
             ("limits.gap-seconds-max", "0"),
+            ("reconciler.pass-seconds", "0"),
+            ("reconciler.lease-seconds", "20"),
+            ("reconciler.orphan-seconds", "-1"),
+            ("reconciler.doubt-seconds", "2000"),
             ("plan.preset", "quick"),
             ("plan.segment-seconds", "1"),
             ("plan.chunk-seconds-min", "3"),

@@ -244,6 +244,14 @@ pub struct Node {
     pub slots: usize,
     /// Seconds to finish what is in hand when told to stop.
     pub drain_seconds: u64,
+    /// A file whose appearance is notice to drain.
+    #[serde(deserialize_with = "optional")]
+    pub drain_file: Option<PathBuf>,
+    /// A command whose success is notice to drain.
+    #[serde(deserialize_with = "optional")]
+    pub drain_command: Option<String>,
+    /// Seconds between two looks for such notice.
+    pub drain_poll_seconds: u64,
 }
 
 impl Node {

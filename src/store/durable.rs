@@ -1,12 +1,13 @@
-//! What OpenDAL leaves out on a file system: the directory entries that lead to a new object.
+//! The folder of an `fs` store, and the directory entries that lead to a new object.
 //!
-//! Invariant: a directory is remembered as settled only after the directory that holds its entry was synced.
+//! Invariant: a directory is remembered as settled only after the directory that holds its entry was synced, and no longer than it is
+//! there: one that has to be made again is settled again.
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Directories remembered; beyond that, all are forgotten, which costs only some extra syncs.
 const SETTLED_MAX: usize = 4096;
@@ -47,12 +48,52 @@ impl Directory {
         self.root.join(MARKER).exists()
     }
 
+    /// Where the object `key` lies.
+    ///
+    /// # Errors
+    /// When the key leads out of the store.
+    pub(super) fn path(&self, key: &str) -> io::Result<PathBuf> {
+        let mut parts = Path::new(key).components().peekable();
+        let within =
+            parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)));
+        if within {
+            return Ok(self.root.join(key));
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "a key that leads out of the store"))
+    }
+
+    /// Makes the directories that lead to the object `key`; gives where it lies. Blocks.
+    pub(super) fn prepare(&self, key: &str) -> io::Result<PathBuf> {
+        let path = self.path(key)?;
+        if let Some(parent) = path.parent() {
+            self.make(parent)?;
+        }
+        Ok(path)
+    }
+
+    fn make(&self, directory: &Path) -> io::Result<()> {
+        match std::fs::create_dir(directory) {
+            Ok(()) => {
+                self.settled().remove(directory);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            // Only below the root: a root that is gone is not made again.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && directory != self.root => {
+                let Some(parent) = directory.parent() else { return Err(error) };
+                self.make(parent)?;
+                self.make(directory)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Makes the entry of the object `key` durable, and those of the directories above it. Blocks.
     pub(super) fn settle(&self, key: &str) -> io::Result<()> {
         let object = self.root.join(key);
         let Some(mut directory) = object.parent() else { return Ok(()) };
         sync(directory)?;
-        while directory != self.root && !self.is_settled(directory) {
+        while directory != self.root && !self.settled().contains(directory) {
             let Some(parent) = directory.parent() else { break };
             sync(parent)?;
             self.remember(directory);
@@ -61,12 +102,25 @@ impl Directory {
         Ok(())
     }
 
-    fn is_settled(&self, directory: &Path) -> bool {
-        self.settled.lock().unwrap_or_else(PoisonError::into_inner).contains(directory)
+    /// Removes the directories that held the object `key` and hold nothing any more; the first level stays. Blocks.
+    pub(super) fn prune(&self, key: &str) {
+        let object = self.root.join(key);
+        for directory in object.ancestors().skip(1) {
+            let depth = directory.strip_prefix(&self.root).map_or(0, |below| below.iter().count());
+            // Whatever the reason, it stays, and so do those above it.
+            if depth < 2 || std::fs::remove_dir(directory).is_err() {
+                return;
+            }
+            self.settled().remove(directory);
+        }
+    }
+
+    fn settled(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remember(&self, directory: &Path) {
-        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut settled = self.settled();
         if settled.len() >= SETTLED_MAX {
             settled.clear();
         }
@@ -82,24 +136,65 @@ fn sync(directory: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    fn opened() -> (tempfile::TempDir, Directory) {
+        let place = tempfile::tempdir().unwrap();
+        let directory = Directory::open(place.path().join("new").to_str().unwrap()).unwrap();
+        (place, directory)
+    }
+
     #[test]
     fn directories_are_settled_up_to_the_root_once() {
-        let place = tempfile::tempdir().unwrap();
-        let root = place.path().join("new");
-        let directory = Directory::open(root.to_str().unwrap()).unwrap();
-        std::fs::create_dir_all(root.join("out/video/1")).unwrap();
+        let (_place, directory) = opened();
+        let object = directory.prepare("out/video/1/a").unwrap();
         directory.settle("out/video/1/a").unwrap();
-        let settled: Vec<PathBuf> = directory.settled.lock().unwrap().iter().cloned().collect();
+        let settled: Vec<PathBuf> = directory.settled().iter().cloned().collect();
         let root = directory.root();
         assert_eq!(settled, [root.join("out"), root.join("out/video"), root.join("out/video/1")]);
+        assert_eq!(object, root.join("out/video/1/a"));
+    }
+
+    #[test]
+    fn a_directory_that_is_made_again_is_settled_again() {
+        let (_place, directory) = opened();
+        directory.prepare("raw/video/a").unwrap();
+        directory.settle("raw/video/a").unwrap();
+        let made = directory.root().join("raw/video");
+        // By another process, that is.
+        std::fs::remove_dir(&made).unwrap();
+        directory.prepare("raw/video/b").unwrap();
+        assert!(made.exists() && !directory.settled().contains(&made));
+    }
+
+    #[test]
+    fn directories_that_hold_nothing_go_with_the_last_object() {
+        let (_place, directory) = opened();
+        let first = directory.prepare("out/video/1/task/one/a").unwrap();
+        let second = directory.prepare("out/video/1/task/two/b").unwrap();
+        for object in [&first, &second] {
+            std::fs::write(object, b"x").unwrap();
+        }
+        std::fs::remove_file(&first).unwrap();
+        directory.prune("out/video/1/task/one/a");
+        assert!(!first.parent().unwrap().exists() && second.exists());
+        std::fs::remove_file(&second).unwrap();
+        directory.prune("out/video/1/task/two/b");
+        assert!(directory.root().join("out").exists());
+        assert!(!directory.root().join("out/video").exists());
+    }
+
+    #[test]
+    fn no_key_leads_out_of_the_store() {
+        let (_place, directory) = opened();
+        for key in ["../a", "out/../../a", "/etc/a", "", "."] {
+            assert!(directory.path(key).is_err(), "{key:?}");
+        }
     }
 
     #[test]
     fn a_directory_that_lost_its_marker_is_not_present() {
-        let place = tempfile::tempdir().unwrap();
-        let directory = Directory::open(place.path().to_str().unwrap()).unwrap();
+        let (_place, directory) = opened();
         assert!(directory.is_present());
-        std::fs::remove_file(place.path().join(MARKER)).unwrap();
+        std::fs::remove_file(directory.root().join(MARKER)).unwrap();
         assert!(!directory.is_present());
     }
 }

@@ -3,25 +3,26 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use jetreel_actors::ports::{ObjectWriter, PortFuture, Store};
+use jetreel_actors::ports::{ObjectWriter, PortFuture, Store, Walk};
 use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::ledger::Object;
 use opendal::layers::{RetryLayer, TimeoutLayer};
 use opendal::{Error, ErrorKind, Operator, services};
 
 use super::durable::Directory;
+use super::file::{FileWriter, Files};
 use super::options::{S3_CHUNK_BYTES_MIN, Scheme, StoreOptions};
 use super::reader;
 use super::severity::{Doing, failure, gone, io_failure, missing};
-use super::writer::{Files, OpenDalWriter};
+use super::walk::OpenDalWalk;
+use super::writer::OpenDalWriter;
 
 /// Objects behind OpenDAL.
 #[derive(Debug, Clone)]
 pub struct OpenDalStore {
     /// Retries transient faults.
     operator: Operator,
-    /// The same for writes; on `fs` without retries.
-    writing: Operator,
+    /// Where objects are written on `fs`.
     files: Option<Files>,
     chunk_bytes: usize,
 }
@@ -37,21 +38,17 @@ impl OpenDalStore {
                 let directory = Directory::open(&options.root).map_err(|e| io_failure(&e))?;
                 let root = directory.root().to_string_lossy().into_owned();
                 let plain = Operator::new(services::Fs::default().root(&root)).map_err(opening)?;
-                let writing = plain.layer(timeout);
                 Ok(Self {
-                    operator: writing.clone().layer(retry),
-                    writing,
-                    files: Some(Files::new(directory)),
+                    operator: plain.layer(timeout).layer(retry),
+                    files: Some(Files::new(directory, options.timeout, options.chunk_bytes)),
                     chunk_bytes: options.chunk_bytes.max(1),
                 })
             }
             Scheme::S3 => {
                 opendal::install_default();
                 let plain = Operator::new(bucket(options)).map_err(opening)?;
-                let operator = plain.layer(timeout).layer(retry);
                 Ok(Self {
-                    writing: operator.clone(),
-                    operator,
+                    operator: plain.layer(timeout).layer(retry),
                     files: None,
                     chunk_bytes: options.chunk_bytes.max(S3_CHUNK_BYTES_MIN),
                 })
@@ -88,8 +85,22 @@ impl OpenDalStore {
         }
     }
 
-    async fn start(&self, key: &str) -> Result<OpenDalWriter, Failure> {
-        OpenDalWriter::start(&self.writing, self.files.clone(), key, self.chunk_bytes).await
+    async fn start(&self, key: &str) -> Result<Box<dyn ObjectWriter>, Failure> {
+        match &self.files {
+            Some(files) => Ok(Box::new(FileWriter::start(files.clone(), key).await?)),
+            None => {
+                Ok(Box::new(OpenDalWriter::start(&self.operator, key, self.chunk_bytes).await?))
+            }
+        }
+    }
+
+    /// Removes the folders that an object was the last in. What cannot be removed harms nobody.
+    async fn prune(&self, key: &str) {
+        let Some(files) = &self.files else { return };
+        let (directory, key) = (files.directory.clone(), key.to_owned());
+        if let Err(error) = tokio::task::spawn_blocking(move || directory.prune(&key)).await {
+            tracing::debug!(%error, "empty folders were left");
+        }
     }
 }
 
@@ -113,15 +124,12 @@ impl Store for OpenDalStore {
     }
 
     fn writer<'a>(&'a self, key: &'a str) -> PortFuture<'a, Box<dyn ObjectWriter>> {
-        Box::pin(async move {
-            let writer = self.start(key).await?;
-            Ok(Box::new(writer) as Box<dyn ObjectWriter>)
-        })
+        Box::pin(self.start(key))
     }
 
     fn write<'a>(&'a self, key: &'a str, bytes: Bytes) -> PortFuture<'a, Object> {
         Box::pin(async move {
-            let mut writer = Box::new(self.start(key).await?);
+            let mut writer = self.start(key).await?;
             if let Err(failure) = writer.write(bytes).await {
                 if let Err(left) = writer.abort().await {
                     tracing::debug!(%left, key, "left an object to the sweeper");
@@ -138,7 +146,17 @@ impl Store for OpenDalStore {
 
     fn delete<'a>(&'a self, key: &'a str) -> PortFuture<'a, ()> {
         Box::pin(async move {
-            self.operator.delete(key).await.map_err(|error| failure(Doing::Writing, &error))
+            let deleted = self.operator.delete(key).await;
+            deleted.map_err(|error| failure(Doing::Writing, &error))?;
+            self.prune(key).await;
+            Ok(())
+        })
+    }
+
+    fn walk<'a>(&'a self, prefix: &'a str) -> PortFuture<'a, Box<dyn Walk>> {
+        Box::pin(async move {
+            let walk = OpenDalWalk::start(&self.operator, prefix).await?;
+            Ok(Box::new(walk) as Box<dyn Walk>)
         })
     }
 }

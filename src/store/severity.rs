@@ -20,10 +20,38 @@ pub(super) fn failure(doing: Doing, error: &Error) -> Failure {
     kind_failure(doing, error.kind(), is_full(error)).with_detail(error)
 }
 
+/// Errors of a file system that mean something by themselves.
+const FILE_ERRORS: [(io::ErrorKind, ErrorKind); 5] = [
+    (io::ErrorKind::AlreadyExists, ErrorKind::AlreadyExists),
+    (io::ErrorKind::IsADirectory, ErrorKind::IsADirectory),
+    (io::ErrorKind::NotADirectory, ErrorKind::NotADirectory),
+    (io::ErrorKind::PermissionDenied, ErrorKind::PermissionDenied),
+    (io::ErrorKind::ReadOnlyFilesystem, ErrorKind::PermissionDenied),
+];
+
 /// The failure for an error of the file system below an `fs` store.
 pub(super) fn io_failure(error: &io::Error) -> Failure {
-    kind_failure(Doing::Writing, ErrorKind::Unexpected, is_full_kind(error.kind()))
-        .with_detail(error)
+    if error.kind() == io::ErrorKind::InvalidInput {
+        return bad_key().with_detail(error);
+    }
+    // The type may grow: what is not known is taken for an outage.
+    let known = FILE_ERRORS.into_iter().find(|(found, _)| *found == error.kind());
+    let kind = known.map_or(ErrorKind::Unexpected, |(_, kind)| kind);
+    kind_failure(Doing::Writing, kind, is_full_kind(error.kind())).with_detail(error)
+}
+
+fn bad_key() -> Failure {
+    Failure::task("object-key", "an object cannot be stored under such a key")
+}
+
+/// An object of which nobody knows how much was written.
+pub(super) fn broken() -> Failure {
+    Failure::dependency("storage-failed", "an object could not be written completely")
+}
+
+/// A file system that does not answer.
+pub(super) fn timed_out() -> Failure {
+    Failure::dependency("storage-failed", "the storage did not answer in time")
 }
 
 /// An object that does not exist although something refers to it.
@@ -105,6 +133,26 @@ mod tests {
         ] {
             let failure = failure(Doing::Reading, &Error::new(kind, "x"));
             assert_eq!((failure.severity, failure.code.as_str()), (severity, code), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn errors_of_a_file_system_are_told_apart() {
+        use io::ErrorKind::{
+            AlreadyExists, InvalidInput, NotADirectory, NotFound, Other, PermissionDenied,
+            ReadOnlyFilesystem, StorageFull,
+        };
+        for (kind, code) in [
+            (AlreadyExists, "object-conflict"),
+            (NotADirectory, "object-conflict"),
+            (PermissionDenied, "storage-denied"),
+            (ReadOnlyFilesystem, "storage-denied"),
+            (InvalidInput, "object-key"),
+            (StorageFull, "storage-full"),
+            (NotFound, "storage-failed"),
+            (Other, "storage-failed"),
+        ] {
+            assert_eq!(io_failure(&io::Error::from(kind)).code, code, "{kind:?}");
         }
     }
 

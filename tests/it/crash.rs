@@ -61,7 +61,8 @@ fn is_for(subject: &str, task: TaskId) -> bool {
     subject.ends_with(&format!(".{task}"))
 }
 
-async fn claimed(claims: &mut Watched<Claim>, task: TaskId, attempt: u32) -> Claim {
+/// The claim that begins an attempt at a task.
+pub(crate) async fn claimed(claims: &mut Watched<Claim>, task: TaskId, attempt: u32) -> Claim {
     let what = format!("attempt {attempt} at {task}");
     let wanted = |subject: &str, claim: &Claim| {
         is_for(subject, task) && !claim.released && claim.attempts == attempt

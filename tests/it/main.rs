@@ -3,12 +3,15 @@
 mod harness;
 mod big;
 mod bus;
+mod cancel;
 mod clips;
 mod crash;
 mod deadletters;
+mod drain;
 mod faults;
 mod hostile;
 mod orphans;
+mod reconcile;
 mod refuse;
 mod reopen;
 mod s3;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::Path;
 use std::process::Command;
@@ -83,10 +84,83 @@ async fn keeps_the_contract(store: &dyn Store) {
     assert_eq!(store.size("out/video/1/given-up").await.unwrap(), None);
 }
 
+/// Keys and sizes that a walk meets, page by page.
+async fn walked(store: &dyn Store, prefix: &str, page: usize) -> BTreeMap<String, u64> {
+    let mut walk = store.walk(prefix).await.unwrap();
+    let mut met = BTreeMap::new();
+    loop {
+        let objects = walk.page(page).await.unwrap();
+        let ended = objects.len() < page;
+        for object in objects {
+            assert!(object.modified.is_some_and(|at| at > 1_700_000_000), "{object:?}");
+            assert_eq!(met.insert(object.key, object.bytes), None, "met twice");
+        }
+        if ended {
+            return met;
+        }
+    }
+}
+
+async fn is_walked_as_a_whole(store: &dyn Store) {
+    let mut all = BTreeMap::new();
+    for index in 0_usize..7 {
+        let key = format!("out/walk/{}/{index}", index % 3);
+        store.write(&key, noise(index)).await.unwrap();
+        all.insert(key, index as u64);
+    }
+    for page in [1, 3, 7, 1000] {
+        assert_eq!(walked(store, "out/walk/", page).await, all, "pages of {page}");
+    }
+    all.retain(|key, _| key.starts_with("out/walk/1/"));
+    assert_eq!(walked(store, "out/walk/1/", 2).await, all);
+    assert_eq!(walked(store, "out/nowhere/", 2).await, BTreeMap::new());
+    for key in all.keys() {
+        store.delete(key).await.unwrap();
+    }
+    assert_eq!(walked(store, "out/walk/", 100).await.len(), 5);
+}
+
 #[tokio::test]
 async fn a_directory_keeps_the_contract() {
     let (_directory, store) = directory_store();
     keeps_the_contract(&store).await;
+    is_walked_as_a_whole(&store).await;
+}
+
+#[tokio::test]
+async fn in_a_directory_an_object_is_whole_from_its_first_moment_and_for_good() {
+    let (directory, store) = directory_store();
+    let content = noise(MIB);
+    let mut writer = store.writer("out/v/a").await.unwrap();
+    writer.write(content.clone()).await.unwrap();
+    assert_eq!(store.size("out/v/a").await.unwrap(), None, "not before it is finished");
+    let mut rival = store.writer("out/v/a").await.unwrap();
+    rival.write(Bytes::from_static(b"another")).await.unwrap();
+    writer.finish().await.unwrap();
+    let taken = rival.finish().await.unwrap_err();
+    assert_eq!((taken.severity, taken.code.as_str()), (Severity::TaskFault, "object-conflict"));
+    let taken = store.write("out/v/a", Bytes::from_static(b"another")).await.unwrap_err();
+    assert_eq!(taken.code, "object-conflict");
+    assert_eq!(store.read_all("out/v/a").await.unwrap(), content);
+
+    let mut dropped = store.writer("out/v/b").await.unwrap();
+    dropped.write(content).await.unwrap();
+    drop(dropped);
+    assert_eq!(
+        walked(&store, "", 100).await.into_keys().collect::<Vec<_>>(),
+        [".jetreel-store".to_owned(), "out/v/a".to_owned()]
+    );
+    store.delete("out/v/a").await.unwrap();
+    assert!(!directory.path().join("out/v").exists(), "nor an empty folder");
+}
+
+#[tokio::test]
+async fn a_directory_that_is_not_the_store_takes_nothing() {
+    let (directory, store) = directory_store();
+    std::fs::remove_file(directory.path().join(".jetreel-store")).unwrap();
+    let refused = store.write("out/v/a", Bytes::from_static(b"x")).await.unwrap_err();
+    assert_eq!(refused.code, "storage-gone");
+    assert!(!directory.path().join("out").exists());
 }
 
 #[tokio::test]
@@ -97,6 +171,7 @@ async fn an_s3_bucket_keeps_the_contract() {
     options.retries = 1;
     let store = OpenDalStore::open(&options).unwrap();
     keeps_the_contract(&store).await;
+    is_walked_as_a_whole(&store).await;
     assert_eq!(server.leftovers(), Vec::<String>::new());
 }
 
@@ -172,9 +247,10 @@ async fn an_upload_becomes_parts_whatever_its_pieces() {
     let content = noise(1000);
     for piece in [1, 99, 100, 101, 1000] {
         let pieces = stream::iter(body(&content, piece));
-        let (parts, bytes) = store_parts(&store, "raw/v", pieces, 100, 1000).await.unwrap();
+        let prefix = format!("raw/{piece}");
+        let (parts, bytes) = store_parts(&store, &prefix, pieces, 100, 1000).await.unwrap();
         assert_eq!((parts.len(), bytes), (10, 1000), "pieces of {piece}");
-        assert_eq!(parts[9].key, "raw/v/00009");
+        assert_eq!(parts[9].key, format!("{prefix}/00009"));
         assert_eq!(joined(&store, &parts).await, content);
     }
     let pieces = stream::iter(body(&content, 64));

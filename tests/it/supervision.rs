@@ -49,7 +49,8 @@ impl Saboteur {
             | Event::BreakerClosed
             | Event::RenewFailed { .. }
             | Event::SwapConflict { .. }
-            | Event::StageFault { .. } => None,
+            | Event::StageFault { .. }
+            | Event::Reconciled(_) => None,
         }
     }
 }
@@ -113,7 +114,7 @@ async fn a_stage_that_panics_is_started_again() {
     awaited("the order is completed", saboteur.completed.notified()).await;
     let done = saboteur.done.lock().unwrap().iter().copied().collect::<Vec<_>>();
     assert_eq!(done, ["dispatch", "ingest", "publisher", "slot"], "all have panicked");
-    running.shutdown(Duration::from_secs(5)).await;
+    running.shutdown(Duration::from_secs(5), std::future::pending()).await;
 }
 
 fn settings(folder: &tempfile::TempDir) -> Settings {

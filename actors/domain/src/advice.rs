@@ -110,7 +110,7 @@ fn of_codec(code: &str) -> Option<&'static str> {
 fn of_object(code: &str) -> Option<&'static str> {
     Some(match code {
         "object-missing" | "object-short" | "object-cut-short" | "object-broken"
-        | "store-corrupt" => {
+        | "manifest-broken" | "store-corrupt" => {
             "An object in the store is not what was written. Restore it from a copy and replay, or upload the video again; then ask \
              what else that disk or bucket has lost."
         }
@@ -120,7 +120,8 @@ fn of_object(code: &str) -> Option<&'static str> {
         "object-conflict" => {
             "Something else lies where an object should be. Look who else writes below store.root, and replay."
         }
-        "plan-changed" | "plan-unreadable" | "plan-encode" | "manifest-encode" | "task-unknown" => {
+        "plan-changed" | "plan-unreadable" | "plan-encode" | "manifest-encode" | "task-unknown"
+        | "object-key" => {
             "Plan and program do not fit. Run the same version on every node and replay; if that does not help, upload the video again."
         }
         "storage-gone" => "Mount the disk of store.root again, and replay.",

@@ -39,6 +39,7 @@ pub mod selection;
 pub mod advice;
 pub mod restart;
 pub mod state;
+pub mod cancel;
 pub mod announce;
 pub mod verify;
 pub mod bitrate;
@@ -49,6 +50,9 @@ pub mod progress;
 pub mod wire;
 pub mod limits;
 pub mod budget;
+pub mod reconcile;
+pub mod leadership;
+pub mod sweep;
 
 #[cfg(test)]
 extern crate self as jetreel_domain;

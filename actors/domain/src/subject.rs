@@ -34,6 +34,12 @@ pub fn encode_filter(lane: Lane, group: Group) -> String {
     format!("video.encode.{lane}.{group}.>")
 }
 
+/// All tasks of an order, in every lane and group.
+#[must_use]
+pub fn encode_order_filter(order: &OrderId) -> String {
+    format!("video.encode.*.*.{}.{}.*", order.video, order.number)
+}
+
 /// The ledger entry of a finished task.
 #[must_use]
 pub fn ledger(order: &OrderId, task: TaskId) -> String {
@@ -52,6 +58,38 @@ pub fn ledger_filter(order: &OrderId) -> String {
     format!("video.ledger.{}.{}.>", order.video, order.number)
 }
 
+/// The ledger entries of the finished tasks of an order, checkpoints left out.
+#[must_use]
+pub fn ledger_tasks_filter(order: &OrderId) -> String {
+    format!("video.ledger.{}.{}.*", order.video, order.number)
+}
+
+/// All ledger entries there are.
+pub const LEDGER_ALL: &str = "video.ledger.>";
+
+/// The order of a subject of the ledger.
+#[must_use]
+pub fn order_on_ledger(subject: &str) -> Option<OrderId> {
+    order_in(subject.strip_prefix("video.ledger.")?)
+}
+
+/// The order of a key of the bucket `claims`.
+#[must_use]
+pub fn order_in_claims(key: &str) -> Option<OrderId> {
+    order_in(key)
+}
+
+fn order_in(words: &str) -> Option<OrderId> {
+    let mut words = words.split('.');
+    Some(OrderId::new(words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+}
+
+/// The task of a subject of ENCODE or of a task's ledger entry: its last word.
+#[must_use]
+pub fn task_in(subject: &str) -> Option<TaskId> {
+    subject.rsplit('.').next()?.parse().ok()
+}
+
 /// "Evaluate this order."
 #[must_use]
 pub fn publish(order: &OrderId) -> String {
@@ -65,6 +103,15 @@ pub const PUBLISH_FILTER: &str = "video.publish.>";
 #[must_use]
 pub fn progress(order: &OrderId, fact: &Fact) -> String {
     format!("video.transcodes.progress.{}.{}.{fact}", order.video, order.number)
+}
+
+/// That any order was cancelled.
+pub const CANCELLED_ALL: &str = "video.transcodes.progress.*.*.cancelled";
+
+/// The order of a fact's subject.
+#[must_use]
+pub fn order_in_progress(subject: &str) -> Option<OrderId> {
+    order_in(subject.strip_prefix("video.transcodes.progress.")?)
 }
 
 /// All facts of a video.

@@ -56,8 +56,23 @@ pub(super) async fn perform(run: Run<'_>) -> Result<Finished, Failure> {
     let mut heartbeat = lease::keep(Arc::clone(run.delivery), lease, Arc::new(watch));
     tokio::select! {
         lost = &mut heartbeat.lost => Ok(Finished::Lost(lost.unwrap_or(Lost::Expired))),
-        () = run.context.drain.cancelled() => Ok(Finished::Lost(Lost::Draining)),
+        () = run.context.put_down.cancelled() => Ok(Finished::Lost(Lost::Draining)),
+        () = cancelled(ports, &run.held.order) => Ok(Finished::Lost(Lost::Closed)),
         entry = encode(&run, planned, build) => entry.map(|entry| Finished::Entry(Box::new(entry))),
+    }
+}
+
+/// Returns when the order was cancelled; sooner than the heartbeat would find out.
+async fn cancelled(ports: &Ports, order: &OrderId) {
+    loop {
+        ports.broker.cancel_hint(order).await;
+        // Only a hint: state decides.
+        if let Ok(found) = ports.broker.video(&order.video).await {
+            let state = found.as_ref().and_then(|found| found.value.order(order.number));
+            if state.is_none_or(Order::is_closed) {
+                return;
+            }
+        }
     }
 }
 

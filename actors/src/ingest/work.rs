@@ -106,7 +106,7 @@ async fn probe(
     loop {
         tokio::select! {
             _ = &mut heartbeat.lost => return Ok(None),
-            () = context.drain.cancelled() => return Ok(None),
+            () = context.put_down.cancelled() => return Ok(None),
             frame = session.next() => if let FromCodec::Done(report) = frame? {
                 return match report {
                     Report::Probe(facts) => Ok(Some(*facts)),

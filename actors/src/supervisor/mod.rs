@@ -4,7 +4,8 @@
 //! node
 //! ├─ ingest     a pool; each takes one upload
 //! ├─ encode     a dispatcher; a slot per task
-//! └─ publisher  ledger entries; evaluations
+//! ├─ publisher  ledger entries; evaluations
+//! └─ reconciler mends what got lost; one in the cluster is at work
 //! ```
 
 mod node;

@@ -14,7 +14,9 @@ use crate::deadletter::Sweeper;
 use crate::encode::Dispatch;
 use crate::event::Event;
 use crate::ingest::Ingest;
+use crate::ports::Survey;
 use crate::publish::{self, Inbox, Publisher, Views};
+use crate::reconcile::{self, Reconciler};
 
 /// Failures of one branch within [`WINDOW`] after which the node gives up.
 const FAILURES_MAX: u32 = 10;
@@ -35,6 +37,8 @@ pub enum Branch {
     Evaluations,
     /// The sweeper of what the broker gave up.
     Sweeper,
+    /// The reconciler.
+    Reconciler,
 }
 
 /// What the root is told.
@@ -50,11 +54,14 @@ pub struct Args {
     pub context: Context,
     /// Which branches run here.
     pub roles: Roles,
+    /// The queues as a whole, for the reconciler.
+    pub survey: Arc<dyn Survey>,
 }
 
 /// The tree as it stands.
 pub struct State {
     context: Context,
+    survey: Arc<dyn Survey>,
     views: Arc<Views>,
     running: BTreeMap<ActorId, Branch>,
     budgets: BTreeMap<Branch, RestartBudget>,
@@ -76,6 +83,7 @@ impl Actor for Node {
     ) -> Result<State, ActorProcessingErr> {
         let mut state = State {
             context: args.context,
+            survey: args.survey,
             views: Arc::default(),
             running: BTreeMap::new(),
             budgets: BTreeMap::new(),
@@ -124,6 +132,9 @@ fn branches(roles: Roles, ingest_slots: usize) -> Vec<Branch> {
     if roles.publish {
         branches.extend([Branch::Entries, Branch::Evaluations]);
     }
+    if roles.reconcile {
+        branches.push(Branch::Reconciler);
+    }
     if roles.encode {
         branches.push(Branch::Encode);
     }
@@ -156,6 +167,10 @@ impl State {
             }
             Branch::Entries => self.publisher(Inbox::Entries, root).await?,
             Branch::Evaluations => self.publisher(Inbox::Evaluations, root).await?,
+            Branch::Reconciler => {
+                let args = reconcile::Args { context, survey: Arc::clone(&self.survey) };
+                Reconciler::spawn_linked(None, Reconciler, args, root).await?.0.get_id()
+            }
         };
         self.running.insert(id, branch);
         Ok(())

@@ -107,6 +107,27 @@ impl Node {
         serde_json::from_slice(&self.bytes(path).await).unwrap()
     }
 
+    /// POST without a body.
+    pub(crate) async fn command(&self, path: &str) -> Response {
+        self.client.post(self.url(path)).send().await.unwrap()
+    }
+
+    /// Tells it to stop, as an operator or an orchestrator does.
+    pub(crate) fn terminate(&self) {
+        assert!(send(i32::try_from(self.child.id()).unwrap(), Signal::TERM));
+    }
+
+    /// Its exit code, once it has ended by itself.
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
+        let mut ended = None;
+        eventually("the node ends", || {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        })
+        .await;
+        ended.unwrap().code()
+    }
+
     /// POST of bytes to `/v1/videos`.
     pub(crate) async fn post(&self, bytes: Vec<u8>) -> Response {
         let asked = self.client.post(self.url("/v1/videos?title=test"));

@@ -123,6 +123,18 @@ impl Site {
         self.folder.path()
     }
 
+    /// The store.
+    pub(crate) fn store(&self) -> &OpenDalStore {
+        &self.store
+    }
+
+    /// Keys of the objects below a folder.
+    pub(crate) async fn keys(&self, prefix: &str) -> Vec<String> {
+        let mut walk = self.store.walk(prefix).await.unwrap();
+        let page = walk.page(usize::MAX).await.unwrap();
+        page.into_iter().map(|met| met.key).collect()
+    }
+
     /// The facts of an order, from the first one on.
     pub(crate) async fn facts(&self, order: &OrderId) -> Facts {
         let context = jetstream::new(self.nats.client().await);

@@ -1,0 +1,62 @@
+//! Which of several nodes does what one alone should do.
+//!
+//! A lease only saves work: two nodes that both believe to hold it, as after a clock was set, do harmless things twice.
+
+use serde::{Deserialize, Serialize};
+
+/// The document in the bucket `nodes`, changed by compare-and-set only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leadership {
+    /// Schema version.
+    pub v: u32,
+    /// UUID of the holder: a node that was started again is another holder.
+    pub holder: String,
+    /// Name of the holder's node, for people.
+    pub node: String,
+    /// Seconds since the Unix epoch after which another may take it. A renewal moves it on by the whole lease, so that several
+    /// renewals can be missed.
+    pub expires: i64,
+}
+
+/// What `holder` writes over what it found; `None` where another holds the lease.
+#[must_use]
+pub fn take(
+    found: Option<&Leadership>,
+    holder: &str,
+    node: &str,
+    now: i64,
+    lease_seconds: i64,
+) -> Option<Leadership> {
+    if found.is_some_and(|found| found.holder != holder && now < found.expires) {
+        return None;
+    }
+    let expires = now.saturating_add(lease_seconds);
+    Some(Leadership { v: 1, holder: holder.to_owned(), node: node.to_owned(), expires })
+}
+
+/// What a holder writes who goes: the next one need not wait.
+#[must_use]
+pub fn resign(held: &Leadership) -> Leadership {
+    Leadership { expires: 0, ..held.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holds_until_it_has_not_renewed_for_a_whole_lease() {
+        let first = take(None, "a", "one", 100, 35).unwrap();
+        assert_eq!(take(Some(&first), "b", "two", 134, 35), None);
+        let renewed = take(Some(&first), "a", "one", 134, 35).unwrap();
+        assert_eq!(renewed.expires, 169);
+        assert_eq!(take(Some(&renewed), "b", "two", 168, 35), None);
+        assert_eq!(take(Some(&renewed), "b", "two", 169, 35).unwrap().holder, "b");
+    }
+
+    #[test]
+    fn who_goes_leaves_the_lease_to_the_next() {
+        let held = take(None, "a", "one", 100, 35).unwrap();
+        assert!(take(Some(&resign(&held)), "b", "two", 101, 35).is_some());
+    }
+}

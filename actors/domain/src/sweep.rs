@@ -1,0 +1,247 @@
+//! Which stored objects nobody names any more.
+//!
+//! Only keys that Jetreel itself makes (`raw/<video>/…`, `out/<video>/<order>/…`) are ever judged; whatever else lies in the store
+//! is somebody else's. An object is an orphan only if state, plan, ledger, claims and manifest all leave it out, at two walks
+//! through the store, and once more right before it is deleted; and if it is old enough that nobody is still about to name it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::claim::Claim;
+use crate::id::{OrderId, TaskId, VideoId};
+use crate::ledger::{Entry, Object, Output};
+use crate::manifest::Manifest;
+use crate::state::{Published, Status, Video};
+
+/// Whose an object is, by its key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner {
+    /// A part of a video's original.
+    Original(VideoId),
+    /// What an order made.
+    Order(OrderId),
+}
+
+impl Owner {
+    /// Reads it off a key; `None` where the key is none of Jetreel's.
+    #[must_use]
+    pub fn of(key: &str) -> Option<Self> {
+        let mut words = key.split('/');
+        match (words.next()?, words.next()?, words.next()?) {
+            ("raw", video, _) => Some(Self::Original(video.parse().ok()?)),
+            ("out", video, number) => {
+                words.next()?;
+                Some(Self::Order(OrderId::new(video.parse().ok()?, number.parse().ok()?)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The video.
+    #[must_use]
+    pub fn video(&self) -> &VideoId {
+        match self {
+            Self::Original(video) => video,
+            Self::Order(order) => &order.video,
+        }
+    }
+
+    /// What all keys of this owner begin with.
+    #[must_use]
+    pub fn prefix(&self) -> String {
+        match self {
+            Self::Original(video) => format!("raw/{video}/"),
+            Self::Order(order) => format!("out/{}/{}/", order.video, order.number),
+        }
+    }
+
+    /// The task whose attempt wrote the object; `None` for plans, finished sets and originals.
+    #[must_use]
+    pub fn task(key: &str) -> Option<TaskId> {
+        key.strip_prefix("out/")?.split('/').nth(2)?.parse().ok()
+    }
+}
+
+/// What must be read to know what an order names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Evidence {
+    /// State says all.
+    State,
+    /// Ledger and claims.
+    Ledger,
+    /// The manifest of the finished set.
+    Manifest(Published),
+}
+
+/// See [`Evidence`].
+#[must_use]
+pub fn evidence(video: Option<&Video>, number: u32) -> Evidence {
+    let Some(order) = video.and_then(|video| video.order(number)) else { return Evidence::State };
+    match (&order.published, order.status) {
+        (Some(published), Status::Completed) => Evidence::Manifest(published.clone()),
+        _ if order.is_closed() => Evidence::State,
+        (_, Status::Encoding | Status::Publishing | Status::Failed) => Evidence::Ledger,
+        (
+            _,
+            Status::Receiving
+            | Status::Queued
+            | Status::Ingesting
+            | Status::Completed
+            | Status::Cancelled,
+        ) => Evidence::State,
+    }
+}
+
+/// What is named: whole keys, and beginnings of keys.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Names {
+    keys: BTreeSet<String>,
+    prefixes: BTreeSet<String>,
+}
+
+impl Names {
+    /// Whether the object at `key` must stay.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.keys.contains(key) || self.prefixes.iter().any(|prefix| key.starts_with(prefix))
+    }
+
+    /// Adds the objects of a ledger entry.
+    pub fn add_entry(&mut self, entry: &Entry) {
+        for output in &entry.outputs {
+            self.keys.extend(objects(output).into_iter().map(|object| object.key.clone()));
+        }
+    }
+
+    /// Adds what the attempt that holds a claim has written so far and not yet entered.
+    pub fn add_claim(&mut self, order: &OrderId, task: TaskId, claim: &Claim) {
+        if !claim.released {
+            let Claim { attempt_id, .. } = claim;
+            self.prefixes
+                .insert(format!("out/{}/{}/{task}/{attempt_id}/", order.video, order.number));
+        }
+    }
+
+    /// Adds everything a manifest names.
+    pub fn add_manifest(&mut self, manifest: &Manifest) {
+        self.keys.extend(manifest.objects().map(|object| object.key.clone()));
+    }
+}
+
+/// What state names of an owner's objects. `None`: there is no such video.
+#[must_use]
+pub fn names(video: Option<&Video>, owner: &Owner) -> Names {
+    let mut names = Names::default();
+    let Some(video) = video else { return names };
+    match owner {
+        Owner::Original(_) => {
+            names.keys.extend(source_keys(video).map(ToOwned::to_owned));
+            if video.orders.iter().any(|order| order.status == Status::Receiving) {
+                names.prefixes.insert(owner.prefix());
+            }
+        }
+        Owner::Order(id) => {
+            let Some(order) = video.order(id.number) else { return names };
+            names.keys.extend(order.plan.iter().map(|plan| plan.object.key.clone()));
+            if let Some(published) = &order.published {
+                names.keys.insert(published.manifest.key.clone());
+                names.prefixes.insert(format!("{}/", published.prefix));
+            }
+            if order.is_closed() {
+                return names;
+            }
+            // Being written, and not named yet.
+            match order.status {
+                Status::Queued | Status::Ingesting => {
+                    names.prefixes.insert(format!("{}plan-", owner.prefix()));
+                }
+                Status::Publishing => {
+                    names.prefixes.insert(format!("{}final-", owner.prefix()));
+                }
+                Status::Receiving
+                | Status::Encoding
+                | Status::Completed
+                | Status::Failed
+                | Status::Cancelled => {}
+            }
+        }
+    }
+    names
+}
+
+/// Keys of originals that a video names outside its own folder: made from an object that lay in the store before.
+pub fn foreign_keys(video: &Video) -> impl Iterator<Item = &str> {
+    let own = Owner::Original(video.id.clone()).prefix();
+    source_keys(video).filter(move |key| !key.starts_with(&own))
+}
+
+fn source_keys(video: &Video) -> impl Iterator<Item = &str> {
+    let others = video.orders.iter().filter_map(|order| order.source.as_ref());
+    std::iter::once(&video.source)
+        .chain(others)
+        .flat_map(|source| source.parts.iter().map(|part| part.key.as_str()))
+}
+
+fn objects(output: &Output) -> Vec<&Object> {
+    match output {
+        Output::Chunk(chunk) => {
+            let tiers = chunk.tiers.values().filter_map(|tier| tier.object.as_ref());
+            tiers.chain(chunk.pictures.as_ref().map(|pictures| &pictures.object)).collect()
+        }
+        Output::Audio(audio) => vec![&audio.object],
+        Output::Images(images) => images.files.values().collect(),
+        Output::Package(package) => vec![&package.object],
+    }
+}
+
+/// Orphans that are held in memory at most; what is beyond waits for a later walk.
+const CANDIDATES_MAX: usize = 65_536;
+
+/// Orphans by the walk in which each was seen first.
+#[derive(Debug, Clone, Default)]
+pub struct Candidates {
+    seen: BTreeMap<String, Seen>,
+    walk: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    first: u64,
+    last: u64,
+}
+
+impl Candidates {
+    /// Takes note of an orphan. `true`: it was one in an earlier walk too.
+    pub fn note(&mut self, key: &str) -> bool {
+        let walk = self.walk;
+        if let Some(seen) = self.seen.get_mut(key) {
+            seen.last = walk;
+            return seen.first < walk;
+        }
+        if self.seen.len() < CANDIDATES_MAX {
+            self.seen.insert(key.to_owned(), Seen { first: walk, last: walk });
+        }
+        false
+    }
+
+    /// An object is gone, or named again.
+    pub fn forget(&mut self, key: &str) {
+        self.seen.remove(key);
+    }
+
+    /// A walk has ended: what it did not meet any more is forgotten.
+    pub fn end_walk(&mut self) {
+        let walk = self.walk;
+        self.seen.retain(|_, seen| seen.last == walk);
+        self.walk += 1;
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.seen.len()
+    }
+}
+
+#[cfg(test)]
+#[path = "sweep_tests.rs"]
+mod tests;

@@ -1,0 +1,133 @@
+//! The reconciler: one on every node that has the role, one of them at work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jetreel_domain::failure::Failure;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use super::lead::Lead;
+use super::orders::Orders;
+use super::records::Records;
+use super::sweep::Sweep;
+use crate::config::Context;
+use crate::event::Event;
+use crate::ports::Survey;
+
+/// Before the next pass, where this one left states unread: others want the broker too.
+const SHORTLY: Duration = Duration::from_millis(20);
+
+/// What the reconciler is told.
+#[derive(Debug)]
+pub enum Message {
+    /// Look at everything once.
+    Pass,
+}
+
+/// What the reconciler needs.
+#[derive(Clone)]
+pub struct Args {
+    /// The node.
+    pub context: Context,
+    /// The queues as a whole.
+    pub survey: Arc<dyn Survey>,
+}
+
+/// What the reconciler knows. Of no use to its successor, which looks for itself.
+pub struct State {
+    args: Args,
+    lead: Lead,
+    orders: Orders,
+    records: Records,
+    sweep: Sweep,
+}
+
+/// The reconciler.
+pub struct Reconciler;
+
+impl Actor for Reconciler {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Args;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        args: Args,
+    ) -> Result<State, ActorProcessingErr> {
+        myself.cast(Message::Pass)?;
+        let lead = Lead::new(args.context.ports.environment.uuid());
+        let (orders, records, sweep) = (Orders::default(), Records::default(), Sweep::default());
+        Ok(State { args, lead, orders, records, sweep })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Pass => {
+                let drain = state.args.context.drain.clone();
+                let pause = tokio::select! {
+                    () = drain.cancelled() => Duration::ZERO,
+                    pause = state.pass() => pause,
+                };
+                if drain.is_cancelled() {
+                    state.lead.resign(&state.args).await;
+                    myself.stop(None);
+                } else {
+                    state.schedule(&myself, pause);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// One pass; gives the pause before the next.
+    async fn pass(&mut self) -> Duration {
+        let context = self.args.context.clone();
+        match self.look().await {
+            Ok(true) => SHORTLY,
+            Ok(false) => Duration::from_secs(context.config.reconciler.pass_seconds),
+            Err(failure) => {
+                context.ports.environment.emit(Event::StageFault { stage: "reconcile", failure });
+                Duration::from_secs(context.config.reconciler.pass_seconds)
+            }
+        }
+    }
+
+    /// Gives whether states were left unread.
+    async fn look(&mut self) -> Result<bool, Failure> {
+        let args = &self.args;
+        if !self.lead.keep(args).await? {
+            self.orders = Orders::default();
+            self.records = Records::default();
+            self.sweep = Sweep::default();
+            return Ok(false);
+        }
+        if self.orders.read_on(args).await? {
+            return Ok(true);
+        }
+        self.orders.look(args).await?;
+        self.records.look(args).await?;
+        self.sweep.look(args, &mut self.orders).await?;
+        Ok(false)
+    }
+
+    fn schedule(&self, myself: &ActorRef<Message>, pause: Duration) {
+        let (drain, myself) = (self.args.context.drain.clone(), myself.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = drain.cancelled() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+            if myself.cast(Message::Pass).is_err() {
+                tracing::debug!("reconciler went away between two passes");
+            }
+        });
+    }
+}

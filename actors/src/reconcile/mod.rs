@@ -1,0 +1,19 @@
+//! Reconcile: looks at what state promises, and mends what got lost on the way.
+//!
+//! ```text
+//! a pass, on the node that holds the lease:
+//!   states that changed ─► open videos ─► what is amiss for long ─► repair
+//!   records of closed orders ─► removed
+//!   a page of the store ─► objects that nobody names, met twice ─► deleted
+//! ```
+//! Invariants: a pass does a bounded amount of work; every repair can be made twice; nothing is deleted that state, plan, ledger, a
+//! held claim or a manifest names, as read from the leader right before.
+
+mod actor;
+mod lead;
+mod orders;
+mod repair;
+mod records;
+mod sweep;
+
+pub use actor::{Args, Message, Reconciler};

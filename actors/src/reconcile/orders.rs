@@ -1,0 +1,204 @@
+//! The videos that are not at rest, and what is amiss with them.
+//!
+//! States are read once, in the order in which they were written; from then on only what changed. So a pass costs as much as there
+//! is under way, not as much as there is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::id::{OrderId, VideoId};
+use jetreel_domain::reconcile::{self, Found, Need, Position, Watch};
+use jetreel_domain::release::{self, Step};
+use jetreel_domain::state::{Order, Video};
+use jetreel_domain::sweep::{self, Owner};
+
+use super::actor::Args;
+use super::repair;
+use crate::event::Event;
+use crate::plans::Plans;
+
+/// States read in one pass.
+const STATES_PER_PASS: usize = 500;
+/// Videos looked at in one pass; where more are under way, the next pass goes on with them.
+const VIDEOS_PER_PASS: usize = 500;
+/// Objects of an upload asked for at a time.
+const PARTS_PER_PAGE: usize = 1000;
+
+/// What is under way.
+#[derive(Default)]
+pub(super) struct Orders {
+    read: u64,
+    open: BTreeMap<VideoId, Open>,
+    next: Option<VideoId>,
+    plans: Plans,
+    /// Keys of originals that videos name outside their own folder.
+    foreign: BTreeMap<VideoId, BTreeSet<String>>,
+}
+
+#[derive(Default)]
+struct Open {
+    watch: Watch,
+    /// Release lists by order: plans never change.
+    steps: BTreeMap<u32, Vec<Step>>,
+}
+
+impl Orders {
+    /// Reads what changed. `true`: there is more.
+    pub(super) async fn read_on(&mut self, args: &Args) -> Result<bool, Failure> {
+        let states = args.survey.states(self.read, STATES_PER_PASS).await?;
+        for video in states.videos {
+            let video = video.value;
+            let foreign: BTreeSet<String> =
+                sweep::foreign_keys(&video).map(ToOwned::to_owned).collect();
+            if foreign.is_empty() {
+                self.foreign.remove(&video.id);
+            } else {
+                self.foreign.insert(video.id.clone(), foreign);
+            }
+            if reconcile::is_settled(&video) {
+                self.open.remove(&video.id);
+            } else {
+                self.open.entry(video.id).or_default();
+            }
+        }
+        self.read = states.read;
+        Ok(states.more)
+    }
+
+    /// Whether some video is made from the object at `key`, which is not in its own folder.
+    pub(super) fn is_foreign(&self, key: &str) -> bool {
+        self.foreign.values().any(|keys| keys.contains(key))
+    }
+
+    /// Looks at the videos under way, and mends what has been amiss for long.
+    pub(super) async fn look(&mut self, args: &Args) -> Result<(), Failure> {
+        let position = self.position(args).await;
+        for id in self.turn() {
+            match self.look_at(args, &id, position).await {
+                Ok(()) => {}
+                // The broker or the store is away: for the others too.
+                Err(failure) if failure.severity == Severity::DependencyFault => {
+                    return Err(failure);
+                }
+                Err(failure) => {
+                    let event = Event::StageFault { stage: "reconcile", failure };
+                    args.context.ports.environment.emit(event);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Without a consumer of uploads, nothing is said of uploads; the rest goes on.
+    async fn position(&self, args: &Args) -> Option<Position> {
+        if self.open.is_empty() {
+            return None;
+        }
+        match args.survey.uploads_position().await {
+            Ok(position) => Some(position),
+            Err(failure) => {
+                let event = Event::StageFault { stage: "reconcile", failure };
+                args.context.ports.environment.emit(event);
+                None
+            }
+        }
+    }
+
+    /// The videos whose turn it is.
+    fn turn(&mut self) -> Vec<VideoId> {
+        let next = self.next.take();
+        let after = self.open.keys().filter(|id| next.as_ref().is_none_or(|next| *id >= next));
+        let mut ids: Vec<VideoId> = after.take(VIDEOS_PER_PASS + 1).cloned().collect();
+        if ids.len() > VIDEOS_PER_PASS {
+            self.next = ids.pop();
+        }
+        ids
+    }
+
+    async fn look_at(
+        &mut self,
+        args: &Args,
+        id: &VideoId,
+        position: Option<Position>,
+    ) -> Result<(), Failure> {
+        let ports = &args.context.ports;
+        let policy = &args.context.config.reconciler;
+        let video = match ports.broker.video(id).await? {
+            Some(found) if !reconcile::is_settled(&found.value) => found.value,
+            Some(_) | None => {
+                self.open.remove(id);
+                return Ok(());
+            }
+        };
+        let mut found = BTreeMap::new();
+        for order in &video.orders {
+            found.insert(order.number, self.find(args, &video, order, position).await?);
+        }
+        let now = ports.environment.now();
+        let amiss = reconcile::troubles(&video, &found, now, policy);
+        let watch = &mut self.open.entry(id.clone()).or_default().watch;
+        for trouble in watch.ripe(now, amiss, policy) {
+            repair::mend(args, &video, trouble).await?;
+        }
+        Ok(())
+    }
+
+    async fn find(
+        &mut self,
+        args: &Args,
+        video: &Video,
+        order: &Order,
+        position: Option<Position>,
+    ) -> Result<Found, Failure> {
+        let id = video.order_id(order.number);
+        let now = args.context.ports.environment.now();
+        Ok(match (reconcile::need(order, now, &args.context.config.reconciler), position) {
+            (Need::Nothing, _) | (Need::Announcement, None) => Found::Nothing,
+            (Need::Announcement, Some(position)) => {
+                let newest = args.survey.announced_upload(&id).await?;
+                Found::Announcement(reconcile::announcement(newest, &position))
+            }
+            (Need::Tasks, _) => {
+                let steps = self.steps(args, order, &id).await?;
+                let queued = args.survey.queued_tasks(&id).await?;
+                let finished = args.survey.finished_tasks(&id).await?;
+                Found::Tasks { steps, queued, finished }
+            }
+            (Need::Parts, _) => Found::Parts(newest_part(args, &video.id).await?),
+        })
+    }
+
+    async fn steps(
+        &mut self,
+        args: &Args,
+        order: &Order,
+        id: &OrderId,
+    ) -> Result<Vec<Step>, Failure> {
+        let open = self.open.entry(id.video.clone()).or_default();
+        if let Some(steps) = open.steps.get(&order.number) {
+            return Ok(steps.clone());
+        }
+        let Some(object) = order.plan.as_ref().map(|plan| &plan.object) else {
+            return Ok(Vec::new());
+        };
+        let store = args.context.ports.store.as_ref();
+        let plan = self.plans.get(store, &object.key, &object.sha256).await?;
+        let steps = release::steps(&plan);
+        open.steps.insert(order.number, steps.clone());
+        Ok(steps)
+    }
+}
+
+/// When the newest part of an upload was written.
+async fn newest_part(args: &Args, video: &VideoId) -> Result<Option<i64>, Failure> {
+    let prefix = Owner::Original(video.clone()).prefix();
+    let mut walk = args.context.ports.store.walk(&prefix).await?;
+    let mut newest = None;
+    loop {
+        let page = walk.page(PARTS_PER_PAGE).await?;
+        newest = page.iter().filter_map(|met| met.modified).max().max(newest);
+        if page.len() < PARTS_PER_PAGE {
+            return Ok(newest);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Mends one thing.
+
+use jetreel_domain::announce;
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::reconcile::Trouble;
+use jetreel_domain::state::{Status, Video};
+use jetreel_domain::sweep::Owner;
+
+use super::actor::Args;
+use super::sweep;
+use crate::change;
+use crate::event::{Event, Reconciled, Repair};
+use crate::ports::WriteOnce;
+use crate::releases;
+
+/// Mends a trouble of a video, as its state was read a moment ago.
+pub(super) async fn mend(args: &Args, video: &Video, trouble: Trouble) -> Result<(), Failure> {
+    let (ports, broker) = (&args.context.ports, &args.context.ports.broker);
+    let (number, repair) = match trouble {
+        Trouble::Unannounced => {
+            let first = announce::due(video).first().map_or(1, |(number, _)| *number);
+            change::announce(ports, video).await?;
+            (first, Repair::FactsAnnounced)
+        }
+        Trouble::UploadLost(number) | Trouble::UploadInDoubt(number) => {
+            let lane = video.order(number).map(|order| order.lane).unwrap_or_default();
+            broker.announce_upload(&video.id, number, lane).await?;
+            (number, Repair::UploadAnnounced)
+        }
+        Trouble::TaskLost(number, task) => {
+            let Some(order) = video.order(number) else { return Ok(()) };
+            let id = video.order_id(number);
+            if !releases::again(&args.context, &id, order, task).await? {
+                return Ok(());
+            }
+            ports.environment.emit(Event::Released { order: id, task });
+            (number, Repair::TaskQueued)
+        }
+        Trouble::Unevaluated(number) => {
+            // It waits for its turn, or for its next attempt.
+            if broker.evaluate(&video.order_id(number)).await? == WriteOnce::Taken {
+                return Ok(());
+            }
+            (number, Repair::EvaluationAsked)
+        }
+        Trouble::Stalled(number) => {
+            if !give_up(args, &video.order_id(number)).await? {
+                return Ok(());
+            }
+            (number, Repair::UploadGivenUp)
+        }
+        Trouble::Uncleared(number) => {
+            clear(args, &video.order_id(number)).await?;
+            (number, Repair::Cleared)
+        }
+    };
+    let order = video.order_id(number);
+    ports.environment.emit(Event::Reconciled(Reconciled::Repaired { order, repair }));
+    Ok(())
+}
+
+/// Cancels an upload that stood still, and deletes what has arrived. `false`: it has gone on meanwhile.
+async fn give_up(args: &Args, order: &OrderId) -> Result<bool, Failure> {
+    let ports = &args.context.ports;
+    let now = ports.environment.now();
+    let mut given_up = false;
+    let video = change::video(ports, &order.video, |video| {
+        let receives = video.order(order.number).is_some_and(|o| o.status == Status::Receiving);
+        given_up = receives && video.cancel(order.number, now).is_ok();
+        Ok(given_up)
+    })
+    .await?;
+    let Some(video) = video.filter(|_| given_up) else { return Ok(false) };
+    let to = Status::Cancelled;
+    ports.environment.emit(Event::OrderMoved { order: order.clone(), to });
+    change::announce(ports, &video).await?;
+    sweep::clear(args, &Owner::Original(order.video.clone())).await?;
+    Ok(true)
+}
+
+/// State stops naming what a cancelled order left; then it is deleted. What a crash in between leaves is an orphan like any other.
+async fn clear(args: &Args, order: &OrderId) -> Result<(), Failure> {
+    let ports = &args.context.ports;
+    change::video(ports, &order.video, |video| {
+        let uncleared = video.is_uncleared(order.number);
+        video.clear(order.number);
+        Ok(uncleared)
+    })
+    .await?;
+    ports.broker.forget(order).await?;
+    sweep::clear(args, &Owner::Order(order.clone())).await?;
+    sweep::clear(args, &Owner::Original(order.video.clone())).await
+}

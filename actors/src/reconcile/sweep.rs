@@ -1,0 +1,223 @@
+//! Walks through the store, page by page, and deletes what nobody names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::id::{OrderId, TaskId};
+use jetreel_domain::manifest::Manifest;
+use jetreel_domain::state::{Order, Published};
+use jetreel_domain::sweep::{self, Candidates, Evidence, Names, Owner};
+use sha2::{Digest, Sha256};
+
+use super::actor::Args;
+use super::orders::Orders;
+use crate::event::{Event, Reconciled};
+use crate::ports::{Met, Walk};
+
+/// Folders that hold what Jetreel writes.
+const FOLDERS: [&str; 2] = ["raw/", "out/"];
+/// Objects of one owner asked for at a time.
+const OBJECTS_PER_PAGE: usize = 1000;
+
+/// Where the walk through the store is.
+#[derive(Default)]
+pub(super) struct Sweep {
+    candidates: Candidates,
+    walking: Option<Walking>,
+    next_walk: i64,
+}
+
+struct Walking {
+    walk: Box<dyn Walk>,
+    folder: usize,
+    /// Nothing older than this can be judged: the states of that time are not kept.
+    since: i64,
+    met: u64,
+}
+
+impl Sweep {
+    /// Goes on with the walk by one page.
+    pub(super) async fn look(&mut self, args: &Args, orders: &mut Orders) -> Result<(), Failure> {
+        let policy = &args.context.config.reconciler;
+        let now = args.context.ports.environment.now();
+        let mut walking = match self.walking.take() {
+            Some(walking) => walking,
+            None if now < self.next_walk => return Ok(()),
+            None => {
+                let since = args.survey.states_since().await?;
+                let walk = args.context.ports.store.walk(FOLDERS[0]).await?;
+                Walking { walk, folder: 0, since, met: 0 }
+            }
+        };
+        let limit = policy.objects_per_pass;
+        let page = walking.walk.page(limit).await?;
+        walking.met += page.len() as u64;
+        let ended = page.len() < limit;
+        let old = |met: &Met| {
+            met.modified.is_some_and(|at| at >= walking.since && now - at >= policy.orphan_seconds)
+        };
+        let judged = self.judge(args, orders, page.into_iter().filter(old)).await;
+        if !ended {
+            self.walking = Some(walking);
+        } else if let Some(folder) = FOLDERS.get(walking.folder + 1) {
+            walking.walk = args.context.ports.store.walk(folder).await?;
+            walking.folder += 1;
+            self.walking = Some(walking);
+        } else {
+            self.candidates.end_walk();
+            self.next_walk = now + policy.sweep_seconds;
+            let (objects, orphans) = (walking.met, self.candidates.count());
+            args.context
+                .ports
+                .environment
+                .emit(Event::Reconciled(Reconciled::StoreWalked { objects, orphans }));
+        }
+        judged
+    }
+
+    async fn judge(
+        &mut self,
+        args: &Args,
+        orders: &mut Orders,
+        page: impl Iterator<Item = Met>,
+    ) -> Result<(), Failure> {
+        let mut by_owner: BTreeMap<Owner, Vec<Met>> = BTreeMap::new();
+        for met in page {
+            if let Some(owner) = Owner::of(&met.key) {
+                by_owner.entry(owner).or_default().push(met);
+            }
+        }
+        for (owner, objects) in by_owner {
+            match self.judge_owner(args, orders, &owner, objects).await {
+                Ok(()) => {}
+                Err(failure) if failure.severity == Severity::DependencyFault => {
+                    return Err(failure);
+                }
+                // One video whose objects cannot be judged must not keep the others' orphans.
+                Err(failure) => {
+                    let event = Event::StageFault { stage: "reconcile", failure };
+                    args.context.ports.environment.emit(event);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn judge_owner(
+        &mut self,
+        args: &Args,
+        orders: &mut Orders,
+        owner: &Owner,
+        objects: Vec<Met>,
+    ) -> Result<(), Failure> {
+        let Some(named) = named(args, owner, &objects).await? else { return Ok(()) };
+        let mut again = Vec::new();
+        for met in objects {
+            if named.has(&met.key) {
+                self.candidates.forget(&met.key);
+            } else if self.candidates.note(&met.key) {
+                again.push(met);
+            }
+        }
+        if again.is_empty() { Ok(()) } else { self.delete(args, orders, owner, again).await }
+    }
+
+    /// Deletes orphans that were met before, unless they are named by now.
+    async fn delete(
+        &mut self,
+        args: &Args,
+        orders: &mut Orders,
+        owner: &Owner,
+        objects: Vec<Met>,
+    ) -> Result<(), Failure> {
+        while orders.read_on(args).await? {}
+        let Some(named) = named(args, owner, &objects).await? else { return Ok(()) };
+        for met in objects {
+            if !named.has(&met.key) && !orders.is_foreign(&met.key) {
+                delete(args, &met).await?;
+            }
+            self.candidates.forget(&met.key);
+        }
+        Ok(())
+    }
+}
+
+/// Deletes every object of an owner that is not named, whatever its age: its order was cancelled, and its workers have stopped.
+pub(super) async fn clear(args: &Args, owner: &Owner) -> Result<(), Failure> {
+    let mut walk = args.context.ports.store.walk(&owner.prefix()).await?;
+    loop {
+        let page = walk.page(OBJECTS_PER_PAGE).await?;
+        let ended = page.len() < OBJECTS_PER_PAGE;
+        if let Some(named) = named(args, owner, &page).await? {
+            for met in page.iter().filter(|met| !named.has(&met.key)) {
+                delete(args, met).await?;
+            }
+        }
+        if ended {
+            return Ok(());
+        }
+    }
+}
+
+async fn delete(args: &Args, met: &Met) -> Result<(), Failure> {
+    args.context.ports.store.delete(&met.key).await?;
+    let event =
+        Event::Reconciled(Reconciled::OrphanDeleted { key: met.key.clone(), bytes: met.bytes });
+    args.context.ports.environment.emit(event);
+    Ok(())
+}
+
+/// What is named of an owner's objects. `None`: it cannot be said now, so that all must stay.
+async fn named(args: &Args, owner: &Owner, objects: &[Met]) -> Result<Option<Names>, Failure> {
+    let broker = &args.context.ports.broker;
+    let found = broker.video(owner.video()).await?.map(|found| found.value);
+    let mut names = sweep::names(found.as_ref(), owner);
+    let Owner::Order(order) = owner else { return Ok(Some(names)) };
+    match sweep::evidence(found.as_ref(), order.number) {
+        Evidence::State => {}
+        Evidence::Manifest(published) => names.add_manifest(&manifest(args, &published).await?),
+        Evidence::Ledger => {
+            add_records(args, order, objects, &mut names).await?;
+            // An order that was closed meanwhile may have lost its records before they were read.
+            let after = broker.video(&order.video).await?;
+            let open = after.as_ref().and_then(|after| after.value.order(order.number));
+            if open.is_none_or(Order::is_closed) {
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(names))
+}
+
+async fn add_records(
+    args: &Args,
+    order: &OrderId,
+    objects: &[Met],
+    names: &mut Names,
+) -> Result<(), Failure> {
+    let broker = &args.context.ports.broker;
+    // Claims first: who loses one after this will find its results in the ledger, or enters nothing any more.
+    let tasks: BTreeSet<TaskId> = objects.iter().filter_map(|met| Owner::task(&met.key)).collect();
+    for task in tasks {
+        if let Some(claim) = broker.claim(order, &task.to_string()).await? {
+            names.add_claim(order, task, &claim.value);
+        }
+    }
+    let (entries, _) = broker.entries(order, 0).await?;
+    entries.iter().for_each(|entry| names.add_entry(entry));
+    Ok(())
+}
+
+async fn manifest(args: &Args, published: &Published) -> Result<Manifest, Failure> {
+    let object = &published.manifest;
+    let bytes = args.context.ports.store.read_all(&object.key).await?;
+    let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let broken = |why: String| {
+        let message = "the manifest of a published video is not what it was when it was written";
+        Failure::task("manifest-broken", message).with_detail(format!("{}: {why}", object.key))
+    };
+    if hash != object.sha256 {
+        return Err(broken("its hash is another".to_owned()));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))
+}

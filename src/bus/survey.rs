@@ -1,0 +1,220 @@
+//! [`Survey`] on JetStream: the queues as a whole, for the reconciler.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::UNIX_EPOCH;
+
+use humantime_serde::re::humantime;
+use jetreel_actors::ports::{PortFuture, States, Survey, Swap, Versioned};
+use jetreel_domain::id::{OrderId, TaskId};
+use jetreel_domain::leadership::Leadership;
+use jetreel_domain::message::Uploaded;
+use jetreel_domain::reconcile::Position;
+use jetreel_domain::state::Video;
+use jetreel_domain::subject;
+use serde::{Deserialize, Serialize};
+
+use super::broker::port;
+use super::connection::Bus;
+use super::kv::outgoing;
+use super::names;
+use super::request::{READ_BUDGET, persist};
+use super::severity::Fault;
+use super::write::is_marker;
+
+#[derive(Serialize)]
+struct Subjects<'a> {
+    subjects_filter: &'a str,
+    offset: usize,
+}
+
+/// The body of a request that takes none: an empty object, which the server takes for nothing, as it does not take `null`.
+#[derive(Serialize)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+struct SubjectsPage {
+    /// Subjects in all; absent where there are none.
+    #[serde(default)]
+    total: usize,
+    state: SubjectsState,
+}
+
+#[derive(Deserialize)]
+struct SubjectsState {
+    #[serde(default)]
+    subjects: Option<BTreeMap<String, u64>>,
+}
+
+#[derive(Deserialize)]
+struct StreamBirth {
+    created: String,
+}
+
+#[derive(Deserialize)]
+struct ConsumerState {
+    delivered: Sequences,
+    ack_floor: Sequences,
+    #[serde(default)]
+    num_ack_pending: u64,
+}
+
+#[derive(Deserialize)]
+struct Sequences {
+    #[serde(default)]
+    stream_seq: u64,
+}
+
+impl Bus {
+    /// Subjects of a stream that hold a message, as `pick` reads them; from the leader, page by page.
+    pub(super) async fn subjects<T: Ord>(
+        &self,
+        stream: &str,
+        filter: &str,
+        pick: impl Fn(String) -> Option<T> + Send,
+    ) -> Result<BTreeSet<T>, Fault> {
+        let path = format!("STREAM.INFO.{stream}");
+        let (mut picked, mut offset) = (BTreeSet::new(), 0);
+        loop {
+            let wanted = Subjects { subjects_filter: filter, offset };
+            let page: SubjectsPage =
+                persist(READ_BUDGET, || self.api(path.clone(), &wanted)).await?;
+            let subjects = page.state.subjects.unwrap_or_default();
+            offset += subjects.len();
+            let is_last = subjects.is_empty() || offset >= page.total;
+            picked.extend(subjects.into_keys().filter_map(&pick));
+            if is_last {
+                return Ok(picked);
+            }
+        }
+    }
+
+    async fn states_after(&self, after: u64, limit: usize) -> Result<States, Fault> {
+        let stream = names::bucket_stream(names::VIDEOS_BUCKET);
+        let filter = names::bucket_subject(names::VIDEOS_BUCKET, ">");
+        let mut states = States { videos: Vec::new(), read: after, more: true };
+        for _ in 0..limit {
+            let from = states.read + 1;
+            let next = persist(READ_BUDGET, || self.next_message(&stream, &filter, from)).await?;
+            let Some(message) = next else {
+                states.more = false;
+                break;
+            };
+            states.read = message.sequence;
+            if is_marker(&message) {
+                continue;
+            }
+            match serde_json::from_slice::<Video>(&message.payload) {
+                Ok(value) => states.videos.push(Versioned { value, revision: message.sequence }),
+                // Of a newer version, perhaps: not for this node to judge.
+                Err(error) => tracing::warn!(subject = %message.subject, %error, "state unread"),
+            }
+        }
+        Ok(states)
+    }
+
+    async fn states_birth(&self) -> Result<i64, Fault> {
+        let path = format!("STREAM.INFO.{}", names::bucket_stream(names::VIDEOS_BUCKET));
+        let birth: StreamBirth =
+            persist(READ_BUDGET, || self.api(path.clone(), &Nothing {})).await?;
+        let created = humantime::parse_rfc3339(&birth.created)
+            .map_err(|error| Fault::Malformed(format!("{}: {error}", birth.created)))?;
+        let since = created.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+    }
+
+    async fn ingest_position(&self) -> Result<Position, Fault> {
+        let path = format!("CONSUMER.INFO.{}.{}", names::UPLOADS, names::INGEST_CONSUMER);
+        let state: ConsumerState =
+            persist(READ_BUDGET, || self.api(path.clone(), &Nothing {})).await?;
+        Ok(Position {
+            delivered: state.delivered.stream_seq,
+            floor: state.ack_floor.stream_seq,
+            unsettled: state.num_ack_pending,
+        })
+    }
+
+    async fn newest_upload(&self, order: &OrderId) -> Result<Option<u64>, Fault> {
+        let subject = subject::upload(&order.video);
+        let is_for = |payload: &[u8]| {
+            rmp_serde::from_slice::<Uploaded>(payload).is_ok_and(|u| u.number == order.number)
+        };
+        let last = persist(READ_BUDGET, || self.last_message(names::UPLOADS, &subject)).await?;
+        let Some(last) = last else { return Ok(None) };
+        if is_for(&last.payload) {
+            return Ok(Some(last.sequence));
+        }
+        // The newest is another order's: this one's may be before it.
+        let (mut newest, mut from) = (None, 1);
+        loop {
+            let next =
+                persist(READ_BUDGET, || self.next_message(names::UPLOADS, &subject, from)).await?;
+            let Some(message) = next else { return Ok(newest) };
+            from = message.sequence + 1;
+            if is_for(&message.payload) {
+                newest = Some(message.sequence);
+            }
+        }
+    }
+
+    async fn on_record(&self) -> Result<BTreeSet<OrderId>, Fault> {
+        let on_ledger = |subject: String| subject::order_on_ledger(&subject);
+        let mut orders = self.subjects(names::LEDGER, subject::LEDGER_ALL, on_ledger).await?;
+        let prefix = names::bucket_subject(names::CLAIMS_BUCKET, "");
+        let in_claims = |subject: String| subject::order_in_claims(subject.strip_prefix(&prefix)?);
+        let stream = names::bucket_stream(names::CLAIMS_BUCKET);
+        orders.extend(self.subjects(&stream, &format!("{prefix}>"), in_claims).await?);
+        Ok(orders)
+    }
+
+    async fn tasks(&self, stream: &str, filter: &str) -> Result<BTreeSet<TaskId>, Fault> {
+        self.subjects(stream, filter, |subject| subject::task_in(&subject)).await
+    }
+}
+
+impl Survey for Bus {
+    fn states(&self, after: u64, limit: usize) -> PortFuture<'_, States> {
+        port("read states", self.states_after(after, limit))
+    }
+
+    fn states_since(&self) -> PortFuture<'_, i64> {
+        port("ask since when states are kept", self.states_birth())
+    }
+
+    fn uploads_position(&self) -> PortFuture<'_, Position> {
+        port("ask how far uploads are", self.ingest_position())
+    }
+
+    fn announced_upload<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, Option<u64>> {
+        port("look up an upload", self.newest_upload(order))
+    }
+
+    fn queued_tasks<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, BTreeSet<TaskId>> {
+        let filter = subject::encode_order_filter(order);
+        port("list queued tasks", async move { self.tasks(names::ENCODE, &filter).await })
+    }
+
+    fn finished_tasks<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, BTreeSet<TaskId>> {
+        let filter = subject::ledger_tasks_filter(order);
+        port("list finished tasks", async move { self.tasks(names::LEDGER, &filter).await })
+    }
+
+    fn orders_on_record(&self) -> PortFuture<'_, BTreeSet<OrderId>> {
+        port("list orders on record", self.on_record())
+    }
+
+    fn leadership(&self) -> PortFuture<'_, Option<Versioned<Leadership>>> {
+        let lease = self.document(names::NODES_BUCKET, names::RECONCILER_KEY);
+        port("read the reconciler's lease", lease)
+    }
+
+    fn swap_leadership<'a>(
+        &'a self,
+        leadership: &'a Leadership,
+        revision: u64,
+    ) -> PortFuture<'a, Swap> {
+        port("write the reconciler's lease", async move {
+            let message = outgoing(names::NODES_BUCKET, names::RECONCILER_KEY, leadership)?;
+            self.swap(&names::bucket_stream(names::NODES_BUCKET), &message, revision).await
+        })
+    }
+}

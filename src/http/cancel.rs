@@ -1,0 +1,82 @@
+//! `POST /v1/jobs/{id}/cancel`: ends a job for good.
+//!
+//! Invariant: the job is cancelled by one compare-and-set, which competes with completion at that same one; all else follows from
+//! state, and what a crash leaves undone is done by the reconciler.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse, Response};
+use jetreel_actors::change;
+use jetreel_actors::event::Event;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::state::{Order, Status, Video};
+
+use super::Gateway;
+use super::jobs;
+use super::problem::Problem;
+
+/// Cancels a job by `<video>-<number>`, or the newest of `<video>`. Cancelling it again changes nothing.
+pub(super) async fn cancel(
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let (id, number) = jobs::parse(&id)?;
+    let ports = &gateway.ports;
+    let now = ports.environment.now();
+    let mut cancelled = None;
+    let video = change::video(ports, &id, |video| {
+        cancelled = chosen(video, number).and_then(|number| video.cancel(number, now).ok());
+        Ok(cancelled.is_some())
+    })
+    .await?;
+    let video = video.ok_or_else(jobs::no_such_job)?;
+    let number = chosen(&video, number).ok_or_else(jobs::no_such_job)?;
+    let order = video.order(number).ok_or_else(jobs::no_such_job)?;
+    if cancelled.is_none() {
+        return settled(&gateway, &video, order).await;
+    }
+    let order = video.order_id(number);
+    ports.environment.emit(Event::OrderMoved { order: order.clone(), to: Status::Cancelled });
+    tell(&gateway, &order, &video).await;
+    let document = jobs::describe(&gateway, &video, number).await?;
+    Ok((StatusCode::ACCEPTED, [(CACHE_CONTROL, "no-store")], Json(document)).into_response())
+}
+
+fn chosen(video: &Video, number: Option<u32>) -> Option<u32> {
+    number.or_else(|| jobs::newest(video).map(|order| order.number))
+}
+
+/// Workers and subscribers learn of it. It is cancelled already: trouble here is the reconciler's to mend, not the user's.
+async fn tell(gateway: &Gateway, order: &OrderId, video: &Video) {
+    let ports = &gateway.ports;
+    let told = async {
+        change::announce(ports, video).await?;
+        ports.broker.forget(order).await
+    };
+    if let Err(failure) = told.await {
+        ports.environment.emit(Event::StageFault { stage: "gateway", failure });
+    }
+}
+
+/// The answer for a job that could not be cancelled.
+async fn settled(gateway: &Gateway, video: &Video, order: &Order) -> Result<Response, Problem> {
+    if order.status == Status::Cancelled {
+        let document = jobs::describe(gateway, video, order.number).await?;
+        return Ok(([(CACHE_CONTROL, "no-store")], Json(document)).into_response());
+    }
+    let newer = video.orders.iter().rev().find(|newer| !newer.superseded);
+    if let Some(newer) = newer.filter(|_| order.superseded) {
+        let successor = video.order_id(newer.number);
+        let detail = format!("another job took over from this one; cancel {successor} instead");
+        return Err(Problem::new(StatusCode::CONFLICT, "job-superseded", detail));
+    }
+    Err(Problem::new(
+        StatusCode::CONFLICT,
+        "job-completed",
+        "the job is completed, there is nothing left to cancel; what it made stays",
+    ))
+}

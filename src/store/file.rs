@@ -1,0 +1,297 @@
+//! One object being written to an `fs` store.
+//!
+//! OpenDAL's writer opens the object under its final key: half an object can be seen, an older one is overwritten in silence, and
+//! the folder is not synced. Here instead:
+//!
+//! 1. bytes go to a temporary name in the object's own folder;
+//! 2. the file is synced, once: a second fsync can succeed after the first one lost data;
+//! 3. it is renamed without replacing (`RENAME_NOREPLACE`; a hard link where the file system has none): an object that is there
+//!    already is a conflict, whoever wrote it;
+//! 4. the folder is synced, and those above it that are not known to be.
+//!
+//! So an object that can be seen is whole, and one whose `finish` returned survives a power cut. A crash leaves at most a temporary
+//! file, which nobody names: the sweeper deletes it as any orphan. Memory is one chunk per writer.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jetreel_actors::ports::{ObjectWriter, PortFuture};
+use jetreel_domain::failure::Failure;
+use jetreel_domain::ledger::Object;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+
+use super::durable::Directory;
+use super::severity::{broken, gone, io_failure, timed_out};
+use super::writer::hex;
+
+/// Files being synced at one time: the disk has one queue, and others need the blocking threads too.
+const CLOSING_MAX: usize = 64;
+
+/// Folders can be removed as empty between their creation and the first file in them.
+const OPEN_TRIES_MAX: usize = 8;
+
+/// Where files are written.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
+    pub(super) directory: Arc<Directory>,
+    closing: Arc<Semaphore>,
+    timeout: Duration,
+    chunk_bytes: usize,
+}
+
+impl Files {
+    pub(super) fn new(directory: Directory, timeout: Duration, chunk_bytes: usize) -> Self {
+        let closing = Arc::new(Semaphore::new(CLOSING_MAX));
+        Self { directory: Arc::new(directory), closing, timeout, chunk_bytes }
+    }
+}
+
+/// A file that goes when it is dropped, unless it was given its name.
+#[derive(Debug)]
+struct Temporary(Option<PathBuf>);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Some(path) = self.0.take()
+            && let Err(error) = std::fs::remove_file(&path)
+        {
+            tracing::debug!(%error, path = %path.display(), "left a temporary file to the sweeper");
+        }
+    }
+}
+
+/// What is written to, away from the async threads.
+#[derive(Debug)]
+struct Sink {
+    file: File,
+    temporary: Temporary,
+    hasher: Sha256,
+    bytes: u64,
+}
+
+impl Sink {
+    fn open(directory: &Directory, key: &str) -> io::Result<Self> {
+        let mut tries = 0;
+        loop {
+            let target = directory.prepare(key)?;
+            let path = temporary_for(&target);
+            match File::create_new(&path) {
+                Ok(file) => {
+                    let temporary = Temporary(Some(path));
+                    return Ok(Self { file, temporary, hasher: Sha256::new(), bytes: 0 });
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound && tries < OPEN_TRIES_MAX => {
+                    tries += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Steps 2 to 4.
+    fn publish(mut self, directory: &Directory, key: &str) -> io::Result<Object> {
+        self.file.sync_all()?;
+        let found = self.file.metadata()?.len();
+        if found != self.bytes {
+            let text = format!("{key}: wrote {} bytes, found {found}", self.bytes);
+            return Err(io::Error::other(text));
+        }
+        if let Some(path) = &self.temporary.0 {
+            rename_new(path, &directory.path(key)?)?;
+        }
+        self.temporary.0 = None;
+        directory.settle(key)?;
+        let sha256 = hex(&self.hasher.finalize());
+        Ok(Object { key: key.to_owned(), bytes: self.bytes, sha256 })
+    }
+}
+
+fn temporary_for(target: &Path) -> PathBuf {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    target.with_file_name(format!(".{name}.{}.part", uuid::Uuid::new_v4().simple()))
+}
+
+/// Gives a file its name, and fails where something has it already.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(()),
+        // The file system cannot say "new only": a link can.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            std::fs::hard_link(from, to)?;
+            std::fs::remove_file(from)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The `ObjectWriter` port on a file.
+pub(super) struct FileWriter {
+    files: Files,
+    key: String,
+    /// `None` after a write that failed, or whose future was dropped: nobody knows what was written.
+    sink: Option<Sink>,
+    waiting: Vec<u8>,
+}
+
+impl FileWriter {
+    /// Starts the object `key`.
+    pub(super) async fn start(files: Files, key: &str) -> Result<Self, Failure> {
+        let (directory, wanted) = (files.directory.clone(), key.to_owned());
+        let sink = away(files.timeout, move || {
+            // An unmounted disk leaves an empty folder, which must not be taken for the store.
+            if !directory.is_present() {
+                return Err(gone().with_detail(wanted));
+            }
+            Sink::open(&directory, &wanted).map_err(|error| io_failure(&error))
+        });
+        let sink = sink.await?;
+        Ok(Self { files, key: key.to_owned(), sink: Some(sink), waiting: Vec::new() })
+    }
+
+    async fn append(&mut self, bytes: Bytes) -> Result<(), Failure> {
+        if self.sink.is_none() {
+            return Err(broken());
+        }
+        if self.waiting.len() + bytes.len() <= self.files.chunk_bytes {
+            self.waiting.extend_from_slice(&bytes);
+            return Ok(());
+        }
+        let mut sink = self.sink.take().ok_or_else(broken)?;
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let written = away(self.files.timeout, move || {
+            let written = sink.append(&waiting).and_then(|()| sink.append(&bytes));
+            written.map_err(|error| io_failure(&error))?;
+            waiting.clear();
+            Ok((sink, waiting))
+        });
+        let (sink, waiting) = written.await?;
+        self.sink = Some(sink);
+        self.waiting = waiting;
+        Ok(())
+    }
+
+    async fn publish(self) -> Result<Object, Failure> {
+        let Self { files, key, sink, waiting } = self;
+        let mut sink = sink.ok_or_else(broken)?;
+        let permit = files.closing.clone().acquire_owned().await.map_err(|_| broken())?;
+        let directory = files.directory.clone();
+        away(files.timeout, move || {
+            let _permit = permit;
+            let written = sink.append(&waiting).and_then(|()| sink.publish(&directory, &key));
+            written.map_err(|error| io_failure(&error))
+        })
+        .await
+    }
+}
+
+impl ObjectWriter for FileWriter {
+    fn write(&mut self, bytes: Bytes) -> PortFuture<'_, ()> {
+        Box::pin(self.append(bytes))
+    }
+
+    fn finish(self: Box<Self>) -> PortFuture<'static, Object> {
+        Box::pin(self.publish())
+    }
+
+    fn abort(self: Box<Self>) -> PortFuture<'static, ()> {
+        let timeout = self.files.timeout;
+        Box::pin(away(timeout, move || {
+            drop(self);
+            Ok(())
+        }))
+    }
+}
+
+/// Runs what blocks on a thread for it. What takes longer than the store's patience goes on, unheard: the disk may hang.
+async fn away<T: Send + 'static>(
+    timeout: Duration,
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(timeout, tokio::task::spawn_blocking(work)).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(_)) => Err(broken()),
+        Err(_) => Err(timed_out()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory() -> (tempfile::TempDir, Directory) {
+        let place = tempfile::tempdir().unwrap();
+        let directory = Directory::open(place.path().to_str().unwrap()).unwrap();
+        (place, directory)
+    }
+
+    fn names(place: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(place).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn half_an_object_cannot_be_seen_and_a_dropped_one_leaves_nothing() {
+        let (place, directory) = directory();
+        let mut sink = Sink::open(&directory, "out/v/a").unwrap();
+        sink.append(b"half").unwrap();
+        let folder = place.path().join("out/v");
+        assert_eq!(names(&folder).len(), 1);
+        assert!(names(&folder)[0].starts_with(".a.") && !folder.join("a").exists());
+        drop(sink);
+        assert_eq!(names(&folder), Vec::<String>::new());
+    }
+
+    #[test]
+    fn of_many_writers_of_one_key_one_wins_and_its_bytes_stay() {
+        let (place, directory) = directory();
+        let outcomes: Vec<io::Result<Object>> = std::thread::scope(|scope| {
+            let write = |byte: u8| {
+                let directory = &directory;
+                scope.spawn(move || {
+                    let mut sink = Sink::open(directory, "out/v/a").unwrap();
+                    sink.append(&[byte; 1000]).unwrap();
+                    sink.publish(directory, "out/v/a")
+                })
+            };
+            let writers: Vec<_> = (0..8).map(write).collect();
+            writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+        });
+        let winners: Vec<&Object> = outcomes.iter().flatten().collect();
+        assert_eq!(winners.len(), 1);
+        for error in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
+            assert_eq!(io_failure(error).code, "object-conflict");
+        }
+        let there = std::fs::read(place.path().join("out/v/a")).unwrap();
+        assert_eq!(hex(&Sha256::digest(&there)), winners[0].sha256);
+        assert_eq!(names(&place.path().join("out/v")), ["a"], "the others left nothing");
+    }
+
+    #[test]
+    fn a_link_serves_where_the_file_system_cannot_rename_so() {
+        let (place, _) = directory();
+        let [from, to] = ["from", "to"].map(|name| place.path().join(name));
+        std::fs::write(&from, b"new").unwrap();
+        std::fs::write(&to, b"old").unwrap();
+        let taken = rename_new(&from, &to).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::hard_link(&from, &to).unwrap_err().kind(), taken.kind());
+        assert_eq!(std::fs::read(&to).unwrap(), b"old");
+    }
+}
