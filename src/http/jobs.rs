@@ -77,7 +77,7 @@ pub(super) async fn retry(
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "retry-busy", detail);
         return Err(problem.retry_after(1));
     }
-    let document = describe(&gateway, &video, order).await?;
+    let document = describe(&gateway, &video, order.number).await?;
     let headers = [
         (CACHE_CONTROL, "no-store".to_owned()),
         (LOCATION, format!("/v1/jobs/{job}")),
