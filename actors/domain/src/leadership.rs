@@ -34,6 +34,13 @@ pub fn take(
     Some(Leadership { v: 1, holder: holder.to_owned(), node: node.to_owned(), expires })
 }
 
+/// Whether `holder` has renewed its lease so lately that this can wait: passes may follow each other quickly.
+#[must_use]
+pub fn is_fresh(found: &Leadership, holder: &str, now: i64, lease_seconds: i64) -> bool {
+    let renewed = found.expires.saturating_sub(lease_seconds);
+    found.holder == holder && (renewed..renewed + lease_seconds / 8).contains(&now)
+}
+
 /// What a holder writes who goes: the next one need not wait.
 #[must_use]
 pub fn resign(held: &Leadership) -> Leadership {
@@ -52,6 +59,15 @@ mod tests {
         assert_eq!(renewed.expires, 169);
         assert_eq!(take(Some(&renewed), "b", "two", 168, 35), None);
         assert_eq!(take(Some(&renewed), "b", "two", 169, 35).unwrap().holder, "b");
+    }
+
+    #[test]
+    fn a_lease_is_not_renewed_with_every_breath() {
+        let held = take(None, "a", "one", 100, 40).unwrap();
+        assert!(is_fresh(&held, "a", 100, 40) && is_fresh(&held, "a", 104, 40));
+        assert!(!is_fresh(&held, "a", 105, 40) && !is_fresh(&held, "b", 100, 40));
+        assert!(!is_fresh(&held, "a", 99, 40), "the clock was set back");
+        assert!(!is_fresh(&resign(&held), "a", 100, 40));
     }
 
     #[test]

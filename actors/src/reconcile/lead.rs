@@ -39,6 +39,9 @@ impl Lead {
         };
         let now = args.context.ports.environment.now();
         let lease = config.reconciler.lease_seconds;
+        if old.is_some_and(|old| leadership::is_fresh(old, &self.holder, now, lease)) {
+            return Ok(true);
+        }
         let Some(mine) = leadership::take(old, &self.holder, &config.node, now, lease) else {
             return Ok(false);
         };

@@ -32,7 +32,8 @@ impl Records {
             if now < self.next_round {
                 return Ok(());
             }
-            self.next_round = now + policy.patience_seconds;
+            // To list them costs the broker, and nothing waits for them.
+            self.next_round = now + policy.sweep_seconds;
             self.before = std::mem::take(&mut self.seen);
             self.round = args.survey.orders_on_record().await?.into_iter().collect();
         }
