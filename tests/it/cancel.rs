@@ -5,8 +5,9 @@
 use std::time::{Duration, Instant};
 
 use jetreel::bus::names;
-use jetreel_actors::ports::Broker as _;
+use jetreel_actors::ports::{Broker as _, Swap};
 use jetreel_domain::id::{Group, OrderId, TaskId};
+use jetreel_domain::lane::Lane;
 use jetreel_domain::state::Status;
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -16,7 +17,7 @@ use crate::crash::claimed;
 use crate::harness::media::{self, FILM, SHORT};
 use crate::harness::node::Node;
 use crate::harness::site::Site;
-use crate::reconcile::{HASTY, in_time};
+use crate::reconcile::{HASTY, in_time, untold};
 
 /// A running codec ends well before the next heartbeat would have told.
 const AT_ONCE: Duration = Duration::from_secs(3);
@@ -99,4 +100,25 @@ async fn a_job_that_waits_can_be_cancelled_and_a_completed_one_cannot() {
             (StatusCode::NOT_FOUND, Some("no-such-job"))
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_dies_in_the_middle_of_a_cancel_has_cancelled() {
+    let Some(short) = media::made(SHORT) else { return };
+    let site = Site::start().await;
+    let order = untold(&site, &short, 1, Status::Queued).await;
+    site.bus.announce_upload(&order.video, 1, Lane::Normal).await.unwrap();
+    let found = site.bus.video(&order.video).await.unwrap().unwrap();
+    let mut video = found.value;
+    video.cancel(1, video.created).unwrap();
+    let swapped = site.bus.swap_video(&video, found.revision).await.unwrap();
+    assert!(matches!(swapped, Swap::Done(_)));
+
+    let node = site.node("one", &HASTY).await;
+    site.facts(&order).await.until("cancelled").await;
+    nothing_remains(&site, &order).await;
+    let state = site.bus.video(&order.video).await.unwrap().unwrap().value;
+    assert!(state.source.parts.is_empty() && state.source.bytes > 0, "{state:?}");
+    let job = node.json(&format!("/v1/jobs/{order}")).await;
+    assert_eq!(job["status"], "CANCELLED");
 }

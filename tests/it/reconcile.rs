@@ -56,7 +56,7 @@ async fn repairs(node: &Node, repair: &str) -> u64 {
 }
 
 /// A video as a gateway leaves it that dies right after `status` is written: nobody was told.
-async fn untold(site: &Site, file: &Path, bits: u128, status: Status) -> OrderId {
+pub(crate) async fn untold(site: &Site, file: &Path, bits: u128, status: Status) -> OrderId {
     let id = VideoId::from_bits(bits);
     let bytes = Bytes::from(std::fs::read(file).unwrap());
     let body = futures::stream::iter([Ok::<_, std::convert::Infallible>(bytes)]);
