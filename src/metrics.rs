@@ -2,6 +2,8 @@
 //!
 //! Invariant: labels are bounded: groups, statuses, routes, stable failure codes; never an id.
 
+mod log;
+
 use jetreel_actors::event::{Event, Reconciled};
 use jetreel_domain::state::Fact;
 use prometheus::{CounterVec, core::Collector};
@@ -9,7 +11,7 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
-use tracing::{debug, error, info, warn};
+use tracing::warn;
 
 /// The numbers of one node.
 pub struct Metrics {
@@ -241,19 +243,6 @@ impl Reconciler {
     }
 }
 
-fn log_reconciled(what: &Reconciled) {
-    match what {
-        Reconciled::Leading { leads } => info!(leads, "reconciler's lease changed hands"),
-        Reconciled::Repaired { order, repair } => {
-            warn!(%order, repair = repair.as_str(), "reconciler mended something");
-        }
-        Reconciled::OrphanDeleted { key, bytes } => info!(key, bytes, "orphan deleted"),
-        Reconciled::StoreWalked { objects, orphans } => {
-            debug!(objects, orphans, "walked through the store");
-        }
-    }
-}
-
 impl Metrics {
     /// Numbers at zero, with those of the process itself.
     ///
@@ -334,7 +323,7 @@ impl Metrics {
     /// Writes the log line of an event and counts it.
     pub fn record(&self, event: &Event) {
         self.count(event);
-        log(event);
+        log::event(event);
     }
 
     fn count(&self, event: &Event) {
@@ -410,71 +399,6 @@ fn fact_kind(fact: &Fact) -> &'static str {
         Fact::Failed(_) => "failed",
         Fact::Cancelled => "cancelled",
         Fact::Deleted => "deleted",
-    }
-}
-
-fn log(event: &Event) {
-    match event {
-        Event::OrderMoved { order, to } => info!(%order, status = %to, "order moved"),
-        Event::Planned { order, tasks, tiers } => info!(%order, tasks, tiers, "order planned"),
-        Event::Released { order, task } => debug!(%order, %task, "task released"),
-        Event::TaskStarted { order, task, attempt } => {
-            info!(%order, %task, attempt, "task started");
-        }
-        Event::TierProgress { order, task, tier, seconds } => {
-            debug!(%order, %task, tier, seconds, "tier moved on");
-        }
-        Event::TaskFinished { order, task, seconds, cpu_seconds, won } => {
-            info!(%order, %task, seconds, cpu_seconds, won, "task finished");
-        }
-        Event::AttemptFailed { stage, order, what, attempt, failure, again } => {
-            let (stage, code, detail) = (stage.as_str(), &failure.code, &failure.detail);
-            warn!(stage, %order, what, attempt, code, detail, again,
-                "attempt failed: {}", failure.message);
-        }
-        Event::ClaimLost { stage, order, what } => {
-            warn!(stage = stage.as_str(), %order, what, "another worker holds the claim");
-        }
-        Event::Buried { stage, order, what, failure } => {
-            let order = order.as_ref().map(ToString::to_string);
-            error!(
-                stage = stage.as_str(),
-                order,
-                what,
-                code = failure.code,
-                "dead letter: {}",
-                failure.message
-            );
-        }
-        Event::Revived { stage, order, what } => {
-            info!(stage = stage.as_str(), %order, what, "dead letter replayed");
-        }
-        Event::OrphanSettled { stream, end } => {
-            warn!(stream, end, "a message that the broker gave up was taken care of");
-        }
-        Event::BreakerOpened { failure } => {
-            warn!(
-                code = failure.code,
-                detail = failure.detail,
-                "nothing is pulled until a probe succeeds: {}",
-                failure.message
-            );
-        }
-        Event::BreakerClosed => info!("a probe succeeded; work goes on"),
-        Event::Announced { order, fact } => info!(%order, %fact, "fact announced"),
-        Event::RenewFailed { order, task } => warn!(%order, %task, "lease was not renewed"),
-        Event::SwapConflict { bucket } => debug!(bucket, "compare-and-set met another writer"),
-        Event::StageFault { stage, failure } => {
-            warn!(
-                stage,
-                code = failure.code,
-                detail = failure.detail,
-                "stage met trouble: {}",
-                failure.message
-            );
-        }
-        Event::Reconciled(what) => log_reconciled(what),
-        Event::SlotsBusy { group, busy } => debug!(%group, busy, "slots busy"),
     }
 }
 

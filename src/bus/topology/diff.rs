@@ -295,6 +295,6 @@ mod tests {
             let ingest = found.get_mut("UPLOADS").unwrap().consumers.get_mut("ingest").unwrap();
             ingest.insert("max_deliver".to_owned(), 5.into());
         });
-        assert_eq!(changes[0].to_string(), "update consumer UPLOADS/ingest: max_deliver 5 → -1");
+        assert_eq!(changes[0].to_string(), "update consumer UPLOADS/ingest: max_deliver 5 → 50");
     }
 }

@@ -1,0 +1,83 @@
+//! The log line of an event.
+
+use jetreel_actors::event::{Event, Reconciled};
+use tracing::{debug, error, info, warn};
+
+/// Writes it.
+pub(super) fn event(event: &Event) {
+    match event {
+        Event::OrderMoved { order, to } => info!(%order, status = %to, "order moved"),
+        Event::Planned { order, tasks, tiers } => info!(%order, tasks, tiers, "order planned"),
+        Event::Released { order, task } => debug!(%order, %task, "task released"),
+        Event::TaskStarted { order, task, attempt } => {
+            info!(%order, %task, attempt, "task started");
+        }
+        Event::TierProgress { order, task, tier, seconds } => {
+            debug!(%order, %task, tier, seconds, "tier moved on");
+        }
+        Event::TaskFinished { order, task, seconds, cpu_seconds, won } => {
+            info!(%order, %task, seconds, cpu_seconds, won, "task finished");
+        }
+        Event::AttemptFailed { stage, order, what, attempt, failure, again } => {
+            let (stage, code, detail) = (stage.as_str(), &failure.code, &failure.detail);
+            warn!(stage, %order, what, attempt, code, detail, again,
+                "attempt failed: {}", failure.message);
+        }
+        Event::ClaimLost { stage, order, what } => {
+            warn!(stage = stage.as_str(), %order, what, "another worker holds the claim");
+        }
+        Event::Buried { stage, order, what, failure } => {
+            let order = order.as_ref().map(ToString::to_string);
+            error!(
+                stage = stage.as_str(),
+                order,
+                what,
+                code = failure.code,
+                "dead letter: {}",
+                failure.message
+            );
+        }
+        Event::Revived { stage, order, what } => {
+            info!(stage = stage.as_str(), %order, what, "dead letter replayed");
+        }
+        Event::OrphanSettled { stream, end } => {
+            warn!(stream, end, "a message that the broker gave up was taken care of");
+        }
+        Event::BreakerOpened { failure } => {
+            warn!(
+                code = failure.code,
+                detail = failure.detail,
+                "nothing is pulled until a probe succeeds: {}",
+                failure.message
+            );
+        }
+        Event::BreakerClosed => info!("a probe succeeded; work goes on"),
+        Event::Announced { order, fact } => info!(%order, %fact, "fact announced"),
+        Event::RenewFailed { order, task } => warn!(%order, %task, "lease was not renewed"),
+        Event::SwapConflict { bucket } => debug!(bucket, "compare-and-set met another writer"),
+        Event::StageFault { stage, failure } => {
+            warn!(
+                stage,
+                code = failure.code,
+                detail = failure.detail,
+                "stage met trouble: {}",
+                failure.message
+            );
+        }
+        Event::Reconciled(what) => log_reconciled(what),
+        Event::SlotsBusy { group, busy } => debug!(%group, busy, "slots busy"),
+    }
+}
+
+fn log_reconciled(what: &Reconciled) {
+    match what {
+        Reconciled::Leading { leads } => info!(leads, "reconciler's lease changed hands"),
+        Reconciled::Repaired { order, repair } => {
+            warn!(%order, repair = repair.as_str(), "reconciler mended something");
+        }
+        Reconciled::OrphanDeleted { key, bytes } => info!(key, bytes, "orphan deleted"),
+        Reconciled::StoreWalked { objects, orphans } => {
+            debug!(objects, orphans, "walked through the store");
+        }
+    }
+}
