@@ -1,5 +1,6 @@
 //! The connection to the broker: how it is opened, watched and closed.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
 /// What a connection needs to know.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct BusOptions {
     /// Server addresses, separated by commas; `nats://user:password@host:port` where there is a password.
     pub url: String,
@@ -28,6 +29,16 @@ pub struct BusOptions {
     pub name: String,
     /// How long to try until the first connection stands.
     pub connect_wait: Duration,
+}
+
+impl fmt::Debug for BusOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = redacted(&self.url);
+        f.debug_struct("BusOptions")
+            .field("url", &url)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 impl BusOptions {
@@ -185,5 +196,7 @@ mod tests {
     fn no_password_is_told() {
         let told = redacted("nats://user:secret@a:4222, b:4222,user:pw@c");
         assert_eq!(told, "nats://a:4222,b:4222,c");
+        let options = BusOptions::new("nats://user:secret@a:4222", "x");
+        assert!(!format!("{options:?}").contains("secret"));
     }
 }

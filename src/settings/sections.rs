@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use humantime_serde::re::humantime;
+use jetreel_domain::redact::redact;
 use jetreel_domain::retry::{Schedule, Schedules};
 use serde::{Deserialize, Deserializer};
 
@@ -38,7 +39,7 @@ where
 }
 
 /// `[nats]`: coordination.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Nats {
     /// Servers, comma-separated; `None` asks for a private one.
@@ -62,6 +63,17 @@ pub struct Nats {
     pub monitor: Option<String>,
     /// Not ready as long as a power cut could take what the broker confirmed.
     pub require_sync: bool,
+}
+
+impl fmt::Debug for Nats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without passwords: settings end up in logs.
+        f.debug_struct("Nats")
+            .field("url", &self.url.as_deref().map(redact))
+            .field("replicas", &self.replicas)
+            .field("require_sync", &self.require_sync)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Which kind of store.

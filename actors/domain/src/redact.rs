@@ -11,6 +11,24 @@ pub fn redact(text: &str) -> String {
 }
 
 fn word(word: &str) -> String {
+    match list(word) {
+        Some((first, others)) => format!("{},{}", address(first), self::word(others)),
+        None => address(word),
+    }
+}
+
+/// The first of a list of addresses, and the others.
+fn list(word: &str) -> Option<(&str, &str)> {
+    let scheme =
+        |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    let commas = word.match_indices(',').map(|(at, _)| (&word[..at], &word[at + 1..]));
+    let mut lists = commas.filter(|(_, others)| {
+        others.split_once("://").is_some_and(|(name, _)| !name.is_empty() && scheme(name))
+    });
+    lists.next()
+}
+
+fn address(word: &str) -> String {
     let (word, space) = word.split_at(word.trim_end().len());
     let Some((scheme, rest)) = word.split_once("://") else { return format!("{word}{space}") };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -45,6 +63,14 @@ mod tests {
         assert_eq!(
             redact("at nats://me:pw@host:4222/x and https://h/p?a=1&token=t\nnext"),
             "at nats://***@host:4222/x and https://h/p?a=1&token=***\nnext"
+        );
+    }
+
+    #[test]
+    fn every_address_of_a_list_is_redacted() {
+        assert_eq!(
+            redact("to nats://a:pw@h1,nats://b:pw@h2:4222,tls://c:pw@h3/?x=1,2&token=t."),
+            "to nats://***@h1,nats://***@h2:4222,tls://***@h3/?x=1,2&token=***"
         );
     }
 

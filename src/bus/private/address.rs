@@ -11,7 +11,6 @@ const FILE: &str = "url";
 const OWNER_ALONE: u32 = 0o600;
 
 /// The address in its file; taken away when dropped. A process that is killed leaves it, and the next one replaces it.
-#[derive(Debug)]
 pub(super) struct Address {
     place: PathBuf,
     url: String,

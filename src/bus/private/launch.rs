@@ -1,5 +1,6 @@
 //! Starting and stopping a private nats-server.
 
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -47,7 +48,6 @@ impl PrivateOptions {
 }
 
 /// A running private nats-server. Dropped, it is told to end; [`PrivateBroker::stop`] also waits.
-#[derive(Debug)]
 pub struct PrivateBroker {
     /// Where to connect, user and password included.
     pub url: String,
@@ -58,6 +58,13 @@ pub struct PrivateBroker {
     _address: Option<Address>,
     // Configuration and ports file; readable by this user only.
     _runtime: TempDir,
+}
+
+impl fmt::Debug for PrivateBroker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the address, which holds the password.
+        f.debug_struct("PrivateBroker").field("process", &self.process).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
