@@ -21,6 +21,7 @@ pub struct Metrics {
     facts_announced: IntCounterVec,
     swap_conflicts: IntCounterVec,
     stage_faults: IntCounterVec,
+    codec_confinement: IntGaugeVec,
 }
 
 struct Tasks {
@@ -218,6 +219,13 @@ impl Metrics {
                 "Trouble that a stage will try again",
                 &["stage", "reason"],
             )?,
+            codec_confinement: b.add(IntGaugeVec::new(
+                Opts::new(
+                    "jetreel_codec_confinement",
+                    "1 for how well codec processes are confined",
+                ),
+                &["tier"],
+            )?)?,
             registry: b.0,
         })
     }
@@ -244,6 +252,11 @@ impl Metrics {
     pub fn upload_accepted(&self, bytes: u64, confirmation_seconds: f64) {
         self.http.upload_bytes.inc_by(bytes);
         self.http.upload_confirmation.observe(confirmation_seconds);
+    }
+
+    /// How well codec processes are confined on this node.
+    pub fn codec_confinement(&self, tier: &str) {
+        self.codec_confinement.with_label_values(&[tier]).set(1);
     }
 
     /// Writes the log line of an event and counts it.
@@ -403,9 +416,11 @@ mod tests {
         metrics.record(&Event::StageFault { stage: "ingest", failure });
         metrics.http_request("/v1/jobs", "GET", 200, 0.01);
         metrics.upload_accepted(7, 0.02);
+        metrics.codec_confinement("FULL");
         let text = metrics.render();
         let line = "jetreel_stage_faults_total{reason=\"store-timeout\",stage=\"ingest\"} 1";
         assert!(text.contains(line), "{text}");
+        assert!(text.contains("jetreel_codec_confinement{tier=\"FULL\"} 1"), "{text}");
         let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
         for name in names {
             assert!(name.starts_with("jetreel_") || name.starts_with("process_"), "{name}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jetreel_actors::config::{Config, Context, Lease, Roles as Branches};
-use jetreel_actors::ports::Ports;
+use jetreel_actors::ports::{Ports, Store};
 use jetreel_actors::supervisor;
 use ractor::{Actor, ActorRef};
 use tokio::net::TcpListener;
@@ -53,13 +53,22 @@ impl Services {
         options.credentials.clone_from(&settings.nats.credentials);
         let bus = Bus::connect(&options).await?;
         let store = Arc::new(OpenDalStore::open(&StoreOptions::from(&settings.store))?);
-        let codec = Arc::new(CodecProcesses::new(codec_binary(settings)?, store.clone()));
+        let codec = Arc::new(codec(settings, store.clone())?);
         let metrics = Arc::new(Metrics::new()?);
         let environment = Arc::new(SystemEnvironment::new(metrics.clone()));
         let (broker, letters) = (bus.clone(), bus.clone());
         let ports = Ports { broker, letters, store, codec: codec.clone(), environment };
         Ok(Self { ports, bus, codec, metrics })
     }
+}
+
+/// The codec processes that the settings ask for; they read from `store`.
+///
+/// # Errors
+/// When there is no codec program.
+pub fn codec(settings: &Settings, store: Arc<dyn Store>) -> anyhow::Result<CodecProcesses> {
+    let processes = CodecProcesses::new(codec_binary(settings)?, store);
+    Ok(processes.demand(settings.codec.confinement))
 }
 
 /// Where the codec program is.
@@ -105,11 +114,27 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
         publish: roles.has(Role::Publisher),
         deadletter: roles.has(Role::Deadletter),
     };
+    if branches.ingest || branches.encode {
+        tokio::spawn(tell_confinement(services.clone()));
+    }
     let args = supervisor::Args { context: context.clone(), roles: branches };
     let (root, tree) = supervisor::Node::spawn(None, supervisor::Node, args)
         .await
         .context("the supervisor tree did not start")?;
     Ok(RunningNode { services, gateway, context, root, tree, http })
+}
+
+/// Finds out how well codec processes are confined here, for whoever looks at logs and numbers. Each job is judged by itself.
+async fn tell_confinement(services: Services) {
+    match services.codec.confinement().await {
+        Ok(tier) => {
+            tracing::info!(tier, "codec processes are confined");
+            services.metrics.codec_confinement(&tier);
+        }
+        Err(failure) => {
+            tracing::warn!(%failure, detail = failure.detail, "the codec did not introduce itself");
+        }
+    }
 }
 
 fn config(settings: &Settings) -> Config {

@@ -213,6 +213,7 @@ mod tests {
             ("nats.replicas", "2"),
             ("node.name", "a b"),
             ("node.roles", "cook"),
+            ("codec.confinement", "some"),
             ("limits.gap-seconds-max", "0"),
             ("plan.preset", "quick"),
             ("plan.segment-seconds", "1"),

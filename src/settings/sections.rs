@@ -11,6 +11,7 @@ use humantime_serde::re::humantime;
 use jetreel_domain::retry::{Schedule, Schedules};
 use serde::{Deserialize, Deserializer};
 
+use crate::sandbox::Confinement;
 use crate::store::StoreOptions;
 
 /// An empty text means "not set".
@@ -271,6 +272,9 @@ pub struct Codec {
     /// The program.
     #[serde(deserialize_with = "optional")]
     pub path: Option<PathBuf>,
+    /// A process that is confined worse gets no work.
+    #[serde(deserialize_with = "parsed")]
+    pub confinement: Confinement,
 }
 
 /// Waits between attempts, as in `1m, 5m, 25m`; an empty text means no second attempt.

@@ -4,6 +4,7 @@ mod harness;
 mod big;
 mod bus;
 mod clips;
+mod confine;
 mod crash;
 mod faults;
 mod hostile;
