@@ -6,7 +6,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 # They keep all cores busy for minutes: by themselves, one after the other.
-MEDIA_TESTS := clips::every_clip_becomes_what_it_must hostile::no_hostile_file_harms_the_node
+MEDIA_TESTS := clips::every_clip_becomes_what_it_must hostile::no_hostile_file_harms_the_node \
+	hostile::confinement_alone_keeps_hostile_files_in
 
 .PHONY: help setup build release demo test lint advisories bench clips big browser clean
 

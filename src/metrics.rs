@@ -24,6 +24,7 @@ pub struct Metrics {
     swap_conflicts: IntCounterVec,
     stage_faults: IntCounterVec,
     sync_always: IntGaugeVec,
+    codec_confinement: IntGaugeVec,
     reconciler: Reconciler,
 }
 
@@ -284,6 +285,13 @@ impl Metrics {
                 &[],
             )?)?,
             reconciler: Reconciler::new(&b)?,
+            codec_confinement: b.add(IntGaugeVec::new(
+                Opts::new(
+                    "jetreel_codec_confinement",
+                    "1 for how well codec processes are confined",
+                ),
+                &["tier"],
+            )?)?,
             registry: b.0,
         })
     }
@@ -318,6 +326,11 @@ impl Metrics {
         if let Some(known) = known {
             self.sync_always.with_label_values::<&str>(&[]).set(i64::from(known));
         }
+    }
+
+    /// How well codec processes are confined on this node.
+    pub fn codec_confinement(&self, tier: &str) {
+        self.codec_confinement.with_label_values(&[tier]).set(1);
     }
 
     /// Writes the log line of an event and counts it.
@@ -416,10 +429,12 @@ mod tests {
         metrics.upload_accepted(7, 0.02);
         assert!(!metrics.render().contains("jetreel_js_sync_always"));
         metrics.sync_always(Some(false));
+        metrics.codec_confinement("FULL");
         let text = metrics.render();
         assert!(text.contains("jetreel_js_sync_always 0"), "{text}");
         let line = "jetreel_stage_faults_total{reason=\"store-timeout\",stage=\"ingest\"} 1";
         assert!(text.contains(line), "{text}");
+        assert!(text.contains("jetreel_codec_confinement{tier=\"FULL\"} 1"), "{text}");
         let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
         for name in names {
             assert!(name.starts_with("jetreel_") || name.starts_with("process_"), "{name}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jetreel_actors::config::{Config, Context, Lease, Roles as Branches};
 use jetreel_actors::deadletter::Desk;
-use jetreel_actors::ports::Ports;
+use jetreel_actors::ports::{Ports, Store};
 use jetreel_actors::supervisor;
 use ractor::{Actor, ActorRef};
 use tokio::net::TcpListener;
@@ -60,13 +60,22 @@ impl Services {
         options.credentials.clone_from(&settings.nats.credentials);
         let bus = Bus::connect(&options).await?;
         let store = Arc::new(OpenDalStore::open(&StoreOptions::from(&settings.store))?);
-        let codec = Arc::new(CodecProcesses::new(codec_binary(settings)?, store.clone()));
+        let codec = Arc::new(codec(settings, store.clone())?);
         let metrics = Arc::new(Metrics::new()?);
         let environment = Arc::new(SystemEnvironment::new(metrics.clone()));
         let (broker, letters) = (bus.clone(), bus.clone());
         let ports = Ports { broker, letters, store, codec: codec.clone(), environment };
         Ok(Self { ports, bus, codec, metrics })
     }
+}
+
+/// The codec processes that the settings ask for; they read from `store`.
+///
+/// # Errors
+/// When there is no codec program.
+pub fn codec(settings: &Settings, store: Arc<dyn Store>) -> anyhow::Result<CodecProcesses> {
+    let processes = CodecProcesses::new(codec_binary(settings)?, store);
+    Ok(processes.demand(settings.codec.confinement))
 }
 
 /// Where the codec program is.
@@ -116,6 +125,9 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
         deadletter: roles.has(Role::Deadletter),
         reconcile: roles.has(Role::Reconciler),
     };
+    if branches.ingest || branches.encode {
+        tokio::spawn(tell_confinement(services.clone()));
+    }
     let survey = services.bus.clone();
     let args = supervisor::Args { context: context.clone(), roles: branches, survey };
     let (root, tree) = supervisor::Node::spawn(None, supervisor::Node, args)
@@ -130,6 +142,19 @@ async fn admin(settings: &Settings, services: &Services) -> anyhow::Result<Optio
         return Ok(None);
     }
     Ok(Some(admin::start(&services.bus, Desk::new(&services.ports)).await?))
+}
+
+/// Finds out how well codec processes are confined here, for whoever looks at logs and numbers. Each job is judged by itself.
+async fn tell_confinement(services: Services) {
+    match services.codec.confinement().await {
+        Ok(tier) => {
+            tracing::info!(tier, "codec processes are confined");
+            services.metrics.codec_confinement(&tier);
+        }
+        Err(failure) => {
+            tracing::warn!(%failure, detail = failure.detail, "the codec did not introduce itself");
+        }
+    }
 }
 
 fn config(settings: &Settings) -> Config {

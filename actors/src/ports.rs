@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jetreel_domain::budget::ProcessLimits;
 use jetreel_domain::claim::Claim;
 use jetreel_domain::deadletter::{Buried, DeadLetter};
 use jetreel_domain::failure::Failure;
@@ -340,6 +341,18 @@ pub struct ProcessBudget {
     pub output_bytes: u64,
     /// Address space.
     pub memory_bytes: u64,
+}
+
+impl From<ProcessLimits> for ProcessBudget {
+    fn from(limits: ProcessLimits) -> Self {
+        Self {
+            wall: Duration::from_secs_f64(limits.wall_seconds),
+            cpu: Duration::from_secs_f64(limits.cpu_seconds),
+            silence: Duration::from_secs_f64(limits.silence_seconds),
+            output_bytes: limits.output_bytes,
+            memory_bytes: limits.memory_bytes,
+        }
+    }
 }
 
 /// A running codec process. Dropped, its whole process group is killed.

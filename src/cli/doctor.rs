@@ -10,7 +10,7 @@ use super::{local, output};
 use crate::bus::doctor::Durability;
 use crate::bus::{Bus, BusOptions, doctor, private};
 use crate::node::codec_binary;
-use crate::sandbox::CodecProcesses;
+use crate::sandbox::{CodecProcesses, Confinement};
 use crate::settings::{Nats, Settings};
 use crate::store::{OpenDalStore, StoreOptions};
 
@@ -109,20 +109,57 @@ async fn codec(settings: &Settings) -> Vec<Finding> {
         return Vec::new();
     };
     let codec = CodecProcesses::new(binary, std::sync::Arc::new(store));
-    let build = match codec.build().await {
-        Ok(build) => Finding::ok("codec", build),
-        Err(failure) => return vec![Finding::fail("codec", told(&failure), advice)],
+    match codec.build().await {
+        Ok(build) => vec![
+            Finding::ok("codec", build),
+            confinement(&codec, settings.codec.confinement).await,
+            trespass(&codec).await,
+        ],
+        Err(failure) => vec![Finding::fail("codec", told(&failure), advice)],
+    }
+}
+
+async fn confinement(codec: &CodecProcesses, demanded: Confinement) -> Finding {
+    const CHECK: &str = "confinement";
+    let asked = async {
+        let tier: Confinement = codec.confinement().await?.parse().unwrap_or_default();
+        Ok::<_, Failure>((tier, codec.weaknesses().await?))
     };
-    let confinement = match codec.confinement().await {
-        Ok(tier) if tier == "FULL" => Finding::ok("confinement", tier),
-        Ok(tier) => Finding::warn(
-            "confinement",
-            tier,
-            "decoders are confined less than they could be; allow user namespaces and Landlock for FULL",
-        ),
-        Err(failure) => Finding::fail("confinement", told(&failure), advice),
+    let (tier, weaknesses) = match asked.await {
+        Ok(reached) => reached,
+        Err(failure) => return Finding::fail(CHECK, told(&failure), "see the finding before"),
     };
-    vec![build, confinement]
+    let found = match weaknesses.as_slice() {
+        [] => tier.to_string(),
+        weaknesses => format!("{tier} ({})", weaknesses.join("; ")),
+    };
+    if tier < demanded {
+        let advice = "no task runs here: allow what is missing, or lower codec.confinement";
+        Finding::fail(CHECK, format!("{found}, less than the {demanded} demanded"), advice)
+    } else if tier < Confinement::Full {
+        let advice =
+            "decoders could be confined better: allow user namespaces and Landlock for FULL";
+        Finding::warn(CHECK, found, advice)
+    } else {
+        Finding::ok(CHECK, found)
+    }
+}
+
+/// What a codec process of this node can still do that it must not.
+async fn trespass(codec: &CodecProcesses) -> Finding {
+    const CHECK: &str = "sandbox";
+    let attempts = match codec.trespass().await {
+        Ok(attempts) => attempts,
+        Err(failure) => return Finding::fail(CHECK, told(&failure), "see the findings before"),
+    };
+    let open = attempts.iter().filter(|attempt| !attempt.denied);
+    let open: Vec<&str> = open.map(|attempt| attempt.what.as_str()).collect();
+    let denied = format!("{} of {} attempts denied", attempts.len() - open.len(), attempts.len());
+    if open.is_empty() {
+        return Finding::ok(CHECK, denied);
+    }
+    let advice = "an upload that breaks a decoder could do that; run elsewhere";
+    Finding::warn(CHECK, format!("{denied}; it can still {}", open.join(", ")), advice)
 }
 
 async fn broker(settings: &Settings) -> Vec<Finding> {

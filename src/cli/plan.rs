@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use comfy_table::{Table, presets};
 use jetreel_actors::ports::{Codec, ProcessBudget, Readable};
+use jetreel_domain::budget;
 use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::media::ProbeFacts;
@@ -16,19 +16,10 @@ use jetreel_domain::wire::{FromCodec, Job, JobWork, Report, VERSION};
 use super::exit::Exit;
 use super::report::Unmade;
 use super::{local, output};
-use crate::node::codec_binary;
+use crate::node;
 use crate::sandbox::CodecProcesses;
 use crate::settings::Settings;
 use crate::store::{OpenDalStore, StoreOptions, link_source};
-
-/// Limits of a probe by hand.
-const PROBE_BUDGET: ProcessBudget = ProcessBudget {
-    wall: Duration::from_secs(900),
-    cpu: Duration::from_secs(300),
-    silence: Duration::from_secs(60),
-    output_bytes: 64 << 20,
-    memory_bytes: 4 << 30,
-};
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -64,7 +55,7 @@ pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Re
 async fn plan(file: &Path, settings: &Settings) -> anyhow::Result<Result<Plan, Failure>> {
     let scratch = tempfile::tempdir()?;
     let store = Arc::new(OpenDalStore::open(&StoreOptions::fs(scratch.path().to_string_lossy()))?);
-    let codec = CodecProcesses::new(codec_binary(settings)?, store);
+    let codec = node::codec(settings, store)?;
     let id = VideoId::from_bits(uuid::Uuid::now_v7().as_u128());
     let part = link_source(scratch.path(), &id, file).await?;
     let source = Readable { pieces: vec![(part.key, part.bytes)] };
@@ -85,9 +76,10 @@ async fn probe(
     source: Readable,
     settings: &Settings,
 ) -> Result<ProbeFacts, Failure> {
+    let limits = ProcessBudget::from(budget::probe(&settings.limits, source.bytes()));
     let budget = settings.limits.budget();
     let job = Job { version: VERSION, objects: Vec::new(), budget, work: JobWork::Probe };
-    let mut session = codec.start(job, vec![source], PROBE_BUDGET).await?;
+    let mut session = codec.start(job, vec![source], limits).await?;
     loop {
         if let FromCodec::Done(Report::Probe(facts)) = session.next().await? {
             return Ok(*facts);

@@ -6,17 +6,17 @@ use std::str::FromStr;
 use jetreel_domain::failure::{CodecDeath, Failure};
 use jetreel_domain::wire::{FromCodec, VERSION};
 
-/// How well a codec process is confined, from worst to best.
+/// How well a codec process is confined, from worst to best. Each tier includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Confinement {
     /// Only resource limits.
     #[default]
     None,
-    /// A system call filter.
+    /// A filter of system calls: nothing can be opened, called, started or signalled.
     Seccomp,
-    /// Namespaces and a system call filter.
+    /// Also namespaces: there is no file and no network behind a hole in the filter.
     Ns,
-    /// Landlock, namespaces and a system call filter.
+    /// Also Landlock: the kernel refuses both once more.
     Full,
 }
 
@@ -100,7 +100,12 @@ mod tests {
     use super::*;
 
     fn hello(version: u32, confinement: &str) -> FromCodec {
-        FromCodec::Hello { version, build: "b".to_owned(), confinement: confinement.to_owned() }
+        FromCodec::Hello {
+            version,
+            build: "b".to_owned(),
+            confinement: confinement.to_owned(),
+            weaknesses: Vec::new(),
+        }
     }
 
     #[test]

@@ -16,7 +16,8 @@ mod process;
 mod processes;
 mod readahead;
 mod session;
+mod spawner;
 mod tail;
 
-pub use hello::Confinement;
+pub use hello::{Confinement, UnknownConfinement};
 pub use processes::CodecProcesses;

@@ -1,6 +1,7 @@
 //! One child process: spawned with nothing, limited from outside, killed with its whole group, always reaped.
 //!
-//! A parent that is killed itself cannot kill: its child then meets the end of its socket and ends.
+//! A parent that is killed itself cannot kill: its child then meets the end of its socket and ends; the real codec is killed with
+//! the thread that started it ([`spawner`]).
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -17,7 +18,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-use super::tail;
+use super::{spawner, tail};
 
 /// Codec processes give way to the node, which must go on answering.
 const NICENESS: i32 = 5;
@@ -50,7 +51,10 @@ pub(super) struct Ended {
 
 impl Process {
     /// Starts `binary` under the limits of `budget`; gives its socket.
-    pub(super) fn spawn(binary: &Path, budget: &ProcessBudget) -> io::Result<(Self, UnixStream)> {
+    pub(super) async fn spawn(
+        binary: &Path,
+        budget: &ProcessBudget,
+    ) -> io::Result<(Self, UnixStream)> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let mut command = Command::new(binary);
@@ -65,7 +69,7 @@ impl Process {
             .kill_on_drop(true)
             .fd_mappings(vec![FdMapping { parent_fd: theirs.into(), child_fd: SOCKET_FD }])
             .map_err(io::Error::other)?;
-        let mut child = command.spawn()?;
+        let mut child = spawner::spawn(command).await?;
         let log = child.stderr.take().map(|pipe| tokio::spawn(tail::drain(pipe)));
         let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let (cpu, ended) = (Duration::ZERO, None);

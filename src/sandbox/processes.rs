@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jetreel_actors::ports::{Codec, CodecSession, PortFuture, ProcessBudget, Readable, Store};
 use jetreel_domain::failure::{CodecDeath, Failure, Severity};
-use jetreel_domain::wire::{Budget, FromCodec, Job, JobWork, VERSION};
+use jetreel_domain::wire::{Attempt, Budget, FromCodec, Job, JobWork, Report, VERSION};
 use tokio::sync::OnceCell;
 
 use super::hello::Confinement;
@@ -22,8 +22,14 @@ pub struct CodecProcesses {
     binary: PathBuf,
     store: Arc<dyn Store>,
     demanded: Confinement,
-    /// Build and confinement, as the first process said.
-    about: OnceCell<(String, String)>,
+    about: OnceCell<About>,
+}
+
+/// What the first process said of itself.
+struct About {
+    build: String,
+    confinement: String,
+    weaknesses: Vec<String>,
 }
 
 impl CodecProcesses {
@@ -48,10 +54,29 @@ impl CodecProcesses {
 
     /// The confinement in force on this node, in the words of the codec; asked once and kept.
     pub async fn confinement(&self) -> Result<String, Failure> {
-        Ok(self.about().await?.1.clone())
+        Ok(self.about().await?.confinement.clone())
     }
 
-    async fn about(&self) -> Result<&(String, String), Failure> {
+    /// What of the best confinement this node does not offer, each with the reason; asked once and kept.
+    pub async fn weaknesses(&self) -> Result<Vec<String>, Failure> {
+        Ok(self.about().await?.weaknesses.clone())
+    }
+
+    /// Lets a confined process try what it must not be able to do.
+    pub async fn trespass(&self) -> Result<Vec<Attempt>, Failure> {
+        let (_, report) = self.introduce(JobWork::Trespass).await?;
+        match report {
+            Report::Trespass(attempts) => Ok(attempts),
+            Report::Hello
+            | Report::Probe(_)
+            | Report::Video
+            | Report::Audio { .. }
+            | Report::Images { .. }
+            | Report::Package { .. } => Err(CodecDeath::Protocol.into()),
+        }
+    }
+
+    async fn about(&self) -> Result<&About, Failure> {
         // A codec that cannot even introduce itself is this node's trouble (a missing library, no memory), not the video's.
         let unusable = |failure: Failure| match failure.severity {
             Severity::DependencyFault => failure,
@@ -61,32 +86,40 @@ impl CodecProcesses {
                 Failure::dependency("codec-unusable", message).with_detail(detail)
             }
         };
-        self.about.get_or_try_init(async || self.ask().await.map_err(unusable)).await
+        let first = async || self.introduce(JobWork::Hello).await.map_err(unusable);
+        self.about.get_or_try_init(async || Ok(first().await?.0)).await
     }
 
-    async fn ask(&self) -> Result<(String, String), Failure> {
-        let mut session = self.session(hello_job(), Vec::new(), HELLO_BUDGET)?;
-        let FromCodec::Hello { build, confinement, .. } = session.next().await? else {
+    /// A job without media: whatever the confinement, it endangers nothing, and what was reached can be told.
+    async fn introduce(&self, work: JobWork) -> Result<(About, Report), Failure> {
+        let demanded = Confinement::None;
+        let mut session = self.session(bare(work), Vec::new(), HELLO_BUDGET, demanded).await?;
+        let FromCodec::Hello { build, confinement, weaknesses, .. } = session.next().await? else {
             return Err(CodecDeath::Protocol.into());
         };
-        while !matches!(session.next().await?, FromCodec::Done(_)) {}
-        Ok((build, confinement))
+        loop {
+            if let FromCodec::Done(report) = session.next().await? {
+                return Ok((About { build, confinement, weaknesses }, report));
+            }
+        }
     }
 
-    fn session(
+    async fn session(
         &self,
         mut job: Job,
         objects: Vec<Readable>,
         budget: ProcessBudget,
+        demanded: Confinement,
     ) -> Result<Session, Failure> {
         job.objects = objects.iter().map(Readable::bytes).collect();
-        let (process, socket) = Process::spawn(&self.binary, &budget).map_err(|error| {
+        let spawned = Process::spawn(&self.binary, &budget).await;
+        let (process, socket) = spawned.map_err(|error| {
             let detail = format!("{}: {error}", self.binary.display());
             Failure::dependency("codec-missing", "the codec process could not be started")
                 .with_detail(detail)
         })?;
         let sources = Sources::new(self.store.clone(), objects);
-        Session::new(process, socket, job, sources, budget, self.demanded)
+        Session::new(process, socket, job, sources, budget, demanded)
     }
 }
 
@@ -98,13 +131,13 @@ impl Codec for CodecProcesses {
         budget: ProcessBudget,
     ) -> PortFuture<'_, Box<dyn CodecSession>> {
         Box::pin(async move {
-            let session = self.session(job, objects, budget)?;
+            let session = self.session(job, objects, budget, self.demanded).await?;
             Ok(Box::new(session) as Box<dyn CodecSession>)
         })
     }
 
     fn build(&self) -> PortFuture<'_, String> {
-        Box::pin(async move { Ok(self.about().await?.0.clone()) })
+        Box::pin(async move { Ok(self.about().await?.build.clone()) })
     }
 }
 
@@ -116,7 +149,8 @@ const HELLO_BUDGET: ProcessBudget = ProcessBudget {
     memory_bytes: 2 << 30,
 };
 
-fn hello_job() -> Job {
+/// A job that needs no source.
+fn bare(work: JobWork) -> Job {
     let budget = Budget {
         pixels_max: 0,
         streams_max: 0,
@@ -125,5 +159,5 @@ fn hello_job() -> Job {
         damage_max: 0,
         seconds_max: 0.0,
     };
-    Job { version: VERSION, objects: Vec::new(), budget, work: JobWork::Hello }
+    Job { version: VERSION, objects: Vec::new(), budget, work }
 }

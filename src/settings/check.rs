@@ -245,6 +245,7 @@ mod tests {
             ("nats.replicas", "2"),
             ("node.name", "a b"),
             ("node.roles", "cook"),
+            ("codec.confinement", "some"),
             ("limits.gap-seconds-max", "0"),
             ("reconciler.pass-seconds", "0"),
             ("reconciler.lease-seconds", "20"),

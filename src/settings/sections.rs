@@ -12,6 +12,7 @@ use jetreel_domain::redact::redact;
 use jetreel_domain::retry::{Schedule, Schedules};
 use serde::{Deserialize, Deserializer};
 
+use crate::sandbox::Confinement;
 use crate::store::StoreOptions;
 
 /// An empty text means "not set".
@@ -293,6 +294,9 @@ pub struct Codec {
     /// The program.
     #[serde(deserialize_with = "optional")]
     pub path: Option<PathBuf>,
+    /// A process that is confined worse gets no work.
+    #[serde(deserialize_with = "parsed")]
+    pub confinement: Confinement,
 }
 
 /// Waits between attempts, as in `1m, 5m, 25m`; an empty text means no second attempt.

@@ -43,6 +43,7 @@ fn entry(order: &OrderId, index: u32, part: Option<u32>, writer: &str) -> Entry 
         node: "node".to_owned(),
         attempt: 1,
         codec_build: "build".to_owned(),
+        confinement: "FULL".to_owned(),
         cpu_seconds: 1.5,
     }
 }

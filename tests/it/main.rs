@@ -5,6 +5,7 @@ mod big;
 mod bus;
 mod cancel;
 mod clips;
+mod confine;
 mod crash;
 mod deadletters;
 mod drain;

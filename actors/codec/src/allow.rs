@@ -3,8 +3,12 @@
 //! Invariant: what is not listed is not opened. No demuxer here opens further files by itself (no HLS, DASH, concat, SDP,
 //! image sequences), and none reads a script.
 
+use std::ffi::CStr;
+
+use crate::switches;
+
 /// libav's names of the demuxers.
-pub(crate) const FORMATS: [&str; 7] =
+const FORMATS: [&str; 7] =
     ["mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts", "avi", "flv", "mpeg", "ogg"];
 
 /// libav's names of the picture decoders.
@@ -74,20 +78,42 @@ const PCM: [&str; 21] = [
     "adpcm_ima_qt",
 ];
 
-/// All decoders, as libav's `codec_whitelist` takes them.
-pub(crate) fn decoders() -> String {
-    let all: Vec<&str> = PICTURE.iter().chain(&SOUND).chain(&PCM).copied().collect();
-    all.join(",")
+/// What libav itself is told of these lists when it opens a source.
+pub(crate) fn options() -> Vec<(&'static str, String)> {
+    if switches::lists_off() {
+        return switches::temptations();
+    }
+    let decoders: Vec<&str> = PICTURE.iter().chain(&SOUND).chain(&PCM).copied().collect();
+    vec![
+        ("protocol_whitelist", "none".to_owned()),
+        ("format_whitelist", FORMATS.join(",")),
+        ("codec_whitelist", decoders.join(",")),
+    ]
+}
+
+/// Whether a demuxer may open further files by itself.
+pub(crate) fn may_open_others() -> bool {
+    switches::lists_off()
+}
+
+/// What libav is told that a source is called: nothing, so that nothing can be relative to it.
+pub(crate) fn url() -> &'static CStr {
+    if switches::lists_off() { c"upload.mp4" } else { c"" }
+}
+
+/// Whether a demuxer of that name is allowed.
+pub(crate) fn is_format(name: &str) -> bool {
+    FORMATS.contains(&name) || switches::lists_off()
 }
 
 /// Whether a picture decoder of that name is allowed.
 pub(crate) fn is_picture_decoder(name: &str) -> bool {
-    PICTURE.contains(&name)
+    PICTURE.contains(&name) || switches::lists_off()
 }
 
 /// Whether a sound decoder of that name is allowed.
 pub(crate) fn is_sound_decoder(name: &str) -> bool {
-    SOUND.contains(&name) || PCM.contains(&name)
+    SOUND.contains(&name) || PCM.contains(&name) || switches::lists_off()
 }
 
 /// Whether a file begins like one of the texts that name other files: playlists, descriptions, scripts.
@@ -106,6 +132,9 @@ pub(crate) fn is_reference_text(head: &[u8]) -> bool {
         "[playlist]",
         "rtsp://",
     ];
+    if switches::lists_off() {
+        return false;
+    }
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     BEGINNINGS.iter().any(|beginning| {
         head.get(..beginning.len())

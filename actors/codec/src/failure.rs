@@ -8,21 +8,52 @@ use std::os::raw::c_int;
 use ffmpeg_next::ffi;
 use jetreel_domain::wire::{CodecFailure, FailureCode};
 
+use crate::memory;
+
 /// What a fallible step of the codec returns.
 pub(crate) type Outcome<T> = Result<T, CodecFailure>;
 
 /// A failure with nothing to add for the operator.
 pub(crate) fn failure(code: FailureCode, message: impl Into<String>) -> CodecFailure {
-    CodecFailure { code, message: message.into(), detail: String::new() }
+    failure_with(code, message, "")
 }
 
-/// A failure with what libav or the system said.
+/// A failure with what libav or the system said. A process that is out of memory blames that, whatever it looked like.
 pub(crate) fn failure_with(
     code: FailureCode,
     message: impl Into<String>,
     detail: impl Into<String>,
 ) -> CodecFailure {
-    CodecFailure { code, message: message.into(), detail: detail.into() }
+    let failure = CodecFailure { code, message: message.into(), detail: detail.into() };
+    if !hides_lack_of_memory(code) || !memory::is_short() {
+        return failure;
+    }
+    CodecFailure {
+        code: FailureCode::MemoryBudget,
+        message: "The video needed more memory than its budget allows.".to_owned(),
+        detail: format!("{} {}", failure.message, failure.detail).trim_end().to_owned(),
+    }
+}
+
+/// Failures that a library also ends with when it could not allocate.
+fn hides_lack_of_memory(code: FailureCode) -> bool {
+    match code {
+        FailureCode::Unreadable
+        | FailureCode::NoFrames
+        | FailureCode::TooDamaged
+        | FailureCode::Internal => true,
+        FailureCode::UnknownFormat
+        | FailureCode::NoVideo
+        | FailureCode::UnsupportedCodec
+        | FailureCode::TooManyPixels
+        | FailureCode::TooManyStreams
+        | FailureCode::TooManyFrames
+        | FailureCode::TooLong
+        | FailureCode::TimestampGap
+        | FailureCode::MemoryBudget
+        | FailureCode::SourceUnavailable
+        | FailureCode::Protocol => false,
+    }
 }
 
 /// An encoder, filter or muxer that refuses to work: never the source's fault.

@@ -308,7 +308,7 @@ fn recognise(io: &mut StreamIo, format: Option<&str>) -> Outcome<*const ffi::AVI
     }
     #[expect(unsafe_code, reason = "the name of a demuxer is a static string")]
     let name = unsafe { CStr::from_ptr((*found).name) }.to_string_lossy();
-    if allow::FORMATS.contains(&name.as_ref()) {
+    if allow::is_format(&name) {
         Ok(found)
     } else {
         Err(failure_with(
@@ -325,9 +325,9 @@ fn open_with(
     budget: &Budget,
 ) -> Outcome<context::Input> {
     let mut options = Dictionary::new();
-    options.set("protocol_whitelist", "none");
-    options.set("format_whitelist", &allow::FORMATS.join(","));
-    options.set("codec_whitelist", &allow::decoders());
+    for (name, value) in allow::options() {
+        options.set(name, &value);
+    }
     options.set("probesize", PROBE_BYTES);
     options.set("analyzeduration", ANALYZE_MICROSECONDS);
     // One more than allowed, so that too many can be told apart from a damaged file.
@@ -343,9 +343,12 @@ fn open_with(
         }
         (*context).pb = io.as_mut_ptr();
         (*context).flags |= ffi::AVFMT_FLAG_CUSTOM_IO;
-        (*context).io_open = Some(deny);
+        if !allow::may_open_others() {
+            (*context).io_open = Some(deny);
+        }
         let mut options = options.disown();
-        let result = ffi::avformat_open_input(&mut context, c"".as_ptr(), demuxer, &mut options);
+        let url = allow::url().as_ptr();
+        let result = ffi::avformat_open_input(&mut context, url, demuxer, &mut options);
         drop(Dictionary::own(options));
         if result < 0 {
             return Err(source_failure(result, "open the file"));

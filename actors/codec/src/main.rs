@@ -1,10 +1,13 @@
 //! The isolated codec process: it gets one job over a socket, does it with libav, and ends.
 //!
-//! Invariants: it opens no file and no network connection; source bytes come over the socket, results leave over it; exactly one
+//! Invariants: before the first byte of a source it gives up its rights; it opens no file and no network connection; source bytes come over the socket, results leave over it; exactly one
 //! of `Done` and `Failed` is sent; the exit code says what happened even where the message cannot be sent.
 //!
-//! Reading order: the socket, what may be opened, what a source is, then pictures, sound and packaging.
+//! Reading order: switches for tests, confinement, memory, the socket, what may be opened, what a source is, then pictures, sound and packaging.
 
+mod switches;
+mod confine;
+mod memory;
 mod failure;
 mod link;
 mod allow;
@@ -42,19 +45,22 @@ use std::process::ExitCode;
 use ffmpeg_next::ffi;
 use jetreel_domain::wire::{FailureCode, FromCodec, Job, JobWork, Report, VERSION};
 
-use crate::failure::Outcome;
+use crate::confine::confine;
+use crate::failure::{Outcome, internal};
 use crate::link::{Link, protocol};
 
 /// Exit status after a panic: `EX_SOFTWARE`.
 const PANIC_EXIT: i32 = 70;
 
 fn main() -> ExitCode {
+    confine::end_with_parent();
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         report(info);
         std::process::exit(PANIC_EXIT);
     }));
     ffmpeg_next::util::log::set_level(ffmpeg_next::util::log::Level::Warning);
+    memory::explain_crashes();
     let link = Link::inherited();
     let outcome = serve(&link);
     let code = match &outcome {
@@ -72,28 +78,42 @@ fn main() -> ExitCode {
 }
 
 fn serve(link: &Link) -> Outcome<Report> {
+    // Asked first: libav and x264 look at the machine once, which they could not do later.
+    let build = build()?;
+    let confined = confine();
     link.send(&FromCodec::Hello {
         version: VERSION,
-        build: build()?,
-        confinement: "NONE".to_owned(),
+        build,
+        confinement: confined.tier.to_owned(),
+        weaknesses: confined.weaknesses,
     })?;
     let job = link.job()?;
     if job.version != VERSION {
         return Err(protocol(&format!("the parent speaks version {}", job.version)));
     }
-    // Nothing of the source has been read up to here: this is where the process gives up its rights.
+    memory::bound(&job.budget);
     work(link, &job)
 }
 
 fn work(link: &Link, job: &Job) -> Outcome<Report> {
     match &job.work {
         JobWork::Hello => Ok(Report::Hello),
+        JobWork::Trespass => trespass(),
         JobWork::Audio(audio) => audio::run(link, job, audio),
         JobWork::Video(video) => video::run(link, job, video),
         JobWork::Probe => probe::run(link, job),
         JobWork::Images(images) => images::run(link, job, images),
         JobWork::Package(package) => package::run(link, job, package),
     }
+}
+
+/// Tries what is forbidden, and a thread, which is not.
+fn trespass() -> Outcome<Report> {
+    let attempts = confine::attempts();
+    let thread = std::thread::Builder::new().spawn(|| ()).map_err(|error| error.to_string());
+    let ended = thread.and_then(|thread| thread.join().map_err(|_| "it panicked".to_owned()));
+    ended.map_err(|error| internal(format!("no thread can be started: {error}")))?;
+    Ok(Report::Trespass(attempts))
 }
 
 /// Everything that determines the output bytes.

@@ -86,6 +86,10 @@ fn of_codec(code: &str) -> Option<&'static str> {
             "The task ran out of time. Replay while the nodes have less to do, or with a quicker plan.preset for new uploads; a file \
              that runs out again is damaged or made to."
         }
+        "codec-memory-budget" => {
+            "The task ran out of the memory that its pictures explain. With a slow plan.preset, replay with a quicker one for new \
+             uploads; a file that runs out all the same is damaged or made to."
+        }
         "codec-output-budget" => {
             "The task made more data than its source explains. Look at the file before it is replayed: it may be made to fill disks."
         }

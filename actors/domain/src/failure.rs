@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{CodecFailure, FailureCode};
+use crate::wire::{CodecFailure, FailureCode, MEMORY_EXIT};
 
 /// What kind of thing went wrong, which decides what happens next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +104,10 @@ impl From<CodecDeath> for Failure {
                 "codec-signal",
                 format!("the decoder crashed on this video (signal {signal})"),
             ),
+            CodecDeath::Exit(MEMORY_EXIT) => Self::task(
+                code(FailureCode::MemoryBudget),
+                "the video needed more memory than its budget allows",
+            ),
             CodecDeath::Exit(status) => Self::task(
                 "codec-exit",
                 format!("the codec process ended without a result (status {status})"),
@@ -140,7 +144,9 @@ pub fn severity(code: FailureCode) -> Severity {
         | FailureCode::TimestampGap
         | FailureCode::TooDamaged => Severity::Permanent,
         FailureCode::SourceUnavailable => Severity::DependencyFault,
-        FailureCode::Protocol | FailureCode::Internal => Severity::TaskFault,
+        FailureCode::MemoryBudget | FailureCode::Protocol | FailureCode::Internal => {
+            Severity::TaskFault
+        }
     }
 }
 
@@ -159,6 +165,7 @@ pub fn code(code: FailureCode) -> &'static str {
         FailureCode::TooLong => "too-long",
         FailureCode::TimestampGap => "timestamp-gap",
         FailureCode::TooDamaged => "too-damaged",
+        FailureCode::MemoryBudget => "codec-memory-budget",
         FailureCode::SourceUnavailable => "source-unavailable",
         FailureCode::Protocol => "codec-protocol",
         FailureCode::Internal => "codec-internal",

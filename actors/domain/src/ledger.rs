@@ -43,6 +43,9 @@ pub struct Entry {
     pub attempt: u32,
     /// Codec build that did the work.
     pub codec_build: String,
+    /// How well the codec process was confined: `FULL`, `NS`, `SECCOMP` or `NONE`; empty in entries of before that was noted.
+    #[serde(default)]
+    pub confinement: String,
     /// CPU seconds of the codec process, decode included.
     pub cpu_seconds: f64,
 }

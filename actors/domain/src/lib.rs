@@ -47,6 +47,7 @@ pub mod playlist;
 pub mod language;
 pub mod manifest;
 pub mod progress;
+pub mod codec_failure;
 pub mod wire;
 pub mod limits;
 pub mod budget;

@@ -155,6 +155,9 @@ pub struct TaskSummary {
     pub attempt: u32,
     /// UUID of the attempt, as in the keys of its objects.
     pub writer: String,
+    /// How well its codec process was confined: `FULL`, `NS`, `SECCOMP` or `NONE`.
+    #[serde(default)]
+    pub confinement: String,
 }
 
 /// What it cost.
@@ -303,6 +306,7 @@ fn tasks(plan: &Plan, view: &View) -> Vec<TaskSummary> {
         node: entry.node.clone(),
         attempt: entry.attempt,
         writer: entry.writer.clone(),
+        confinement: entry.confinement.clone(),
     };
     plan.tasks.iter().flat_map(|planned| of_task(planned.task)).map(summary).collect()
 }

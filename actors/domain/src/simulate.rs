@@ -58,6 +58,7 @@ fn entry(
         node: "node".to_owned(),
         attempt: 1,
         codec_build: plan.codec_build.clone(),
+        confinement: "FULL".to_owned(),
         cpu_seconds: 1.0,
     }
 }

@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+pub use crate::codec_failure::{CodecFailure, FailureCode, MEMORY_EXIT};
 use crate::framerate::FrameRule;
 use crate::media::{Colour, ProbeFacts, Rational};
 use crate::plan::{AudioPlan, Chunk, ImagePlan};
@@ -43,6 +44,9 @@ pub enum FromCodec {
         build: String,
         /// Confinement in force: `FULL`, `NS`, `SECCOMP` or `NONE`.
         confinement: String,
+        /// What of it could not be had, each with the reason.
+        #[serde(default)]
+        weaknesses: Vec<String>,
     },
     /// Bytes of a source object are needed.
     Read {
@@ -128,6 +132,8 @@ pub struct Job {
 pub enum JobWork {
     /// Say hello and end: shows the build.
     Hello,
+    /// Try what a confined process must not be able to do.
+    Trespass,
     /// Find out what the source is.
     Probe,
     /// Decode intervals and encode tiers.
@@ -388,6 +394,8 @@ pub struct PackageTrack {
 pub enum Report {
     /// Nothing to report.
     Hello,
+    /// What was tried, and how it went.
+    Trespass(Vec<Attempt>),
     /// What the source is.
     Probe(Box<ProbeFacts>),
     /// All chunks were reported.
@@ -424,71 +432,13 @@ pub struct Verified {
     pub pts_hash: String,
 }
 
-/// Why a codec gave up, in its own words.
+/// Something that a confined process must not be able to do, tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CodecFailure {
-    /// What happened.
-    pub code: FailureCode,
-    /// A sentence for a user.
-    pub message: String,
-    /// What libav or the system said, for an operator.
-    pub detail: String,
-}
-
-/// The ways in which a codec gives up. The process exits with [`FailureCode::exit_code`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FailureCode {
-    /// Not a media file that is allowed here (no allowed demuxer recognises it).
-    UnknownFormat,
-    /// Recognised, but it cannot be read: damaged, cut short, encrypted.
-    Unreadable,
-    /// No picture track, or only a cover.
-    NoVideo,
-    /// No decoder, or one that is not allowed.
-    UnsupportedCodec,
-    /// Nothing could be decoded.
-    NoFrames,
-    /// More pixels than allowed.
-    TooManyPixels,
-    /// More streams than allowed.
-    TooManyStreams,
-    /// More frames than allowed.
-    TooManyFrames,
-    /// Longer than allowed.
-    TooLong,
-    /// A gap between frames longer than allowed.
-    TimestampGap,
-    /// More damage than allowed.
-    TooDamaged,
-    /// The parent could not deliver source bytes.
-    SourceUnavailable,
-    /// The parent broke the protocol, or vanished.
-    Protocol,
-    /// An encoder, filter or muxer refused to work.
-    Internal,
-}
-
-impl FailureCode {
-    /// Exit status of the process: 65 (`EX_DATAERR`) for what the source is to blame for, 74 (`EX_IOERR`) for its delivery,
-    /// 76 (`EX_PROTOCOL`), 70 (`EX_SOFTWARE`); numbers of BSD `sysexits.h`.
-    #[must_use]
-    pub fn exit_code(self) -> i32 {
-        match self {
-            Self::UnknownFormat
-            | Self::Unreadable
-            | Self::NoVideo
-            | Self::UnsupportedCodec
-            | Self::NoFrames
-            | Self::TooManyPixels
-            | Self::TooManyStreams
-            | Self::TooManyFrames
-            | Self::TooLong
-            | Self::TimestampGap
-            | Self::TooDamaged => 65,
-            Self::SourceUnavailable => 74,
-            Self::Protocol => 76,
-            Self::Internal => 70,
-        }
-    }
+pub struct Attempt {
+    /// What, such as "read a file".
+    pub what: String,
+    /// It was refused.
+    pub denied: bool,
+    /// In the words of the system.
+    pub answer: String,
 }

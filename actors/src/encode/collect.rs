@@ -32,6 +32,8 @@ pub(super) struct Collector<'a> {
     planned: &'a PlannedTask,
     held: &'a Held,
     codec_build: String,
+    /// How well the codec process is confined, in its own words.
+    confinement: String,
     slot: &'a ActorCell,
     /// Encoders by rendition name.
     encoders: BTreeMap<String, ActorRef<encoder::Message>>,
@@ -60,6 +62,7 @@ impl<'a> Collector<'a> {
             planned,
             held,
             codec_build,
+            confinement: String::new(),
             slot,
             encoders: BTreeMap::new(),
             segments: BTreeMap::new(),
@@ -95,7 +98,11 @@ impl<'a> Collector<'a> {
             FromCodec::Output { name, bytes, end } => {
                 self.output(name, bytes.into_vec(), end).await
             }
-            FromCodec::Progress { .. } | FromCodec::Hello { .. } => Ok(()),
+            FromCodec::Hello { confinement, .. } => {
+                self.confinement = confinement;
+                Ok(())
+            }
+            FromCodec::Progress { .. } => Ok(()),
             FromCodec::Read { .. } | FromCodec::Done(_) | FromCodec::Failed(_) => {
                 Err(Failure::task("codec-protocol", "the codec spoke out of turn"))
             }
@@ -106,7 +113,7 @@ impl<'a> Collector<'a> {
     pub(super) fn finish(mut self, report: Report, cpu_seconds: f64) -> Result<Entry, Failure> {
         match report {
             Report::Video => self.parts = self.sequential_parts(),
-            Report::Hello | Report::Probe(_) => {}
+            Report::Hello | Report::Trespass(_) | Report::Probe(_) => {}
             Report::Audio { parts } => self.parts = parts,
             Report::Images { poster, vtt, sprites: _ } => {
                 let files = std::mem::take(&mut self.files);
@@ -307,6 +314,7 @@ impl<'a> Collector<'a> {
             node: self.context.config.node.clone(),
             attempt: self.held.claim.attempts,
             codec_build: self.codec_build.clone(),
+            confinement: self.confinement.clone(),
             cpu_seconds,
         }
     }

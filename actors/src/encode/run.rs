@@ -1,7 +1,6 @@
 //! Runs a claimed task: codec process, heartbeat and collector, until there is a ledger entry to write.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jetreel_domain::budget;
 use jetreel_domain::failure::Failure;
@@ -18,7 +17,7 @@ use crate::claims::Held;
 use crate::config::Context;
 use crate::event::Event;
 use crate::lease::{self, Lost, Watch};
-use crate::ports::{Delivery, PortFuture, Ports, ProcessBudget, Readable};
+use crate::ports::{Delivery, PortFuture, Ports, Readable};
 
 /// A claimed task and what it needs.
 pub(super) struct Run<'a> {
@@ -87,8 +86,8 @@ async fn encode(run: &Run<'_>, planned: &PlannedTask, build: String) -> Result<E
         budget: run.context.config.limits.task_budget(run.plan, planned),
         work,
     };
-    let limits = process_budget(run.plan, planned);
-    let mut session = ports.codec.start(job, objects, limits).await?;
+    let limits = budget::process(run.plan, planned, &run.context.config.limits);
+    let mut session = ports.codec.start(job, objects, limits.into()).await?;
     let mut collector = Collector::new(run.context, run.plan, planned, run.held, build, &run.cell);
     loop {
         let frame = session.next().await?;
@@ -154,17 +153,6 @@ async fn source(run: &Run<'_>) -> Result<Readable, Failure> {
         .ok_or_else(|| Failure::task("video-gone", "the video was deleted"))?;
     let pieces = source.parts.into_iter().map(|part| (part.key, part.bytes)).collect();
     Ok(Readable { pieces })
-}
-
-fn process_budget(plan: &Plan, planned: &PlannedTask) -> ProcessBudget {
-    let budget = budget::process(plan, planned);
-    ProcessBudget {
-        wall: Duration::from_secs_f64(budget.wall_seconds),
-        cpu: Duration::from_secs_f64(budget.cpu_seconds),
-        silence: Duration::from_secs_f64(budget.silence_seconds),
-        output_bytes: budget.output_bytes,
-        memory_bytes: budget.memory_bytes,
-    }
 }
 
 /// With each heartbeat: is the claim still ours, is the order still open?

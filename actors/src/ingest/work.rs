@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
+use jetreel_domain::budget;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::ledger::View;
@@ -18,17 +18,8 @@ use crate::config::Context;
 use crate::event::Event;
 use crate::lease::{self, Lost, Watch};
 use crate::plans;
-use crate::ports::{Delivery, PortFuture, Ports, ProcessBudget, Readable};
+use crate::ports::{Delivery, PortFuture, Ports, Readable};
 use crate::releases;
-
-/// Limits of a probe: it reads an index or scans packets, and decodes a few frames.
-const PROBE_BUDGET: ProcessBudget = ProcessBudget {
-    wall: Duration::from_secs(900),
-    cpu: Duration::from_secs(300),
-    silence: Duration::from_secs(60),
-    output_bytes: 64 << 20,
-    memory_bytes: 4 << 30,
-};
 
 /// How work on an upload ended, when it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +91,8 @@ async fn probe(
         work: JobWork::Probe,
     };
     let source = readable(video.source_of(order.number));
-    let mut session = context.ports.codec.start(job, vec![source], PROBE_BUDGET).await?;
+    let limits = budget::probe(&context.config.limits, source.bytes());
+    let mut session = context.ports.codec.start(job, vec![source], limits.into()).await?;
     let watch = Arc::new(OrderWatch { ports: context.ports.clone(), order: order.clone() });
     let mut heartbeat = lease::keep(Arc::clone(delivery), context.config.lease, watch);
     loop {
@@ -110,8 +102,8 @@ async fn probe(
             frame = session.next() => if let FromCodec::Done(report) = frame? {
                 return match report {
                     Report::Probe(facts) => Ok(Some(*facts)),
-                    Report::Hello | Report::Video | Report::Audio { .. } | Report::Images { .. }
-                    | Report::Package { .. } => {
+                    Report::Hello | Report::Trespass(_) | Report::Video | Report::Audio { .. }
+                    | Report::Images { .. } | Report::Package { .. } => {
                         Err(Failure::task("codec-protocol", "the codec reported another job"))
                     }
                 };

@@ -36,14 +36,14 @@ impl Stage {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().join("store");
         let store = OpenDalStore::open(&StoreOptions::fs(root.to_str().unwrap())).unwrap();
-        std::os::unix::fs::symlink(fixture(), directory.path().join("rest")).unwrap();
+        std::os::unix::fs::symlink(fixture("fake_codec"), directory.path().join("rest")).unwrap();
         Self { directory, store: Arc::new(store) }
     }
 
     /// Processes that follow `script`.
     pub(crate) fn codec(&self, script: &str) -> CodecProcesses {
         let binary = self.directory.path().join(script);
-        std::os::unix::fs::symlink(fixture(), &binary).unwrap();
+        std::os::unix::fs::symlink(fixture("fake_codec"), &binary).unwrap();
         CodecProcesses::new(binary, self.store.clone())
     }
 
@@ -124,14 +124,11 @@ fn job() -> Job {
     Job { version: VERSION, objects: Vec::new(), budget, work: JobWork::Probe }
 }
 
-fn fixture() -> PathBuf {
-    example("fake_codec")
-}
-
-/// A fixture's binary; built here where the tests were built alone.
-pub(crate) fn example(name: &str) -> PathBuf {
+/// The binary of a fixture; built here where the tests were built alone.
+pub(crate) fn fixture(name: &str) -> PathBuf {
     let this = std::env::current_exe().unwrap();
-    let place = this.parent().and_then(Path::parent).unwrap().join("examples").join(name);
+    let folder = this.parent().and_then(Path::parent).unwrap().join("examples");
+    let place = folder.join(name);
     if !place.exists() {
         let arguments = ["build", "--quiet", "--package", "jetreel", "--example", name];
         let built = Command::new(env!("CARGO")).args(arguments).status().unwrap();

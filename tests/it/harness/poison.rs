@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::fake_codec::example;
+use super::fake_codec::fixture;
 use crate::clips::jetreel;
 
 /// The codec, in a folder with what arms it.
@@ -18,7 +18,7 @@ impl Poison {
         let folder = folder.join("poison");
         std::fs::create_dir(&folder).unwrap();
         let link = |to: PathBuf, name| std::os::unix::fs::symlink(to, folder.join(name)).unwrap();
-        link(example("poison_codec"), "codec");
+        link(fixture("poison_codec"), "codec");
         link(jetreel().with_file_name("jetreel-codec"), "real");
         Self { folder }
     }

@@ -50,12 +50,13 @@ impl Answer {
 }
 
 impl Node {
-    /// Starts a node and waits until it answers.
-    pub(crate) fn start() -> Self {
+    /// Starts a node with these settings (environment variables), and waits until it answers.
+    pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
         let place = TempDir::new().expect("a temporary folder");
         let log = File::create(place.path().join("node.log")).expect("a log file");
         let mut command = Command::new(jetreel());
         command.arg("dev").current_dir(place.path()).env("PATH", path());
+        command.envs(settings.iter().copied());
         // Any free port: the node says which it got, on its first line.
         command.env("JETREEL__HTTP__LISTEN", "127.0.0.1:0");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);

@@ -1,0 +1,25 @@
+//! Limits that need no knowledge of the job; the parent sets those that do (memory, CPU).
+
+use std::io;
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+/// Threads, where they are counted in a user namespace of this process's own.
+const THREADS_MAX: u64 = 256;
+
+/// No core dump, no file, no locked memory, no message queue.
+pub(super) fn tighten() -> io::Result<()> {
+    for resource in [Resource::Core, Resource::Fsize, Resource::Memlock, Resource::Msgqueue] {
+        set(resource, 0)?;
+    }
+    Ok(())
+}
+
+/// Bounds the threads. Only in an own user namespace: elsewhere the kernel counts all processes of the user.
+pub(super) fn bound_threads() -> io::Result<()> {
+    set(Resource::Nproc, THREADS_MAX)
+}
+
+fn set(resource: Resource, limit: u64) -> io::Result<()> {
+    Ok(setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?)
+}

@@ -1,0 +1,131 @@
+//! Memory that runs out is told apart from every other failure, however it shows: as an error of libav, as a failed allocation
+//! of this program, or as the crash of a library that did not look.
+//!
+//! The parent bounds the address space (`RLIMIT_AS`) well above what the job needs, so a process that has no room left
+//! for one more large allocation has used up its budget.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::os::raw::c_int;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ffmpeg_next::ffi;
+use jetreel_domain::budget;
+use jetreel_domain::wire::{Budget, FailureCode};
+
+/// What counts as room, in bytes; the job sets it.
+static ROOM: AtomicUsize = AtomicUsize::new(64 << 20);
+
+/// The system's allocator; where it has nothing left, the process ends and says why.
+struct Bounded;
+
+#[global_allocator]
+static ALLOCATOR: Bounded = Bounded;
+
+#[expect(
+    unsafe_code,
+    reason = "an allocator cannot be written otherwise; this one only looks at results"
+)]
+unsafe impl GlobalAlloc for Bounded {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are passed on.
+        given(unsafe { System.alloc(layout) })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are passed on.
+        given(unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller's promises are passed on.
+        given(unsafe { System.realloc(memory, layout, size) })
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+fn given(memory: *mut u8) -> *mut u8 {
+    if memory.is_null() {
+        spent();
+    }
+    memory
+}
+
+/// Ends the process without another allocation.
+fn spent() -> ! {
+    #[expect(unsafe_code, reason = "ends the process at once; nothing of it is needed any more")]
+    unsafe {
+        libc::_exit(FailureCode::MemoryBudget.exit_code())
+    }
+}
+
+/// No single allocation of libav may be larger than what one picture or one index of this job can need.
+pub(crate) fn bound(limits: &Budget) {
+    let bytes = usize::try_from(budget::allocation_max(limits.pixels_max)).unwrap_or(usize::MAX);
+    ROOM.store(bytes, Ordering::Relaxed);
+    #[expect(unsafe_code, reason = "sets a number; called before libav works")]
+    unsafe {
+        ffi::av_max_alloc(bytes);
+    }
+}
+
+/// Whether there is no room for one more large allocation.
+pub(crate) fn is_short() -> bool {
+    let length = ROOM.load(Ordering::Relaxed);
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    #[expect(
+        unsafe_code,
+        reason = "maps address space that nothing uses and gives it back; safe in a signal handler too"
+    )]
+    unsafe {
+        let room = libc::mmap(std::ptr::null_mut(), length, libc::PROT_NONE, flags, -1, 0);
+        if room == libc::MAP_FAILED {
+            return true;
+        }
+        libc::munmap(room, length);
+    }
+    false
+}
+
+/// Signals that a library dies of when it does not look at what an allocation gave.
+const CRASHES: [c_int; 3] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGABRT];
+
+/// What was installed for them before.
+static BEFORE: [OnceLock<libc::sigaction>; 3] = [const { OnceLock::new() }; 3];
+
+/// Looks at memory when the process crashes, and leaves everything else to whoever did so before.
+pub(crate) fn explain_crashes() {
+    for (signal, before) in CRASHES.into_iter().zip(&BEFORE) {
+        #[expect(
+            unsafe_code,
+            reason = "the handler only does what a handler may: it maps, unmaps, ends, or restores what was there"
+        )]
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            let mut old: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = on_crash as *const () as usize;
+            action.sa_flags = libc::SA_ONSTACK;
+            if libc::sigaction(signal, std::ptr::null(), &mut old) == 0 && before.set(old).is_ok() {
+                libc::sigaction(signal, &action, std::ptr::null_mut());
+            }
+        }
+    }
+}
+
+extern "C" fn on_crash(signal: c_int) {
+    if is_short() {
+        spent();
+    }
+    let at = CRASHES.iter().position(|crash| *crash == signal);
+    if let Some(before) = at.and_then(|at| BEFORE.get(at)).and_then(OnceLock::get) {
+        // The instruction that failed fails again, this time as if nothing had been here.
+        #[expect(unsafe_code, reason = "restores an action that the kernel gave")]
+        unsafe {
+            libc::sigaction(signal, before, std::ptr::null_mut());
+        }
+    }
+}

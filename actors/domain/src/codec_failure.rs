@@ -1,0 +1,78 @@
+//! How a codec process says that it gives up: a code, a sentence, a detail, and an exit status where no word gets out.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a codec gave up, in its own words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodecFailure {
+    /// What happened.
+    pub code: FailureCode,
+    /// A sentence for a user.
+    pub message: String,
+    /// What libav or the system said, for an operator.
+    pub detail: String,
+}
+
+/// The ways in which a codec gives up. The process exits with [`FailureCode::exit_code`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureCode {
+    /// Not a media file that is allowed here (no allowed demuxer recognises it).
+    UnknownFormat,
+    /// Recognised, but it cannot be read: damaged, cut short, encrypted.
+    Unreadable,
+    /// No picture track, or only a cover.
+    NoVideo,
+    /// No decoder, or one that is not allowed.
+    UnsupportedCodec,
+    /// Nothing could be decoded.
+    NoFrames,
+    /// More pixels than allowed.
+    TooManyPixels,
+    /// More streams than allowed.
+    TooManyStreams,
+    /// More frames than allowed.
+    TooManyFrames,
+    /// Longer than allowed.
+    TooLong,
+    /// A gap between frames longer than allowed.
+    TimestampGap,
+    /// More damage than allowed.
+    TooDamaged,
+    /// More memory than allowed.
+    MemoryBudget,
+    /// The parent could not deliver source bytes.
+    SourceUnavailable,
+    /// The parent broke the protocol, or vanished.
+    Protocol,
+    /// An encoder, filter or muxer refused to work.
+    Internal,
+}
+
+/// Exit status of a process that ran out of memory: all that it may be able to say.
+pub const MEMORY_EXIT: i32 = 71;
+
+impl FailureCode {
+    /// Exit status of the process: 65 (`EX_DATAERR`) for what the source is to blame for, 71 (`EX_OSERR`) for lack of memory, 74
+    /// (`EX_IOERR`) for the delivery of the source, 76 (`EX_PROTOCOL`), 70 (`EX_SOFTWARE`); numbers of BSD `sysexits.h`.
+    #[must_use]
+    pub fn exit_code(self) -> i32 {
+        match self {
+            Self::UnknownFormat
+            | Self::Unreadable
+            | Self::NoVideo
+            | Self::UnsupportedCodec
+            | Self::NoFrames
+            | Self::TooManyPixels
+            | Self::TooManyStreams
+            | Self::TooManyFrames
+            | Self::TooLong
+            | Self::TimestampGap
+            | Self::TooDamaged => 65,
+            Self::MemoryBudget => MEMORY_EXIT,
+            Self::SourceUnavailable => 74,
+            Self::Protocol => 76,
+            Self::Internal => 70,
+        }
+    }
+}

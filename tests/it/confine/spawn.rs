@@ -1,0 +1,78 @@
+//! Starting and ending confined processes: they go with their parent, and confinement costs little.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use jetreel_actors::ports::Codec as _;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::stage::Stage;
+use crate::clips::{jetreel, path};
+use crate::harness::eventually::eventually;
+use crate::harness::fake_codec::lives;
+use crate::harness::media::{FILM, made};
+
+/// Processes whose parent is `parent`, by name.
+fn children(parent: u32, name: &str) -> Vec<u32> {
+    let pids = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let Some((head, rest)) = stat.rsplit_once(") ") else { return false };
+        let owner = rest.split_ascii_whitespace().nth(1).and_then(|parent| parent.parse().ok());
+        head.contains(name) && owner == Some(parent)
+    })
+    .collect()
+}
+
+fn send(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
+}
+
+#[tokio::test]
+async fn a_process_that_hangs_ends_with_its_parent_all_the_same() {
+    let Some(film) = made(FILM) else { return };
+    let place = tempfile::tempdir().unwrap();
+    let mut command = Command::new(jetreel());
+    command.arg("transcode").arg(film).arg("--out").arg(place.path().join("out"));
+    command.env("PATH", path()).env("TMPDIR", place.path()).current_dir(place.path());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut parent = command.spawn().unwrap();
+    let mut codec = None;
+    eventually("a codec process is at work", || {
+        codec = children(parent.id(), "jetreel-codec").first().copied();
+        codec.is_some()
+    })
+    .await;
+    let codec = codec.unwrap();
+    // It stands still, so it cannot notice the end of its socket.
+    send(codec, Signal::STOP);
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    eventually("the codec process is gone", || !lives(codec)).await;
+}
+
+/// Median and slowest of starts up to the end of an empty job.
+async fn cost(stage: &Stage, machine: &str) -> (Duration, Duration) {
+    const STARTS: usize = 200;
+    let mut times = Vec::new();
+    for _ in 0..STARTS {
+        let codec = stage.codec(machine);
+        let start = Instant::now();
+        codec.build().await.unwrap();
+        times.push(start.elapsed());
+    }
+    times.sort();
+    (times[STARTS / 2], times[STARTS - 1])
+}
+
+/// A measurement: `cargo test --test it confine::spawn::cost -- --ignored --nocapture`.
+#[tokio::test]
+#[ignore = "a measurement, for a quiet machine"]
+async fn cost_of_confinement() {
+    let stage = Stage::new();
+    for machine in ["unconfined", "plain", "unconfined", "plain", "no-namespaces"] {
+        let (median, slowest) = cost(&stage, machine).await;
+        println!("{machine}: median {median:?}, slowest {slowest:?}");
+    }
+}
