@@ -9,10 +9,10 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 MEDIA_TESTS := clips::every_clip_becomes_what_it_must hostile::no_hostile_file_harms_the_node \
 	hostile::confinement_alone_keeps_hostile_files_in
 
-.PHONY: help setup build release demo test lint advisories bench clips big browser clean
+.PHONY: help setup build release demo test lint advisories bench clips big browser chaos chaos-smoke clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: ## FFmpeg's development packages, clang, nats-server: only what is missing
 	@.ci/setup build
@@ -36,6 +36,7 @@ lint: setup ## format, clippy, licences and sources of dependencies
 	@.ci/setup lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --all-targets --features chaos --locked -- -D warnings
 	cargo-deny --workspace --config .deny.toml --log-level error check bans licenses sources
 
 advisories: ## known vulnerabilities of dependencies (fetches the advisory database)
@@ -60,6 +61,14 @@ bench: release ## CPU, wall, memory and first playable second against ffmpeg; AR
 big: build ## memory of every process with a file of 10 GB; JETREEL_BIG_BYTES for another size
 	JETREEL_BIG_BYTES=$(or $(JETREEL_BIG_BYTES),10000000000) \
 		$(CARGO) test --locked --test it -- big:: --nocapture
+
+# Disks, networks and control groups of its own need root; what a machine does not allow is skipped and says so.
+chaos: build ## kills, partitions, power cuts, full disks and the like under load; about 30 minutes; ARGS="--only node --minutes 5"
+	@.ci/setup chaos
+	$(CARGO) test --features chaos --locked --test chaos -- --json .tools/chaos.json $(ARGS)
+
+chaos-smoke: build ## the same in three minutes: the commonest faults once
+	$(CARGO) test --features chaos --locked --test chaos -- --smoke --json .tools/chaos-smoke.json $(ARGS)
 
 clean: ## what was built, not what was installed
 	$(CARGO) clean

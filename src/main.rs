@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    jetreel_actors::crash::arm();
     jetreel::cli::main()
 }

@@ -5,6 +5,7 @@ use jetreel_domain::failure::Failure;
 use jetreel_domain::id::VideoId;
 use jetreel_domain::state::Video;
 
+use crate::crash;
 use crate::event::Event;
 use crate::ports::{FactBody, Ports, Swap};
 
@@ -45,8 +46,10 @@ pub async fn announce(ports: &Ports, video: &Video) -> Result<(), Failure> {
         let order = video.order_id(*number);
         let body = FactBody { fact: known.fact.clone(), video: video.clone() };
         ports.broker.announce(&order, known, body).await?;
+        crash::point("announce-after-fact");
         ports.environment.emit(Event::Announced { order, fact: known.fact.clone() });
     }
+    crash::point("announce-before-note");
     self::video(ports, &video.id, |state| {
         let behind = state.announced < last;
         state.announced = state.announced.max(last);

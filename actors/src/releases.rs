@@ -11,6 +11,7 @@ use jetreel_domain::release;
 use jetreel_domain::state::Order;
 
 use crate::config::Context;
+use crate::crash;
 use crate::event::Event;
 use crate::ports::WriteOnce;
 
@@ -36,6 +37,7 @@ pub async fn due(
         if context.ports.broker.release(&message).await? == WriteOnce::Mine {
             context.ports.environment.emit(Event::Released { order: plan.order.clone(), task });
         }
+        crash::point("release-after-task");
         released.insert(task);
     }
     Ok(())

@@ -16,6 +16,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use jetreel_actors::crash;
 use jetreel_actors::ports::{Swap, WriteOnce};
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{OrderId, VideoId};
@@ -60,6 +61,7 @@ pub(super) async fn create(
     // A task of its own: when the client goes away, what has arrived is still cleared up.
     let done = tokio::spawn(upload.take()).await;
     let order = done.map_err(|error| Failure::task("upload-crashed", error.to_string()))??;
+    crash::point("upload-before-answer");
     Ok(accepted(&order))
 }
 
@@ -161,13 +163,16 @@ impl Upload {
                 return Err(refused(error));
             }
         };
+        crash::point("upload-before-queue");
         let source = Source { bytes, parts };
         if !queue(&gateway, &video.id, &source).await? {
             remove(&gateway, &source).await;
             return Err(cancelled());
         }
+        crash::point("upload-after-queue");
         // Not confirmed before it is announced: a confirmed upload must not wait for somebody to notice it.
         ports.broker.announce_upload(&video.id, FIRST, lane).await?;
+        crash::point("upload-after-announce");
         let waited = last_byte.lock().map_or(0.0, |at| at.elapsed().as_secs_f64());
         (gateway.hooks.seen)(Seen::Upload { bytes, confirmation_seconds: waited });
         Ok(video.order_id(FIRST))

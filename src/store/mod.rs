@@ -7,6 +7,8 @@
 //! Absent on purpose: arbitration. Nothing here decides who wins; a key belongs to one attempt.
 
 mod durable;
+#[cfg(feature = "chaos")]
+mod fault;
 mod file;
 mod link;
 mod operators;

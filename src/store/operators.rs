@@ -39,7 +39,7 @@ impl OpenDalStore {
                 let root = directory.root().to_string_lossy().into_owned();
                 let plain = Operator::new(services::Fs::default().root(&root)).map_err(opening)?;
                 Ok(Self {
-                    operator: plain.layer(timeout).layer(retry),
+                    operator: with_faults(plain).layer(timeout).layer(retry),
                     files: Some(Files::new(directory, options.timeout, options.chunk_bytes)),
                     chunk_bytes: options.chunk_bytes.max(1),
                 })
@@ -48,7 +48,7 @@ impl OpenDalStore {
                 opendal::install_default();
                 let plain = Operator::new(bucket(options)).map_err(opening)?;
                 Ok(Self {
-                    operator: plain.layer(timeout).layer(retry),
+                    operator: with_faults(plain).layer(timeout).layer(retry),
                     files: None,
                     chunk_bytes: options.chunk_bytes.max(S3_CHUNK_BYTES_MIN),
                 })
@@ -159,6 +159,16 @@ impl Store for OpenDalStore {
             Ok(Box::new(walk) as Box<dyn Walk>)
         })
     }
+}
+
+#[cfg(feature = "chaos")]
+fn with_faults(operator: Operator) -> Operator {
+    operator.layer(super::fault::FaultLayer::of_environment())
+}
+
+#[cfg(not(feature = "chaos"))]
+fn with_faults(operator: Operator) -> Operator {
+    operator
 }
 
 fn bucket(options: &StoreOptions) -> services::S3 {

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use jetreel_actors::crash;
 use jetreel_actors::ports::{ObjectWriter, Store};
 use jetreel_domain::failure::Failure;
 use jetreel_domain::ledger::Object;
@@ -126,6 +127,7 @@ impl<'a> Parts<'a> {
             Failure::dependency("storage-failed", "a part could not be closed").with_detail(error)
         })??;
         self.stored.push(Part { key: object.key, bytes: object.bytes });
+        crash::point("upload-after-part");
         Ok(())
     }
 

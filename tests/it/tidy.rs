@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use code::{Source, crate_roots, functions, names, positions};
+use jetreel_actors::crash;
 use jetreel_domain::{advice, subject};
 
 const LINES_MAX: usize = 500;
@@ -205,6 +206,18 @@ fn has_advice_for_every_reason(sources: &[Source]) -> Vec<String> {
     reasons::codes(sources).into_iter().filter(without).map(complaint).collect()
 }
 
+/// Names of crash points that the code passes.
+fn passed_points(sources: &[Source]) -> Vec<String> {
+    let mut found = Vec::new();
+    for source in sources.iter().filter(|source| !is_test(source)) {
+        let text = source.product_text();
+        let names = text.split("crash::point(\"").skip(1).filter_map(|rest| rest.split('"').next());
+        found.extend(names.map(str::to_owned));
+    }
+    found.sort_unstable();
+    found
+}
+
 fn assert_none(complaints: &[String]) {
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
 }
@@ -300,4 +313,14 @@ fn every_subject_is_bound_to_a_stream() {
     assert_eq!(unbound(bad).len(), subject::ROOTS.len());
     assert!(covers("video.>", "video.encode.>") && covers("a.*.c", "a.b.c"));
     assert!(!covers("a.*", "a.>") && !covers("a.b", "a.b.c") && !covers("a.b.>", "a.b"));
+}
+
+#[test]
+fn every_crash_point_is_listed_and_passed_in_one_place() {
+    let passed = passed_points(&code::all(root()));
+    let mut listed: Vec<&str> = crash::POINTS.to_vec();
+    listed.sort_unstable();
+    assert_eq!(passed, listed);
+    let sample = Source::new("src/a.rs", "fn f() {\n    crash::point(\"a-b\");\n}");
+    assert_eq!(passed_points(&[sample]), ["a-b"]);
 }

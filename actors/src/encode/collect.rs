@@ -20,6 +20,7 @@ use tokio_util::bytes::Bytes;
 use super::encoder::{self, Encoder};
 use crate::claims::Held;
 use crate::config::Context;
+use crate::crash;
 use crate::event::Event;
 
 /// Bytes that may wait for the store per task.
@@ -227,6 +228,7 @@ impl<'a> Collector<'a> {
                 return Err(Failure::task("frames-lost", message).with_detail(detail));
             }
             let object = self.close(&name).await?;
+            crash::point("encode-after-object");
             let segments = self.segments.remove(&name).unwrap_or_default();
             let output = TierOutput {
                 object,
@@ -299,7 +301,9 @@ impl<'a> Collector<'a> {
         };
         let entry = self.entry(Some(part), vec![output], cpu_seconds);
         // Taken: another attempt stored this part first, and its objects count.
-        self.context.ports.broker.write_entry(&entry).await.map(|_| ())
+        self.context.ports.broker.write_entry(&entry).await?;
+        crash::point("encode-after-part");
+        Ok(())
     }
 
     fn entry(&self, part: Option<u32>, outputs: Vec<Output>, cpu_seconds: f64) -> Entry {

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::run::{self, Finished, Run};
 use crate::claims::{self, Claimant, Held};
 use crate::config::Context;
+use crate::crash;
 use crate::event::Event;
 use crate::lease::Lost;
 use crate::ports::{Delivery, WriteOnce};
@@ -43,6 +44,7 @@ pub(super) async fn run(
     let Some(held) = claims::take_task(ports, by, &message.order, &task).await? else {
         return Ok(Settlement::Ack);
     };
+    crash::point("encode-after-claim");
     if let Some(failure) = retry::doomed(&held.claim, &context.config.retry.encode) {
         return Ok(settle::doomed(&case, &held, failure).await);
     }
@@ -98,6 +100,7 @@ async fn finish(
     entry: Entry,
     started: Instant,
 ) -> Result<Settlement, Failure> {
+    crash::point("encode-before-entry");
     let written = context.ports.broker.write_entry(&entry).await;
     let won = match written {
         Ok(written) => written == WriteOnce::Mine,
@@ -111,6 +114,7 @@ async fn finish(
             };
         }
     };
+    crash::point("encode-after-entry");
     context.gate.on_success();
     context.ports.environment.emit(Event::TaskFinished {
         order: held.order.clone(),

@@ -8,6 +8,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::upload;
 use crate::config::Context;
+use crate::crash;
 use crate::event::Event;
 use crate::ports::Delivery;
 
@@ -87,8 +88,12 @@ async fn pull(context: &Context) {
 
 /// Works on one delivery and settles it.
 async fn take(context: &Context, delivery: Arc<dyn Delivery>) -> Result<(), Failure> {
+    crash::point("ingest-after-delivery");
     match upload::take(context, &delivery).await {
-        Ok(settlement) => settlement.tell(delivery.as_ref()).await,
+        Ok(settlement) => {
+            crash::point("ingest-before-ack");
+            settlement.tell(delivery.as_ref()).await
+        }
         Err(failure) => {
             delivery.hand_back(AGAIN_AFTER).await?;
             Err(failure)

@@ -13,6 +13,7 @@ use super::work::{self, Outcome};
 use crate::change;
 use crate::claims::{self, Claimant, Held};
 use crate::config::Context;
+use crate::crash;
 use crate::ports::Delivery;
 use crate::settle::{self, Case, Origin, Settlement};
 
@@ -40,6 +41,7 @@ pub(super) async fn take(
         return Ok(settlement);
     }
     let held = claim(context, delivery.as_ref(), &order).await?;
+    crash::point("ingest-after-claim");
     if let Some(failure) = retry::doomed(&held.claim, &context.config.retry.ingest) {
         return Ok(settle::doomed(&case, &held, failure).await);
     }

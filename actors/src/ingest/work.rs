@@ -15,6 +15,7 @@ use jetreel_domain::wire::{self, FromCodec, Job, JobWork, Report};
 
 use crate::change;
 use crate::config::Context;
+use crate::crash;
 use crate::event::Event;
 use crate::lease::{self, Lost, Watch};
 use crate::plans;
@@ -37,6 +38,7 @@ pub(super) async fn run(
     order: &OrderId,
 ) -> Result<Outcome, Failure> {
     let Some(video) = begin(context, order).await? else { return Ok(Outcome::Done) };
+    crash::point("ingest-after-begin");
     let Some(state) = video.order(order.number) else { return Ok(Outcome::Done) };
     let video = if state.plan.is_some() {
         video
@@ -138,6 +140,7 @@ async fn set_plan(
     let key =
         format!("out/{}/{}/plan-{}.json", order.video, order.number, ports.environment.uuid());
     let object = ports.store.write(&key, plans::encode(plan)?).await?;
+    crash::point("ingest-after-plan-written");
     let reference = PlanRef {
         object,
         class: plan.class,
@@ -159,6 +162,7 @@ async fn set_plan(
         Ok(true)
     })
     .await?;
+    crash::point("ingest-after-plan-set");
     let (tasks, tiers) = (plan.tasks.len(), plan.tiers.len());
     ports.environment.emit(Event::Planned { order: order.clone(), tasks, tiers });
     ports.environment.emit(Event::OrderMoved { order: order.clone(), to: Status::Encoding });

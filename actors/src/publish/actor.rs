@@ -14,6 +14,7 @@ use super::evaluate;
 use super::views::Views;
 use crate::claims::{self, Claimant};
 use crate::config::Context;
+use crate::crash;
 use crate::event::Event;
 use crate::ports::{Delivered, Delivery};
 use crate::settle::{self, Case, Origin, Settlement};
@@ -122,7 +123,10 @@ impl Args {
             Inbox::Evaluations => self.evaluation(delivery.as_ref()).await,
         };
         match done {
-            Ok(settlement) => settlement.tell(delivery.as_ref()).await,
+            Ok(settlement) => {
+                crash::point("publish-before-ack");
+                settlement.tell(delivery.as_ref()).await
+            }
             Err(failure) => {
                 delivery.hand_back(TROUBLE_PAUSE).await?;
                 Err(failure)

@@ -14,6 +14,7 @@ use super::finish;
 use super::views::{Read, Views};
 use crate::change;
 use crate::config::Context;
+use crate::crash;
 use crate::event::Event;
 use crate::releases;
 
@@ -46,13 +47,16 @@ pub(super) async fn order(
     if let Some(changed) = learn(context, order, &plan, view).await? {
         video = changed;
     }
+    crash::point("publish-after-learn");
     change::announce(ports, &video).await?;
+    crash::point("publish-after-announce");
     let Some(state) = video.order(order.number) else { return Ok(()) };
     if state.is_closed() {
         // Closed by another publisher since it was read: what was read of the ledger may be half purged.
         return close(context, views, order, &video).await;
     }
     releases::due(context, state, &plan, view, released).await?;
+    crash::point("publish-after-release");
     if progress::complete(&plan, view) {
         let after = finish::complete(context, order, &plan, view).await?;
         // An order that failed meanwhile keeps its entries: a replay builds on them.
@@ -139,5 +143,6 @@ async fn close(
     }
     change::announce(&context.ports, video).await?;
     views.forget(order).await;
+    crash::point("publish-before-forget");
     context.ports.broker.forget(order).await
 }

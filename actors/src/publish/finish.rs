@@ -15,6 +15,7 @@ use tokio_util::bytes::Bytes;
 
 use crate::change;
 use crate::config::Context;
+use crate::crash;
 use crate::event::Event;
 
 /// Verifies the asset, writes playlists and manifest, and completes the order. Gives the state afterwards.
@@ -30,7 +31,9 @@ pub(super) async fn complete(
     if !moved.order(order.number).is_some_and(publishing) {
         return Ok(moved);
     }
+    crash::point("publish-after-publishing");
     let published = write_set(context, order, plan, view).await?;
+    crash::point("publish-after-set");
     let now = context.ports.environment.now();
     let mut completed = false;
     let video = change::video(&context.ports, &order.video, |video| {
@@ -46,6 +49,7 @@ pub(super) async fn complete(
         Ok(true)
     })
     .await?;
+    crash::point("publish-after-complete");
     if completed {
         let event = Event::OrderMoved { order: order.clone(), to: Status::Completed };
         context.ports.environment.emit(event);

@@ -10,6 +10,7 @@ use super::failed::Settlement;
 use crate::change;
 use crate::claims::Held;
 use crate::config::Context;
+use crate::crash;
 use crate::event::Event;
 use crate::ports::Delivery;
 
@@ -58,9 +59,11 @@ pub(super) async fn bury(
     failure: Failure,
 ) -> Result<Settlement, Failure> {
     let ports = &case.context.ports;
+    crash::point("deadletter-before-letter");
     case.origin.renew().await?;
     let letter = letter(case, Some(held), &failure);
     let sequence = ports.letters.bury(&letter).await?;
+    crash::point("deadletter-after-letter");
     if !held.is_current(ports).await? {
         // Delivered to another meanwhile, who may succeed: not dead.
         ports.letters.discard(sequence).await?;
@@ -69,13 +72,17 @@ pub(super) async fn bury(
     let death =
         Dead { sequence: case.origin.sequence(), failure: brief(&failure), letter: sequence };
     match record(case.context, &held.order, &held.what, &death).await? {
-        Some(video) => change::announce(ports, &video).await?,
+        Some(video) => {
+            crash::point("deadletter-after-death");
+            change::announce(ports, &video).await?;
+        }
         None => {
             // Nothing of a closed order is of interest any more.
             ports.letters.discard(sequence).await?;
             return Ok(Settlement::Ack);
         }
     }
+    crash::point("deadletter-before-term");
     tell(case, Some(held), &failure);
     Ok(Settlement::Terminate(failure.code))
 }

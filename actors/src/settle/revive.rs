@@ -9,6 +9,7 @@ use super::failed::Settlement;
 use crate::change;
 use crate::claims;
 use crate::config::Context;
+use crate::crash;
 use crate::event::Event;
 use crate::ports::Delivery;
 
@@ -32,6 +33,7 @@ pub(crate) async fn admit(
     }
     // The claim first: a death without attempts is harmless, attempts without a death would end the replay at once.
     claims::reset(ports, order, what).await?;
+    crash::point("replay-after-claim");
     let sequence = delivery.sequence();
     let mut revived = false;
     let video = change::video(ports, &order.video, |video| {
@@ -42,6 +44,7 @@ pub(crate) async fn admit(
     let Some(video) = video.filter(open) else { return Ok(Some(Settlement::Ack)) };
     if revived {
         tell(context, stage, order, what, video.order(order.number));
+        crash::point("replay-after-revival");
         // What was held back since it failed is due again.
         ports.broker.evaluate(order).await?;
     }

@@ -96,6 +96,32 @@ pub(crate) const SHORT: Recipe = Recipe {
     frames: 4 * FRAME_RATE,
 };
 
+/// Costs next to nothing.
+pub(crate) const TINY: Recipe = Recipe {
+    name: "tiny-1s.mp4",
+    arguments: &[
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=size=128x72:rate=25:duration=1",
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=frequency=440:sample_rate=48000:duration=1",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-pix_fmt",
+        "yuv420p",
+        "-c:a",
+        "aac",
+        "-ac",
+        "2",
+    ],
+    frames: FRAME_RATE,
+};
+
 /// Has no picture.
 pub(crate) const SOUND_ALONE: Recipe = Recipe {
     name: "sound-2s.m4a",

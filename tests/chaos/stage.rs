@@ -1,0 +1,470 @@
+//! Performs scenarios.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use async_nats::jetstream;
+use bytes::Bytes;
+use jetreel::bus::names;
+use jetreel_actors::ports::Broker as _;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::state::Video;
+use tokio::task::JoinHandle;
+
+use super::cgroup::Group;
+use super::signals;
+use super::step::{Cut, On, Scenario, Step, Victim};
+use super::world::World;
+
+/// Whatever is awaited comes within this time, or never.
+const PATIENCE: Duration = Duration::from_secs(240);
+const LOOK: Duration = Duration::from_millis(20);
+/// Between two looks at the state of videos.
+const POLL: Duration = Duration::from_millis(200);
+/// Work of a dead node goes on within this time.
+pub(crate) const RESUME_WITHIN: Duration = Duration::from_secs(30);
+
+/// A scenario on its way.
+pub(crate) struct Stage {
+    pub(crate) world: World,
+    sending: Vec<JoinHandle<anyhow::Result<()>>>,
+    /// Acknowledged before this round.
+    acknowledged_before: usize,
+    /// Place in the ledger at the last fault, or its end.
+    mark: usize,
+    round_mark: usize,
+    since: Instant,
+    held: Vec<u32>,
+    interrupted: Vec<String>,
+    /// Rounds that were performed.
+    pub(crate) rounds: u32,
+    /// The longest time from a fault, or its end, to the finished task.
+    pub(crate) resumed: Option<Duration>,
+    settled: usize,
+}
+
+impl Stage {
+    /// Everything that a scenario needs, started.
+    pub(crate) async fn new(scenario: &Scenario, clip: Bytes) -> anyhow::Result<Self> {
+        Ok(Self::of(World::start(&scenario.spec, clip).await?))
+    }
+
+    /// A stage in a world that is there.
+    pub(crate) fn of(world: World) -> Self {
+        Self {
+            world,
+            sending: Vec::new(),
+            acknowledged_before: 0,
+            mark: 0,
+            round_mark: 0,
+            since: Instant::now(),
+            held: Vec::new(),
+            interrupted: Vec::new(),
+            rounds: 0,
+            resumed: None,
+            settled: 0,
+        }
+    }
+
+    /// Performs all rounds; stops where `until` is past.
+    pub(crate) async fn perform(
+        &mut self,
+        scenario: &Scenario,
+        until: Instant,
+    ) -> anyhow::Result<()> {
+        while self.rounds < scenario.rounds && (self.rounds == 0 || Instant::now() < until) {
+            self.acknowledged_before = self.world.uploads.acknowledged().len();
+            self.round_mark = self.world.watch.mark();
+            self.touched();
+            for step in scenario.steps {
+                let performed = tokio::time::timeout(PATIENCE, self.step(*step)).await;
+                let performed = performed.unwrap_or_else(|_| Err(anyhow::anyhow!("never came")));
+                performed.with_context(|| format!("round {}, {step:?}", self.rounds + 1))?;
+            }
+            self.rounds += 1;
+        }
+        Ok(())
+    }
+
+    /// A fault begins or ends now.
+    fn touched(&mut self) {
+        self.mark = self.world.watch.mark();
+        self.since = Instant::now();
+    }
+
+    /// Performs one step.
+    pub(crate) async fn step(&mut self, step: Step) -> anyhow::Result<()> {
+        match step {
+            Step::Submit(count, at_once) => {
+                let uploads = self.world.uploads.clone();
+                self.sending.push(tokio::spawn(uploads.send(count, at_once)));
+                Ok(())
+            }
+            Step::Acknowledged(count) => {
+                self.world.uploads.until(self.acknowledged_before + count).await;
+                Ok(())
+            }
+            Step::Entries(count) => self.entries(count).await,
+            Step::Resumed => self.resume().await,
+            Step::Settle => self.settle().await,
+            Step::Last(seconds) => {
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                Ok(())
+            }
+            Step::Refused(node) => self.refused(node).await,
+            Step::Duplicate => self.duplicate().await,
+            Step::Hold(node) => self.hold(node).await,
+            Step::Kill(_) | Step::Stop(_) | Step::Continue(_) | Step::Start(_) | Step::End(_) => {
+                self.touched();
+                self.process(step).await
+            }
+            Step::PowerCut(on) => {
+                self.touched();
+                self.power_cut(on).await?;
+                self.touched();
+                Ok(())
+            }
+            Step::Cut(_)
+            | Step::Heal
+            | Step::Fill(_)
+            | Step::Free(_)
+            | Step::Slow(..)
+            | Step::Lose(..)
+            | Step::Reset
+            | Step::Delay(_)
+            | Step::Stall
+            | Step::Trouble(..)
+            | Step::Clock(_)
+            | Step::Squeeze => {
+                self.touched();
+                self.environment(step).await
+            }
+        }
+    }
+
+    async fn process(&mut self, step: Step) -> anyhow::Result<()> {
+        match step {
+            Step::Kill(Victim::Node(index)) => {
+                self.held.clear();
+                self.world.kill_node(index);
+            }
+            Step::Kill(Victim::Codec(_)) => {
+                for pid in self.held.drain(..) {
+                    ensure!(signals::kill(pid), "the codec process was gone before");
+                }
+            }
+            Step::Stop(Victim::Node(index)) => {
+                self.world.close_gateway(index);
+                self.node(index)?.freeze(true);
+            }
+            Step::Continue(Victim::Node(index)) => {
+                self.held.clear();
+                self.node(index)?.freeze(false);
+                self.world.open_gateway(index);
+            }
+            Step::Continue(Victim::Codec(_)) => self.release(),
+            Step::Start(Victim::Node(index)) => self.world.start_node(index, &[]).await?,
+            Step::End(index) => self.end(index).await?,
+            Step::Kill(victim) => {
+                for index in self.servers(victim).await? {
+                    self.world.servers[index].kill();
+                }
+            }
+            Step::Stop(victim) => {
+                for index in self.servers(victim).await? {
+                    self.world.servers[index].freeze(true);
+                }
+            }
+            Step::Continue(_) => self.world.servers.iter().for_each(|server| server.freeze(false)),
+            Step::Start(_) => {
+                for server in self.world.servers.iter_mut().filter(|s| s.pid().is_none()) {
+                    server.start().await?;
+                }
+            }
+            other => bail!("{other:?} is no step about a process"),
+        }
+        Ok(())
+    }
+
+    async fn environment(&mut self, step: Step) -> anyhow::Result<()> {
+        match step {
+            Step::Cut(cut) => self.cut(cut, true).await?,
+            Step::Heal => self.heal()?,
+            Step::Fill(on) => self.disks(on).try_for_each(super::disk::Disk::fill)?,
+            Step::Free(on) => self.disks(on).try_for_each(super::disk::Disk::free)?,
+            Step::Slow(bytes, writes) => self.slow(bytes, writes)?,
+            Step::Lose(prefix, loss, count) => self.proxy()?.lose(prefix, loss, count),
+            Step::Reset => self.proxy()?.reset(),
+            Step::Delay(by) => self.proxy()?.delay(Duration::from_millis(by)),
+            Step::Stall => self.proxy()?.stall(true),
+            Step::Trouble(trouble, nth) => {
+                let bucket = self.world.bucket.as_ref().context("no bucket")?;
+                bucket.trouble(Some((trouble, nth)));
+            }
+            Step::Clock(seconds) => {
+                self.world.clock.as_ref().context("no clock")?.set(seconds)?;
+            }
+            Step::Squeeze => self.squeeze()?,
+            other => bail!("{other:?} is no step about the environment"),
+        }
+        Ok(())
+    }
+
+    fn node(&self, index: usize) -> anyhow::Result<&super::node::Node> {
+        self.world.nodes.get(index).context("no such node")
+    }
+
+    fn proxy(&self) -> anyhow::Result<&super::proxy::Proxy> {
+        self.world.proxy.as_ref().context("no proxy")
+    }
+
+    fn disks(&self, on: On) -> impl Iterator<Item = &super::disk::Disk> {
+        let objects = self.world.store_disk.iter().filter(move |_| on != On::Streams);
+        let streams = self.world.stream_disks.iter().filter(move |_| on != On::Objects);
+        objects.chain(streams)
+    }
+
+    /// Stops a node in the middle of a task.
+    async fn hold(&mut self, index: usize) -> anyhow::Result<()> {
+        loop {
+            let node = self.node(index)?;
+            let name = node.name().to_owned();
+            let pids: Vec<u32> =
+                node.codecs().into_iter().filter(|pid| signals::freeze(*pid, true)).collect();
+            for pid in &pids {
+                while !matches!(signals::state(*pid), Some('T' | 'Z' | 'X') | None) {
+                    tokio::time::sleep(LOOK).await;
+                }
+            }
+            self.held = pids.into_iter().filter(|p| signals::state(*p) == Some('T')).collect();
+            // The claim was written before the process was started; seeing it takes a moment.
+            self.world.watch.client().flush().await?;
+            self.interrupted = self.world.watch.held_by(&name);
+            if !self.held.is_empty() && !self.interrupted.is_empty() {
+                return Ok(());
+            }
+            self.release();
+            tokio::time::sleep(LOOK / 4).await;
+        }
+    }
+
+    fn release(&mut self) {
+        for pid in self.held.drain(..) {
+            signals::freeze(pid, false);
+        }
+    }
+
+    async fn end(&mut self, index: usize) -> anyhow::Result<()> {
+        self.world.close_gateway(index);
+        let node = self.world.nodes.get_mut(index).context("no such node")?;
+        let pid = node.pid().context("the node does not run")?;
+        ensure!(signals::ask_to_end(pid), "the node was gone before");
+        let status = node.ended(PATIENCE).await?;
+        ensure!(status.success(), "the node ended with {status}");
+        Ok(())
+    }
+
+    /// Numbers of servers.
+    async fn servers(&self, victim: Victim) -> anyhow::Result<Vec<usize>> {
+        let all = 0..self.world.servers.len();
+        let leader = self.leader().await;
+        Ok(match victim {
+            Victim::Server(index) => vec![index],
+            Victim::Servers => all.collect(),
+            Victim::Leader => vec![leader?],
+            Victim::Follower => {
+                let leader = leader?;
+                vec![all.into_iter().find(|index| *index != leader).context("no follower")?]
+            }
+            Victim::Majority => {
+                let leader = leader?;
+                let follower = all.into_iter().find(|index| *index != leader);
+                vec![leader, follower.context("no follower")?]
+            }
+            Victim::Node(_) | Victim::Codec(_) => bail!("{victim:?} is no server"),
+        })
+    }
+
+    /// The server that leads the ledger.
+    async fn leader(&self) -> anyhow::Result<usize> {
+        let context = jetstream::new(self.world.watch.client().clone());
+        let info = context.get_stream(names::LEDGER).await?.cached_info().clone();
+        let leader = info.cluster.and_then(|cluster| cluster.leader).context("no leader")?;
+        let found = self.world.servers.iter().position(|server| server.name == leader);
+        found.context("the leader is none of ours")
+    }
+
+    async fn cut(&self, cut: Cut, lost: bool) -> anyhow::Result<()> {
+        const NO_PLACE: &str = "it has no network place";
+        match cut {
+            Cut::Node(index) => {
+                self.world.close_gateway(index);
+                self.node(index)?.place().context(NO_PLACE)?.unplug(lost)
+            }
+            Cut::Leader => {
+                let leader = self.leader().await?;
+                self.world.servers[leader].place().context(NO_PLACE)?.unplug(lost)
+            }
+            Cut::FromNode(index) | Cut::ToNode(index) => {
+                let node = self.node(index)?.place().context(NO_PLACE)?;
+                for server in &self.world.servers {
+                    let server = server.place().context(NO_PLACE)?;
+                    match cut {
+                        Cut::ToNode(_) => server.lose(node, lost)?,
+                        Cut::FromNode(_) | Cut::Node(_) | Cut::Leader => node.lose(server, lost)?,
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn heal(&self) -> anyhow::Result<()> {
+        let servers: Vec<_> = self.world.servers.iter().filter_map(|s| s.place()).collect();
+        for (index, node) in self.world.nodes.iter().enumerate() {
+            let Some(place) = node.place() else { continue };
+            place.unplug(false)?;
+            for server in &servers {
+                // What was not lost need not be found.
+                drop((place.lose(server, false), server.lose(place, false)));
+            }
+            self.world.open_gateway(index);
+        }
+        for server in servers {
+            server.unplug(false)?;
+        }
+        if let Some(proxy) = &self.world.proxy {
+            proxy.stall(false);
+            proxy.delay(Duration::ZERO);
+        }
+        if let Some(bucket) = &self.world.bucket {
+            bucket.trouble(None);
+        }
+        for group in &self.world.groups {
+            // Only groups of disks know these; nought is no limit.
+            for disk in &self.world.stream_disks {
+                let none = format!("{} 0", disk.number()?);
+                drop(group.set("blkio.throttle.write_bps_device", &none));
+                drop(group.set("blkio.throttle.write_iops_device", &none));
+            }
+        }
+        Ok(())
+    }
+
+    fn slow(&mut self, bytes: u64, writes: u64) -> anyhow::Result<()> {
+        let group = Group::new("blkio")?;
+        for disk in &self.world.stream_disks {
+            let number = disk.number()?;
+            group.set("blkio.throttle.write_bps_device", &format!("{number} {bytes}"))?;
+            group.set("blkio.throttle.write_iops_device", &format!("{number} {writes}"))?;
+        }
+        for pid in self.world.servers.iter().filter_map(super::broker::Server::pid) {
+            group.take(pid)?;
+        }
+        self.world.groups.push(group);
+        Ok(())
+    }
+
+    fn squeeze(&mut self) -> anyhow::Result<()> {
+        const BYTES: &str = "1048576";
+        let group = Group::new("memory")?;
+        group.set("memory.limit_in_bytes", BYTES)?;
+        for pid in self.held.drain(..) {
+            group.take(pid)?;
+            signals::freeze(pid, false);
+        }
+        self.world.groups.push(group);
+        Ok(())
+    }
+
+    async fn power_cut(&mut self, on: On) -> anyhow::Result<()> {
+        for disk in self.disks(on) {
+            disk.power_cut()?;
+        }
+        let nodes = if on == On::Streams { 0 } else { self.world.nodes.len() };
+        (0..nodes).for_each(|index| self.world.kill_node(index));
+        if on != On::Objects {
+            self.world.servers.iter_mut().for_each(super::broker::Server::kill);
+        }
+        for disk in self.disks(on) {
+            disk.back()?;
+        }
+        if on != On::Objects {
+            for server in &mut self.world.servers {
+                server.start().await?;
+            }
+        }
+        for index in 0..nodes {
+            self.world.start_node(index, &[]).await?;
+        }
+        Ok(())
+    }
+
+    async fn duplicate(&self) -> anyhow::Result<()> {
+        let context = jetstream::new(self.world.watch.client().clone());
+        for message in self.world.watch.take_queued() {
+            let subject = message.subject.to_string();
+            let other = subject.replace(".encode.normal.", ".encode.high.");
+            for again in [subject.clone(), other] {
+                // The stream may refuse a second message on a subject: then there is no duplicate.
+                drop(context.publish(again, message.payload.clone()).await?.await);
+            }
+        }
+        Ok(())
+    }
+
+    async fn refused(&self, index: usize) -> anyhow::Result<()> {
+        let address = self.node(index)?.address().context("the node does not run")?;
+        ensure!(!self.world.uploads.try_at(address).await, "an upload was taken");
+        Ok(())
+    }
+
+    async fn entries(&self, count: usize) -> anyhow::Result<()> {
+        while self.world.watch.since(self.round_mark) < count {
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    async fn resume(&mut self) -> anyhow::Result<()> {
+        let since = self.since;
+        let mut took = Duration::ZERO;
+        if self.interrupted.is_empty() {
+            let entry = self.world.watch.entry(self.mark, |_| true).await;
+            took = entry.at.saturating_duration_since(since);
+        }
+        for task in std::mem::take(&mut self.interrupted) {
+            let entry = self.world.watch.entry(self.mark, |entry| entry.is_of(&task)).await;
+            took = took.max(entry.at.saturating_duration_since(since));
+        }
+        self.resumed = self.resumed.max(Some(took));
+        Ok(())
+    }
+
+    async fn settle(&mut self) -> anyhow::Result<()> {
+        for sending in self.sending.drain(..) {
+            sending.await??;
+        }
+        let all = self.world.uploads.acknowledged();
+        for order in &all[self.settled..] {
+            while !self.has_ended(order).await? {
+                let died = self.world.died();
+                ensure!(died.is_empty(), "{}", died.join("\n"));
+                tokio::time::sleep(POLL).await;
+            }
+        }
+        self.settled = all.len();
+        Ok(())
+    }
+
+    async fn has_ended(&self, order: &OrderId) -> anyhow::Result<bool> {
+        let found = self.world.bus.video(&order.video).await?;
+        Ok(found.is_none_or(|found| is_ended(&found.value)))
+    }
+}
+
+/// Whether every order of a video is at its end, and everybody was told.
+pub(crate) fn is_ended(video: &Video) -> bool {
+    let ended = video.orders.iter().all(|order| order.superseded || order.status.is_ended());
+    ended && video.announced == video.seq
+}
