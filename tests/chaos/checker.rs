@@ -25,7 +25,7 @@ use super::stage::is_ended;
 use super::world::World;
 
 /// Names of the tiers that the settings of the campaign make.
-const TIERS: [&str; 2] = ["72p", "48p"];
+const TIERS: [&str; 2] = ["96p", "64p"];
 /// Dead letters are kept under the subject of the original.
 const DEAD: &str = "video.transcodes.dlq.";
 /// Facts.

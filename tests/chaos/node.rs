@@ -94,11 +94,6 @@ impl Node {
         Ok(())
     }
 
-    /// Starts it.
-    pub(crate) async fn start(&mut self) -> anyhow::Result<()> {
-        self.start_with(&[]).await
-    }
-
     /// Ends it at once, as a crash of the machine would: its codec processes with it.
     pub(crate) fn kill(&mut self) {
         let codecs = self.codecs();
@@ -149,11 +144,6 @@ impl Node {
     pub(crate) fn log_tail(&self) -> String {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         log[log.len().saturating_sub(TAIL_LINES)..].join("\n")
-    }
-
-    /// All of its log.
-    pub(crate) fn log(&self) -> String {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
     }
 }
 

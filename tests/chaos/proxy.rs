@@ -81,9 +81,10 @@ impl Proxy {
         orders.lost = 0;
     }
 
-    /// How many answers were lost since.
-    pub(crate) fn lost(&self) -> u32 {
-        lock(&self.orders).lost
+    /// How many answers were lost since, where any were to be.
+    pub(crate) fn lost(&self) -> Option<u32> {
+        let orders = lock(&self.orders);
+        orders.losing.as_ref().map(|_| orders.lost)
     }
 
     /// Resets every connection.

@@ -32,7 +32,6 @@ pub(crate) struct Stage {
     acknowledged_before: usize,
     /// Place in the ledger at the last fault, or its end.
     mark: usize,
-    round_mark: usize,
     since: Instant,
     held: Vec<u32>,
     interrupted: Vec<String>,
@@ -56,7 +55,6 @@ impl Stage {
             sending: Vec::new(),
             acknowledged_before: 0,
             mark: 0,
-            round_mark: 0,
             since: Instant::now(),
             held: Vec::new(),
             interrupted: Vec::new(),
@@ -74,7 +72,6 @@ impl Stage {
     ) -> anyhow::Result<()> {
         while self.rounds < scenario.rounds && (self.rounds == 0 || Instant::now() < until) {
             self.acknowledged_before = self.world.uploads.acknowledged().len();
-            self.round_mark = self.world.watch.mark();
             self.touched();
             for step in scenario.steps {
                 let performed = tokio::time::timeout(PATIENCE, self.step(*step)).await;
@@ -104,7 +101,6 @@ impl Stage {
                 self.world.uploads.until(self.acknowledged_before + count).await;
                 Ok(())
             }
-            Step::Entries(count) => self.entries(count).await,
             Step::Resumed => self.resume().await,
             Step::Settle => self.settle().await,
             Step::Last(seconds) => {
@@ -193,7 +189,10 @@ impl Stage {
             Step::Fill(on) => self.disks(on).try_for_each(super::disk::Disk::fill)?,
             Step::Free(on) => self.disks(on).try_for_each(super::disk::Disk::free)?,
             Step::Slow(bytes, writes) => self.slow(bytes, writes)?,
-            Step::Lose(prefix, loss, count) => self.proxy()?.lose(prefix, loss, count),
+            Step::Lose(prefix, loss, count) => {
+                self.must_have_struck()?;
+                self.proxy()?.lose(prefix, loss, count);
+            }
             Step::Reset => self.proxy()?.reset(),
             Step::Delay(by) => self.proxy()?.delay(Duration::from_millis(by)),
             Step::Stall => self.proxy()?.stall(true),
@@ -269,7 +268,6 @@ impl Stage {
         let all = 0..self.world.servers.len();
         let leader = self.leader().await;
         Ok(match victim {
-            Victim::Server(index) => vec![index],
             Victim::Servers => all.collect(),
             Victim::Leader => vec![leader?],
             Victim::Follower => {
@@ -317,6 +315,15 @@ impl Stage {
                 Ok(())
             }
         }
+    }
+
+    /// A fault that did not happen shows nothing.
+    fn must_have_struck(&self) -> anyhow::Result<()> {
+        let proxy = self.world.proxy.as_ref();
+        ensure!(proxy.is_none_or(|proxy| proxy.lost() != Some(0)), "no answer was lost");
+        let bucket = self.world.bucket.as_ref();
+        ensure!(bucket.is_none_or(|bucket| bucket.struck() > 0), "no request met trouble");
+        Ok(())
     }
 
     fn heal(&self) -> anyhow::Result<()> {
@@ -419,13 +426,6 @@ impl Stage {
         Ok(())
     }
 
-    async fn entries(&self, count: usize) -> anyhow::Result<()> {
-        while self.world.watch.since(self.round_mark) < count {
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(())
-    }
-
     async fn resume(&mut self) -> anyhow::Result<()> {
         let since = self.since;
         let mut took = Duration::ZERO;
@@ -454,6 +454,7 @@ impl Stage {
             }
         }
         self.settled = all.len();
+        self.must_have_struck()?;
         Ok(())
     }
 

@@ -11,8 +11,6 @@ pub(crate) enum Victim {
     Node(usize),
     /// The codec processes of a node.
     Codec(usize),
-    /// A server by number.
-    Server(usize),
     /// The server that leads the ledger.
     Leader,
     /// A server that does not.
@@ -54,8 +52,6 @@ pub(crate) enum Step {
     Submit(u32, usize),
     /// Waits until so many uploads of this round are acknowledged.
     Acknowledged(usize),
-    /// Waits until so many ledger entries of this round are there.
-    Entries(usize),
     /// Waits until a node is in the middle of a task, and stops its codec processes there.
     Hold(usize),
     /// Ends a process at once.

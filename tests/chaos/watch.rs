@@ -94,11 +94,6 @@ impl Watch {
         }
     }
 
-    /// How many entries there are from `mark` on.
-    pub(crate) fn since(&self, mark: usize) -> usize {
-        lock(&self.seen.entries).len().saturating_sub(mark)
-    }
-
     /// Tasks that a node has claimed and not finished, as `<video>.<number>.<task>`.
     pub(crate) fn held_by(&self, node: &str) -> Vec<String> {
         let claims = lock(&self.seen.claims);

@@ -133,7 +133,6 @@ pub(crate) struct World {
     pub(crate) stream_disks: Vec<Disk>,
     store_root: PathBuf,
     gateways: Gateways,
-    urls: String,
     _folder: tempfile::TempDir,
 }
 
@@ -184,11 +183,10 @@ impl World {
             stream_disks,
             store_root,
             gateways,
-            urls,
             _folder: folder,
         };
         for index in 0..spec.nodes {
-            let setup = world.setup(spec, index, &config)?;
+            let setup = world.setup(spec, index, &config, &urls)?;
             world.nodes.push(Node::new(setup));
         }
         Ok(world)
@@ -240,11 +238,6 @@ impl World {
         &self.store_root
     }
 
-    /// Addresses of the servers.
-    pub(crate) fn urls(&self) -> &str {
-        &self.urls
-    }
-
     /// Names of nodes that ended although nobody wanted it.
     pub(crate) fn died(&mut self) -> Vec<String> {
         let died = |node: &mut Node| {
@@ -254,7 +247,7 @@ impl World {
         self.nodes.iter_mut().filter_map(died).collect()
     }
 
-    fn setup(&self, spec: &Spec, index: usize, config: &Path) -> anyhow::Result<Setup> {
+    fn setup(&self, spec: &Spec, index: usize, config: &Path, urls: &str) -> anyhow::Result<Setup> {
         let place = if spec.places { Some(Arc::new(Place::new()?)) } else { None };
         let listen = match &place {
             Some(place) => format!("{}:0", place.address()),
@@ -262,7 +255,7 @@ impl World {
         };
         let url = match &self.proxy {
             Some(proxy) => format!("nats://{}", proxy.address()),
-            None => self.urls.clone(),
+            None => urls.to_owned(),
         };
         let name = format!("node-{index}");
         let setting = |key: &str, value: &str| (format!("JETREEL__{key}"), value.to_owned());

@@ -103,7 +103,7 @@ pub(crate) const TINY: Recipe = Recipe {
         "-f",
         "lavfi",
         "-i",
-        "testsrc2=size=128x72:rate=25:duration=1",
+        "testsrc2=size=170x96:rate=25:duration=1",
         "-f",
         "lavfi",
         "-i",
