@@ -13,6 +13,8 @@ use super::signals;
 
 const CLIENTS: u16 = 4222;
 const ROUTES: u16 = 6222;
+/// More than the streams reserve, however small the disk is that they are on.
+const STREAMS_MAX: &str = "64GB";
 const START_WAIT: Duration = Duration::from_secs(30);
 
 /// Where a server runs, and keeps its streams.
@@ -55,7 +57,7 @@ pub(crate) fn servers(homes: Vec<Home>) -> anyhow::Result<Vec<Server>> {
         let name = format!("n{index}");
         let mut text = format!(
             "server_name: {name}\nlisten: \"{address}\"\n\
-             jetstream {{ store_dir: {:?}, sync_interval: always }}\n",
+             jetstream {{ store_dir: {:?}, sync_interval: always, max_file_store: {STREAMS_MAX} }}\n",
             home.store
         );
         if cluster {

@@ -58,7 +58,7 @@ pub(crate) struct Findings {
     /// Uploads without an answer that are stored and have not ended.
     pub(crate) stuck: usize,
     /// Objects that nobody names.
-    pub(crate) foreign: usize,
+    pub(crate) foreign: Vec<String>,
     /// Everything else that does not hold.
     pub(crate) broken: Vec<String>,
 }
@@ -291,13 +291,12 @@ impl Checker<'_> {
     fn foreign(&mut self) -> anyhow::Result<()> {
         let mut keys = Vec::new();
         list(self.world.store_root(), "", &mut keys)?;
-        let foreign: Vec<String> =
-            keys.into_iter().filter(|key| !self.named.contains(key)).collect();
-        self.findings.foreign = foreign.len();
+        keys.retain(|key| !self.named.contains(key));
         if self.expected.swept {
-            let complaints = foreign.into_iter().map(|key| format!("{key} was not swept"));
+            let complaints = keys.iter().map(|key| format!("{key} was not swept"));
             self.findings.broken.extend(complaints);
         }
+        self.findings.foreign = keys;
         Ok(())
     }
 }

@@ -208,15 +208,23 @@ async fn play(scenario: &Scenario, common: &Common) -> Row {
         }
     };
     let performed = stage.perform(scenario, common.until).await;
+    if let Err(error) = &performed {
+        row.findings.broken.push(format!("{error:#}"));
+        if let Err(error) = stage.clear_up().await {
+            row.findings.broken.push(format!("cleared up: {error:#}"));
+        }
+    }
     let expected =
         Expected { frames: common.frames, may_fail: scenario.may_fail, swept: common.swept };
     match checker::check(&stage.world, expected).await {
-        Ok(findings) => row.findings = findings,
+        Ok(findings) => {
+            let broken = std::mem::replace(&mut row.findings, findings).broken;
+            row.findings.broken.extend(broken);
+        }
         Err(error) => row.findings.broken.push(format!("{error:#}")),
     }
     row.findings.broken.extend(stage.world.died());
-    if let Err(error) = performed {
-        row.findings.broken.push(format!("{error:#}"));
+    if !row.findings.holds() {
         for node in &stage.world.nodes {
             eprintln!("--- log of {}\n{}", node.name(), node.log_tail());
         }
@@ -291,7 +299,7 @@ fn add(sum: &mut Row, row: Row) {
     into.failed += from.failed;
     into.recovered += from.recovered;
     into.stuck += from.stuck;
-    into.foreign += from.foreign;
+    into.foreign.extend(from.foreign);
     into.lost.extend(named(from.lost));
     into.duplicated.extend(named(from.duplicated));
     into.broken.extend(named(from.broken));

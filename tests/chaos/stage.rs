@@ -83,6 +83,27 @@ impl Stage {
         Ok(())
     }
 
+    /// After a step that went wrong: everything is started and healed, so that what is not ended then is lost.
+    pub(crate) async fn clear_up(&mut self) -> anyhow::Result<()> {
+        self.release();
+        self.heal()?;
+        self.process(Step::Continue(Victim::Servers)).await?;
+        self.process(Step::Start(Victim::Servers)).await?;
+        for disk in self.disks(On::Both) {
+            drop(disk.free());
+        }
+        for index in 0..self.world.nodes.len() {
+            if self.world.nodes[index].has_died().is_some() {
+                self.world.kill_node(index);
+            }
+            if self.world.nodes[index].pid().is_none() {
+                self.world.start_node(index, &[]).await?;
+            }
+            self.world.nodes[index].freeze(false);
+        }
+        tokio::time::timeout(PATIENCE, self.settle()).await.context("not everything ended")?
+    }
+
     /// A fault begins or ends now.
     fn touched(&mut self) {
         self.mark = self.world.watch.mark();
@@ -102,6 +123,12 @@ impl Stage {
                 Ok(())
             }
             Step::Resumed => self.resume().await,
+            Step::Struck => {
+                while self.must_have_struck().is_err() {
+                    tokio::time::sleep(LOOK).await;
+                }
+                Ok(())
+            }
             Step::Settle => self.settle().await,
             Step::Last(seconds) => {
                 tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -110,6 +137,10 @@ impl Stage {
             Step::Refused(node) => self.refused(node).await,
             Step::Duplicate => self.duplicate().await,
             Step::Hold(node) => self.hold(node).await,
+            Step::Continue(Victim::Codec(_)) => {
+                self.release();
+                Ok(())
+            }
             Step::Kill(_) | Step::Stop(_) | Step::Continue(_) | Step::Start(_) | Step::End(_) => {
                 self.touched();
                 self.process(step).await
@@ -158,7 +189,6 @@ impl Stage {
                 self.node(index)?.freeze(false);
                 self.world.open_gateway(index);
             }
-            Step::Continue(Victim::Codec(_)) => self.release(),
             Step::Start(Victim::Node(index)) => self.world.start_node(index, &[]).await?,
             Step::End(index) => self.end(index).await?,
             Step::Kill(victim) => {
@@ -430,6 +460,8 @@ impl Stage {
         let since = self.since;
         let mut took = Duration::ZERO;
         if self.interrupted.is_empty() {
+            // So that there is work, whatever was finished before the fault.
+            self.sending.push(tokio::spawn(self.world.uploads.clone().send(1, 1)));
             let entry = self.world.watch.entry(self.mark, |_| true).await;
             took = entry.at.saturating_duration_since(since);
         }

@@ -78,6 +78,8 @@ pub(crate) enum Step {
     Slow(u64, u64),
     /// Loses the answers to the next so many publishes on subjects with a prefix.
     Lose(&'static str, Loss, u32),
+    /// Waits until an answer was lost, or a request met trouble.
+    Struck,
     /// Resets the connections of nodes to the broker.
     Reset,
     /// Delays what nodes and broker say to each other by so many milliseconds.

@@ -2,7 +2,7 @@
 
 use super::{BUCKET, CLUSTER, SCENARIO};
 use crate::bucket::Trouble;
-use crate::step::{On, Scenario, Step};
+use crate::step::{On, Scenario, Step, Victim};
 use crate::world::{PLAIN, Spec, StoreIn, StreamsIn};
 
 /// The scenarios.
@@ -30,7 +30,7 @@ pub(super) const ALL: &[Scenario] = &[
         rounds: 2,
         steps: &[
             Step::Submit(16, 4),
-            Step::Acknowledged(8),
+            Step::Hold(0),
             Step::PowerCut(On::Objects),
             Step::Resumed,
             Step::Settle,
@@ -44,7 +44,7 @@ pub(super) const ALL: &[Scenario] = &[
         rounds: 2,
         steps: &[
             Step::Submit(16, 4),
-            Step::Acknowledged(8),
+            Step::Hold(0),
             Step::PowerCut(On::Both),
             Step::Resumed,
             Step::Settle,
@@ -214,8 +214,9 @@ pub(super) const ALL: &[Scenario] = &[
 
 const POWER_OF_STREAMS: &[Step] = &[
     Step::Submit(16, 4),
-    Step::Acknowledged(8),
+    Step::Hold(0),
     Step::PowerCut(On::Streams),
+    Step::Continue(Victim::Codec(0)),
     Step::Resumed,
     Step::Settle,
 ];
