@@ -33,6 +33,11 @@ impl Group {
         std::fs::write(self.folder.join(file), value).with_context(|| format!("{file}: {value}"))
     }
 
+    /// Reads one of its numbers.
+    pub(crate) fn get(&self, file: &str) -> anyhow::Result<String> {
+        std::fs::read_to_string(self.folder.join(file)).with_context(|| file.to_owned())
+    }
+
     /// Puts a process in.
     pub(crate) fn take(&self, pid: u32) -> anyhow::Result<()> {
         self.set("cgroup.procs", &pid.to_string())

@@ -27,6 +27,11 @@ pub(crate) fn state(pid: u32) -> Option<char> {
     stat(pid).map(|(_, state, _)| state)
 }
 
+/// Whether a process is there and no zombie.
+pub(crate) fn lives(pid: u32) -> bool {
+    state(pid).is_some_and(|state| !matches!(state, 'Z' | 'X'))
+}
+
 /// Processes whose name starts so, and that `parent` started.
 pub(crate) fn children(parent: u32, name: &str) -> Vec<u32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();

@@ -32,6 +32,8 @@ pub(crate) struct Stage {
     acknowledged_before: usize,
     /// Place in the ledger at the last fault, or its end.
     mark: usize,
+    /// The same when a task was held.
+    held_mark: usize,
     since: Instant,
     held: Vec<u32>,
     interrupted: Vec<String>,
@@ -55,6 +57,7 @@ impl Stage {
             sending: Vec::new(),
             acknowledged_before: 0,
             mark: 0,
+            held_mark: 0,
             since: Instant::now(),
             held: Vec::new(),
             interrupted: Vec::new(),
@@ -233,7 +236,7 @@ impl Stage {
             Step::Clock(seconds) => {
                 self.world.clock.as_ref().context("no clock")?.set(seconds)?;
             }
-            Step::Squeeze => self.squeeze()?,
+            Step::Squeeze => self.squeeze().await?,
             other => bail!("{other:?} is no step about the environment"),
         }
         Ok(())
@@ -268,6 +271,7 @@ impl Stage {
             self.held = pids.into_iter().filter(|p| signals::state(*p) == Some('T')).collect();
             // The claim was written before the process was started; seeing it takes a moment.
             self.world.watch.client().flush().await?;
+            self.held_mark = self.world.watch.mark();
             self.interrupted = self.world.watch.held_by(&name);
             if !self.held.is_empty() && !self.interrupted.is_empty() {
                 return Ok(());
@@ -402,14 +406,19 @@ impl Stage {
         Ok(())
     }
 
-    fn squeeze(&mut self) -> anyhow::Result<()> {
-        const BYTES: &str = "1048576";
+    async fn squeeze(&mut self) -> anyhow::Result<()> {
+        const BYTES: &str = "65536";
         let group = Group::new("memory")?;
         group.set("memory.limit_in_bytes", BYTES)?;
-        for pid in self.held.drain(..) {
-            group.take(pid)?;
-            signals::freeze(pid, false);
+        let held = std::mem::take(&mut self.held);
+        for pid in &held {
+            group.take(*pid)?;
+            signals::freeze(*pid, false);
         }
+        while held.iter().any(|pid| signals::lives(*pid)) {
+            tokio::time::sleep(LOOK).await;
+        }
+        ensure!(group.get("memory.failcnt")?.trim() != "0", "memory did not run out");
         self.world.groups.push(group);
         Ok(())
     }
@@ -459,18 +468,40 @@ impl Stage {
     async fn resume(&mut self) -> anyhow::Result<()> {
         let since = self.since;
         let mut took = Duration::ZERO;
-        if self.interrupted.is_empty() {
+        let interrupted = std::mem::take(&mut self.interrupted);
+        if interrupted.is_empty() {
             // So that there is work, whatever was finished before the fault.
             self.sending.push(tokio::spawn(self.world.uploads.clone().send(1, 1)));
             let entry = self.world.watch.entry(self.mark, |_| true).await;
             took = entry.at.saturating_duration_since(since);
         }
-        for task in std::mem::take(&mut self.interrupted) {
-            let entry = self.world.watch.entry(self.mark, |entry| entry.is_of(&task)).await;
-            took = took.max(entry.at.saturating_duration_since(since));
+        for task in interrupted {
+            let seen = self.world.watch.entry(self.held_mark, |entry| entry.is_of(&task));
+            let at = tokio::select! {
+                entry = seen => entry.at,
+                done = self.is_done(&task) => done?,
+            };
+            // What was finished before the fault was not interrupted by it.
+            took = took.max(at.saturating_duration_since(since));
         }
         self.resumed = self.resumed.max(Some(took));
         Ok(())
+    }
+
+    /// Comes back when a task, `<video>.<number>.<task>`, is in the ledger, or its order has left it behind: an entry may pass by
+    /// unseen while the connection that watches is lost.
+    async fn is_done(&self, task: &str) -> anyhow::Result<Instant> {
+        let mut words = task.split('.');
+        let mut word = || words.next().context("no name of a task");
+        let order = OrderId::new(word()?.parse()?, word()?.parse()?);
+        let task = word()?.parse()?;
+        loop {
+            tokio::time::sleep(POLL).await;
+            let Ok(entry) = self.world.bus.entry(&order, task).await else { continue };
+            if entry.is_some() || matches!(self.has_ended(&order).await, Ok(true)) {
+                return Ok(Instant::now());
+            }
+        }
     }
 
     async fn settle(&mut self) -> anyhow::Result<()> {
