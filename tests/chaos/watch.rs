@@ -8,6 +8,7 @@ use async_nats::{Client, ConnectOptions, Message};
 use futures::StreamExt as _;
 use jetreel::bus::names;
 use jetreel_domain::claim::Claim;
+use jetreel_domain::id::TaskId;
 use jetreel_domain::subject;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -97,7 +98,12 @@ impl Watch {
     /// Tasks that a node has claimed and not finished, as `<video>.<number>.<task>`.
     pub(crate) fn held_by(&self, node: &str) -> Vec<String> {
         let claims = lock(&self.seen.claims);
-        let held = claims.iter().filter(|(_, claim)| claim.node == node && !claim.released);
+        // Stages have claims too, on an order as a whole.
+        let is_task =
+            |key: &str| key.rsplit('.').next().is_some_and(|w| w.parse::<TaskId>().is_ok());
+        let held = claims
+            .iter()
+            .filter(|(key, claim)| is_task(key) && claim.node == node && !claim.released);
         let entries = lock(&self.seen.entries);
         held.map(|(task, _)| task.clone())
             .filter(|task| !entries.iter().any(|entry| entry.is_of(task)))

@@ -29,6 +29,8 @@ pub(crate) async fn admit(
     let Some(video) = found.filter(open) else { return Ok(Some(Settlement::Ack)) };
     let Some(death) = video.death(order.number, what) else { return Ok(None) };
     if delivery.is_released() || delivery.sequence() <= death.sequence {
+        // Whoever buried it may not have lived to tell.
+        change::announce(ports, &video).await?;
         return Ok(Some(Settlement::Terminate("dead".to_owned())));
     }
     // The claim first: a death without attempts is harmless, attempts without a death would end the replay at once.
