@@ -67,7 +67,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1000)]
     uploads: usize,
     /// Scenarios at the same time
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 3)]
     jobs: usize,
     /// Objects that nobody names are a fault
     #[arg(long)]
