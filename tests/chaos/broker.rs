@@ -149,6 +149,5 @@ pub(crate) fn plain_home(folder: &Path, index: usize) -> Home {
 /// Ports that were free a moment ago, all different.
 fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
     let bound: Result<Vec<_>, _> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect();
-    let ports = bound?.iter().map(|listener| Ok(listener.local_addr()?.port())).collect();
-    ports
+    bound?.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }

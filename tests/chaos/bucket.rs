@@ -111,7 +111,7 @@ impl Plan {
     fn strike(&mut self) -> Option<Trouble> {
         let (trouble, nth) = self.trouble?;
         self.requests += 1;
-        let strikes = self.requests % nth == 0;
+        let strikes = self.requests.is_multiple_of(nth);
         self.struck += u32::from(strikes);
         strikes.then_some(trouble)
     }

@@ -38,7 +38,7 @@ pub(crate) struct Expected {
     pub(crate) frames: u64,
     /// A job may fail with its reason.
     pub(crate) may_fail: bool,
-    /// Objects that nobody names are a fault: whatever sweeps them has had its time.
+    /// Objects that nobody names, and uploads that stay half done, are a fault: whatever sweeps and mends has had its time.
     pub(crate) swept: bool,
 }
 
@@ -109,6 +109,10 @@ pub(crate) async fn check(world: &World, expected: Expected) -> anyhow::Result<F
     let all = world.bus.videos().await?;
     for id in all.iter().filter(|id| !ids.contains(id)) {
         checker.unanswered(id).await?;
+    }
+    if checker.findings.failed == 0 && !checker.dead.is_empty() {
+        let letters = format!("dead letters, and nothing failed: {:?}", checker.dead);
+        checker.findings.broken.push(letters);
     }
     checker.foreign()?;
     checker.findings.broken.extend(world.uploads.wrong());
@@ -295,6 +299,10 @@ impl Checker<'_> {
         if self.expected.swept {
             let complaints = keys.iter().map(|key| format!("{key} was not swept"));
             self.findings.broken.extend(complaints);
+        }
+        if self.expected.swept && self.findings.stuck > 0 {
+            let complaint = format!("{} uploads were never mended", self.findings.stuck);
+            self.findings.broken.push(complaint);
         }
         self.findings.foreign = keys;
         Ok(())

@@ -10,8 +10,10 @@ mod bucket;
 mod campaign;
 mod cgroup;
 mod checker;
+mod clip;
 mod clock;
 mod disk;
+mod faults;
 mod frames;
 #[path = "../it/harness/media.rs"]
 #[expect(dead_code, reason = "shared with the integration tests")]
@@ -39,7 +41,7 @@ use clap::Parser;
 use futures::StreamExt as _;
 use jetreel_actors::crash;
 
-use checker::Expected;
+use checker::{Expected, Findings};
 use report::Row;
 use stage::{RESUME_WITHIN, Stage};
 use step::Scenario;
@@ -69,7 +71,7 @@ struct Arguments {
     /// Scenarios at the same time
     #[arg(long, default_value_t = 3)]
     jobs: usize,
-    /// Objects that nobody names are a fault
+    /// Objects that nobody names, and uploads that stay half done, are a fault: waits until they are swept
     #[arg(long)]
     swept: bool,
     /// Where to write everything as JSON
@@ -97,7 +99,7 @@ fn main() -> ExitCode {
         crash::POINTS.iter().for_each(|point| println!("{point}"));
         return ExitCode::SUCCESS;
     }
-    let Some(clip) = media::made(media::TINY) else { return ExitCode::SUCCESS };
+    let Some(clip) = media::made(clip::TINY) else { return ExitCode::SUCCESS };
     net::enter();
     // Also switches the loopback of our own network on.
     if let Err(reason) = net::available() {
@@ -126,7 +128,7 @@ fn main() -> ExitCode {
 async fn run(arguments: &Arguments, clip: Bytes) -> anyhow::Result<bool> {
     let started = Instant::now();
     let until = started + Duration::from_secs(60 * arguments.minutes);
-    let common = Common { clip, frames: media::TINY.frames, swept: arguments.swept, until };
+    let common = Common { clip, frames: clip::TINY.frames, swept: arguments.swept, until };
     let mut rows = sweep(arguments, &common).await;
     let mut pass = 0;
     loop {
@@ -216,7 +218,7 @@ async fn play(scenario: &Scenario, common: &Common) -> Row {
     }
     let expected =
         Expected { frames: common.frames, may_fail: scenario.may_fail, swept: common.swept };
-    match checker::check(&stage.world, expected).await {
+    match checked(&mut stage, expected).await {
         Ok(findings) => {
             let broken = std::mem::replace(&mut row.findings, findings).broken;
             row.findings.broken.extend(broken);
@@ -237,6 +239,25 @@ async fn play(scenario: &Scenario, common: &Common) -> Row {
     row.not_taken = stage.world.uploads.not_taken();
     row.took = started.elapsed();
     row
+}
+
+/// Looks at everything; where that is expected, once everything had its time to be swept.
+async fn checked(stage: &mut Stage, expected: Expected) -> anyhow::Result<Findings> {
+    const SWEPT_WITHIN: Duration = Duration::from_secs(90);
+    const LOOK: Duration = Duration::from_secs(3);
+    if expected.swept {
+        stage.world.sweep_soon().await?;
+        let until = Instant::now() + SWEPT_WITHIN;
+        while Instant::now() < until {
+            let so_far =
+                checker::check(&stage.world, Expected { swept: false, ..expected }).await?;
+            if so_far.foreign.is_empty() && so_far.stuck == 0 {
+                break;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+    checker::check(&stage.world, expected).await
 }
 
 /// Ends a node at every crash point.

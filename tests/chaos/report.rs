@@ -53,8 +53,9 @@ impl Row {
                 .chain([self.result()])
                 .collect();
         }
-        let seconds =
-            self.resumed.map_or("-".to_owned(), |time| format!("{:.1}", time.as_secs_f64()));
+        let seconds = self
+            .resumed
+            .map_or_else(|| "-".to_owned(), |time| format!("{:.1}", time.as_secs_f64()));
         let unanswered = format!("{recovered}+{stuck}");
         let numbers = [*acknowledged, lost.len(), duplicated.len(), *failed, foreign.len()];
         let [acknowledged, lost, duplicated, failed, foreign] = numbers.map(|n| n.to_string());

@@ -3,22 +3,19 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use async_nats::jetstream;
 use bytes::Bytes;
-use jetreel::bus::names;
 use jetreel_actors::ports::Broker as _;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::state::Video;
 use tokio::task::JoinHandle;
 
-use super::cgroup::Group;
 use super::signals;
-use super::step::{Cut, On, Scenario, Step, Victim};
+use super::step::{On, Scenario, Step, Victim};
 use super::world::World;
 
 /// Whatever is awaited comes within this time, or never.
 const PATIENCE: Duration = Duration::from_secs(240);
-const LOOK: Duration = Duration::from_millis(20);
+pub(super) const LOOK: Duration = Duration::from_millis(20);
 /// Between two looks at the state of videos.
 const POLL: Duration = Duration::from_millis(200);
 /// Work of a dead node goes on within this time.
@@ -35,7 +32,7 @@ pub(crate) struct Stage {
     /// The same when a task was held.
     held_mark: usize,
     since: Instant,
-    held: Vec<u32>,
+    pub(super) held: Vec<u32>,
     interrupted: Vec<String>,
     /// Rounds that were performed.
     pub(crate) rounds: u32,
@@ -172,6 +169,7 @@ impl Stage {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`step` names every kind")]
     async fn process(&mut self, step: Step) -> anyhow::Result<()> {
         match step {
             Step::Kill(Victim::Node(index)) => {
@@ -215,45 +213,8 @@ impl Stage {
         Ok(())
     }
 
-    async fn environment(&mut self, step: Step) -> anyhow::Result<()> {
-        match step {
-            Step::Cut(cut) => self.cut(cut, true).await?,
-            Step::Heal => self.heal()?,
-            Step::Fill(on) => self.disks(on).try_for_each(super::disk::Disk::fill)?,
-            Step::Free(on) => self.disks(on).try_for_each(super::disk::Disk::free)?,
-            Step::Slow(bytes, writes) => self.slow(bytes, writes)?,
-            Step::Lose(prefix, loss, count) => {
-                self.must_have_struck()?;
-                self.proxy()?.lose(prefix, loss, count);
-            }
-            Step::Reset => self.proxy()?.reset(),
-            Step::Delay(by) => self.proxy()?.delay(Duration::from_millis(by)),
-            Step::Stall => self.proxy()?.stall(true),
-            Step::Trouble(trouble, nth) => {
-                let bucket = self.world.bucket.as_ref().context("no bucket")?;
-                bucket.trouble(Some((trouble, nth)));
-            }
-            Step::Clock(seconds) => {
-                self.world.clock.as_ref().context("no clock")?.set(seconds)?;
-            }
-            Step::Squeeze => self.squeeze().await?,
-            other => bail!("{other:?} is no step about the environment"),
-        }
-        Ok(())
-    }
-
-    fn node(&self, index: usize) -> anyhow::Result<&super::node::Node> {
+    pub(super) fn node(&self, index: usize) -> anyhow::Result<&super::node::Node> {
         self.world.nodes.get(index).context("no such node")
-    }
-
-    fn proxy(&self) -> anyhow::Result<&super::proxy::Proxy> {
-        self.world.proxy.as_ref().context("no proxy")
-    }
-
-    fn disks(&self, on: On) -> impl Iterator<Item = &super::disk::Disk> {
-        let objects = self.world.store_disk.iter().filter(move |_| on != On::Streams);
-        let streams = self.world.stream_disks.iter().filter(move |_| on != On::Objects);
-        objects.chain(streams)
     }
 
     /// Stops a node in the middle of a task.
@@ -294,168 +255,6 @@ impl Stage {
         ensure!(signals::ask_to_end(pid), "the node was gone before");
         let status = node.ended(PATIENCE).await?;
         ensure!(status.success(), "the node ended with {status}");
-        Ok(())
-    }
-
-    /// Numbers of servers.
-    async fn servers(&self, victim: Victim) -> anyhow::Result<Vec<usize>> {
-        let all = 0..self.world.servers.len();
-        let leader = self.leader().await;
-        Ok(match victim {
-            Victim::Servers => all.collect(),
-            Victim::Leader => vec![leader?],
-            Victim::Follower => {
-                let leader = leader?;
-                vec![all.into_iter().find(|index| *index != leader).context("no follower")?]
-            }
-            Victim::Majority => {
-                let leader = leader?;
-                let follower = all.into_iter().find(|index| *index != leader);
-                vec![leader, follower.context("no follower")?]
-            }
-            Victim::Node(_) | Victim::Codec(_) => bail!("{victim:?} is no server"),
-        })
-    }
-
-    /// The server that leads the ledger.
-    async fn leader(&self) -> anyhow::Result<usize> {
-        let context = jetstream::new(self.world.watch.client().clone());
-        let info = context.get_stream(names::LEDGER).await?.cached_info().clone();
-        let leader = info.cluster.and_then(|cluster| cluster.leader).context("no leader")?;
-        let found = self.world.servers.iter().position(|server| server.name == leader);
-        found.context("the leader is none of ours")
-    }
-
-    async fn cut(&self, cut: Cut, lost: bool) -> anyhow::Result<()> {
-        const NO_PLACE: &str = "it has no network place";
-        match cut {
-            Cut::Node(index) => {
-                self.world.close_gateway(index);
-                self.node(index)?.place().context(NO_PLACE)?.unplug(lost)
-            }
-            Cut::Leader => {
-                let leader = self.leader().await?;
-                self.world.servers[leader].place().context(NO_PLACE)?.unplug(lost)
-            }
-            Cut::FromNode(index) | Cut::ToNode(index) => {
-                let node = self.node(index)?.place().context(NO_PLACE)?;
-                for server in &self.world.servers {
-                    let server = server.place().context(NO_PLACE)?;
-                    match cut {
-                        Cut::ToNode(_) => server.lose(node, lost)?,
-                        Cut::FromNode(_) | Cut::Node(_) | Cut::Leader => node.lose(server, lost)?,
-                    }
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// A fault that did not happen shows nothing.
-    fn must_have_struck(&self) -> anyhow::Result<()> {
-        let proxy = self.world.proxy.as_ref();
-        ensure!(proxy.is_none_or(|proxy| proxy.lost() != Some(0)), "no answer was lost");
-        let bucket = self.world.bucket.as_ref();
-        ensure!(bucket.is_none_or(|bucket| bucket.struck() > 0), "no request met trouble");
-        Ok(())
-    }
-
-    fn heal(&self) -> anyhow::Result<()> {
-        let servers: Vec<_> = self.world.servers.iter().filter_map(|s| s.place()).collect();
-        for (index, node) in self.world.nodes.iter().enumerate() {
-            let Some(place) = node.place() else { continue };
-            place.unplug(false)?;
-            for server in &servers {
-                // What was not lost need not be found.
-                drop((place.lose(server, false), server.lose(place, false)));
-            }
-            self.world.open_gateway(index);
-        }
-        for server in servers {
-            server.unplug(false)?;
-        }
-        if let Some(proxy) = &self.world.proxy {
-            proxy.stall(false);
-            proxy.delay(Duration::ZERO);
-        }
-        if let Some(bucket) = &self.world.bucket {
-            bucket.trouble(None);
-        }
-        for group in &self.world.groups {
-            // Only groups of disks know these; nought is no limit.
-            for disk in &self.world.stream_disks {
-                let none = format!("{} 0", disk.number()?);
-                drop(group.set("blkio.throttle.write_bps_device", &none));
-                drop(group.set("blkio.throttle.write_iops_device", &none));
-            }
-        }
-        Ok(())
-    }
-
-    fn slow(&mut self, bytes: u64, writes: u64) -> anyhow::Result<()> {
-        let group = Group::new("blkio")?;
-        for disk in &self.world.stream_disks {
-            let number = disk.number()?;
-            group.set("blkio.throttle.write_bps_device", &format!("{number} {bytes}"))?;
-            group.set("blkio.throttle.write_iops_device", &format!("{number} {writes}"))?;
-        }
-        for pid in self.world.servers.iter().filter_map(super::broker::Server::pid) {
-            group.take(pid)?;
-        }
-        self.world.groups.push(group);
-        Ok(())
-    }
-
-    async fn squeeze(&mut self) -> anyhow::Result<()> {
-        const BYTES: &str = "65536";
-        let group = Group::new("memory")?;
-        group.set("memory.limit_in_bytes", BYTES)?;
-        let held = std::mem::take(&mut self.held);
-        for pid in &held {
-            group.take(*pid)?;
-            signals::freeze(*pid, false);
-        }
-        while held.iter().any(|pid| signals::lives(*pid)) {
-            tokio::time::sleep(LOOK).await;
-        }
-        ensure!(group.get("memory.failcnt")?.trim() != "0", "memory did not run out");
-        self.world.groups.push(group);
-        Ok(())
-    }
-
-    async fn power_cut(&mut self, on: On) -> anyhow::Result<()> {
-        for disk in self.disks(on) {
-            disk.power_cut()?;
-        }
-        let nodes = if on == On::Streams { 0 } else { self.world.nodes.len() };
-        (0..nodes).for_each(|index| self.world.kill_node(index));
-        if on != On::Objects {
-            self.world.servers.iter_mut().for_each(super::broker::Server::kill);
-        }
-        for disk in self.disks(on) {
-            disk.back()?;
-        }
-        if on != On::Objects {
-            for server in &mut self.world.servers {
-                server.start().await?;
-            }
-        }
-        for index in 0..nodes {
-            self.world.start_node(index, &[]).await?;
-        }
-        Ok(())
-    }
-
-    async fn duplicate(&self) -> anyhow::Result<()> {
-        let context = jetstream::new(self.world.watch.client().clone());
-        for message in self.world.watch.take_queued() {
-            let subject = message.subject.to_string();
-            let other = subject.replace(".encode.normal.", ".encode.high.");
-            for again in [subject.clone(), other] {
-                // The stream may refuse a second message on a subject: then there is no duplicate.
-                drop(context.publish(again, message.payload.clone()).await?.await);
-            }
-        }
         Ok(())
     }
 

@@ -13,6 +13,8 @@ use jetreel_domain::subject;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+/// Header of messages that the campaign sends once more.
+pub(crate) const AGAIN: &str = "Jetreel-Chaos-Again";
 /// Where ledger entries are published.
 const LEDGER: &str = "video.ledger.";
 /// Where queue messages are published.
@@ -124,6 +126,9 @@ impl Drop for Watch {
 
 impl Seen {
     fn take(&self, message: Message) {
+        if message.headers.as_ref().is_some_and(|headers| headers.get(AGAIN).is_some()) {
+            return;
+        }
         let (subject, at) = (message.subject.to_string(), Instant::now());
         if subject.starts_with(LEDGER) {
             lock(&self.entries).push(Entry { subject, at });

@@ -26,6 +26,17 @@ const SETTINGS: &str = include_str!("settings.toml");
 const DISK_MEGABYTES: u64 = 256;
 const SMALL_MEGABYTES: u64 = 24;
 
+/// Settings under which nothing is left alone for long.
+const SWEEP_SOON: [(&str, &str); 7] = [
+    ("JETREEL__RECONCILER__PASS_SECONDS", "1"),
+    ("JETREEL__RECONCILER__LEASE_SECONDS", "5"),
+    ("JETREEL__RECONCILER__PATIENCE_SECONDS", "3"),
+    ("JETREEL__RECONCILER__RECEIVING_SECONDS_MAX", "5"),
+    ("JETREEL__RECONCILER__CANCELLED_SECONDS", "2"),
+    ("JETREEL__RECONCILER__ORPHAN_SECONDS", "5"),
+    ("JETREEL__RECONCILER__SWEEP_SECONDS", "2"),
+];
+
 /// Where objects are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StoreIn {
@@ -231,6 +242,15 @@ impl World {
         let Some(address) = self.nodes.get(index).and_then(Node::address) else { return };
         let mut gateways = self.gateways.lock().unwrap_or_else(PoisonError::into_inner);
         gateways.insert(index, address.to_owned());
+    }
+
+    /// Starts the nodes again so that they mend and sweep at once: there is no work in hand any more that they could disturb.
+    pub(crate) async fn sweep_soon(&mut self) -> anyhow::Result<()> {
+        for index in 0..self.nodes.len() {
+            self.kill_node(index);
+            self.start_node(index, &SWEEP_SOON).await?;
+        }
+        Ok(())
     }
 
     /// Where objects are as files.

@@ -8,8 +8,9 @@ use std::sync::Mutex;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recipe {
     /// File name; another content needs another name.
-    name: &'static str,
-    arguments: &'static [&'static str],
+    pub(crate) name: &'static str,
+    /// What ffmpeg is told.
+    pub(crate) arguments: &'static [&'static str],
     /// Frames in it.
     pub(crate) frames: u64,
 }
@@ -94,32 +95,6 @@ pub(crate) const SHORT: Recipe = Recipe {
         "2",
     ],
     frames: 4 * FRAME_RATE,
-};
-
-/// Costs next to nothing.
-pub(crate) const TINY: Recipe = Recipe {
-    name: "tiny-1s.mp4",
-    arguments: &[
-        "-f",
-        "lavfi",
-        "-i",
-        "testsrc2=size=170x96:rate=25:duration=1",
-        "-f",
-        "lavfi",
-        "-i",
-        "sine=frequency=440:sample_rate=48000:duration=1",
-        "-c:v",
-        "libx264",
-        "-preset",
-        "ultrafast",
-        "-pix_fmt",
-        "yuv420p",
-        "-c:a",
-        "aac",
-        "-ac",
-        "2",
-    ],
-    frames: FRAME_RATE,
 };
 
 /// Has no picture.
