@@ -219,7 +219,14 @@ impl Stage {
 
     /// Stops a node in the middle of a task.
     async fn hold(&mut self, index: usize) -> anyhow::Result<()> {
+        const MORE_AFTER: Duration = Duration::from_secs(5);
+        let mut since = Instant::now();
         loop {
+            if since.elapsed() > MORE_AFTER {
+                // Everything was finished before one could be caught at it.
+                since = Instant::now();
+                self.sending.push(tokio::spawn(self.world.uploads.clone().send(4, 4)));
+            }
             let node = self.node(index)?;
             let name = node.name().to_owned();
             let pids: Vec<u32> =
