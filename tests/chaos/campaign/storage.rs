@@ -207,11 +207,11 @@ pub(super) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "store-faults",
-        fault: "storage: writes, closes, reads, looks, lists and deletes fail, one in twenty",
+        fault: "storage: writes, closes, reads, looks, lists and deletes fail, one in a hundred",
         spec: Spec {
             environment: &[(
                 "JETREEL_STORE_FAULTS",
-                "write=0.05,close=0.05,read=0.05,stat=0.05,list=0.05,delete=0.05",
+                "write=0.01,close=0.01,read=0.01,stat=0.01,list=0.01,delete=0.01",
             )],
             ..PLAIN
         },
