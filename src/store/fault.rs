@@ -5,8 +5,8 @@
 //! `stat=0`. A failed close or delete took place all the same half of the time, as with an answer that was lost.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use opendal::raw::*;
 use opendal::*;
@@ -26,9 +26,19 @@ pub(super) struct FaultLayer {
 impl FaultLayer {
     /// The layer that the environment asks for.
     pub(super) fn of_environment() -> Self {
-        let text = std::env::var(VARIABLE).unwrap_or_default();
-        Self { faults: Arc::new(Faults::parse(&text)) }
+        Self { faults: of_environment() }
     }
+}
+
+/// The error of a call that does not go through OpenDAL, where it is to fail.
+pub(super) fn strike(kind: &str) -> std::io::Result<()> {
+    of_environment().strike(kind).map_err(std::io::Error::other)
+}
+
+fn of_environment() -> Arc<Faults> {
+    static FAULTS: OnceLock<Arc<Faults>> = OnceLock::new();
+    let read = || Arc::new(Faults::parse(&std::env::var(VARIABLE).unwrap_or_default()));
+    Arc::clone(FAULTS.get_or_init(read))
 }
 
 impl Layer for FaultLayer {

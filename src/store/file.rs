@@ -96,6 +96,8 @@ impl Sink {
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        #[cfg(feature = "chaos")]
+        super::fault::strike("write")?;
         self.file.write_all(bytes)?;
         self.hasher.update(bytes);
         self.bytes += bytes.len() as u64;
@@ -104,6 +106,8 @@ impl Sink {
 
     /// Steps 2 to 4.
     fn publish(mut self, directory: &Directory, key: &str) -> io::Result<Object> {
+        #[cfg(feature = "chaos")]
+        super::fault::strike("close")?;
         self.file.sync_all()?;
         let found = self.file.metadata()?.len();
         if found != self.bytes {

@@ -28,6 +28,8 @@ use super::world::World;
 const TIERS: [&str; 2] = ["96p", "64p"];
 /// Dead letters are kept under the subject of the original.
 const DEAD: &str = "video.transcodes.dlq.";
+/// Says that a folder is a store.
+const MARKER: &str = ".jetreel-store";
 /// Facts.
 const FACTS: &str = "video.transcodes.progress.";
 
@@ -322,13 +324,13 @@ fn objects(output: &Output) -> Vec<&Object> {
     }
 }
 
-/// Keys of a store, without its own hidden files.
+/// Every file of a store but its marker, half-written ones too.
 fn list(root: &Path, prefix: &str, found: &mut Vec<String>) -> anyhow::Result<()> {
     let Ok(entries) = std::fs::read_dir(root.join(prefix)) else { return Ok(()) };
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') {
+        if name == MARKER {
             continue;
         }
         let key = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };

@@ -273,7 +273,7 @@ async fn sweep(arguments: &Arguments, common: &Common) -> Vec<Row> {
     let runs = chosen.map(|point| async move {
         let started = Instant::now();
         let mut row = Row { name: format!("sweep {point}"), runs: 1, ..Row::default() };
-        match sweep::crash_at(point, common.clip.clone(), common.frames).await {
+        match sweep::crash_at(point, common.clip.clone(), common.frames, common.swept).await {
             Ok(findings) => row.findings = findings,
             Err(error) => row.findings.broken.push(format!("{error:#}")),
         }

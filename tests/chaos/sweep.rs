@@ -9,7 +9,8 @@ use bytes::Bytes;
 use jetreel_actors::ports::Broker as _;
 use jetreel_domain::state::Fact;
 
-use super::checker::{self, Expected, Findings};
+use super::checked;
+use super::checker::{Expected, Findings};
 use super::stage::Stage;
 use super::step::{Step, Victim};
 use super::world::{PLAIN, Spec, World};
@@ -49,7 +50,12 @@ impl Way {
 ///
 /// # Errors
 /// When the point is not passed, or the node does not come back.
-pub(crate) async fn crash_at(point: &str, clip: Bytes, frames: u64) -> anyhow::Result<Findings> {
+pub(crate) async fn crash_at(
+    point: &str,
+    clip: Bytes,
+    frames: u64,
+    swept: bool,
+) -> anyhow::Result<Findings> {
     let way = Way::past(point);
     let sent = match way {
         Way::Video => clip,
@@ -71,8 +77,8 @@ pub(crate) async fn crash_at(point: &str, clip: Bytes, frames: u64) -> anyhow::R
     stage.world.close_gateway(0);
     stage.step(Step::Start(Victim::Node(0))).await?;
     let settled = tokio::time::timeout(ENDED_WITHIN, settle(&mut stage, way)).await;
-    let expected = Expected { frames, may_fail: way != Way::Video, swept: false };
-    let mut findings = checker::check(&stage.world, expected).await?;
+    let expected = Expected { frames, may_fail: way != Way::Video, swept };
+    let mut findings = checked(&mut stage, expected).await?;
     match settled {
         Ok(Ok(())) => {}
         Ok(Err(error)) => findings.broken.push(format!("{error:#}")),
