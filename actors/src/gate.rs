@@ -88,10 +88,15 @@ impl Gate {
     }
 
     async fn probe(self: Arc<Self>, ports: Ports) {
-        let probed = tokio::time::timeout(PROBE_TIMEOUT, look(&ports)).await;
-        let slow =
+        // A task of its own: even where a port panics, somebody must close the breaker one day.
+        let looked = tokio::spawn({
+            let ports = ports.clone();
+            async move { tokio::time::timeout(PROBE_TIMEOUT, look(&ports)).await }
+        });
+        let none =
             || Failure::dependency("probe-timeout", "storage or broker did not answer in time");
-        match probed.unwrap_or_else(|_| Err(slow())) {
+        match looked.await.map_or_else(|_| Err(none()), |done| done.unwrap_or_else(|_| Err(none())))
+        {
             Ok(()) => {
                 self.lock().on_probe();
                 ports.environment.emit(Event::BreakerClosed);

@@ -20,6 +20,7 @@ use jetreel_domain::leadership::Leadership;
 use jetreel_domain::ledger::{Entry, Object};
 use jetreel_domain::message::EncodeTask;
 use jetreel_domain::reconcile::Position;
+use jetreel_domain::retry::Stage;
 use jetreel_domain::state::{Fact, Known, Video};
 use jetreel_domain::wire::{FromCodec, Job};
 
@@ -133,6 +134,8 @@ pub trait Broker: Send + Sync {
 
     /// The next word of the broker that it gave a message up; waits up to `wait`.
     fn next_advisory(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
+    /// The stage that a consumer belongs to; `None` where it is not one of ours.
+    fn stage_of(&self, stream: &str, consumer: &str) -> Option<Stage>;
     /// Every consumer of a work queue that has lost sight of messages, with the messages it may be.
     fn lost_sight(&self) -> PortFuture<'_, Vec<LostSight>>;
     /// The message at that place, from the leader.

@@ -12,6 +12,7 @@ use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::lane::Lane;
 use jetreel_domain::ledger::Entry;
 use jetreel_domain::message::EncodeTask;
+use jetreel_domain::retry::Stage;
 use jetreel_domain::state::{Known, Video};
 
 use super::connection::Bus;
@@ -59,6 +60,10 @@ impl Broker for Bus {
 
     fn next_advisory(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
         port("pull an advisory", self.pull_advisory(wait))
+    }
+
+    fn stage_of(&self, stream: &str, consumer: &str) -> Option<Stage> {
+        names::stage_of(stream, consumer)
     }
 
     fn lost_sight(&self) -> PortFuture<'_, Vec<LostSight>> {

@@ -2,7 +2,8 @@
 //!
 //! `+ACK` fired and forgotten, or awaited by a subscription, gives `Ok` even when the consumer is gone; a request does not.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_nats::Request;
 use async_nats::{Client, Message, Subject, jetstream};
@@ -18,6 +19,8 @@ use super::severity::Fault;
 const SETTLE_BUDGET: Duration = Duration::from_secs(15);
 /// A renewal is worth something only soon; the worker tries again with its next heartbeat.
 const RENEW_BUDGET: Duration = Duration::from_secs(4);
+/// The server keeps a message for its worker for 25 s (`ack_wait`): what was not renewed for this long is not spoken for.
+const HELD_FOR: Duration = Duration::from_secs(20);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// The server keeps a reason in an advisory; a long one would be refused with it.
 const REASON_LENGTH_MAX: usize = 256;
@@ -30,6 +33,8 @@ pub(super) struct JetDelivery {
     stream: String,
     sequence: u64,
     delivered: u64,
+    /// When the lease was last known to be ours.
+    held: Mutex<Instant>,
 }
 
 impl JetDelivery {
@@ -47,7 +52,20 @@ impl JetDelivery {
         };
         let message = message.message;
         let reply = message.reply.clone().ok_or_else(|| Fault::Malformed("no reply".into()))?;
-        Ok(Self { client: client.clone(), message, reply, stream, sequence, delivered })
+        Ok(Self {
+            client: client.clone(),
+            message,
+            reply,
+            stream,
+            sequence,
+            delivered,
+            held: Mutex::new(Instant::now()),
+        })
+    }
+
+    /// Whether the server may have given the message to another by now: it takes such words from anybody.
+    fn may_be_anothers(&self) -> bool {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= HELD_FOR
     }
 
     fn settle(&self, budget: Duration, word: String) -> PortFuture<'_, ()> {
@@ -98,7 +116,12 @@ impl Delivery for JetDelivery {
     }
 
     fn hand_back(&self, after: Duration) -> PortFuture<'_, ()> {
-        self.settle(SETTLE_BUDGET, format!("-NAK {{\"delay\": {}}}", after.as_nanos()))
+        if self.may_be_anothers() {
+            return Box::pin(async { Ok(()) });
+        }
+        // Once: said again after a lost answer, it would take the message from whoever has it then. Unsaid, the lease runs out.
+        let once = Duration::ZERO;
+        self.settle(once, format!("-NAK {{\"delay\": {}}}", after.as_nanos()))
     }
 
     fn terminate(&self, reason: &str) -> PortFuture<'_, ()> {
@@ -106,7 +129,13 @@ impl Delivery for JetDelivery {
     }
 
     fn renew(&self) -> PortFuture<'_, ()> {
-        self.settle(RENEW_BUDGET, "+WPI".into())
+        let asked = Instant::now();
+        let renewed = self.settle(RENEW_BUDGET, "+WPI".into());
+        Box::pin(async move {
+            renewed.await?;
+            *self.held.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+            Ok(())
+        })
     }
 }
 

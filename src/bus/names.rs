@@ -4,6 +4,7 @@
 
 use jetreel_domain::id::Group;
 use jetreel_domain::lane::Lane;
+use jetreel_domain::retry::Stage;
 
 /// The log of completed uploads.
 pub const UPLOADS: &str = "UPLOADS";
@@ -48,6 +49,22 @@ pub const RECONCILER_KEY: &str = "reconciler";
 pub const RELEASE_HEADER: &str = "Jetreel-Release";
 /// Id of one write of a write-once message, by which its writer knows it again.
 pub const WRITER_HEADER: &str = "Jetreel-Writer";
+
+/// The stage that a consumer belongs to; `None` where it is not one of ours.
+#[must_use]
+pub fn stage_of(stream: &str, consumer: &str) -> Option<Stage> {
+    let is_of_encode = || {
+        Lane::ALL
+            .iter()
+            .any(|lane| Group::ALL.iter().any(|g| encode_consumer(*lane, *g) == consumer))
+    };
+    match (stream, consumer) {
+        (UPLOADS, INGEST_CONSUMER) => Some(Stage::Ingest),
+        (PUBLISH, EVALUATE_CONSUMER) => Some(Stage::Publish),
+        (ENCODE, _) if is_of_encode() => Some(Stage::Encode),
+        _ => None,
+    }
+}
 
 /// The consumer of a group in a lane.
 #[must_use]

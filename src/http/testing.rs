@@ -127,6 +127,9 @@ impl Broker for Videos {
     fn next_advisory(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
         away()
     }
+    fn stage_of(&self, _: &str, _: &str) -> Option<jetreel_domain::retry::Stage> {
+        None
+    }
     fn lost_sight(&self) -> PortFuture<'_, Vec<LostSight>> {
         away()
     }

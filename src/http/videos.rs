@@ -21,7 +21,7 @@ use jetreel_actors::ports::{Swap, WriteOnce};
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::lane::Lane;
-use jetreel_domain::state::{Source, Status, Video};
+use jetreel_domain::state::{Order, Source, Status, Video};
 use serde::Deserialize;
 
 use super::problem::Problem;
@@ -229,7 +229,16 @@ async fn queue(gateway: &Gateway, id: &VideoId, source: &Source) -> Result<bool,
         video.source = source.clone();
         video.advance(FIRST, Status::Queued, now)
     };
-    change_video(gateway, id, change).await
+    if change_video(gateway, id, change).await? {
+        return Ok(true);
+    }
+    // An earlier try may have been stored although its answer was lost, and the order may be well on its way by now.
+    let found = gateway.ports.broker.video(id).await?;
+    let ours = |video: &Video| {
+        let cancelled = |order: &Order| order.status == Status::Cancelled;
+        video.source == *source && !video.order(FIRST).is_none_or(cancelled)
+    };
+    Ok(found.is_some_and(|found| ours(&found.value)))
 }
 
 /// Removes what arrived for a video that is not wanted any more. What cannot be removed is left to the sweeper.

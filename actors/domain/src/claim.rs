@@ -22,6 +22,9 @@ pub struct Claim {
     /// The attempt was given back uncharged or failed: nobody runs it now.
     #[serde(default)]
     pub released: bool,
+    /// Attempts that ended with a fault of the task's own: what the schedule counts. One that ended without a word is none.
+    #[serde(default)]
+    pub faults: u32,
     /// What ended the last attempt that was charged.
     #[serde(default)]
     pub last: Option<Failure>,
@@ -71,13 +74,13 @@ pub fn take(
     sequence: u64,
     now: i64,
 ) -> Claim {
-    let (attempts, mut history, last) =
-        found.map_or((0, Vec::new(), None), |old| (old.attempts, old.history, old.last));
+    let (attempts, faults, mut history, last) = found
+        .map_or((0, 0, Vec::new(), None), |old| (old.attempts, old.faults, old.history, old.last));
     let attempts = attempts + 1;
     history.push(Attempt { number: attempts, node: node.clone(), at: now, error: None });
     let surplus = history.len().saturating_sub(HISTORY_MAX);
     history.drain(..surplus);
-    Claim { attempt_id, node, sequence, attempts, history, released: false, last }
+    Claim { attempt_id, node, sequence, attempts, faults, history, released: false, last }
 }
 
 impl Claim {
@@ -94,6 +97,7 @@ impl Claim {
             attempt.error = failure.map(|failure| failure.code.clone());
         }
         if charged {
+            claim.faults += u32::from(failure.is_some());
             claim.last = failure.cloned();
         }
         claim
@@ -102,7 +106,7 @@ impl Claim {
     /// The claim of a task that is replayed: its attempts are counted from the start again.
     #[must_use]
     pub fn replayed(&self, attempt_id: String) -> Self {
-        Self { attempt_id, attempts: 0, released: true, last: None, ..self.clone() }
+        Self { attempt_id, attempts: 0, faults: 0, released: true, last: None, ..self.clone() }
     }
 
     /// When the task was first tried, seconds since the Unix epoch.

@@ -119,7 +119,7 @@ impl DeadLetter {
         let mut add = |name: &str, value: String| headers.push((name.to_owned(), value));
         add(REASON, one_line(&self.failure.code));
         add(ERROR, one_line(&redact(&self.failure.message)));
-        add(DETAIL, json_text(&redact(tail(&self.failure.detail))));
+        add(DETAIL, json_text(tail(&redact(&self.failure.detail))));
         add(SEVERITY, format!("{:?}", self.failure.severity));
         add(ATTEMPTS, serde_json::to_string(&self.attempts).unwrap_or_default());
         add(NODE, one_line(&self.node));

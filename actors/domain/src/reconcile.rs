@@ -149,6 +149,12 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// Whether objects are deleted to mend it.
+    #[must_use]
+    pub fn deletes(self) -> bool {
+        matches!(self, Self::Stalled(_) | Self::Uncleared(_))
+    }
+
     /// For how long it must have been seen before it is mended.
     #[must_use]
     pub fn patience(self, policy: &Policy) -> i64 {

@@ -108,7 +108,8 @@ impl Schedule {
     }
 }
 
-/// Decides. `attempts` are those charged so far, the failed one included; `chance` is a random number from 0 to 1.
+/// Decides. `attempts` are those that ended with a fault of the task's own, this one included: a lost lease or a node that went away is
+/// none. `chance` is a random number from 0 to 1.
 #[must_use]
 pub fn settle(failure: &Failure, attempts: u32, schedule: &Schedule, chance: f64) -> Disposition {
     if is_not_its_fault(failure) {
@@ -133,7 +134,7 @@ fn is_not_its_fault(failure: &Failure) -> bool {
 pub fn doomed(claim: &Claim, schedule: &Schedule) -> Option<Failure> {
     let before = claim.attempts.saturating_sub(1);
     if let Some(last) = &claim.last
-        && settle(last, before, schedule, 0.0) == Disposition::Bury
+        && settle(last, claim.faults, schedule, 0.0) == Disposition::Bury
     {
         return Some(last.clone());
     }

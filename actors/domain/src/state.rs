@@ -176,6 +176,9 @@ pub struct Order {
     /// Tasks that are dead: why, and the sequence of the message. FAILED ⇔ not empty.
     #[serde(default)]
     pub dead: BTreeMap<String, Dead>,
+    /// What was replayed, with the sequence of the message that brought it back: an older death of it is none.
+    #[serde(default)]
+    pub revived: BTreeMap<String, u64>,
     /// What is known about the order, in the order in which it became known.
     #[serde(default)]
     pub facts: Vec<Known>,
@@ -352,7 +355,7 @@ impl Video {
     /// Marks a task (or a stage) of an order as dead and the order as FAILED, with its fact.
     ///
     /// # Errors
-    /// When the order is closed.
+    /// When the order is closed, or the task was replayed since the message that died.
     pub fn bury(
         &mut self,
         number: u32,
@@ -361,7 +364,9 @@ impl Video {
         now: i64,
     ) -> Result<(), IllegalMove> {
         let status = self.order(number).map_or(Status::Cancelled, |order| order.status);
-        if self.order(number).is_some_and(|order| order.superseded) {
+        let replayed =
+            |order: &Order| order.revived.get(what).is_some_and(|at| dead.sequence < *at);
+        if self.order(number).is_some_and(|order| order.superseded || replayed(order)) {
             return Err(IllegalMove { from: status, to: Status::Failed });
         }
         if status != Status::Failed {
@@ -385,6 +390,7 @@ impl Video {
             return false;
         }
         order.dead.remove(what);
+        order.revived.insert(what.to_owned(), sequence);
         if order.dead.is_empty() && order.status == Status::Failed {
             order.status = if order.plan.is_some() { Status::Encoding } else { Status::Queued };
             order.ended = None;
@@ -446,6 +452,7 @@ impl Order {
             ended: None,
             plan: None,
             dead: BTreeMap::new(),
+            revived: BTreeMap::new(),
             facts: Vec::new(),
             published: None,
             superseded: false,

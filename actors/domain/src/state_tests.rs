@@ -38,6 +38,7 @@ fn an_order_goes_on_when_the_last_of_its_dead_is_replayed() {
     assert!(video.revive(1, "main-0002", 10));
     assert_eq!((video.orders[0].status, video.orders[0].ended), (Status::Queued, None));
     assert!(!video.revive(1, "main-0002", 11), "nothing is dead any more");
+    assert!(video.bury(1, "main-0002", dead(8), 3).is_err(), "a gravedigger who comes too late");
     video.bury(1, "main-0002", dead(12), 3).unwrap();
     assert!(video.orders[0].knows(&Fact::Failed(2)), "it can fail again, and that is told");
 }

@@ -1,5 +1,6 @@
 //! A message that the broker gave up: dead if its budget is spent, else queued anew, for it would block its own subject.
 
+use jetreel_domain::claim::Claim;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded};
 use jetreel_domain::retry::{self, Stage};
@@ -11,23 +12,42 @@ use crate::event::Event;
 use crate::ports::{Stored, WriteOnce};
 use crate::settle::{self, Case, Origin, Settlement};
 
-/// Takes care of one message. Its place in the stream is free afterwards, unless it is to be seen again.
-pub(super) async fn settle(context: &Context, stored: &Stored) -> Result<(), Failure> {
-    let end = if let Ok(task) = rmp_serde::from_slice::<EncodeTask>(&stored.body) {
-        encode(context, stored, &task).await?
-    } else if let Ok(upload) = rmp_serde::from_slice::<Uploaded>(&stored.body) {
-        return upload_again(context, stored, &upload).await;
-    } else if let Ok(evaluate) = rmp_serde::from_slice::<Evaluate>(&stored.body) {
-        publish(context, stored, &evaluate).await?
-    } else {
-        let case = Case { context, stage: Stage::Encode, origin: Origin::Stranded(stored) };
-        remove_if_buried(context, stored, settle::unreadable(&case, "not of any known form").await)
-            .await?
+/// Takes care of one message. Its place in the queue is free afterwards. `certain`: nobody has it in hand.
+pub(super) async fn settle(
+    context: &Context,
+    stage: Stage,
+    stored: &Stored,
+    certain: bool,
+) -> Result<(), Failure> {
+    let end = match stage {
+        Stage::Encode => match rmp_serde::from_slice::<EncodeTask>(&stored.body) {
+            Ok(task) => encode(context, stored, &task, certain).await?,
+            Err(error) => unreadable(context, stage, stored, &error.to_string()).await?,
+        },
+        Stage::Publish => match rmp_serde::from_slice::<Evaluate>(&stored.body) {
+            Ok(evaluate) => publish(context, stored, &evaluate).await?,
+            Err(error) => unreadable(context, stage, stored, &error.to_string()).await?,
+        },
+        // A log: its messages stay, whatever becomes of them.
+        Stage::Ingest => match rmp_serde::from_slice::<Uploaded>(&stored.body) {
+            Ok(upload) => return upload_again(context, stored, &upload).await,
+            Err(_) => None,
+        },
     };
     if let Some(end) = end {
         tell(context, stored, end);
     }
     Ok(())
+}
+
+async fn unreadable(
+    context: &Context,
+    stage: Stage,
+    stored: &Stored,
+    why: &str,
+) -> Result<Option<&'static str>, Failure> {
+    let case = Case { context, stage, origin: Origin::Stranded(stored) };
+    remove_if_buried(context, stored, settle::unreadable(&case, why).await).await
 }
 
 fn tell(context: &Context, stored: &Stored, end: &'static str) {
@@ -47,6 +67,7 @@ async fn encode(
     context: &Context,
     stored: &Stored,
     message: &EncodeTask,
+    certain: bool,
 ) -> Result<Option<&'static str>, Failure> {
     let ports = &context.ports;
     let (order, task) = (&message.order, message.task.to_string());
@@ -55,6 +76,14 @@ async fn encode(
     if !wanted || ports.broker.entry(order, message.task).await?.is_some() {
         ports.broker.remove(&stored.stream, stored.sequence).await?;
         return Ok(Some("removed"));
+    }
+    if !certain {
+        let found = ports.broker.claim(order, &task).await?;
+        let works = |claim: &Claim| !claim.released && claim.sequence == stored.sequence;
+        if found.is_some_and(|found| works(&found.value)) {
+            // Somebody may be at it, for hours even.
+            return Ok(None);
+        }
     }
     // Whoever held it lets go now.
     let by = Claimant { node: &context.config.node, sequence: stored.sequence };

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::orphan::Suspects;
+use jetreel_domain::retry::Stage;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -34,10 +35,11 @@ pub struct State {
     started: Instant,
 }
 
-/// The broker's word: `io.nats.jetstream.advisory.v1.max_deliver`.
+/// The broker's word: `io.nats.jetstream.advisory.v1.max_deliver`. It comes for every consumer there is, also for those of others.
 #[derive(Debug, Deserialize)]
 struct Advisory {
     stream: String,
+    consumer: String,
     stream_seq: u64,
 }
 
@@ -113,7 +115,10 @@ impl State {
         let Ok(advisory) = serde_json::from_slice::<Advisory>(delivery.body()) else {
             return delivery.terminate("bad-message").await;
         };
-        self.settle(&advisory.stream, advisory.stream_seq).await?;
+        let Advisory { stream, consumer, stream_seq } = advisory;
+        if let Some(stage) = self.context.ports.broker.stage_of(&stream, &consumer) {
+            self.settle(stage, &stream, stream_seq, true).await?;
+        }
         delivery.ack().await
     }
 
@@ -124,8 +129,12 @@ impl State {
         let mut looked = BTreeMap::new();
         for queue in queues {
             let mut suspects = self.suspects.remove(&queue.name).unwrap_or_default();
+            let stage = self.context.ports.broker.stage_of(&queue.stream, &queue.name);
+            let certain = queue.in_hand == 0;
             for sequence in suspects.look(&queue.suspects, queue.in_hand, now) {
-                self.settle(&queue.stream, sequence).await?;
+                if let Some(stage) = stage {
+                    self.settle(stage, &queue.stream, sequence, certain).await?;
+                }
             }
             looked.insert(queue.name, suspects);
         }
@@ -133,10 +142,24 @@ impl State {
         Ok(())
     }
 
-    async fn settle(&self, stream: &str, sequence: u64) -> Result<(), Failure> {
-        match self.context.ports.broker.stored(stream, sequence).await? {
-            Some(stored) => orphan::settle(&self.context, &stored).await,
-            None => Ok(()),
+    /// One message that cannot be taken care of must not keep the others'.
+    async fn settle(
+        &self,
+        stage: Stage,
+        stream: &str,
+        sequence: u64,
+        certain: bool,
+    ) -> Result<(), Failure> {
+        let Some(stored) = self.context.ports.broker.stored(stream, sequence).await? else {
+            return Ok(());
+        };
+        match orphan::settle(&self.context, stage, &stored, certain).await {
+            Err(failure) if failure.severity != Severity::DependencyFault => {
+                let event = Event::StageFault { stage: "deadletter", failure };
+                self.context.ports.environment.emit(event);
+                Ok(())
+            }
+            done => done,
         }
     }
 }

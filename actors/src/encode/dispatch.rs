@@ -90,7 +90,7 @@ impl Actor for Dispatch {
 impl State {
     async fn fill(&mut self, myself: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
         while self.may_pull() && self.busy.len() < self.context.config.slots {
-            let Some((group, delivery)) = self.find().await else { return Ok(()) };
+            let Some((group, delivery)) = self.find().await else { break };
             let args = slot::Args { context: self.context.clone(), delivery };
             let (slot, _) = Slot::spawn_linked(None, Slot, args, myself.get_cell()).await?;
             self.busy.insert(slot.get_id(), group);

@@ -48,7 +48,7 @@ pub(super) async fn perform(run: Run<'_>) -> Result<Finished, Failure> {
     let build = ports.codec.build().await?;
     if build != run.plan.codec_build {
         let message = "the order was planned with another build of the codec";
-        return Err(Failure::dependency("codec-build", message).with_detail(build));
+        return Err(Failure::task("codec-build", message).with_detail(build));
     }
     let watch = TaskWatch { ports: ports.clone(), held: run.held.clone(), task: run.task };
     let lease = run.context.config.lease;

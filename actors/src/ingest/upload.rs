@@ -32,7 +32,7 @@ pub(super) async fn take(
         Err(error) => return Ok(settle::unreadable(&case, &error.to_string()).await),
     };
     if let Some(source) = &message.source {
-        return other_source(&case, delivery.as_ref(), &message, source).await;
+        return other_source(&case, &message, source).await;
     }
     let order = OrderId::new(message.video, message.number);
     let stage = Stage::Ingest;
@@ -71,20 +71,17 @@ async fn claim(
 /// The message names another object to read: the next order reads that one. Opened once, announced as often as this comes.
 async fn other_source(
     case: &Case<'_>,
-    delivery: &dyn Delivery,
     message: &Uploaded,
     source: &str,
 ) -> Result<Settlement, Failure> {
     let context = case.context;
     let ports = &context.ports;
-    let order = OrderId::new(message.video.clone(), message.number);
     let Some(bytes) = size_of(context, source).await? else {
         let failure = Failure::permanent(
             "source-missing",
             "the store has no object under the key that the message names as its source",
         );
-        let held = claim(context, delivery, &order).await?;
-        return Ok(settle::failed(case, &held, failure.with_detail(source)).await);
+        return Ok(settle::refused(case, failure.with_detail(source)).await);
     };
     let now = ports.environment.now();
     let mut opened = None;

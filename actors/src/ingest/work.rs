@@ -70,7 +70,10 @@ async fn release(context: &Context, video: &Video, order: &OrderId) -> Result<()
 async fn begin(context: &Context, order: &OrderId) -> Result<Option<Video>, Failure> {
     let now = context.ports.environment.now();
     let video = change::video(&context.ports, &order.video, |video| {
-        Ok(video.advance(order.number, Status::Ingesting, now).is_ok())
+        // A message out of turn must not take an upload that is still arriving.
+        let arriving = |state: &Order| state.status == Status::Receiving;
+        let ready = video.order(order.number).is_some_and(|state| !arriving(state));
+        Ok(ready && video.advance(order.number, Status::Ingesting, now).is_ok())
     })
     .await?;
     Ok(video.filter(|video| {

@@ -10,7 +10,7 @@ use jetreel_domain::progress;
 use jetreel_domain::state::{Fact, Order, Status, Video};
 use jetreel_domain::verify;
 
-use super::finish;
+use super::finish::{self, Writer};
 use super::views::{Read, Views};
 use crate::change;
 use crate::config::Context;
@@ -23,6 +23,7 @@ pub(super) async fn order(
     context: &Context,
     views: &Views,
     order: &OrderId,
+    writer: Writer,
 ) -> Result<(), Failure> {
     let ports = &context.ports;
     let Some(found) = ports.broker.video(&order.video).await? else { return Ok(()) };
@@ -58,7 +59,7 @@ pub(super) async fn order(
     releases::due(context, state, &plan, view, released).await?;
     crash::point("publish-after-release");
     if progress::complete(&plan, view) {
-        let after = finish::complete(context, order, &plan, view).await?;
+        let after = finish::complete(context, order, &plan, view, writer).await?;
         // An order that failed meanwhile keeps its entries: a replay builds on them.
         if after.order(order.number).is_none_or(Order::is_closed) {
             return close(context, views, order, &after).await;

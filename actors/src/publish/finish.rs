@@ -18,18 +18,29 @@ use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
 
+/// Who writes the set where several publishers see that an order is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writer {
+    /// Whoever brings the order to PUBLISHING: another is writing otherwise, and his message comes again where he dies.
+    Mover,
+    /// This one, whatever was begun: the one who began may be gone.
+    Anyone,
+}
+
 /// Verifies the asset, writes playlists and manifest, and completes the order. Gives the state afterwards.
 pub(super) async fn complete(
     context: &Context,
     order: &OrderId,
     plan: &Arc<Plan>,
     view: &View,
+    writer: Writer,
 ) -> Result<Video, Failure> {
     verify::asset(plan, view)?;
-    let moved = advance(context, order, Status::Publishing).await?;
+    let (video, moved) = advance(context, order, Status::Publishing).await?;
     let publishing = |state: &Order| state.status == Status::Publishing && !state.superseded;
-    if !moved.order(order.number).is_some_and(publishing) {
-        return Ok(moved);
+    let writes = moved || writer == Writer::Anyone;
+    if !writes || !video.order(order.number).is_some_and(publishing) {
+        return Ok(video);
     }
     crash::point("publish-after-publishing");
     let published = write_set(context, order, plan, view).await?;
@@ -57,13 +68,16 @@ pub(super) async fn complete(
     video.ok_or_else(gone)
 }
 
-async fn advance(context: &Context, order: &OrderId, to: Status) -> Result<Video, Failure> {
+/// The state afterwards, and whether it was this call that moved it.
+async fn advance(context: &Context, order: &OrderId, to: Status) -> Result<(Video, bool), Failure> {
     let now = context.ports.environment.now();
+    let mut moved = false;
     let video = change::video(&context.ports, &order.video, |video| {
-        Ok(video.advance(order.number, to, now).is_ok())
+        moved = video.advance(order.number, to, now).is_ok();
+        Ok(moved)
     })
     .await?;
-    video.ok_or_else(gone)
+    Ok((video.ok_or_else(gone)?, moved))
 }
 
 fn gone() -> Failure {

@@ -7,6 +7,9 @@ use super::actor::Args;
 use crate::event::{Event, Reconciled};
 use crate::ports::Swap;
 
+/// What a resignation may take.
+const RESIGN_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// This reconciler as a candidate.
 pub(super) struct Lead {
     holder: String,
@@ -66,8 +69,13 @@ impl Lead {
             }
             Ok::<(), Failure>(())
         };
-        if let Err(failure) = resigned.await {
-            tracing::debug!(%failure, "the reconciler's lease was left to run out");
+        // Nobody waits long for a courtesy: the node is going down.
+        match tokio::time::timeout(RESIGN_WAIT, resigned).await {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => {
+                tracing::debug!(%failure, "the reconciler's lease was left to run out")
+            }
+            Err(_) => tracing::debug!("the reconciler's lease was left to run out"),
         }
     }
 }

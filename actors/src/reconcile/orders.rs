@@ -137,8 +137,13 @@ impl Orders {
         let now = ports.environment.now();
         let amiss = reconcile::troubles(&video, &found, now, policy);
         let watch = &mut self.open.entry(id.clone()).or_default().watch;
-        for trouble in watch.ripe(now, amiss, policy) {
-            repair::mend(args, &video, trouble).await?;
+        let ripe = watch.ripe(now, amiss, policy);
+        if ripe.iter().any(|trouble| trouble.deletes()) {
+            // Another video may be made from what this one leaves.
+            while self.read_on(args).await? {}
+        }
+        for trouble in ripe {
+            repair::mend(args, self, &video, trouble).await?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use jetreel_domain::state::{Status, Video};
 use jetreel_domain::sweep::Owner;
 
 use super::actor::Args;
+use super::orders::Orders;
 use super::sweep;
 use crate::change;
 use crate::event::{Event, Reconciled, Repair};
@@ -15,7 +16,12 @@ use crate::ports::WriteOnce;
 use crate::releases;
 
 /// Mends a trouble of a video, as its state was read a moment ago.
-pub(super) async fn mend(args: &Args, video: &Video, trouble: Trouble) -> Result<(), Failure> {
+pub(super) async fn mend(
+    args: &Args,
+    orders: &Orders,
+    video: &Video,
+    trouble: Trouble,
+) -> Result<(), Failure> {
     let (ports, broker) = (&args.context.ports, &args.context.ports.broker);
     let (number, repair) = match trouble {
         Trouble::Unannounced => {
@@ -45,13 +51,13 @@ pub(super) async fn mend(args: &Args, video: &Video, trouble: Trouble) -> Result
             (number, Repair::EvaluationAsked)
         }
         Trouble::Stalled(number) => {
-            if !give_up(args, &video.order_id(number)).await? {
+            if !give_up(args, orders, &video.order_id(number)).await? {
                 return Ok(());
             }
             (number, Repair::UploadGivenUp)
         }
         Trouble::Uncleared(number) => {
-            clear(args, &video.order_id(number)).await?;
+            clear(args, orders, &video.order_id(number)).await?;
             (number, Repair::Cleared)
         }
     };
@@ -61,7 +67,7 @@ pub(super) async fn mend(args: &Args, video: &Video, trouble: Trouble) -> Result
 }
 
 /// Cancels an upload that stood still, and deletes what has arrived. `false`: it has gone on meanwhile.
-async fn give_up(args: &Args, order: &OrderId) -> Result<bool, Failure> {
+async fn give_up(args: &Args, orders: &Orders, order: &OrderId) -> Result<bool, Failure> {
     let ports = &args.context.ports;
     let now = ports.environment.now();
     let mut given_up = false;
@@ -75,12 +81,12 @@ async fn give_up(args: &Args, order: &OrderId) -> Result<bool, Failure> {
     let to = Status::Cancelled;
     ports.environment.emit(Event::OrderMoved { order: order.clone(), to });
     change::announce(ports, &video).await?;
-    sweep::clear(args, &Owner::Original(order.video.clone())).await?;
+    sweep::clear(args, orders, &Owner::Original(order.video.clone())).await?;
     Ok(true)
 }
 
 /// State stops naming what a cancelled order left; then it is deleted. What a crash in between leaves is an orphan like any other.
-async fn clear(args: &Args, order: &OrderId) -> Result<(), Failure> {
+async fn clear(args: &Args, orders: &Orders, order: &OrderId) -> Result<(), Failure> {
     let ports = &args.context.ports;
     change::video(ports, &order.video, |video| {
         let uncleared = video.is_uncleared(order.number);
@@ -89,6 +95,6 @@ async fn clear(args: &Args, order: &OrderId) -> Result<(), Failure> {
     })
     .await?;
     ports.broker.forget(order).await?;
-    sweep::clear(args, &Owner::Order(order.clone())).await?;
-    sweep::clear(args, &Owner::Original(order.video.clone())).await
+    sweep::clear(args, orders, &Owner::Order(order.clone())).await?;
+    sweep::clear(args, orders, &Owner::Original(order.video.clone())).await
 }

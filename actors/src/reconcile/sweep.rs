@@ -143,13 +143,15 @@ impl Sweep {
 }
 
 /// Deletes every object of an owner that is not named, whatever its age: its order was cancelled, and its workers have stopped.
-pub(super) async fn clear(args: &Args, owner: &Owner) -> Result<(), Failure> {
+pub(super) async fn clear(args: &Args, orders: &Orders, owner: &Owner) -> Result<(), Failure> {
     let mut walk = args.context.ports.store.walk(&owner.prefix()).await?;
     loop {
         let page = walk.page(OBJECTS_PER_PAGE).await?;
         let ended = page.len() < OBJECTS_PER_PAGE;
         if let Some(named) = named(args, owner, &page).await? {
-            for met in page.iter().filter(|met| !named.has(&met.key)) {
+            for met in
+                page.iter().filter(|met| !named.has(&met.key) && !orders.is_foreign(&met.key))
+            {
                 delete(args, met).await?;
             }
         }

@@ -41,7 +41,7 @@ pub(crate) async fn failed(case: &Case<'_>, held: &Held, failure: Failure) -> Se
     let environment = &context.ports.environment;
     let schedule = context.config.retry.of(case.stage);
     let chance = environment.chance();
-    let disposition = retry::settle(&failure, held.claim.attempts, schedule, chance);
+    let disposition = retry::settle(&failure, held.claim.faults + 1, schedule, chance);
     let charged = disposition == Disposition::Bury
         || matches!(disposition, Disposition::HandBack { charged: true, .. });
     context.gate.on_failure(&context.ports, &failure);
@@ -74,6 +74,11 @@ pub(crate) async fn doomed(case: &Case<'_>, held: &Held, failure: Failure) -> Se
 pub(crate) async fn unreadable(case: &Case<'_>, detail: &str) -> Settlement {
     let failure = Failure::permanent("bad-message", "the message cannot be understood");
     settled(case, bury::bury_unreadable(case, failure.with_detail(detail)).await)
+}
+
+/// Buries a message that asks for what cannot be done, without any harm to the order it names.
+pub(crate) async fn refused(case: &Case<'_>, failure: Failure) -> Settlement {
+    settled(case, bury::bury_unreadable(case, failure).await)
 }
 
 /// A burial that is half done is done again when the message comes again.

@@ -12,5 +12,5 @@ mod failed;
 mod revive;
 
 pub(crate) use bury::{Case, Origin};
-pub(crate) use failed::{Settlement, doomed, failed, unreadable};
+pub(crate) use failed::{Settlement, doomed, failed, refused, unreadable};
 pub(crate) use revive::admit;

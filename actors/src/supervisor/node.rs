@@ -202,6 +202,12 @@ impl State {
         let failure =
             Failure::task("branch-failed", format!("{branch:?} failed")).with_detail(error);
         self.context.ports.environment.emit(Event::StageFault { stage: "node", failure });
+        if self.context.drain.is_cancelled() {
+            if self.running.is_empty() {
+                myself.stop(None);
+            }
+            return;
+        }
         let now = self.started.elapsed();
         let budget =
             self.budgets.entry(branch).or_insert_with(|| RestartBudget::new(FAILURES_MAX, WINDOW));
