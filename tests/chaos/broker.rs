@@ -100,6 +100,7 @@ impl Server {
         self.process = Some(command.stderr(log).spawn().context("nats-server is not on PATH")?);
         let listens = async {
             while tokio::net::TcpStream::connect(self.address).await.is_err() {
+                // A port that opens tells nobody.
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 const BUCKET: &str = "videos";
 const ACCESS_KEY: &str = "test-key";
 const SECRET_KEY: &str = "test-secret";
-/// Longer than a node waits for an answer.
+/// The fault itself: longer than a node waits for an answer.
 const STALL: Duration = Duration::from_secs(65);
 
 /// What goes wrong.

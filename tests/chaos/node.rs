@@ -15,6 +15,7 @@ use super::signals;
 /// What a node prints once it answers.
 const LISTENING: &str = "listening on ";
 const START_WAIT: Duration = Duration::from_secs(60);
+/// A process that ends is asked for, within a limit: nothing else tells.
 const LOOK: Duration = Duration::from_millis(20);
 /// Lines of a log that are shown where something went wrong.
 const TAIL_LINES: usize = 40;

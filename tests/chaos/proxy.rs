@@ -197,6 +197,7 @@ impl Link {
         }
     }
 
+    /// The delay is the fault; a link that stands still is looked at again until the campaign lets it go.
     async fn hold_up(&self) {
         const LOOK: Duration = Duration::from_millis(20);
         let delay = lock(&self.orders).delay;

@@ -15,6 +15,7 @@ use super::world::World;
 
 /// Whatever is awaited comes within this time, or never.
 const PATIENCE: Duration = Duration::from_secs(240);
+/// Between two looks at what other processes do, who announce nothing; every wait ends with its step.
 pub(super) const LOOK: Duration = Duration::from_millis(20);
 /// Between two looks at the state of videos.
 const POLL: Duration = Duration::from_millis(200);
