@@ -95,6 +95,8 @@ pub struct Stored {
     pub body: Bytes,
     /// Headers.
     pub headers: Vec<(String, String)>,
+    /// Whether Jetreel published it itself; otherwise somebody replays it by hand.
+    pub released: bool,
 }
 
 /// A consumer of a work queue that accounts for fewer messages than its queue holds.

@@ -4,6 +4,7 @@
 
 mod dev;
 mod natscli;
+mod others;
 mod poisoned;
 mod secrets;
 mod service;

@@ -15,6 +15,7 @@ use jetreel_domain::subject;
 use serde::Serialize;
 
 use super::desk::Desk;
+use crate::crash;
 use crate::ports::WriteOnce;
 use crate::releases;
 
@@ -55,6 +56,7 @@ impl Desk {
                 WriteOnce::Taken => return Ok(Outcome::Busy),
             }
         };
+        crash::point("desk-after-replay");
         self.letters.discard(buried.sequence).await?;
         Ok(outcome)
     }

@@ -11,6 +11,7 @@ use super::actor::Args;
 use super::orders::Orders;
 use super::sweep;
 use crate::change;
+use crate::crash;
 use crate::event::{Event, Reconciled, Repair};
 use crate::ports::WriteOnce;
 use crate::releases;
@@ -23,6 +24,7 @@ pub(super) async fn mend(
     trouble: Trouble,
 ) -> Result<(), Failure> {
     let (ports, broker) = (&args.context.ports, &args.context.ports.broker);
+    crash::point("reconcile-before-repair");
     let (number, repair) = match trouble {
         Trouble::Unannounced => {
             let first = announce::due(video).first().map_or(1, |(number, _)| *number);
@@ -61,6 +63,7 @@ pub(super) async fn mend(
             (number, Repair::Cleared)
         }
     };
+    crash::point("reconcile-after-repair");
     let order = video.order_id(number);
     ports.environment.emit(Event::Reconciled(Reconciled::Repaired { order, repair }));
     Ok(())
@@ -80,7 +83,9 @@ async fn give_up(args: &Args, orders: &Orders, order: &OrderId) -> Result<bool, 
     let Some(video) = video.filter(|_| given_up) else { return Ok(false) };
     let to = Status::Cancelled;
     ports.environment.emit(Event::OrderMoved { order: order.clone(), to });
+    crash::point("giveup-after-cancel");
     change::announce(ports, &video).await?;
+    crash::point("giveup-after-fact");
     sweep::clear(args, orders, &Owner::Original(order.video.clone())).await?;
     Ok(true)
 }
@@ -94,7 +99,9 @@ async fn clear(args: &Args, orders: &Orders, order: &OrderId) -> Result<(), Fail
         Ok(uncleared)
     })
     .await?;
+    crash::point("clear-after-state");
     ports.broker.forget(order).await?;
+    crash::point("clear-after-forget");
     sweep::clear(args, orders, &Owner::Order(order.clone())).await?;
     sweep::clear(args, orders, &Owner::Original(order.video.clone())).await
 }

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::actor::Args;
 use super::orders::Orders;
+use crate::crash;
 use crate::event::{Event, Reconciled};
 use crate::ports::{Met, Walk};
 
@@ -163,6 +164,7 @@ pub(super) async fn clear(args: &Args, orders: &Orders, owner: &Owner) -> Result
 
 async fn delete(args: &Args, met: &Met) -> Result<(), Failure> {
     args.context.ports.store.delete(&met.key).await?;
+    crash::point("sweep-after-delete");
     let event =
         Event::Reconciled(Reconciled::OrphanDeleted { key: met.key.clone(), bytes: met.bytes });
     args.context.ports.environment.emit(event);
