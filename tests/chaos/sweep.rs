@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use jetreel_actors::ports::Broker as _;
-use jetreel_domain::state::Fact;
 
 use super::checked;
 use super::checker::{Expected, Findings};
@@ -78,15 +77,12 @@ async fn aborted(stage: &mut Stage, point: &str) -> anyhow::Result<()> {
 async fn settle(stage: &mut Stage, way: Way) -> anyhow::Result<()> {
     way.go_on(stage).await?;
     stage.step(Step::Settle).await?;
-    if !way.fails_twice() {
-        return Ok(());
-    }
     for order in stage.world.uploads.acknowledged() {
-        // It failed once; sent again, it fails again.
-        let twice = |video: &jetreel_domain::state::Video| {
-            video.order(order.number).is_some_and(|order| order.knows(&Fact::Failed(2)))
+        let there = async |world: &World| {
+            let found = world.bus.video(&order.video).await?;
+            anyhow::Ok(found.is_none_or(|found| way.has_ended(&found.value, order.number)))
         };
-        while !stage.world.bus.video(&order.video).await?.is_some_and(|found| twice(&found.value)) {
+        while !there(&stage.world).await? {
             tokio::time::sleep(POLL).await;
         }
     }

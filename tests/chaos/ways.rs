@@ -10,9 +10,10 @@ use jetreel::bus::names;
 use jetreel_domain::id::Group;
 use jetreel_domain::lane::Lane;
 use jetreel_domain::message::{Uploaded, VERSION};
+use jetreel_domain::state::{Fact, Video};
 use jetreel_domain::subject;
 
-use super::stage::Stage;
+use super::stage::{Stage, is_ended};
 use super::step::Step;
 use super::world::{SWEEP_SOON, World};
 
@@ -154,9 +155,21 @@ impl Way {
         }
     }
 
-    /// Whether a job fails again that failed.
-    pub(super) fn fails_twice(self) -> bool {
-        matches!(self, Self::Replay | Self::Retry)
+    /// Whether what was done on this way to a video that had ended before has come to its end too.
+    pub(super) fn has_ended(self, video: &Video, number: u32) -> bool {
+        match self {
+            // It failed once; tried again, it fails again.
+            Self::Replay | Self::Retry => {
+                video.order(number).is_some_and(|order| order.knows(&Fact::Failed(2)))
+            }
+            Self::Reopen => video.orders.len() > 1 && is_ended(video),
+            Self::Video
+            | Self::Refusal
+            | Self::Cancel
+            | Self::Untold
+            | Self::HalfDone
+            | Self::Stranded => true,
+        }
     }
 
     /// Asks for the same of every job. A node that ends meanwhile gives no answer.
