@@ -51,6 +51,7 @@ struct Trouble {
     attempts_failed: IntCounterVec,
     claims_lost: IntCounterVec,
     buried: IntCounterVec,
+    hook_calls: IntCounterVec,
     revived: IntCounterVec,
     orphans: IntCounterVec,
     breaker_open: IntGauge,
@@ -152,6 +153,11 @@ impl Trouble {
                 "jetreel_dead_letters_total",
                 "Messages that went to the dead letters",
                 &["stage", "reason"],
+            )?,
+            hook_calls: b.counters(
+                "jetreel_hook_calls_total",
+                "Calls about dead letters, by what came of them",
+                &["result"],
             )?,
             revived: b.counters(
                 "jetreel_replays_total",
@@ -370,6 +376,10 @@ impl Metrics {
             Event::Buried { stage, failure, .. } => {
                 let labels = [stage.as_str(), failure.code.as_str()];
                 self.trouble.buried.with_label_values(&labels).inc();
+            }
+            Event::HookCalled { refused } => {
+                let result = refused.as_ref().map_or("taken", |failure| failure.code.as_str());
+                self.trouble.hook_calls.with_label_values(&[result]).inc();
             }
             Event::Revived { stage, .. } => {
                 self.trouble.revived.with_label_values(&[stage.as_str()]).inc();

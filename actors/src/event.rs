@@ -165,6 +165,11 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
+    /// The hook was called about a dead letter.
+    HookCalled {
+        /// Why the call was not taken.
+        refused: Option<Failure>,
+    },
     /// A dead message was replayed.
     Revived {
         /// Which stage.

@@ -214,10 +214,18 @@ pub trait DeadLetters: Send + Sync {
     fn letter(&self, sequence: u64) -> PortFuture<'_, Option<Buried>>;
     /// The newest letter of an original subject.
     fn letter_of<'a>(&'a self, subject: &'a str) -> PortFuture<'a, Option<Buried>>;
+    /// The next letter that the hook was not called about yet; waits up to `wait`. The sequence of the delivery is the letter's.
+    fn next_letter(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
     /// Publishes the body to its original subject, as a person would. `Taken`: it waits there already. The letter stays.
     fn replay<'a>(&'a self, buried: &'a Buried) -> PortFuture<'a, WriteOnce>;
     /// Removes a letter. `false`: there is none with that sequence.
     fn discard(&self, sequence: u64) -> PortFuture<'_, bool>;
+}
+
+/// Whoever is called about dead letters, outside of Jetreel.
+pub trait Hook: Send + Sync {
+    /// Calls, with a document in JSON. `key` is the same in every call about one letter. An error means that the call was not taken.
+    fn call<'a>(&'a self, key: &'a str, document: Bytes) -> PortFuture<'a, ()>;
 }
 
 /// States of videos as they changed.

@@ -177,6 +177,9 @@ impl DeadLetters for Videos {
     fn letter_of<'a>(&'a self, _: &'a str) -> PortFuture<'a, Option<Buried>> {
         away()
     }
+    fn next_letter(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
+        away()
+    }
     fn replay<'a>(&'a self, _: &'a Buried) -> PortFuture<'a, WriteOnce> {
         away()
     }

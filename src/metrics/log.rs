@@ -37,6 +37,11 @@ pub(super) fn event(event: &Event) {
                 failure.message
             );
         }
+        Event::HookCalled { refused: None } => info!("the hook was called about a dead letter"),
+        Event::HookCalled { refused: Some(failure) } => {
+            let (code, detail) = (&failure.code, &failure.detail);
+            warn!(code, detail, "called again later: {}", failure.message);
+        }
         Event::Revived { stage, order, what } => {
             info!(stage = stage.as_str(), %order, what, "dead letter replayed");
         }

@@ -183,6 +183,10 @@ fn of_node(code: &str) -> Option<&'static str> {
         "video-gone" | "id-taken" => {
             "The video this is about is not there any more, or is another. Nothing is left to do: discard the letter."
         }
+        "hook-unreachable" | "hook-refused" => {
+            "Nobody heard of a dead letter: see whether hook.url answers with a 2xx, and hook.authorization is what it asks for. The \
+             call is repeated."
+        }
         "branch-failed" | "encoder-gone" | "upload-crashed" | "no-reason" => {
             "A part of the node crashed. Keep its log for a report, and replay: other nodes are not concerned."
         }

@@ -10,11 +10,11 @@ use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, Supervisio
 use tokio::time::Instant;
 
 use crate::config::{Context, Roles};
-use crate::deadletter::Sweeper;
+use crate::deadletter::{Caller, CallerArgs, Sweeper};
 use crate::encode::Dispatch;
 use crate::event::Event;
 use crate::ingest::Ingest;
-use crate::ports::Survey;
+use crate::ports::{Hook, Survey};
 use crate::publish::{self, Inbox, Publisher, Views};
 use crate::reconcile::{self, Reconciler};
 
@@ -37,6 +37,8 @@ pub enum Branch {
     Evaluations,
     /// The sweeper of what the broker gave up.
     Sweeper,
+    /// The caller of the hook.
+    Caller,
     /// The reconciler.
     Reconciler,
 }
@@ -56,12 +58,15 @@ pub struct Args {
     pub roles: Roles,
     /// The queues as a whole, for the reconciler.
     pub survey: Arc<dyn Survey>,
+    /// Who is called about dead letters, if anybody.
+    pub hook: Option<Arc<dyn Hook>>,
 }
 
 /// The tree as it stands.
 pub struct State {
     context: Context,
     survey: Arc<dyn Survey>,
+    hook: Option<Arc<dyn Hook>>,
     views: Arc<Views>,
     running: BTreeMap<ActorId, Branch>,
     budgets: BTreeMap<Branch, RestartBudget>,
@@ -84,12 +89,14 @@ impl Actor for Node {
         let mut state = State {
             context: args.context,
             survey: args.survey,
+            hook: args.hook,
             views: Arc::default(),
             running: BTreeMap::new(),
             budgets: BTreeMap::new(),
             started: Instant::now(),
         };
-        for branch in branches(args.roles, state.context.config.ingest_slots) {
+        let calls = state.hook.is_some();
+        for branch in branches(args.roles, state.context.config.ingest_slots, calls) {
             state.start(branch, &myself).await?;
         }
         Ok(state)
@@ -126,8 +133,8 @@ impl Actor for Node {
     }
 }
 
-/// The branches of a node with these roles.
-fn branches(roles: Roles, ingest_slots: usize) -> Vec<Branch> {
+/// The branches of a node with these roles; `calls`: there is somebody to call about dead letters.
+fn branches(roles: Roles, ingest_slots: usize, calls: bool) -> Vec<Branch> {
     let mut branches = Vec::new();
     if roles.publish {
         branches.extend([Branch::Entries, Branch::Evaluations]);
@@ -140,6 +147,9 @@ fn branches(roles: Roles, ingest_slots: usize) -> Vec<Branch> {
     }
     if roles.deadletter {
         branches.push(Branch::Sweeper);
+    }
+    if roles.deadletter && calls {
+        branches.push(Branch::Caller);
     }
     if roles.ingest {
         branches.extend((0..ingest_slots.max(1)).map(Branch::Ingest));
@@ -164,6 +174,11 @@ impl State {
             }
             Branch::Sweeper => {
                 Sweeper::spawn_linked(None, Sweeper, context, root).await?.0.get_id()
+            }
+            Branch::Caller => {
+                let Some(hook) = self.hook.clone() else { return Ok(()) };
+                let args = CallerArgs { context, hook };
+                Caller::spawn_linked(None, Caller, args, root).await?.0.get_id()
             }
             Branch::Entries => self.publisher(Inbox::Entries, root).await?,
             Branch::Evaluations => self.publisher(Inbox::Evaluations, root).await?,
