@@ -1,6 +1,7 @@
 //! The log line of an event.
 
 use jetreel_actors::event::{Event, Reconciled};
+use jetreel_domain::redact::redact;
 use tracing::{debug, error, info, warn};
 
 /// Writes it.
@@ -19,7 +20,7 @@ pub(super) fn event(event: &Event) {
             info!(%order, %task, seconds, cpu_seconds, won, "task finished");
         }
         Event::AttemptFailed { stage, order, what, attempt, failure, again } => {
-            let (stage, code, detail) = (stage.as_str(), &failure.code, &failure.detail);
+            let (stage, code, detail) = (stage.as_str(), &failure.code, redact(&failure.detail));
             warn!(stage, %order, what, attempt, code, detail, again,
                 "attempt failed: {}", failure.message);
         }
@@ -46,7 +47,7 @@ pub(super) fn event(event: &Event) {
         Event::BreakerOpened { failure } => {
             warn!(
                 code = failure.code,
-                detail = failure.detail,
+                detail = redact(&failure.detail),
                 "nothing is pulled until a probe succeeds: {}",
                 failure.message
             );
@@ -59,7 +60,7 @@ pub(super) fn event(event: &Event) {
             warn!(
                 stage,
                 code = failure.code,
-                detail = failure.detail,
+                detail = redact(&failure.detail),
                 "stage met trouble: {}",
                 failure.message
             );
