@@ -34,6 +34,7 @@ struct Reconciler {
     orphans_deleted: IntCounter,
     orphan_bytes_deleted: IntCounter,
     orphans: IntGauge,
+    unread: IntGauge,
 }
 
 struct Tasks {
@@ -222,6 +223,10 @@ impl Reconciler {
                 "jetreel_orphan_objects",
                 "Old objects that nothing names, as the last walk through the store found them",
             )?)?,
+            unread: b.add(IntGauge::new(
+                "jetreel_unreadable_folders",
+                "Folders that the last walk through the store could not read",
+            )?)?,
         })
     }
 }
@@ -237,8 +242,9 @@ impl Reconciler {
                 self.orphans_deleted.inc();
                 self.orphan_bytes_deleted.inc_by(*bytes);
             }
-            Reconciled::StoreWalked { orphans, .. } => {
+            Reconciled::StoreWalked { orphans, unread, .. } => {
                 self.orphans.set(i64::try_from(*orphans).unwrap_or(i64::MAX));
+                self.unread.set(i64::try_from(*unread).unwrap_or(i64::MAX));
             }
         }
     }

@@ -68,6 +68,8 @@ pub enum Reconciled {
         objects: u64,
         /// Of these, orphans that may be deleted when they are met again.
         orphans: usize,
+        /// Folders that could not be read.
+        unread: usize,
     },
 }
 

@@ -308,6 +308,8 @@ pub struct Met {
 pub trait Walk: Send {
     /// The next `limit` objects; fewer only at the end.
     fn page(&mut self, limit: usize) -> PortFuture<'_, Vec<Met>>;
+    /// Folders that could not be read so far: of what lies below them nothing is known. Few; where many cannot, the walk fails.
+    fn unread(&self) -> &[String];
 }
 
 /// What a codec process can read: by index, a list of stored pieces that together are one object.

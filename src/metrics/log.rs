@@ -77,8 +77,14 @@ fn log_reconciled(what: &Reconciled) {
             warn!(%order, repair = repair.as_str(), "reconciler mended something");
         }
         Reconciled::OrphanDeleted { key, bytes } => info!(key, bytes, "orphan deleted"),
-        Reconciled::StoreWalked { objects, orphans } => {
+        Reconciled::StoreWalked { objects, orphans, unread: 0 } => {
             debug!(objects, orphans, "walked through the store");
+        }
+        Reconciled::StoreWalked { objects, orphans, unread } => {
+            warn!(
+                objects,
+                orphans, unread, "walked through the store; some folders cannot be read"
+            );
         }
     }
 }

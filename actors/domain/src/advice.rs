@@ -130,7 +130,7 @@ fn of_object(code: &str) -> Option<&'static str> {
         }
         "storage-gone" => "Mount the disk of store.root again, and replay.",
         "storage-full" => "Make room in the store or on the broker's disk, and replay.",
-        "storage-denied" => {
+        "storage-denied" | "folder-unreadable" => {
             "Mend the credentials and permissions of the section [store], and replay."
         }
         "storage-busy" | "storage-failed" | "source-unavailable" | "probe-timeout" => {
