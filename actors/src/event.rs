@@ -48,6 +48,11 @@ pub enum Reconciled {
         /// Whether it is.
         leads: bool,
     },
+    /// The reconciler counted the dead letters.
+    LettersCounted {
+        /// How many there are.
+        letters: u64,
+    },
     /// The reconciler mended something.
     Repaired {
         /// Whose.

@@ -210,8 +210,6 @@ pub trait DeadLetters: Send + Sync {
     fn letters(&self, after: u64, limit: usize) -> PortFuture<'_, Vec<Buried>>;
     /// The letter with that sequence.
     fn letter(&self, sequence: u64) -> PortFuture<'_, Option<Buried>>;
-    /// The newest letter of an original subject.
-    fn letter_of<'a>(&'a self, subject: &'a str) -> PortFuture<'a, Option<Buried>>;
     /// Publishes the body to its original subject, as a person would. `Taken`: it waits there already. The letter stays.
     fn replay<'a>(&'a self, buried: &'a Buried) -> PortFuture<'a, WriteOnce>;
     /// Removes a letter. `false`: there is none with that sequence.
@@ -233,6 +231,8 @@ pub struct States {
 pub trait Survey: Send + Sync {
     /// States with a revision above `after`; reads at most `limit` documents.
     fn states(&self, after: u64, limit: usize) -> PortFuture<'_, States>;
+    /// How many dead letters there are.
+    fn dead_letters(&self) -> PortFuture<'_, u64>;
     /// Since when states are kept, seconds since the Unix epoch: nothing can be said of what is older.
     fn states_since(&self) -> PortFuture<'_, i64>;
     /// How far the consumer of uploads is.

@@ -57,12 +57,6 @@ impl DeadLetters for Bus {
         })
     }
 
-    fn letter_of<'a>(&'a self, subject: &'a str) -> PortFuture<'a, Option<Buried>> {
-        port("look up a dead letter", async move {
-            Ok(self.newest_at(&subject::dead_letter(subject)).await?.map(buried))
-        })
-    }
-
     fn replay<'a>(&'a self, buried: &'a Buried) -> PortFuture<'a, WriteOnce> {
         port("replay a dead letter", self.replay_letter(buried))
     }

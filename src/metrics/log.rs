@@ -73,6 +73,7 @@ pub(super) fn event(event: &Event) {
 fn log_reconciled(what: &Reconciled) {
     match what {
         Reconciled::Leading { leads } => info!(leads, "reconciler's lease changed hands"),
+        Reconciled::LettersCounted { letters } => debug!(letters, "counted the dead letters"),
         Reconciled::Repaired { order, repair } => {
             warn!(%order, repair = repair.as_str(), "reconciler mended something");
         }
