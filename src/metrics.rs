@@ -30,10 +30,12 @@ pub struct Metrics {
 
 struct Reconciler {
     leads: IntGauge,
+    dlq_depth: IntGaugeVec,
     repairs: IntCounterVec,
     orphans_deleted: IntCounter,
     orphan_bytes_deleted: IntCounter,
     orphans: IntGauge,
+    unread: IntGauge,
 }
 
 struct Tasks {
@@ -211,6 +213,13 @@ impl Reconciler {
                 "jetreel_reconciler_leads",
                 "1 on the node that reconciles, 0 on the others",
             )?)?,
+            dlq_depth: b.add(IntGaugeVec::new(
+                Opts::new(
+                    "jetreel_dlq_depth",
+                    "Dead letters that wait for somebody; told by the node that reconciles alone",
+                ),
+                &[],
+            )?)?,
             repairs: b.counters(
                 "jetreel_repairs_total",
                 "What the reconciler mended",
@@ -228,6 +237,10 @@ impl Reconciler {
                 "jetreel_orphan_objects",
                 "Old objects that nothing names, as the last walk through the store found them",
             )?)?,
+            unread: b.add(IntGauge::new(
+                "jetreel_unreadable_folders",
+                "Folders that the last walk through the store could not read",
+            )?)?,
         })
     }
 }
@@ -235,7 +248,15 @@ impl Reconciler {
 impl Reconciler {
     fn count(&self, what: &Reconciled) {
         match what {
-            Reconciled::Leading { leads } => self.leads.set(i64::from(*leads)),
+            Reconciled::Leading { leads } => {
+                self.leads.set(i64::from(*leads));
+                // What it counted would be told for ever, beside what its successor counts.
+                self.dlq_depth.reset();
+            }
+            Reconciled::LettersCounted { letters } => {
+                let depth = i64::try_from(*letters).unwrap_or(i64::MAX);
+                self.dlq_depth.with_label_values::<&str>(&[]).set(depth);
+            }
             Reconciled::Repaired { repair, .. } => {
                 self.repairs.with_label_values(&[repair.as_str()]).inc();
             }
@@ -243,8 +264,9 @@ impl Reconciler {
                 self.orphans_deleted.inc();
                 self.orphan_bytes_deleted.inc_by(*bytes);
             }
-            Reconciled::StoreWalked { orphans, .. } => {
+            Reconciled::StoreWalked { orphans, unread, .. } => {
                 self.orphans.set(i64::try_from(*orphans).unwrap_or(i64::MAX));
+                self.unread.set(i64::try_from(*unread).unwrap_or(i64::MAX));
             }
         }
     }
@@ -440,8 +462,12 @@ mod tests {
         assert!(!metrics.render().contains("jetreel_js_sync_always"));
         metrics.sync_always(Some(false));
         metrics.codec_confinement("FULL");
+        metrics.record(&Event::Reconciled(Reconciled::LettersCounted { letters: 3 }));
         let text = metrics.render();
         assert!(text.contains("jetreel_js_sync_always 0"), "{text}");
+        assert!(text.contains("jetreel_dlq_depth 3"), "{text}");
+        metrics.record(&Event::Reconciled(Reconciled::Leading { leads: false }));
+        assert!(!metrics.render().contains("jetreel_dlq_depth"), "it counts no more");
         let line = "jetreel_stage_faults_total{reason=\"store-timeout\",stage=\"ingest\"} 1";
         assert!(text.contains(line), "{text}");
         assert!(text.contains("jetreel_codec_confinement{tier=\"FULL\"} 1"), "{text}");

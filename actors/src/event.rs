@@ -48,6 +48,11 @@ pub enum Reconciled {
         /// Whether it is.
         leads: bool,
     },
+    /// The reconciler counted the dead letters.
+    LettersCounted {
+        /// How many there are.
+        letters: u64,
+    },
     /// The reconciler mended something.
     Repaired {
         /// Whose.
@@ -68,6 +73,8 @@ pub enum Reconciled {
         objects: u64,
         /// Of these, orphans that may be deleted when they are met again.
         orphans: usize,
+        /// Folders that could not be read.
+        unread: usize,
     },
 }
 

@@ -212,8 +212,6 @@ pub trait DeadLetters: Send + Sync {
     fn letters(&self, after: u64, limit: usize) -> PortFuture<'_, Vec<Buried>>;
     /// The letter with that sequence.
     fn letter(&self, sequence: u64) -> PortFuture<'_, Option<Buried>>;
-    /// The newest letter of an original subject.
-    fn letter_of<'a>(&'a self, subject: &'a str) -> PortFuture<'a, Option<Buried>>;
     /// The next letter that the hook was not called about yet; waits up to `wait`. The sequence of the delivery is the letter's.
     fn next_letter(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
     /// Publishes the body to its original subject, as a person would. `Taken`: it waits there already. The letter stays.
@@ -243,6 +241,8 @@ pub struct States {
 pub trait Survey: Send + Sync {
     /// States with a revision above `after`; reads at most `limit` documents.
     fn states(&self, after: u64, limit: usize) -> PortFuture<'_, States>;
+    /// How many dead letters there are.
+    fn dead_letters(&self) -> PortFuture<'_, u64>;
     /// Since when states are kept, seconds since the Unix epoch: nothing can be said of what is older.
     fn states_since(&self) -> PortFuture<'_, i64>;
     /// How far the consumer of uploads is.
@@ -318,6 +318,8 @@ pub struct Met {
 pub trait Walk: Send {
     /// The next `limit` objects; fewer only at the end.
     fn page(&mut self, limit: usize) -> PortFuture<'_, Vec<Met>>;
+    /// Folders that could not be read so far: of what lies below them nothing is known. Few; where many cannot, the walk fails.
+    fn unread(&self) -> &[String];
 }
 
 /// What a codec process can read: by index, a list of stored pieces that together are one object.

@@ -59,12 +59,6 @@ impl DeadLetters for Bus {
         })
     }
 
-    fn letter_of<'a>(&'a self, subject: &'a str) -> PortFuture<'a, Option<Buried>> {
-        port("look up a dead letter", async move {
-            Ok(self.newest_at(&subject::dead_letter(subject)).await?.map(buried))
-        })
-    }
-
     fn next_letter(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
         let pulled = self.next_delivery(names::DLQ, names::HOOK_CONSUMER, wait);
         port("pull a dead letter", pulled)

@@ -174,9 +174,6 @@ impl DeadLetters for Videos {
     fn letter(&self, _: u64) -> PortFuture<'_, Option<Buried>> {
         away()
     }
-    fn letter_of<'a>(&'a self, _: &'a str) -> PortFuture<'a, Option<Buried>> {
-        away()
-    }
     fn next_letter(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
         away()
     }

@@ -129,8 +129,10 @@ fn of_object(code: &str) -> Option<&'static str> {
             "Plan and program do not fit. Run the same version on every node and replay; if that does not help, upload the video again."
         }
         "storage-gone" => "Mount the disk of store.root again, and replay.",
-        "storage-full" => "Make room in the store or on the broker's disk, and replay.",
-        "storage-denied" => {
+        "storage-full" => {
+            "Make room in the store or on the broker's disk, restart a nats-server whose disk was full, and replay."
+        }
+        "storage-denied" | "folder-unreadable" => {
             "Mend the credentials and permissions of the section [store], and replay."
         }
         "storage-busy" | "storage-failed" | "source-unavailable" | "probe-timeout" => {

@@ -1,6 +1,7 @@
 //! Mends one thing.
 
 use jetreel_domain::announce;
+use jetreel_domain::deadletter::Buried;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::reconcile::Trouble;
@@ -59,6 +60,7 @@ pub(super) async fn mend(
             (number, Repair::UploadGivenUp)
         }
         Trouble::Uncleared(number) => {
+            discard_letters(args, video, number).await?;
             clear(args, orders, &video.order_id(number)).await?;
             (number, Repair::Cleared)
         }
@@ -88,6 +90,20 @@ async fn give_up(args: &Args, orders: &Orders, order: &OrderId) -> Result<bool, 
     crash::point("giveup-after-fact");
     sweep::clear(args, orders, &Owner::Original(order.video.clone())).await?;
     Ok(true)
+}
+
+/// Before state forgets them: nobody looks for the letters of a cancelled order later on.
+async fn discard_letters(args: &Args, video: &Video, number: u32) -> Result<(), Failure> {
+    let letters = &args.context.ports.letters;
+    for sequence in video.letters_left(number) {
+        let found = letters.letter(sequence).await?;
+        // After the stream was made anew the number may be of another's letter.
+        let own = |found: &Buried| found.letter.order == Some(video.order_id(number));
+        if found.as_ref().is_some_and(own) {
+            letters.discard(sequence).await?;
+        }
+    }
+    Ok(())
 }
 
 /// State stops naming what a cancelled order left; then it is deleted. What a crash in between leaves is an orphan like any other.
