@@ -46,7 +46,8 @@ impl HttpHook {
         // The address may hold a secret.
         let answer = request.send().await.map_err(|error| {
             let message = "the hook of dead letters does not answer";
-            Failure::dependency("hook-unreachable", message).with_detail(error.without_url())
+            Failure::dependency("hook-unreachable", message)
+                .with_detail(causes(&error.without_url()))
         })?;
         if answer.status().is_success() {
             return Ok(());
@@ -54,6 +55,18 @@ impl HttpHook {
         let message = "the hook of dead letters does not take the call";
         Err(Failure::dependency("hook-refused", message).with_detail(answer.status()))
     }
+}
+
+/// An error with what caused it, which names no path.
+fn causes(error: &reqwest::Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(found) = cause {
+        told.push_str(": ");
+        told.push_str(&found.to_string());
+        cause = found.source();
+    }
+    told
 }
 
 impl Hook for HttpHook {

@@ -139,7 +139,8 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
 }
 
 fn hook(settings: &Settings) -> anyhow::Result<Option<Arc<dyn Hook>>> {
-    let Some(url) = settings.hook.url.clone() else { return Ok(None) };
+    let wanted = settings.hook.url.clone().filter(|_| settings.node.roles.has(Role::Deadletter));
+    let Some(url) = wanted else { return Ok(None) };
     let hook = HttpHook::new(url, settings.hook.authorization.as_deref());
     Ok(Some(Arc::new(hook.context("the hook of dead letters cannot be called: see [hook]")?)))
 }

@@ -139,8 +139,7 @@ impl Held {
 
     /// Ends the work well: what failed before is forgotten. No matter if the claim is another's by now, or went with its order.
     pub(crate) async fn done(&self, ports: &Ports) -> Result<(), Failure> {
-        let claim = self.claim.replayed(self.claim.attempt_id.clone());
-        swap(ports, (&self.order, &self.what), claim, self.revision).await.map(|_| ())
+        swap(ports, (&self.order, &self.what), self.claim.done(), self.revision).await.map(|_| ())
     }
 
     /// Whether nobody has changed the claim since.

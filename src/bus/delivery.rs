@@ -9,6 +9,7 @@ use async_nats::Request;
 use async_nats::{Client, Message, Subject, jetstream};
 use bytes::Bytes;
 use jetreel_actors::ports::{Delivery, PortFuture};
+use jetreel_domain::failure::Failure;
 
 use super::deadletters::pairs;
 use super::names;
@@ -129,6 +130,12 @@ impl Delivery for JetDelivery {
     }
 
     fn renew(&self) -> PortFuture<'_, ()> {
+        if self.may_be_anothers() {
+            // Renewed now, it would look like ours again.
+            return Box::pin(async {
+                Err(Failure::dependency("lease-renewal", "the lease ran out before it was renewed"))
+            });
+        }
         let asked = Instant::now();
         let renewed = self.settle(RENEW_BUDGET, "+WPI".into());
         Box::pin(async move {

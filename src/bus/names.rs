@@ -28,7 +28,7 @@ pub const ADVISORY: &str = "ADVISORY";
 
 /// Reads ADVISORY.
 pub const DEADLETTER_CONSUMER: &str = "deadletter";
-/// Reads DLQ.
+/// Reads DLQ, where somebody is called about dead letters; nobody else misses it.
 pub const HOOK_CONSUMER: &str = "hook";
 /// Reads UPLOADS.
 pub const INGEST_CONSUMER: &str = "ingest";
@@ -98,7 +98,6 @@ pub fn required_consumers() -> Vec<(&'static str, String)> {
             (LEDGER, PUBLISH_CONSUMER.to_owned()),
             (PUBLISH, EVALUATE_CONSUMER.to_owned()),
             (ADVISORY, DEADLETTER_CONSUMER.to_owned()),
-            (DLQ, HOOK_CONSUMER.to_owned()),
         ])
         .collect()
 }

@@ -40,7 +40,7 @@ pub(super) fn event(event: &Event) {
         }
         Event::HookCalled { refused: None } => info!("the hook was called about a dead letter"),
         Event::HookCalled { refused: Some(failure) } => {
-            let (code, detail) = (&failure.code, &failure.detail);
+            let (code, detail) = (&failure.code, redact(&failure.detail));
             warn!(code, detail, "called again later: {}", failure.message);
         }
         Event::Revived { stage, order, what } => {

@@ -84,6 +84,21 @@ pub fn take(
 }
 
 impl Claim {
+    /// The claim of nobody, by which nothing is known of what was tried.
+    #[must_use]
+    pub fn nobodys() -> Self {
+        Self {
+            attempt_id: String::new(),
+            node: String::new(),
+            sequence: 0,
+            attempts: 0,
+            history: Vec::new(),
+            released: true,
+            faults: 0,
+            last: None,
+        }
+    }
+
     /// The claim given up: with what ended the attempt, charged or not.
     #[must_use]
     pub fn given_up(&self, failure: Option<&Failure>, charged: bool) -> Self {
@@ -107,6 +122,12 @@ impl Claim {
     #[must_use]
     pub fn replayed(&self, attempt_id: String) -> Self {
         Self { attempt_id, attempts: 0, faults: 0, released: true, last: None, ..self.clone() }
+    }
+
+    /// The claim of work that ended well and may come again: nothing of before counts, or explains what happens then.
+    #[must_use]
+    pub fn done(&self) -> Self {
+        Self { history: Vec::new(), ..self.replayed(self.attempt_id.clone()) }
     }
 
     /// When the task was first tried, seconds since the Unix epoch.
@@ -135,6 +156,14 @@ mod tests {
         assert_eq!(third.attempts, 2);
         let errors: Vec<_> = third.history.iter().map(|attempt| attempt.error.as_deref()).collect();
         assert_eq!(errors, [Some("storage-failed"), Some("codec-signal"), None]);
+    }
+
+    #[test]
+    fn what_ended_well_begins_anew() {
+        let failed = taken(None).given_up(Some(&Failure::task("plan-changed", "")), true);
+        let again = taken(Some(taken(Some(failed)).done()));
+        assert_eq!((again.attempts, again.faults, again.history.len()), (1, 0, 1));
+        assert_eq!(again.last, None);
     }
 
     #[test]

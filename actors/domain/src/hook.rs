@@ -9,6 +9,16 @@ const FIRST: Duration = Duration::from_secs(5);
 /// The longest wait: what is down for a day is asked about a hundred times, not ten thousand.
 const LONGEST: Duration = Duration::from_secs(900);
 
+/// A burial that meets a rival takes its letter back, a moment after it was written.
+pub const SETTLED_AFTER: Duration = Duration::from_secs(5);
+
+/// Whether a letter may be taken back yet. `now` is in seconds since the Unix epoch.
+#[must_use]
+pub fn is_early(buried: &Buried, now: i64) -> bool {
+    // A clock that is behind the broker's makes no letter early for ever.
+    (0..SETTLED_AFTER.as_secs().cast_signed()).contains(&now.saturating_sub(buried.at))
+}
+
 /// The same for every call about one letter, and for no other letter, also after the stream was made anew: by this the one who is
 /// called knows a repeat.
 #[must_use]
@@ -37,6 +47,16 @@ pub fn summary(buried: &Buried) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deadletter::DeadLetter;
+
+    #[test]
+    fn a_letter_is_early_for_a_moment() {
+        let letter = DeadLetter::from_parts("a".into(), Vec::new(), Vec::new());
+        let buried = Buried { sequence: 17, at: 100, letter };
+        let early: Vec<i64> = (98..108).filter(|now| is_early(&buried, *now)).collect();
+        assert_eq!(early, [100, 101, 102, 103, 104]);
+        assert_eq!(key(&buried), "jetreel-17-100");
+    }
 
     #[test]
     fn waits_grow_to_a_limit() {

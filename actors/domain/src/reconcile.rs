@@ -142,8 +142,8 @@ pub enum Trouble {
     TaskLost(u32, TaskId),
     /// Every task is finished, and the order is not.
     Unevaluated(u32),
-    /// An upload has stood still for too long.
-    Stalled(u32),
+    /// An upload has stood still for too long: since then, in seconds since the epoch. A part that comes makes it another trouble.
+    Stalled(u32, i64),
     /// A cancelled order still names what it left.
     Uncleared(u32),
 }
@@ -155,7 +155,7 @@ impl Trouble {
     /// Whether objects are deleted to mend it.
     #[must_use]
     pub fn deletes(self) -> bool {
-        matches!(self, Self::Stalled(_) | Self::Uncleared(_))
+        matches!(self, Self::Stalled(..) | Self::Uncleared(_))
     }
 
     /// For how long it must have been seen before it is mended.
@@ -167,7 +167,7 @@ impl Trouble {
             }
             Self::UploadInDoubt(_) => policy.doubt_seconds,
             // After a clock has leapt ahead everything looks old: who goes on shows it with the next part.
-            Self::Stalled(_) => policy.receiving_seconds_max.min(NEXT_PART_SECONDS),
+            Self::Stalled(..) => policy.receiving_seconds_max.min(NEXT_PART_SECONDS),
             // Its patience is in what was found; nobody works on it any more.
             Self::Uncleared(_) => 0,
         }
@@ -210,7 +210,7 @@ pub fn troubles(
             Some(Found::Parts(newest)) => {
                 let moved = newest.unwrap_or(order.created).max(order.created);
                 if now - moved >= policy.receiving_seconds_max {
-                    troubles.insert(Trouble::Stalled(number));
+                    troubles.insert(Trouble::Stalled(number, moved));
                 }
             }
         }

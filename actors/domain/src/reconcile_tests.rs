@@ -109,9 +109,9 @@ fn an_upload_is_given_up_when_it_stands_still_not_when_it_is_slow() {
     assert_eq!(need(&video.orders[0], 1000, &POLICY), Need::Parts);
     let judged =
         |newest, now| troubles(&video, &BTreeMap::from([(1, Found::Parts(newest))]), now, &POLICY);
-    assert_eq!(judged(None, 1000), BTreeSet::from([Trouble::Stalled(1)]));
+    assert_eq!(judged(None, 1000), BTreeSet::from([Trouble::Stalled(1, 0)]));
     assert_eq!(judged(Some(500), 1499), BTreeSet::new());
-    assert_eq!(judged(Some(500), 1500), BTreeSet::from([Trouble::Stalled(1)]));
+    assert_eq!(judged(Some(500), 1500), BTreeSet::from([Trouble::Stalled(1, 500)]));
 }
 
 #[test]
@@ -126,7 +126,21 @@ fn an_upload_that_goes_on_survives_a_clock_that_leapt_ahead() {
     assert_eq!(at(day, 10), [], "its newest part looks old at once");
     assert_eq!(at(day + 10, day + 5), [], "but the next one comes");
     assert_eq!(at(3 * day, day + 5), []);
-    assert_eq!(at(3 * day + POLICY.receiving_seconds_max, day + 5), [Trouble::Stalled(1)]);
+    let long = POLICY.receiving_seconds_max;
+    assert_eq!(at(3 * day + long, day + 5), [Trouble::Stalled(1, day + 5)]);
+}
+
+#[test]
+fn an_upload_that_goes_on_by_another_clock_is_not_given_up() {
+    let video = video(Status::Receiving);
+    let mut watch = Watch::default();
+    let day = 86_400;
+    for minute in 0..100 {
+        // The store's clock stayed where it was.
+        let found = BTreeMap::from([(1, Found::Parts(Some(60 * minute)))]);
+        let now = day + 60 * minute;
+        assert_eq!(watch.ripe(now, troubles(&video, &found, now, &POLICY), &POLICY), []);
+    }
 }
 
 #[test]

@@ -67,7 +67,9 @@ fn position(text: &str, word: &str) -> Option<usize> {
 
 /// How much of what follows the name of the header is shown, and how much after that is not. `None`: it was no header.
 fn header(text: &str) -> Option<(usize, usize)> {
-    let value = text.trim_start_matches([' ', '\t', ':', '=', '"', '\'', '\\']);
+    // Quoted, quoted once more, in a list, or as a program shows what may be absent.
+    let value = text.trim_start_matches([' ', '\t', ':', '=', '"', '\'', '`', '\\', '[', '(']);
+    let value = value.strip_prefix("Some(").unwrap_or(value).trim_start_matches(['"', '\\']);
     let between = text.len() - value.len();
     if !text[..between].contains([':', '=']) {
         return None;
@@ -75,20 +77,16 @@ fn header(text: &str) -> Option<(usize, usize)> {
     let length = |text: &str, ends: fn(char) -> bool| text.find(ends).unwrap_or(text.len());
     let name = length(value, |c| !c.is_ascii_alphanumeric());
     if !SCHEMES.iter().any(|scheme| value[..name].eq_ignore_ascii_case(scheme)) {
-        return Some((between, length(value, |c| c.is_control() || is_quote(c))));
+        return Some((between, length(value, char::is_control)));
     }
-    let credentials = value[name..].trim_start_matches([' ', '\t']);
+    let credentials = value[name..].trim_start_matches([' ', '\t', '"', '\'', '\\']);
     let shown = text.len() - credentials.len();
-    Some((shown, length(credentials, |c| ends_word(c) || c == ',' || c == '\\')))
+    Some((shown, length(credentials, |c| ends_value(c) || c == ',')))
 }
 
-fn is_quote(c: char) -> bool {
-    matches!(c, '"' | '\'' | '`')
-}
-
-/// What no address holds; an apostrophe is none of it, as it may stand in a password.
+/// What no address holds, and neither does a password in one. Quotes and brackets may: what stands behind them is then left out too.
 fn ends_word(c: char) -> bool {
-    c.is_whitespace() || c.is_control() || matches!(c, '"' | '<' | '>' | '`')
+    c.is_whitespace() || c.is_control()
 }
 
 fn words(text: &str, told: &mut String) {
@@ -160,9 +158,9 @@ fn is_secret(text: &str) -> bool {
     })
 }
 
-/// What ends a value; the end of a word is of no value either.
+/// What no value of a parameter holds.
 fn ends_value(c: char) -> bool {
-    ends_word(c) || matches!(c, '&' | '#' | '\\')
+    ends_word(c) || matches!(c, '"' | '<' | '>' | '`' | '&' | '#' | '\\')
 }
 
 #[cfg(test)]
@@ -197,6 +195,10 @@ mod tests {
             ("nats://u:authorization@h", "nats://***@h"),
             ("nats://u:it's@h", "nats://***@h"),
             ("nats://u:p,w@h", "nats://***@h"),
+            ("nats://u:p<w@h", "nats://***@h"),
+            ("nats://u:p>w@h", "nats://***@h"),
+            ("nats://u:p`w@h", "nats://***@h"),
+            ("nats://u:p\"w@h", "nats://***@h"),
         ] {
             assert_eq!(redact(text), told, "{text}");
         }
@@ -233,6 +235,12 @@ mod tests {
             ("Proxy-Authorization=BEARER  s, x", "Proxy-Authorization=BEARER  ***, x"),
             ("Authorization: AWS4 Credential=a, Signature=s\nx", "Authorization: ***\nx"),
             ("Authorization: s", "Authorization: ***"),
+            (r#"{"Authorization":"s","b":1}"#, r#"{"Authorization":"***"#),
+            ("Authorization: Digest username=\"bob\", response=\"s\"", "Authorization: ***"),
+            ("authorization: OAuth oauth_token=\"s\"\nHost: h", "authorization: ***\nHost: h"),
+            (r#"{"authorization": ["Bearer s"]}"#, r#"{"authorization": ["Bearer ***"]}"#),
+            (r#"authorization: Some("Bearer s")"#, r#"authorization: Some("Bearer ***")"#),
+            (r#"Authorization: Bearer "s" then"#, r#"Authorization: Bearer "***" then"#),
         ] {
             assert_eq!(redact(text), told, "{text}");
         }
@@ -273,11 +281,22 @@ mod tests {
         #[test]
         fn a_password_never_comes_through(
             before in r#"[a-z:/ "{,']{0,8}"#,
-            around in r"[a-z0-9/@?#:,;.=&!]{0,6}",
+            around in r#"[a-z0-9/@?#:,;.=&!<>`"\[\]{}']{0,6}"#,
             after in r#"[a-z/"?&=:,@' ]{0,12}"#,
         ) {
             prop_assume!(!format!(":{around}").contains("://"));
             let text = format!("{before}nats://u:{around}CANARY{around}@h{after}");
+            prop_assert!(!redact(&text).contains("CANARY"), "{}", redact(&text));
+        }
+
+        #[test]
+        fn credentials_never_come_through(
+            before in r#"[a-z:/ "{,']{0,8}"#,
+            between in r#"("?: ?"?|=|": \["|: Some\("| = ')"#,
+            scheme in r#"(Bearer |bearer  |Basic |Digest a="b", c=|Token token="|AWS4 x=y, |)"#,
+            after in r#"[a-z/"?&=:,@' ]{0,12}"#,
+        ) {
+            let text = format!("{before}Authorization{between}{scheme}CANARY{after}");
             prop_assert!(!redact(&text).contains("CANARY"), "{}", redact(&text));
         }
     }

@@ -15,12 +15,25 @@ use tokio_util::bytes::Bytes;
 use super::desk::{Desk, Inspection};
 use crate::config::Context;
 use crate::event::Event;
-use crate::ports::{Delivered, Hook};
+use crate::ports::{Delivered, Delivery, Hook};
 
 /// Pause after trouble with the broker, before the next pull.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 /// Version of [`Call`].
 const VERSION: u32 = 1;
+
+/// The facts of a source are worth so much waiting.
+const FACTS_WAIT: Duration = Duration::from_secs(5);
+
+/// What became of a call.
+enum Outcome {
+    /// It was taken.
+    Taken,
+    /// There is no such letter any more.
+    Gone,
+    /// The letter may be taken back yet.
+    Early,
+}
 
 /// What the caller is told.
 #[derive(Debug)]
@@ -105,11 +118,11 @@ impl Args {
 
     async fn take(&self, delivery: Delivered) -> Result<(), Failure> {
         let environment = &self.context.ports.environment;
-        match self.call(delivery.sequence()).await {
-            Ok(called) => {
-                if called {
-                    environment.emit(Event::HookCalled { refused: None });
-                }
+        match self.call(delivery.as_ref()).await {
+            Ok(Outcome::Gone) => delivery.ack().await,
+            Ok(Outcome::Early) => delivery.hand_back(hook::SETTLED_AFTER).await,
+            Ok(Outcome::Taken) => {
+                environment.emit(Event::HookCalled { refused: None });
                 delivery.ack().await
             }
             Err(failure) => {
@@ -119,18 +132,31 @@ impl Args {
         }
     }
 
-    /// Calls about a letter. `false`: it went.
-    async fn call(&self, sequence: u64) -> Result<bool, Failure> {
-        let ports = &self.context.ports;
-        let Some(buried) = ports.letters.letter(sequence).await? else { return Ok(false) };
+    async fn call(&self, delivery: &dyn Delivery) -> Result<Outcome, Failure> {
+        let (ports, sequence) = (&self.context.ports, delivery.sequence());
+        let Some(buried) = ports.letters.letter(sequence).await? else { return Ok(Outcome::Gone) };
+        if hook::is_early(&buried, ports.environment.now()) {
+            return Ok(Outcome::Early);
+        }
         let key = hook::key(&buried);
-        let Some(letter) = Desk::new(ports).inspect(sequence).await? else { return Ok(false) };
+        let Some(letter) = self.inspect(sequence).await? else { return Ok(Outcome::Gone) };
+        // What was read may have taken its time.
+        delivery.renew().await?;
         let summary = hook::summary(&buried);
         let call = Call { v: VERSION, event: "dead-letter", key: &key, summary, letter };
         let document = serde_json::to_vec(&call).map_err(|error| {
             Failure::task("bad-message", "a call cannot be written").with_detail(error)
         })?;
         self.hook.call(&key, Bytes::from(document)).await?;
-        Ok(true)
+        Ok(Outcome::Taken)
+    }
+
+    /// The letter, with the facts of its source where the store gives them soon: one that hangs is why there are letters.
+    async fn inspect(&self, sequence: u64) -> Result<Option<Inspection>, Failure> {
+        let desk = Desk::new(&self.context.ports);
+        match tokio::time::timeout(FACTS_WAIT, desk.inspect(sequence)).await {
+            Ok(inspection) => inspection,
+            Err(_) => Desk { store: None, ..desk }.inspect(sequence).await,
+        }
     }
 }

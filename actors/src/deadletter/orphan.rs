@@ -126,8 +126,15 @@ async fn upload_again(
     let ports = &context.ports;
     if let Some(source) = &message.source {
         let case = Case { context, stage: Stage::Ingest, origin: Origin::Stranded(stored) };
-        settle::reopen(&case, message, source).await?;
-        tell(context, stored, "queued-anew");
+        let end = match settle::reopen(&case, message, source).await? {
+            Settlement::Ack => "queued-anew",
+            Settlement::Terminate(_) => "buried",
+            Settlement::HandBack(_) | Settlement::LetGo => {
+                let message = "the correction of a source could not be settled";
+                return Err(Failure::dependency("broker-refused", message));
+            }
+        };
+        tell(context, stored, end);
         return Ok(());
     }
     let order = OrderId::new(message.video.clone(), message.number);

@@ -47,7 +47,9 @@ pub(super) async fn take(
     match work::run(context, delivery, &order).await {
         // The claim goes with the order's others; until then it counts nothing.
         Ok(outcome) => {
-            held.give_up(&context.ports, None, false).await?;
+            if let Err(failure) = held.give_up(&context.ports, None, false).await {
+                return Ok(settle::failed(&case, &held, failure).await);
+            }
             context.gate.on_success();
             Ok(match outcome {
                 Outcome::Done => Settlement::Ack,

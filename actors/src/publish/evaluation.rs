@@ -53,7 +53,9 @@ pub(super) async fn take(
     match work(&case, views, delivery, &held).await {
         Ok(None) => {
             // What failed before has passed: the next request begins anew.
-            held.done(&context.ports).await?;
+            if let Err(failure) = held.done(&context.ports).await {
+                return Ok(settle::failed(&case, &held, failure).await);
+            }
             context.gate.on_success();
             Ok(Settlement::Ack)
         }
@@ -81,7 +83,10 @@ async fn work(
 
 async fn put_down(case: &Case<'_>, held: &Held, lost: Lost) -> Settlement {
     match lost {
-        Lost::Taken | Lost::Closed => Settlement::LetGo,
+        Lost::Taken | Lost::Closed => {
+            case.lost(held);
+            Settlement::LetGo
+        }
         Lost::Expired | Lost::Draining => {
             match held.give_up(&case.context.ports, None, false).await {
                 Ok(Some(_)) => Settlement::HandBack(Duration::ZERO),

@@ -53,7 +53,7 @@ pub(super) async fn mend(
             }
             (number, Repair::EvaluationAsked)
         }
-        Trouble::Stalled(number) => {
+        Trouble::Stalled(number, _) => {
             if !give_up(args, orders, &video.order_id(number)).await? {
                 return Ok(());
             }

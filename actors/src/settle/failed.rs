@@ -63,9 +63,9 @@ pub(crate) async fn failed(case: &Case<'_>, held: &Held, failure: Failure) -> Se
     }
 }
 
-/// Settles a delivery that failed before it was claimed. Nothing but the broker has counted its attempts: its deliveries stand for
-/// them, however they ended. What nobody can look at is explained in a letter instead of being looked at for ever; its order, of
-/// which nothing can be said, stays as it is.
+/// Settles a delivery that failed before it was claimed: its state cannot be read. Nothing but the broker has counted its attempts:
+/// its deliveries stand for them, however they ended. What nobody can look at is explained in a letter instead of being looked at for
+/// ever; its order, of which nothing can be said, stays as it is, for the reconciler too.
 pub(crate) async fn unclaimed(
     context: &Context,
     stage: Stage,

@@ -8,7 +8,7 @@ use jetreel_domain::state::{PUBLISH, Status};
 use super::letter_of;
 use crate::harness::media::{self, SHORT};
 use crate::harness::site::{Site, awaited};
-use crate::reconcile::{HASTY, in_time, untold};
+use crate::reconcile::{in_time, untold};
 
 const QUICK: &str = "100ms, 200ms, 300ms";
 const ENCODERS: [(&str, &str); 3] = [
@@ -73,8 +73,9 @@ async fn an_upload_whose_state_nobody_can_read_is_a_letter_and_not_an_endless_tr
     write("{\"v\":".into()).await;
     site.bus.announce_upload(&order.video, order.number, Default::default()).await.unwrap();
 
-    let settings: Vec<_> = HASTY.into_iter().chain([("RETRY__INGEST", QUICK)]).collect();
-    let _node = site.node("one", &settings).await;
+    // Without a reconciler, which would announce it by itself.
+    let roles = ("NODE__ROLES", "gateway,ingest,encode,publisher,deadletter");
+    let _node = site.node("one", &[roles, ("RETRY__INGEST", QUICK)]).await;
     let letters = async || site.bus.letters(0, 10).await.unwrap();
     in_time("a letter", async || !letters().await.is_empty()).await;
     let buried: Buried = letters().await.remove(0);

@@ -67,11 +67,6 @@ impl Pager {
     pub(crate) async fn next(&mut self) -> Call {
         awaited("a call", self.calls.recv()).await.unwrap()
     }
-
-    /// How many calls have come in that nobody looked at.
-    pub(crate) fn waiting(&self) -> usize {
-        self.calls.len()
-    }
 }
 
 async fn answer(

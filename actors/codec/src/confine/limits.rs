@@ -18,13 +18,17 @@ pub(super) fn tighten() -> io::Result<()> {
 /// Bounds the threads. Only in an own user namespace: elsewhere the kernel counts all processes of the user. And never those of root,
 /// whatever the namespace: there the address space is the only bound.
 pub(super) fn bound_threads(own_user: bool, by_root: bool) -> io::Result<()> {
+    if own_user {
+        // Where root is one of a container, it is nobody to the kernel, and counted.
+        set(Resource::Nproc, THREADS_MAX)?;
+    }
     if by_root {
         return Err(io::Error::other("the kernel bounds none of what root started"));
     }
     if !own_user {
         return Err(io::Error::other("bounded only in a user namespace of its own"));
     }
-    set(Resource::Nproc, THREADS_MAX)
+    Ok(())
 }
 
 fn set(resource: Resource, limit: u64) -> io::Result<()> {
