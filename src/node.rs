@@ -128,8 +128,8 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
     if branches.ingest || branches.encode {
         tokio::spawn(tell_confinement(services.clone()));
     }
-    let survey = services.bus.clone();
-    let args = supervisor::Args { context: context.clone(), roles: branches, survey };
+    let (survey, nodes) = (services.bus.clone(), services.bus.clone());
+    let args = supervisor::Args { context: context.clone(), roles: branches, survey, nodes };
     let (root, tree) = supervisor::Node::spawn(None, supervisor::Node, args)
         .await
         .context("the supervisor tree did not start")?;
@@ -161,6 +161,7 @@ fn config(settings: &Settings) -> Config {
     let slots = settings.node.slots_here();
     Config {
         node: settings.node.name_here(),
+        roles: settings.node.roles.words().map(ToOwned::to_owned).collect(),
         slots,
         slots_for_high: if slots >= 4 * SLOTS_FOR_HIGH { SLOTS_FOR_HIGH } else { 0 },
         group_slots: std::collections::BTreeMap::new(),
