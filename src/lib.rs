@@ -10,5 +10,6 @@ pub mod store;
 pub mod http;
 pub mod admin;
 pub mod durability;
+pub mod hook;
 pub mod node;
 pub mod cli;

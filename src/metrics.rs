@@ -30,10 +30,12 @@ pub struct Metrics {
 
 struct Reconciler {
     leads: IntGauge,
+    dlq_depth: IntGaugeVec,
     repairs: IntCounterVec,
     orphans_deleted: IntCounter,
     orphan_bytes_deleted: IntCounter,
     orphans: IntGauge,
+    unread: IntGauge,
 }
 
 struct Tasks {
@@ -51,6 +53,7 @@ struct Trouble {
     attempts_failed: IntCounterVec,
     claims_lost: IntCounterVec,
     buried: IntCounterVec,
+    hook_calls: IntCounterVec,
     revived: IntCounterVec,
     orphans: IntCounterVec,
     breaker_open: IntGauge,
@@ -153,6 +156,11 @@ impl Trouble {
                 "Messages that went to the dead letters",
                 &["stage", "reason"],
             )?,
+            hook_calls: b.counters(
+                "jetreel_hook_calls_total",
+                "Calls about dead letters, by what came of them",
+                &["result"],
+            )?,
             revived: b.counters(
                 "jetreel_replays_total",
                 "Dead messages that were replayed",
@@ -205,6 +213,13 @@ impl Reconciler {
                 "jetreel_reconciler_leads",
                 "1 on the node that reconciles, 0 on the others",
             )?)?,
+            dlq_depth: b.add(IntGaugeVec::new(
+                Opts::new(
+                    "jetreel_dlq_depth",
+                    "Dead letters that wait for somebody; told by the node that reconciles alone",
+                ),
+                &[],
+            )?)?,
             repairs: b.counters(
                 "jetreel_repairs_total",
                 "What the reconciler mended",
@@ -222,6 +237,10 @@ impl Reconciler {
                 "jetreel_orphan_objects",
                 "Old objects that nothing names, as the last walk through the store found them",
             )?)?,
+            unread: b.add(IntGauge::new(
+                "jetreel_unreadable_folders",
+                "Folders that the last walk through the store could not read",
+            )?)?,
         })
     }
 }
@@ -229,7 +248,15 @@ impl Reconciler {
 impl Reconciler {
     fn count(&self, what: &Reconciled) {
         match what {
-            Reconciled::Leading { leads } => self.leads.set(i64::from(*leads)),
+            Reconciled::Leading { leads } => {
+                self.leads.set(i64::from(*leads));
+                // What it counted would be told for ever, beside what its successor counts.
+                self.dlq_depth.reset();
+            }
+            Reconciled::LettersCounted { letters } => {
+                let depth = i64::try_from(*letters).unwrap_or(i64::MAX);
+                self.dlq_depth.with_label_values::<&str>(&[]).set(depth);
+            }
             Reconciled::Repaired { repair, .. } => {
                 self.repairs.with_label_values(&[repair.as_str()]).inc();
             }
@@ -237,8 +264,9 @@ impl Reconciler {
                 self.orphans_deleted.inc();
                 self.orphan_bytes_deleted.inc_by(*bytes);
             }
-            Reconciled::StoreWalked { orphans, .. } => {
+            Reconciled::StoreWalked { orphans, unread, .. } => {
                 self.orphans.set(i64::try_from(*orphans).unwrap_or(i64::MAX));
+                self.unread.set(i64::try_from(*unread).unwrap_or(i64::MAX));
             }
         }
     }
@@ -371,6 +399,10 @@ impl Metrics {
                 let labels = [stage.as_str(), failure.code.as_str()];
                 self.trouble.buried.with_label_values(&labels).inc();
             }
+            Event::HookCalled { refused } => {
+                let result = refused.as_ref().map_or("taken", |failure| failure.code.as_str());
+                self.trouble.hook_calls.with_label_values(&[result]).inc();
+            }
             Event::Revived { stage, .. } => {
                 self.trouble.revived.with_label_values(&[stage.as_str()]).inc();
             }
@@ -430,8 +462,12 @@ mod tests {
         assert!(!metrics.render().contains("jetreel_js_sync_always"));
         metrics.sync_always(Some(false));
         metrics.codec_confinement("FULL");
+        metrics.record(&Event::Reconciled(Reconciled::LettersCounted { letters: 3 }));
         let text = metrics.render();
         assert!(text.contains("jetreel_js_sync_always 0"), "{text}");
+        assert!(text.contains("jetreel_dlq_depth 3"), "{text}");
+        metrics.record(&Event::Reconciled(Reconciled::Leading { leads: false }));
+        assert!(!metrics.render().contains("jetreel_dlq_depth"), "it counts no more");
         let line = "jetreel_stage_faults_total{reason=\"store-timeout\",stage=\"ingest\"} 1";
         assert!(text.contains(line), "{text}");
         assert!(text.contains("jetreel_codec_confinement{tier=\"FULL\"} 1"), "{text}");

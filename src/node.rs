@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jetreel_actors::config::{Config, Context, Lease, Roles as Branches};
 use jetreel_actors::deadletter::Desk;
-use jetreel_actors::ports::{Ports, Store};
+use jetreel_actors::ports::{Hook, Ports, Store};
 use jetreel_actors::supervisor;
 use ractor::{Actor, ActorRef};
 use tokio::net::TcpListener;
@@ -20,6 +20,7 @@ use crate::bus::service::RunningService;
 use crate::bus::{Bus, BusOptions};
 use crate::durability::DurabilityWatch;
 use crate::environment::SystemEnvironment;
+use crate::hook::HttpHook;
 use crate::http::{self, Gateway, GatewayOptions, Hooks, Seen};
 use crate::metrics::Metrics;
 use crate::sandbox::CodecProcesses;
@@ -129,12 +130,19 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
         tokio::spawn(tell_confinement(services.clone()));
     }
     let (survey, nodes) = (services.bus.clone(), services.bus.clone());
-    let args = supervisor::Args { context: context.clone(), roles: branches, survey, nodes };
+    let hook = hook(settings)?;
+    let args = supervisor::Args { context: context.clone(), roles: branches, survey, nodes, hook };
     let (root, tree) = supervisor::Node::spawn(None, supervisor::Node, args)
         .await
         .context("the supervisor tree did not start")?;
     let admin = admin(settings, &services).await?;
     Ok(RunningNode { services, gateway, context, root, tree, http, admin, _durability: durability })
+}
+
+fn hook(settings: &Settings) -> anyhow::Result<Option<Arc<dyn Hook>>> {
+    let Some(url) = settings.hook.url.clone() else { return Ok(None) };
+    let hook = HttpHook::new(url, settings.hook.authorization.as_deref());
+    Ok(Some(Arc::new(hook.context("the hook of dead letters cannot be called: see [hook]")?)))
 }
 
 async fn admin(settings: &Settings, services: &Services) -> anyhow::Result<Option<RunningService>> {

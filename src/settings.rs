@@ -12,7 +12,9 @@ use jetreel_domain::reconcile::Policy;
 use serde::Deserialize;
 
 pub use layers::{Setting, SettingsError, Sources};
-pub use sections::{Codec, Http, Log, LogFormat, Nats, Node, Retry, Role, Roles, Scheme, Store};
+pub use sections::{
+    Codec, Hook, Http, Log, LogFormat, Nats, Node, Retry, Role, Roles, Scheme, Store,
+};
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -34,6 +36,8 @@ pub struct Settings {
     pub plan: PlanPolicy,
     /// When what failed is tried again.
     pub retry: Retry,
+    /// Who is called about dead letters.
+    pub hook: Hook,
     /// How patient repairs are.
     pub reconciler: Policy,
     /// Log lines.

@@ -137,6 +137,12 @@ impl Held {
         swap(ports, (&self.order, &self.what), claim, self.revision).await
     }
 
+    /// Ends the work well: what failed before is forgotten. No matter if the claim is another's by now, or went with its order.
+    pub(crate) async fn done(&self, ports: &Ports) -> Result<(), Failure> {
+        let claim = self.claim.replayed(self.claim.attempt_id.clone());
+        swap(ports, (&self.order, &self.what), claim, self.revision).await.map(|_| ())
+    }
+
     /// Whether nobody has changed the claim since.
     pub(crate) async fn is_current(&self, ports: &Ports) -> Result<bool, Failure> {
         let found = ports.broker.claim(&self.order, &self.what).await?;

@@ -21,6 +21,7 @@ pub const POINTS: &[&str] = &[
     "encode-after-part",
     "encode-before-entry",
     "encode-after-entry",
+    "publish-after-claim",
     "publish-after-learn",
     "announce-after-fact",
     "announce-before-note",
@@ -37,6 +38,19 @@ pub const POINTS: &[&str] = &[
     "deadletter-before-term",
     "replay-after-claim",
     "replay-after-revival",
+    "desk-after-replay",
+    "reopen-after-state",
+    "cancel-after-state",
+    "cancel-after-fact",
+    "orphan-after-claim",
+    "orphan-after-remove",
+    "reconcile-before-repair",
+    "reconcile-after-repair",
+    "giveup-after-cancel",
+    "giveup-after-fact",
+    "clear-after-state",
+    "clear-after-forget",
+    "sweep-after-delete",
 ];
 
 /// Ends the process here, as a crash would, where [`arm`] was told so.

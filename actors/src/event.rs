@@ -51,6 +51,11 @@ pub enum Reconciled {
         /// Whether it is.
         leads: bool,
     },
+    /// The reconciler counted the dead letters.
+    LettersCounted {
+        /// How many there are.
+        letters: u64,
+    },
     /// The reconciler mended something.
     Repaired {
         /// Whose.
@@ -71,6 +76,8 @@ pub enum Reconciled {
         objects: u64,
         /// Of these, orphans that may be deleted when they are met again.
         orphans: usize,
+        /// Folders that could not be read.
+        unread: usize,
     },
 }
 
@@ -167,6 +174,11 @@ pub enum Event {
         what: String,
         /// Why.
         failure: Failure,
+    },
+    /// The hook was called about a dead letter.
+    HookCalled {
+        /// Why the call was not taken.
+        refused: Option<Failure>,
     },
     /// A dead message was replayed.
     Revived {

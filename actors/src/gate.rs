@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jetreel_domain::breaker::{Breaker, Turn};
 use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::sweep::PROBES;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::bytes::Bytes;
@@ -118,7 +119,7 @@ impl Gate {
 async fn look(ports: &Ports) -> Result<(), Failure> {
     ports.broker.check().await?;
     let content = ports.environment.uuid();
-    let key = format!("probe/{content}");
+    let key = format!("{PROBES}{content}");
     ports.store.write(&key, Bytes::from(content.clone())).await?;
     let read = ports.store.read_all(&key).await?;
     ports.store.delete(&key).await?;

@@ -1,4 +1,4 @@
-//! The world as the stages see it: seven traits, implemented by the shell.
+//! The world as the stages see it: eight traits, implemented by the shell.
 //!
 //! Absent on purpose: nothing here names a broker, a store library, a metrics library or a codec library.
 
@@ -96,6 +96,8 @@ pub struct Stored {
     pub body: Bytes,
     /// Headers.
     pub headers: Vec<(String, String)>,
+    /// Whether Jetreel published it itself; otherwise somebody replays it by hand.
+    pub released: bool,
 }
 
 /// A consumer of a work queue that accounts for fewer messages than its queue holds.
@@ -211,12 +213,18 @@ pub trait DeadLetters: Send + Sync {
     fn letters(&self, after: u64, limit: usize) -> PortFuture<'_, Vec<Buried>>;
     /// The letter with that sequence.
     fn letter(&self, sequence: u64) -> PortFuture<'_, Option<Buried>>;
-    /// The newest letter of an original subject.
-    fn letter_of<'a>(&'a self, subject: &'a str) -> PortFuture<'a, Option<Buried>>;
+    /// The next letter that the hook was not called about yet; waits up to `wait`. The sequence of the delivery is the letter's.
+    fn next_letter(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
     /// Publishes the body to its original subject, as a person would. `Taken`: it waits there already. The letter stays.
     fn replay<'a>(&'a self, buried: &'a Buried) -> PortFuture<'a, WriteOnce>;
     /// Removes a letter. `false`: there is none with that sequence.
     fn discard(&self, sequence: u64) -> PortFuture<'_, bool>;
+}
+
+/// Whoever is called about dead letters, outside of Jetreel.
+pub trait Hook: Send + Sync {
+    /// Calls, with a document in JSON. `key` is the same in every call about one letter. An error means that the call was not taken.
+    fn call<'a>(&'a self, key: &'a str, document: Bytes) -> PortFuture<'a, ()>;
 }
 
 /// States of videos as they changed.
@@ -234,6 +242,8 @@ pub struct States {
 pub trait Survey: Send + Sync {
     /// States with a revision above `after`; reads at most `limit` documents.
     fn states(&self, after: u64, limit: usize) -> PortFuture<'_, States>;
+    /// How many dead letters there are.
+    fn dead_letters(&self) -> PortFuture<'_, u64>;
     /// Since when states are kept, seconds since the Unix epoch: nothing can be said of what is older.
     fn states_since(&self) -> PortFuture<'_, i64>;
     /// How far the consumer of uploads is.
@@ -323,6 +333,8 @@ pub struct Met {
 pub trait Walk: Send {
     /// The next `limit` objects; fewer only at the end.
     fn page(&mut self, limit: usize) -> PortFuture<'_, Vec<Met>>;
+    /// Folders that could not be read so far: of what lies below them nothing is known. Few; where many cannot, the walk fails.
+    fn unread(&self) -> &[String];
 }
 
 /// What a codec process can read: by index, a list of stored pieces that together are one object.

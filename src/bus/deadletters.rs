@@ -2,10 +2,12 @@
 //!
 //! Invariant: a replay leaves the letter alone and a discard publishes nothing; whoever wants both does the one, then the other.
 
+use std::time::Duration;
+
 use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::message::StreamMessage;
-use jetreel_actors::ports::{DeadLetters, PortFuture, WriteOnce};
+use jetreel_actors::ports::{DeadLetters, Delivered, PortFuture, WriteOnce};
 use jetreel_domain::deadletter::{Buried, DeadLetter, ORIGIN};
 use jetreel_domain::subject;
 use serde::{Deserialize, Serialize};
@@ -57,10 +59,9 @@ impl DeadLetters for Bus {
         })
     }
 
-    fn letter_of<'a>(&'a self, subject: &'a str) -> PortFuture<'a, Option<Buried>> {
-        port("look up a dead letter", async move {
-            Ok(self.newest_at(&subject::dead_letter(subject)).await?.map(buried))
-        })
+    fn next_letter(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
+        let pulled = self.next_delivery(names::DLQ, names::HOOK_CONSUMER, wait);
+        port("pull a dead letter", pulled)
     }
 
     fn replay<'a>(&'a self, buried: &'a Buried) -> PortFuture<'a, WriteOnce> {

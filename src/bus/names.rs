@@ -28,6 +28,8 @@ pub const ADVISORY: &str = "ADVISORY";
 
 /// Reads ADVISORY.
 pub const DEADLETTER_CONSUMER: &str = "deadletter";
+/// Reads DLQ.
+pub const HOOK_CONSUMER: &str = "hook";
 /// Reads UPLOADS.
 pub const INGEST_CONSUMER: &str = "ingest";
 /// Reads LEDGER.
@@ -106,6 +108,7 @@ pub fn required_consumers() -> Vec<(&'static str, String)> {
             (LEDGER, PUBLISH_CONSUMER.to_owned()),
             (PUBLISH, EVALUATE_CONSUMER.to_owned()),
             (ADVISORY, DEADLETTER_CONSUMER.to_owned()),
+            (DLQ, HOOK_CONSUMER.to_owned()),
         ])
         .collect()
 }

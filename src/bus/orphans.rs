@@ -175,6 +175,7 @@ fn stored(stream: &str, message: StreamMessage) -> Stored {
         sequence: message.sequence,
         subject: message.subject.to_string(),
         headers: pairs(&message.headers),
+        released: message.headers.get(names::RELEASE_HEADER).is_some(),
         body: message.payload,
     }
 }

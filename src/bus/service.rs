@@ -9,12 +9,13 @@ use async_nats::service::endpoint::Endpoint;
 use async_nats::service::{Service, ServiceExt as _, error};
 use bytes::Bytes;
 use futures::StreamExt as _;
+use futures::future::join_all;
 use jetreel_domain::failure::Failure;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use super::connection::Bus;
 
-/// How long a stop waits for the request in hand.
+/// How long a stop waits for the requests in hand, all of them together.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
 /// A request that is not granted, as the requester sees it in headers.
@@ -75,19 +76,26 @@ impl Bus {
 }
 
 impl RunningService {
-    /// Takes no more questions, and lets the one in hand be answered.
+    /// Takes no more questions, and lets those in hand be answered, within five seconds.
     pub async fn stop(self) {
         if let Err(error) = self.service.stop().await {
             tracing::debug!(error, "the service was stopped already");
         }
-        for endpoint in self.endpoints {
-            let ending = endpoint.abort_handle();
-            if tokio::time::timeout(STOP_WAIT, endpoint).await.is_err() {
-                tracing::warn!("a question was not answered before the stop");
-                ending.abort();
-            }
+        let unanswered = end(self.endpoints, STOP_WAIT).await;
+        if unanswered > 0 {
+            tracing::warn!(unanswered, "questions were not answered before the stop");
         }
     }
+}
+
+/// Waits for the end of all, and ends by force those that take longer than `wait`; gives how many these are.
+async fn end(endpoints: Vec<JoinHandle<()>>, wait: Duration) -> usize {
+    let handles: Vec<AbortHandle> = endpoints.iter().map(JoinHandle::abort_handle).collect();
+    if tokio::time::timeout(wait, join_all(endpoints)).await.is_ok() {
+        return 0;
+    }
+    let late = handles.iter().filter(|handle| !handle.is_finished());
+    late.inspect(|handle| handle.abort()).count()
 }
 
 async fn answer(mut endpoint: Endpoint, question: Question) {
@@ -104,4 +112,18 @@ async fn answer(mut endpoint: Endpoint, question: Question) {
 
 fn refused(error: &async_nats::Error) -> Failure {
     Failure::dependency("broker-refused", "the broker takes no service").with_detail(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn many_that_hang_hold_up_a_stop_no_longer_than_one() {
+        const WAIT: Duration = Duration::from_secs(1);
+        let hanging = || tokio::spawn(std::future::pending());
+        let endpoints = (0..30).map(|_| hanging()).chain([tokio::spawn(async {})]).collect();
+        let ended = tokio::time::timeout(10 * WAIT, end(endpoints, WAIT)).await;
+        assert_eq!(ended, Ok(30));
+    }
 }

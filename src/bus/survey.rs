@@ -51,6 +51,16 @@ struct StreamBirth {
 }
 
 #[derive(Deserialize)]
+struct StreamDepth {
+    state: Depth,
+}
+
+#[derive(Deserialize)]
+struct Depth {
+    messages: u64,
+}
+
+#[derive(Deserialize)]
 struct ConsumerState {
     delivered: Sequences,
     ack_floor: Sequences,
@@ -122,6 +132,13 @@ impl Bus {
         Ok(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
     }
 
+    async fn dlq_depth(&self) -> Result<u64, Fault> {
+        let path = format!("STREAM.INFO.{}", names::DLQ);
+        let depth: StreamDepth =
+            persist(READ_BUDGET, || self.api(path.clone(), &Nothing {})).await?;
+        Ok(depth.state.messages)
+    }
+
     async fn ingest_position(&self) -> Result<Position, Fault> {
         let path = format!("CONSUMER.INFO.{}.{}", names::UPLOADS, names::INGEST_CONSUMER);
         let state: ConsumerState =
@@ -178,6 +195,10 @@ impl Survey for Bus {
 
     fn states_since(&self) -> PortFuture<'_, i64> {
         port("ask since when states are kept", self.states_birth())
+    }
+
+    fn dead_letters(&self) -> PortFuture<'_, u64> {
+        port("count dead letters", self.dlq_depth())
     }
 
     fn uploads_position(&self) -> PortFuture<'_, Position> {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use jetreel_actors::ports::{Codec, Nodes as _, Store};
 use jetreel_domain::failure::Failure;
 use jetreel_domain::presence::{Builds, Presence};
+use jetreel_domain::sweep::PROBES;
 use serde::Serialize;
 
 use super::exit::Exit;
@@ -87,7 +88,7 @@ async fn store(settings: &Settings) -> Vec<Finding> {
     let advice = "check the section [store] of the settings, and who may write there";
     let tried = async {
         let store = OpenDalStore::open(&StoreOptions::from(&settings.store))?;
-        let key = format!("doctor/{}", uuid::Uuid::new_v4());
+        let key = format!("{PROBES}{}", uuid::Uuid::new_v4());
         store.write(&key, Bytes::from_static(b"jetreel")).await?;
         let read = store.read_all(&key).await?;
         store.delete(&key).await?;

@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use jetreel_actors::change;
+use jetreel_actors::crash;
 use jetreel_actors::event::Event;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::state::{Order, Status, Video};
@@ -41,6 +42,7 @@ pub(super) async fn cancel(
     }
     let order = video.order_id(number);
     ports.environment.emit(Event::OrderMoved { order: order.clone(), to: Status::Cancelled });
+    crash::point("cancel-after-state");
     tell(&gateway, &order, &video).await;
     let document = jobs::describe(&gateway, &video, number).await?;
     Ok((StatusCode::ACCEPTED, [(CACHE_CONTROL, "no-store")], Json(document)).into_response())
@@ -55,6 +57,7 @@ async fn tell(gateway: &Gateway, order: &OrderId, video: &Video) {
     let ports = &gateway.ports;
     let told = async {
         change::announce(ports, video).await?;
+        crash::point("cancel-after-fact");
         ports.broker.forget(order).await
     };
     if let Err(failure) = told.await {

@@ -174,7 +174,7 @@ impl DeadLetters for Videos {
     fn letter(&self, _: u64) -> PortFuture<'_, Option<Buried>> {
         away()
     }
-    fn letter_of<'a>(&'a self, _: &'a str) -> PortFuture<'a, Option<Buried>> {
+    fn next_letter(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
         away()
     }
     fn replay<'a>(&'a self, _: &'a Buried) -> PortFuture<'a, WriteOnce> {

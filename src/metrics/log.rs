@@ -1,6 +1,7 @@
 //! The log line of an event.
 
 use jetreel_actors::event::{Event, Reconciled};
+use jetreel_domain::redact::redact;
 use tracing::{debug, error, info, warn};
 
 /// Writes it.
@@ -19,7 +20,7 @@ pub(super) fn event(event: &Event) {
             info!(%order, %task, seconds, cpu_seconds, won, "task finished");
         }
         Event::AttemptFailed { stage, order, what, attempt, failure, again } => {
-            let (stage, code, detail) = (stage.as_str(), &failure.code, &failure.detail);
+            let (stage, code, detail) = (stage.as_str(), &failure.code, redact(&failure.detail));
             warn!(stage, %order, what, attempt, code, detail, again,
                 "attempt failed: {}", failure.message);
         }
@@ -37,6 +38,11 @@ pub(super) fn event(event: &Event) {
                 failure.message
             );
         }
+        Event::HookCalled { refused: None } => info!("the hook was called about a dead letter"),
+        Event::HookCalled { refused: Some(failure) } => {
+            let (code, detail) = (&failure.code, &failure.detail);
+            warn!(code, detail, "called again later: {}", failure.message);
+        }
         Event::Revived { stage, order, what } => {
             info!(stage = stage.as_str(), %order, what, "dead letter replayed");
         }
@@ -46,7 +52,7 @@ pub(super) fn event(event: &Event) {
         Event::BreakerOpened { failure } => {
             warn!(
                 code = failure.code,
-                detail = failure.detail,
+                detail = redact(&failure.detail),
                 "nothing is pulled until a probe succeeds: {}",
                 failure.message
             );
@@ -59,7 +65,7 @@ pub(super) fn event(event: &Event) {
             warn!(
                 stage,
                 code = failure.code,
-                detail = failure.detail,
+                detail = redact(&failure.detail),
                 "stage met trouble: {}",
                 failure.message
             );
@@ -72,12 +78,19 @@ pub(super) fn event(event: &Event) {
 fn log_reconciled(what: &Reconciled) {
     match what {
         Reconciled::Leading { leads } => info!(leads, "reconciler's lease changed hands"),
+        Reconciled::LettersCounted { letters } => debug!(letters, "counted the dead letters"),
         Reconciled::Repaired { order, repair } => {
             warn!(%order, repair = repair.as_str(), "reconciler mended something");
         }
         Reconciled::OrphanDeleted { key, bytes } => info!(key, bytes, "orphan deleted"),
-        Reconciled::StoreWalked { objects, orphans } => {
+        Reconciled::StoreWalked { objects, orphans, unread: 0 } => {
             debug!(objects, orphans, "walked through the store");
+        }
+        Reconciled::StoreWalked { objects, orphans, unread } => {
+            warn!(
+                objects,
+                orphans, unread, "walked through the store; some folders cannot be read"
+            );
         }
     }
 }

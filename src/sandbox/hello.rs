@@ -14,9 +14,9 @@ pub enum Confinement {
     None,
     /// A filter of system calls: nothing can be opened, called, started or signalled.
     Seccomp,
-    /// Also namespaces: there is no file and no network behind a hole in the filter.
+    /// Also namespaces, and no capability: there is no file and no network behind a hole in the filter.
     Ns,
-    /// Also Landlock: the kernel refuses both once more.
+    /// Also Landlock, and a user namespace: the kernel refuses both once more.
     Full,
 }
 

@@ -51,6 +51,7 @@ impl Settings {
         self.check_node()?;
         self.check_limits()?;
         self.check_retry()?;
+        self.check_hook()?;
         self.check_reconciler()?;
         self.check_plan()?;
         self.check_ladder()
@@ -103,6 +104,12 @@ impl Settings {
             ensure(delays.0.len() <= RETRIES_MAX, key, most)?;
         }
         ensure(retry.sweep_seconds > 0, "retry.sweep-seconds", "it must be above 0")
+    }
+
+    fn check_hook(&self) -> Result<(), SettingsError> {
+        let web = |url: &reqwest::Url| ["http", "https"].contains(&url.scheme());
+        let callable = self.hook.url.as_ref().is_none_or(web);
+        ensure(callable, "hook.url", "it must begin with http:// or https://")
     }
 
     fn check_limits(&self) -> Result<(), SettingsError> {
@@ -247,6 +254,7 @@ mod tests {
             ("http.part-bytes", "7"),
             ("nats.replicas", "2"),
             ("node.name", "a b"),
+            ("hook.url", "ftp://pager"),
             ("node.roles", "cook"),
             ("codec.confinement", "some"),
             ("limits.gap-seconds-max", "0"),

@@ -234,7 +234,8 @@ fn mask(key: &str, value: &toml::Value) -> String {
     let Some(text) = value.as_str().filter(|text| !text.is_empty()) else {
         return value.to_string();
     };
-    if key.ends_with("-key") {
+    // Many hooks are addressed by a secret path.
+    if key.ends_with("-key") || key.starts_with("hook.") {
         return "\"***\"".to_owned();
     }
     if key != "nats.url" {
@@ -315,7 +316,11 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_and_origins_shown() {
-        let mut sources = sources(&[("JETREEL__STORE__SECRET_KEY", "hush")]);
+        let mut sources = sources(&[
+            ("JETREEL__STORE__SECRET_KEY", "hush"),
+            ("JETREEL__HOOK__URL", "https://pager.test/hush"),
+            ("JETREEL__HOOK__AUTHORIZATION", "Bearer hush"),
+        ]);
         sources.overrides = vec![("nats.url".into(), "nats://a:hush@n1,n2".into())];
         let shown = Settings::explain(&sources).unwrap();
         assert!(shown.iter().all(|setting| !setting.value.contains("hush")));

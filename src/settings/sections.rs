@@ -149,6 +149,25 @@ pub struct Http {
     pub part_bytes: usize,
 }
 
+/// `[hook]`: who is called about dead letters.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Hook {
+    /// Where to; `None`: nobody is called.
+    #[serde(deserialize_with = "optional")]
+    pub url: Option<reqwest::Url>,
+    /// Value of the header `Authorization`.
+    #[serde(deserialize_with = "optional")]
+    pub authorization: Option<String>,
+}
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Nothing of it: settings end up in logs, and the address may be a secret by itself.
+        f.debug_struct("Hook").field("is_set", &self.url.is_some()).finish_non_exhaustive()
+    }
+}
+
 /// A branch of the supervisor tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {

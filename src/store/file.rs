@@ -26,6 +26,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
 use super::durable::Directory;
 use super::severity::{broken, gone, io_failure, timed_out};
@@ -50,6 +51,11 @@ impl Files {
     pub(super) fn new(directory: Directory, timeout: Duration, chunk_bytes: usize) -> Self {
         let closing = Arc::new(Semaphore::new(CLOSING_MAX));
         Self { directory: Arc::new(directory), closing, timeout, chunk_bytes }
+    }
+
+    /// Until when something that begins now may take.
+    fn patience(&self) -> Instant {
+        Instant::now() + self.timeout
     }
 }
 
@@ -155,7 +161,7 @@ impl FileWriter {
     /// Starts the object `key`.
     pub(super) async fn start(files: Files, key: &str) -> Result<Self, Failure> {
         let (directory, wanted) = (files.directory.clone(), key.to_owned());
-        let sink = away(files.timeout, move || {
+        let sink = away(files.patience(), move || {
             // An unmounted disk leaves an empty folder, which must not be taken for the store.
             if !directory.is_present() {
                 return Err(gone().with_detail(wanted));
@@ -176,7 +182,7 @@ impl FileWriter {
         }
         let mut sink = self.sink.take().ok_or_else(broken)?;
         let mut waiting = std::mem::take(&mut self.waiting);
-        let written = away(self.files.timeout, move || {
+        let written = away(self.files.patience(), move || {
             let written = sink.append(&waiting).and_then(|()| sink.append(&bytes));
             written.map_err(|error| io_failure(&error))?;
             waiting.clear();
@@ -191,9 +197,15 @@ impl FileWriter {
     async fn publish(self) -> Result<Object, Failure> {
         let Self { files, key, sink, waiting } = self;
         let mut sink = sink.ok_or_else(broken)?;
-        let permit = files.closing.clone().acquire_owned().await.map_err(|_| broken())?;
+        let until = files.patience();
+        let Ok(permit) = timeout_at(until, files.closing.clone().acquire_owned()).await else {
+            // Behind a disk that hangs. To remove the temporary file waits for the same disk: elsewhere, and nobody waits with it.
+            drop(tokio::task::spawn_blocking(move || drop(sink)));
+            return Err(timed_out());
+        };
+        let permit = permit.map_err(|_| broken())?;
         let directory = files.directory.clone();
-        away(files.timeout, move || {
+        away(until, move || {
             let _permit = permit;
             let written = sink.append(&waiting).and_then(|()| sink.publish(&directory, &key));
             written.map_err(|error| io_failure(&error))
@@ -212,20 +224,20 @@ impl ObjectWriter for FileWriter {
     }
 
     fn abort(self: Box<Self>) -> PortFuture<'static, ()> {
-        let timeout = self.files.timeout;
-        Box::pin(away(timeout, move || {
+        let until = self.files.patience();
+        Box::pin(away(until, move || {
             drop(self);
             Ok(())
         }))
     }
 }
 
-/// Runs what blocks on a thread for it. What takes longer than the store's patience goes on, unheard: the disk may hang.
+/// Runs what blocks on a thread for it. What is not done `until` then goes on, unheard: the disk may hang.
 async fn away<T: Send + 'static>(
-    timeout: Duration,
+    until: Instant,
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    match tokio::time::timeout(timeout, tokio::task::spawn_blocking(work)).await {
+    match timeout_at(until, tokio::task::spawn_blocking(work)).await {
         Ok(Ok(done)) => done,
         Ok(Err(_)) => Err(broken()),
         Err(_) => Err(timed_out()),
@@ -285,6 +297,23 @@ mod tests {
         let there = std::fs::read(place.path().join("out/v/a")).unwrap();
         assert_eq!(hex(&Sha256::digest(&there)), winners[0].sha256);
         assert_eq!(names(&place.path().join("out/v")), ["a"], "the others left nothing");
+    }
+
+    #[tokio::test]
+    async fn who_waits_behind_a_disk_that_hangs_is_told_in_time() {
+        let (place, directory) = directory();
+        let files = Files::new(directory, Duration::from_millis(100), 1 << 10);
+        let _hanging = files.closing.clone().try_acquire_many_owned(CLOSING_MAX as u32).unwrap();
+        let mut writer = Box::new(FileWriter::start(files, "out/v/a").await.unwrap());
+        writer.write(Bytes::from_static(b"x")).await.unwrap();
+        let finished = tokio::time::timeout(Duration::from_secs(20), writer.finish()).await;
+        let failure = finished.expect("an answer").unwrap_err();
+        assert_eq!(failure.severity, jetreel_domain::failure::Severity::DependencyFault);
+        assert_eq!(failure.code, "storage-failed");
+        let folder = place.path().join("out/v");
+        while !names(&folder).is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     #[test]

@@ -155,7 +155,8 @@ impl Store for OpenDalStore {
 
     fn walk<'a>(&'a self, prefix: &'a str) -> PortFuture<'a, Box<dyn Walk>> {
         Box::pin(async move {
-            let walk = OpenDalWalk::start(&self.operator, prefix).await?;
+            let directory = self.files.as_ref().map(|files| files.directory.clone());
+            let walk = OpenDalWalk::start(self.operator.clone(), directory, prefix).await?;
             Ok(Box::new(walk) as Box<dyn Walk>)
         })
     }

@@ -93,14 +93,13 @@ fn kind_failure(doing: Doing, kind: ErrorKind, full: bool) -> Failure {
 }
 
 fn is_full(error: &Error) -> bool {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if cause.downcast_ref::<io::Error>().is_some_and(|error| is_full_kind(error.kind())) {
-            return true;
-        }
-        source = cause.source();
-    }
-    false
+    io_causes(error).any(|error| is_full_kind(error.kind()))
+}
+
+/// What the system said, where it was the one that failed.
+pub(super) fn io_causes(error: &Error) -> impl Iterator<Item = &io::Error> {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.filter_map(|cause| cause.downcast_ref())
 }
 
 fn is_full_kind(kind: io::ErrorKind) -> bool {

@@ -29,6 +29,7 @@ mod sweep;
 mod tools;
 mod uploads;
 mod watch;
+mod ways;
 mod world;
 
 use std::path::PathBuf;

@@ -4,15 +4,14 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use async_nats::jetstream;
 use bytes::Bytes;
 use jetreel_actors::ports::Broker as _;
-use jetreel_domain::state::Fact;
 
 use super::checked;
 use super::checker::{Expected, Findings};
 use super::stage::Stage;
 use super::step::{Step, Victim};
+use super::ways::Way;
 use super::world::{PLAIN, Spec, World};
 
 /// A crash point must be passed within this time after an upload was sent.
@@ -25,27 +24,6 @@ const ABORTED: i32 = 6;
 /// One at a time, so that a point is passed by the first upload.
 const SPEC: Spec = Spec { slots: 1, ..PLAIN };
 
-/// Which way leads past a point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// An upload that becomes a video.
-    Video,
-    /// An upload that cannot be used.
-    Refusal,
-    /// One that cannot be used, and its message once more.
-    Replay,
-}
-
-impl Way {
-    fn past(point: &str) -> Self {
-        match point.split_once('-') {
-            Some(("deadletter", _)) => Self::Refusal,
-            Some(("replay", _)) => Self::Replay,
-            Some(_) | None => Self::Video,
-        }
-    }
-}
-
 /// Ends a node at `point`, starts it again, and checks.
 ///
 /// # Errors
@@ -57,27 +35,18 @@ pub(crate) async fn crash_at(
     swept: bool,
 ) -> anyhow::Result<Findings> {
     let way = Way::past(point);
-    let sent = match way {
-        Way::Video => clip,
-        Way::Refusal | Way::Replay => Bytes::from_static(b"this is no video at all"),
-    };
-    let mut world = World::new(&SPEC, sent).await?;
-    let armed = format!("{point}=return");
-    world.start_node(0, &[("FAILPOINTS", armed.as_str())]).await?;
-    let mut stage = Stage::of(world);
-    stage.step(Step::Submit(2, 1)).await?;
-    if way == Way::Replay {
-        stage.step(Step::Settle).await?;
-        send_again(&stage.world).await?;
+    let mut stage = Stage::of(World::new(&SPEC, way.body(&clip)).await?);
+    if let Some(earlier) = way.begins_at() {
+        arm(&mut stage, earlier, &[]).await?;
+        stage.step(Step::Submit(2, 1)).await?;
+        aborted(&mut stage, earlier).await?;
     }
-    let status = stage.world.nodes[0].ended(PASSED_WITHIN).await;
-    let status = status.with_context(|| format!("{point} is not passed"))?;
-    let log = stage.world.nodes[0].log_tail();
-    ensure!(status.signal() == Some(ABORTED), "the node ended with {status}:\n{log}");
-    stage.world.close_gateway(0);
+    arm(&mut stage, point, way.settings()).await?;
+    way.go(&mut stage, &clip).await?;
+    aborted(&mut stage, point).await?;
     stage.step(Step::Start(Victim::Node(0))).await?;
     let settled = tokio::time::timeout(ENDED_WITHIN, settle(&mut stage, way)).await;
-    let expected = Expected { frames, may_fail: way != Way::Video, swept };
+    let expected = Expected { frames, may_fail: way.fails(), swept };
     let mut findings = checked(&mut stage, expected).await?;
     match settled {
         Ok(Ok(())) => {}
@@ -87,26 +56,33 @@ pub(crate) async fn crash_at(
     Ok(findings)
 }
 
-/// The messages of uploads as a person would send them again: the same bytes, without headers.
-async fn send_again(world: &World) -> anyhow::Result<()> {
-    let context = jetstream::new(world.watch.client().clone());
-    for message in world.watch.take_queued() {
-        context.publish(message.subject.to_string(), message.payload).await?.await?;
-    }
+/// Starts the node; it will end at `point`.
+async fn arm(stage: &mut Stage, point: &str, more: &[(&str, &str)]) -> anyhow::Result<()> {
+    let armed = format!("{point}=return");
+    let settings: Vec<(&str, &str)> =
+        more.iter().copied().chain([("FAILPOINTS", armed.as_str())]).collect();
+    stage.world.start_node(0, &settings).await
+}
+
+/// Waits until the node has ended at `point`, as it must.
+async fn aborted(stage: &mut Stage, point: &str) -> anyhow::Result<()> {
+    let status = stage.world.nodes[0].ended(PASSED_WITHIN).await;
+    let status = status.with_context(|| format!("{point} is not passed"))?;
+    let log = stage.world.nodes[0].log_tail();
+    ensure!(status.signal() == Some(ABORTED), "the node ended with {status}:\n{log}");
+    stage.world.close_gateway(0);
     Ok(())
 }
 
 async fn settle(stage: &mut Stage, way: Way) -> anyhow::Result<()> {
+    way.go_on(stage).await?;
     stage.step(Step::Settle).await?;
-    if way != Way::Replay {
-        return Ok(());
-    }
     for order in stage.world.uploads.acknowledged() {
-        // It failed once; sent again, it fails again.
-        let twice = |video: &jetreel_domain::state::Video| {
-            video.order(order.number).is_some_and(|order| order.knows(&Fact::Failed(2)))
+        let there = async |world: &World| {
+            let found = world.bus.video(&order.video).await?;
+            anyhow::Ok(found.is_none_or(|found| way.has_ended(&found.value, order.number)))
         };
-        while !stage.world.bus.video(&order.video).await?.is_some_and(|found| twice(&found.value)) {
+        while !there(&stage.world).await? {
             tokio::time::sleep(POLL).await;
         }
     }

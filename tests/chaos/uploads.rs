@@ -127,6 +127,11 @@ impl Uploads {
         self.try_once(address, number).await
     }
 
+    /// Asks a gateway for something, without a body.
+    pub(crate) async fn ask(&self, address: &str, path: &str) -> reqwest::Result<StatusCode> {
+        Ok(self.client.post(format!("{address}{path}")).send().await?.status())
+    }
+
     async fn post(&self, address: &str, title: &str) -> Answer {
         let asked = self.client.post(format!("{address}/v1/videos?title={title}"));
         let asked = asked.header("content-type", "video/mp4").body(self.clip.clone());

@@ -27,7 +27,7 @@ const DISK_MEGABYTES: u64 = 256;
 const SMALL_MEGABYTES: u64 = 24;
 
 /// Settings under which nothing is left alone for long.
-const SWEEP_SOON: [(&str, &str); 7] = [
+pub(super) const SWEEP_SOON: [(&str, &str); 7] = [
     ("JETREEL__RECONCILER__PASS_SECONDS", "1"),
     ("JETREEL__RECONCILER__LEASE_SECONDS", "5"),
     ("JETREEL__RECONCILER__PATIENCE_SECONDS", "3"),

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use jetreel::bus::names;
-use jetreel_actors::ports::{Broker as _, Swap};
+use jetreel_actors::ports::{Broker as _, DeadLetters as _, Swap};
 use jetreel_domain::id::{Group, OrderId, TaskId};
 use jetreel_domain::lane::Lane;
 use jetreel_domain::state::Status;
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::clips::jetreel;
 use crate::crash::claimed;
-use crate::harness::media::{self, FILM, SHORT};
+use crate::harness::media::{self, FILM, SHORT, SOUND_ALONE};
 use crate::harness::node::Node;
 use crate::harness::site::Site;
 use crate::reconcile::{HASTY, in_time, untold};
@@ -100,6 +100,35 @@ async fn a_job_that_waits_can_be_cancelled_and_a_completed_one_cannot() {
             (StatusCode::NOT_FOUND, Some("no-such-job"))
         );
     }
+}
+
+/// What a node tells of the depth of the dead letters.
+async fn depth(node: &Node) -> Option<u64> {
+    let numbers = String::from_utf8(node.bytes("/metrics").await).unwrap();
+    let found = numbers.lines().find_map(|line| line.strip_prefix("jetreel_dlq_depth "));
+    found.map(|number| number.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_asked_to_review_what_was_cancelled() {
+    let Some(sound) = media::made(SOUND_ALONE) else { return };
+    let site = Site::start().await;
+    let node = site.node("one", &HASTY).await;
+    let cancelled = node.submit(&sound).await;
+    site.facts(&cancelled).await.until("failed-1").await;
+    let kept = node.submit(&sound).await;
+    site.facts(&kept).await.until("failed-1").await;
+    in_time("both letters are counted", async || depth(&node).await == Some(2)).await;
+
+    let (answer, _) = cancel(&node, &cancelled.to_string()).await;
+    assert_eq!(answer, StatusCode::ACCEPTED);
+    in_time("one of them is gone", async || depth(&node).await == Some(1)).await;
+    let letters = site.bus.letters(0, 10).await.unwrap();
+    let orders: Vec<_> = letters.into_iter().map(|found| found.letter.order).collect();
+    assert_eq!(orders, [Some(kept)]);
+    nothing_remains(&site, &cancelled).await;
+    let job = node.json(&format!("/v1/jobs/{cancelled}")).await;
+    assert_eq!((&job["status"], &job["error"]["code"]), (&"CANCELLED".into(), &"no-video".into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,8 +13,10 @@ use jetreel_domain::failure::Severity;
 use stage::Stage;
 
 /// A machine that lacks something, and the best tier it can reach.
-const MACHINES: [(&str, Confinement); 6] = [
+const MACHINES: [(&str, Confinement); 7] = [
     ("plain", Confinement::Full),
+    // Its capabilities cannot be given up.
+    ("no-capset", Confinement::Seccomp),
     ("no-landlock", Confinement::Ns),
     ("no-namespaces", Confinement::Seccomp),
     ("no-namespaces-landlock", Confinement::Seccomp),

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod dev;
+mod hook;
 mod natscli;
+mod others;
 mod poisoned;
 mod secrets;
 mod service;

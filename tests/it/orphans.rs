@@ -2,7 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
-use async_nats::jetstream::consumer::{FromConsumer as _, pull};
+use async_nats::jetstream::consumer::{Consumer, FromConsumer as _, pull};
+use async_nats::jetstream::stream::Stream;
 use futures::StreamExt as _;
 use jetreel::bus::names;
 use jetreel_actors::ports::{Broker as _, DeadLetters as _, Swap};
@@ -10,6 +11,7 @@ use jetreel_domain::claim;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{Group, OrderId, TaskId};
 use jetreel_domain::lane::Lane;
+use jetreel_domain::state::{Dead, Status};
 use jetreel_domain::subject;
 
 use crate::harness::media::{self, SHORT};
@@ -23,6 +25,16 @@ const FRONT: [(&str, &str); 3] = [
 ];
 const WORKER: [(&str, &str); 2] =
     [("NODE__ROLES", "encode,deadletter"), ("RETRY__SWEEP_SECONDS", "1")];
+
+/// A consumer of the first tasks that gives each out once, for a moment, and then gives it up.
+async fn impatient(stream: &Stream) -> Consumer<pull::Config> {
+    let name = names::encode_consumer(Lane::Normal, Group::First);
+    let config = stream.consumer_info(&name).await.unwrap().config;
+    let mut config = pull::Config::try_from_consumer_config(config).unwrap();
+    config.max_deliver = 1;
+    config.ack_wait = std::time::Duration::from_millis(200);
+    stream.create_consumer(config).await.unwrap()
+}
 
 /// A video whose first tasks were delivered once to somebody who went away, with no further delivery allowed, and nobody there to hear
 /// that the broker gives them up.
@@ -40,15 +52,8 @@ async fn given_up() -> Option<GivenUp> {
     let client = site.client().await;
     let context = async_nats::jetstream::new(client.clone());
     let stream = context.get_stream(names::ENCODE).await.unwrap();
-    let name = names::encode_consumer(Lane::Normal, Group::First);
-    let config = stream.consumer_info(&name).await.unwrap().config;
-    let mut config = pull::Config::try_from_consumer_config(config).unwrap();
-    config.max_deliver = 1;
-    config.ack_wait = std::time::Duration::from_millis(200);
-    let consumer = stream.create_consumer(config).await.unwrap();
-
-    let advisories = subject_of_advisories(&name);
-    let mut heard = client.subscribe(advisories).await.unwrap();
+    let consumer = impatient(&stream).await;
+    let mut heard = client.subscribe(subject_of_advisories()).await.unwrap();
     let order = front.submit(&clip).await;
     let mut tasks = Vec::new();
     // Both are released in one go, once the video is planned.
@@ -66,7 +71,8 @@ async fn given_up() -> Option<GivenUp> {
 
 const WAIT: std::time::Duration = std::time::Duration::from_secs(20);
 
-fn subject_of_advisories(consumer: &str) -> String {
+fn subject_of_advisories() -> String {
+    let consumer = names::encode_consumer(Lane::Normal, Group::First);
     format!("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{}.{consumer}", names::ENCODE)
 }
 
@@ -106,8 +112,45 @@ async fn what_has_no_attempts_left_is_a_dead_letter_though_nobody_was_there() {
     let told = site.facts(&order).await.until("failed-1").await;
     assert_eq!(told.last().unwrap().body.error.as_ref().unwrap().code, "codec-signal");
     let original = subject::encode(Lane::Normal, &order, task);
-    let letter = site.bus.letter_of(&original).await.unwrap().unwrap().letter;
+    let letters = site.bus.letters(0, 100).await.unwrap();
+    let letter = letters.into_iter().map(|found| found.letter).find(|it| it.subject == original);
+    let letter = letter.unwrap();
     assert_eq!((letter.failure.code.as_str(), letter.task), ("codec-signal", task.to_string()));
     assert_eq!(letter.attempts.len(), 4, "{:?}", letter.attempts);
     assert!(letter.attempts.iter().all(|attempt| attempt.node == "gone"));
+}
+
+/// Lets a task die, and sends its message again as a person would; that replay is given up by the broker too.
+async fn replayed_in_vain(site: &Site, order: &OrderId, task: TaskId) {
+    let context = async_nats::jetstream::new(site.client().await);
+    let stream = context.get_stream(names::ENCODE).await.unwrap();
+    let subject = subject::encode(Lane::Normal, order, task);
+    let original = stream.get_last_raw_message_by_subject(&subject).await.unwrap();
+    stream.delete_message(original.sequence).await.unwrap();
+    let found = site.bus.video(&order.video).await.unwrap().unwrap();
+    let mut video = found.value;
+    let failure = Failure::task("codec-signal", "the decoder crashed on this video (signal 11)");
+    let death = Dead { sequence: original.sequence, failure, letter: 0 };
+    video.bury(order.number, &task.to_string(), death, 7).unwrap();
+    let swapped = site.bus.swap_video(&video, found.revision).await.unwrap();
+    assert!(matches!(swapped, Swap::Done(_)));
+
+    let mut heard = context.client().subscribe(subject_of_advisories()).await.unwrap();
+    context.publish(subject, original.payload).await.unwrap().await.unwrap();
+    let consumer = impatient(&stream).await;
+    let mut messages = consumer.batch().max_messages(1).expires(WAIT).messages().await.unwrap();
+    awaited("the replay", messages.next()).await.unwrap().unwrap();
+    awaited("the broker's word", heard.next()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_the_broker_gave_up_still_brings_the_dead_back() {
+    let Some(GivenUp { site, front: _front, order, tasks }) = given_up().await else { return };
+    replayed_in_vain(&site, &order, tasks[0]).await;
+    let failed = site.bus.video(&order.video).await.unwrap().unwrap().value;
+    assert_eq!(failed.order(order.number).unwrap().status, Status::Failed);
+    let _worker = site.node("worker", &WORKER).await;
+    let mut facts = site.facts(&order).await;
+    facts.until("failed-1").await;
+    facts.until("completed").await;
 }

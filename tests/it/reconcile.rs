@@ -207,8 +207,9 @@ async fn what_nobody_names_is_swept_and_what_a_manifest_names_stays() {
         format!("out/{stranger}/1/main-0000/attempt/240p-00000.mp4"),
         format!("raw/{video}/00099"),
         format!("raw/{stranger}/00000"),
+        "probe/01939c7e-0000-7000-8000-00000000000a".to_owned(),
     ];
-    let others = ["raw/film.mp4", "out/notes.txt", "uploads/film.mp4"];
+    let others = ["raw/film.mp4", "out/notes.txt", "uploads/film.mp4", "probe/film.mp4"];
     for key in orphans.iter().map(String::as_str).chain(others) {
         site.store().write(key, Bytes::from_static(b"x")).await.unwrap();
     }

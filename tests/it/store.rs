@@ -191,6 +191,16 @@ async fn an_s3_server_that_is_away_or_refuses_costs_nobody_an_attempt() {
 }
 
 #[tokio::test]
+async fn a_bucket_that_is_gone_is_no_store_without_objects() {
+    let server = S3Server::start().await;
+    let mut options = server.options();
+    options.bucket = "gone".to_owned();
+    let store = OpenDalStore::open(&options).unwrap();
+    let failure = store.walk("out/").await.unwrap().page(1).await.unwrap_err();
+    assert_eq!(failure.severity, Severity::DependencyFault, "{failure:?}");
+}
+
+#[tokio::test]
 async fn an_object_missing_from_an_unmounted_directory_is_the_directorys_fault() {
     let (directory, store) = directory_store();
     std::fs::remove_file(directory.path().join(".jetreel-store")).unwrap();

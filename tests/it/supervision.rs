@@ -43,6 +43,7 @@ impl Saboteur {
             | Event::AttemptFailed { .. }
             | Event::ClaimLost { .. }
             | Event::Buried { .. }
+            | Event::HookCalled { .. }
             | Event::Revived { .. }
             | Event::OrphanSettled { .. }
             | Event::BreakerOpened { .. }

@@ -130,8 +130,10 @@ fn of_object(code: &str) -> Option<&'static str> {
             "Plan and program do not fit. Run the same version on every node and replay; if that does not help, upload the video again."
         }
         "storage-gone" => "Mount the disk of store.root again, and replay.",
-        "storage-full" => "Make room in the store or on the broker's disk, and replay.",
-        "storage-denied" => {
+        "storage-full" => {
+            "Make room in the store or on the broker's disk, restart a nats-server whose disk was full, and replay."
+        }
+        "storage-denied" | "folder-unreadable" => {
             "Mend the credentials and permissions of the section [store], and replay."
         }
         "storage-busy" | "storage-failed" | "source-unavailable" | "probe-timeout" => {
@@ -183,6 +185,10 @@ fn of_node(code: &str) -> Option<&'static str> {
         }
         "video-gone" | "id-taken" => {
             "The video this is about is not there any more, or is another. Nothing is left to do: discard the letter."
+        }
+        "hook-unreachable" | "hook-refused" => {
+            "Nobody heard of a dead letter: see whether hook.url answers with a 2xx, and hook.authorization is what it asks for. The \
+             call is repeated."
         }
         "branch-failed" | "encoder-gone" | "upload-crashed" | "no-reason" => {
             "A part of the node crashed. Keep its log for a report, and replay: other nodes are not concerned."

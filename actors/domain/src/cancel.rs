@@ -21,13 +21,22 @@ impl Video {
     pub fn is_uncleared(&self, number: u32) -> bool {
         self.order(number).is_some_and(|order| {
             let original = !self.keeps_source() && !self.source.parts.is_empty();
+            let letters = order.dead.values().any(|dead| dead.letter != 0);
             order.status == Status::Cancelled
-                && (order.plan.is_some() || order.source.is_some() || original)
+                && (order.plan.is_some() || order.source.is_some() || original || letters)
         })
     }
 
+    /// Dead letters that a cancelled order named: nobody needs to look at them any more. To be discarded before [`Video::clear`],
+    /// which forgets them.
+    pub fn letters_left(&self, number: u32) -> impl Iterator<Item = u64> {
+        let cancelled = self.order(number).filter(|order| order.status == Status::Cancelled);
+        let letters = cancelled.into_iter().flat_map(|order| order.dead.values());
+        letters.map(|dead| dead.letter).filter(|letter| *letter != 0)
+    }
+
     /// Makes a cancelled order name nothing any more, nor the video its original where no other order is made from it: from
-    /// then on these objects are nobody's.
+    /// then on these objects are nobody's. What it failed of stays on record.
     pub fn clear(&mut self, number: u32) {
         let Some(order) = self.order_mut(number) else { return };
         if order.status != Status::Cancelled {
@@ -35,6 +44,7 @@ impl Video {
         }
         order.plan = None;
         order.source = None;
+        order.dead.values_mut().for_each(|dead| dead.letter = 0);
         if !self.keeps_source() {
             self.source = Source { bytes: self.source.bytes, parts: Vec::new() };
         }
@@ -95,6 +105,25 @@ mod tests {
         video.clear(2);
         assert_eq!((video.source.bytes, video.source.parts.len()), (7, 0));
         assert!(!video.is_uncleared(2));
+    }
+
+    #[test]
+    fn the_letters_of_a_cancelled_order_are_cleared_away() {
+        use crate::failure::Failure;
+        use crate::state::Dead;
+        let mut video = video();
+        video.orders[0].status = Status::Completed;
+        video.orders.push(Order::new(2, Status::Queued, Lane::Normal, 0));
+        let failure = Failure::task("no-video", "there is no picture");
+        let dead = |letter| Dead { sequence: 5, failure: failure.clone(), letter };
+        video.bury(2, "ingest", dead(7), 1).unwrap();
+        assert_eq!(video.letters_left(2).count(), 0, "it waits for somebody");
+        video.cancel(2, 2).unwrap();
+        assert!(video.is_uncleared(2), "though it names no object");
+        assert_eq!(video.letters_left(2).collect::<Vec<_>>(), [7]);
+        video.clear(2);
+        assert!(!video.is_uncleared(2) && video.letters_left(2).count() == 0);
+        assert_eq!(video.orders[1].failure(), Some(&failure));
     }
 
     #[test]

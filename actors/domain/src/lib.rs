@@ -34,6 +34,7 @@ pub mod redact;
 pub mod retry;
 pub mod breaker;
 pub mod deadletter;
+pub mod hook;
 pub mod orphan;
 pub mod selection;
 pub mod advice;

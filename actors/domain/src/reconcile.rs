@@ -154,6 +154,9 @@ pub enum Trouble {
     Uncleared(u32),
 }
 
+/// A part of an upload arrives within this time even on a slow line: 64 MiB at 150 kbit/s.
+const NEXT_PART_SECONDS: i64 = 3600;
+
 impl Trouble {
     /// Whether objects are deleted to mend it.
     #[must_use]
@@ -171,8 +174,10 @@ impl Trouble {
             | Self::Unevaluated(_)
             | Self::Stranded(_) => policy.patience_seconds,
             Self::UploadInDoubt(_) => policy.doubt_seconds,
-            // Their patience is in what was found.
-            Self::Stalled(_) | Self::Uncleared(_) => 0,
+            // After a clock has leapt ahead everything looks old: who goes on shows it with the next part.
+            Self::Stalled(_) => policy.receiving_seconds_max.min(NEXT_PART_SECONDS),
+            // Its patience is in what was found; nobody works on it any more.
+            Self::Uncleared(_) => 0,
         }
     }
 }

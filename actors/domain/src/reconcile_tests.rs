@@ -132,6 +132,21 @@ fn an_upload_is_given_up_when_it_stands_still_not_when_it_is_slow() {
 }
 
 #[test]
+fn an_upload_that_goes_on_survives_a_clock_that_leapt_ahead() {
+    let video = video(Status::Receiving);
+    let mut watch = Watch::default();
+    let mut at = |now, newest| {
+        let found = BTreeMap::from([(1, Found::Parts(Some(newest)))]);
+        watch.ripe(now, troubles(&video, &found, now, &POLICY), &POLICY)
+    };
+    let day = 86_400;
+    assert_eq!(at(day, 10), [], "its newest part looks old at once");
+    assert_eq!(at(day + 10, day + 5), [], "but the next one comes");
+    assert_eq!(at(3 * day, day + 5), []);
+    assert_eq!(at(3 * day + POLICY.receiving_seconds_max, day + 5), [Trouble::Stalled(1)]);
+}
+
+#[test]
 fn a_video_rests_when_all_is_announced_and_cleared() {
     let mut video = video(Status::Completed);
     assert!(is_settled(&video));

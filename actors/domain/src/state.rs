@@ -222,7 +222,7 @@ pub struct Dead {
     pub sequence: u64,
     /// Why.
     pub failure: Failure,
-    /// Its dead letter.
+    /// Its dead letter; 0 where that is gone for good.
     #[serde(default)]
     pub letter: u64,
 }

@@ -12,6 +12,15 @@ use crate::ledger::{Entry, Object, Output};
 use crate::manifest::Manifest;
 use crate::state::{Published, Status, Video};
 
+/// Folder of the small objects that are written, read and removed to see whether the store works.
+pub const PROBES: &str = "probe/";
+
+/// Folders that hold what Jetreel writes.
+pub const FOLDERS: [&str; 3] = ["raw/", "out/", PROBES];
+
+/// Length of a UUID with its hyphens, the name of a probe.
+const UUID_LENGTH: usize = 36;
+
 /// Whose an object is, by its key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
@@ -19,12 +28,17 @@ pub enum Owner {
     Original(VideoId),
     /// What an order made.
     Order(OrderId),
+    /// Nobody's: a probe of a node that died before it removed it.
+    Probe,
 }
 
 impl Owner {
     /// Reads it off a key; `None` where the key is none of Jetreel's.
     #[must_use]
     pub fn of(key: &str) -> Option<Self> {
+        if let Some(name) = key.strip_prefix(PROBES) {
+            return is_probe(name).then_some(Self::Probe);
+        }
         let mut words = key.split('/');
         match (words.next()?, words.next()?, words.next()?) {
             ("raw", video, _) => Some(Self::Original(video.parse().ok()?)),
@@ -38,10 +52,11 @@ impl Owner {
 
     /// The video.
     #[must_use]
-    pub fn video(&self) -> &VideoId {
+    pub fn video(&self) -> Option<&VideoId> {
         match self {
-            Self::Original(video) => video,
-            Self::Order(order) => &order.video,
+            Self::Original(video) => Some(video),
+            Self::Order(order) => Some(&order.video),
+            Self::Probe => None,
         }
     }
 
@@ -51,6 +66,7 @@ impl Owner {
         match self {
             Self::Original(video) => format!("raw/{video}/"),
             Self::Order(order) => format!("out/{}/{}/", order.video, order.number),
+            Self::Probe => PROBES.to_owned(),
         }
     }
 
@@ -59,6 +75,12 @@ impl Owner {
     pub fn task(key: &str) -> Option<TaskId> {
         key.strip_prefix("out/")?.split('/').nth(2)?.parse().ok()
     }
+}
+
+/// Whether the object is a probe, or one that was being written: `.<name>.<something>.part`.
+fn is_probe(name: &str) -> bool {
+    let name = name.strip_prefix('.').and_then(|left| left.split('.').next()).unwrap_or(name);
+    name.len() == UUID_LENGTH && name.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 }
 
 /// What must be read to know what an order names.
@@ -133,6 +155,7 @@ pub fn names(video: Option<&Video>, owner: &Owner) -> Names {
     let mut names = Names::default();
     let Some(video) = video else { return names };
     match owner {
+        Owner::Probe => {}
         Owner::Original(_) => {
             names.keys.extend(source_keys(video).map(ToOwned::to_owned));
             if video.orders.iter().any(|order| order.status == Status::Receiving) {
@@ -223,15 +246,23 @@ impl Candidates {
         false
     }
 
+    /// An object is still there, whatever this walk can say of it.
+    pub fn meet(&mut self, key: &str) {
+        if let Some(seen) = self.seen.get_mut(key) {
+            seen.last = self.walk;
+        }
+    }
+
     /// An object is gone, or named again.
     pub fn forget(&mut self, key: &str) {
         self.seen.remove(key);
     }
 
-    /// A walk has ended: what it did not meet any more is forgotten.
-    pub fn end_walk(&mut self) {
+    /// A walk has ended: what it did not meet any more is forgotten, unless it lies in one of the folders that could not be read.
+    pub fn end_walk(&mut self, unread: &[String]) {
         let walk = self.walk;
-        self.seen.retain(|_, seen| seen.last == walk);
+        let unseen = |key: &str| unread.iter().any(|folder| key.starts_with(folder.as_str()));
+        self.seen.retain(|key, seen| seen.last == walk || unseen(key));
         self.walk += 1;
     }
 

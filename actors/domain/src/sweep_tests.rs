@@ -43,7 +43,15 @@ fn only_keys_of_jetreels_own_making_have_an_owner() {
     let order = Owner::of(&format!("{OUT}main-0001/attempt/240p-00001.mp4")).unwrap();
     assert_eq!(order, Owner::Order(OrderId::new(id, 1)));
     assert!(OUT.starts_with(&order.prefix()) && order.prefix().starts_with(OUT));
+    let probe = "probe/01939c7e-0000-7000-8000-00000000000a";
+    let half = "probe/.01939c7e-0000-7000-8000-00000000000a.0123456789abcdef0123456789abcdef.part";
+    for key in [probe, half] {
+        assert_eq!(Owner::of(key), Some(Owner::Probe), "{key}");
+        assert!(!named(None, key));
+    }
     for key in [
+        "probe/film.mp4",
+        "probe/01939c7e-0000-7000-8000-00000000000a/x",
         ".jetreel-store",
         "uploads/film.mp4",
         "raw/film.mp4",
@@ -168,11 +176,27 @@ fn an_orphan_must_be_met_in_two_walks() {
     assert!(!candidates.note("a"));
     assert!(!candidates.note("a"), "the same walk");
     candidates.note("b");
-    candidates.end_walk();
+    candidates.end_walk(&[]);
     assert!(candidates.note("a"));
-    candidates.end_walk();
+    candidates.end_walk(&[]);
     assert!(!candidates.note("b"), "it was not met in between");
     candidates.forget("a");
     assert!(!candidates.note("a"));
     assert_eq!(candidates.count(), 2);
+}
+
+#[test]
+fn what_a_walk_could_not_look_at_was_seen_before_all_the_same() {
+    let mut candidates = Candidates::default();
+    for key in ["out/a/1", "out/b/1", "out/c/1"] {
+        candidates.note(key);
+    }
+    candidates.end_walk(&[]);
+    // One folder cannot be read, and of an object that is met nothing can be said.
+    candidates.meet("out/b/1");
+    candidates.meet("out/d/1");
+    candidates.end_walk(&["out/a/".to_owned()]);
+    assert!(candidates.note("out/a/1") && candidates.note("out/b/1"));
+    assert!(!candidates.note("out/c/1"), "it was gone in between");
+    assert!(!candidates.note("out/d/1"), "to be met is not to be an orphan");
 }

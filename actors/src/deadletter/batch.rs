@@ -24,8 +24,10 @@ pub enum Fate {
     Replayed,
     /// Jetreel's own message is still in its place: again in a moment. The letter stays.
     Busy,
-    /// Its job is over or gone; the letter went.
+    /// Its job is over; the letter went.
     NotNeeded,
+    /// State knows no such job. The letter stays.
+    Unknown,
     /// Its subject is none that a stage reads, or cannot be published to. The letter stays.
     Refused,
     /// Removed for good.
@@ -57,7 +59,7 @@ impl Fate {
     pub fn is_good(self) -> bool {
         match self {
             Self::Replayed | Self::NotNeeded | Self::Discarded | Self::Absent | Self::Meant => true,
-            Self::Busy | Self::Refused => false,
+            Self::Busy | Self::Unknown | Self::Refused => false,
         }
     }
 }
@@ -68,6 +70,7 @@ impl From<Outcome> for Fate {
             Outcome::Replayed => Self::Replayed,
             Outcome::Busy => Self::Busy,
             Outcome::NotNeeded => Self::NotNeeded,
+            Outcome::Unknown => Self::Unknown,
         }
     }
 }

@@ -6,8 +6,10 @@ mod sweeper;
 mod desk;
 mod replay;
 mod batch;
+mod caller;
 
 pub use batch::{Action, Fate, Handled};
+pub use caller::{Args as CallerArgs, Caller};
 pub use desk::{Desk, Facts, Inspection, Line};
 pub use replay::{Outcome, Replayed};
 pub use sweeper::{Message, Sweeper};

@@ -2,12 +2,14 @@
 
 use jetreel_domain::claim::Claim;
 use jetreel_domain::failure::Failure;
+use jetreel_domain::id::OrderId;
 use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded};
 use jetreel_domain::retry::{self, Stage};
-use jetreel_domain::state::{Order, PUBLISH, Status, Video};
+use jetreel_domain::state::{INGEST, PUBLISH, Status, Video};
 
 use crate::claims::{self, Claimant};
 use crate::config::Context;
+use crate::crash;
 use crate::event::Event;
 use crate::ports::{Stored, WriteOnce};
 use crate::settle::{self, Case, Origin, Settlement};
@@ -55,14 +57,6 @@ fn tell(context: &Context, stored: &Stored, end: &'static str) {
     context.ports.environment.emit(Event::OrphanSettled { stream, end });
 }
 
-async fn state_of(
-    context: &Context,
-    order: &jetreel_domain::id::OrderId,
-) -> Result<Option<Order>, Failure> {
-    let found = context.ports.broker.video(&order.video).await?;
-    Ok(found.and_then(|found| found.value.order(order.number).cloned()))
-}
-
 async fn encode(
     context: &Context,
     stored: &Stored,
@@ -71,9 +65,9 @@ async fn encode(
 ) -> Result<Option<&'static str>, Failure> {
     let ports = &context.ports;
     let (order, task) = (&message.order, message.task.to_string());
-    let open = state_of(context, order).await?.filter(|state| !state.is_closed());
-    let wanted = open.is_some_and(|state| !state.dead.contains_key(&task));
-    if !wanted || ports.broker.entry(order, message.task).await?.is_some() {
+    // A replay that nobody took revives its task here.
+    let admitted = settle::admit(context, Stage::Encode, stored.into(), order, &task).await?;
+    if admitted.is_some() || ports.broker.entry(order, message.task).await?.is_some() {
         ports.broker.remove(&stored.stream, stored.sequence).await?;
         return Ok(Some("removed"));
     }
@@ -88,6 +82,7 @@ async fn encode(
     // Whoever held it lets go now.
     let by = Claimant { node: &context.config.node, sequence: stored.sequence };
     let held = claims::take(ports, by, order, &task).await?;
+    crash::point("orphan-after-claim");
     let case = Case { context, stage: Stage::Encode, origin: Origin::Stranded(stored) };
     if let Some(failure) = retry::doomed(&held.claim, &context.config.retry.encode) {
         return remove_if_buried(context, stored, settle::doomed(&case, &held, failure).await)
@@ -97,6 +92,7 @@ async fn encode(
         return Ok(None);
     }
     ports.broker.remove(&stored.stream, stored.sequence).await?;
+    crash::point("orphan-after-remove");
     // Lost here, it is due and not queued, which the reconciler sees.
     if ports.broker.release(message).await? == WriteOnce::Mine {
         let (order, task) = (order.clone(), message.task);
@@ -112,28 +108,37 @@ async fn publish(
 ) -> Result<Option<&'static str>, Failure> {
     let ports = &context.ports;
     let order = &message.order;
-    let open =
-        state_of(context, order).await?.is_some_and(|state| !state.dead.contains_key(PUBLISH));
+    let admitted = settle::admit(context, Stage::Publish, stored.into(), order, PUBLISH).await?;
     ports.broker.remove(&stored.stream, stored.sequence).await?;
-    if !open {
+    if admitted.is_some() {
         return Ok(Some("removed"));
     }
     ports.broker.evaluate(order).await?;
     Ok(Some("queued-anew"))
 }
 
-/// UPLOADS is a log: its messages stay, and what waits is announced once more.
+/// UPLOADS is a log: its messages stay, and what waits is announced once more; what names another source is done here.
 async fn upload_again(
     context: &Context,
     stored: &Stored,
     message: &Uploaded,
 ) -> Result<(), Failure> {
     let ports = &context.ports;
+    if let Some(source) = &message.source {
+        let case = Case { context, stage: Stage::Ingest, origin: Origin::Stranded(stored) };
+        settle::reopen(&case, message, source).await?;
+        tell(context, stored, "queued-anew");
+        return Ok(());
+    }
+    let order = OrderId::new(message.video.clone(), message.number);
+    let admitted = settle::admit(context, Stage::Ingest, stored.into(), &order, INGEST).await?;
+    if admitted.is_some() {
+        return Ok(());
+    }
     let found = ports.broker.video(&message.video).await?;
     let waits = |video: &Video| {
-        video.order(message.number).is_some_and(|order| {
-            !order.is_closed() && matches!(order.status, Status::Queued | Status::Ingesting)
-        })
+        let order = video.order(message.number);
+        order.is_some_and(|order| matches!(order.status, Status::Queued | Status::Ingesting))
     };
     if found.is_some_and(|found| waits(&found.value)) {
         ports.broker.announce_upload(&message.video, message.number, message.lane).await?;

@@ -15,6 +15,7 @@ use jetreel_domain::subject;
 use serde::Serialize;
 
 use super::desk::Desk;
+use crate::crash;
 use crate::ports::WriteOnce;
 use crate::releases;
 
@@ -26,8 +27,10 @@ pub enum Outcome {
     Replayed,
     /// Jetreel's own message is still in its place, on its way out: replay again in a moment. The letter stays.
     Busy,
-    /// Its job is over or gone: there is nothing to do, and the letter went.
+    /// Its job is over: there is nothing to do, and the letter went.
     NotNeeded,
+    /// State knows no such job: it cannot be told whether it is over. The letter stays.
+    Unknown,
 }
 
 /// A dead task of a job and what became of its replay.
@@ -47,14 +50,15 @@ impl Desk {
     /// # Errors
     /// When the broker fails, or the letter's subject is none that a stage reads; the letter stays then.
     pub async fn replay(&self, buried: &Buried) -> Result<Outcome, Failure> {
-        let outcome = if self.is_over(buried).await? {
-            Outcome::NotNeeded
-        } else {
-            match self.letters.replay(buried).await? {
+        let outcome = match self.standing(buried).await? {
+            Standing::Unknown => return Ok(Outcome::Unknown),
+            Standing::Over => Outcome::NotNeeded,
+            Standing::Open => match self.letters.replay(buried).await? {
                 WriteOnce::Mine => Outcome::Replayed,
                 WriteOnce::Taken => return Ok(Outcome::Busy),
-            }
+            },
         };
+        crash::point("desk-after-replay");
         self.letters.discard(buried.sequence).await?;
         Ok(outcome)
     }
@@ -111,11 +115,29 @@ impl Desk {
         }))
     }
 
-    async fn is_over(&self, buried: &Buried) -> Result<bool, Failure> {
-        let Some(id) = &buried.letter.order else { return Ok(false) };
+    async fn standing(&self, buried: &Buried) -> Result<Standing, Failure> {
+        let Some(id) = &buried.letter.order else { return Ok(Standing::Open) };
         let video = self.broker.video(&id.video).await?;
-        let order = video.as_ref().and_then(|video| video.value.order(id.number));
-        Ok(order.is_none_or(Order::is_closed))
+        Ok(standing(video.as_ref().and_then(|video| video.value.order(id.number))))
+    }
+}
+
+/// Where the job of a letter stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It can go on, or nobody knows whose the letter is.
+    Open,
+    /// It is closed for good.
+    Over,
+    /// There is no state of it: a backup was restored, or the state is lost. No reason to lose the letter too.
+    Unknown,
+}
+
+fn standing(order: Option<&Order>) -> Standing {
+    match order {
+        None => Standing::Unknown,
+        Some(order) if order.is_closed() => Standing::Over,
+        Some(_) => Standing::Open,
     }
 }
 
@@ -173,6 +195,17 @@ mod tests {
 
     fn dead() -> Dead {
         Dead { sequence: 9, failure: Failure::task("codec-signal", "it crashed"), letter: 3 }
+    }
+
+    #[test]
+    fn a_job_without_a_state_is_not_taken_for_one_that_is_over() {
+        let (_, mut order) = order();
+        assert_eq!(standing(None), Standing::Unknown);
+        assert_eq!(standing(Some(&order)), Standing::Open);
+        order.status = Status::Cancelled;
+        assert_eq!(standing(Some(&order)), Standing::Over);
+        order = Order { superseded: true, ..Order::new(1, Status::Encoding, Lane::Normal, 0) };
+        assert_eq!(standing(Some(&order)), Standing::Over);
     }
 
     #[test]

@@ -1,18 +1,16 @@
 //! A slot at work on one task: it lives as long as the task is in hand.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jetreel_domain::failure::Failure;
+use jetreel_domain::retry::Stage;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use super::task;
 use crate::config::Context;
 use crate::event::Event;
 use crate::ports::{Delivered, Delivery};
-
-/// Pause before a task whose broker or store failed is delivered again.
-const AGAIN_AFTER: Duration = Duration::from_secs(5);
+use crate::settle;
 
 /// What a slot is told.
 #[derive(Debug)]
@@ -94,7 +92,8 @@ impl State {
             Ok(settlement) => settlement.tell(delivery.as_ref()).await,
             Err(failure) => {
                 self.context.gate.on_failure(&self.context.ports, &failure);
-                delivery.hand_back(AGAIN_AFTER).await?;
+                let delivery = delivery.as_ref();
+                settle::unclaimed(&self.context, Stage::Encode, delivery, &failure).await?;
                 Err(failure)
             }
         }

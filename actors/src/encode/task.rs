@@ -23,8 +23,7 @@ use crate::settle::{self, Case, Origin, Settlement};
 /// Works on one delivery.
 ///
 /// # Errors
-/// When broker or store fail while the delivery is surely ours: before the task is claimed, or after the claim was given up.
-/// Deliver it again.
+/// When broker or store fail before the task is claimed. Deliver it again.
 pub(super) async fn run(
     context: &Context,
     delivery: &Arc<dyn Delivery>,
@@ -50,7 +49,7 @@ pub(super) async fn run(
     }
     let (order, task, attempt) = (message.order.clone(), message.task, held.claim.attempts);
     ports.environment.emit(Event::TaskStarted { order, task, attempt });
-    work(&case, delivery, &message, held, cell).await
+    Ok(work(&case, delivery, &message, held, cell).await)
 }
 
 /// Steps (a) and (b): whether the order or the ledger says that there is nothing to do.
@@ -60,7 +59,7 @@ async fn settled_already(
     message: &EncodeTask,
 ) -> Result<Option<Settlement>, Failure> {
     let (order, task) = (&message.order, message.task.to_string());
-    let settled = settle::admit(context, Stage::Encode, delivery, order, &task).await?;
+    let settled = settle::admit(context, Stage::Encode, delivery.into(), order, &task).await?;
     if settled.is_some() {
         return Ok(settled);
     }
@@ -79,7 +78,7 @@ async fn work(
     message: &EncodeTask,
     held: Held,
     cell: ActorCell,
-) -> Result<Settlement, Failure> {
+) -> Settlement {
     let started = Instant::now();
     let context = case.context;
     let done = async {
@@ -88,31 +87,19 @@ async fn work(
         run::perform(Run { context, delivery, plan: &plan, held: &held, task, cell }).await
     };
     match done.await {
-        Ok(Finished::Entry(entry)) => finish(context, &held, *entry, started).await,
-        Ok(Finished::Lost(lost)) => Ok(put_down(case, &held, lost).await),
-        Err(failure) => Ok(settle::failed(case, &held, failure).await),
+        Ok(Finished::Entry(entry)) => finish(case, &held, *entry, started).await,
+        Ok(Finished::Lost(lost)) => put_down(case, &held, lost).await,
+        Err(failure) => settle::failed(case, &held, failure).await,
     }
 }
 
-async fn finish(
-    context: &Context,
-    held: &Held,
-    entry: Entry,
-    started: Instant,
-) -> Result<Settlement, Failure> {
+async fn finish(case: &Case<'_>, held: &Held, entry: Entry, started: Instant) -> Settlement {
+    let context = case.context;
     crash::point("encode-before-entry");
-    let written = context.ports.broker.write_entry(&entry).await;
-    let won = match written {
+    let won = match context.ports.broker.write_entry(&entry).await {
         Ok(written) => written == WriteOnce::Mine,
         // Whether it was written is open: the next to claim the task looks into the ledger first.
-        Err(failure) => {
-            let given_up = held.give_up(&context.ports, Some(&failure), false).await;
-            return if matches!(given_up, Ok(Some(_))) {
-                Err(failure)
-            } else {
-                Ok(Settlement::LetGo)
-            };
-        }
+        Err(failure) => return settle::failed(case, held, failure).await,
     };
     crash::point("encode-after-entry");
     context.gate.on_success();
@@ -123,7 +110,7 @@ async fn finish(
         cpu_seconds: entry.cpu_seconds,
         won,
     });
-    Ok(Settlement::Ack)
+    Settlement::Ack
 }
 
 /// The lease is gone, or the work is not wanted any more.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jetreel_domain::failure::Failure;
+use jetreel_domain::retry::Stage;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::upload;
@@ -11,12 +12,10 @@ use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
 use crate::ports::Delivery;
+use crate::settle;
 
 /// Pause after trouble with the broker, before the next pull.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
-
-/// Pause before an upload whose trouble was not its own is delivered again.
-const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// What the worker is told.
 #[derive(Debug)]
@@ -95,7 +94,7 @@ async fn take(context: &Context, delivery: Arc<dyn Delivery>) -> Result<(), Fail
             settlement.tell(delivery.as_ref()).await
         }
         Err(failure) => {
-            delivery.hand_back(AGAIN_AFTER).await?;
+            settle::unclaimed(context, Stage::Ingest, delivery.as_ref(), &failure).await?;
             Err(failure)
         }
     }

@@ -5,20 +5,17 @@ use std::time::Duration;
 
 use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::ledger::Entry;
-use jetreel_domain::message::Evaluate;
 use jetreel_domain::retry::Stage;
-use jetreel_domain::state::PUBLISH;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use super::evaluate;
 use super::finish::Writer;
 use super::views::Views;
-use crate::claims::{self, Claimant};
+use super::{evaluate, evaluation};
 use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
 use crate::ports::{Delivered, Delivery};
-use crate::settle::{self, Case, Origin, Settlement};
+use crate::settle::{self, Settlement};
 
 /// Pause after trouble, before the next pull and before the message is delivered again.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
@@ -119,9 +116,10 @@ impl Args {
     }
 
     async fn take(&self, delivery: Delivered) -> Result<(), Failure> {
+        let delivery: Arc<dyn Delivery> = Arc::from(delivery);
         let done = match self.inbox {
             Inbox::Entries => self.entry(delivery.as_ref()).await,
-            Inbox::Evaluations => self.evaluation(delivery.as_ref()).await,
+            Inbox::Evaluations => evaluation::take(&self.context, &self.views, &delivery).await,
         };
         match done {
             Ok(settlement) => {
@@ -129,8 +127,18 @@ impl Args {
                 settlement.tell(delivery.as_ref()).await
             }
             Err(failure) => {
-                delivery.hand_back(TROUBLE_PAUSE).await?;
+                self.not_done(delivery.as_ref(), &failure).await?;
                 Err(failure)
+            }
+        }
+    }
+
+    async fn not_done(&self, delivery: &dyn Delivery, failure: &Failure) -> Result<(), Failure> {
+        match self.inbox {
+            // Only a dependency's trouble keeps an entry.
+            Inbox::Entries => delivery.hand_back(TROUBLE_PAUSE).await,
+            Inbox::Evaluations => {
+                settle::unclaimed(&self.context, Stage::Publish, delivery, failure).await
             }
         }
     }
@@ -153,28 +161,5 @@ impl Args {
                 Ok(Settlement::Ack)
             }
         }
-    }
-
-    /// A request to look at an order.
-    async fn evaluation(&self, delivery: &dyn Delivery) -> Result<Settlement, Failure> {
-        let context = &self.context;
-        let case = Case { context, stage: Stage::Publish, origin: Origin::Delivery(delivery) };
-        let order = match rmp_serde::from_slice::<Evaluate>(delivery.body()) {
-            Ok(message) => message.order,
-            Err(error) => return Ok(settle::unreadable(&case, &error.to_string()).await),
-        };
-        // A closed order is looked at too: it may have something to announce, and entries to forget.
-        let admitted = settle::admit(context, Stage::Publish, delivery, &order, PUBLISH).await?;
-        if let Some(Settlement::Terminate(reason)) = admitted {
-            return Ok(Settlement::Terminate(reason));
-        }
-        let evaluated = evaluate::order(context, &self.views, &order, Writer::Anyone).await;
-        let Err(failure) = evaluated else {
-            context.gate.on_success();
-            return Ok(Settlement::Ack);
-        };
-        let by = Claimant { node: &context.config.node, sequence: delivery.sequence() };
-        let held = claims::take(&context.ports, by, &order, PUBLISH).await?;
-        Ok(settle::failed(&case, &held, failure).await)
     }
 }

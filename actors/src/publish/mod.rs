@@ -5,6 +5,7 @@
 
 mod actor;
 mod evaluate;
+mod evaluation;
 mod finish;
 mod views;
 

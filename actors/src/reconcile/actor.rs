@@ -11,7 +11,7 @@ use super::orders::Orders;
 use super::records::Records;
 use super::sweep::Sweep;
 use crate::config::Context;
-use crate::event::Event;
+use crate::event::{Event, Reconciled};
 use crate::ports::{Nodes, Survey};
 
 /// Before the next pass, where this one left states unread: others want the broker too.
@@ -114,6 +114,7 @@ impl State {
         if self.orders.read_on(args).await? {
             return Ok(true);
         }
+        count_letters(args).await;
         self.orders.look(args).await?;
         self.records.look(args).await?;
         self.sweep.look(args, &mut self.orders).await?;
@@ -132,4 +133,13 @@ impl State {
             }
         });
     }
+}
+
+/// For who watches numbers; nothing waits for it.
+async fn count_letters(args: &Args) {
+    let event = match args.survey.dead_letters().await {
+        Ok(letters) => Event::Reconciled(Reconciled::LettersCounted { letters }),
+        Err(failure) => Event::StageFault { stage: "reconcile", failure },
+    };
+    args.context.ports.environment.emit(event);
 }

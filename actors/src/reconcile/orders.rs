@@ -209,7 +209,7 @@ impl Orders {
     }
 }
 
-/// When the newest part of an upload was written.
+/// When the newest part of an upload was written. An upload whose parts cannot be seen must not be taken for one without.
 async fn newest_part(args: &Args, video: &VideoId) -> Result<Option<i64>, Failure> {
     let prefix = Owner::Original(video.clone()).prefix();
     let mut walk = args.context.ports.store.walk(&prefix).await?;
@@ -218,7 +218,12 @@ async fn newest_part(args: &Args, video: &VideoId) -> Result<Option<i64>, Failur
         let page = walk.page(PARTS_PER_PAGE).await?;
         newest = page.iter().filter_map(|met| met.modified).max().max(newest);
         if page.len() < PARTS_PER_PAGE {
-            return Ok(newest);
+            return if walk.unread().is_empty() { Ok(newest) } else { Err(unread(walk.unread())) };
         }
     }
+}
+
+fn unread(folders: &[String]) -> Failure {
+    Failure::task("folder-unreadable", "a folder of the store cannot be read")
+        .with_detail(folders.join(" "))
 }

@@ -1,6 +1,7 @@
 //! Mends one thing.
 
 use jetreel_domain::announce;
+use jetreel_domain::deadletter::Buried;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::reconcile::Trouble;
@@ -12,6 +13,7 @@ use super::actor::Args;
 use super::orders::Orders;
 use super::sweep;
 use crate::change;
+use crate::crash;
 use crate::event::{Event, Reconciled, Repair};
 use crate::ports::WriteOnce;
 use crate::releases;
@@ -24,6 +26,7 @@ pub(super) async fn mend(
     trouble: Trouble,
 ) -> Result<(), Failure> {
     let (ports, broker) = (&args.context.ports, &args.context.ports.broker);
+    crash::point("reconcile-before-repair");
     let (number, repair) = match trouble {
         Trouble::Unannounced => {
             let first = announce::due(video).first().map_or(1, |(number, _)| *number);
@@ -64,10 +67,12 @@ pub(super) async fn mend(
             (number, Repair::UploadGivenUp)
         }
         Trouble::Uncleared(number) => {
+            discard_letters(args, video, number).await?;
             clear(args, orders, &video.order_id(number)).await?;
             (number, Repair::Cleared)
         }
     };
+    crash::point("reconcile-after-repair");
     let order = video.order_id(number);
     ports.environment.emit(Event::Reconciled(Reconciled::Repaired { order, repair }));
     Ok(())
@@ -87,7 +92,9 @@ async fn give_up(args: &Args, orders: &Orders, order: &OrderId) -> Result<bool, 
     let Some(video) = video.filter(|_| given_up) else { return Ok(false) };
     let to = Status::Cancelled;
     ports.environment.emit(Event::OrderMoved { order: order.clone(), to });
+    crash::point("giveup-after-cancel");
     change::announce(ports, &video).await?;
+    crash::point("giveup-after-fact");
     sweep::clear(args, orders, &Owner::Original(order.video.clone())).await?;
     Ok(true)
 }
@@ -113,6 +120,20 @@ async fn plan_anew(args: &Args, order: &OrderId) -> Result<bool, Failure> {
     Ok(true)
 }
 
+/// Before state forgets them: nobody looks for the letters of a cancelled order later on.
+async fn discard_letters(args: &Args, video: &Video, number: u32) -> Result<(), Failure> {
+    let letters = &args.context.ports.letters;
+    for sequence in video.letters_left(number) {
+        let found = letters.letter(sequence).await?;
+        // After the stream was made anew the number may be of another's letter.
+        let own = |found: &Buried| found.letter.order == Some(video.order_id(number));
+        if found.as_ref().is_some_and(own) {
+            letters.discard(sequence).await?;
+        }
+    }
+    Ok(())
+}
+
 /// State stops naming what a cancelled order left; then it is deleted. What a crash in between leaves is an orphan like any other.
 async fn clear(args: &Args, orders: &Orders, order: &OrderId) -> Result<(), Failure> {
     let ports = &args.context.ports;
@@ -122,7 +143,9 @@ async fn clear(args: &Args, orders: &Orders, order: &OrderId) -> Result<(), Fail
         Ok(uncleared)
     })
     .await?;
+    crash::point("clear-after-state");
     ports.broker.forget(order).await?;
+    crash::point("clear-after-forget");
     sweep::clear(args, orders, &Owner::Order(order.clone())).await?;
     sweep::clear(args, orders, &Owner::Original(order.video.clone())).await
 }

@@ -6,16 +6,15 @@ use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::id::{OrderId, TaskId};
 use jetreel_domain::manifest::Manifest;
 use jetreel_domain::state::{Order, Published};
-use jetreel_domain::sweep::{self, Candidates, Evidence, Names, Owner};
+use jetreel_domain::sweep::{self, Candidates, Evidence, FOLDERS, Names, Owner};
 use sha2::{Digest, Sha256};
 
 use super::actor::Args;
 use super::orders::Orders;
+use crate::crash;
 use crate::event::{Event, Reconciled};
 use crate::ports::{Met, Walk};
 
-/// Folders that hold what Jetreel writes.
-const FOLDERS: [&str; 2] = ["raw/", "out/"];
 /// Objects of one owner asked for at a time.
 const OBJECTS_PER_PAGE: usize = 1000;
 
@@ -33,6 +32,8 @@ struct Walking {
     /// Nothing older than this can be judged: the states of that time are not kept.
     since: i64,
     met: u64,
+    /// Folders that could not be read.
+    unread: Vec<String>,
 }
 
 impl Sweep {
@@ -46,33 +47,43 @@ impl Sweep {
             None => {
                 let since = args.survey.states_since().await?;
                 let walk = args.context.ports.store.walk(FOLDERS[0]).await?;
-                Walking { walk, folder: 0, since, met: 0 }
+                Walking { walk, folder: 0, since, met: 0, unread: Vec::new() }
             }
         };
         let limit = policy.objects_per_pass;
         let page = walking.walk.page(limit).await?;
         walking.met += page.len() as u64;
         let ended = page.len() < limit;
+        // Before it is judged, which may fail.
+        page.iter().for_each(|met| self.candidates.meet(&met.key));
         let old = |met: &Met| {
             met.modified.is_some_and(|at| at >= walking.since && now - at >= policy.orphan_seconds)
         };
         let judged = self.judge(args, orders, page.into_iter().filter(old)).await;
         if !ended {
             self.walking = Some(walking);
-        } else if let Some(folder) = FOLDERS.get(walking.folder + 1) {
+            return judged;
+        }
+        walking.unread.extend_from_slice(walking.walk.unread());
+        if let Some(folder) = FOLDERS.get(walking.folder + 1) {
             walking.walk = args.context.ports.store.walk(folder).await?;
             walking.folder += 1;
             self.walking = Some(walking);
         } else {
-            self.candidates.end_walk();
+            self.end(args, &walking);
             self.next_walk = now + policy.sweep_seconds;
-            let (objects, orphans) = (walking.met, self.candidates.count());
-            args.context
-                .ports
-                .environment
-                .emit(Event::Reconciled(Reconciled::StoreWalked { objects, orphans }));
         }
         judged
+    }
+
+    fn end(&mut self, args: &Args, walking: &Walking) {
+        self.candidates.end_walk(&walking.unread);
+        let walked = Reconciled::StoreWalked {
+            objects: walking.met,
+            orphans: self.candidates.count(),
+            unread: walking.unread.len(),
+        };
+        args.context.ports.environment.emit(Event::Reconciled(walked));
     }
 
     async fn judge(
@@ -163,6 +174,7 @@ pub(super) async fn clear(args: &Args, orders: &Orders, owner: &Owner) -> Result
 
 async fn delete(args: &Args, met: &Met) -> Result<(), Failure> {
     args.context.ports.store.delete(&met.key).await?;
+    crash::point("sweep-after-delete");
     let event =
         Event::Reconciled(Reconciled::OrphanDeleted { key: met.key.clone(), bytes: met.bytes });
     args.context.ports.environment.emit(event);
@@ -172,7 +184,10 @@ async fn delete(args: &Args, met: &Met) -> Result<(), Failure> {
 /// What is named of an owner's objects. `None`: it cannot be said now, so that all must stay.
 async fn named(args: &Args, owner: &Owner, objects: &[Met]) -> Result<Option<Names>, Failure> {
     let broker = &args.context.ports.broker;
-    let found = broker.video(owner.video()).await?.map(|found| found.value);
+    let found = match owner.video() {
+        Some(video) => broker.video(video).await?.map(|found| found.value),
+        None => None,
+    };
     let mut names = sweep::names(found.as_ref(), owner);
     let Owner::Order(order) = owner else { return Ok(Some(names)) };
     match sweep::evidence(found.as_ref(), order.number) {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use jetreel_domain::failure::{Failure, Severity};
-use jetreel_domain::retry::{self, Disposition};
+use jetreel_domain::retry::{self, Disposition, Stage};
 
 use super::bury::{self, Case};
 use crate::claims::Held;
+use crate::config::Context;
 use crate::event::Event;
 use crate::ports::Delivery;
 
@@ -60,6 +61,28 @@ pub(crate) async fn failed(case: &Case<'_>, held: &Held, failure: Failure) -> Se
         Disposition::HandBack { after, .. } => Settlement::HandBack(after),
         Disposition::Bury => settled(case, bury::bury(case, &given_up, failure).await),
     }
+}
+
+/// Settles a delivery that failed before it was claimed. Nothing but the broker has counted its attempts: its deliveries stand for
+/// them, however they ended. What nobody can look at is explained in a letter instead of being looked at for ever; its order, of
+/// which nothing can be said, stays as it is.
+pub(crate) async fn unclaimed(
+    context: &Context,
+    stage: Stage,
+    delivery: &dyn Delivery,
+    failure: &Failure,
+) -> Result<(), Failure> {
+    let deliveries = u32::try_from(delivery.delivered()).unwrap_or(u32::MAX);
+    let chance = context.ports.environment.chance();
+    let disposition = retry::settle(failure, deliveries, context.config.retry.of(stage), chance);
+    let settlement = match disposition {
+        Disposition::HandBack { after, .. } => Settlement::HandBack(after),
+        Disposition::Bury => {
+            let case = Case { context, stage, origin: bury::Origin::Delivery(delivery) };
+            refused(&case, failure.clone()).await
+        }
+    };
+    settlement.tell(delivery).await
 }
 
 /// Buries what was dead before this attempt began, which is therefore not charged.

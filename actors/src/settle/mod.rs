@@ -9,8 +9,10 @@
 
 mod bury;
 mod failed;
+mod reopen;
 mod revive;
 
 pub(crate) use bury::{Case, Origin};
-pub(crate) use failed::{Settlement, doomed, failed, refused, unreadable};
+pub(crate) use failed::{Settlement, doomed, failed, unclaimed, unreadable};
+pub(crate) use reopen::reopen;
 pub(crate) use revive::admit;

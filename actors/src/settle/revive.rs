@@ -11,15 +11,36 @@ use crate::claims;
 use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
-use crate::ports::Delivery;
+use crate::ports::{Delivery, Stored};
 
-/// Looks at the order of a delivery for `what`: closed, dead, replayed, or open. `None`: it is wanted.
+/// A message that asks for something: what decides between an echo of a death and a replay.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    /// Its sequence in the stream.
+    sequence: u64,
+    /// Whether Jetreel published it itself.
+    released: bool,
+}
+
+impl From<&dyn Delivery> for Asked {
+    fn from(delivery: &dyn Delivery) -> Self {
+        Self { sequence: delivery.sequence(), released: delivery.is_released() }
+    }
+}
+
+impl From<&Stored> for Asked {
+    fn from(stored: &Stored) -> Self {
+        Self { sequence: stored.sequence, released: stored.released }
+    }
+}
+
+/// Looks at the order of a message for `what`: closed, dead, replayed, or open. `None`: it is wanted.
 ///
 /// What Jetreel itself published can only be an echo of a death; what somebody published after it, without our header, is a replay.
 pub(crate) async fn admit(
     context: &Context,
     stage: Stage,
-    delivery: &dyn Delivery,
+    asked: Asked,
     order: &OrderId,
     what: &str,
 ) -> Result<Option<Settlement>, Failure> {
@@ -28,7 +49,7 @@ pub(crate) async fn admit(
     let open = |video: &Video| video.order(order.number).is_some_and(|order| !order.is_closed());
     let Some(video) = found.filter(open) else { return Ok(Some(Settlement::Ack)) };
     let Some(death) = video.death(order.number, what) else { return Ok(None) };
-    if delivery.is_released() || delivery.sequence() <= death.sequence {
+    if asked.released || asked.sequence <= death.sequence {
         // Whoever buried it may not have lived to tell.
         change::announce(ports, &video).await?;
         return Ok(Some(Settlement::Terminate("dead".to_owned())));
@@ -36,10 +57,9 @@ pub(crate) async fn admit(
     // The claim first: a death without attempts is harmless, attempts without a death would end the replay at once.
     claims::reset(ports, order, what).await?;
     crash::point("replay-after-claim");
-    let sequence = delivery.sequence();
     let mut revived = false;
     let video = change::video(ports, &order.video, |video| {
-        revived = video.revive(order.number, what, sequence);
+        revived = video.revive(order.number, what, asked.sequence);
         Ok(revived)
     })
     .await?;

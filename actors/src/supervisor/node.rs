@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Context, Roles};
-use crate::deadletter::Sweeper;
+use crate::deadletter::{Caller, CallerArgs, Sweeper};
 use crate::encode::Dispatch;
 use crate::event::Event;
 use crate::ingest::Ingest;
-use crate::ports::{Nodes, Survey};
+use crate::ports::{Hook, Nodes, Survey};
 use crate::presence::{self, Herald};
 use crate::publish::{self, Inbox, Publisher, Views};
 use crate::reconcile::{self, Reconciler};
@@ -39,6 +39,8 @@ pub enum Branch {
     Evaluations,
     /// The sweeper of what the broker gave up.
     Sweeper,
+    /// The caller of the hook.
+    Caller,
     /// The reconciler.
     Reconciler,
     /// The one that says that the node is there.
@@ -62,6 +64,8 @@ pub struct Args {
     pub survey: Arc<dyn Survey>,
     /// Where nodes say that they are there.
     pub nodes: Arc<dyn Nodes>,
+    /// Who is called about dead letters, if anybody.
+    pub hook: Option<Arc<dyn Hook>>,
 }
 
 /// The tree as it stands.
@@ -71,6 +75,7 @@ pub struct State {
     nodes: Arc<dyn Nodes>,
     /// Cancelled when only the herald is left of a draining node.
     alone: CancellationToken,
+    hook: Option<Arc<dyn Hook>>,
     views: Arc<Views>,
     running: BTreeMap<ActorId, Branch>,
     budgets: BTreeMap<Branch, RestartBudget>,
@@ -95,12 +100,14 @@ impl Actor for Node {
             survey: args.survey,
             nodes: args.nodes,
             alone: CancellationToken::new(),
+            hook: args.hook,
             views: Arc::default(),
             running: BTreeMap::new(),
             budgets: BTreeMap::new(),
             started: Instant::now(),
         };
-        for branch in branches(args.roles, state.context.config.ingest_slots) {
+        let calls = state.hook.is_some();
+        for branch in branches(args.roles, state.context.config.ingest_slots, calls) {
             state.start(branch, &myself).await?;
         }
         Ok(state)
@@ -137,8 +144,8 @@ impl Actor for Node {
     }
 }
 
-/// The branches of a node with these roles.
-fn branches(roles: Roles, ingest_slots: usize) -> Vec<Branch> {
+/// The branches of a node with these roles; `calls`: there is somebody to call about dead letters.
+fn branches(roles: Roles, ingest_slots: usize, calls: bool) -> Vec<Branch> {
     let mut branches = vec![Branch::Herald];
     if roles.publish {
         branches.extend([Branch::Entries, Branch::Evaluations]);
@@ -151,6 +158,9 @@ fn branches(roles: Roles, ingest_slots: usize) -> Vec<Branch> {
     }
     if roles.deadletter {
         branches.push(Branch::Sweeper);
+    }
+    if roles.deadletter && calls {
+        branches.push(Branch::Caller);
     }
     if roles.ingest {
         branches.extend((0..ingest_slots.max(1)).map(Branch::Ingest));
@@ -175,6 +185,11 @@ impl State {
             }
             Branch::Sweeper => {
                 Sweeper::spawn_linked(None, Sweeper, context, root).await?.0.get_id()
+            }
+            Branch::Caller => {
+                let Some(hook) = self.hook.clone() else { return Ok(()) };
+                let args = CallerArgs { context, hook };
+                Caller::spawn_linked(None, Caller, args, root).await?.0.get_id()
             }
             Branch::Entries => self.publisher(Inbox::Entries, root).await?,
             Branch::Evaluations => self.publisher(Inbox::Evaluations, root).await?,

@@ -3,7 +3,8 @@
 use async_nats::HeaderMap;
 use async_nats::jetstream;
 use jetreel::bus::{Bus, names};
-use jetreel_actors::ports::{Broker, DeadLetters, WriteOnce};
+use jetreel_actors::deadletter::{Action, Desk, Fate};
+use jetreel_actors::ports::{Broker, DeadLetters, Survey, WriteOnce};
 use jetreel_domain::deadletter::DeadLetter;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::Group;
@@ -50,20 +51,36 @@ async fn a_letter_is_buried_once_and_read_as_it_was() {
     assert_eq!(bus.bury(&first).await.unwrap(), sequence, "the same again");
     let second = bus.bury(&letter(18, main_subject())).await.unwrap();
     assert!(second > sequence, "it died once more");
-    assert_eq!(bus.letters(0, 10).await.unwrap().len(), 2);
 
     let there = message(&nats, names::DLQ, &subject::dead_letter(&main_subject())).await;
     assert_eq!(there.payload.as_ref(), BODY);
     let found = bus.letter(sequence).await.unwrap().unwrap();
     assert_eq!(found.letter, letter(17, main_subject()), "without what spoke to the broker");
     assert!(found.at > 1_700_000_000);
-    let newest = bus.letter_of(&main_subject()).await.unwrap().unwrap();
-    assert_eq!(newest.sequence, second);
-    assert_eq!(bus.letters(sequence, 10).await.unwrap(), [newest]);
+    let all = bus.letters(0, 10).await.unwrap();
+    let sequences: Vec<u64> = all.iter().map(|letter| letter.sequence).collect();
+    assert_eq!(sequences, [sequence, second]);
+    assert_eq!(bus.letters(sequence, 10).await.unwrap(), all[1..]);
 
     assert!(bus.discard(sequence).await.unwrap());
     assert!(!bus.discard(sequence).await.unwrap(), "it is gone");
     assert_eq!(bus.letter(sequence).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_letter_whose_job_has_no_state_stays_until_it_is_discarded() {
+    let (_nats, bus) = Nats::start_with_streams().await;
+    let found = buried(&bus, &letter(17, main_subject())).await;
+    let desk = Desk { broker: bus.clone(), letters: bus.clone(), store: None };
+    for _ in 0..2 {
+        let handled = desk.handle(Action::Replay, &found, false).await.unwrap();
+        assert_eq!((handled.outcome, handled.outcome.is_good()), (Fate::Unknown, false));
+        assert_eq!(bus.dead_letters().await.unwrap(), 1);
+    }
+    assert!(bus.next_task(Lane::Normal, Group::Main).await.unwrap().is_none());
+    let handled = desk.handle(Action::Discard, &found, false).await.unwrap();
+    assert_eq!(handled.outcome, Fate::Discarded);
+    assert_eq!(bus.dead_letters().await.unwrap(), 0);
 }
 
 async fn buried(bus: &Bus, letter: &DeadLetter) -> jetreel_domain::deadletter::Buried {

@@ -17,7 +17,7 @@ fn shipped() -> Topology {
 async fn applying_twice_changes_nothing_the_second_time() {
     let nats = Nats::start().await;
     let bus = nats.bus().await;
-    assert_eq!(topology::missing(&bus).await.unwrap().len(), 22, "an empty server has no consumer");
+    assert_eq!(topology::missing(&bus).await.unwrap().len(), 23, "an empty server has no consumer");
     let first = topology::apply(&bus, &shipped(), false).await.unwrap();
     assert!(first.iter().all(|change| change.deed == Deed::Create));
     assert_eq!(topology::apply(&bus, &shipped(), false).await.unwrap(), []);

@@ -81,7 +81,7 @@ async fn state(site: &Site, order: &jetreel_domain::id::OrderId) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn shown_settings_and_failed_commands_tell_no_secret() {
     let url = format!("nats://planted-user:{PASSWORD}@127.0.0.1:9");
-    let secrets = [PASSWORD, "planted-s3-secret"];
+    let secrets = [PASSWORD, "planted-s3-secret", "planted-hook"];
     let folder = tempfile::tempdir().unwrap();
     for words in [
         ["config", "show", "--origin"].as_slice(),
@@ -97,6 +97,8 @@ async fn shown_settings_and_failed_commands_tell_no_secret() {
         command.env("JETREEL__STORE__ENDPOINT", "http://127.0.0.1:9");
         command.env("JETREEL__STORE__ACCESS_KEY", "planted-s3-key");
         command.env("JETREEL__STORE__SECRET_KEY", "planted-s3-secret");
+        command.env("JETREEL__HOOK__URL", "https://127.0.0.1:9/planted-hook-path");
+        command.env("JETREEL__HOOK__AUTHORIZATION", "Bearer planted-hook-token");
         command.stdin(Stdio::null()).env("PATH", path());
         let output = command.output().await.unwrap();
         let said = [output.stdout, output.stderr].concat();

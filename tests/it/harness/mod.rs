@@ -3,6 +3,7 @@
 pub(crate) mod cluster;
 pub(crate) mod eventually;
 pub(crate) mod nats;
+pub(crate) mod pager;
 pub(crate) mod fake_codec;
 pub(crate) mod poison;
 pub(crate) mod s3;

@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-/// Threads, where they are counted in a user namespace of this process's own.
+/// Threads, where the kernel counts them.
 const THREADS_MAX: u64 = 256;
 
 /// No core dump, no file, no locked memory, no message queue.
@@ -15,8 +15,15 @@ pub(super) fn tighten() -> io::Result<()> {
     Ok(())
 }
 
-/// Bounds the threads. Only in an own user namespace: elsewhere the kernel counts all processes of the user.
-pub(super) fn bound_threads() -> io::Result<()> {
+/// Bounds the threads. Only in an own user namespace: elsewhere the kernel counts all processes of the user. And never those of root,
+/// whatever the namespace: there the address space is the only bound.
+pub(super) fn bound_threads(own_user: bool, by_root: bool) -> io::Result<()> {
+    if by_root {
+        return Err(io::Error::other("the kernel bounds none of what root started"));
+    }
+    if !own_user {
+        return Err(io::Error::other("bounded only in a user namespace of its own"));
+    }
     set(Resource::Nproc, THREADS_MAX)
 }
 

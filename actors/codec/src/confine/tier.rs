@@ -18,6 +18,10 @@ pub(crate) struct Confined {
 #[derive(Debug, Clone, Copy, Default)]
 struct Layers {
     namespaces: bool,
+    /// Among them one for users.
+    own_user: bool,
+    /// No capability is left.
+    powerless: bool,
     landlock: bool,
     seccomp: bool,
 }
@@ -31,13 +35,16 @@ pub(crate) fn confine() -> Confined {
     }
     descriptors::close_all();
     note(&mut weaknesses, "limits", limits::tighten());
+    // Asked first: in a user namespace nobody is who he was.
+    let by_root = rustix::process::getuid().is_root();
     if let Some(own_user) = note(&mut weaknesses, "namespaces", namespaces::enter()) {
-        layers.namespaces = true;
-        if own_user {
-            note(&mut weaknesses, "threads", limits::bound_threads());
+        (layers.namespaces, layers.own_user) = (true, own_user);
+        if !own_user {
+            weaknesses.push("namespaces: none for users".to_owned());
         }
     }
-    note(&mut weaknesses, "capabilities", rights::give_up());
+    note(&mut weaknesses, "threads", limits::bound_threads(layers.own_user, by_root));
+    layers.powerless = note(&mut weaknesses, "capabilities", rights::give_up()).is_some();
     if let Some(partly) = note(&mut weaknesses, "Landlock", ruleset::restrict()) {
         layers.landlock = true;
         weaknesses.extend(partly);
@@ -55,12 +62,12 @@ fn note<T>(weaknesses: &mut Vec<String>, what: &str, step: io::Result<T>) -> Opt
     step.map_err(|error| weaknesses.push(format!("{what}: {error}"))).ok()
 }
 
-/// Without the filter of system calls nothing else is worth a name.
+/// Without the filter of system calls nothing else is worth a name; with a capability left, namespaces are worth none.
 fn tier(layers: Layers) -> &'static str {
     match layers {
         Layers { seccomp: false, .. } => "NONE",
-        Layers { namespaces: false, .. } => "SECCOMP",
-        Layers { landlock: false, .. } => "NS",
+        Layers { powerless: false, .. } | Layers { namespaces: false, .. } => "SECCOMP",
+        Layers { own_user: false, .. } | Layers { landlock: false, .. } => "NS",
         Layers { landlock: true, .. } => "FULL",
     }
 }
@@ -71,14 +78,23 @@ mod tests {
 
     #[test]
     fn a_tier_is_as_high_as_its_lowest_layer() {
-        for (namespaces, landlock, seccomp, name) in [
-            (true, true, true, "FULL"),
-            (true, false, true, "NS"),
-            (false, true, true, "SECCOMP"),
-            (false, false, true, "SECCOMP"),
-            (true, true, false, "NONE"),
+        let all = Layers {
+            namespaces: true,
+            own_user: true,
+            powerless: true,
+            landlock: true,
+            seccomp: true,
+        };
+        for (layers, name) in [
+            (all, "FULL"),
+            (Layers { landlock: false, ..all }, "NS"),
+            (Layers { own_user: false, ..all }, "NS"),
+            (Layers { powerless: false, ..all }, "SECCOMP"),
+            (Layers { namespaces: false, own_user: false, ..all }, "SECCOMP"),
+            (Layers { namespaces: false, own_user: false, landlock: false, ..all }, "SECCOMP"),
+            (Layers { seccomp: false, ..all }, "NONE"),
         ] {
-            assert_eq!(tier(Layers { namespaces, landlock, seccomp }), name);
+            assert_eq!(tier(layers), name, "{layers:?}");
         }
     }
 }

@@ -1,0 +1,63 @@
+//! The hook of dead letters: an HTTP call to a pager, a tracker of tickets, a chat.
+
+use std::time::Duration;
+
+use jetreel_actors::ports::{Hook, PortFuture};
+use jetreel_domain::failure::Failure;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Url};
+use tokio_util::bytes::Bytes;
+
+/// Names a call, the same in each repeat.
+const KEY_HEADER: &str = "Idempotency-Key";
+/// Who does not answer within this time has not taken the call; the letter is lent for longer.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Calls by `POST`.
+pub struct HttpHook {
+    client: Client,
+    url: Url,
+    authorization: Option<HeaderValue>,
+}
+
+impl HttpHook {
+    /// Calls go to `url`, with `authorization` as the value of that header.
+    ///
+    /// # Errors
+    /// When the value cannot be a header's, or there is no HTTP client to be had.
+    pub fn new(url: Url, authorization: Option<&str>) -> anyhow::Result<Self> {
+        let authorization = authorization.map(HeaderValue::from_str).transpose()?;
+        let authorization = authorization.map(|mut value| {
+            value.set_sensitive(true);
+            value
+        });
+        // Nobody but the one that was named is told.
+        let client = Client::builder().timeout(TIMEOUT).redirect(Policy::none()).build()?;
+        Ok(Self { client, url, authorization })
+    }
+
+    async fn post(&self, key: &str, document: Bytes) -> Result<(), Failure> {
+        let mut request = self.client.post(self.url.clone()).body(document);
+        request = request.header(CONTENT_TYPE, "application/json").header(KEY_HEADER, key);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization.clone());
+        }
+        // The address may hold a secret.
+        let answer = request.send().await.map_err(|error| {
+            let message = "the hook of dead letters does not answer";
+            Failure::dependency("hook-unreachable", message).with_detail(error.without_url())
+        })?;
+        if answer.status().is_success() {
+            return Ok(());
+        }
+        let message = "the hook of dead letters does not take the call";
+        Err(Failure::dependency("hook-refused", message).with_detail(answer.status()))
+    }
+}
+
+impl Hook for HttpHook {
+    fn call<'a>(&'a self, key: &'a str, document: Bytes) -> PortFuture<'a, ()> {
+        Box::pin(self.post(key, document))
+    }
+}
