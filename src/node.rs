@@ -129,8 +129,9 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
     if branches.ingest || branches.encode {
         tokio::spawn(tell_confinement(services.clone()));
     }
-    let (survey, hook) = (services.bus.clone(), hook(settings)?);
-    let args = supervisor::Args { context: context.clone(), roles: branches, survey, hook };
+    let (survey, nodes) = (services.bus.clone(), services.bus.clone());
+    let hook = hook(settings)?;
+    let args = supervisor::Args { context: context.clone(), roles: branches, survey, nodes, hook };
     let (root, tree) = supervisor::Node::spawn(None, supervisor::Node, args)
         .await
         .context("the supervisor tree did not start")?;
@@ -169,6 +170,7 @@ fn config(settings: &Settings) -> Config {
     let slots = settings.node.slots_here();
     Config {
         node: settings.node.name_here(),
+        roles: settings.node.roles.words().map(ToOwned::to_owned).collect(),
         slots,
         slots_for_high: if slots >= 4 * SLOTS_FOR_HIGH { SLOTS_FOR_HIGH } else { 0 },
         group_slots: std::collections::BTreeMap::new(),

@@ -1,6 +1,6 @@
 //! What the stages of one node need to know, handed down from the settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub struct Lease {
 pub struct Config {
     /// This node's name.
     pub node: String,
+    /// Its roles, in the words of the settings, for people and for other nodes.
+    pub roles: BTreeSet<String>,
     /// Tasks that run at once on this node.
     pub slots: usize,
     /// Of these, slots that only the lane `high` may take.

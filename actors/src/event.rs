@@ -20,6 +20,8 @@ pub enum Repair {
     UploadGivenUp,
     /// Cleared away what a cancelled order left.
     Cleared,
+    /// Closed an order whose codec build no node has, and opened the next.
+    PlannedAnew,
     /// Removed entries and claims of a closed order.
     RecordsRemoved,
 }
@@ -35,6 +37,7 @@ impl Repair {
             Self::EvaluationAsked => "evaluation-asked",
             Self::UploadGivenUp => "upload-given-up",
             Self::Cleared => "cleared",
+            Self::PlannedAnew => "planned-anew",
             Self::RecordsRemoved => "records-removed",
         }
     }

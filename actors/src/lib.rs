@@ -13,6 +13,7 @@ pub mod lease;
 pub mod gate;
 mod claims;
 mod settle;
+pub mod presence;
 pub mod deadletter;
 pub mod ingest;
 pub mod encode;

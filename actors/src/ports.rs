@@ -1,4 +1,4 @@
-//! The world as the stages see it: six traits, implemented by the shell.
+//! The world as the stages see it: eight traits, implemented by the shell.
 //!
 //! Absent on purpose: nothing here names a broker, a store library, a metrics library or a codec library.
 
@@ -19,6 +19,7 @@ use jetreel_domain::lane::Lane;
 use jetreel_domain::leadership::Leadership;
 use jetreel_domain::ledger::{Entry, Object};
 use jetreel_domain::message::EncodeTask;
+use jetreel_domain::presence::Presence;
 use jetreel_domain::reconcile::Position;
 use jetreel_domain::retry::Stage;
 use jetreel_domain::state::{Fact, Known, Video};
@@ -263,6 +264,20 @@ pub trait Survey: Send + Sync {
         leadership: &'a Leadership,
         revision: u64,
     ) -> PortFuture<'a, Swap>;
+}
+
+/// What was said, each with the id of its node, and up to where it was read.
+pub type Said = (Vec<(String, Presence)>, u64);
+
+/// What nodes say of themselves. It vanishes when it was not said again for long.
+pub trait Nodes: Send + Sync {
+    /// Says it of the node `id`, in place of what was said of it before.
+    fn tell<'a>(&'a self, id: &'a str, presence: &'a Presence) -> PortFuture<'a, ()>;
+    /// Takes back what was said of the node `id`.
+    fn leave<'a>(&'a self, id: &'a str) -> PortFuture<'a, ()>;
+    /// What was said after the place `after` (0: all of it), from the leader; at most `limit` words. Of a node only its last word is
+    /// kept.
+    fn said(&self, after: u64, limit: usize) -> PortFuture<'_, Said>;
 }
 
 /// The body of a fact, self-sufficient for subscribers.

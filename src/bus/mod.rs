@@ -24,6 +24,7 @@ mod orphans;
 mod kv;
 mod facts;
 mod survey;
+mod nodes;
 pub mod names;
 mod severity;
 mod version;

@@ -49,6 +49,10 @@ pub const RECONCILER_KEY: &str = "reconciler";
 
 /// Marks what Jetreel itself published to a work queue: the id of that publish. A message without it is a replay by hand.
 pub const RELEASE_HEADER: &str = "Jetreel-Release";
+/// Says that a message of a bucket is none of its documents.
+pub const OPERATION_HEADER: &str = "KV-Operation";
+/// The word in that header for a key that was deleted.
+pub const DELETED: &str = "DEL";
 /// Id of one write of a write-once message, by which its writer knows it again.
 pub const WRITER_HEADER: &str = "Jetreel-Writer";
 
@@ -78,6 +82,12 @@ pub fn encode_consumer(lane: Lane, group: Group) -> String {
 #[must_use]
 pub fn bucket_stream(bucket: &str) -> String {
     format!("KV_{bucket}")
+}
+
+/// Key of what a node says of itself, in the bucket `nodes`.
+#[must_use]
+pub fn node_key(id: &str) -> String {
+    format!("node.{id}")
 }
 
 /// The subject of a key in a bucket.

@@ -9,7 +9,7 @@ use async_nats::jetstream::message::StreamMessage;
 use jetreel_actors::ports::{Swap, WriteOnce};
 
 use super::connection::Bus;
-use super::names::WRITER_HEADER;
+use super::names::{DELETED, OPERATION_HEADER, WRITER_HEADER};
 use super::patience::Patience;
 use super::request::{Outgoing, WRITE_BUDGET};
 use super::severity::Fault;
@@ -130,7 +130,7 @@ pub(super) fn is_of(there: &StreamMessage, write: &Outgoing) -> bool {
 
 /// Whether a message of a bucket says that its key was deleted.
 pub(super) fn is_marker(message: &StreamMessage) -> bool {
-    let operation = message.headers.get("KV-Operation").map(|value| value.as_str());
-    matches!(operation, Some("DEL" | "PURGE"))
+    let operation = message.headers.get(OPERATION_HEADER).map(|value| value.as_str());
+    matches!(operation, Some(DELETED | "PURGE"))
         || message.headers.get("Nats-Marker-Reason").is_some()
 }

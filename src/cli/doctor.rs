@@ -1,8 +1,11 @@
 //! `jetreel doctor`: examines this machine, the broker and the store, and says how to mend what is wrong.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use bytes::Bytes;
-use jetreel_actors::ports::{Codec, Store};
+use jetreel_actors::ports::{Codec, Nodes as _, Store};
 use jetreel_domain::failure::Failure;
+use jetreel_domain::presence::{Builds, Presence};
 use jetreel_domain::sweep::PROBES;
 use serde::Serialize;
 
@@ -184,9 +187,55 @@ async fn broker(settings: &Settings) -> Vec<Finding> {
         }
     };
     match doctor::examine(&bus, &wanted, settings.nats.monitor.as_deref()).await {
-        Ok(facts) => of_facts(&facts, &settings.nats),
+        Ok(facts) => {
+            let mut findings = of_facts(&facts, &settings.nats);
+            if facts.jetstream && facts.drift.is_empty() {
+                findings.push(nodes(&bus, settings.reconciler.build_seconds).await);
+            }
+            findings
+        }
         Err(failure) => vec![Finding::fail("broker", told(&failure), advice)],
     }
+}
+
+/// The nodes that were heard of lately.
+async fn nodes(bus: &Bus, seconds: u64) -> Finding {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = i64::try_from(since.as_secs().saturating_sub(seconds)).unwrap_or(i64::MAX);
+    match bus.said(0, usize::MAX).await {
+        Ok((said, _)) => {
+            let lately = said.into_iter().map(|(_, presence)| presence);
+            of_nodes(&lately.filter(|presence| presence.at >= since).collect::<Vec<_>>())
+        }
+        Err(failure) => Finding::warn("nodes", told(&failure), "look into the bucket `nodes`"),
+    }
+}
+
+fn of_nodes(nodes: &[Presence]) -> Finding {
+    const CHECK: &str = "nodes";
+    let builds = Builds::of(nodes);
+    let in_vain: Vec<&str> = builds.in_vain().into_iter().collect();
+    if !in_vain.is_empty() {
+        let found = format!(
+            "jobs are planned with a codec build that none encodes with: {}",
+            in_vain.join("; ")
+        );
+        return Finding::fail(CHECK, found, "install the same jetreel-codec on every node");
+    }
+    let encoding: Vec<&str> = builds.encoding().iter().map(String::as_str).collect();
+    let found = match encoding.as_slice() {
+        [] => format!("{} running, none encodes", nodes.len()),
+        [_] => format!("{} running, of one codec build", nodes.len()),
+        several => {
+            format!("{} running, of several codec builds: {}", nodes.len(), several.join("; "))
+        }
+    };
+    if encoding.len() > 1 {
+        let advice =
+            "a job waits for a node of the build that it was planned with: finish the upgrade";
+        return Finding::warn(CHECK, found, advice);
+    }
+    Finding::ok(CHECK, found)
 }
 
 fn of_facts(facts: &doctor::BusFacts, nats: &Nats) -> Vec<Finding> {
@@ -255,6 +304,25 @@ mod tests {
         let findings = of_facts(&facts, &nats(1, false));
         assert_eq!(findings.last().map(|finding| finding.verdict), Some(Verdict::Fail));
         assert!(line(&findings[1]).contains("→ start the server with JetStream"));
+    }
+
+    #[test]
+    fn nodes_whose_codecs_do_not_fit_together_are_told() {
+        let node = |role: &str, build: &str| Presence {
+            v: 1,
+            node: "one".to_owned(),
+            roles: [role.to_owned()].into(),
+            codec_build: Some(build.to_owned()),
+            slots: 1,
+            since: 0,
+            at: 0,
+        };
+        let verdict = |nodes: &[Presence]| of_nodes(nodes).verdict;
+        assert_eq!(verdict(&[]), Verdict::Ok);
+        assert_eq!(verdict(&[node("ingest", "a"), node("encode", "a")]), Verdict::Ok);
+        let mixed = [node("ingest", "a"), node("encode", "a"), node("encode", "b")];
+        assert_eq!(verdict(&mixed), Verdict::Warn);
+        assert_eq!(verdict(&[node("ingest", "a"), node("encode", "b")]), Verdict::Fail);
     }
 
     #[test]

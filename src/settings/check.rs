@@ -149,6 +149,9 @@ impl Settings {
         ] {
             ensure(value >= 0, key, "it must not be below 0")?;
         }
+        let heard = policy.pass_seconds.checked_mul(4).is_some_and(|n| policy.build_seconds >= n);
+        let problem = "it must be at least four times reconciler.pass-seconds";
+        ensure(heard, "reconciler.build-seconds", problem)?;
         let waits = self.retry.ingest.0.iter().max().copied().unwrap_or_default();
         let waits = waits.mul_f64(1.0 + self.retry.jitter).as_secs_f64();
         let longer = policy.doubt_seconds as f64 >= waits + PROBE_SECONDS_MAX;
@@ -259,6 +262,7 @@ mod tests {
             ("reconciler.lease-seconds", "20"),
             ("reconciler.orphan-seconds", "-1"),
             ("reconciler.doubt-seconds", "2000"),
+            ("reconciler.build-seconds", "39"),
             ("plan.preset", "quick"),
             ("plan.segment-seconds", "1"),
             ("plan.chunk-seconds-min", "3"),

@@ -235,6 +235,11 @@ impl Roles {
         Self(Role::ALL.into_iter().filter(|other| *other != role).collect())
     }
 
+    /// Their words.
+    pub fn words(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|role| role.as_str())
+    }
+
     /// Whether `role` is among them.
     #[must_use]
     pub fn has(&self, role: Role) -> bool {

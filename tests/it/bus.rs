@@ -6,6 +6,7 @@ mod cluster;
 mod deadletters;
 mod documents;
 mod ledger;
+mod nodes;
 mod private;
 mod queues;
 mod topology;

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod builds;
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -97,7 +97,8 @@ fn of_codec(code: &str) -> Option<&'static str> {
             "Node and codec do not understand each other. Install jetreel and jetreel-codec of one build on every node, and replay."
         }
         "codec-build" => {
-            "No node has the codec that the job was planned with. Start one that has, or upload the video again."
+            "No node has the codec that the job was planned with. Start one that has, or wait: after reconciler.build-seconds the video \
+             is planned anew."
         }
         "codec-missing" | "codec-unusable" => {
             "Put jetreel-codec beside jetreel or set codec.path; `jetreel doctor` says what it finds. Then replay."

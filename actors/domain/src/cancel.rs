@@ -64,6 +64,7 @@ mod tests {
     use crate::id::VideoId;
     use crate::lane::Lane;
     use crate::state::Part;
+    use crate::takeover::Takeover;
 
     fn video() -> Video {
         let mut video = Video::receiving(VideoId::from_bits(1), String::new(), Lane::Normal, 0);
@@ -97,7 +98,7 @@ mod tests {
     fn an_order_that_was_taken_over_is_not_cancelled_but_its_successor_is() {
         let mut video = video();
         video.orders[0].status = Status::Encoding;
-        assert_eq!(video.supersede(1, 5), Some(2));
+        assert_eq!(video.supersede(1, Takeover::CodecBuild, 5), Some(2));
         assert!(video.cancel(1, 6).is_err());
         video.cancel(2, 6).unwrap();
         assert!(video.is_uncleared(2), "nothing is made from the original any more");

@@ -32,6 +32,8 @@ pub struct Policy {
     pub receiving_seconds_max: i64,
     /// What a cancelled order leaves is cleared away after this time; longer than a worker takes to notice.
     pub cancelled_seconds: i64,
+    /// An order is planned anew when no node has had its codec build for this long; longer than nodes are away in a rolling upgrade.
+    pub build_seconds: u64,
     /// An object that nobody names is deleted when it is at least this old.
     pub orphan_seconds: i64,
     /// Between two walks through the store.
@@ -124,6 +126,8 @@ pub enum Found {
         queued: BTreeSet<TaskId>,
         /// Tasks with a ledger entry.
         finished: BTreeSet<TaskId>,
+        /// No node has its codec build, and it can be planned with another.
+        stranded: bool,
     },
     /// When the newest part of its upload was written, seconds since the epoch; `None` where there is no part.
     Parts(Option<i64>),
@@ -142,6 +146,8 @@ pub enum Trouble {
     TaskLost(u32, TaskId),
     /// Every task is finished, and the order is not.
     Unevaluated(u32),
+    /// Tasks are left that no node can do, because the plan pins a codec build that is nowhere.
+    Stranded(u32),
     /// An upload has stood still for too long: since then, in seconds since the epoch. A part that comes makes it another trouble.
     Stalled(u32, i64),
     /// A cancelled order still names what it left.
@@ -162,9 +168,11 @@ impl Trouble {
     #[must_use]
     pub fn patience(self, policy: &Policy) -> i64 {
         match self {
-            Self::Unannounced | Self::UploadLost(_) | Self::TaskLost(..) | Self::Unevaluated(_) => {
-                policy.patience_seconds
-            }
+            Self::Unannounced
+            | Self::UploadLost(_)
+            | Self::TaskLost(..)
+            | Self::Unevaluated(_)
+            | Self::Stranded(_) => policy.patience_seconds,
             Self::UploadInDoubt(_) => policy.doubt_seconds,
             // After a clock has leapt ahead everything looks old: who goes on shows it with the next part.
             Self::Stalled(..) => policy.receiving_seconds_max.min(NEXT_PART_SECONDS),
@@ -204,8 +212,8 @@ pub fn troubles(
                 troubles.insert(Trouble::UploadInDoubt(number));
             }
             Some(Found::Announcement(Announcement::Waiting)) => {}
-            Some(Found::Tasks { steps, queued, finished }) => {
-                troubles.extend(of_tasks(order, steps, queued, finished));
+            Some(Found::Tasks { steps, queued, finished, stranded }) => {
+                troubles.extend(of_tasks(order, steps, queued, finished, *stranded));
             }
             Some(Found::Parts(newest)) => {
                 let moved = newest.unwrap_or(order.created).max(order.created);
@@ -223,9 +231,13 @@ fn of_tasks(
     steps: &[Step],
     queued: &BTreeSet<TaskId>,
     finished: &BTreeSet<TaskId>,
+    stranded: bool,
 ) -> Vec<Trouble> {
     if steps.iter().all(|step| finished.contains(&step.task)) {
         return vec![Trouble::Unevaluated(order.number)];
+    }
+    if stranded && order.status == Status::Encoding {
+        return vec![Trouble::Stranded(order.number)];
     }
     // The narrowest window that any publisher uses: a wider one would release what nobody meant to.
     let window = release::window(0, 1);

@@ -20,6 +20,7 @@ const POLICY: Policy = Policy {
     doubt_seconds: 3600,
     receiving_seconds_max: 1000,
     cancelled_seconds: 60,
+    build_seconds: 600,
     orphan_seconds: 86_400,
     sweep_seconds: 600,
     objects_per_pass: 100,
@@ -50,7 +51,12 @@ fn judged(video: &Video, found: Found) -> Vec<Trouble> {
 
 fn tasks(queued: &[u32], finished: &[u32]) -> Found {
     let set = |indices: &[u32]| indices.iter().map(|index| task(*index)).collect();
-    Found::Tasks { steps: steps(3), queued: set(queued), finished: set(finished) }
+    Found::Tasks { steps: steps(3), queued: set(queued), finished: set(finished), stranded: false }
+}
+
+fn stranded(finished: &[u32]) -> Found {
+    let finished = finished.iter().map(|index| task(*index)).collect();
+    Found::Tasks { steps: steps(3), queued: BTreeSet::new(), finished, stranded: true }
 }
 
 #[test]
@@ -90,6 +96,17 @@ fn a_due_task_that_is_nowhere_is_lost() {
     let failure = crate::failure::Failure::task("x", "");
     video.orders[0].dead.insert(task(2).to_string(), Dead { sequence: 1, letter: 0, failure });
     assert_eq!(judged(&video, tasks(&[1], &[0])), [], "a dead task waits for its replay");
+}
+
+#[test]
+fn an_order_whose_codec_build_is_nowhere_is_planned_anew_while_tasks_are_left() {
+    let video = video(Status::Encoding);
+    assert_eq!(judged(&video, stranded(&[])), [Trouble::Stranded(1)], "not queued again first");
+    assert_eq!(judged(&video, stranded(&[0, 1])), [Trouble::Stranded(1)]);
+    assert_eq!(judged(&video, stranded(&[0, 1, 2])), [Trouble::Unevaluated(1)]);
+    let publishing = self::video(Status::Publishing);
+    let planned_anew = judged(&publishing, stranded(&[])).contains(&Trouble::Stranded(1));
+    assert!(!planned_anew, "every task was finished before");
 }
 
 #[test]

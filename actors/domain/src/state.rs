@@ -17,6 +17,7 @@ use crate::id::{OrderId, VideoId};
 use crate::lane::Lane;
 use crate::ledger::Object;
 use crate::plan::Class;
+use crate::takeover::Takeover;
 
 /// Where an order stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -185,9 +186,12 @@ pub struct Order {
     /// Where the finished set is, once COMPLETED.
     #[serde(default)]
     pub published: Option<Published>,
-    /// A later order of another class took over after a seam mismatch.
+    /// A later order took over.
     #[serde(default)]
     pub superseded: bool,
+    /// Why a later order took over. Earlier versions did not say, and knew only of seams.
+    #[serde(default)]
+    pub takeover: Option<Takeover>,
     /// Plan it as class B whatever the probe says: an earlier order's chunks did not fit together.
     #[serde(default)]
     pub sequential: bool,
@@ -398,23 +402,6 @@ impl Video {
         true
     }
 
-    /// Closes an order whose chunks do not fit together and opens the next one, which is planned sequentially. Gives its number;
-    /// `None` where the order is closed already.
-    pub fn supersede(&mut self, number: u32, now: i64) -> Option<u32> {
-        let next = self.orders.iter().map(|order| order.number).max()? + 1;
-        let order = self.order_mut(number)?;
-        if order.superseded || order.status.is_closed() {
-            return None;
-        }
-        order.superseded = true;
-        order.ended = Some(now);
-        let (lane, source) = (order.lane, order.source.clone());
-        let successor =
-            Order { sequential: true, source, ..Order::new(next, Status::Queued, lane, now) };
-        self.orders.push(successor);
-        Some(next)
-    }
-
     /// The order that reads the object `key` instead of the original: the one that is there, or a new one, which waits for ingest.
     /// Opened once, however often it is asked for.
     pub fn reopen(&mut self, after: u32, key: &str, bytes: u64, now: i64) -> Option<(u32, bool)> {
@@ -456,6 +443,7 @@ impl Order {
             facts: Vec::new(),
             published: None,
             superseded: false,
+            takeover: None,
             sequential: false,
             source: None,
         }

@@ -152,12 +152,15 @@ impl State {
         }
         self.waiting = true;
         let (context, myself) = (self.context.clone(), myself.clone());
+        // One hint wakes every node. Would all look again after the same time, then always in the same order, and a task that was
+        // handed back for another node would always come to the first of them.
+        let wait = context.config.pull_wait.mul_f64(0.5 + context.ports.environment.chance() / 2.0);
         tokio::spawn(async move {
             let hint = async {
                 if context.gate.is_open() {
                     context.gate.pass(&context.ports).await;
                 } else {
-                    context.ports.broker.task_hint(context.config.pull_wait).await;
+                    context.ports.broker.task_hint(wait).await;
                 }
             };
             tokio::select! {

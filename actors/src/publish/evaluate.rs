@@ -8,6 +8,7 @@ use jetreel_domain::ledger::View;
 use jetreel_domain::plan::Plan;
 use jetreel_domain::progress;
 use jetreel_domain::state::{Fact, Order, Status, Video};
+use jetreel_domain::takeover::Takeover;
 use jetreel_domain::verify;
 
 use super::finish::{self, Writer};
@@ -106,7 +107,7 @@ async fn supersede(
     let now = ports.environment.now();
     let mut opened = None;
     let video = change::video(ports, &order.video, |video| {
-        opened = video.supersede(order.number, now);
+        opened = video.supersede(order.number, Takeover::SeamMismatch, now);
         Ok(opened.is_some())
     })
     .await?;

@@ -12,7 +12,7 @@ use super::records::Records;
 use super::sweep::Sweep;
 use crate::config::Context;
 use crate::event::{Event, Reconciled};
-use crate::ports::Survey;
+use crate::ports::{Nodes, Survey};
 
 /// Before the next pass, where this one left states unread: others want the broker too.
 const SHORTLY: Duration = Duration::from_millis(20);
@@ -31,6 +31,8 @@ pub struct Args {
     pub context: Context,
     /// The queues as a whole.
     pub survey: Arc<dyn Survey>,
+    /// What nodes say of themselves.
+    pub nodes: Arc<dyn Nodes>,
 }
 
 /// What the reconciler knows. Of no use to its successor, which looks for itself.

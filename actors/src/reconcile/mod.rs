@@ -3,6 +3,7 @@
 //! ```text
 //! a pass, on the node that holds the lease:
 //!   states that changed ─► open videos ─► what is amiss for long ─► repair
+//!   words of the nodes ─► codec builds that are nowhere ─► orders to plan anew
 //!   records of closed orders ─► removed
 //!   a page of the store ─► objects that nobody names, met twice ─► deleted
 //! ```
@@ -11,6 +12,7 @@
 
 mod actor;
 mod lead;
+mod nodes;
 mod orders;
 mod repair;
 mod records;

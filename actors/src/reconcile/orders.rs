@@ -13,6 +13,7 @@ use jetreel_domain::state::{Order, Video};
 use jetreel_domain::sweep::{self, Owner};
 
 use super::actor::Args;
+use super::nodes::Nodes;
 use super::repair;
 use crate::event::Event;
 use crate::plans::Plans;
@@ -31,6 +32,7 @@ pub(super) struct Orders {
     open: BTreeMap<VideoId, Open>,
     next: Option<VideoId>,
     plans: Plans,
+    nodes: Nodes,
     /// Keys of originals that videos name outside their own folder.
     foreign: BTreeMap<VideoId, BTreeSet<String>>,
 }
@@ -38,8 +40,15 @@ pub(super) struct Orders {
 #[derive(Default)]
 struct Open {
     watch: Watch,
-    /// Release lists by order: plans never change.
-    steps: BTreeMap<u32, Vec<Step>>,
+    /// By order: plans never change.
+    planned: BTreeMap<u32, Planned>,
+}
+
+/// What is of interest of a plan.
+#[derive(Clone)]
+struct Planned {
+    steps: Vec<Step>,
+    codec_build: String,
 }
 
 impl Orders {
@@ -72,6 +81,7 @@ impl Orders {
 
     /// Looks at the videos under way, and mends what has been amiss for long.
     pub(super) async fn look(&mut self, args: &Args) -> Result<(), Failure> {
+        self.nodes.look(args).await;
         let position = self.position(args).await;
         for id in self.turn() {
             match self.look_at(args, &id, position).await {
@@ -164,33 +174,38 @@ impl Orders {
                 Found::Announcement(reconcile::announcement(newest, &position))
             }
             (Need::Tasks, _) => {
-                let steps = self.steps(args, order, &id).await?;
+                let Some(Planned { steps, codec_build }) = self.planned(args, order, &id).await?
+                else {
+                    return Ok(Found::Nothing);
+                };
+                let stranded = self.nodes.strand(&codec_build);
                 let queued = args.survey.queued_tasks(&id).await?;
                 let finished = args.survey.finished_tasks(&id).await?;
-                Found::Tasks { steps, queued, finished }
+                Found::Tasks { steps, queued, finished, stranded }
             }
             (Need::Parts, _) => Found::Parts(newest_part(args, &video.id).await?),
         })
     }
 
-    async fn steps(
+    async fn planned(
         &mut self,
         args: &Args,
         order: &Order,
         id: &OrderId,
-    ) -> Result<Vec<Step>, Failure> {
+    ) -> Result<Option<Planned>, Failure> {
         let open = self.open.entry(id.video.clone()).or_default();
-        if let Some(steps) = open.steps.get(&order.number) {
-            return Ok(steps.clone());
+        if let Some(planned) = open.planned.get(&order.number) {
+            return Ok(Some(planned.clone()));
         }
         let Some(object) = order.plan.as_ref().map(|plan| &plan.object) else {
-            return Ok(Vec::new());
+            return Ok(None);
         };
         let store = args.context.ports.store.as_ref();
         let plan = self.plans.get(store, &object.key, &object.sha256).await?;
-        let steps = release::steps(&plan);
-        open.steps.insert(order.number, steps.clone());
-        Ok(steps)
+        let codec_build = plan.codec_build.clone();
+        let planned = Planned { steps: release::steps(&plan), codec_build };
+        open.planned.insert(order.number, planned.clone());
+        Ok(Some(planned))
     }
 }
 

@@ -5,7 +5,8 @@
 //! ├─ ingest     a pool; each takes one upload
 //! ├─ encode     a dispatcher; a slot per task
 //! ├─ publisher  ledger entries; evaluations
-//! └─ reconciler mends what got lost; one in the cluster is at work
+//! ├─ reconciler mends what got lost; one in the cluster is at work
+//! └─ herald     says that the node is there; the last to go
 //! ```
 
 mod node;

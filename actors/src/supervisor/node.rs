@@ -8,13 +8,15 @@ use jetreel_domain::failure::Failure;
 use jetreel_domain::restart::{RestartBudget, Verdict};
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{Context, Roles};
 use crate::deadletter::{Caller, CallerArgs, Sweeper};
 use crate::encode::Dispatch;
 use crate::event::Event;
 use crate::ingest::Ingest;
-use crate::ports::{Hook, Survey};
+use crate::ports::{Hook, Nodes, Survey};
+use crate::presence::{self, Herald};
 use crate::publish::{self, Inbox, Publisher, Views};
 use crate::reconcile::{self, Reconciler};
 
@@ -41,6 +43,8 @@ pub enum Branch {
     Caller,
     /// The reconciler.
     Reconciler,
+    /// The one that says that the node is there.
+    Herald,
 }
 
 /// What the root is told.
@@ -58,6 +62,8 @@ pub struct Args {
     pub roles: Roles,
     /// The queues as a whole, for the reconciler.
     pub survey: Arc<dyn Survey>,
+    /// Where nodes say that they are there.
+    pub nodes: Arc<dyn Nodes>,
     /// Who is called about dead letters, if anybody.
     pub hook: Option<Arc<dyn Hook>>,
 }
@@ -66,6 +72,9 @@ pub struct Args {
 pub struct State {
     context: Context,
     survey: Arc<dyn Survey>,
+    nodes: Arc<dyn Nodes>,
+    /// Cancelled when only the herald is left of a draining node.
+    alone: CancellationToken,
     hook: Option<Arc<dyn Hook>>,
     views: Arc<Views>,
     running: BTreeMap<ActorId, Branch>,
@@ -89,6 +98,8 @@ impl Actor for Node {
         let mut state = State {
             context: args.context,
             survey: args.survey,
+            nodes: args.nodes,
+            alone: CancellationToken::new(),
             hook: args.hook,
             views: Arc::default(),
             running: BTreeMap::new(),
@@ -135,7 +146,7 @@ impl Actor for Node {
 
 /// The branches of a node with these roles; `calls`: there is somebody to call about dead letters.
 fn branches(roles: Roles, ingest_slots: usize, calls: bool) -> Vec<Branch> {
-    let mut branches = Vec::new();
+    let mut branches = vec![Branch::Herald];
     if roles.publish {
         branches.extend([Branch::Entries, Branch::Evaluations]);
     }
@@ -183,8 +194,14 @@ impl State {
             Branch::Entries => self.publisher(Inbox::Entries, root).await?,
             Branch::Evaluations => self.publisher(Inbox::Evaluations, root).await?,
             Branch::Reconciler => {
-                let args = reconcile::Args { context, survey: Arc::clone(&self.survey) };
+                let (survey, nodes) = (Arc::clone(&self.survey), Arc::clone(&self.nodes));
+                let args = reconcile::Args { context, survey, nodes };
                 Reconciler::spawn_linked(None, Reconciler, args, root).await?.0.get_id()
+            }
+            Branch::Herald => {
+                let (nodes, alone) = (Arc::clone(&self.nodes), self.alone.clone());
+                let args = presence::Args { context, nodes, alone };
+                Herald::spawn_linked(None, Herald, args, root).await?.0.get_id()
             }
         };
         self.running.insert(id, branch);
@@ -204,11 +221,18 @@ impl State {
     fn ended(&mut self, who: &ActorCell, myself: &ActorRef<Message>) {
         if self.context.drain.is_cancelled() {
             self.running.remove(&who.get_id());
-            if self.running.is_empty() {
-                myself.stop(None);
-            }
+            self.wind_up(myself);
         } else {
             self.failed(who, "it stopped", myself);
+        }
+    }
+
+    /// A branch of a draining node has gone. The herald goes last: as long as anything is in hand, the node is there.
+    fn wind_up(&self, myself: &ActorRef<Message>) {
+        if self.running.is_empty() {
+            myself.stop(None);
+        } else if self.running.values().all(|branch| *branch == Branch::Herald) {
+            self.alone.cancel();
         }
     }
 
@@ -218,9 +242,7 @@ impl State {
             Failure::task("branch-failed", format!("{branch:?} failed")).with_detail(error);
         self.context.ports.environment.emit(Event::StageFault { stage: "node", failure });
         if self.context.drain.is_cancelled() {
-            if self.running.is_empty() {
-                myself.stop(None);
-            }
+            self.wind_up(myself);
             return;
         }
         let now = self.started.elapsed();

@@ -184,7 +184,7 @@ mod tests {
         for (name, consumer) in names::required_consumers() {
             assert!(stream(name).unwrap().consumers.contains_key(&consumer), "{name} {consumer}");
         }
-        for bucket in [names::VIDEOS_BUCKET, names::CLAIMS_BUCKET] {
+        for bucket in [names::VIDEOS_BUCKET, names::CLAIMS_BUCKET, names::NODES_BUCKET] {
             assert!(stream(&names::bucket_stream(bucket)).is_some(), "{bucket}");
         }
         for name in [names::PROGRESS, names::DLQ, names::DELIVERIES, names::REDO] {

@@ -1,4 +1,4 @@
-//! A codec that works like the real one, except on work that is poison.
+//! A codec that works like the real one, except on work that is poison, and perhaps under another name.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -15,7 +15,17 @@ pub(crate) struct Poison {
 impl Poison {
     /// A codec that is not armed.
     pub(crate) fn new(folder: &Path) -> Self {
-        let folder = folder.join("poison");
+        Self::at(folder.join("poison"))
+    }
+
+    /// A codec that is not armed and says that it is of this build.
+    pub(crate) fn of_build(folder: &Path, build: &str) -> Self {
+        let codec = Self::at(folder.join(build));
+        std::fs::write(codec.folder.join("build"), build).unwrap();
+        codec
+    }
+
+    fn at(folder: PathBuf) -> Self {
         std::fs::create_dir(&folder).unwrap();
         let link = |to: PathBuf, name| std::os::unix::fs::symlink(to, folder.join(name)).unwrap();
         link(fixture("poison_codec"), "codec");

@@ -1,0 +1,78 @@
+//! A later order takes over from one that cannot be carried out as it was planned: one compare-and-set closes it and opens the next.
+
+use serde::{Deserialize, Serialize};
+
+use crate::state::{Order, Status, Video};
+
+/// Why a later order takes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Takeover {
+    /// Its chunks do not fit together: the next is decoded in one go.
+    SeamMismatch,
+    /// No node has the codec build that its plan pins: the next is planned with another.
+    CodecBuild,
+    /// A reason of a later version.
+    #[serde(other)]
+    Other,
+}
+
+impl Video {
+    /// Closes an order and opens the next, which is decoded in one go where this one was, or where its chunks do not fit together.
+    /// Gives its number; `None` where the order is closed already.
+    pub fn supersede(&mut self, number: u32, why: Takeover, now: i64) -> Option<u32> {
+        let next = self.orders.iter().map(|order| order.number).max()? + 1;
+        let order = self.order_mut(number)?;
+        if order.is_closed() {
+            return None;
+        }
+        order.superseded = true;
+        order.takeover = Some(why);
+        order.ended = Some(now);
+        let sequential = order.sequential || why == Takeover::SeamMismatch;
+        let (lane, source) = (order.lane, order.source.clone());
+        let successor = Order { sequential, source, ..Order::new(next, Status::Queued, lane, now) };
+        self.orders.push(successor);
+        Some(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::VideoId;
+    use crate::lane::Lane;
+
+    #[test]
+    fn who_takes_over_is_sequential_for_the_seams_alone_or_where_it_was_before() {
+        let cases = [
+            (Takeover::SeamMismatch, false, true),
+            (Takeover::CodecBuild, false, false),
+            (Takeover::CodecBuild, true, true),
+        ];
+        for (why, before, after) in cases {
+            let mut video = Video::receiving(VideoId::from_bits(1), String::new(), Lane::High, 0);
+            video.orders[0].status = Status::Encoding;
+            video.orders[0].sequential = before;
+            assert_eq!(video.supersede(1, why, 5), Some(2));
+            let [first, second] = video.orders.as_slice() else { panic!("{video:?}") };
+            assert!(first.is_closed() && first.takeover == Some(why) && first.ended == Some(5));
+            assert_eq!((second.status, second.lane), (Status::Queued, Lane::High));
+            assert_eq!(second.sequential, after, "{why:?} {before}");
+            assert_eq!(video.supersede(1, why, 6), None, "once");
+        }
+    }
+
+    #[test]
+    fn a_takeover_is_read_from_documents_of_every_version() {
+        let read = |takeover: &str| -> Order {
+            let text = format!(
+                r#"{{"number":1,"status":"ENCODING","created":0,"superseded":true{takeover}}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        assert_eq!(read("").takeover, None);
+        assert_eq!(read(r#","takeover":"codec-build""#).takeover, Some(Takeover::CodecBuild));
+        assert_eq!(read(r#","takeover":"of-tomorrow""#).takeover, Some(Takeover::Other));
+    }
+}

@@ -1,0 +1,73 @@
+//! [`Nodes`] on JetStream: a document for each node in the bucket `nodes`. JSON, so that `nats kv get` shows it.
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use jetreel_actors::ports::{Nodes, PortFuture, Said};
+use jetreel_domain::presence::Presence;
+
+use super::broker::port;
+use super::connection::Bus;
+use super::kv::outgoing;
+use super::names;
+use super::request::{Outgoing, READ_BUDGET, persist};
+use super::severity::Fault;
+use super::write::is_marker;
+
+impl Bus {
+    /// No compare-and-set: nobody else writes there.
+    async fn tell_presence(&self, id: &str, presence: &Presence) -> Result<(), Fault> {
+        let message = outgoing(names::NODES_BUCKET, &names::node_key(id), presence)?;
+        persist(READ_BUDGET, || self.publish(&message)).await?;
+        Ok(())
+    }
+
+    /// By a marker, which the bucket's age removes: a purge could overtake the last word, a message cannot.
+    async fn delete_presence(&self, id: &str) -> Result<(), Fault> {
+        let subject = names::bucket_subject(names::NODES_BUCKET, &names::node_key(id));
+        let message = Outgoing { subject, headers: deletion(), body: Bytes::new() };
+        persist(READ_BUDGET, || self.publish(&message)).await?;
+        Ok(())
+    }
+
+    async fn presences(&self, after: u64, limit: usize) -> Result<Said, Fault> {
+        let stream = names::bucket_stream(names::NODES_BUCKET);
+        let prefix = names::bucket_subject(names::NODES_BUCKET, &names::node_key(""));
+        let filter = format!("{prefix}>");
+        let (mut said, mut read) = (Vec::new(), after);
+        for _ in 0..limit {
+            let from = read + 1;
+            let next = persist(READ_BUDGET, || self.next_message(&stream, &filter, from)).await?;
+            let Some(message) = next else { break };
+            read = message.sequence;
+            if is_marker(&message) {
+                continue;
+            }
+            let Some(id) = message.subject.strip_prefix(&prefix) else { continue };
+            // Passed over, a node would seem to be absent: rather nothing is said of any.
+            let presence = serde_json::from_slice(&message.payload)
+                .map_err(|error| Fault::Unreadable(format!("{}: {error}", message.subject)))?;
+            said.push((id.to_owned(), presence));
+        }
+        Ok((said, read))
+    }
+}
+
+fn deletion() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(names::OPERATION_HEADER, names::DELETED);
+    headers
+}
+
+impl Nodes for Bus {
+    fn tell<'a>(&'a self, id: &'a str, presence: &'a Presence) -> PortFuture<'a, ()> {
+        port("say that the node is there", self.tell_presence(id, presence))
+    }
+
+    fn leave<'a>(&'a self, id: &'a str) -> PortFuture<'a, ()> {
+        port("say that the node goes", self.delete_presence(id))
+    }
+
+    fn said(&self, after: u64, limit: usize) -> PortFuture<'_, Said> {
+        port("read what nodes say", self.presences(after, limit))
+    }
+}

@@ -1,0 +1,63 @@
+//! What nodes say of themselves.
+
+use async_nats::jetstream;
+use jetreel::bus::names;
+use jetreel_actors::ports::{Nodes as _, Survey as _, Swap};
+use jetreel_domain::leadership;
+use jetreel_domain::presence::Presence;
+
+use crate::harness::nats::Nats;
+
+fn presence(node: &str, at: i64) -> Presence {
+    Presence {
+        v: 1,
+        node: node.to_owned(),
+        roles: ["encode".to_owned()].into(),
+        codec_build: Some("build".to_owned()),
+        slots: 2,
+        since: 1,
+        at,
+    }
+}
+
+#[tokio::test]
+async fn what_nodes_say_is_read_on_from_where_it_was_read() {
+    let (nats, bus) = Nats::start_with_streams().await;
+    // The lease beside it is nobody's word.
+    let lease = leadership::take(None, "holder", "one", 0, 10).unwrap();
+    assert!(matches!(bus.swap_leadership(&lease, 0).await.unwrap(), Swap::Done(_)));
+    assert!(bus.said(0, 10).await.unwrap().0.is_empty());
+    for (id, at) in [("a", 10), ("b", 11), ("a", 12)] {
+        bus.tell(id, &presence(id, at)).await.unwrap();
+    }
+    let by_id = |id: &str, at| (id.to_owned(), presence(id, at));
+    let (said, read) = bus.said(0, 10).await.unwrap();
+    assert_eq!(said, [by_id("b", 11), by_id("a", 12)], "the last word of each");
+    assert_eq!(bus.said(read, 10).await.unwrap(), (Vec::new(), read));
+    bus.tell("b", &presence("b", 13)).await.unwrap();
+    assert_eq!(bus.said(read, 10).await.unwrap().0, [by_id("b", 13)]);
+    let (one, read) = bus.said(0, 1).await.unwrap();
+    assert_eq!(
+        (one, bus.said(read, 10).await.unwrap().0),
+        (vec![by_id("a", 12)], vec![by_id("b", 13)])
+    );
+
+    bus.leave("a").await.unwrap();
+    bus.leave("never-there").await.unwrap();
+    assert_eq!(bus.said(0, 10).await.unwrap().0, [by_id("b", 13)]);
+    // Anybody else sees it so too.
+    let bucket = jetstream::new(nats.client().await).get_key_value(names::NODES_BUCKET).await;
+    let bucket = bucket.unwrap();
+    assert!(bucket.get(names::node_key("a")).await.unwrap().is_none());
+    assert!(bucket.get(names::node_key("b")).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_word_that_nobody_understands_is_not_passed_over() {
+    let (nats, bus) = Nats::start_with_streams().await;
+    let subject = names::bucket_subject(names::NODES_BUCKET, &names::node_key("odd"));
+    let context = jetstream::new(nats.client().await);
+    context.publish(subject, "{}".into()).await.unwrap().await.unwrap();
+    let failure = bus.said(0, 10).await.unwrap_err();
+    assert_eq!(failure.code, "unreadable-document", "{failure:?}");
+}
