@@ -34,6 +34,9 @@ pub(super) struct Job {
     pub(super) id: String,
     pub(super) title: String,
     pub(super) status: String,
+    /// The job in which it goes on.
+    #[serde(default)]
+    pub(super) successor: Option<String>,
     pub(super) progress: u8,
     pub(super) playable: bool,
     pub(super) player: String,

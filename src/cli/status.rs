@@ -39,6 +39,9 @@ fn text(job: &Job, remote: &Remote) -> String {
         lines.push(format!("{} [{}]", error.message, error.code));
         lines.extend(Some(error.suggestion.clone()).filter(|text| !text.is_empty()));
     }
+    if let Some(successor) = &job.successor {
+        lines.push(format!("goes on as job {successor}"));
+    }
     if !job.tiers.is_empty() {
         lines.push(tiers(job));
     }

@@ -97,12 +97,18 @@ async fn upload(
 }
 
 async fn wait(remote: &Remote, id: &str, bars: &mut Bars) -> anyhow::Result<(Job, Value)> {
+    let mut id = id.to_owned();
     let mut faults = 0;
     let mut playable = false;
     loop {
-        match remote.job(id).await {
+        match remote.job(&id).await {
             Ok((job, document)) => {
                 faults = 0;
+                if let Some(successor) = job.successor {
+                    tracing::info!(job = id, successor, "planned anew");
+                    id = successor;
+                    continue;
+                }
                 let of = |tier: &super::client::Tier| (tier.name.clone(), tier.progress);
                 let mut parts: Vec<(String, u8)> = job.tiers.iter().map(of).collect();
                 parts.push(("all".to_owned(), job.progress));

@@ -17,6 +17,8 @@ pub(super) struct Summary {
     video: String,
     title: String,
     pub(super) status: Status,
+    /// The job in which this one goes on, where it could not be carried out as it was planned; its status moves no more then.
+    successor: Option<String>,
     /// 0 to 100.
     progress: u8,
     playable: bool,
@@ -108,6 +110,7 @@ pub(super) fn summary(video: &Video, order: &Order, known: Known<'_>, pictures: 
         video: video.id.to_string(),
         title: video.title.clone(),
         status: order.status,
+        successor: video.successor(order.number).map(|next| video.order_id(next).to_string()),
         progress,
         playable,
         source_bytes: video.source_of(order.number).bytes,
@@ -193,6 +196,7 @@ mod tests {
         assert!(json["error"]["suggestion"].as_str().unwrap().contains("no picture"));
         assert_eq!(json["playable"], false);
         assert_eq!(json["playback"], serde_json::Value::Null);
+        assert_eq!(json["successor"], serde_json::Value::Null);
         assert_eq!(json["ended"], "1970-01-01T00:00:02Z");
         assert_eq!(json["retry_available"], false);
     }

@@ -4,7 +4,7 @@
 //! - It has exactly one visible result: one completed order, one fact that says so.
 //! - Every object that a manifest names is there with its size and hash, and every tier has every frame.
 //! - Every fact of a state was published, under one id; and nothing else was.
-//! - Nothing is there that nobody tried to send.
+//! - Nothing is there that nobody tried to send, and of what has ended no message, entry or claim is left.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,7 +14,7 @@ use async_nats::jetstream;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use futures::StreamExt as _;
 use jetreel::bus::names;
-use jetreel_actors::ports::Broker as _;
+use jetreel_actors::ports::{Broker as _, Survey as _};
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::ledger::{Object, Output};
 use jetreel_domain::manifest::Manifest;
@@ -61,6 +61,8 @@ pub(crate) struct Findings {
     pub(crate) stuck: usize,
     /// Objects that nobody names.
     pub(crate) foreign: Vec<String>,
+    /// What queues and records still hold of what has ended.
+    pub(crate) left: Vec<String>,
     /// Everything else that does not hold.
     pub(crate) broken: Vec<String>,
 }
@@ -117,6 +119,7 @@ pub(crate) async fn check(world: &World, expected: Expected) -> anyhow::Result<F
         checker.findings.broken.push(letters);
     }
     checker.foreign()?;
+    checker.left().await?;
     checker.findings.broken.extend(world.uploads.wrong());
     Ok(checker.findings)
 }
@@ -290,6 +293,28 @@ impl Checker<'_> {
             let (entries, _) = self.world.bus.entries(&video.order_id(order.number), 0).await?;
             let outputs = entries.iter().flat_map(|entry| &entry.outputs);
             self.named.extend(outputs.flat_map(objects).map(|object| object.key.clone()));
+        }
+        Ok(())
+    }
+
+    /// Queues run empty, and a closed order leaves no entries and no claims.
+    async fn left(&mut self) -> anyhow::Result<()> {
+        let context = jetstream::new(self.world.watch.client().clone());
+        for stream in [names::ENCODE, names::PUBLISH] {
+            let queued = context.get_stream(stream).await?.info().await?.state.messages;
+            if queued > 0 {
+                self.findings.left.push(format!("{queued} messages are left on {stream}"));
+            }
+        }
+        for order in self.world.bus.orders_on_record().await? {
+            let found = self.world.bus.video(&order.video).await?;
+            let state = found.as_ref().and_then(|found| found.value.order(order.number));
+            if state.is_none_or(Order::is_closed) {
+                self.findings.left.push(format!("{order} is closed and has records"));
+            }
+        }
+        if self.expected.swept {
+            self.findings.broken.extend(self.findings.left.iter().cloned());
         }
         Ok(())
     }

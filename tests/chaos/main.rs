@@ -253,7 +253,7 @@ async fn checked(stage: &mut Stage, expected: Expected) -> anyhow::Result<Findin
         while Instant::now() < until {
             let so_far =
                 checker::check(&stage.world, Expected { swept: false, ..expected }).await?;
-            if so_far.foreign.is_empty() && so_far.stuck == 0 {
+            if so_far.foreign.is_empty() && so_far.stuck == 0 && so_far.left.is_empty() {
                 break;
             }
             tokio::time::sleep(LOOK).await;

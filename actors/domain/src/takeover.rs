@@ -35,6 +35,14 @@ impl Video {
         self.orders.push(successor);
         Some(next)
     }
+
+    /// The order in which one that was taken over goes on: the last in a row of successors. `None` where nothing took over.
+    #[must_use]
+    pub fn successor(&self, number: u32) -> Option<u32> {
+        self.order(number).filter(|order| order.superseded)?;
+        let newer = self.orders.iter().filter(|order| order.number > number && !order.superseded);
+        newer.map(|order| order.number).min()
+    }
 }
 
 #[cfg(test)]
@@ -60,6 +68,9 @@ mod tests {
             assert_eq!((second.status, second.lane), (Status::Queued, Lane::High));
             assert_eq!(second.sequential, after, "{why:?} {before}");
             assert_eq!(video.supersede(1, why, 6), None, "once");
+            assert_eq!((video.successor(1), video.successor(2)), (Some(2), None));
+            assert_eq!(video.supersede(2, why, 7), Some(3));
+            assert_eq!((video.successor(1), video.successor(2)), (Some(3), Some(3)));
         }
     }
 

@@ -67,6 +67,12 @@ async fn an_order_whose_codec_build_is_gone_is_planned_anew() {
     let next = OrderId::new(lost.video.clone(), 2);
     assert_eq!(told.last().unwrap().body.order, next.to_string());
     is_whole(&site, &upgraded, &next).await;
+    let left = upgraded.json(&format!("/v1/jobs/{lost}")).await;
+    assert_eq!(
+        left["successor"],
+        next.to_string(),
+        "who asks for the old job learns of the new one"
+    );
     let orders = state(&site, &lost).await.orders;
     let why: Vec<Option<Takeover>> = orders.iter().map(|order| order.takeover).collect();
     assert_eq!(why, [Some(Takeover::CodecBuild), None]);
