@@ -3,6 +3,7 @@
 //! Invariant: a read goes to the leader, because a stale answer of a follower could decide wrongly.
 
 use async_nats::HeaderMap;
+use bytes::Bytes;
 use jetreel_actors::ports::{Swap, Versioned, WriteOnce};
 use jetreel_domain::claim::Claim;
 use jetreel_domain::id::{OrderId, VideoId};
@@ -64,11 +65,9 @@ impl Bus {
         what: &str,
     ) -> Result<Option<Versioned<Claim>>, Fault> {
         let (bucket, key) = (names::CLAIMS_BUCKET, subject::claim_key(order, what));
-        let Some(found) = self.document::<serde_json::Value>(bucket, &key).await? else {
-            return Ok(None);
-        };
+        let Some(found) = self.raw_document(bucket, &key).await? else { return Ok(None) };
         let Versioned { value, revision } = found;
-        let value = serde_json::from_value(value).unwrap_or_else(|error| {
+        let value = serde_json::from_slice(&value).unwrap_or_else(|error| {
             // Of another version, or written by hand. It fences all the same; what it counted is lost.
             tracing::warn!(key, %error, "a claim of an unknown form counts as nobody's");
             Claim::nobodys()
@@ -93,13 +92,24 @@ impl Bus {
         bucket: &str,
         key: &str,
     ) -> Result<Option<Versioned<T>>, Fault> {
+        let Some(found) = self.raw_document(bucket, key).await? else { return Ok(None) };
+        let Versioned { value, revision } = found;
+        let value = serde_json::from_slice(&value).map_err(|error| {
+            Fault::Unreadable(format!("{}: {error}", names::bucket_subject(bucket, key)))
+        })?;
+        Ok(Some(Versioned { value, revision }))
+    }
+
+    async fn raw_document(
+        &self,
+        bucket: &str,
+        key: &str,
+    ) -> Result<Option<Versioned<Bytes>>, Fault> {
         let stream = names::bucket_stream(bucket);
         let subject = names::bucket_subject(bucket, key);
         let read = persist(READ_BUDGET, || self.last_message(&stream, &subject)).await?;
-        let Some(message) = read.filter(|message| !is_marker(message)) else { return Ok(None) };
-        let value = serde_json::from_slice(&message.payload)
-            .map_err(|error| Fault::Unreadable(format!("{subject}: {error}")))?;
-        Ok(Some(Versioned { value, revision: message.sequence }))
+        let message = read.filter(|message| !is_marker(message));
+        Ok(message.map(|found| Versioned { value: found.payload, revision: found.sequence }))
     }
 }
 

@@ -122,6 +122,10 @@ impl Bus {
         stream: &str,
         sequence: u64,
     ) -> Result<Option<StreamMessage>, Fault> {
+        // The first message has 1, and the server takes 0 for a mistake.
+        if sequence == 0 {
+            return Ok(None);
+        }
         self.get(stream, &GetAt { seq: sequence }).await
     }
 

@@ -71,9 +71,8 @@ async fn settled(gateway: &Gateway, video: &Video, order: &Order) -> Result<Resp
         let document = jobs::describe(gateway, video, order.number).await?;
         return Ok(([(CACHE_CONTROL, "no-store")], Json(document)).into_response());
     }
-    let newer = video.orders.iter().rev().find(|newer| !newer.superseded);
-    if let Some(newer) = newer.filter(|_| order.superseded) {
-        let successor = video.order_id(newer.number);
+    if let Some(next) = video.successor(order.number) {
+        let successor = video.order_id(next);
         let detail = format!("another job took over from this one; cancel {successor} instead");
         return Err(Problem::new(StatusCode::CONFLICT, "job-superseded", detail));
     }

@@ -17,6 +17,9 @@ use super::severity::{Doing, failure, gone, io_causes};
 /// Folders that a walk leaves out at most: where more cannot be read, it is not the folders' trouble.
 const UNREAD_MAX: usize = 100;
 
+/// A folder whose listing broke off is listed again, so often in one walk: what is met twice in it is the same object.
+const AGAIN_MAX: usize = 100;
+
 /// The `Walk` port on OpenDAL listers.
 pub(super) struct OpenDalWalk {
     operator: Operator,
@@ -25,6 +28,8 @@ pub(super) struct OpenDalWalk {
     /// Folders being listed, each within the one before: no more than a key has.
     open: Vec<(String, Lister)>,
     unread: Vec<String>,
+    /// How often a folder was listed again.
+    again: usize,
 }
 
 impl OpenDalWalk {
@@ -34,18 +39,28 @@ impl OpenDalWalk {
         directory: Option<Arc<Directory>>,
         prefix: &str,
     ) -> Result<Self, Failure> {
-        let mut walk = Self { operator, directory, open: Vec::new(), unread: Vec::new() };
+        let mut walk = Self { operator, directory, open: Vec::new(), unread: Vec::new(), again: 0 };
         walk.enter(prefix.to_owned()).await?;
         Ok(walk)
     }
 
     async fn enter(&mut self, folder: String) -> Result<(), Failure> {
         let at_once = self.directory.is_none();
-        match self.operator.lister_with(&folder).recursive(at_once).await {
-            Ok(lister) => self.open.push((folder, lister)),
-            Err(error) => self.pass_over(folder, &error)?,
+        loop {
+            match self.operator.lister_with(&folder).recursive(at_once).await {
+                Ok(lister) => {
+                    self.open.push((folder, lister));
+                    return Ok(());
+                }
+                Err(error) if self.may_again(&error) => self.again += 1,
+                Err(error) => return self.pass_over(folder, &error),
+            }
         }
-        Ok(())
+    }
+
+    /// Whether one more try is in order: below, each was repeated with its pauses already.
+    fn may_again(&self, error: &Error) -> bool {
+        error.is_temporary() && self.again < AGAIN_MAX
     }
 
     async fn next_page(&mut self, limit: usize) -> Result<Vec<Met>, Failure> {
@@ -65,7 +80,12 @@ impl OpenDalWalk {
                 Err(error) => {
                     let folder = std::mem::take(folder);
                     self.open.pop();
-                    self.pass_over(folder, &error)?;
+                    if self.may_again(&error) {
+                        self.again += 1;
+                        self.enter(folder).await?;
+                    } else {
+                        self.pass_over(folder, &error)?;
+                    }
                 }
             }
         }

@@ -6,7 +6,7 @@ use async_nats::jetstream::consumer::{Consumer, FromConsumer as _, pull};
 use async_nats::jetstream::stream::Stream;
 use futures::StreamExt as _;
 use jetreel::bus::names;
-use jetreel_actors::ports::{Broker as _, DeadLetters as _, Swap};
+use jetreel_actors::ports::{Broker as _, DeadLetters as _, Survey as _, Swap};
 use jetreel_domain::claim;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{Group, OrderId, TaskId};
@@ -17,6 +17,7 @@ use jetreel_domain::subject;
 use crate::harness::media::{self, SHORT};
 use crate::harness::node::Node;
 use crate::harness::site::{Site, awaited};
+use crate::reconcile::in_time;
 
 const FRONT: [(&str, &str); 3] = [
     ("NODE__ROLES", "gateway,ingest,publisher"),
@@ -153,4 +154,26 @@ async fn a_replay_that_the_broker_gave_up_still_brings_the_dead_back() {
     let mut facts = site.facts(&order).await;
     facts.until("failed-1").await;
     facts.until("completed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_nobody_can_read_is_nobodys() {
+    let Some(clip) = media::made(SHORT) else { return };
+    let site = Site::start().await;
+    let front = site.node("front", &FRONT).await;
+    let order = front.submit(&clip).await;
+    let queued = async || site.bus.queued_tasks(&order).await.unwrap();
+    in_time("tasks are queued", async || !queued().await.is_empty()).await;
+    let context = async_nats::jetstream::new(site.client().await);
+    for (task, claim) in
+        queued().await.iter().zip(["{\"of\":\"tomorrow\"}", "nonsense"].iter().cycle())
+    {
+        let key = subject::claim_key(&order, &task.to_string());
+        let place = names::bucket_subject(names::CLAIMS_BUCKET, &key);
+        context.publish(place, (*claim).into()).await.unwrap().await.unwrap();
+    }
+    let worker = site.node("worker", &WORKER).await;
+    site.facts(&order).await.until("completed").await;
+    let log = worker.log();
+    assert!(!log.contains("until a probe succeeds"), "no dependency is to blame: {log}");
 }

@@ -128,9 +128,18 @@ impl Roll {
         (self.since, self.listened) = (Some(since), now);
         self.heard.extend(said.into_iter().map(|(id, presence)| (id, (now, presence))));
         self.heard.retain(|_, (at, _)| now.saturating_sub(*at) < patience_seconds);
+        if self.heard.is_empty() {
+            // Not even the listener's own node is heard: nothing comes through, and who is heard first is not alone.
+            self.since = None;
+        }
         let long = now.saturating_sub(since) >= patience_seconds;
         let nodes = self.heard.values().filter(|_| long).map(|(_, presence)| presence);
         self.builds = Builds::of(nodes);
+    }
+
+    /// Nothing could be listened to: until it can, nothing is said of builds.
+    pub fn miss(&mut self) {
+        self.builds = Builds::default();
     }
 
     /// Whether an order planned with `build` is to be planned anew, as far as nodes are concerned. `false` before the whole patience was
@@ -233,6 +242,12 @@ mod tests {
         assert!(roll.strands("old"));
         listen(&mut roll, 610, 1200, &[]);
         assert!(!roll.strands("old"), "nobody is there who could plan");
+        listen(&mut roll, 1210, 1800, &[("b", "new")]);
+        assert!(!roll.strands("old"), "others may speak a little later");
+        listen(&mut roll, 1810, 1810, &[("b", "new")]);
+        assert!(roll.strands("old"));
+        roll.miss();
+        assert!(!roll.strands("old"), "nobody knows");
     }
 
     #[test]

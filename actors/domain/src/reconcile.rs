@@ -146,8 +146,9 @@ pub enum Trouble {
     TaskLost(u32, TaskId),
     /// Every task is finished, and the order is not.
     Unevaluated(u32),
-    /// Tasks are left that no node can do, because the plan pins a codec build that is nowhere.
-    Stranded(u32),
+    /// Tasks are left that no node can do, because the plan pins a codec build that is nowhere; so often orders of the video were
+    /// planned anew for that before.
+    Stranded(u32, u32),
     /// An upload has stood still for too long: since then, in seconds since the epoch. A part that comes makes it another trouble.
     Stalled(u32, i64),
     /// A cancelled order still names what it left.
@@ -156,6 +157,9 @@ pub enum Trouble {
 
 /// A part of an upload arrives within this time even on a slow line: 64 MiB at 150 kbit/s.
 const NEXT_PART_SECONDS: i64 = 3600;
+
+/// Doublings of the patience for one video: from a quarter of a minute to a day.
+const PLANNED_ANEW_MAX: u32 = 13;
 
 impl Trouble {
     /// Whether objects are deleted to mend it.
@@ -168,11 +172,13 @@ impl Trouble {
     #[must_use]
     pub fn patience(self, policy: &Policy) -> i64 {
         match self {
-            Self::Unannounced
-            | Self::UploadLost(_)
-            | Self::TaskLost(..)
-            | Self::Unevaluated(_)
-            | Self::Stranded(_) => policy.patience_seconds,
+            Self::Unannounced | Self::UploadLost(_) | Self::TaskLost(..) | Self::Unevaluated(_) => {
+                policy.patience_seconds
+            }
+            // Twice as patient each time: a node that works and is not heard must not be robbed of its work for ever.
+            Self::Stranded(_, before) => {
+                policy.patience_seconds.saturating_mul(1 << before.min(PLANNED_ANEW_MAX))
+            }
             Self::UploadInDoubt(_) => policy.doubt_seconds,
             // After a clock has leapt ahead everything looks old: who goes on shows it with the next part.
             Self::Stalled(..) => policy.receiving_seconds_max.min(NEXT_PART_SECONDS),
@@ -213,7 +219,11 @@ pub fn troubles(
             }
             Some(Found::Announcement(Announcement::Waiting)) => {}
             Some(Found::Tasks { steps, queued, finished, stranded }) => {
-                troubles.extend(of_tasks(order, steps, queued, finished, *stranded));
+                troubles.extend(of_tasks(order, steps, queued, finished));
+                let waits = order.status == Status::Encoding && !all_in(steps, finished);
+                if *stranded && waits {
+                    troubles.insert(Trouble::Stranded(number, video.planned_anew()));
+                }
             }
             Some(Found::Parts(newest)) => {
                 let moved = newest.unwrap_or(order.created).max(order.created);
@@ -231,13 +241,9 @@ fn of_tasks(
     steps: &[Step],
     queued: &BTreeSet<TaskId>,
     finished: &BTreeSet<TaskId>,
-    stranded: bool,
 ) -> Vec<Trouble> {
-    if steps.iter().all(|step| finished.contains(&step.task)) {
+    if all_in(steps, finished) {
         return vec![Trouble::Unevaluated(order.number)];
-    }
-    if stranded && order.status == Status::Encoding {
-        return vec![Trouble::Stranded(order.number)];
     }
     // The narrowest window that any publisher uses: a wider one would release what nobody meant to.
     let window = release::window(0, 1);
@@ -245,6 +251,10 @@ fn of_tasks(
     let lost =
         |task: &TaskId| !queued.contains(task) && !order.dead.contains_key(&task.to_string());
     due.into_iter().filter(lost).map(|task| Trouble::TaskLost(order.number, task)).collect()
+}
+
+fn all_in(steps: &[Step], finished: &BTreeSet<TaskId>) -> bool {
+    steps.iter().all(|step| finished.contains(&step.task))
 }
 
 /// Whether a video needs no look until its state changes.

@@ -7,11 +7,12 @@ use crate::lane::Lane;
 use crate::ledger::Object;
 use crate::plan::Class;
 use crate::reconcile::{
-    Announcement, Found, Need, Policy, Position, Trouble, Watch, announcement, is_settled, need,
-    troubles,
+    Announcement, Found, Need, PLANNED_ANEW_MAX, Policy, Position, Trouble, Watch, announcement,
+    is_settled, need, troubles,
 };
 use crate::release::Step;
 use crate::state::{Dead, Fact, Part, PlanRef, Status, Video};
+use crate::takeover::Takeover;
 
 const POLICY: Policy = Policy {
     pass_seconds: 10,
@@ -100,13 +101,18 @@ fn a_due_task_that_is_nowhere_is_lost() {
 
 #[test]
 fn an_order_whose_codec_build_is_nowhere_is_planned_anew_while_tasks_are_left() {
-    let video = video(Status::Encoding);
-    assert_eq!(judged(&video, stranded(&[])), [Trouble::Stranded(1)], "not queued again first");
-    assert_eq!(judged(&video, stranded(&[0, 1])), [Trouble::Stranded(1)]);
+    let mut video = video(Status::Encoding);
+    assert!(judged(&video, stranded(&[])).contains(&Trouble::Stranded(1, 0)));
+    assert!(judged(&video, stranded(&[0, 1])).contains(&Trouble::Stranded(1, 0)));
     assert_eq!(judged(&video, stranded(&[0, 1, 2])), [Trouble::Unevaluated(1)]);
     let publishing = self::video(Status::Publishing);
-    let planned_anew = judged(&publishing, stranded(&[])).contains(&Trouble::Stranded(1));
+    let planned_anew = judged(&publishing, stranded(&[])).contains(&Trouble::Stranded(1, 0));
     assert!(!planned_anew, "every task was finished before");
+    video.supersede(1, Takeover::CodecBuild, 5);
+    assert_eq!(video.planned_anew(), 1);
+    let patience = |before| Trouble::Stranded(2, before).patience(&POLICY);
+    assert_eq!((patience(0), patience(1), patience(3)), (15, 30, 120));
+    assert_eq!(patience(u32::MAX), patience(PLANNED_ANEW_MAX));
 }
 
 #[test]

@@ -192,6 +192,9 @@ pub struct Order {
     /// Why a later order took over. Earlier versions did not say, and knew only of seams.
     #[serde(default)]
     pub takeover: Option<Takeover>,
+    /// Number of the order that took over.
+    #[serde(default)]
+    pub successor: Option<u32>,
     /// Plan it as class B whatever the probe says: an earlier order's chunks did not fit together.
     #[serde(default)]
     pub sequential: bool,
@@ -444,6 +447,7 @@ impl Order {
             published: None,
             superseded: false,
             takeover: None,
+            successor: None,
             sequential: false,
             source: None,
         }

@@ -28,6 +28,7 @@ impl Video {
         }
         order.superseded = true;
         order.takeover = Some(why);
+        order.successor = Some(next);
         order.ended = Some(now);
         let sequential = order.sequential || why == Takeover::SeamMismatch;
         let (lane, source) = (order.lane, order.source.clone());
@@ -36,12 +37,23 @@ impl Video {
         Some(next)
     }
 
+    /// How many of its orders were planned anew because no node had the codec build.
+    #[must_use]
+    pub fn planned_anew(&self) -> u32 {
+        let anew = |order: &&Order| order.takeover == Some(Takeover::CodecBuild);
+        u32::try_from(self.orders.iter().filter(anew).count()).unwrap_or(u32::MAX)
+    }
+
     /// The order in which one that was taken over goes on: the last in a row of successors. `None` where nothing took over.
     #[must_use]
     pub fn successor(&self, number: u32) -> Option<u32> {
-        self.order(number).filter(|order| order.superseded)?;
-        let newer = self.orders.iter().filter(|order| order.number > number && !order.superseded);
-        newer.map(|order| order.number).min()
+        let superseded = |number| self.order(number).filter(|order| order.superseded);
+        let next = |order: &Order| order.successor.filter(|next| *next > order.number);
+        let mut last = next(superseded(number)?)?;
+        while let Some(order) = superseded(last) {
+            last = next(order)?;
+        }
+        Some(last)
     }
 }
 

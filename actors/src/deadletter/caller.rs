@@ -127,7 +127,8 @@ impl Args {
             }
             Err(failure) => {
                 environment.emit(Event::HookCalled { refused: Some(failure) });
-                delivery.hand_back(hook::again_after(delivery.delivered())).await
+                // The first time it was early.
+                delivery.hand_back(hook::again_after(delivery.delivered().saturating_sub(1))).await
             }
         }
     }
@@ -139,6 +140,7 @@ impl Args {
             return Ok(Outcome::Early);
         }
         let key = hook::key(&buried);
+        delivery.renew().await?;
         let Some(letter) = self.inspect(sequence).await? else { return Ok(Outcome::Gone) };
         // What was read may have taken its time.
         delivery.renew().await?;

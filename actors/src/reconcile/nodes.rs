@@ -32,6 +32,7 @@ impl Nodes {
                 self.roll.hear(self.started.elapsed().as_secs(), said, patience);
             }
             Err(failure) => {
+                self.roll.miss();
                 let event = Event::StageFault { stage: "reconcile", failure };
                 args.context.ports.environment.emit(event);
             }

@@ -54,7 +54,7 @@ pub(super) async fn mend(
             }
             (number, Repair::EvaluationAsked)
         }
-        Trouble::Stranded(number) => {
+        Trouble::Stranded(number, _) => {
             if !plan_anew(args, &video.order_id(number)).await? {
                 return Ok(());
             }

@@ -144,7 +144,8 @@ impl Case<'_> {
     /// Trouble while a failure is dealt with.
     pub(super) fn report(&self, failure: Failure) {
         let context = self.context;
-        if failure.severity == Severity::DependencyFault {
+        // A lease that ran out says nothing of the broker.
+        if failure.severity == Severity::DependencyFault && failure.code != "lease-renewal" {
             context.gate.on_failure(&context.ports, &failure);
         }
         let event = Event::StageFault { stage: self.stage.as_str(), failure };

@@ -52,6 +52,8 @@ pub enum Branch {
 pub enum Message {
     /// Start a branch again.
     Restart(Branch),
+    /// The node drains.
+    Drain,
 }
 
 /// What the root needs.
@@ -110,6 +112,13 @@ impl Actor for Node {
         for branch in branches(args.roles, state.context.config.ingest_slots, calls) {
             state.start(branch, &myself).await?;
         }
+        let (drain, root) = (state.context.drain.clone(), myself);
+        tokio::spawn(async move {
+            drain.cancelled().await;
+            if root.cast(Message::Drain).is_err() {
+                tracing::debug!("the tree had gone before the node drained");
+            }
+        });
         Ok(state)
     }
 
@@ -123,7 +132,10 @@ impl Actor for Node {
             Message::Restart(branch) if !state.context.drain.is_cancelled() => {
                 state.start(branch, &myself).await
             }
-            Message::Restart(_) => Ok(()),
+            Message::Restart(_) | Message::Drain => {
+                state.wind_up(&myself);
+                Ok(())
+            }
         }
     }
 
