@@ -244,7 +244,7 @@ async fn play(scenario: &Scenario, common: &Common) -> Row {
 
 /// Looks at everything; where that is expected, once everything had its time to be swept.
 async fn checked(stage: &mut Stage, expected: Expected) -> anyhow::Result<Findings> {
-    const SWEPT_WITHIN: Duration = Duration::from_secs(180);
+    const SWEPT_WITHIN: Duration = Duration::from_secs(90);
     // The store announces nothing: it is listed again until it is clean, or the time is over.
     const LOOK: Duration = Duration::from_secs(3);
     if expected.swept {

@@ -102,8 +102,10 @@ fn a_due_task_that_is_nowhere_is_lost() {
 #[test]
 fn an_order_whose_codec_build_is_nowhere_is_planned_anew_while_tasks_are_left() {
     let mut video = video(Status::Encoding);
-    assert!(judged(&video, stranded(&[])).contains(&Trouble::Stranded(1, 0)));
-    assert!(judged(&video, stranded(&[0, 1])).contains(&Trouble::Stranded(1, 0)));
+    let lost = |index| Trouble::TaskLost(1, task(index));
+    let anew = Trouble::Stranded(1, 0);
+    assert_eq!(judged(&video, stranded(&[])), [lost(0), lost(1), lost(2), anew]);
+    assert_eq!(judged(&video, stranded(&[0, 1])), [lost(2), anew]);
     assert_eq!(judged(&video, stranded(&[0, 1, 2])), [Trouble::Unevaluated(1)]);
     let publishing = self::video(Status::Publishing);
     let planned_anew = judged(&publishing, stranded(&[])).contains(&Trouble::Stranded(1, 0));
