@@ -54,7 +54,7 @@ impl Files {
     }
 
     /// Until when something that begins now may take.
-    fn patience(&self) -> Instant {
+    pub(super) fn patience(&self) -> Instant {
         Instant::now() + self.timeout
     }
 }
@@ -233,7 +233,7 @@ impl ObjectWriter for FileWriter {
 }
 
 /// Runs what blocks on a thread for it. What is not done `until` then goes on, unheard: the disk may hang.
-async fn away<T: Send + 'static>(
+pub(super) async fn away<T: Send + 'static>(
     until: Instant,
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {

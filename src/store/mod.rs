@@ -11,6 +11,7 @@ mod durable;
 mod fault;
 mod file;
 mod link;
+mod lister;
 mod operators;
 mod options;
 mod reader;

@@ -11,10 +11,11 @@ use opendal::{Error, ErrorKind, Operator, services};
 
 use super::durable::Directory;
 use super::file::{FileWriter, Files};
+use super::lister::ListerWalk;
 use super::options::{S3_CHUNK_BYTES_MIN, Scheme, StoreOptions};
 use super::reader;
 use super::severity::{Doing, failure, gone, io_failure, missing};
-use super::walk::OpenDalWalk;
+use super::walk::FolderWalk;
 use super::writer::OpenDalWriter;
 
 /// Objects behind OpenDAL.
@@ -155,9 +156,10 @@ impl Store for OpenDalStore {
 
     fn walk<'a>(&'a self, prefix: &'a str) -> PortFuture<'a, Box<dyn Walk>> {
         Box::pin(async move {
-            let directory = self.files.as_ref().map(|files| files.directory.clone());
-            let walk = OpenDalWalk::start(self.operator.clone(), directory, prefix).await?;
-            Ok(Box::new(walk) as Box<dyn Walk>)
+            Ok(match &self.files {
+                Some(files) => Box::new(FolderWalk::start(files.clone(), prefix)?) as Box<dyn Walk>,
+                None => Box::new(ListerWalk::start(&self.operator, prefix).await?),
+            })
         })
     }
 }

@@ -93,13 +93,10 @@ fn kind_failure(doing: Doing, kind: ErrorKind, full: bool) -> Failure {
 }
 
 fn is_full(error: &Error) -> bool {
-    io_causes(error).any(|error| is_full_kind(error.kind()))
-}
-
-/// What the system said, where it was the one that failed.
-pub(super) fn io_causes(error: &Error) -> impl Iterator<Item = &io::Error> {
-    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    causes.filter_map(|cause| cause.downcast_ref())
+    let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| is_full_kind(error.kind()))
+    })
 }
 
 fn is_full_kind(kind: io::ErrorKind) -> bool {

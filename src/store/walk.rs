@@ -1,131 +1,149 @@
-//! A walk over the objects below a folder, by listers that are kept open: neither `fs` nor memory bears a sorted list.
+//! A walk over the objects of an `fs` store.
 //!
-//! On `fs` the folders are listed here, one within the other: OpenDAL's own walk ends at the first one that cannot be read.
+//! OpenDAL's own walk ends at the first folder that cannot be read. Here such a folder is left out and told; the next walk looks again,
+//! so that nothing waits for it.
 
 use std::io;
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::{Path, PathBuf};
 
-use futures::TryStreamExt;
 use jetreel_actors::ports::{Met, PortFuture, Walk};
 use jetreel_domain::failure::Failure;
-use opendal::{Entry, Error, ErrorKind, Lister, Operator};
+use walkdir::{DirEntry, IntoIter, WalkDir};
 
-use super::durable::Directory;
-use super::severity::{Doing, failure, gone, io_causes};
+use super::file::{Files, away};
+use super::lister::seconds;
+use super::severity::{broken, gone, io_failure};
 
 /// Folders that a walk leaves out at most: where more cannot be read, it is not the folders' trouble.
 const UNREAD_MAX: usize = 100;
 
-/// A folder whose listing broke off is listed again, so often in one walk: what is met twice in it is the same object.
-const AGAIN_MAX: usize = 100;
+/// Entries looked at in one go, for which the time limit of a request holds: each can cost a slow disk some seeks.
+const STEP_ENTRIES: usize = 256;
 
-/// The `Walk` port on OpenDAL listers.
-pub(super) struct OpenDalWalk {
-    operator: Operator,
-    /// Where the store is an `fs` store.
-    directory: Option<Arc<Directory>>,
-    /// Folders being listed, each within the one before: no more than a key has.
-    open: Vec<(String, Lister)>,
-    unread: Vec<String>,
-    /// How often a folder was listed again.
-    again: usize,
+/// The `Walk` port on a directory.
+pub(super) struct FolderWalk {
+    files: Files,
+    /// `None` after a look that failed, or whose future was dropped: nobody knows what it met.
+    left: Option<Left>,
 }
 
-impl OpenDalWalk {
+/// What was not walked yet.
+struct Left {
+    /// Of the store.
+    root: PathBuf,
+    /// Of this walk.
+    top: PathBuf,
+    entries: IntoIter,
+    unread: Vec<String>,
+}
+
+impl FolderWalk {
     /// Starts below the folder `prefix`; an absent folder has no objects.
-    pub(super) async fn start(
-        operator: Operator,
-        directory: Option<Arc<Directory>>,
-        prefix: &str,
-    ) -> Result<Self, Failure> {
-        let mut walk = Self { operator, directory, open: Vec::new(), unread: Vec::new(), again: 0 };
-        walk.enter(prefix.to_owned()).await?;
-        Ok(walk)
-    }
-
-    async fn enter(&mut self, folder: String) -> Result<(), Failure> {
-        let at_once = self.directory.is_none();
-        loop {
-            match self.operator.lister_with(&folder).recursive(at_once).await {
-                Ok(lister) => {
-                    self.open.push((folder, lister));
-                    return Ok(());
-                }
-                Err(error) if self.may_again(&error) => self.again += 1,
-                Err(error) => return self.pass_over(folder, &error),
-            }
-        }
-    }
-
-    /// Whether one more try is in order: below, each was repeated with its pauses already.
-    fn may_again(&self, error: &Error) -> bool {
-        error.is_temporary() && self.again < AGAIN_MAX
+    pub(super) fn start(files: Files, prefix: &str) -> Result<Self, Failure> {
+        let directory = &files.directory;
+        let root = directory.root().to_owned();
+        let top = match prefix.trim_matches('/') {
+            "" => root.clone(),
+            below => directory.path(below).map_err(|error| io_failure(&error))?,
+        };
+        let entries = WalkDir::new(&top).into_iter();
+        let left = Left { root, top, entries, unread: Vec::new() };
+        Ok(Self { files, left: Some(left) })
     }
 
     async fn next_page(&mut self, limit: usize) -> Result<Vec<Met>, Failure> {
         let mut page = Vec::new();
         while page.len() < limit {
-            let Some((folder, lister)) = self.open.last_mut() else { break };
-            match lister.try_next().await {
-                Ok(Some(entry)) if entry.metadata().is_dir() => {
-                    if self.directory.is_some() && !is_same(entry.path(), folder) {
-                        self.enter(entry.path().to_owned()).await?;
-                    }
-                }
-                Ok(Some(entry)) => page.push(met(&entry)),
-                Ok(None) => {
-                    self.open.pop();
-                }
-                Err(error) => {
-                    let folder = std::mem::take(folder);
-                    self.open.pop();
-                    if self.may_again(&error) {
-                        self.again += 1;
-                        self.enter(folder).await?;
-                    } else {
-                        self.pass_over(folder, &error)?;
-                    }
-                }
+            let mut left = self.left.take().ok_or_else(broken)?;
+            let wanted = limit - page.len();
+            let step = away(self.files.patience(), move || {
+                let mut met = Vec::new();
+                let goes_on = left.step(wanted, &mut met)?;
+                Ok((left, met, goes_on))
+            });
+            let (left, met, goes_on) = step.await?;
+            self.left = Some(left);
+            page.extend(met);
+            if !goes_on {
+                self.must_be_the_store().await?;
+                break;
             }
-        }
-        if page.len() < limit {
-            self.must_be_the_store().await?;
         }
         Ok(page)
     }
 
-    /// A folder that vanished is empty. One that the file system does not let be read is left out. Trouble of the store as a whole
-    /// ends the walk; a bucket knows no other.
-    fn pass_over(&mut self, folder: String, error: &Error) -> Result<(), Failure> {
-        let of_this_one = self.directory.is_some()
-            && io_causes(error).next().is_some_and(|cause| !is_of_all(cause));
-        if of_this_one && error.kind() == ErrorKind::NotFound {
-            return Ok(());
-        }
-        if !of_this_one || self.unread.len() == UNREAD_MAX {
-            return Err(failure(Doing::Writing, error));
-        }
-        tracing::warn!(folder, %error, "a folder of the store cannot be read");
-        self.unread.push(folder);
-        Ok(())
-    }
-
     /// An unmounted disk leaves an empty folder, which must not be taken for a store without objects.
     async fn must_be_the_store(&self) -> Result<(), Failure> {
-        let Some(directory) = self.directory.clone() else { return Ok(()) };
-        let present = tokio::task::spawn_blocking(move || directory.is_present()).await;
-        if present.unwrap_or(false) { Ok(()) } else { Err(gone()) }
+        let directory = self.files.directory.clone();
+        let present = move || directory.is_present().then_some(()).ok_or_else(gone);
+        away(self.files.patience(), present).await
     }
 }
 
-impl Walk for OpenDalWalk {
+impl Walk for FolderWalk {
     fn page(&mut self, limit: usize) -> PortFuture<'_, Vec<Met>> {
         Box::pin(self.next_page(limit))
     }
 
     fn unread(&self) -> &[String] {
-        &self.unread
+        self.left.as_ref().map_or(&[], |left| &left.unread)
+    }
+}
+
+impl Left {
+    /// Meets some objects, `wanted` at most. `false`: there are no more. Blocks.
+    fn step(&mut self, wanted: usize, met: &mut Vec<Met>) -> Result<bool, Failure> {
+        for _ in 0..STEP_ENTRIES {
+            if met.len() == wanted {
+                break;
+            }
+            let Some(entry) = self.entries.next() else { return Ok(false) };
+            match entry {
+                Ok(entry) => match self.look(&entry) {
+                    Ok(found) => met.extend(found),
+                    Err(error) => self.pass_over(entry.path(), &error)?,
+                },
+                Err(error) => {
+                    // Where the rest of a folder could not be read, it is not said of which.
+                    let path = error.path().map_or_else(|| self.top.clone(), Path::to_owned);
+                    self.pass_over(&path, &error.into())?;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// The object that an entry is: a plain file. Links and devices are not of Jetreel's making.
+    fn look(&mut self, entry: &DirEntry) -> io::Result<Option<Met>> {
+        #[cfg(feature = "chaos")]
+        if entry.file_type().is_dir() {
+            super::fault::strike("list").inspect_err(|_| self.entries.skip_current_dir())?;
+        }
+        let Some(key) = self.key(entry.path()).filter(|_| entry.file_type().is_file()) else {
+            return Ok(None);
+        };
+        let facts = entry.metadata()?;
+        let modified = facts.modified().ok().map(seconds);
+        Ok(Some(Met { key, bytes: facts.len(), modified }))
+    }
+
+    /// `None`: not Unicode, so no key of Jetreel's making.
+    fn key(&self, path: &Path) -> Option<String> {
+        path.strip_prefix(&self.root).ok()?.to_str().map(ToOwned::to_owned)
+    }
+
+    /// What vanished is no more. What the file system does not let be read is left out. Trouble of the store as a whole ends the walk.
+    fn pass_over(&mut self, path: &Path, error: &io::Error) -> Result<(), Failure> {
+        if error.kind() == io::ErrorKind::NotFound {
+            return Ok(());
+        }
+        let Some(key) = self.key(path) else { return Ok(()) };
+        if is_of_all(error) || self.unread.len() == UNREAD_MAX {
+            return Err(io_failure(error).with_detail(format!("{key}: {error}")));
+        }
+        tracing::warn!(key, %error, "a folder of the store cannot be read");
+        self.unread.push(key);
+        Ok(())
     }
 }
 
@@ -133,22 +151,6 @@ impl Walk for OpenDalWalk {
 fn is_of_all(error: &io::Error) -> bool {
     use io::ErrorKind::{Interrupted, OutOfMemory, TimedOut, WouldBlock};
     [Interrupted, OutOfMemory, TimedOut, WouldBlock].contains(&error.kind())
-}
-
-/// A folder is listed among what it holds; the root has two names.
-fn is_same(path: &str, folder: &str) -> bool {
-    path.trim_start_matches('/') == folder.trim_start_matches('/')
-}
-
-fn met(entry: &Entry) -> Met {
-    let facts = entry.metadata();
-    let modified = facts.last_modified().map(|at| seconds(at.into()));
-    Met { key: entry.path().to_owned(), bytes: facts.content_length(), modified }
-}
-
-fn seconds(at: SystemTime) -> i64 {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -201,7 +203,7 @@ mod tests {
         let mut walk = store.walk("out/").await.unwrap();
         assert_eq!(rest(walk.as_mut()).await, keys);
         let [unread] = walk.unread() else { panic!("{:?}", walk.unread()) };
-        assert!(unread.starts_with("out/m/deep/xxx") && unread.ends_with("x/"), "{unread}");
+        assert!(unread.starts_with("out/m/deep/xxx") && unread.ends_with('x'), "{unread}");
     }
 
     #[tokio::test]
@@ -215,6 +217,36 @@ mod tests {
         assert!(rest(walk.as_mut()).await.is_empty() && walk.unread().is_empty());
         let mut nowhere = store.walk("nowhere/").await.unwrap();
         assert!(rest(nowhere.as_mut()).await.is_empty() && nowhere.unread().is_empty());
+    }
+
+    #[tokio::test]
+    async fn every_plain_file_is_met_once_whatever_the_page_and_links_are_none() {
+        let (place, store) = store(&["out/a/1"]).await;
+        let links = place.path().join("out/links");
+        std::fs::create_dir(&links).unwrap();
+        std::os::unix::fs::symlink("../a/1", links.join("1")).unwrap();
+        std::os::unix::fs::symlink("..", links.join("out")).unwrap();
+        let mut all: Vec<String> = (0..3 * STEP_ENTRIES).map(|n| format!("out/b/{n}")).collect();
+        std::fs::create_dir(place.path().join("out/b")).unwrap();
+        for key in &all {
+            File::create(place.path().join(key)).unwrap();
+        }
+        all.push("out/a/1".to_owned());
+        all.sort();
+        for limit in [1, STEP_ENTRIES - 1, usize::MAX] {
+            let mut walk = store.walk("out/").await.unwrap();
+            let mut keys = Vec::new();
+            loop {
+                let page = walk.page(limit).await.unwrap();
+                let ended = page.len() < limit;
+                keys.extend(page.into_iter().map(|met| met.key));
+                if ended {
+                    break;
+                }
+            }
+            keys.sort();
+            assert_eq!(keys, all, "pages of {limit}");
+        }
     }
 
     #[tokio::test]
