@@ -1,12 +1,11 @@
 //! A walk over the objects of a bucket, by one lister that is kept open.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use futures::TryStreamExt;
 use jetreel_actors::ports::{Met, PortFuture, Walk};
 use jetreel_domain::failure::Failure;
 use opendal::{Entry, Error, Lister, Operator};
 
+use super::seconds;
 use super::severity::{Doing, failure};
 
 /// The `Walk` port on an OpenDAL lister.
@@ -52,10 +51,4 @@ fn met(entry: &Entry) -> Met {
     let facts = entry.metadata();
     let modified = facts.last_modified().map(|at| seconds(at.into()));
     Met { key: entry.path().to_owned(), bytes: facts.content_length(), modified }
-}
-
-/// Seconds since 1970.
-pub(super) fn seconds(at: SystemTime) -> i64 {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -11,14 +11,17 @@ use jetreel_domain::failure::Failure;
 use walkdir::{DirEntry, IntoIter, WalkDir};
 
 use super::file::{Files, away};
-use super::lister::seconds;
-use super::severity::{broken, gone, io_failure};
+use super::seconds;
+use super::severity::{gone, io_failure};
 
 /// Folders that a walk leaves out at most: where more cannot be read, it is not the folders' trouble.
 const UNREAD_MAX: usize = 100;
 
 /// Entries looked at in one go, for which the time limit of a request holds: each can cost a slow disk some seeks.
 const STEP_ENTRIES: usize = 256;
+
+/// Folders that are open at one time, one within the other; of those above, what is left to walk waits in memory.
+const OPEN_MAX: usize = 64;
 
 /// The `Walk` port on a directory.
 pub(super) struct FolderWalk {
@@ -31,8 +34,10 @@ pub(super) struct FolderWalk {
 struct Left {
     /// Of the store.
     root: PathBuf,
-    /// Of this walk.
-    top: PathBuf,
+    /// The folder that was entered last.
+    folder: PathBuf,
+    /// How far below the one where the walk began.
+    depth: usize,
     entries: IntoIter,
     unread: Vec<String>,
 }
@@ -46,15 +51,15 @@ impl FolderWalk {
             "" => root.clone(),
             below => directory.path(below).map_err(|error| io_failure(&error))?,
         };
-        let entries = WalkDir::new(&top).into_iter();
-        let left = Left { root, top, entries, unread: Vec::new() };
+        let entries = WalkDir::new(&top).max_open(OPEN_MAX).into_iter();
+        let left = Left { root, folder: top, depth: 0, entries, unread: Vec::new() };
         Ok(Self { files, left: Some(left) })
     }
 
     async fn next_page(&mut self, limit: usize) -> Result<Vec<Met>, Failure> {
         let mut page = Vec::new();
         while page.len() < limit {
-            let mut left = self.left.take().ok_or_else(broken)?;
+            let mut left = self.left.take().ok_or_else(broken_off)?;
             let wanted = limit - page.len();
             let step = away(self.files.patience(), move || {
                 let mut met = Vec::new();
@@ -99,58 +104,79 @@ impl Left {
             }
             let Some(entry) = self.entries.next() else { return Ok(false) };
             match entry {
-                Ok(entry) => match self.look(&entry) {
+                Ok(entry) if entry.file_type().is_dir() => self.enter(entry)?,
+                Ok(entry) => match self.object(&entry) {
                     Ok(found) => met.extend(found),
-                    Err(error) => self.pass_over(entry.path(), &error)?,
+                    Err(error) => self.leave_out(entry.path().parent(), &error)?,
                 },
                 Err(error) => {
-                    // Where the rest of a folder could not be read, it is not said of which.
-                    let path = error.path().map_or_else(|| self.top.clone(), Path::to_owned);
-                    self.pass_over(&path, &error.into())?;
+                    let folder = self.folder_of(&error).to_owned();
+                    self.leave_out(Some(&folder), &error.into())?;
                 }
             }
         }
         Ok(true)
     }
 
-    /// The object that an entry is: a plain file. Links and devices are not of Jetreel's making.
-    fn look(&mut self, entry: &DirEntry) -> io::Result<Option<Met>> {
+    fn enter(&mut self, entry: DirEntry) -> Result<(), Failure> {
+        self.depth = entry.depth();
+        self.folder = entry.into_path();
         #[cfg(feature = "chaos")]
-        if entry.file_type().is_dir() {
-            super::fault::strike("list").inspect_err(|_| self.entries.skip_current_dir())?;
+        if let Err(error) = super::fault::strike("list") {
+            self.entries.skip_current_dir();
+            return self.leave_out(Some(&self.folder.clone()), &error);
         }
-        let Some(key) = self.key(entry.path()).filter(|_| entry.file_type().is_file()) else {
+        Ok(())
+    }
+
+    /// The object that an entry is: a plain file below the folder where the walk began. Links and devices are not of Jetreel's making.
+    fn object(&self, entry: &DirEntry) -> io::Result<Option<Met>> {
+        let is_object = entry.file_type().is_file() && entry.depth() > 0;
+        // OpenDAL trims keys: it would take this one for another.
+        let is_key = |key: &&str| key.trim() == *key;
+        let Some(key) = self.key(entry.path()).filter(is_key).filter(|_| is_object) else {
             return Ok(None);
         };
         let facts = entry.metadata()?;
         let modified = facts.modified().ok().map(seconds);
-        Ok(Some(Met { key, bytes: facts.len(), modified }))
+        Ok(Some(Met { key: key.to_owned(), bytes: facts.len(), modified }))
     }
 
     /// `None`: not Unicode, so no key of Jetreel's making.
-    fn key(&self, path: &Path) -> Option<String> {
-        path.strip_prefix(&self.root).ok()?.to_str().map(ToOwned::to_owned)
+    fn key<'a>(&self, path: &'a Path) -> Option<&'a str> {
+        path.strip_prefix(&self.root).ok()?.to_str()
     }
 
-    /// What vanished is no more. What the file system does not let be read is left out. Trouble of the store as a whole ends the walk.
-    fn pass_over(&mut self, path: &Path, error: &io::Error) -> Result<(), Failure> {
-        if error.kind() == io::ErrorKind::NotFound {
+    /// The folder that could not be read, or not to its end: then it is the one entered last, or above that.
+    fn folder_of<'a>(&'a self, error: &'a walkdir::Error) -> &'a Path {
+        let above = (self.depth + 1).saturating_sub(error.depth());
+        error.path().or_else(|| self.folder.ancestors().nth(above)).unwrap_or(&self.root)
+    }
+
+    /// What vanished is no more. A folder that the file system does not let be read is left out. Trouble of the store as a whole ends
+    /// the walk.
+    fn leave_out(&mut self, folder: Option<&Path>, error: &io::Error) -> Result<(), Failure> {
+        let Some(key) = folder.and_then(|folder| self.key(folder)) else { return Ok(()) };
+        let key = if key.is_empty() { String::new() } else { format!("{key}/") };
+        if error.kind() == io::ErrorKind::NotFound || self.unread.contains(&key) {
             return Ok(());
         }
-        let Some(key) = self.key(path) else { return Ok(()) };
         if is_of_all(error) || self.unread.len() == UNREAD_MAX {
             return Err(io_failure(error).with_detail(format!("{key}: {error}")));
         }
-        tracing::warn!(key, %error, "a folder of the store cannot be read");
+        tracing::warn!(folder = key, %error, "a folder of the store cannot be read");
         self.unread.push(key);
         Ok(())
     }
 }
 
+fn broken_off() -> Failure {
+    Failure::dependency("storage-failed", "a walk through the storage broke off")
+}
+
 /// Whether what the file system says would be said of any folder now.
 fn is_of_all(error: &io::Error) -> bool {
-    use io::ErrorKind::{Interrupted, OutOfMemory, TimedOut, WouldBlock};
-    [Interrupted, OutOfMemory, TimedOut, WouldBlock].contains(&error.kind())
+    matches!(error.kind(), io::ErrorKind::OutOfMemory | io::ErrorKind::TimedOut)
 }
 
 #[cfg(test)]
@@ -203,7 +229,28 @@ mod tests {
         let mut walk = store.walk("out/").await.unwrap();
         assert_eq!(rest(walk.as_mut()).await, keys);
         let [unread] = walk.unread() else { panic!("{:?}", walk.unread()) };
-        assert!(unread.starts_with("out/m/deep/xxx") && unread.ends_with('x'), "{unread}");
+        assert!(unread.starts_with("out/m/deep/xxx") && unread.ends_with("x/"), "{unread}");
+    }
+
+    #[tokio::test]
+    async fn a_store_of_which_much_cannot_be_read_is_not_walked() {
+        let (place, store) = store(&["out/a/1"]).await;
+        for number in 0..=UNREAD_MAX {
+            deepen(&place.path().join(format!("out/{number}")));
+        }
+        let mut walk = store.walk("out/").await.unwrap();
+        assert_eq!(walk.page(usize::MAX).await.unwrap_err().code, "storage-failed");
+        assert_eq!(walk.page(usize::MAX).await.unwrap_err().code, "storage-failed", "nor later");
+    }
+
+    #[tokio::test]
+    async fn a_name_that_would_be_taken_for_another_is_none() {
+        let (place, store) = store(&["out/a/1"]).await;
+        for name in ["out/a/1 ", "out/a/1\n", "out/a/\u{a0}"] {
+            File::create(place.path().join(name)).unwrap();
+        }
+        assert_eq!(rest(store.walk("out/").await.unwrap().as_mut()).await, ["out/a/1"]);
+        assert!(rest(store.walk("out/a/1/").await.unwrap().as_mut()).await.is_empty(), "a file");
     }
 
     #[tokio::test]
@@ -246,6 +293,7 @@ mod tests {
             }
             keys.sort();
             assert_eq!(keys, all, "pages of {limit}");
+            assert!(walk.unread().is_empty(), "{:?}", walk.unread());
         }
     }
 

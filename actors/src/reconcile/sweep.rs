@@ -18,6 +18,9 @@ use crate::ports::{Met, Walk};
 /// Objects of one owner asked for at a time.
 const OBJECTS_PER_PAGE: usize = 1000;
 
+/// Walks through the objects of a cancelled order, where folders could not be read.
+const CLEARING_WALKS_MAX: usize = 3;
+
 /// Where the walk through the store is.
 #[derive(Default)]
 pub(super) struct Sweep {
@@ -155,19 +158,28 @@ impl Sweep {
 
 /// Deletes every object of an owner that is not named, whatever its age: its order was cancelled, and its workers have stopped.
 pub(super) async fn clear(args: &Args, orders: &Orders, owner: &Owner) -> Result<(), Failure> {
+    for _ in 0..CLEARING_WALKS_MAX {
+        if clear_once(args, orders, owner).await? {
+            return Ok(());
+        }
+    }
+    // What could not be read is an orphan from now on.
+    Ok(())
+}
+
+/// Whether all folders could be read.
+async fn clear_once(args: &Args, orders: &Orders, owner: &Owner) -> Result<bool, Failure> {
     let mut walk = args.context.ports.store.walk(&owner.prefix()).await?;
     loop {
         let page = walk.page(OBJECTS_PER_PAGE).await?;
-        let ended = page.len() < OBJECTS_PER_PAGE;
         if let Some(named) = named(args, owner, &page).await? {
-            for met in
-                page.iter().filter(|met| !named.has(&met.key) && !orders.is_foreign(&met.key))
-            {
+            let unnamed = |met: &&Met| !named.has(&met.key) && !orders.is_foreign(&met.key);
+            for met in page.iter().filter(unnamed) {
                 delete(args, met).await?;
             }
         }
-        if ended {
-            return Ok(());
+        if page.len() < OBJECTS_PER_PAGE {
+            return Ok(walk.unread().is_empty());
         }
     }
 }
