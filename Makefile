@@ -65,6 +65,7 @@ big: build ## memory of every process with a file of 10 GB; JETREEL_BIG_BYTES fo
 # Disks, networks and control groups of its own need root; what a machine does not allow is skipped and says so.
 chaos: build ## kills, partitions, power cuts, full disks and the like under load; about 30 minutes; ARGS="--only node --minutes 5"
 	@.ci/setup chaos
+	$(CARGO) build --features chaos --locked --example poison_codec
 	$(CARGO) test --features chaos --locked --test chaos -- --swept --json .tools/chaos.json $(ARGS)
 
 chaos-smoke: build ## the same in three minutes: the commonest faults once

@@ -9,6 +9,7 @@ pub mod config;
 pub mod plans;
 pub mod change;
 pub mod releases;
+mod takeover;
 pub mod lease;
 pub mod gate;
 mod claims;

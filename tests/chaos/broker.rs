@@ -16,6 +16,8 @@ const ROUTES: u16 = 6222;
 /// More than the streams reserve, however small the disk is that they are on.
 const STREAMS_MAX: &str = "64GB";
 const START_WAIT: Duration = Duration::from_secs(30);
+/// Lines of a log that are shown where something went wrong.
+const TAIL_LINES: usize = 40;
 
 /// Where a server runs, and keeps its streams.
 pub(crate) struct Home {
@@ -105,8 +107,13 @@ impl Server {
             }
         };
         let started = tokio::time::timeout(START_WAIT, listens).await;
-        started
-            .with_context(|| format!("{} does not start: {}", self.name, self.log_file().display()))
+        started.with_context(|| format!("{} does not start:\n{}", self.name, self.log_tail()))
+    }
+
+    fn log_tail(&self) -> String {
+        let log = std::fs::read_to_string(self.log_file()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
     }
 
     /// Ends it at once.

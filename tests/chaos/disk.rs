@@ -4,9 +4,11 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
+use super::stage::LOOK;
 use super::tools::{is_root, need, run, run_command};
 
 /// Ends a file system at once and drops what its journal has not written: what is left is what a power cut leaves. The request
@@ -16,10 +18,12 @@ place = os.open(sys.argv[1], os.O_RDONLY)
 fcntl.ioctl(place, 0x8004587d, struct.pack('I', 2))";
 const FILLER: &str = ".filler";
 const BLOCK: usize = 1 << 16;
+/// Longer than a process takes to enter its namespaces.
+const LET_GO_WITHIN: Duration = Duration::from_secs(10);
 
 /// Whether there can be disks; else why not.
 pub(crate) fn available() -> Result<(), String> {
-    need(&["mkfs.ext4", "mount", "umount", "python3"])?;
+    need(&["mkfs.ext4", "mount", "umount", "losetup", "python3"])?;
     if !is_root() {
         return Err("disks of our own need root".to_owned());
     }
@@ -59,9 +63,15 @@ impl Disk {
         run_command(python).map(drop)
     }
 
-    /// Mounts it again, which replays its journal.
-    pub(crate) fn back(&self) -> anyhow::Result<()> {
+    /// Mounts it again, which replays its journal. A process that is just entering a mount namespace of its own still has the file
+    /// system as it was cut off, and to mount its loop device again would give that one: it is waited for.
+    pub(crate) async fn back(&self) -> anyhow::Result<()> {
         run("umount", &[&self.place.to_string_lossy()])?;
+        let until = Instant::now() + LET_GO_WITHIN;
+        while !run("losetup", &["--associated", &self.image.to_string_lossy()])?.is_empty() {
+            ensure!(Instant::now() < until, "{} is held by somebody", self.place.display());
+            tokio::time::sleep(LOOK).await;
+        }
         self.mount()
     }
 

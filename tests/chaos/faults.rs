@@ -142,7 +142,7 @@ impl Stage {
             self.world.servers.iter_mut().for_each(Server::kill);
         }
         for disk in self.disks(on) {
-            disk.back()?;
+            disk.back().await?;
         }
         if on != On::Objects {
             for server in &mut self.world.servers {

@@ -37,7 +37,10 @@ pub(crate) async fn crash_at(
     let way = Way::past(point);
     let mut stage = Stage::of(World::new(&SPEC, way.body(&clip)).await?);
     if let Some(earlier) = way.begins_at() {
-        arm(&mut stage, earlier, &[]).await?;
+        let own = way.earlier_settings(&stage.world)?;
+        let own: Vec<(&str, &str)> =
+            own.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        arm(&mut stage, earlier, &own).await?;
         stage.step(Step::Submit(2, 1)).await?;
         aborted(&mut stage, earlier).await?;
     }

@@ -1,8 +1,10 @@
 //! Which way leads past a crash point, and what has to be done to go it.
 
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::{Config, FromConsumer as _, pull};
 use bytes::Bytes;
@@ -13,6 +15,7 @@ use jetreel_domain::message::{Uploaded, VERSION};
 use jetreel_domain::state::{Fact, Video};
 use jetreel_domain::subject;
 
+use super::node;
 use super::stage::{Stage, is_ended};
 use super::step::Step;
 use super::world::{SWEEP_SOON, World};
@@ -21,6 +24,12 @@ use super::world::{SWEEP_SOON, World};
 const UNUSABLE: &[u8] = b"this is no video at all";
 /// An object that a person put into the store.
 const CORRECTED: &str = "corrected/clip.mp4";
+/// Settings under which a codec build is missed soon.
+const MISSED_SOON: [(&str, &str); 3] = [
+    ("JETREEL__RECONCILER__PASS_SECONDS", "1"),
+    ("JETREEL__RECONCILER__LEASE_SECONDS", "5"),
+    ("JETREEL__RECONCILER__BUILD_SECONDS", "5"),
+];
 /// Shorter than any task takes.
 const BLINK: Duration = Duration::from_millis(50);
 
@@ -45,6 +54,8 @@ pub(super) enum Way {
     HalfDone,
     /// An upload whose tasks the broker gives up.
     Stranded,
+    /// An upload that was planned with a codec build that no node has any more.
+    Outdated,
 }
 
 impl Way {
@@ -62,6 +73,7 @@ impl Way {
             Some("reconcile") => Self::Untold,
             Some("giveup") => Self::HalfDone,
             Some("orphan") => Self::Stranded,
+            Some("takeover") => Self::Outdated,
             Some(_) | None => Self::Video,
         }
     }
@@ -70,7 +82,12 @@ impl Way {
     pub(super) fn fails(self) -> bool {
         match self {
             Self::Refusal | Self::Replay | Self::Retry | Self::Reopen => true,
-            Self::Video | Self::Cancel | Self::Untold | Self::HalfDone | Self::Stranded => false,
+            Self::Video
+            | Self::Cancel
+            | Self::Untold
+            | Self::HalfDone
+            | Self::Stranded
+            | Self::Outdated => false,
         }
     }
 
@@ -83,6 +100,7 @@ impl Way {
     pub(super) fn settings(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Cancel | Self::Untold | Self::HalfDone => &SWEEP_SOON,
+            Self::Outdated => &MISSED_SOON,
             Self::Video
             | Self::Refusal
             | Self::Replay
@@ -97,6 +115,7 @@ impl Way {
         match self {
             Self::Untold => Some("upload-after-queue"),
             Self::HalfDone => Some("upload-after-part"),
+            Self::Outdated => Some("encode-after-claim"),
             Self::Video
             | Self::Refusal
             | Self::Replay
@@ -105,6 +124,20 @@ impl Way {
             | Self::Cancel
             | Self::Stranded => None,
         }
+    }
+
+    /// Settings of that earlier node.
+    pub(super) fn earlier_settings(
+        self,
+        world: &World,
+    ) -> anyhow::Result<Vec<(&'static str, String)>> {
+        if self != Self::Outdated {
+            return Ok(Vec::new());
+        }
+        let codec = outdated_codec(world)?;
+        let soon = MISSED_SOON.map(|(key, value)| (key, value.to_owned()));
+        let codec = ("JETREEL__CODEC__PATH", codec.to_string_lossy().into_owned());
+        Ok(soon.into_iter().chain([codec]).collect())
     }
 
     /// Goes the way, up to the point where the node ends.
@@ -117,7 +150,12 @@ impl Way {
             stage.step(Step::Submit(2, 1)).await?;
         }
         match self {
-            Self::Video | Self::Refusal | Self::Untold | Self::HalfDone | Self::Stranded => {}
+            Self::Video
+            | Self::Refusal
+            | Self::Untold
+            | Self::HalfDone
+            | Self::Stranded
+            | Self::Outdated => {}
             Self::Replay => {
                 stage.step(Step::Settle).await?;
                 send_again(&stage.world).await?;
@@ -151,7 +189,8 @@ impl Way {
             | Self::Reopen
             | Self::Cancel
             | Self::Untold
-            | Self::HalfDone => Ok(()),
+            | Self::HalfDone
+            | Self::Outdated => Ok(()),
         }
     }
 
@@ -168,7 +207,8 @@ impl Way {
             | Self::Cancel
             | Self::Untold
             | Self::HalfDone
-            | Self::Stranded => true,
+            | Self::Stranded
+            | Self::Outdated => true,
         }
     }
 
@@ -182,6 +222,19 @@ impl Way {
         }
         Ok(())
     }
+}
+
+/// A codec that says it is of another build.
+fn outdated_codec(world: &World) -> anyhow::Result<PathBuf> {
+    let real = node::program().with_file_name("jetreel-codec");
+    let fixture = node::program().with_file_name("examples").join("poison_codec");
+    ensure!(fixture.exists(), "cargo build --features chaos --example poison_codec is due");
+    let folder = world.folder().join("outdated");
+    std::fs::create_dir(&folder)?;
+    symlink(real, folder.join("real"))?;
+    symlink(fixture, folder.join("codec"))?;
+    std::fs::write(folder.join("build"), "outdated")?;
+    Ok(folder.join("codec"))
 }
 
 /// The messages of uploads as a person would send them again: the same bytes, without headers.

@@ -144,7 +144,7 @@ pub(crate) struct World {
     pub(crate) stream_disks: Vec<Disk>,
     store_root: PathBuf,
     gateways: Gateways,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl World {
@@ -194,7 +194,7 @@ impl World {
             stream_disks,
             store_root,
             gateways,
-            _folder: folder,
+            folder,
         };
         for index in 0..spec.nodes {
             let setup = world.setup(spec, index, &config, &urls)?;
@@ -251,6 +251,11 @@ impl World {
             self.start_node(index, &SWEEP_SOON).await?;
         }
         Ok(())
+    }
+
+    /// A place for what a scenario needs; goes with the world.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Where objects are as files.

@@ -18,6 +18,7 @@ use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
 use crate::releases;
+use crate::takeover;
 
 /// Evaluates an order. Doing it again, or on two nodes at once, changes nothing.
 pub(super) async fn order(
@@ -104,32 +105,12 @@ async fn supersede(
     chunk: u32,
 ) -> Result<(), Failure> {
     let ports = &context.ports;
-    let now = ports.environment.now();
-    let mut opened = None;
-    let video = change::video(ports, &order.video, |video| {
-        opened = video.supersede(order.number, Takeover::SeamMismatch, now);
-        Ok(opened.is_some())
-    })
-    .await?;
     let failure =
         Failure::task("seam-mismatch", format!("chunk {chunk} does not meet its neighbour"));
     ports.environment.emit(Event::StageFault { stage: "publish", failure });
-    if let Some(video) = video {
-        announce_successor(context, order, &video).await?;
-    }
+    takeover::take_over(ports, order, Takeover::SeamMismatch, |_| true).await?;
     views.forget(order).await;
     Ok(())
-}
-
-/// Queues the order that took over, once more where it is not known to be queued: ingest plans an order only once.
-async fn announce_successor(
-    context: &Context,
-    order: &OrderId,
-    video: &Video,
-) -> Result<(), Failure> {
-    let waits = |next: &&Order| next.number > order.number && next.status == Status::Queued;
-    let Some(next) = video.orders.iter().find(waits) else { return Ok(()) };
-    context.ports.broker.announce_upload(&video.id, next.number, next.lane).await
 }
 
 /// What remains to do for a closed order: announce, then forget its entries.
@@ -141,7 +122,7 @@ async fn close(
 ) -> Result<(), Failure> {
     let superseded = video.order(order.number).is_some_and(|state| state.superseded);
     if superseded {
-        announce_successor(context, order, video).await?;
+        takeover::announce_successor(context.ports.broker.as_ref(), order, video).await?;
     }
     change::announce(&context.ports, video).await?;
     views.forget(order).await;

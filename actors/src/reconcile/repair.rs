@@ -5,7 +5,7 @@ use jetreel_domain::deadletter::Buried;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::reconcile::Trouble;
-use jetreel_domain::state::{Status, Video};
+use jetreel_domain::state::{Order, Status, Video};
 use jetreel_domain::sweep::Owner;
 use jetreel_domain::takeover::Takeover;
 
@@ -17,6 +17,7 @@ use crate::crash;
 use crate::event::{Event, Reconciled, Repair};
 use crate::ports::WriteOnce;
 use crate::releases;
+use crate::takeover;
 
 /// Mends a trouble of a video, as its state was read a moment ago.
 pub(super) async fn mend(
@@ -55,7 +56,9 @@ pub(super) async fn mend(
             (number, Repair::EvaluationAsked)
         }
         Trouble::Stranded(number, _) => {
-            if !plan_anew(args, &video.order_id(number)).await? {
+            let waits = |order: &Order| order.status == Status::Encoding;
+            let order = video.order_id(number);
+            if !takeover::take_over(ports, &order, Takeover::CodecBuild, waits).await? {
                 return Ok(());
             }
             (number, Repair::PlannedAnew)
@@ -96,27 +99,6 @@ async fn give_up(args: &Args, orders: &Orders, order: &OrderId) -> Result<bool, 
     change::announce(ports, &video).await?;
     crash::point("giveup-after-fact");
     sweep::clear(args, orders, &Owner::Original(order.video.clone())).await?;
-    Ok(true)
-}
-
-/// Closes an order that no node can carry out, and queues the next, which is planned with a codec build that is there. `false`: the
-/// order has gone on meanwhile. What a crash in between leaves is an upload that nobody was told of, like any other.
-async fn plan_anew(args: &Args, order: &OrderId) -> Result<bool, Failure> {
-    let ports = &args.context.ports;
-    let now = ports.environment.now();
-    let mut opened = None;
-    let video = change::video(ports, &order.video, |video| {
-        let waits = video.order(order.number).is_some_and(|o| o.status == Status::Encoding);
-        let next = waits.then(|| video.supersede(order.number, Takeover::CodecBuild, now));
-        opened = next.flatten();
-        Ok(opened.is_some())
-    })
-    .await?;
-    let (Some(video), Some(next)) = (video, opened) else { return Ok(false) };
-    let lane = video.order(next).map(|order| order.lane).unwrap_or_default();
-    ports.broker.announce_upload(&video.id, next, lane).await?;
-    change::announce(ports, &video).await?;
-    ports.broker.forget(order).await?;
     Ok(true)
 }
 
