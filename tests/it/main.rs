@@ -17,6 +17,7 @@ mod refuse;
 mod reopen;
 mod s3;
 mod sandbox;
+mod seams;
 mod store;
 mod supervision;
 mod tidy;

@@ -1,4 +1,4 @@
-//! A codec that works like the real one, except on work that is poison, and perhaps under another name.
+//! A codec that works like the real one, except on work that is poison, and perhaps under another name or with chunks that do not fit.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -22,6 +22,13 @@ impl Poison {
     pub(crate) fn of_build(folder: &Path, build: &str) -> Self {
         let codec = Self::at(folder.join(build));
         std::fs::write(codec.folder.join("build"), build).unwrap();
+        codec
+    }
+
+    /// A codec whose chunks do not fit together.
+    pub(crate) fn bent(folder: &Path) -> Self {
+        let codec = Self::new(folder);
+        std::fs::write(codec.folder.join("bent"), "").unwrap();
         codec
     }
 

@@ -1,0 +1,39 @@
+//! A source that was cut into chunks, which then do not fit together, is decoded in one go.
+
+use jetreel_actors::ports::{Broker as _, Survey as _};
+use jetreel_domain::id::OrderId;
+use jetreel_domain::plan::Class;
+use jetreel_domain::takeover::Takeover;
+
+use crate::harness::media::{self, FILM};
+use crate::harness::poison::Poison;
+use crate::harness::site::Site;
+use crate::reconcile::in_time;
+use crate::upload_to_publish::manifest;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chunks_that_do_not_fit_together_are_encoded_anew_in_one_go() {
+    let Some(film) = media::made(FILM) else { return };
+    let site = Site::start().await;
+    let codec = Poison::bent(site.folder());
+    let node = site.node("bent", &[("CODEC__PATH", &codec.codec())]).await;
+    let cut = node.submit(&film).await;
+    site.facts(&cut).await.until("completed").await;
+
+    let whole = OrderId::new(cut.video.clone(), 2);
+    let manifest = manifest(&node, &whole).await;
+    assert_eq!(manifest.source.frames, FILM.frames);
+    site.must_hold_all_of(&manifest).await;
+    let orders = site.bus.video(&cut.video).await.unwrap().unwrap().value.orders;
+    let why: Vec<Option<Takeover>> = orders.iter().map(|order| order.takeover).collect();
+    assert_eq!(why, [Some(Takeover::SeamMismatch), None]);
+    let class = |index: usize| orders[index].plan.as_ref().unwrap().class;
+    assert_eq!((class(0), class(1), orders[1].sequential), (Class::A, Class::B, true));
+    let left = node.json(&format!("/v1/jobs/{cut}")).await;
+    assert_eq!(left["successor"], whole.to_string());
+    // Tasks of the order that was given up may still be in hand when the next is complete.
+    in_time("nothing of the cut one is kept", async || {
+        site.ledger(&cut).await.is_empty() && site.bus.queued_tasks(&cut).await.unwrap().is_empty()
+    })
+    .await;
+}
