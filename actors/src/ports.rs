@@ -333,7 +333,8 @@ pub struct Met {
 pub trait Walk: Send {
     /// The next `limit` objects; fewer only at the end.
     fn page(&mut self, limit: usize) -> PortFuture<'_, Vec<Met>>;
-    /// Folders that could not be read so far: of keys that begin so nothing is known. Few; where many cannot, the walk fails.
+    /// Folders that could not be read so far: of keys that begin so nothing is known. Few; where many cannot, the walk fails,
+    /// and this tells nothing any more.
     fn unread(&self) -> &[String];
 }
 

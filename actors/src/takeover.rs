@@ -2,7 +2,7 @@
 
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::state::{Order, Status, Video};
+use jetreel_domain::state::{Order, Video};
 use jetreel_domain::takeover::Takeover;
 
 use crate::change;
@@ -10,8 +10,8 @@ use crate::crash;
 use crate::ports::{Broker, Ports};
 
 /// Closes an order that may be closed, by what `may` says of it, and queues the next. `false`: it has gone on meanwhile, or is closed
-/// already. What a crash in between leaves is an upload that nobody was told of, and records of a closed order: both are mended as any
-/// other.
+/// already. What a crash in between leaves is an upload or a fact that nobody was told of, and records of a closed order: all are
+/// mended as any other.
 ///
 /// # Errors
 /// When the broker fails.
@@ -48,7 +48,6 @@ pub(crate) async fn announce_successor(
     order: &OrderId,
     video: &Video,
 ) -> Result<(), Failure> {
-    let waits = |next: &&Order| next.number > order.number && next.status == Status::Queued;
-    let Some(next) = video.orders.iter().find(waits) else { return Ok(()) };
+    let Some(next) = video.waiting_successor(order.number) else { return Ok(()) };
     broker.announce_upload(&video.id, next.number, next.lane).await
 }

@@ -5,8 +5,8 @@ use jetreel_actors::ports::{Met, PortFuture, Walk};
 use jetreel_domain::failure::Failure;
 use opendal::{Entry, Error, Lister, Operator};
 
-use super::seconds;
 use super::severity::{Doing, failure};
+use super::walk::seconds;
 
 /// The `Walk` port on an OpenDAL lister.
 pub(super) struct ListerWalk(Lister);

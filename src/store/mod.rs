@@ -6,8 +6,6 @@
 //!
 //! Absent on purpose: arbitration. Nothing here decides who wins; a key belongs to one attempt.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 mod durable;
 #[cfg(feature = "chaos")]
 mod fault;
@@ -26,9 +24,3 @@ pub use link::{LinkError, link_source};
 pub use operators::OpenDalStore;
 pub use options::{Scheme, StoreOptions};
 pub use upload::{UploadError, store_parts};
-
-/// Seconds since 1970.
-fn seconds(at: SystemTime) -> i64 {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}

@@ -5,13 +5,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use jetreel_actors::ports::{Met, PortFuture, Walk};
 use jetreel_domain::failure::Failure;
+use rustix::io::Errno;
 use walkdir::{DirEntry, IntoIter, WalkDir};
 
 use super::file::{Files, away};
-use super::seconds;
 use super::severity::{gone, io_failure};
 
 /// Folders that a walk leaves out at most: where more cannot be read, it is not the folders' trouble.
@@ -111,7 +112,10 @@ impl Left {
                 },
                 Err(error) => {
                     let folder = self.folder_of(&error).to_owned();
-                    self.leave_out(Some(&folder), &error.into())?;
+                    // Without links that are followed there are no others.
+                    let cause =
+                        error.into_io_error().unwrap_or_else(|| io::ErrorKind::Other.into());
+                    self.leave_out(Some(&folder), &cause)?;
                 }
             }
         }
@@ -129,7 +133,7 @@ impl Left {
         Ok(())
     }
 
-    /// The object that an entry is: a plain file below the folder where the walk began. Links and devices are not of Jetreel's making.
+    /// The object that an entry is: a plain file below the folder where the walk began. Links and devices are never judged.
     fn object(&self, entry: &DirEntry) -> io::Result<Option<Met>> {
         let is_object = entry.file_type().is_file() && entry.depth() > 0;
         // OpenDAL trims keys: it would take this one for another.
@@ -137,6 +141,8 @@ impl Left {
         let Some(key) = self.key(entry.path()).filter(is_key).filter(|_| is_object) else {
             return Ok(None);
         };
+        #[cfg(feature = "chaos")]
+        super::fault::strike("stat")?;
         let facts = entry.metadata()?;
         let modified = facts.modified().ok().map(seconds);
         Ok(Some(Met { key: key.to_owned(), bytes: facts.len(), modified }))
@@ -147,10 +153,15 @@ impl Left {
         path.strip_prefix(&self.root).ok()?.to_str()
     }
 
-    /// The folder that could not be read, or not to its end: then it is the one entered last, or above that.
+    /// The folder that could not be read, or not to its end; then it is not told which: the one entered last, or one above that.
     fn folder_of<'a>(&'a self, error: &'a walkdir::Error) -> &'a Path {
         let above = (self.depth + 1).saturating_sub(error.depth());
-        error.path().or_else(|| self.folder.ancestors().nth(above)).unwrap_or(&self.root)
+        let folder = match error.path() {
+            Some(path) if path == self.folder => Some(path),
+            Some(path) => path.parent(),
+            None => self.folder.ancestors().nth(above),
+        };
+        folder.unwrap_or(&self.root)
     }
 
     /// What vanished is no more. A folder that the file system does not let be read is left out. Trouble of the store as a whole ends
@@ -176,7 +187,14 @@ fn broken_off() -> Failure {
 
 /// Whether what the file system says would be said of any folder now.
 fn is_of_all(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::OutOfMemory | io::ErrorKind::TimedOut)
+    let full = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::TIMEDOUT];
+    Errno::from_io_error(error).is_some_and(|said| full.contains(&said))
+}
+
+/// Seconds since 1970.
+pub(super) fn seconds(at: SystemTime) -> i64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -191,6 +209,10 @@ mod tests {
     use super::super::{OpenDalStore, StoreOptions};
     use super::*;
 
+    /// No longer path can be given to the system, whoever asks.
+    const PATH_MAX: usize = 4096;
+    const TOO_LONG: usize = PATH_MAX + 500;
+
     async fn store(keys: &[&str]) -> (tempfile::TempDir, OpenDalStore) {
         let place = tempfile::tempdir().unwrap();
         let mut options = StoreOptions::fs(place.path().to_str().unwrap());
@@ -202,16 +224,19 @@ mod tests {
         (place, store)
     }
 
-    /// Makes folders within each other until the path to the last one is too long to be opened, whoever asks.
-    fn deepen(top: &Path) {
-        let name = "x".repeat(250);
+    /// Makes folders within each other until the path to the last one has `length` bytes; gives that one.
+    fn deepen(top: &Path, length: usize) -> File {
         std::fs::create_dir_all(top).unwrap();
         let mut folder = File::open(top).unwrap();
-        for _ in 0..20 {
+        let mut left = length - top.as_os_str().len();
+        while left > 1 {
+            let name = "x".repeat((left - 1).min(250));
             mkdirat(&folder, &name, Mode::RWXU).unwrap();
             let flags = OFlags::RDONLY | OFlags::DIRECTORY;
             folder = openat(&folder, &name, flags, Mode::empty()).unwrap().into();
+            left -= name.len() + 1;
         }
+        folder
     }
 
     async fn rest(walk: &mut dyn Walk) -> Vec<String> {
@@ -225,7 +250,7 @@ mod tests {
     async fn a_folder_that_cannot_be_read_is_told_and_the_others_are_met() {
         let keys = ["out/a/1", "out/m/deep/0", "out/m/z/2", "out/z/3"];
         let (place, store) = store(&keys).await;
-        deepen(&place.path().join("out/m/deep"));
+        deepen(&place.path().join("out/m/deep"), TOO_LONG);
         let mut walk = store.walk("out/").await.unwrap();
         assert_eq!(rest(walk.as_mut()).await, keys);
         let [unread] = walk.unread() else { panic!("{:?}", walk.unread()) };
@@ -233,10 +258,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_folder_counts_once_however_many_of_its_files_cannot_be_looked_at() {
+        let (place, store) = store(&["out/a/1"]).await;
+        let folder = deepen(&place.path().join("out/deep"), PATH_MAX - 100);
+        for number in 0..2 * UNREAD_MAX {
+            let name = format!("{number:0>200}");
+            let flags = OFlags::WRONLY | OFlags::CREATE;
+            drop(openat(&folder, &name, flags, Mode::RWXU).unwrap());
+        }
+        let mut walk = store.walk("out/").await.unwrap();
+        assert_eq!(rest(walk.as_mut()).await, ["out/a/1"]);
+        let [unread] = walk.unread() else { panic!("{:?}", walk.unread()) };
+        assert!(unread.starts_with("out/deep/x") && unread.ends_with("x/"), "{unread}");
+    }
+
+    #[tokio::test]
     async fn a_store_of_which_much_cannot_be_read_is_not_walked() {
         let (place, store) = store(&["out/a/1"]).await;
         for number in 0..=UNREAD_MAX {
-            deepen(&place.path().join(format!("out/{number}")));
+            deepen(&place.path().join(format!("out/{number}")), TOO_LONG);
         }
         let mut walk = store.walk("out/").await.unwrap();
         assert_eq!(walk.page(usize::MAX).await.unwrap_err().code, "storage-failed");

@@ -41,7 +41,7 @@ pub(crate) async fn crash_at(
         let own: Vec<(&str, &str)> =
             own.iter().map(|(key, value)| (*key, value.as_str())).collect();
         arm(&mut stage, earlier, &own).await?;
-        stage.step(Step::Submit(2, 1)).await?;
+        stage.step(Step::Submit(way.earlier_uploads(), 1)).await?;
         aborted(&mut stage, earlier).await?;
     }
     arm(&mut stage, point, way.settings()).await?;

@@ -25,10 +25,11 @@ const UNUSABLE: &[u8] = b"this is no video at all";
 /// An object that a person put into the store.
 const CORRECTED: &str = "corrected/clip.mp4";
 /// Settings under which a codec build is missed soon.
-const MISSED_SOON: [(&str, &str); 3] = [
+const MISSED_SOON: [(&str, &str); 4] = [
     ("JETREEL__RECONCILER__PASS_SECONDS", "1"),
     ("JETREEL__RECONCILER__LEASE_SECONDS", "5"),
-    ("JETREEL__RECONCILER__BUILD_SECONDS", "5"),
+    ("JETREEL__RECONCILER__PATIENCE_SECONDS", "3"),
+    ("JETREEL__RECONCILER__BUILD_SECONDS", "10"),
 ];
 /// Shorter than any task takes.
 const BLINK: Duration = Duration::from_millis(50);
@@ -124,6 +125,11 @@ impl Way {
             | Self::Cancel
             | Self::Stranded => None,
         }
+    }
+
+    /// Uploads that are sent to that earlier node. What it has planned is taken over by one that ends at the first.
+    pub(super) fn earlier_uploads(self) -> u32 {
+        if self == Self::Outdated { 1 } else { 2 }
     }
 
     /// Settings of that earlier node.

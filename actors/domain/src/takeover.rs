@@ -55,6 +55,13 @@ impl Video {
         }
         Some(last)
     }
+
+    /// The same while nobody has taken it up yet.
+    #[must_use]
+    pub fn waiting_successor(&self, number: u32) -> Option<&Order> {
+        let next = self.order(self.successor(number)?)?;
+        (next.status == Status::Queued).then_some(next)
+    }
 }
 
 #[cfg(test)]
@@ -84,6 +91,18 @@ mod tests {
             assert_eq!(video.supersede(2, why, 7), Some(3));
             assert_eq!((video.successor(1), video.successor(2)), (Some(3), Some(3)));
         }
+    }
+
+    #[test]
+    fn another_order_that_waits_is_no_successor() {
+        let mut video = Video::receiving(VideoId::from_bits(1), String::new(), Lane::High, 0);
+        video.orders[0].status = Status::Encoding;
+        assert_eq!(video.reopen(1, "corrected", 9, 1), Some((2, true)));
+        assert!(video.waiting_successor(1).is_none());
+        assert_eq!(video.supersede(1, Takeover::CodecBuild, 2), Some(3));
+        assert_eq!(video.waiting_successor(1).map(|next| next.number), Some(3));
+        video.orders[2].status = Status::Ingesting;
+        assert!(video.waiting_successor(1).is_none(), "it is in hand");
     }
 
     #[test]

@@ -105,12 +105,21 @@ async fn supersede(
     chunk: u32,
 ) -> Result<(), Failure> {
     let ports = &context.ports;
-    let failure =
-        Failure::task("seam-mismatch", format!("chunk {chunk} does not meet its neighbour"));
-    ports.environment.emit(Event::StageFault { stage: "publish", failure });
-    takeover::take_over(ports, order, Takeover::SeamMismatch, |_| true).await?;
-    views.forget(order).await;
-    Ok(())
+    let lives = |state: &Order| state.status != Status::Failed;
+    if takeover::take_over(ports, order, Takeover::SeamMismatch, lives).await? {
+        let message = format!("chunk {chunk} does not meet its neighbour");
+        let failure = Failure::task("seam-mismatch", message);
+        ports.environment.emit(Event::StageFault { stage: "publish", failure });
+        views.forget(order).await;
+        return Ok(());
+    }
+    // Another publisher did it, and may have died since.
+    let video = ports.broker.video(&order.video).await?.map(|found| found.value);
+    let closed = |video: &Video| video.order(order.number).is_some_and(Order::is_closed);
+    match video.filter(closed) {
+        Some(video) => close(context, views, order, &video).await,
+        None => Ok(()),
+    }
 }
 
 /// What remains to do for a closed order: announce, then forget its entries.
