@@ -9,15 +9,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::net::Place;
+use super::node::TAIL_LINES;
 use super::signals;
+use super::stage::LOOK;
 
 const CLIENTS: u16 = 4222;
 const ROUTES: u16 = 6222;
 /// More than the streams reserve, however small the disk is that they are on.
 const STREAMS_MAX: &str = "64GB";
 const START_WAIT: Duration = Duration::from_secs(30);
-/// Lines of a log that are shown where something went wrong.
-const TAIL_LINES: usize = 40;
 
 /// Where a server runs, and keeps its streams.
 pub(crate) struct Home {
@@ -103,7 +103,7 @@ impl Server {
         let listens = async {
             while tokio::net::TcpStream::connect(self.address).await.is_err() {
                 // A port that opens tells nobody.
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(LOOK).await;
             }
         };
         let started = tokio::time::timeout(START_WAIT, listens).await;

@@ -11,14 +11,13 @@ use tokio::sync::oneshot;
 
 use super::net::Place;
 use super::signals;
+use super::stage::LOOK;
 
 /// What a node prints once it answers.
 const LISTENING: &str = "listening on ";
 const START_WAIT: Duration = Duration::from_secs(60);
-/// A process that ends is asked for, within a limit: nothing else tells.
-const LOOK: Duration = Duration::from_millis(20);
 /// Lines of a log that are shown where something went wrong.
-const TAIL_LINES: usize = 40;
+pub(super) const TAIL_LINES: usize = 40;
 
 /// What a node is started with.
 pub(crate) struct Setup {

@@ -1,11 +1,11 @@
 //! A source that was cut into chunks, which then do not fit together, is decoded in one go.
 
-use jetreel_actors::ports::{Broker as _, Survey as _};
+use jetreel_actors::ports::{Broker as _, Survey as _, Swap};
 use jetreel_domain::id::OrderId;
 use jetreel_domain::plan::Class;
 use jetreel_domain::takeover::Takeover;
 
-use crate::harness::media::{self, FILM};
+use crate::harness::media::{self, FILM, SHORT};
 use crate::harness::poison::Poison;
 use crate::harness::site::Site;
 use crate::reconcile::{HASTY, in_time};
@@ -41,4 +41,31 @@ async fn chunks_that_do_not_fit_together_are_encoded_anew_in_one_go() {
         queued.is_empty() && claims.is_empty() && site.ledger(&cut).await.is_empty()
     })
     .await;
+}
+
+/// Not before the next publisher comes is anything mended by anybody else.
+const PATIENT: (&str, &str) = ("RECONCILER__PATIENCE_SECONDS", "3600");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_takeover_that_a_publisher_began_is_finished_by_the_next() {
+    let Some(short) = media::made(SHORT) else { return };
+    let site = Site::start().await;
+    let roles = ("NODE__ROLES", "gateway,ingest,encode");
+    let worker = site.node("worker", &[roles, PATIENT]).await;
+    let cut = worker.submit(&short).await;
+    in_time("some of it is done", async || !site.ledger(&cut).await.is_empty()).await;
+    // One publisher closes the order, and dies before it tells anybody.
+    in_time("the order is closed", async || {
+        let mut found = site.bus.video(&cut.video).await.unwrap().unwrap();
+        assert_eq!(found.value.supersede(cut.number, Takeover::SeamMismatch, 0), Some(2));
+        let swapped = site.bus.swap_video(&found.value, found.revision).await.unwrap();
+        matches!(swapped, Swap::Done(_))
+    })
+    .await;
+
+    let _next = site.node("next", &[("NODE__ROLES", "publisher"), PATIENT]).await;
+    site.facts(&cut).await.until("completed").await;
+    let manifest = manifest(&worker, &OrderId::new(cut.video.clone(), 2)).await;
+    assert_eq!(manifest.source.frames, SHORT.frames);
+    site.must_hold_all_of(&manifest).await;
 }
