@@ -96,7 +96,7 @@ fn text(plan: &Plan) -> String {
             video.width,
             video.height,
             video.frame_rate.as_f64(),
-            plan.source_seconds(),
+            plan.seconds(),
             plan.audio.len()
         ));
     }

@@ -165,7 +165,7 @@ fn tiers(video: &Video, order: &Order, (plan, view): (&Plan, &View)) -> Vec<Tier
 fn source(plan: &Plan) -> Option<Source> {
     let track = plan.facts.video.as_ref()?;
     Some(Source {
-        duration_seconds: plan.source_seconds(),
+        duration_seconds: plan.seconds(),
         width: track.width,
         height: track.height,
         frame_rate: track.frame_rate.as_f64(),

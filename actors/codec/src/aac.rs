@@ -1,7 +1,7 @@
 //! AAC-LC: samples in, access units out.
 //!
 //! Invariants: one thread and no version string in the stream, so equal samples give equal bytes; access unit `n` holds the
-//! samples from `start + 1024 n` on. The priming unit before the first sample is dropped, as CMAF wants it.
+//! samples from `1024 n` on. The priming unit before the first sample is dropped, as CMAF wants it.
 
 use ffmpeg_next::codec::{self, encoder, threading};
 use ffmpeg_next::{Packet, Rational, ffi, format, frame};
@@ -20,8 +20,6 @@ pub(crate) struct Aac {
     rate: u32,
     /// Samples that do not fill a unit yet, one plane per channel.
     pending: Vec<Vec<f32>>,
-    /// Position of the first sample of the track.
-    start: i64,
     /// Units handed to the encoder.
     fed: i64,
     /// Units that came out, without the priming.
@@ -30,8 +28,8 @@ pub(crate) struct Aac {
 }
 
 impl Aac {
-    /// An encoder whose first sample lies at `start`.
-    pub(crate) fn new(rate: u32, channels: u32, bit_rate: u32, start: i64) -> Outcome<Self> {
+    /// An encoder of a track that begins with its first sample.
+    pub(crate) fn new(rate: u32, channels: u32, bit_rate: u32) -> Outcome<Self> {
         let codec = encoder::find(codec::Id::AAC)
             .ok_or_else(|| own_failure(ffi::AVERROR_ENCODER_NOT_FOUND, "find the AAC encoder"))?;
         let mut audio = codec::Context::new_with_codec(codec)
@@ -48,7 +46,7 @@ impl Aac {
         let encoder = audio.open().map_err(|error| own_failure(error, "open the AAC encoder"))?;
         let config = extradata(&encoder);
         let pending = vec![Vec::with_capacity(2 * UNIT); channels as usize];
-        Ok(Self { encoder, channels, rate, pending, start, fed: 0, made: 0, config })
+        Ok(Self { encoder, channels, rate, pending, fed: 0, made: 0, config })
     }
 
     /// The AudioSpecificConfig.
@@ -105,7 +103,7 @@ impl Aac {
             let format = format::Sample::F32(format::sample::Type::Planar);
             let mut frame = frame::Audio::new(format, UNIT, sound::layout(self.channels));
             frame.set_rate(self.rate);
-            frame.set_pts(Some(self.start + self.fed * UNIT as i64));
+            frame.set_pts(Some(self.fed * UNIT as i64));
             for (index, plane) in self.pending.iter_mut().enumerate() {
                 frame.plane_mut::<f32>(index).copy_from_slice(&plane[..UNIT]);
                 plane.drain(..UNIT);
@@ -126,9 +124,9 @@ impl Aac {
                 Err(ffmpeg_next::Error::Other { errno: ffi::EAGAIN }) => return Ok(()),
                 Err(error) => return Err(own_failure(error, "encode sound")),
             }
-            let pts = self.start + self.made * UNIT as i64;
+            let pts = self.made * UNIT as i64;
             match packet.pts() {
-                Some(time) if time < self.start => {}
+                Some(time) if time < 0 => {}
                 Some(time) if time == pts => {
                     let data = packet.data().unwrap_or_default().to_vec();
                     out.push(Sample { pts, duration: UNIT as u32, sync: true, data });

@@ -1,27 +1,29 @@
 //! The sound of an order: one track decoded, conformed, encoded as AAC-LC and cut into fragments and parts.
 //!
 //! Invariants: equal sources give equal bytes, also where parts are left out because they are stored already; sample `n` of the
-//! track lies at `n / rate` seconds of the output's clock; the track never runs more than a second past the pictures;
-//! a broken track ends in a typed failure or in what could be decoded, never in a loop.
+//! track lies at `n / rate` seconds of the output's clock; a track of which anything can be decoded begins at 0 and ends where the
+//! outputs end, with silence where the source has none; a broken track ends in a typed failure or in what could be decoded,
+//! never in a loop.
 
 use ffmpeg_next::codec::{self, decoder};
-use ffmpeg_next::{Dictionary, Error, Packet, Stream, ffi, frame};
+use ffmpeg_next::{Dictionary, Error, Packet, Rational, Stream, ffi, frame};
 use jetreel_domain::wire::{AudioJob, Budget, FailureCode, Job, Report};
 
 use crate::aac::Aac;
-use crate::allow;
+use crate::{allow, facts};
 use crate::failure::{Outcome, failure_with, internal, source_failure};
 use crate::input::Input;
 use crate::link::Link;
+use crate::mend::Mend;
 use crate::mux::{self, Sample};
 use crate::parts::Parts;
 use crate::sound::{Conform, Run};
 use crate::timeline::Timeline;
 
-/// Sound may go on this long after the last picture.
-const TAIL_SECONDS: f64 = 1.0;
 /// Runs in a row that lie behind the end before the rest of the source is left alone.
 const LATE_RUNS_MAX: u32 = 256;
+/// Samples of silence that are encoded at a time.
+const SILENCE_SAMPLES: u64 = 1 << 16;
 /// Samples that one decoded frame may hold: no allowed codec comes near it.
 const FRAME_SAMPLES_MAX: &str = "1048576";
 
@@ -30,14 +32,16 @@ pub(crate) fn run(link: &Link, job: &Job, audio: &AudioJob) -> Outcome<Report> {
     let size = job.objects.first().copied().unwrap_or(0);
     let mut input = Input::open(link, 0, size, Some(&audio.source.format), &job.budget)?;
     input.only(&[audio.source.stream]);
-    let stream = input.stream(audio.source.stream)?;
-    let mut decoder = open(&stream, audio)?;
-    let conform = Conform::new(stream.time_base(), audio.audio.sample_rate, audio.audio.channels);
+    let time_base = facts::libav(input.time_base(audio.source.stream)?);
+    let mut decoder = open(&input.stream(audio.source.stream)?, time_base, audio)?;
+    let conform = Conform::new(time_base, audio.audio.sample_rate, audio.audio.channels);
     let mut track = Track::new(link, audio, conform, &job.budget);
-    while let Some(packet) = input.read()? {
+    let mut mend = Mend::new(&audio.source.clock);
+    while let Some(mut packet) = input.read()? {
         if packet.stream() != audio.source.stream as usize {
             continue;
         }
+        mend.packet(&mut packet);
         track.damage(input.failed_reads())?;
         track.feed(&mut decoder, Some(&packet))?;
         if track.done() {
@@ -48,7 +52,11 @@ pub(crate) fn run(link: &Link, job: &Job, audio: &AudioJob) -> Outcome<Report> {
     track.finish()
 }
 
-fn open(stream: &Stream<'_>, audio: &AudioJob) -> Outcome<decoder::Audio> {
+fn open(
+    stream: &Stream<'_>,
+    time_base: Rational,
+    audio: &AudioJob,
+) -> Outcome<decoder::Audio> {
     let parameters = stream.parameters();
     let name = parameters.id().name();
     let found = decoder::find(parameters.id())
@@ -64,7 +72,7 @@ fn open(stream: &Stream<'_>, audio: &AudioJob) -> Outcome<decoder::Audio> {
         .map_err(|error| source_failure(error.into(), "prepare the sound decoder"))?;
     let mut decoder = context.decoder();
     // Without it the decoder cannot move the timestamps of frames whose beginning it cuts off.
-    decoder.set_packet_time_base(stream.time_base());
+    decoder.set_packet_time_base(time_base);
     let mut settings = Dictionary::new();
     settings.set("threads", "1");
     settings.set("max_samples", FRAME_SAMPLES_MAX);
@@ -85,7 +93,7 @@ struct Track<'a> {
     timeline: Timeline,
     /// Source samples, at the output's rate, that are output time 0.
     origin: i64,
-    /// `None` before the first sample, which decides where the track starts.
+    /// `None` before the first sample: a track without any is none.
     encoder: Option<Aac>,
     parts: Option<Parts<'a>>,
     units: Vec<Sample>,
@@ -97,13 +105,13 @@ struct Track<'a> {
 impl<'a> Track<'a> {
     fn new(link: &'a Link, job: &'a AudioJob, conform: Conform, budget: &Budget) -> Self {
         let rate = f64::from(job.audio.sample_rate);
-        let end = (job.video_end_seconds.min(budget.seconds_max) + TAIL_SECONDS) * rate;
+        let end = job.end_seconds * rate;
         Self {
             link,
             job,
             conform,
             // What is left after the resampler took care of drift: rounding.
-            timeline: Timeline::new(end.ceil() as i64, i64::from(job.audio.sample_rate / 500)),
+            timeline: Timeline::new(end.round() as i64, i64::from(job.audio.sample_rate / 500)),
             origin: (job.origin_seconds * rate).round() as i64,
             encoder: None,
             parts: None,
@@ -174,27 +182,41 @@ impl<'a> Track<'a> {
                 continue;
             }
             self.late = 0;
-            let encoder = match &mut self.encoder {
-                Some(encoder) => encoder,
-                None => self.start()?,
-            };
-            let mut units = Vec::new();
-            encoder.silence(placement.silence, &mut units)?;
-            encoder.samples(&frame, placement.skip, placement.take, &mut units)?;
-            self.units.append(&mut units);
+            self.start()?;
+            self.silence(placement.silence)?;
+            if let Some(encoder) = &mut self.encoder {
+                encoder.samples(&frame, placement.skip, placement.take, &mut self.units)?;
+            }
             self.cut()?;
         }
         Ok(())
     }
 
-    fn start(&mut self) -> Outcome<&mut Aac> {
+    /// Opens the encoder, unless it is open.
+    fn start(&mut self) -> Outcome<()> {
+        if self.encoder.is_some() {
+            return Ok(());
+        }
         let plan = &self.job.audio;
-        let start = self.timeline.start().unwrap_or(0);
-        let encoder = Aac::new(plan.sample_rate, plan.channels, plan.bit_rate, start)?;
+        let encoder = Aac::new(plan.sample_rate, plan.channels, plan.bit_rate)?;
         let init =
             mux::audio_init(plan.sample_rate, plan.channels, plan.bit_rate, encoder.config())?;
         self.parts = Some(Parts::new(self.link, self.job, init));
-        Ok(self.encoder.insert(encoder))
+        self.encoder = Some(encoder);
+        Ok(())
+    }
+
+    /// Encodes silence, of whatever length, within a bounded memory.
+    fn silence(&mut self, mut samples: u64) -> Outcome<()> {
+        while let Some(encoder) = &mut self.encoder
+            && samples > 0
+        {
+            let step = samples.min(SILENCE_SAMPLES);
+            encoder.silence(step, &mut self.units)?;
+            samples -= step;
+            self.cut()?;
+        }
+        Ok(())
     }
 
     /// Moves whole segments on.
@@ -210,6 +232,10 @@ impl<'a> Track<'a> {
     fn finish(mut self) -> Outcome<Report> {
         self.conform.finish()?;
         self.encode()?;
+        if self.encoder.is_some() {
+            let rest = self.timeline.rest();
+            self.silence(rest)?;
+        }
         let Some(mut encoder) = self.encoder.take() else {
             let nothing = Ok(Report::Audio { parts: 0 });
             return self.conform.refusal().map_or(nothing, Err);

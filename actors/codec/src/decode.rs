@@ -5,15 +5,18 @@
 
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Dictionary, Error, Packet, Stream, codec, ffi};
+use jetreel_domain::discontinuity::ClockStep;
+use jetreel_domain::media::Rational;
 use jetreel_domain::wire::{Budget, CodecFailure, FailureCode};
 use sha2::{Digest as _, Sha256};
 
-use crate::allow;
+use crate::{allow, facts};
 use crate::failure::{Outcome, failure, failure_with, own_failure, source_failure};
 use crate::input::Input;
+use crate::mend::Mend;
 
 /// A timestamp that goes back by more frames than this is a clock that started anew, not a frame out of order.
-pub(crate) const RESTART_FRAMES: i64 = 5;
+const RESTART_FRAMES: i64 = 5;
 
 /// A picture decoder.
 pub(crate) struct Decoder {
@@ -22,9 +25,10 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// Opens the allowed decoder for a stream.
+    /// Opens the allowed decoder for a stream whose packets come in ticks of `time_base`.
     pub(crate) fn open(
         stream: &Stream<'_>,
+        time_base: Rational,
         options: &[(String, String)],
         budget: &Budget,
     ) -> Outcome<Self> {
@@ -49,7 +53,7 @@ impl Decoder {
             .map_err(|error| source_failure(error.into(), "prepare the decoder"))?;
         context.set_flags(codec::Flags::OUTPUT_CORRUPT);
         let mut decoder = context.decoder();
-        decoder.set_packet_time_base(stream.time_base());
+        decoder.set_packet_time_base(facts::libav(time_base));
         let mut settings = Dictionary::new();
         settings.set("threads", "1");
         settings.set("max_pixels", &budget.pixels_max.to_string());
@@ -131,8 +135,10 @@ pub(crate) struct Frames {
     /// Added to timestamps after they started anew (recordings put one after the other); `None` after a seek, where that
     /// cannot be told from a decoder's leftovers.
     shift: Option<i64>,
-    /// The first packet after a seek.
+    /// The first packet after a seek, and its DTS by the container's own clock.
     ahead: Option<Packet>,
+    ahead_dts: Option<i64>,
+    mend: Mend,
 }
 
 /// What [`Frames::open`] needs to know.
@@ -143,6 +149,8 @@ pub(crate) struct Track<'a> {
     pub decoder_options: &'a [(String, String)],
     /// Frames per second, for frames without timestamps.
     pub frames_per_second: f64,
+    /// Steps of the container's clock.
+    pub clock: &'a [ClockStep],
 }
 
 impl Frames {
@@ -154,9 +162,10 @@ impl Frames {
         budget: &Budget,
     ) -> Outcome<Self> {
         input.only(&[track.stream]);
+        let time_base = input.time_base(track.stream)?;
         let stream = input.stream(track.stream)?;
-        let tick = f64::from(stream.time_base());
-        let decoder = Decoder::open(&stream, track.decoder_options, budget)?;
+        let decoder = Decoder::open(&stream, time_base, track.decoder_options, budget)?;
+        let tick = time_base.as_f64();
         if let Some(dts) = seek {
             input.seek(track.stream, dts)?;
         }
@@ -176,16 +185,20 @@ impl Frames {
             decoded: 0,
             shift: seek.is_none().then_some(0),
             ahead: None,
+            ahead_dts: None,
+            mend: Mend::new(track.clock),
         };
         if seek.is_some() {
-            frames.ahead = frames.packet()?;
+            let packet = frames.unmended()?;
+            frames.ahead_dts = packet.as_ref().and_then(Packet::dts);
+            frames.ahead = packet.map(|packet| frames.mended(packet));
         }
         Ok(frames)
     }
 
-    /// Whether decoding begins at or before `dts`; some containers jump only roughly.
+    /// Whether decoding begins at or before `dts` of the container's own clock; some containers jump only roughly.
     pub(crate) fn begins_by(&self, dts: i64) -> bool {
-        self.ahead.as_ref().is_some_and(|packet| packet.dts().is_none_or(|first| first <= dts))
+        self.ahead.is_some() && self.ahead_dts.is_none_or(|first| first <= dts)
     }
 
     /// Stops feeding the decoder behind this DTS.
@@ -226,12 +239,23 @@ impl Frames {
     }
 
     fn packet(&mut self) -> Outcome<Option<Packet>> {
+        let packet = self.unmended()?.map(|packet| self.mended(packet));
+        Ok(packet.filter(|packet| packet.dts().is_none_or(|dts| dts <= self.until)))
+    }
+
+    /// The next packet of the track by the container's own clock.
+    fn unmended(&mut self) -> Outcome<Option<Packet>> {
         while let Some(packet) = self.input.read()? {
             if packet.stream() == self.stream as usize {
-                return Ok(Some(packet).filter(|p| p.dts().is_none_or(|dts| dts <= self.until)));
+                return Ok(Some(packet));
             }
         }
         Ok(None)
+    }
+
+    fn mended(&mut self, mut packet: Packet) -> Packet {
+        self.mend.packet(&mut packet);
+        packet
     }
 
     /// The timestamp of a decoded frame; `None` where it has no place after its predecessor.
@@ -259,11 +283,13 @@ impl Frames {
             pts = guess;
         }
         match self.last {
+            // Both are kept where the clock has room between two frames.
+            Some(last) if pts == last && self.step > 1 => pts = last.saturating_add(1),
             Some(last) if pts <= last => {
                 self.misplaced += 1;
                 return Ok(None);
             }
-            Some(last) => check_gap(last, pts, self.tick, &self.budget)?,
+            Some(last) => check_span(pts.saturating_sub(last), self.tick, &self.budget)?,
             None => {}
         }
         self.last = Some(pts);
@@ -296,9 +322,24 @@ pub(crate) fn check_pixels(width: u32, height: u32, budget: &Budget) -> Outcome<
     ))
 }
 
-/// Refuses a distance between neighbouring frames that is larger than allowed.
-pub(crate) fn check_gap(last: i64, next: i64, tick: f64, budget: &Budget) -> Outcome<()> {
-    let seconds = next.saturating_sub(last) as f64 * tick;
+/// Refuses a distance between neighbouring frames that is longer than a source may be.
+fn check_span(ticks: i64, tick: f64, budget: &Budget) -> Outcome<()> {
+    let seconds = ticks as f64 * tick;
+    if seconds <= budget.seconds_max {
+        return Ok(());
+    }
+    Err(failure(
+        FailureCode::TimestampGap,
+        format!(
+            "The video stands still for {seconds:.0} seconds, longer than the {:.0} that a video may last.",
+            budget.seconds_max
+        ),
+    ))
+}
+
+/// Refuses a time without picture or sound that is longer than allowed.
+pub(crate) fn check_gap(ticks: i64, tick: f64, budget: &Budget) -> Outcome<()> {
+    let seconds = ticks as f64 * tick;
     if seconds <= budget.gap_seconds_max {
         return Ok(());
     }

@@ -6,19 +6,26 @@
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Stream, ffi, media};
+use jetreel_domain::clock;
 use jetreel_domain::media::{AudioTrack, Colour, Rational};
 
 use crate::allow;
 use crate::input::Input;
 
-/// The time base of a stream.
+/// The time base of a stream's packets, as [`Input::read`] gives them.
 pub(crate) fn time_base(stream: &Stream<'_>) -> Rational {
-    rational(stream.time_base())
+    clock::working(rational(stream.time_base()))
 }
 
 /// A rational of libav.
 pub(crate) fn rational(value: ffmpeg_next::Rational) -> Rational {
     Rational::new(i64::from(value.numerator()), i64::from(value.denominator()))
+}
+
+/// A rational for libav, which has 32 bits.
+pub(crate) fn libav(value: Rational) -> ffmpeg_next::Rational {
+    let part = |part: i64| i32::try_from(part).unwrap_or(i32::MAX);
+    ffmpeg_next::Rational(part(value.num), part(value.den))
 }
 
 /// Clockwise rotation and mirroring (after the rotation) of a display matrix.
@@ -168,20 +175,26 @@ fn audio_track(stream: &Stream<'_>) -> Option<AudioTrack> {
     if !allow::is_sound_decoder(decoder.name()) {
         return None;
     }
-    let time_base = time_base(stream);
-    let known = |ticks: i64| (ticks != ffi::AV_NOPTS_VALUE).then_some(ticks);
     let language = stream.metadata().get("language").map_or("und", |language| language).to_owned();
     Some(AudioTrack {
         stream: stream.index() as u32,
         codec: parameters.id().name().to_owned(),
         sample_rate,
         channels,
-        time_base,
-        start: known(stream.start_time()).unwrap_or(0),
-        seconds: known(stream.duration()).map_or(0.0, |ticks| time_base.seconds(ticks).max(0.0)),
+        time_base: time_base(stream),
+        start: start(stream).unwrap_or(0),
+        seconds: 0.0,
+        clock: Vec::new(),
         language: clean(&language),
         default: stream.disposition().contains(Disposition::DEFAULT),
     })
+}
+
+/// When a stream starts according to its container.
+pub(crate) fn start(stream: &Stream<'_>) -> Option<i64> {
+    let own = rational(stream.time_base());
+    let ticks = Some(stream.start_time()).filter(|ticks| *ticks != ffi::AV_NOPTS_VALUE)?;
+    Some(clock::convert(ticks, own, time_base(stream)))
 }
 
 /// A language tag is letters, digits and hyphens; anything else is somebody's joke.

@@ -1,7 +1,8 @@
 //! Opens a source: libav's demuxers over range reads, with nothing allowed that is not listed here.
 //!
 //! Invariants: what a file is, its content decides, never its name; no demuxer may open anything else (no protocols, `io_open`
-//! denied); streams, probing and errors are bounded; a fault of the link always wins over what libav makes of it.
+//! denied); streams, probing and errors are bounded; a fault of the link always wins over what libav makes of it. No packet leaves
+//! with a time base that is finer than the outputs can carry.
 
 use std::ffi::{CStr, CString};
 use std::io::Read as _;
@@ -12,9 +13,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ffmpeg_next::format::context::{self, StreamIo};
 use ffmpeg_next::{Dictionary, Error, Packet, Stream, ffi};
+use jetreel_domain::clock;
+use jetreel_domain::media::Rational;
 use jetreel_domain::wire::{Budget, CodecFailure, FailureCode};
 
-use crate::allow;
+use crate::{allow, facts};
 use crate::failure::{
     Outcome, failure, failure_with, internal, libav_text, own_failure, source_failure,
 };
@@ -116,6 +119,15 @@ impl Input {
         })
     }
 
+    /// Seconds per tick of the packets of a stream as [`Input::read`] gives them.
+    pub(crate) fn time_base(&self, index: u32) -> Outcome<Rational> {
+        Ok(clock::working(self.own_time_base(index)?))
+    }
+
+    fn own_time_base(&self, index: u32) -> Outcome<Rational> {
+        Ok(facts::rational(self.stream(index)?.time_base()))
+    }
+
     /// The context, for what only libav's C interface offers.
     pub(crate) fn context(&mut self) -> &mut context::Input {
         &mut self.context
@@ -152,8 +164,10 @@ impl Input {
         }
     }
 
-    /// Jumps to the last random-access point of `stream` at or before `dts`.
+    /// Jumps to the last random-access point of `stream` at or before `dts`, in ticks of [`Input::time_base`].
     pub(crate) fn seek(&mut self, stream: u32, dts: i64) -> Outcome<()> {
+        let own = self.own_time_base(stream)?;
+        let dts = clock::rescale_up(dts, clock::working(own), own);
         self.past_end.store(false, Ordering::Relaxed);
         #[expect(
             unsafe_code,
@@ -173,27 +187,42 @@ impl Input {
         if result < 0 { Err(source_failure(result, "seek")) } else { Ok(()) }
     }
 
-    /// Goes back to the first packet that the index of `stream` lists.
-    pub(crate) fn rewind(&mut self, stream: u32) -> Outcome<()> {
+    /// Goes back to the first packet that the indexes of `streams` list.
+    pub(crate) fn rewind(&mut self, streams: &[u32]) -> Outcome<()> {
         self.past_end.store(false, Ordering::Relaxed);
+        // A seek takes the other tracks to the same time: the one that begins first decides.
+        let mut first: Option<(f64, u32, i64)> = None;
+        for stream in streams {
+            let Some(entry) = self.first_indexed(*stream)? else { continue };
+            let seconds = self.own_time_base(*stream)?.seconds(entry);
+            if first.is_none_or(|(earliest, ..)| seconds < earliest) {
+                first = Some((seconds, *stream, entry));
+            }
+        }
+        let Some((_, stream, entry)) = first else { return Ok(()) };
+        #[expect(unsafe_code, reason = "the context is open and has that stream")]
+        let result = unsafe {
+            let context = self.context.as_mut_ptr();
+            ffi::av_seek_frame(context, stream as c_int, entry, ffi::AVSEEK_FLAG_BACKWARD)
+        };
+        self.link.fault()?;
+        if result < 0 { Err(source_failure(result, "seek to the start")) } else { Ok(()) }
+    }
+
+    /// The timestamp of the first packet that the index of a stream lists, in the container's ticks.
+    fn first_indexed(&mut self, stream: u32) -> Outcome<Option<i64>> {
         #[expect(
             unsafe_code,
             reason = "the context is open and has that stream; the entry is read before anything else happens"
         )]
-        let result = unsafe {
+        unsafe {
             let context = self.context.as_mut_ptr();
             if stream >= (*context).nb_streams {
                 return Err(internal("a track is gone"));
             }
             let entry = ffi::avformat_index_get_entry(*(*context).streams.add(stream as usize), 0);
-            if entry.is_null() {
-                return Ok(());
-            }
-            let first = (*entry).timestamp;
-            ffi::av_seek_frame(context, stream as c_int, first, ffi::AVSEEK_FLAG_BACKWARD)
-        };
-        self.link.fault()?;
-        if result < 0 { Err(source_failure(result, "seek to the start")) } else { Ok(()) }
+            Ok((!entry.is_null()).then(|| (*entry).timestamp))
+        }
     }
 
     /// Whether the index of `stream` lists packets beyond the end of a source of `size` bytes.
@@ -223,7 +252,10 @@ impl Input {
         for _ in 0..FAILED_READS_MAX {
             let mut packet = Packet::empty();
             match packet.read(&mut self.context) {
-                Ok(()) => return Ok(Some(packet)),
+                Ok(()) => {
+                    self.coarsen(&mut packet)?;
+                    return Ok(Some(packet));
+                }
                 Err(error) => {
                     self.link.fault()?;
                     if error == Error::Eof {
@@ -242,6 +274,16 @@ impl Input {
         }
         self.truncated = true;
         Ok(None)
+    }
+
+    /// Puts a packet on the time base of [`Input::time_base`].
+    fn coarsen(&self, packet: &mut Packet) -> Outcome<()> {
+        let own = self.own_time_base(packet.stream() as u32)?;
+        let working = clock::working(own);
+        if working != own {
+            packet.rescale_ts(facts::libav(own), facts::libav(working));
+        }
+        Ok(())
     }
 
     /// Reads that failed so far.

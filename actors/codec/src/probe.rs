@@ -5,7 +5,7 @@
 
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::{Stream, codec, media};
-use jetreel_domain::media::{ProbeFacts, Rational, VideoTrack};
+use jetreel_domain::media::{AudioTrack, ProbeFacts, Rational, VideoTrack};
 use jetreel_domain::wire::{CodecFailure, FailureCode, Job, Report};
 
 use crate::boxes::{self, Movie};
@@ -13,7 +13,7 @@ use crate::decode::check_gap;
 use crate::failure::{Outcome, failure, failure_with};
 use crate::input::{Input, MOVIE_FORMAT};
 use crate::link::Link;
-use crate::scan::Scan;
+use crate::scan::{self, Picture, Scan, Sound};
 use crate::trial::{self, Trial};
 use crate::{allow, facts};
 
@@ -21,6 +21,8 @@ use crate::{allow, facts};
 const RATE_TOLERANCE: f64 = 0.15;
 /// The rounding of coarse clocks (milliseconds) stays below this fraction.
 const RATE_NOISE: f64 = 0.005;
+/// How long a picture lasts where nothing says so.
+const NOMINAL_FRAME_SECONDS: f64 = 0.04;
 /// A track with this many times fewer frames than another one is a preview or a collection of stills.
 const SHORT_TRACK: i64 = 2;
 
@@ -35,17 +37,30 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
     let stream = pick(&input, movie.as_ref())?;
     input.only(&[stream]);
     let trial = Trial::run(&mut input, stream, &job.budget)?;
-    let audio = facts::audio(&input);
+    let mut audio = facts::audio(&input);
     let format = input.format();
-    let scan = scan(link, job, size, &format, stream, movie.as_ref())?;
+    let wanted = Wanted { format: &format, stream, audio: &audio };
+    let (scan, cut_short) = scan(link, job, size, &wanted, movie.as_ref())?;
+    for (track, sound) in audio.iter_mut().zip(&scan.sound) {
+        measure(track, sound, facts::start(&input.stream(track.stream)?));
+    }
+    // A track that the header promises and no packet belongs to.
+    let mut heard = scan.sound.iter().map(|sound| sound.packets > 0);
+    audio.retain(|_| heard.next().unwrap_or(false));
     let mut warnings = Vec::new();
     if trial.damage > 0 {
         warnings.push("Parts of the video are damaged; what can be decoded is used.".to_owned());
     }
-    if scan.1 {
+    if cut_short {
         warnings.push("The file is cut short; what is there is used.".to_owned());
     }
-    let video = describe(&input, stream, trial, &scan.0, movie.as_ref())?;
+    let steps = scan.picture.clock.len();
+    if steps > 0 {
+        warnings.push(format!(
+            "The recording's clock starts anew or jumps {steps} times; picture and sound were put together without a break."
+        ));
+    }
+    let video = describe(&input, stream, trial, &scan.picture, movie.as_ref())?;
     check(&video, job)?;
     Ok(Report::Probe(Box::new(ProbeFacts {
         format,
@@ -53,7 +68,7 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
         video: Some(video),
         audio,
         streams: input.streams(),
-        truncated: scan.1,
+        truncated: cut_short,
         warnings,
     })))
 }
@@ -150,32 +165,55 @@ fn boxes_of<'a>(movie: Option<&'a Movie>, stream: &Stream<'_>) -> Option<&'a box
     movie?.tracks.iter().find(|track| i64::from(track.id) == i64::from(stream.id()))
 }
 
-/// All packets of the track, from a fresh demuxer; and whether the file ends before its track does.
+/// What is to be scanned.
+struct Wanted<'a> {
+    /// The demuxer that was found.
+    format: &'a str,
+    /// The picture.
+    stream: u32,
+    audio: &'a [AudioTrack],
+}
+
+/// All packets of the tracks, from a fresh demuxer; and whether the file ends before its picture does.
 fn scan(
     link: &Link,
     job: &Job,
     size: u64,
-    format: &str,
-    stream: u32,
+    wanted: &Wanted<'_>,
     movie: Option<&Movie>,
 ) -> Outcome<(Scan, bool)> {
-    let mut input = Input::open(link, 0, size, Some(format), &job.budget)?;
-    input.only(&[stream]);
-    let time_base = facts::time_base(&input.stream(stream)?);
+    let mut input = Input::open(link, 0, size, Some(wanted.format), &job.budget)?;
+    let sound: Vec<u32> = wanted.audio.iter().map(|track| track.stream).collect();
+    let streams: Vec<u32> = std::iter::once(wanted.stream).chain(sound.iter().copied()).collect();
+    input.only(&streams);
+    let mut tracks = Vec::with_capacity(streams.len());
+    for stream in &streams {
+        tracks.push(scan::Track { stream: *stream, time_base: input.time_base(*stream)? });
+    }
     if movie.is_some_and(|movie| !movie.fragmented) {
         // Before that what was looked at is dropped, with the parsers, which would choke on blank packets.
         input.read_blank();
-        input.rewind(stream)?;
+        input.rewind(&streams)?;
     }
-    let scan = Scan::read(&mut input, stream, time_base, &job.budget)?;
-    Ok((scan, input.truncated() || input.index_exceeds(stream, size)))
+    let (picture, sound) = (tracks[0], &tracks[1..]);
+    let declared = declared_rates(&input.stream(wanted.stream)?).into_iter().find(is_sane);
+    let seconds = declared.map_or(NOMINAL_FRAME_SECONDS, |rate| 1.0 / rate.as_f64());
+    let scan = Scan::read(&mut input, picture, sound, seconds.min(1.0), &job.budget)?;
+    Ok((scan, input.truncated() || input.index_exceeds(wanted.stream, size)))
+}
+
+/// Puts what was measured into the description of a sound track.
+fn measure(track: &mut AudioTrack, sound: &Sound, declared_start: Option<i64>) {
+    track.start = declared_start.unwrap_or(sound.start);
+    track.seconds = track.time_base.seconds(sound.end.saturating_sub(track.start)).max(0.0);
+    track.clock = sound.clock.clone();
 }
 
 fn describe(
     input: &Input,
     index: u32,
     trial: Trial,
-    scan: &Scan,
+    scan: &Picture,
     movie: Option<&Movie>,
 ) -> Outcome<VideoTrack> {
     let stream = input.stream(index)?;
@@ -210,21 +248,23 @@ fn describe(
         media_edits: boxes.map_or(0, |track| track.media_edits),
         descriptions: boxes.map_or(1, |track| track.descriptions.max(1)),
         largest_gap: scan.largest_gap(),
+        silent_gap: scan.silent_gap,
+        clock: scan.clock.clone(),
         decoder_options: trial.decoder_options,
     })
 }
 
 /// When the first picture is shown. Packets at the head of a source may never be: leading pictures of a group whose start is
 /// missing, or what an edit list cuts off.
-fn first_shown(trial: &Trial, scan: &Scan) -> i64 {
+fn first_shown(trial: &Trial, scan: &Picture) -> i64 {
     let shown = trial.first_shown.filter(|shown| *shown < scan.end);
     scan.start().max(shown.unwrap_or(i64::MIN))
 }
 
 /// What the container says where it is near the truth, else the truth.
-fn frame_rate(stream: &Stream<'_>, scan: &Scan, time_base: Rational) -> Rational {
-    let declared = [stream.avg_frame_rate(), stream.rate()].map(facts::rational);
-    let sane = |rate: &Rational| rate.num > 0 && rate.den > 0 && rate.as_f64() <= 1000.0;
+fn frame_rate(stream: &Stream<'_>, scan: &Picture, time_base: Rational) -> Rational {
+    let declared = declared_rates(stream);
+    let sane = is_sane;
     let Some(measured) = scan.frame_rate(time_base) else {
         return declared.into_iter().find(sane).unwrap_or(Rational { num: 25, den: 1 });
     };
@@ -243,6 +283,15 @@ fn frame_rate(stream: &Stream<'_>, scan: &Scan, time_base: Rational) -> Rational
         .unwrap_or(measured)
 }
 
+/// Frame rates that the container tells: the average, and the finest regular one.
+fn declared_rates(stream: &Stream<'_>) -> [Rational; 2] {
+    [stream.avg_frame_rate(), stream.rate()].map(facts::rational)
+}
+
+fn is_sane(rate: &Rational) -> bool {
+    rate.num > 0 && rate.den > 0 && rate.as_f64() <= 1000.0
+}
+
 /// The budget, on what was found.
 fn check(video: &VideoTrack, job: &Job) -> Outcome<()> {
     let seconds = video.time_base.seconds(video.end.saturating_sub(video.start));
@@ -255,5 +304,5 @@ fn check(video: &VideoTrack, job: &Job) -> Outcome<()> {
             ),
         ));
     }
-    check_gap(0, video.largest_gap, video.time_base.as_f64(), &job.budget)
+    check_gap(video.silent_gap, video.time_base.as_f64(), &job.budget)
 }

@@ -1,24 +1,50 @@
-//! All packets of a track, without decoding: when they are shown, where decoding can start.
+//! All packets of the picture and of the sound tracks, without decoding: when they are shown or heard, where decoding can start,
+//! and where the clock of the file steps.
 //!
 //! Invariants: every number comes from packets, none from a header; memory is bounded by the frame budget.
 
 use ffmpeg_next::Packet;
 use ffmpeg_next::packet::Flags;
+use jetreel_domain::discontinuity::ClockStep;
 use jetreel_domain::media::{RandomAccess, Rational};
 use jetreel_domain::wire::{Budget, FailureCode};
 
-use crate::decode::RESTART_FRAMES;
 use crate::failure::{Outcome, failure};
+use crate::follow::Follow;
 use crate::input::{Input, MOVIE_FORMAT};
 
 /// All random-access points of the first seconds are reported.
 const DENSE_SECONDS: f64 = 12.0;
 /// Further ones this far apart.
 const SPARSE_SECONDS: f64 = 4.0;
+/// Sound that pauses for longer than this does not accompany a picture that stands still.
+const PAUSE_SECONDS: f64 = 5.0;
+/// Pauses of a sound track that are kept; further ones count as sound.
+const PAUSES_MAX: usize = 4096;
+/// Seconds that a sound packet is taken to last where it does not say so.
+const SOUND_PACKET_SECONDS: f64 = 0.02;
 
-/// What the packets of a track say.
-#[derive(Debug, Default)]
+/// A track to scan.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Track {
+    /// Stream index.
+    pub stream: u32,
+    /// Seconds per tick.
+    pub time_base: Rational,
+}
+
+/// What the packets of a file say.
+#[derive(Debug)]
 pub(crate) struct Scan {
+    /// The picture.
+    pub picture: Picture,
+    /// The sound tracks, in the order asked for.
+    pub sound: Vec<Sound>,
+}
+
+/// What the packets of the picture track say. All times are on the mended clock.
+#[derive(Debug, Default)]
+pub(crate) struct Picture {
     /// How many there are.
     pub packets: u64,
     /// How many of them start a random-access point.
@@ -31,38 +57,55 @@ pub(crate) struct Scan {
     pub monotonic: bool,
     /// Thinned, by PTS.
     pub random_access: Vec<RandomAccess>,
+    /// Longest time without a new picture in which no sound is heard either, ticks.
+    pub silent_gap: i64,
+    /// Steps of the clock.
+    pub clock: Vec<ClockStep>,
+}
+
+/// What the packets of a sound track say.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Sound {
+    /// How many there are.
+    pub packets: u64,
+    /// First instant; meaningless without packets.
+    pub start: i64,
+    /// After the last packet.
+    pub end: i64,
+    /// Steps of the clock.
+    pub clock: Vec<ClockStep>,
 }
 
 impl Scan {
-    /// Reads all packets of `stream` from where `input` stands.
+    /// Reads all packets from where `input` stands. A picture lasts `frame_seconds` where its packet does not say how long.
     pub(crate) fn read(
         input: &mut Input,
-        stream: u32,
-        time_base: Rational,
+        picture: Track,
+        sound: &[Track],
+        frame_seconds: f64,
         budget: &Budget,
     ) -> Outcome<Self> {
-        let mut scan = Self { monotonic: true, end: i64::MIN, ..Self::default() };
-        let one = input.format() == MOVIE_FORMAT;
-        let mut clock = Clock { one, ..Clock::default() };
+        let tracks: Vec<Track> = std::iter::once(picture).chain(sound.iter().copied()).collect();
+        let single = [MOVIE_FORMAT, "avi"].contains(&input.format().as_str());
+        let mut walk = Walk::new(&tracks, frame_seconds, single);
         while let Some(packet) = input.read()? {
-            if packet.stream() == stream as usize && packet.size() > 0 {
-                scan.add(&packet, &mut clock);
+            let track = tracks.iter().position(|track| packet.stream() == track.stream as usize);
+            if let Some(track) = track.filter(|_| packet.size() > 0) {
+                walk.add(track, &packet);
             }
             // Fields are packets of their own in some containers.
-            if scan.packets / 2 > budget.frames_max {
+            if walk.follow.packets(0) / 2 > budget.frames_max {
                 return Err(failure(
                     FailureCode::TooManyFrames,
                     format!("The video has more than {} frames.", budget.frames_max),
                 ));
             }
         }
-        scan.instants.sort_unstable();
-        scan.instants.dedup();
-        scan.random_access.sort_by_key(|point| point.pts);
-        scan.random_access = thin(&scan.random_access, time_base);
-        Ok(scan)
+        Ok(walk.finish())
     }
+}
 
+impl Picture {
     /// When the first picture is shown.
     pub(crate) fn start(&self) -> i64 {
         self.instants.first().copied().unwrap_or(0)
@@ -82,52 +125,209 @@ impl Scan {
         let divisor = greatest_common_divisor(num, den);
         Some(Rational::new(num / divisor, den / divisor))
     }
+}
 
-    fn add(&mut self, packet: &Packet, clock: &mut Clock) {
-        self.packets += 1;
-        let back = clock.tick(packet);
-        let shift = |time: Option<i64>| time.map(|time| time.saturating_add(clock.shift));
-        let (pts, dts) = (shift(packet.pts()), shift(packet.dts()));
-        if back || pts.is_none() {
-            self.monotonic = false;
+/// A scan on its way.
+struct Walk {
+    follow: Follow,
+    tracks: Vec<Record>,
+    keys: u64,
+    monotonic: bool,
+}
+
+/// What was seen of a track.
+struct Record {
+    time_base: Rational,
+    /// Between two steps of the clock the times are the container's own.
+    stretches: Vec<Stretch>,
+    pauses: usize,
+}
+
+/// A part of a track with one clock.
+#[derive(Debug, Default)]
+struct Stretch {
+    /// The jump that begins it; `None` for the first.
+    jump: Option<usize>,
+    start: Option<i64>,
+    end: i64,
+    /// Pictures alone.
+    instants: Vec<i64>,
+    /// Pictures alone.
+    random_access: Vec<RandomAccess>,
+    /// Sound alone: from the end of a packet to the beginning of the next.
+    pauses: Vec<(i64, i64)>,
+}
+
+impl Stretch {
+    fn after(jump: Option<usize>) -> Self {
+        Self { jump, end: i64::MIN, ..Self::default() }
+    }
+}
+
+impl Walk {
+    fn new(tracks: &[Track], frame_seconds: f64, single: bool) -> Self {
+        let seconds = |index| if index == 0 { frame_seconds } else { SOUND_PACKET_SECONDS };
+        let clocks: Vec<(Rational, f64)> =
+            tracks.iter().enumerate().map(|(index, t)| (t.time_base, seconds(index))).collect();
+        let record = |track: &Track| Record {
+            time_base: track.time_base,
+            stretches: vec![Stretch::after(None)],
+            pauses: 0,
+        };
+        Self {
+            follow: Follow::new(&clocks, single),
+            tracks: tracks.iter().map(record).collect(),
+            keys: 0,
+            monotonic: true,
         }
-        let Some(instant) = pts.or(dts) else { return };
-        if is_hidden(packet) {
+    }
+
+    fn add(&mut self, track: usize, packet: &Packet) {
+        let lasts = self.follow.lasts(track, packet);
+        let followed = self.follow.take(track, packet);
+        let record = &mut self.tracks[track];
+        if followed.jump.is_some() {
+            record.stretches.push(Stretch::after(followed.jump));
+        }
+        if track == 0 {
+            self.monotonic &= !followed.back && packet.pts().is_some();
+        }
+        let Some(instant) = packet.pts().or(packet.dts()).filter(|_| !is_hidden(packet)) else {
             return;
-        }
-        self.instants.push(instant);
-        self.end = self.end.max(instant.saturating_add(packet.duration().max(1)));
-        if packet.flags().contains(Flags::KEY) {
-            self.keys += 1;
-            if let Some(pts) = pts {
-                self.random_access.push(RandomAccess { pts, dts: dts.unwrap_or(pts) });
+        };
+        let Some(stretch) = record.stretches.last_mut() else { return };
+        if track > 0 {
+            let pause = record.time_base.ticks(PAUSE_SECONDS);
+            let pauses = stretch.start.is_some() && instant.saturating_sub(stretch.end) > pause;
+            if pauses && record.pauses < PAUSES_MAX {
+                record.pauses += 1;
+                stretch.pauses.push((stretch.end, instant));
+            }
+        } else {
+            stretch.instants.push(instant);
+            if packet.flags().contains(Flags::KEY) {
+                self.keys += 1;
+                if let Some(pts) = packet.pts() {
+                    let dts = packet.dts().unwrap_or(pts);
+                    stretch.random_access.push(RandomAccess { pts, dts });
+                }
             }
         }
+        stretch.start = Some(stretch.start.map_or(instant, |start| start.min(instant)));
+        stretch.end = stretch.end.max(instant.saturating_add(lasts));
     }
-}
 
-/// Follows the decode times, also where they start anew (recordings put one after the other).
-#[derive(Debug, Default)]
-struct Clock {
-    last: Option<i64>,
-    /// In an MP4 that goes back, edits overlap: there is one clock.
-    one: bool,
-    /// Added to all times since the last new start.
-    shift: i64,
-}
-
-impl Clock {
-    /// Whether time went back with this packet.
-    fn tick(&mut self, packet: &Packet) -> bool {
-        let Some(dts) = packet.dts() else { return false };
-        let Some(last) = self.last.replace(dts) else { return false };
-        let step = packet.duration().max(1);
-        if !self.one && dts < last.saturating_sub(step.saturating_mul(RESTART_FRAMES)) {
-            let restart = last.saturating_add(step).saturating_sub(dts);
-            self.shift = self.shift.saturating_add(restart);
+    fn finish(mut self) -> Scan {
+        let shifts = self.follow.shifts();
+        let mut clocks = Vec::new();
+        for record in &mut self.tracks {
+            clocks.push(record.mend(&shifts, &self.follow));
         }
-        dts < last
+        let heard: Vec<(f64, f64)> =
+            self.tracks.iter().skip(1).flat_map(Record::heard).collect();
+        let mut clocks = clocks.into_iter();
+        let mut records = self.tracks.into_iter();
+        let mut picture = Picture {
+            packets: self.follow.packets(0),
+            keys: self.keys,
+            monotonic: self.monotonic,
+            clock: clocks.next().unwrap_or_default(),
+            ..Picture::default()
+        };
+        if let Some(record) = records.next() {
+            picture.collect(record, &heard);
+        }
+        let sound = records.zip(clocks).zip(1..).map(|((record, clock), track)| Sound {
+            packets: self.follow.packets(track),
+            start: record.stretches.iter().filter_map(|part| part.start).min().unwrap_or(0),
+            end: record.stretches.iter().map(|part| part.end).max().unwrap_or(0),
+            clock,
+        });
+        let sound = sound.collect();
+        Scan { picture, sound }
     }
+}
+
+impl Picture {
+    fn collect(&mut self, record: Record, heard: &[(f64, f64)]) {
+        self.end = i64::MIN;
+        for stretch in record.stretches {
+            self.end = self.end.max(stretch.end);
+            self.instants.extend(stretch.instants);
+            self.random_access.extend(stretch.random_access);
+        }
+        self.instants.sort_unstable();
+        self.instants.dedup();
+        self.random_access.sort_by_key(|point| point.pts);
+        self.random_access = thin(&self.random_access, record.time_base);
+        let seconds = |tick: i64| record.time_base.seconds(tick);
+        let gaps = self.instants.windows(2).map(|pair| (seconds(pair[0]), seconds(pair[1])));
+        let gaps = gaps.filter(|(from, to)| to - from > PAUSE_SECONDS);
+        let silent = gaps.map(|gap| longest_silence(gap, heard)).fold(0.0, f64::max);
+        self.silent_gap = record.time_base.ticks(silent);
+    }
+}
+
+impl Record {
+    /// Moves all times onto one continuous clock. Gives the steps.
+    fn mend(&mut self, shifts: &[f64], follow: &Follow) -> Vec<ClockStep> {
+        let mut steps = Vec::new();
+        for stretch in &mut self.stretches {
+            let Some(jump) = stretch.jump else { continue };
+            let seconds = shifts.get(jump).copied().unwrap_or(0.0);
+            let shift = self.time_base.ticks(seconds);
+            steps.push(ClockStep { byte: follow.byte(jump), shift });
+            stretch.shift(shift);
+        }
+        // What leaves the clock as it is need not be told.
+        let mut current = 0;
+        steps.retain(|step| std::mem::replace(&mut current, step.shift) != step.shift);
+        steps
+    }
+
+    /// When something is heard, seconds.
+    fn heard(&self) -> Vec<(f64, f64)> {
+        let mut heard = Vec::new();
+        for stretch in &self.stretches {
+            let Some(mut from) = stretch.start else { continue };
+            let last = (stretch.end, stretch.end);
+            for (end, next) in stretch.pauses.iter().copied().chain([last]) {
+                heard.push((self.time_base.seconds(from), self.time_base.seconds(end)));
+                from = next;
+            }
+        }
+        heard
+    }
+}
+
+impl Stretch {
+    fn shift(&mut self, shift: i64) {
+        let moved = |time: &mut i64| *time = time.saturating_add(shift);
+        self.start.iter_mut().for_each(moved);
+        self.instants.iter_mut().for_each(moved);
+        self.random_access.iter_mut().for_each(|point| moved(&mut point.pts));
+        self.pauses.iter_mut().for_each(|(from, to)| {
+            moved(from);
+            moved(to);
+        });
+        // Without packets there is no end to move.
+        if self.start.is_some() {
+            moved(&mut self.end);
+        }
+    }
+}
+
+/// The longest part of `gap` that none of the intervals `heard` touches, seconds.
+fn longest_silence(gap: (f64, f64), heard: &[(f64, f64)]) -> f64 {
+    let mut inside: Vec<(f64, f64)> =
+        heard.iter().copied().filter(|(from, to)| *to > gap.0 && *from < gap.1).collect();
+    inside.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut longest, mut reached) = (0.0_f64, gap.0);
+    for (from, to) in inside.into_iter().chain([(gap.1, gap.1)]) {
+        longest = longest.max(from - reached);
+        reached = reached.max(to);
+    }
+    longest
 }
 
 /// Decoded, but not to be shown (edit lists).
@@ -176,9 +376,60 @@ mod tests {
 
     #[test]
     fn the_frame_rate_is_measured_from_first_to_last() {
-        let scan = Scan { instants: (0..31).map(|i| i * 3003).collect(), ..Scan::default() };
-        let rate = scan.frame_rate(Rational::new(1, 90_000)).unwrap();
+        let instants = (0..31).map(|i| i * 3003).collect();
+        let rate = Picture { instants, ..Picture::default() }
+            .frame_rate(Rational::new(1, 90_000))
+            .unwrap();
         assert_eq!((rate.num, rate.den), (30_000, 1001));
-        assert_eq!(Scan::default().frame_rate(Rational::new(1, 1)), None);
+        assert_eq!(Picture::default().frame_rate(Rational::new(1, 1)), None);
+    }
+
+    fn packet(pts: i64, byte: isize) -> Packet {
+        let mut packet = Packet::copy(&[0]);
+        packet.set_pts(Some(pts));
+        packet.set_dts(Some(pts));
+        packet.set_duration(1);
+        packet.set_position(byte);
+        packet
+    }
+
+    #[test]
+    fn picture_and_sound_go_on_together_where_the_clock_starts_anew() {
+        let time_base = Rational::new(1, 25);
+        let tracks = [0, 1].map(|stream| Track { stream, time_base });
+        let mut walk = Walk::new(&tracks, 0.04, false);
+        for (recording, frames) in [(0, 50), (1, 25)] {
+            for frame in 0..frames {
+                let byte = recording * 1000 + frame as isize * 10;
+                walk.add(0, &packet(frame, byte));
+                // Of the first recording the sound ends five frames early.
+                if recording == 1 || frame < 45 {
+                    walk.add(1, &packet(frame, byte + 5));
+                }
+            }
+        }
+        let scan = walk.finish();
+        assert_eq!(scan.picture.instants, (0..75).collect::<Vec<_>>());
+        assert_eq!((scan.picture.end, scan.picture.monotonic), (75, false));
+        assert_eq!(scan.picture.clock, [ClockStep { byte: 1000, shift: 50 }]);
+        assert_eq!(scan.sound[0].clock, [ClockStep { byte: 1005, shift: 50 }]);
+        assert_eq!((scan.sound[0].start, scan.sound[0].end), (0, 75));
+    }
+
+    #[test]
+    fn a_picture_that_stands_while_somebody_speaks_is_not_silent() {
+        let time_base = Rational::new(1, 1);
+        let tracks = [0, 1].map(|stream| Track { stream, time_base });
+        let mut walk = Walk::new(&tracks, 1.0, false);
+        for second in 0..300 {
+            if [0, 100, 290].contains(&second) {
+                walk.add(0, &packet(second, second as isize * 10));
+            }
+            if second < 200 {
+                walk.add(1, &packet(second, second as isize * 10 + 5));
+            }
+        }
+        let picture = walk.finish().picture;
+        assert_eq!((picture.largest_gap(), picture.silent_gap), (190, 90));
     }
 }

@@ -1,7 +1,7 @@
 //! Decoded sound in the form that the encoder takes: planar floats at one rate and in one channel layout.
 //!
 //! Invariants: positions are output samples on the source's clock; a slow drift of the source's timestamps is stretched away
-//! by the resampler, a jump restarts it, so that no jump makes it invent more than a second of sound.
+//! by the resampler, a jump restarts it, so that what follows the jump lies exactly where its timestamps say.
 
 use std::collections::VecDeque;
 
@@ -10,8 +10,9 @@ use jetreel_domain::wire::{CodecFailure, FailureCode};
 
 use crate::failure::{Outcome, failure_with, own_failure};
 
-/// Jumps of the timestamps up to this many seconds are left to the resampler.
-const JUMP_SECONDS: f64 = 1.0;
+/// Jumps of the timestamps up to this many seconds are left to the resampler: it takes seconds to stretch one away, and sound that
+/// is off by a twentieth of a second meanwhile is just not noticed (ITU-R BT.1359: 45 ms early, 125 ms late).
+const JUMP_SECONDS: f64 = 0.045;
 
 /// A run of samples, one plane per channel.
 pub(crate) struct Run {

@@ -1,7 +1,7 @@
 //! Where decoded sound goes on the output's clock: a pure account of samples.
 //!
-//! Invariants: the samples of a track are contiguous from its first to its last; none lies before 0 or at or after the end.
-//! A gap becomes silence, an overlap is cut, a late start stays a late start.
+//! Invariants: a track is contiguous from sample 0 to its end; none of its samples lies before 0 or at or after the end. A gap, a late
+//! start and an early end become silence, an overlap is cut.
 
 /// How a run of samples is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +21,6 @@ impl Placement {
 /// The clock of a sound track, in samples from output time 0.
 #[derive(Debug)]
 pub(crate) struct Timeline {
-    /// First sample.
-    start: Option<i64>,
     next: i64,
     end: i64,
     tolerance: i64,
@@ -31,12 +29,7 @@ pub(crate) struct Timeline {
 impl Timeline {
     /// A timeline that ends at `end`. Steps of up to `tolerance` samples are clock noise.
     pub(crate) fn new(end: i64, tolerance: i64) -> Self {
-        Self { start: None, next: 0, end, tolerance }
-    }
-
-    /// Position of the first sample; `None` before there is one.
-    pub(crate) fn start(&self) -> Option<i64> {
-        self.start
+        Self { next: 0, end, tolerance }
     }
 
     /// Whether no further sample fits.
@@ -56,22 +49,23 @@ impl Timeline {
             return Placement::NOTHING;
         }
         let step = at.saturating_sub(self.next);
-        let (silence, skip) = match self.start {
-            Some(_) if step.unsigned_abs() <= self.tolerance.unsigned_abs() => (0, 0),
-            Some(_) => (step.max(0), step.min(0).saturating_neg()),
-            None => (0, at.min(0).saturating_neg()),
-        };
+        let noise = self.next > 0 && step.unsigned_abs() <= self.tolerance.unsigned_abs();
+        let step = if noise { 0 } else { step };
+        let (silence, skip) = (step.max(0), step.min(0).saturating_neg());
         if skip >= samples {
             return Placement::NOTHING;
-        }
-        if self.start.is_none() {
-            self.next = at.max(0);
-            self.start = Some(self.next);
         }
         let begin = self.next + silence;
         let take = (samples - skip).min((self.end - begin).max(0));
         self.next = begin + take;
         Placement { silence: silence as u64, skip: skip as usize, take: take as usize }
+    }
+
+    /// Samples of silence up to the end.
+    pub(crate) fn rest(&mut self) -> u64 {
+        let rest = self.end.saturating_sub(self.next).max(0);
+        self.next += rest;
+        rest as u64
     }
 }
 
@@ -84,16 +78,16 @@ mod tests {
     }
 
     #[test]
-    fn a_late_start_is_kept_and_an_early_one_is_cut() {
+    fn a_late_start_is_filled_and_an_early_one_is_cut() {
         let mut late = Timeline::new(10_000, 4);
-        assert_eq!(late.place(300, 100), placement(0, 0, 100));
-        assert_eq!(late.start(), Some(300));
+        assert_eq!(late.place(300, 100), placement(300, 0, 100));
         let mut early = Timeline::new(10_000, 4);
         assert_eq!(early.place(-250, 100), placement(0, 0, 0));
         assert_eq!(early.place(-150, 100), placement(0, 0, 0));
         assert_eq!(early.place(-50, 100), placement(0, 50, 50));
-        assert_eq!(early.start(), Some(0));
         assert_eq!(early.place(50, 100), placement(0, 0, 100));
+        let mut barely = Timeline::new(10_000, 4);
+        assert_eq!(barely.place(3, 100), placement(3, 0, 100));
     }
 
     #[test]
@@ -108,13 +102,17 @@ mod tests {
     }
 
     #[test]
-    fn nothing_lies_behind_the_end() {
+    fn nothing_lies_behind_the_end_and_nothing_is_missing_before_it() {
         let mut line = Timeline::new(150, 4);
         assert_eq!(line.place(0, 100), placement(0, 0, 100));
         assert_eq!(line.place(5000, 100), placement(0, 0, 0));
         assert_eq!(line.place(100, 100), placement(0, 0, 50));
         assert!(line.full());
         assert_eq!(line.place(150, 1), placement(0, 0, 0));
+        assert_eq!(line.rest(), 0);
+        let mut short = Timeline::new(150, 4);
+        short.place(0, 100);
+        assert_eq!((short.rest(), short.full()), (50, true));
     }
 
     #[test]

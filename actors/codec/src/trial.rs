@@ -47,7 +47,8 @@ pub(crate) struct Trial {
 impl Trial {
     /// Decodes from where `input` stands.
     pub(crate) fn run(input: &mut Input, stream: u32, budget: &Budget) -> Outcome<Self> {
-        let mut decoder = Decoder::open(&input.stream(stream)?, &[], budget)?;
+        let time_base = input.time_base(stream)?;
+        let mut decoder = Decoder::open(&input.stream(stream)?, time_base, &[], budget)?;
         let mut frame = Video::empty();
         let mut trial: Option<Self> = None;
         let mut options = None;

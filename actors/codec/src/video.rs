@@ -1,15 +1,18 @@
 //! The video job: decode intervals once, encode every tier of them from the same frames.
 //!
 //! Invariants: a frame belongs to exactly one chunk, by its timestamp; one pass in ascending time whatever the number of chunks;
-//! only the first frame of a chunk and the first one after the last chunk are hashed.
+//! only the first frame of a chunk and the first one after the last chunk are hashed. A picture that stands for long is repeated by the
+//! rule of [`still`], so that a rendition has frames from the beginning of the output's clock to its end.
 
 use std::time::{Duration, Instant};
 
+use ffmpeg_next::ffi;
 use ffmpeg_next::frame::Video;
 use jetreel_domain::framerate::FrameRule;
 use jetreel_domain::gop::{Grid, Mark};
 use jetreel_domain::media::Rational;
 use jetreel_domain::plan::{Chunk, ImagePlan};
+use jetreel_domain::still;
 use jetreel_domain::wire::{ChunkReport, FromCodec, Job, Report, TierReport, VideoJob};
 use serde_bytes::ByteBuf;
 
@@ -17,7 +20,7 @@ use crate::cascade::{Cascade, Sink, Ticket};
 use crate::clock;
 use crate::decode::{Frames, Track, no_frames, picture_hash};
 use crate::encode::Settings;
-use crate::failure::Outcome;
+use crate::failure::{Outcome, own_failure};
 use crate::input::Input;
 use crate::jpeg;
 use crate::link::Link;
@@ -25,6 +28,8 @@ use crate::tier::Tier;
 
 /// Progress is told at most this often.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
+/// A frame that does not say how long it lasts lasts no longer.
+const FRAME_SECONDS_MAX: f64 = 1.0;
 /// Packets are decoded this far behind the end of the last chunk before the seam frame is given up: timestamps of decoding
 /// are guesses in several containers.
 const OVERRUN_SECONDS: f64 = 2.0;
@@ -42,6 +47,7 @@ pub(crate) fn run(link: &Link, job: &Job, video: &VideoJob) -> Outcome<Report> {
         frames,
         picture: Video::empty(),
         next: None,
+        held: None,
         total: 0,
         told: Instant::now(),
     };
@@ -64,6 +70,7 @@ fn open(link: &Link, job: &Job, video: &VideoJob) -> Outcome<Frames> {
         stream: video.source.stream,
         decoder_options: &video.source.decoder_options,
         frames_per_second: video.frame_rate.as_f64(),
+        clock: &video.source.clock,
     };
     let input = || Input::open_known(link, 0, size, &video.source.format, &job.budget);
     if let Some(dts) = video.chunks.first().and_then(|chunk| chunk.seek) {
@@ -87,58 +94,178 @@ struct Pass<'a> {
     picture: Video,
     /// Timestamp of the frame in `picture` where it was read ahead.
     next: Option<i64>,
+    /// The last frame before `picture`.
+    held: Option<Held>,
     total: u64,
     told: Instant,
 }
 
-impl Pass<'_> {
+/// A frame and how long it stands by itself.
+struct Held {
+    picture: Video,
+    pts: i64,
+    /// Source ticks.
+    lasts: i64,
+}
+
+/// A chunk at work.
+struct Open<'a> {
+    index: u32,
+    chunk: &'a Chunk,
+    grid: Grid,
+    work: Work<'a>,
+    seen: Seen,
+    repeats: u64,
+}
+
+impl<'a> Pass<'a> {
     fn chunk(&mut self, index: u32, chunk: &Chunk) -> Outcome<ChunkReport> {
         let before = clock::cpu_seconds();
-        let end = if chunk.end == i64::MAX { self.video.end_estimate } else { chunk.end };
-        let mut grid = Grid::new(
-            chunk,
-            end,
-            self.video.source.time_base,
-            self.video.segment_seconds,
-            self.video.gop_seconds,
-            &self.video.rules,
-        );
-        let mut work = Work::open(self.link, self.video, index, chunk)?;
-        let mut seen = Seen::default();
+        let mut open = self.open(index, chunk)?;
+        let mut behind = None;
         let mut seam_hash = None;
         while let Some(pts) = self.frame()? {
             if pts >= chunk.end {
                 seam_hash = Some(picture_hash(&self.picture)?);
-                self.next = Some(pts);
+                behind = Some(pts);
+                self.next = behind;
                 break;
             }
             // Whatever lies before the first chunk is its own; elsewhere it belongs to the neighbour.
             if index > 0 && pts < chunk.start {
+                self.hold(pts)?;
                 continue;
             }
-            if seen.frames == 0 {
-                seen.head_hash = Some(picture_hash(&self.picture)?);
-            }
-            seen.add(pts);
-            let mark = grid.mark(pts);
-            if let Some(ticket) = work.ticket(pts, mark) {
-                self.cascade.push(&mut self.picture, ticket, &mut work)?;
-            }
-            self.tell(pts)?;
+            self.fill_before(&mut open, pts)?;
+            self.take(&mut open, pts)?;
         }
-        self.cascade.flush(&mut work)?;
-        let end = self.end(chunk, &seen);
-        let tiers = work.finish(end)?;
+        self.fill_behind(&mut open, behind)?;
+        self.cascade.flush(&mut open.work)?;
+        let end = self.end(chunk);
+        let end = end.saturating_sub(self.video.origin).saturating_mul(self.video.tick_scale);
+        let tiers = open.work.finish(end)?;
         let encoders: f64 = tiers.iter().map(|tier| tier.cpu_seconds).sum();
         Ok(ChunkReport {
             chunk: index,
-            source_frames: seen.frames,
-            head_hash: seen.head_hash,
+            source_frames: open.seen.frames,
+            repeats: open.repeats,
+            head_hash: open.seen.head_hash,
             seam_hash,
-            largest_gap: seen.largest_gap,
+            largest_gap: open.seen.largest_gap,
             tiers,
             cpu_seconds: (clock::cpu_seconds() - before - encoders).max(0.0),
         })
+    }
+
+    fn open<'c>(&self, index: u32, chunk: &'c Chunk) -> Outcome<Open<'c>>
+    where
+        'a: 'c,
+    {
+        let video = self.video;
+        let end = if chunk.end == i64::MAX { video.end_estimate } else { chunk.end };
+        let (segment, gop) = (video.segment_seconds, video.gop_seconds);
+        Ok(Open {
+            index,
+            chunk,
+            grid: Grid::new(chunk, end, video.source.time_base, segment, gop, &video.rules),
+            work: Work::open(self.link, video, index, chunk)?,
+            seen: Seen::default(),
+            repeats: 0,
+        })
+    }
+
+    /// Hands the frame in `picture` to the tiers.
+    fn take(&mut self, open: &mut Open<'_>, pts: i64) -> Outcome<()> {
+        if open.seen.frames == 0 {
+            open.seen.head_hash = Some(picture_hash(&self.picture)?);
+        }
+        open.seen.add(pts);
+        self.hold(pts)?;
+        let mark = open.grid.mark(pts);
+        if let Some(ticket) = open.work.ticket(pts, mark) {
+            self.cascade.push(&mut self.picture, ticket, &mut open.work)?;
+        }
+        self.tell(pts)
+    }
+
+    /// What stands before the frame at `pts`: its predecessor, or at the beginning the frame itself.
+    fn fill_before(&mut self, open: &mut Open<'_>, pts: i64) -> Outcome<()> {
+        let from = open.chunk.start.saturating_sub(1);
+        let Some(held) = &self.held else {
+            if open.index > 0 || !still::leads(self.seconds(pts - open.chunk.start)) {
+                return Ok(());
+            }
+            let mut first = reference(&self.picture)?;
+            return self.repeat(open, &mut first, from, pts);
+        };
+        if !still::stands(self.seconds(pts - held.pts), false, self.video.gop_seconds) {
+            return Ok(());
+        }
+        let (mut picture, from) = (reference(&held.picture)?, held.pts.max(from));
+        self.repeat(open, &mut picture, from, pts)
+    }
+
+    /// What stands from the last frame of a chunk to its end. `behind` is the frame behind it.
+    fn fill_behind(&mut self, open: &mut Open<'_>, behind: Option<i64>) -> Outcome<()> {
+        let Some(held) = &self.held else { return Ok(()) };
+        let end = self.end(open.chunk);
+        let until = behind.unwrap_or(end);
+        let gop = self.video.gop_seconds;
+        if !still::stands(self.seconds(until - held.pts), behind.is_none(), gop) {
+            return Ok(());
+        }
+        let from = held.pts.max(open.chunk.start.saturating_sub(1));
+        let mut picture = reference(&held.picture)?;
+        self.repeat(open, &mut picture, from, end)
+    }
+
+    /// Encodes `picture` again at the grid instants between `from` and `until`.
+    fn repeat(
+        &mut self,
+        open: &mut Open<'_>,
+        picture: &mut Video,
+        from: i64,
+        until: i64,
+    ) -> Outcome<()> {
+        for pts in open.grid.between(from, until) {
+            let mark = open.grid.mark(pts);
+            if let Some(ticket) = open.work.ticket(pts, mark) {
+                self.cascade.push(picture, ticket, &mut open.work)?;
+            }
+            open.repeats += 1;
+            self.tell(pts)?;
+        }
+        Ok(())
+    }
+
+    /// Remembers the frame in `picture`.
+    fn hold(&mut self, pts: i64) -> Outcome<()> {
+        let told = self.picture.packet().duration;
+        let lasts = if told > 0 { told } else { self.nominal() };
+        self.held = Some(Held { picture: reference(&self.picture)?, pts, lasts });
+        Ok(())
+    }
+
+    /// Ticks that a frame lasts which does not say so.
+    fn nominal(&self) -> i64 {
+        let seconds = (1.0 / self.video.frame_rate.as_f64().max(0.001)).min(FRAME_SECONDS_MAX);
+        self.video.source.time_base.ticks(seconds).max(1)
+    }
+
+    fn seconds(&self, ticks: i64) -> f64 {
+        self.video.source.time_base.seconds(ticks)
+    }
+
+    /// Where the last frame of a chunk ends, source ticks.
+    fn end(&self, chunk: &Chunk) -> i64 {
+        if chunk.end < i64::MAX {
+            return chunk.end;
+        }
+        let Some(held) = &self.held else { return chunk.start.saturating_add(1) };
+        // No longer than the probe saw: what a frame tells of itself may be wild.
+        let told = held.pts.saturating_add(held.lasts).min(self.video.end_estimate);
+        let end = told.max(held.pts.saturating_add(1));
+        self.video.hold_until.map_or(end, |until| end.max(until))
     }
 
     /// The next frame, into `picture`.
@@ -147,25 +274,6 @@ impl Pass<'_> {
             Some(pts) => Ok(Some(pts)),
             None => self.frames.next(&mut self.picture),
         }
-    }
-
-    /// Where the last frame of a chunk ends, in output ticks.
-    fn end(&self, chunk: &Chunk, seen: &Seen) -> i64 {
-        let end = if chunk.end == i64::MAX {
-            // The source does not say: as long as its frames last on average.
-            let step = match seen.frames {
-                0 => 0,
-                1 => (1.0
-                    / self.video.frame_rate.as_f64().max(0.001)
-                    / self.video.source.time_base.as_f64())
-                .round() as i64,
-                frames => (seen.last - seen.first) / (frames as i64 - 1),
-            };
-            seen.last + step.max(1)
-        } else {
-            chunk.end
-        };
-        end.saturating_sub(self.video.origin).saturating_mul(self.video.tick_scale)
     }
 
     fn tell(&mut self, pts: i64) -> Outcome<()> {
@@ -182,7 +290,6 @@ impl Pass<'_> {
 #[derive(Debug, Default)]
 struct Seen {
     frames: u64,
-    first: i64,
     last: i64,
     largest_gap: i64,
     head_hash: Option<String>,
@@ -190,9 +297,7 @@ struct Seen {
 
 impl Seen {
     fn add(&mut self, pts: i64) {
-        if self.frames == 0 {
-            self.first = pts;
-        } else {
+        if self.frames > 0 {
             self.largest_gap = self.largest_gap.max(pts - self.last);
         }
         self.last = pts;
@@ -263,6 +368,14 @@ impl Sink for Work<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// A second reference to the data of a frame.
+fn reference(frame: &Video) -> Outcome<Video> {
+    let mut copy = Video::empty();
+    #[expect(unsafe_code, reason = "the copy is empty, and both own a reference afterwards")]
+    let result = unsafe { ffi::av_frame_ref(copy.as_mut_ptr(), frame.as_ptr()) };
+    if result < 0 { Err(own_failure(result, "keep a frame")) } else { Ok(copy) }
 }
 
 /// Frames per second that a rule leaves of the source's: it keeps a frame half a frame before the next one is due.

@@ -61,7 +61,7 @@ pub fn probe(limits: &Limits, source_bytes: u64) -> ProcessLimits {
     }
 }
 fn output_bytes(plan: &Plan, planned: &PlannedTask) -> u64 {
-    let seconds = plan.source_seconds() + 60.0;
+    let seconds = plan.seconds() + 60.0;
     let rate: f64 = match &planned.work {
         Work::Video { tiers, .. } => {
             tiers.iter().map(|tier| f64::from(plan.tiers[*tier].max_rate)).sum()

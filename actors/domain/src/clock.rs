@@ -6,8 +6,19 @@ use crate::media::{AudioTrack, Rational, VideoTrack};
 /// Finest clock, ticks per second. MP4 sample durations have 32 bits: at this rate they hold seven minutes.
 const TIMESCALE_MAX: i64 = 10_000_000;
 
+/// Seconds per tick of the clock that stands in for a finer one.
+const MICROSECONDS: Rational = Rational { num: 1, den: 1_000_000 };
+
 /// Coarsest clock, ticks per second, so that sound and picture can be told apart by a millisecond.
 const TIMESCALE_MIN: i64 = 1000;
+
+/// The time base that a source's times are worked with: its own, or microseconds where that is finer than an output can carry
+/// (Matroska ticks of a nanosecond, odd clocks of Theora and MP4).
+#[must_use]
+pub fn working(own: Rational) -> Rational {
+    let divisor = gcd(own.num, own.den).max(1);
+    if own.den / divisor > TIMESCALE_MAX { MICROSECONDS } else { own }
+}
 
 /// Output ticks per second for a source with that time base: one source tick is a whole number of them.
 ///
@@ -35,8 +46,44 @@ pub fn origin(video: &VideoTrack, audio: &[&AudioTrack], lead_seconds_max: f64) 
     starts.filter(|start| start.saturating_sub(video.start) >= earliest).fold(video.start, i64::min)
 }
 
+/// Source tick at which every output ends: the later of last picture and last sound, but no more than `seconds_max` after `origin`.
+/// Where that cuts sound off, a sentence says so.
+#[must_use]
+pub fn end(
+    video: &VideoTrack,
+    audio: &[&AudioTrack],
+    origin: i64,
+    seconds_max: f64,
+) -> (i64, Option<String>) {
+    let ends = audio.iter().map(|track| {
+        let start = convert(track.start, track.time_base, video.time_base);
+        start.saturating_add(video.time_base.ticks(track.seconds))
+    });
+    let heard = ends.fold(video.end, i64::max);
+    let latest = origin.saturating_add(video.time_base.ticks(seconds_max)).max(video.end);
+    if heard <= latest {
+        return (heard, None);
+    }
+    let seconds = |tick: i64| video.time_base.seconds(tick.saturating_sub(origin));
+    let warning = format!(
+        "The sound lasts {:.0} s and the picture {:.0} s; the sound is cut after {:.0} s, the longest that a video may last.",
+        seconds(heard),
+        seconds(video.end),
+        seconds(latest),
+    );
+    (latest, Some(warning))
+}
+
+/// The first tick of the clock `to` that lies behind everything that rounds to `tick` of the clock `from`; `tick` itself where
+/// both are the same.
+#[must_use]
+pub fn rescale_up(tick: i64, from: Rational, to: Rational) -> i64 {
+    if from == to { tick } else { convert(tick.saturating_add(1), from, to) }
+}
+
 /// A tick of another clock, rounded down.
-fn convert(tick: i64, from: Rational, to: Rational) -> i64 {
+#[must_use]
+pub fn convert(tick: i64, from: Rational, to: Rational) -> i64 {
     let dividend = i128::from(tick)
         .checked_mul(i128::from(from.num))
         .and_then(|product| product.checked_mul(i128::from(to.den)));
@@ -81,9 +128,37 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_finer_than_mp4_can_carry_is_worked_with_in_microseconds() {
+        let microseconds = Rational::new(1, 1_000_000);
+        for den in [1_000_000_000, 30_000_299, 16_000_000] {
+            assert_eq!(working(Rational::new(1, den)), microseconds, "{den}");
+        }
+        assert_eq!(working(Rational::new(1, 10_000_000)), Rational::new(1, 10_000_000));
+        assert_eq!(working(Rational::new(1001, 30_000)), Rational::new(1001, 30_000));
+        let own = Rational::new(1, 16_000_000);
+        // A seek must not fall short of the key picture by rounding.
+        assert_eq!(rescale_up(1_000_000, microseconds, own), 16_000_016);
+        assert_eq!(rescale_up(7, own, own), 7);
+    }
+
+    #[test]
     fn a_clock_finer_than_mp4_can_carry_is_refused() {
         assert_eq!(timescale(Rational::new(1, 1_000_000_000)).unwrap_err().code, "time-base");
         assert!(timescale(Rational::new(1, 10_000_000)).is_ok());
+    }
+
+    #[test]
+    fn outputs_end_with_the_later_of_last_picture_and_last_sound() {
+        let video = crate::sample::track();
+        let mut sound = crate::sample::sound();
+        sound.seconds = 50.0;
+        assert_eq!(end(&video, &[&sound], 0, 1e5), (video.end, None));
+        (sound.start, sound.seconds) = (48_000, 70.0);
+        assert_eq!(end(&video, &[&sound], 0, 1e5), (71 * 90_000, None));
+        let (cut, warning) = end(&video, &[&sound], 0, 65.0);
+        assert_eq!(cut, 65 * 90_000);
+        let warning = warning.unwrap();
+        assert!(warning.contains("71 s") && warning.contains("60 s"), "{warning}");
     }
 
     #[test]

@@ -8,6 +8,9 @@ use crate::framerate::{FrameRule, Keeper};
 use crate::media::Rational;
 use crate::plan::Chunk;
 
+/// Share of the distance of two grid instants by which a repeated picture keeps away from the next frame.
+const CROWDED: f64 = 0.25;
+
 /// What a frame of a chunk is, for the encoders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
@@ -76,9 +79,22 @@ impl Grid {
         Mark { idr: true, segment: starts }
     }
 
-    fn instant(&self, index: u64) -> i64 {
-        self.start.saturating_add((self.step * index as f64 - 0.5).ceil() as i64)
+    /// Grid instants after `from` and so far before `until` that a frame there does not crowd the one at `until`.
+    pub fn between(&self, from: i64, until: i64) -> impl Iterator<Item = i64> + use<> {
+        let (start, step) = (self.start, self.step);
+        let elapsed = from.saturating_sub(start) as f64 + 0.5;
+        let first = if elapsed < 0.0 { 0 } else { (elapsed / step).floor() as u64 + 1 };
+        let last = until.saturating_sub((step * CROWDED).ceil() as i64);
+        (first..).map(move |index| instant(start, step, index)).take_while(move |at| *at <= last)
     }
+
+    fn instant(&self, index: u64) -> i64 {
+        instant(self.start, self.step, index)
+    }
+}
+
+fn instant(start: i64, step: f64, index: u64) -> i64 {
+    start.saturating_add((step * index as f64 - 0.5).ceil() as i64)
 }
 
 #[cfg(test)]
@@ -101,6 +117,18 @@ mod tests {
         let expected =
             [(0, true), (50, false), (100, false), (150, true), (200, false), (250, false)];
         assert_eq!(marks(300, 25, &[FrameRule::ALL]), expected);
+    }
+
+    #[test]
+    fn a_picture_that_stands_is_repeated_at_grid_instants() {
+        let chunk = Chunk { start: 100, end: 400, seek: None };
+        let grid = Grid::new(&chunk, 400, Rational::new(1, 25), 6.0, 2.0, &[]);
+        let between = |from, until| grid.between(from, until).collect::<Vec<_>>();
+        assert_eq!(between(100, 260), [150, 200]);
+        assert_eq!(between(99, 200), [100, 150]);
+        assert_eq!(between(-50, 160), [100]);
+        assert_eq!(between(149, 170), [150]);
+        assert_eq!(between(150, 150), Vec::<i64>::new());
     }
 
     #[test]

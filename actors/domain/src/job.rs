@@ -4,7 +4,6 @@
 
 use crate::assembly;
 use crate::ledger::{Object, TierOutput, View};
-use crate::media::Rational;
 use crate::plan::{ImagePlan, Plan, Work};
 use crate::wire::{
     AudioJob, EncoderSpec, ImagesJob, PackageJob, PackageTrack, PicturePlan, PictureRef, Segment,
@@ -36,11 +35,18 @@ pub fn video_job(plan: &Plan, work: &Work, done_parts: Vec<u32>) -> Option<Video
         Some(ImagePlan { tier, ..images })
     });
     Some(VideoJob {
-        source: source(plan, video.stream, video.time_base, video.decoder_options.clone()),
+        source: SourceSpec {
+            format: plan.facts.format.clone(),
+            stream: video.stream,
+            time_base: video.time_base,
+            decoder_options: video.decoder_options.clone(),
+            clock: video.clock.clone(),
+        },
         first_chunk,
         chunks: chunks.iter().filter_map(|i| plan.chunks.get(*i as usize)).copied().collect(),
         done: done_parts.into_iter().map(|part| first_chunk + part).collect(),
-        end_estimate: video.end,
+        end_estimate: plan.end(),
+        hold_until: (!plan.audio.is_empty()).then(|| plan.end()),
         origin: plan.origin,
         tick_scale: plan.tick_scale(),
         timescale: plan.timescale,
@@ -68,13 +74,18 @@ pub fn video_job(plan: &Plan, work: &Work, done_parts: Vec<u32>) -> Option<Video
 #[must_use]
 pub fn audio_job(plan: &Plan, track: usize, done: Vec<u32>) -> AudioJob {
     let audio = plan.audio[track].clone();
-    let time_base = plan.audio_track(track).map_or(plan.time_base, |found| found.time_base);
-    let end = plan.facts.video.as_ref().map_or(plan.origin, |video| video.end);
+    let found = plan.audio_track(track);
     AudioJob {
-        source: source(plan, audio.stream, time_base, Vec::new()),
+        source: SourceSpec {
+            format: plan.facts.format.clone(),
+            stream: audio.stream,
+            time_base: found.map_or(plan.time_base, |found| found.time_base),
+            decoder_options: Vec::new(),
+            clock: found.map(|found| found.clock.clone()).unwrap_or_default(),
+        },
         audio,
         origin_seconds: plan.time_base.seconds(plan.origin),
-        video_end_seconds: plan.time_base.seconds(end - plan.origin),
+        end_seconds: plan.seconds(),
         done,
         segment_seconds: plan.segment_seconds,
     }
@@ -124,15 +135,6 @@ pub fn package_job(
     });
     let name = plan.tiers.get(tier).map_or_else(String::new, |tier| format!("{}.mp4", tier.name));
     (PackageJob { name, video, audio, verify }, objects)
-}
-
-fn source(
-    plan: &Plan,
-    stream: u32,
-    time_base: Rational,
-    decoder_options: Vec<(String, String)>,
-) -> SourceSpec {
-    SourceSpec { format: plan.facts.format.clone(), stream, time_base, decoder_options }
 }
 
 /// Adds an object and gives its segments with its index.

@@ -70,6 +70,9 @@ pub struct ChunkOutput {
     pub chunk: u32,
     /// Decoded source frames in the interval.
     pub source_frames: u64,
+    /// See [`crate::wire::ChunkReport::repeats`].
+    #[serde(default)]
+    pub repeats: u64,
     /// See [`crate::wire::ChunkReport::head_hash`].
     pub head_hash: Option<String>,
     /// See [`crate::wire::ChunkReport::seam_hash`].

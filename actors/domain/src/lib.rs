@@ -10,6 +10,7 @@
 pub mod id;
 pub mod subject;
 pub mod media;
+pub mod discontinuity;
 pub mod ladder;
 pub mod h264;
 pub mod refusal;
@@ -20,6 +21,7 @@ pub mod cost;
 pub mod tasks;
 pub mod framerate;
 pub mod gop;
+pub mod still;
 pub mod plan;
 pub mod planner;
 pub mod job;

@@ -52,7 +52,7 @@ pub struct SourceSummary {
     pub codec: String,
     /// Frames decoded.
     pub frames: u64,
-    /// Seconds from the first frame to the end of the last.
+    /// Seconds from the earlier of first picture and first sound to the end of the later of last picture and last sound.
     pub duration_seconds: f64,
     /// Displayed size, square pixels.
     pub width: u32,
@@ -232,7 +232,7 @@ fn source(plan: &Plan, frames: u64) -> SourceSummary {
         format: plan.facts.format.clone(),
         codec: video.map_or_else(String::new, |video| video.codec.clone()),
         frames,
-        duration_seconds: plan.source_seconds(),
+        duration_seconds: plan.seconds(),
         width,
         height,
         frame_rate: video.map_or(0.0, |video| video.frame_rate.as_f64()),

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::discontinuity::ClockStep;
+
 /// A fraction such as a time base (seconds per tick) or a frame rate (frames per second). `den` is never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rational {
@@ -101,6 +103,13 @@ pub struct VideoTrack {
     pub descriptions: u32,
     /// Largest distance between neighbouring PTS, ticks.
     pub largest_gap: i64,
+    /// The same, counting only distances during which no sound is heard either, ticks.
+    #[serde(default)]
+    pub silent_gap: i64,
+    /// Steps of the container's clock, in file order. All other times of this track are mended already, except
+    /// [`RandomAccess::dts`].
+    #[serde(default)]
+    pub clock: Vec<ClockStep>,
     /// Options the decoder needs when it starts in the middle of the track, such as `x264_build=142`.
     pub decoder_options: Vec<(String, String)>,
 }
@@ -110,7 +119,7 @@ pub struct VideoTrack {
 pub struct RandomAccess {
     /// Presentation time of the key picture, ticks.
     pub pts: i64,
-    /// Decode time of its packet, ticks: what to seek to.
+    /// Decode time of its packet by the container's own clock, ticks: what to seek to.
     pub dts: i64,
 }
 
@@ -150,8 +159,11 @@ pub struct AudioTrack {
     pub time_base: Rational,
     /// PTS of the first packet, ticks of `time_base`.
     pub start: i64,
-    /// Declared or measured length in seconds; 0 where unknown.
+    /// Length from `start` to the end of the last packet, seconds; 0 where unknown.
     pub seconds: f64,
+    /// Steps of the container's clock, in file order.
+    #[serde(default)]
+    pub clock: Vec<ClockStep>,
     /// ISO 639 language as tagged, `und` where not.
     pub language: String,
     /// The container marks it as the default.

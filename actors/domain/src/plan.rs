@@ -118,6 +118,10 @@ pub struct Plan {
     pub class_reason: String,
     /// Source tick that is time 0 of every output: the earlier of first picture and first sound.
     pub origin: i64,
+    /// Source tick at which every output ends: the later of last picture and last sound. `None` in plans of before that was noted,
+    /// where it is the end of the picture.
+    #[serde(default)]
+    pub end: Option<i64>,
     /// Seconds per tick of the source's video track.
     pub time_base: Rational,
     /// Ticks per second of the video renditions. One source tick is `timescale * time_base` output ticks, a whole number.
@@ -153,10 +157,17 @@ impl Plan {
         self.tasks.iter().find(|planned| planned.task == task)
     }
 
-    /// Source seconds from first frame to last as the probe saw them.
+    /// Source tick at which every output ends, as the probe saw it.
     #[must_use]
-    pub fn source_seconds(&self) -> f64 {
-        self.facts.video.as_ref().map_or(0.0, |v| self.time_base.seconds(v.end - v.start))
+    pub fn end(&self) -> i64 {
+        let picture = self.facts.video.as_ref().map_or(self.origin, |video| video.end);
+        self.end.unwrap_or(picture)
+    }
+
+    /// Seconds of every output, as the probe saw them.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.time_base.seconds(self.end().saturating_sub(self.origin))
     }
 
     /// Output ticks per source tick.
@@ -178,7 +189,7 @@ impl Plan {
     /// Seconds of a chunk as the probe saw them; the last one ends with the source.
     #[must_use]
     pub fn chunk_seconds(&self, chunk: u32) -> f64 {
-        let end = self.facts.video.as_ref().map_or(0, |video| video.end);
+        let end = self.end();
         let chunk = self.chunks.get(chunk as usize);
         chunk.map_or(0.0, |c| self.time_base.seconds((c.end.min(end) - c.start).max(0)))
     }
@@ -188,14 +199,6 @@ impl Plan {
     pub fn audio_track(&self, track: usize) -> Option<&AudioTrack> {
         let stream = self.audio.get(track)?.stream;
         self.facts.audio.iter().find(|found| found.stream == stream)
-    }
-
-    /// Expected seconds of an audio rendition: never far beyond the picture.
-    #[must_use]
-    pub fn audio_seconds(&self, track: usize) -> f64 {
-        let video = self.source_seconds();
-        let declared = self.audio_track(track).map_or(0.0, |found| found.seconds);
-        if declared > 0.0 { declared.min(video) } else { video }
     }
 
     /// A source tick on the output's clock.

@@ -13,7 +13,7 @@ use crate::ladder::{Fitted, Rung, TierPlan, display_size, select};
 use crate::limits::Limits;
 use crate::media::{AudioTrack, ProbeFacts, VideoTrack};
 use crate::plan::{AudioPlan, Chunk, Class, ImagePlan, Plan};
-use crate::{chunking, classify, clock, refusal, tasks};
+use crate::{chunking, classify, clock, refusal, still, tasks};
 
 /// How a source becomes tiers, chunks and tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,19 +92,27 @@ pub fn plan(
     } else {
         classify::classify(&facts, policy)
     };
-    let chunks = match class {
+    let mut chunks = match class {
         Class::A => chunking::at_random_access(&video, policy),
         Class::B => chunking::by_time(&video, policy),
     };
+    let origin = clock::origin(&video, &tracks, limits.gap_seconds_max);
+    let (end, cut) = clock::end(&video, &tracks, origin, limits.seconds_max);
+    if let Some(first) = chunks.first_mut()
+        && still::leads(video.time_base.seconds(video.start - origin))
+    {
+        first.start = origin;
+    }
     let mut plan = Plan {
         v: 1,
         order,
         class,
         class_reason,
-        origin: clock::origin(&video, &tracks, limits.gap_seconds_max),
+        origin,
+        end: Some(end),
         time_base: video.time_base,
         timescale,
-        target_duration: target_duration(&video, &chunks, &fitted, policy),
+        target_duration: target_duration(&video, &chunks, end, &fitted, policy),
         images: policy.images.then(|| image_plan(&tiers, &video, policy)),
         tiers,
         audio,
@@ -114,7 +122,7 @@ pub fn plan(
         tasks: Vec::new(),
         preset: policy.preset.clone(),
         codec_build: codec_build.to_owned(),
-        warnings: warnings(&facts, &video, &fitted, tracks.len(), policy),
+        warnings: warnings(&facts, &video, &fitted, tracks.len(), policy).into_iter().chain(cut).collect(),
         facts,
     };
     let lazy: Vec<bool> = fitted.iter().map(|fitted| fitted.rung.lazy).collect();
@@ -233,18 +241,19 @@ fn image_plan(tiers: &[TierPlan], video: &VideoTrack, policy: &PlanPolicy) -> Im
     }
 }
 
-/// The longest segment that the grid of [`crate::gop`] can make, in whole seconds.
+/// The longest segment that the grid of [`crate::gop`] can make, in whole seconds; the outputs end at `end`.
 ///
 /// A segment starts at the first frame at or after its instant that every tier keeps, so it is longer than planned by the
-/// distance of such frames at most, or by the largest gap.
+/// distance of such frames at most, or by the longest that a frame lasts.
 fn target_duration(
     video: &VideoTrack,
     chunks: &[Chunk],
+    end: i64,
     fitted: &[Fitted],
     policy: &PlanPolicy,
 ) -> u32 {
     let segment = |chunk: &Chunk| {
-        let seconds = video.time_base.seconds(chunk.end.min(video.end) - chunk.start);
+        let seconds = video.time_base.seconds(chunk.end.min(end) - chunk.start);
         seconds / (seconds / policy.segment_seconds).round().max(1.0)
     };
     let longest = chunks.iter().map(segment).fold(policy.segment_seconds, f64::max);
@@ -252,7 +261,8 @@ fn target_duration(
     let divisors =
         fitted.iter().map(|fitted| (fps / tier_rate(video, &fitted.rung)).round() as u64);
     let common = divisors.fold(1, |a, b| a / gcd(a, b.max(1)) * b.max(1));
-    let slack = common as f64 / fps + video.time_base.seconds(video.largest_gap.max(0));
+    let gap = video.time_base.seconds(video.largest_gap.max(0));
+    let slack = common as f64 / fps + still::longest(gap, policy.gop_seconds);
     (longest + slack).ceil().max(1.0) as u32
 }
 

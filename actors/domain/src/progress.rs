@@ -72,7 +72,7 @@ fn done(plan: &Plan, view: &View, planned: &PlannedTask) -> f64 {
         }
         Work::Audio(track) => {
             let part = plan.audio.get(*track).map_or(0, |audio| audio.part_seconds);
-            parts.len() as f64 * f64::from(part) / plan.audio_seconds(*track).max(1.0)
+            parts.len() as f64 * f64::from(part) / plan.seconds().max(1.0)
         }
         Work::Images | Work::Package { .. } => 0.0,
     };

@@ -47,7 +47,7 @@ fn over(code: &str, what: &str, found: impl ToString, limit: impl ToString) -> F
 fn clock(video: &VideoTrack) -> Result<(), Failure> {
     let part = 1..=i64::from(i32::MAX);
     let usable = |r: Rational| part.contains(&r.num) && part.contains(&r.den);
-    let ticks = [video.start, video.end, video.largest_gap];
+    let ticks = [video.start, video.end, video.largest_gap, video.silent_gap];
     let points = video.random_access.iter().flat_map(|point| [point.pts, point.dts]);
     let bounded = ticks.into_iter().chain(points).all(|tick| tick.unsigned_abs() <= TICK_MAX);
     if !usable(video.time_base) || !usable(video.frame_rate) || !bounded {
@@ -111,12 +111,12 @@ fn length(video: &VideoTrack, limits: &Limits) -> Result<(), Failure> {
             ),
         ));
     }
-    let gap = video.time_base.seconds(video.largest_gap);
+    let gap = video.time_base.seconds(video.silent_gap);
     if gap > limits.gap_seconds_max {
         return Err(Failure::permanent(
             "timestamp-gap",
             format!(
-                "the video stands still for {gap:.0} s between two frames; at most {:.0} s are allowed",
+                "the video stands still without sound for {gap:.0} s; at most {:.0} s are allowed",
                 limits.gap_seconds_max
             ),
         ));

@@ -35,6 +35,8 @@ pub(crate) fn track() -> VideoTrack {
         media_edits: 1,
         descriptions: 1,
         largest_gap: 3600,
+        silent_gap: 0,
+        clock: Vec::new(),
         decoder_options: Vec::new(),
     }
 }
@@ -54,6 +56,7 @@ pub(crate) fn sound() -> AudioTrack {
         time_base: Rational::new(1, 48_000),
         start: 0,
         seconds: 60.0,
+        clock: Vec::new(),
         language: "eng".to_owned(),
         default: true,
     }

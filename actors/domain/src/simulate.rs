@@ -21,7 +21,7 @@ pub(crate) fn entries(plan: &Plan, planned: &PlannedTask, frames: &[i64]) -> Vec
             .iter()
             .map(|index| Output::Chunk(chunk(plan, planned, *index, tiers, *images, frames)))
             .collect(),
-        Work::Audio(track) => audio(plan, *track, frames).into_iter().map(Output::Audio).collect(),
+        Work::Audio(track) => audio(plan, *track).into_iter().map(Output::Audio).collect(),
         Work::Images => vec![Output::Images(images(plan))],
         Work::Package { tier, verify } => {
             vec![Output::Package(package(plan, *tier, *verify, frames))]
@@ -98,6 +98,7 @@ fn chunk(
     ChunkOutput {
         chunk: index,
         source_frames: held.len() as u64,
+        repeats: 0,
         head_hash: held.first().map(|pts| hash(*pts)),
         seam_hash: after.map(hash),
         tiers: done.collect(),
@@ -109,7 +110,7 @@ fn chunk(
 /// Every frame with its mark, as all tiers see it.
 fn marks(plan: &Plan, index: u32, held: &[i64]) -> Vec<(i64, Mark)> {
     let chunk = plan.chunks[index as usize];
-    let end = chunk.end.min(plan.facts.video.as_ref().expect("a planned source has pictures").end);
+    let end = chunk.end.min(plan.end());
     let rules: Vec<_> = plan.tiers.iter().map(|tier| tier.rule).collect();
     let (segment, gop) = (plan.segment_seconds, plan.gop_seconds);
     let mut grid = Grid::new(&chunk, end, plan.time_base, segment, gop, &rules);
@@ -169,10 +170,10 @@ fn tier_output(
     }
 }
 
-fn audio(plan: &Plan, track: usize, frames: &[i64]) -> Vec<AudioOutput> {
+fn audio(plan: &Plan, track: usize) -> Vec<AudioOutput> {
     let planned = &plan.audio[track];
     let rate = i64::from(planned.sample_rate);
-    let seconds = plan.time_base.seconds(frames[frames.len() - 1] - plan.origin);
+    let seconds = plan.seconds();
     let units = (seconds * rate as f64 / UNIT as f64).ceil() as i64;
     let segment = ((plan.segment_seconds * rate as f64 / UNIT as f64).round() as i64).max(1);
     let part = (i64::from(planned.part_seconds) * rate / UNIT / segment).max(1) * segment;

@@ -105,7 +105,7 @@ impl List<'_> {
 
     fn sound(&mut self, tracks: Range<usize>) {
         for track in tracks.start..tracks.end.min(self.plan.audio.len()) {
-            let cost = cost::audio(self.plan.audio_seconds(track));
+            let cost = cost::audio(self.plan.seconds());
             self.push(
                 TaskId::new(Group::Audio, track as u32),
                 Work::Audio(track),
@@ -120,7 +120,7 @@ impl List<'_> {
         let keeps = |task: &PlannedTask| matches!(&task.work, Work::Video { images: true, .. });
         let needs = self.tasks.iter().filter(|task| keeps(task)).map(|task| task.task).collect();
         let interval = self.plan.time_base.seconds(images.interval);
-        let cost = cost::images(self.plan.source_seconds() / interval);
+        let cost = cost::images(self.plan.seconds() / interval);
         self.push(TaskId::new(Group::Images, 0), Work::Images, needs, cost);
     }
 
@@ -134,7 +134,7 @@ impl List<'_> {
             let needs =
                 self.tasks.iter().filter(|task| holds(task)).map(|task| task.task).collect();
             let verify = tier + 1 == self.plan.tiers.len();
-            let cost = cost::package(self.video, self.plan.source_seconds(), planned, verify);
+            let cost = cost::package(self.video, self.plan.seconds(), planned, verify);
             let task = TaskId::new(Group::Package, tier as u32);
             self.push(task, Work::Package { tier, verify }, needs, cost);
         }

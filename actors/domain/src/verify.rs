@@ -12,8 +12,8 @@ use crate::ledger::{ChunkOutput, TierOutput, View};
 use crate::plan::{Chunk, Class, Plan, PlannedTask, Work};
 use crate::wire::Segment;
 
-/// Seconds by which sound may outlast the picture: the job bounds it to one, and an access unit more.
-const SOUND_OVERHANG_MAX: f64 = 1.1;
+/// Seconds by which the end of a sound track may differ from that of the outputs: an access unit of 1024 samples at 44.1 kHz.
+const SOUND_END_TOLERANCE: f64 = 0.03;
 
 /// Two neighbours disagree about the first frame of the later one: the cut is not exact, and the source is class B.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,9 @@ pub fn chunk(plan: &Plan, task: &PlannedTask, output: &ChunkOutput) -> Result<()
     if !output.tiers.keys().eq(sorted(tiers).iter()) {
         return Err(bad("verify-tiers", format!("chunk {index} has other tiers than planned")));
     }
+    if output.repeats > repeats_max(plan, index) {
+        return Err(bad("verify-repeats", format!("chunk {index} repeats frames too often")));
+    }
     if (output.source_frames > 0) != output.head_hash.is_some() {
         return Err(bad("verify-head", format!("chunk {index} has frames without a first one")));
     }
@@ -57,7 +60,7 @@ pub fn chunk(plan: &Plan, task: &PlannedTask, output: &ChunkOutput) -> Result<()
         let fail = |code: &str, what: &str| {
             bad(code, format!("chunk {index} of {}: {what}", tier_plan.name))
         };
-        counts(tier_plan.rule, output.source_frames, part)
+        counts(tier_plan.rule, output.source_frames + output.repeats, part)
             .and_then(|()| segments(part))
             .and_then(|()| interval(plan, index, planned, part))
             .map_err(|(code, what)| fail(code, what))?;
@@ -79,12 +82,17 @@ fn check(holds: bool, wrong: Wrong) -> Result<(), Wrong> {
     if holds { Ok(()) } else { Err(wrong) }
 }
 
-/// Every frame that the rule keeps is there.
-fn counts(rule: FrameRule, source_frames: u64, part: &TierOutput) -> Result<(), Wrong> {
+/// At most one frame is repeated in each group of pictures.
+fn repeats_max(plan: &Plan, chunk: u32) -> u64 {
+    (2.0 * plan.chunk_seconds(chunk) / plan.gop_seconds.max(0.1)) as u64 + 2
+}
+
+/// Every frame that the rule keeps is there, of `all` decoded and repeated ones.
+fn counts(rule: FrameRule, all: u64, part: &TierOutput) -> Result<(), Wrong> {
     let kept = if rule == FrameRule::ALL {
-        part.frames == source_frames
+        part.frames == all
     } else {
-        part.frames <= source_frames && (part.frames > 0) == (source_frames > 0)
+        part.frames <= all && (part.frames > 0) == (all > 0)
     };
     check(kept, ("verify-frames", "frames are missing or doubled"))?;
     let stored = part.object.is_some();
@@ -222,12 +230,8 @@ pub fn asset(plan: &Plan, view: &View) -> Result<(), Failure> {
             return Err(bad("verify-frames", message));
         }
     }
-    let end = tiers.iter().flat_map(|chunks| chunks.values()).map(|(_, part)| part.end).max();
-    // Sound is bounded by the picture as probed; the last frames of a damaged source may be missing.
-    let probed = plan.facts.video.as_ref().map_or(0, |video| plan.output_tick(video.end));
-    let seconds = end.unwrap_or(0).max(probed) as f64 / f64::from(plan.timescale);
     for track in 0..plan.audio.len() {
-        audio(plan, view, track, seconds)?;
+        audio(plan, view, track)?;
     }
     decoded(plan, view)
 }
@@ -265,8 +269,8 @@ fn tier_tiles(
     Ok(())
 }
 
-/// A track from end to end: all parts, one initialisation segment, no hole, and no longer than the picture.
-fn audio(plan: &Plan, view: &View, track: usize, video_seconds: f64) -> Result<(), Failure> {
+/// A track from end to end: all parts, one initialisation segment, no hole, from the beginning of the outputs to their end.
+fn audio(plan: &Plan, view: &View, track: usize) -> Result<(), Failure> {
     let Some(planned) = plan.audio.get(track) else { return Ok(()) };
     let fail = |code: &str, what: &str| bad(code, format!("{}: {what}", planned.name));
     let parts = assembly::audio_prefix(view, track);
@@ -282,10 +286,14 @@ fn audio(plan: &Plan, view: &View, track: usize, video_seconds: f64) -> Result<(
             return Err(fail("verify-tiling", "parts do not tile"));
         }
     }
-    let end = parts.last().map_or(0, |part| part.end);
-    let seconds = end as f64 / f64::from(planned.sample_rate.max(1));
-    if seconds > video_seconds + SOUND_OVERHANG_MAX {
-        return Err(fail("verify-sync", "the sound is longer than the picture"));
+    // A track of which nothing could be decoded has no parts.
+    let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(()) };
+    if first.start != 0 {
+        return Err(fail("verify-sync", "the sound does not begin with the video"));
+    }
+    let seconds = last.end as f64 / f64::from(planned.sample_rate.max(1));
+    if (seconds - plan.seconds()).abs() > SOUND_END_TOLERANCE {
+        return Err(fail("verify-sync", "the sound does not end with the video"));
     }
     Ok(())
 }

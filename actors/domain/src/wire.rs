@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 pub use crate::codec_failure::{CodecFailure, FailureCode, MEMORY_EXIT};
+use crate::discontinuity::ClockStep;
 use crate::framerate::FrameRule;
 use crate::media::{Colour, ProbeFacts, Rational};
 use crate::plan::{AudioPlan, Chunk, ImagePlan};
@@ -20,7 +21,7 @@ pub const FRAME_BYTES_MAX: usize = 64 << 20;
 pub const SOCKET_FD: i32 = 3;
 
 /// Version of this protocol; the codec refuses another.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// From the slot to the codec.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -174,6 +175,8 @@ pub struct SourceSpec {
     pub time_base: Rational,
     /// Decoder options.
     pub decoder_options: Vec<(String, String)>,
+    /// Steps of the container's clock in this stream.
+    pub clock: Vec<ClockStep>,
 }
 
 /// Decode intervals once, encode every tier from the same frames.
@@ -187,9 +190,10 @@ pub struct VideoJob {
     pub chunks: Vec<Chunk>,
     /// Chunks (by plan index) whose results are stored already: decode them, send nothing.
     pub done: Vec<u32>,
-    /// PTS just after the last frame as the probe saw it, source ticks: stands for the end of an open-ended chunk where segments
-    /// are laid out.
+    /// End of the outputs as planned, source ticks: stands for the end of an open-ended chunk where segments are laid out.
     pub end_estimate: i64,
+    /// The last picture stands at least until here, source ticks; `None` where no sound goes on.
+    pub hold_until: Option<i64>,
     /// Source tick of output time 0.
     pub origin: i64,
     /// Output ticks per source tick.
@@ -272,6 +276,8 @@ pub struct ChunkReport {
     pub chunk: u32,
     /// Decoded source frames inside the interval.
     pub source_frames: u64,
+    /// Frames encoded again because their picture stands for long, see [`crate::still`].
+    pub repeats: u64,
     /// SHA-256 (first 16 bytes, hex) of the planes of the first decoded frame inside the interval; `None` where there is none.
     pub head_hash: Option<String>,
     /// The same of the first frame after the interval: must equal the neighbour's `head_hash`.
@@ -314,8 +320,8 @@ pub struct AudioJob {
     pub audio: AudioPlan,
     /// Seconds of the source's clock that are output time 0.
     pub origin_seconds: f64,
-    /// Seconds of the video, to bound the track: sound is cut or ends there plus one second.
-    pub video_end_seconds: f64,
+    /// Seconds of the outputs: sound is cut there, or goes on in silence until there.
+    pub end_seconds: f64,
     /// Parts whose results are stored already: encode them again (the encoder is deterministic), send nothing.
     pub done: Vec<u32>,
     /// Segments aim at this length, seconds.

@@ -162,7 +162,7 @@ fn facts(plan: &Plan) -> Option<Facts> {
     let track = plan.facts.video.as_ref()?;
     Some(Facts {
         bytes: plan.facts.bytes,
-        duration_seconds: plan.source_seconds(),
+        duration_seconds: plan.seconds(),
         format: plan.facts.format.clone(),
         codec: track.codec.clone(),
         width: track.width,

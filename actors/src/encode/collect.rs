@@ -246,6 +246,7 @@ impl<'a> Collector<'a> {
         let output = ChunkOutput {
             chunk: report.chunk,
             source_frames: report.source_frames,
+            repeats: report.repeats,
             head_hash: report.head_hash,
             seam_hash: report.seam_hash,
             tiers: stored,

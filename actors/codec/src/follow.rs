@@ -1,0 +1,146 @@
+//! Follows the decode times of several tracks through a file and notes where one does not go on from where it was.
+//!
+//! Invariant: memory is bounded: a track that jumps more than [`STEPS_MAX`] times is not followed any further.
+
+use ffmpeg_next::Packet;
+use jetreel_domain::discontinuity::{
+    AGREE_SECONDS, Extent, FORWARD_SECONDS_MIN, Jump, STEPS_MAX, shifts,
+};
+use jetreel_domain::media::Rational;
+
+/// A decode time that goes back by more packets than this is a clock that started anew, not a packet out of order.
+const RESTART_PACKETS: i64 = 5;
+/// The same in seconds, for tracks whose packets are short.
+const RESTART_SECONDS: f64 = 0.1;
+
+/// The clocks of the tracks of a file.
+pub(crate) struct Follow {
+    tracks: Vec<Track>,
+    jumps: Vec<Jump>,
+    /// Seconds of media read so far: what the track that got farthest has advanced, jumps not counted.
+    advanced: f64,
+    /// A file whose demuxer keeps one clock (MP4 has an index, AVI counts) has no jumps.
+    single: bool,
+}
+
+/// One track on its way.
+#[derive(Debug, Clone)]
+struct Track {
+    time_base: Rational,
+    /// Ticks of a packet that does not say how long it lasts.
+    nominal: i64,
+    /// Decode time of the last packet.
+    last: Option<i64>,
+    /// Ticks that the last packet lasts.
+    step: i64,
+    advanced: f64,
+    /// [`Follow::advanced`] at the last packet.
+    seen: f64,
+    jumps: usize,
+    extent: Extent,
+}
+
+/// What a packet is to its track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Followed {
+    /// The jump that begins with it: an index into the result of [`Follow::shifts`].
+    pub jump: Option<usize>,
+    /// Its decode time lies before its predecessor's.
+    pub back: bool,
+}
+
+impl Follow {
+    /// Tracks by time base and by the seconds that a packet lasts which does not say so.
+    pub(crate) fn new(tracks: &[(Rational, f64)], single: bool) -> Self {
+        let track = |(time_base, nominal): &(Rational, f64)| Track {
+            time_base: *time_base,
+            nominal: time_base.ticks(*nominal).max(1),
+            last: None,
+            step: 0,
+            advanced: 0.0,
+            seen: 0.0,
+            jumps: 0,
+            extent: Extent::default(),
+        };
+        let tracks = tracks.iter().map(track).collect();
+        Self { tracks, jumps: Vec::new(), advanced: 0.0, single }
+    }
+
+    /// Ticks that a packet of `track` lasts.
+    pub(crate) fn lasts(&self, track: usize, packet: &Packet) -> i64 {
+        if packet.duration() > 0 { packet.duration() } else { self.tracks[track].nominal }
+    }
+
+    /// Takes the next packet of the file, which belongs to `track`.
+    pub(crate) fn take(&mut self, track: usize, packet: &Packet) -> Followed {
+        let clocks = self.clocks();
+        let step = self.lasts(track, packet);
+        let own = &mut self.tracks[track];
+        own.extent.packets += 1;
+        if let Ok(byte) = u64::try_from(packet.position()) {
+            own.extent.last_byte = byte;
+        }
+        let Some(time) = packet.dts().or(packet.pts()) else {
+            return Followed { jump: None, back: false };
+        };
+        let Some(last) = own.last.replace(time) else {
+            (own.step, own.seen) = (step, self.advanced);
+            return Followed { jump: None, back: false };
+        };
+        let due = last.saturating_add(own.step);
+        let jumps = !self.single && own.jumps < STEPS_MAX && own.jumps_to(last, time);
+        if !jumps {
+            own.advanced += own.time_base.seconds(time.saturating_sub(last).max(0));
+        }
+        own.step = step;
+        self.advanced = self.advanced.max(own.advanced);
+        own.seen = self.advanced;
+        let jump = jumps.then(|| {
+            own.jumps += 1;
+            self.jumps.push(Jump {
+                track,
+                byte: own.extent.last_byte,
+                before: own.time_base.seconds(due),
+                after: own.time_base.seconds(time),
+                clocks,
+            });
+            self.jumps.len() - 1
+        });
+        Followed { jump, back: time < last }
+    }
+
+    /// Of every jump, the seconds to add to its track's times from there on.
+    pub(crate) fn shifts(&self) -> Vec<f64> {
+        let extents: Vec<Extent> = self.tracks.iter().map(|track| track.extent).collect();
+        shifts(&self.jumps, &extents)
+    }
+
+    /// Where a jump lies in the file.
+    pub(crate) fn byte(&self, jump: usize) -> u64 {
+        self.jumps.get(jump).map_or(0, |jump| jump.byte)
+    }
+
+    /// Packets of a track.
+    pub(crate) fn packets(&self, track: usize) -> u64 {
+        self.tracks[track].extent.packets
+    }
+
+    fn clocks(&self) -> Vec<Option<f64>> {
+        let fresh = |track: &Track| self.advanced - track.seen < AGREE_SECONDS;
+        let clock = |track: &Track| {
+            let last = track.last.filter(|_| fresh(track))?;
+            Some(track.time_base.seconds(last))
+        };
+        self.tracks.iter().map(clock).collect()
+    }
+}
+
+impl Track {
+    fn jumps_to(&self, last: i64, time: i64) -> bool {
+        let slack = self.step.saturating_mul(RESTART_PACKETS);
+        let slack = slack.max(self.time_base.ticks(RESTART_SECONDS));
+        let due = last.saturating_add(self.step);
+        time < last.saturating_sub(slack)
+            || self.time_base.seconds(time.saturating_sub(due)) > FORWARD_SECONDS_MIN
+    }
+}

@@ -1,0 +1,64 @@
+//! Puts the packets of a track on one continuous clock, by the steps that the probe found.
+//!
+//! A step is told by its place in the file, so that a decoder which starts in the middle finds the same times as one that
+//! starts at the beginning.
+
+use ffmpeg_next::Packet;
+use jetreel_domain::discontinuity::ClockStep;
+
+/// The clock of one track.
+pub(crate) struct Mend {
+    steps: Vec<ClockStep>,
+    /// Place of the last packet that told one.
+    byte: u64,
+}
+
+impl Mend {
+    /// A clock with `steps`, in file order.
+    pub(crate) fn new(steps: &[ClockStep]) -> Self {
+        Self { steps: steps.to_vec(), byte: 0 }
+    }
+
+    /// Moves a packet onto the continuous clock.
+    pub(crate) fn packet(&mut self, packet: &mut Packet) {
+        if self.steps.is_empty() {
+            return;
+        }
+        if let Ok(byte) = u64::try_from(packet.position()) {
+            self.byte = byte;
+        }
+        let passed = self.steps.partition_point(|step| step.byte <= self.byte);
+        let shift = passed.checked_sub(1).map_or(0, |index| self.steps[index].shift);
+        let moved = |time: Option<i64>| time.map(|time| time.saturating_add(shift));
+        let (pts, dts) = (moved(packet.pts()), moved(packet.dts()));
+        packet.set_pts(pts);
+        packet.set_dts(dts);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mended(mend: &mut Mend, byte: isize, time: i64) -> Option<i64> {
+        let mut packet = Packet::empty();
+        packet.set_position(byte);
+        packet.set_pts(Some(time));
+        mend.packet(&mut packet);
+        assert_eq!(packet.dts(), None);
+        packet.pts()
+    }
+
+    #[test]
+    fn the_place_in_the_file_tells_the_step() {
+        let steps = [ClockStep { byte: 100, shift: 10 }, ClockStep { byte: 200, shift: -5 }];
+        let mut mend = Mend::new(&steps);
+        assert_eq!(mended(&mut mend, 99, 7), Some(7));
+        assert_eq!(mended(&mut mend, 100, 0), Some(10));
+        // A packet that does not tell its place lies behind its predecessor.
+        assert_eq!(mended(&mut mend, -1, 1), Some(11));
+        assert_eq!(mended(&mut mend, 250, 20), Some(15));
+        // After a jump in the file.
+        assert_eq!(mended(&mut mend, 150, 2), Some(12));
+    }
+}
