@@ -30,6 +30,8 @@ pub(crate) struct Coded {
 pub(crate) struct Settings<'a> {
     /// Output ticks per second.
     pub timescale: u32,
+    /// See [`crate::mux::Clock::shift`].
+    pub composition_shift: u32,
     /// Frames per second of the source.
     pub frame_rate: Rational,
     /// x264 preset.
@@ -239,7 +241,7 @@ pub(crate) fn x264_core() -> Outcome<String> {
         rule: jetreel_domain::framerate::FrameRule::ALL,
     };
     let settings =
-        Settings { timescale: 25, frame_rate: Rational::new(25, 1), preset: "ultrafast" };
+        Settings { timescale: 25, composition_shift: 0, frame_rate: Rational::new(25, 1), preset: "ultrafast" };
     let mut encoder = Encoder::open(&spec, &settings)?;
     let mut frame = Video::new(Pixel::YUV420P, 16, 16);
     for plane in 0..3 {
@@ -278,7 +280,7 @@ mod tests {
     fn encode(frames: i64, crf: u32) -> (Vec<u8>, Vec<Coded>) {
         let spec = EncoderSpec { crf, ..spec(64, 48, 21) };
         let settings =
-            Settings { timescale: 90_000, frame_rate: Rational::new(25, 1), preset: "veryfast" };
+            Settings { timescale: 90_000, composition_shift: 0, frame_rate: Rational::new(25, 1), preset: "veryfast" };
         let mut encoder = Encoder::open(&spec, &settings).unwrap();
         let mut coded = Vec::new();
         for index in 0..frames {

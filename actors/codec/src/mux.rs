@@ -1,13 +1,15 @@
 //! CMAF tracks: initialisation segments and fragments (`moof` + `mdat`) of one track each.
 //!
 //! Invariants: equal arguments give equal bytes. Every fragment can be placed without its neighbours: decode times are the
-//! sorted presentation times of the fragment itself, so its `tfdt` is its first PTS, and composition offsets are signed
-//! (ISO/IEC 23000-19, brand `cmf2`: no edit list). Offsets count from the `moof`.
+//! sorted presentation times of the fragment itself, so its `tfdt` is its first PTS. Composition times lie behind presentation times by
+//! a fixed shift, which the edit list of the initialisation segment takes back (ISO/IEC 23000-19, brand `cmfc`): without it
+//! offsets would be negative, and libav shows such pictures late by the largest of them, behind their sound. Offsets
+//! count from the `moof`.
 
 use jetreel_domain::wire::CodecFailure;
 use mp4_atom::esds::{DecoderConfig, DecoderSpecific, EsDescriptor, Esds, SLConfig};
 use mp4_atom::{
-    Atom, Audio, Avc1, Avcc, Btrt, Codec, Colr, FixedPoint, FourCC, Ftyp, Mfhd, Moof, Mp4a, Pasp,
+    Atom, Audio, Avc1, Avcc, Btrt, Codec, Colr, ElstEntry, FixedPoint, FourCC, Ftyp, Mfhd, Moof, Mp4a, Pasp,
     Tfdt, Tfhd, Traf, Trun, TrunEntry, TrunSamples, Visual,
 };
 
@@ -34,11 +36,20 @@ pub(crate) struct Sample {
     pub data: Vec<u8>,
 }
 
+/// The clock of a track.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    /// Ticks per second.
+    pub timescale: u32,
+    /// Ticks by which composition times lie behind presentation times.
+    pub shift: u32,
+}
+
 /// `ftyp` + `moov` of an H.264 track; `avcc` is the body of the `avcC` box.
 pub(crate) fn video_init(
     width: u32,
     height: u32,
-    timescale: u32,
+    clock: Clock,
     avcc: &[u8],
 ) -> Result<Vec<u8>, CodecFailure> {
     let visual = Visual {
@@ -55,7 +66,7 @@ pub(crate) fn video_init(
         pasp: Some(Pasp { h_spacing: 1, v_spacing: 1 }),
         ..Avc1::default()
     };
-    init(timescale, entry.into())
+    init(clock, entry.into())
 }
 
 /// `ftyp` + `moov` of an AAC track; `asc` is its AudioSpecificConfig.
@@ -86,20 +97,21 @@ pub(crate) fn audio_init(
         btrt: Some(Btrt { buffer_size_db: 0, max_bitrate: bit_rate, avg_bitrate: bit_rate }),
         taic: None,
     };
-    init(sample_rate, entry.into())
+    init(Clock { timescale: sample_rate, shift: 0 }, entry.into())
 }
 
-/// A fragment of `samples`, which are in decode order and start with a sync sample. Returns `moof` + `mdat` and the length
-/// of the `moof`.
+/// A fragment of `samples`, which are in decode order and start with a sync sample; `shift` as in the track's [`Clock`]. Returns
+/// `moof` + `mdat` and the length of the `moof`.
 pub(crate) fn fragment(
     sequence: u32,
     track: u32,
+    shift: u32,
     samples: &[Sample],
 ) -> Result<(Vec<u8>, u32), CodecFailure> {
     if !samples.first().is_some_and(|sample| sample.sync) {
         return Err(refused("a fragment has to start with a sync sample"));
     }
-    let (start, entries) = timing(samples)?;
+    let (start, entries) = timing(samples, shift)?;
     let mut moof = Moof {
         mfhd: Mfhd { sequence_number: sequence },
         traf: vec![traf(track, start, samples, entries)],
@@ -120,19 +132,26 @@ pub(crate) fn fragment(
     Ok((out, u32::try_from(header).map_err(refused)?))
 }
 
-fn init(timescale: u32, entry: Codec) -> Result<Vec<u8>, CodecFailure> {
+fn init(clock: Clock, entry: Codec) -> Result<Vec<u8>, CodecFailure> {
+    let Clock { timescale, shift } = clock;
     let ftyp = Ftyp {
         major_brand: FourCC::new(b"iso6"),
         minor_version: 0,
-        compatible_brands: [b"iso6", b"cmfc", b"cmf2"].map(FourCC::new).to_vec(),
+        compatible_brands: [b"iso6", b"cmfc"].map(FourCC::new).to_vec(),
     };
+    // An edit of duration 0 lasts as long as the fragments (ISO/IEC 14496-12, 8.6.6.1).
+    let edits = (shift > 0).then(|| ElstEntry {
+        segment_duration: 0,
+        media_time: Some(u64::from(shift)),
+        media_rate: FixedPoint::from(1),
+    });
     let track = Track {
         id: TRACK,
         timescale,
         duration: 0,
         movie_duration: 0,
         stbl: movie::empty_tables(entry),
-        edits: Vec::new(),
+        edits: edits.into_iter().collect(),
     };
     let mut out = movie::bytes(&ftyp)?;
     out.extend(movie::moov(timescale, &[track], true)?);
@@ -140,7 +159,7 @@ fn init(timescale: u32, entry: Codec) -> Result<Vec<u8>, CodecFailure> {
 }
 
 /// First decode time, and duration, size and composition offset of each sample.
-fn timing(samples: &[Sample]) -> Result<(u64, Vec<TrunEntry>), CodecFailure> {
+fn timing(samples: &[Sample], shift: u32) -> Result<(u64, Vec<TrunEntry>), CodecFailure> {
     let mut decode: Vec<i64> = samples.iter().map(|sample| sample.pts).collect();
     decode.sort_unstable();
     let start = *decode.first().ok_or_else(|| refused("a fragment without samples"))?;
@@ -155,7 +174,7 @@ fn timing(samples: &[Sample]) -> Result<(u64, Vec<TrunEntry>), CodecFailure> {
             duration: Some(u32::try_from(distance).map_err(refused)?),
             size: Some(u32::try_from(sample.data.len()).map_err(refused)?),
             flags: None,
-            cts: Some(sample.pts - times[0]),
+            cts: Some(sample.pts - times[0] + i64::from(shift)),
         })
     };
     let entries = samples.iter().zip(decode.windows(2)).map(entry).collect::<Result<_, _>>()?;
@@ -229,11 +248,13 @@ mod tests {
     #[test]
     fn the_parameter_sets_survive_byte_for_byte() {
         let avcc = &AVCC[..AVCC.len() - 3];
-        let init = video_init(1280, 720, 15360, avcc).unwrap();
+        let init = video_init(1280, 720, Clock { timescale: 15360, shift: 1024 }, avcc).unwrap();
         assert!(init.windows(avcc.len()).any(|window| window == avcc));
         let moov = moov_of(&init);
         assert_eq!(moov.trak[0].mdia.mdhd.timescale, 15360);
         assert_eq!(moov.mvex.unwrap().trex[0].track_id, TRACK);
+        let edits = &moov.trak[0].edts.as_ref().unwrap().elst.as_ref().unwrap().entries;
+        assert_eq!((edits.len(), edits[0].media_time), (1, Some(1024)));
         let Codec::Avc1(entry) = &moov.trak[0].mdia.minf.stbl.stsd.codecs[0] else { panic!() };
         assert_eq!((entry.visual.width, entry.visual.height), (1280, 720));
         assert_eq!(entry.colr, Some(Colr::new(1, 1, 1, false).unwrap()));
@@ -258,14 +279,14 @@ mod tests {
             sample(110, 15, false),
             sample(125, 20, false),
         ];
-        let (bytes, header) = fragment(7, TRACK, &samples).unwrap();
+        let (bytes, header) = fragment(7, TRACK, 20, &samples).unwrap();
         let moof = moof_of(&bytes);
         assert_eq!(moof.traf[0].tfdt.as_ref().unwrap().base_media_decode_time, 100);
         let entries = entries(&moof);
         let durations: Vec<_> = entries.iter().map(|entry| entry.duration.unwrap()).collect();
         assert_eq!(durations, [10, 15, 20, 20]);
         let offsets: Vec<_> = entries.iter().map(|entry| entry.cts.unwrap()).collect();
-        assert_eq!(offsets, [0, 35, -15, -20]);
+        assert_eq!(offsets, [20, 55, 5, 0]);
         assert_eq!(moof.traf[0].trun[0].data_offset, Some(header as i32 + 8));
         assert_eq!(&bytes[header as usize + 4..header as usize + 8], b"mdat");
         assert_eq!(bytes.len(), header as usize + 8 + 4 * 5);
@@ -274,29 +295,29 @@ mod tests {
     #[test]
     fn only_what_differs_stands_in_every_entry() {
         let regular: Vec<_> = (0..4).map(|i| sample(i * 1024, 1024, true)).collect();
-        let moof = moof_of(&fragment(1, TRACK, &regular).unwrap().0);
+        let moof = moof_of(&fragment(1, TRACK, 0, &regular).unwrap().0);
         assert_eq!(moof.traf[0].tfhd.default_sample_duration, Some(1024));
         assert_eq!(moof.traf[0].tfhd.default_sample_flags, Some(SYNC));
         let size_only = TrunEntry { size: Some(5), ..TrunEntry::default() };
         assert_eq!(entries(&moof), vec![size_only; 4]);
 
         let one_idr: Vec<_> = (0..3).map(|i| sample(i, 1, i == 0)).collect();
-        let moof = moof_of(&fragment(1, TRACK, &one_idr).unwrap().0);
+        let moof = moof_of(&fragment(1, TRACK, 0, &one_idr).unwrap().0);
         assert_eq!(moof.traf[0].tfhd.default_sample_flags, Some(NON_SYNC));
         let flags: Vec<_> = entries(&moof).iter().map(|entry| entry.flags).collect();
         assert_eq!(flags, [Some(SYNC), None, None]);
 
         let two_idrs: Vec<_> = (0..4).map(|i| sample(i, 1, i % 2 == 0)).collect();
-        let moof = moof_of(&fragment(1, TRACK, &two_idrs).unwrap().0);
+        let moof = moof_of(&fragment(1, TRACK, 0, &two_idrs).unwrap().0);
         let flags: Vec<_> = entries(&moof).iter().map(|entry| entry.flags).collect();
         assert_eq!(flags, [Some(SYNC), Some(NON_SYNC), Some(SYNC), Some(NON_SYNC)]);
     }
 
     #[test]
     fn what_cannot_be_placed_is_refused() {
-        assert!(fragment(1, TRACK, &[]).is_err());
-        assert!(fragment(1, TRACK, &[sample(0, 1, false)]).is_err());
-        assert!(fragment(1, TRACK, &[sample(-1, 1, true)]).is_err());
-        assert!(fragment(1, TRACK, &[sample(3, 1, true), sample(3, 1, false)]).is_err());
+        assert!(fragment(1, TRACK, 0, &[]).is_err());
+        assert!(fragment(1, TRACK, 0, &[sample(0, 1, false)]).is_err());
+        assert!(fragment(1, TRACK, 0, &[sample(-1, 1, true)]).is_err());
+        assert!(fragment(1, TRACK, 0, &[sample(3, 1, true), sample(3, 1, false)]).is_err());
     }
 }

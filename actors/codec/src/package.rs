@@ -215,10 +215,15 @@ mod tests {
     }
 
     /// A track of fragments in one object.
-    fn stored(init: Vec<u8>, object: u32, fragments: &[Vec<Sample>]) -> (PackageTrack, Vec<u8>) {
+    fn stored(
+        init: Vec<u8>,
+        object: u32,
+        shift: u32,
+        fragments: &[Vec<Sample>],
+    ) -> (PackageTrack, Vec<u8>) {
         let (mut segments, mut bytes) = (Vec::new(), Vec::new());
         for samples in fragments {
-            let (fragment, header_bytes) = mux::fragment(1, mux::TRACK, samples).unwrap();
+            let (fragment, header_bytes) = mux::fragment(1, mux::TRACK, shift, samples).unwrap();
             let offset = bytes.len() as u64;
             let (start, frames) = (samples[0].pts, samples.len() as u32);
             let length = fragment.len() as u64;
@@ -239,11 +244,12 @@ mod tests {
         let group =
             |at| vec![sample(at, 10, true), sample(at + 20, 10, false), sample(at + 10, 10, false)];
         let avcc = [1, 0x42, 0, 0x1f, 0xff, 0xe1, 0, 1, 0x67, 1, 0, 1, 0x68];
-        let init = mux::video_init(16, 16, 100, &avcc).unwrap();
-        let (video, pictures) = stored(init, 0, &[group(50), group(85)]);
+        let clock = mux::Clock { timescale: 100, shift: 4 };
+        let init = mux::video_init(16, 16, clock, &avcc).unwrap();
+        let (video, pictures) = stored(init, 0, 4, &[group(50), group(85)]);
         let units = |at: i64| (0..2).map(|n| sample(at + n * 1024, 1024, true)).collect();
         let init = mux::audio_init(8000, 1, 64_000, &[0x15, 0x88]).unwrap();
-        let (audio, sound) = stored(init, 1, &[units(0), units(2048), units(4096)]);
+        let (audio, sound) = stored(init, 1, 0, &[units(0), units(2048), units(4096)]);
         let package =
             PackageJob { name: "x.mp4".to_owned(), video, audio: Some(audio), verify: false };
         let (codec, socket) = UnixStream::pair().unwrap();

@@ -62,7 +62,7 @@ impl<'a> Parts<'a> {
     /// Takes the units of the next segment.
     pub(crate) fn segment(&mut self, units: &[Sample]) -> Outcome<()> {
         self.sequence += 1;
-        let (bytes, header_bytes) = mux::fragment(self.sequence, mux::TRACK, units)?;
+        let (bytes, header_bytes) = mux::fragment(self.sequence, mux::TRACK, 0, units)?;
         let start = units.first().map_or(0, |unit| unit.pts);
         let duration = units.iter().map(|unit| i64::from(unit.duration)).sum::<i64>();
         let segment = Segment {

@@ -53,6 +53,8 @@ pub(crate) struct Table {
     pub payloads: Vec<Payload>,
     /// Decode time of the first sample, which is the track's first presentation time too.
     pub start: i64,
+    /// Ticks by which composition times lie behind presentation times.
+    shift: i64,
     entries: Vec<Entry>,
 }
 
@@ -65,11 +67,14 @@ impl Table {
         let trak = moov.trak.pop().ok_or_else(|| refused("an initialisation without a track"))?;
         let mut codecs = trak.mdia.minf.stbl.stsd.codecs;
         let entry = codecs.pop().ok_or_else(|| refused("a track without a sample entry"))?;
+        let edits = trak.edts.and_then(|edts| edts.elst).map(|elst| elst.entries);
+        let shift = edits.and_then(|edits| edits.first()?.media_time).unwrap_or(0);
         let mut table = Self {
             entry,
             timescale: trak.mdia.mdhd.timescale,
             payloads: Vec::with_capacity(track.segments.len()),
             start: 0,
+            shift: i64::try_from(shift).map_err(refused)?,
             entries: Vec::new(),
         };
         let mut end = 0;
@@ -88,18 +93,23 @@ impl Table {
         self.entries.iter().map(|entry| u64::from(entry.delta)).sum()
     }
 
-    /// Ticks by which decode times have to be earlier for no sample to be shown before it is decoded.
+    /// Ticks by which composition times lie behind presentation times in a file without negative offsets.
     pub(crate) fn shift(&self) -> i64 {
+        self.shift + self.lift()
+    }
+
+    /// Ticks to add to all offsets for none to be negative.
+    fn lift(&self) -> i64 {
         let earliest = self.entries.iter().map(|entry| entry.offset).min().unwrap_or(0);
         i64::from(earliest.min(0)).abs()
     }
 
     /// The tables of a progressive file, without the chunks' places.
     pub(crate) fn boxes(&self) -> Stbl {
-        let shift = self.shift();
+        let lift = self.lift();
         let count = self.entries.len() as u32;
         let deltas = runs(self.entries.iter().map(|entry| entry.delta));
-        let offsets = runs(self.entries.iter().map(|entry| i64::from(entry.offset) + shift));
+        let offsets = runs(self.entries.iter().map(|entry| i64::from(entry.offset) + lift));
         let syncs = (1..).zip(&self.entries).filter(|(_, entry)| entry.sync);
         let syncs: Vec<u32> = syncs.map(|(number, _)| number).collect();
         let in_order = offsets.iter().all(|(_, offset)| *offset == 0);

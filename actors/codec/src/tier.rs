@@ -17,7 +17,7 @@ use crate::decode::short_hash;
 use crate::encode::{Coded, Encoder, Settings};
 use crate::failure::{Outcome, internal};
 use crate::link::Link;
-use crate::mux;
+use crate::mux::{self, Clock};
 
 /// A tier at work on a chunk.
 pub(crate) struct Tier {
@@ -26,6 +26,8 @@ pub(crate) struct Tier {
     keeper: Keeper,
     encoder: Encoder,
     init: Vec<u8>,
+    /// See [`Clock::shift`].
+    shift: u32,
     /// PTS of segments whose IDR has not come out of the encoder yet.
     announced: VecDeque<i64>,
     /// Coded frames of the open segment.
@@ -49,14 +51,15 @@ impl Tier {
     ) -> Outcome<Self> {
         let before = clock::cpu_seconds();
         let encoder = Encoder::open(spec, settings)?;
-        let init =
-            mux::video_init(spec.width, spec.height, settings.timescale, encoder.configuration())?;
+        let clock = Clock { timescale: settings.timescale, shift: settings.composition_shift };
+        let init = mux::video_init(spec.width, spec.height, clock, encoder.configuration())?;
         Ok(Self {
             chunk,
             index,
             keeper: Keeper::new(spec.rule),
             encoder,
             init,
+            shift: settings.composition_shift,
             announced: VecDeque::new(),
             coded: Vec::new(),
             offset: 0,
@@ -147,7 +150,7 @@ impl Tier {
         let samples = samples(std::mem::take(&mut self.coded), end);
         let start = samples.iter().map(|sample| sample.pts).min().unwrap_or(end);
         self.segments += 1;
-        let (bytes, header_bytes) = mux::fragment(self.segments, mux::TRACK, &samples)?;
+        let (bytes, header_bytes) = mux::fragment(self.segments, mux::TRACK, self.shift, &samples)?;
         let segment = Segment {
             offset: self.offset,
             bytes: bytes.len() as u64,

@@ -323,6 +323,7 @@ impl<'a> Work<'a> {
             .map(|(tier, spec)| {
                 let settings = Settings {
                     timescale: video.timescale,
+                    composition_shift: video.composition_shift,
                     frame_rate: frame_rate(video, spec.rule),
                     preset: &video.preset,
                 };

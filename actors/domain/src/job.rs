@@ -50,6 +50,7 @@ pub fn video_job(plan: &Plan, work: &Work, done_parts: Vec<u32>) -> Option<Video
         origin: plan.origin,
         tick_scale: plan.tick_scale(),
         timescale: plan.timescale,
+        composition_shift: plan.composition_shift(),
         frame_rate: video.frame_rate,
         picture: PicturePlan {
             deinterlace: video.interlaced,

@@ -6,6 +6,11 @@ use crate::id::{Group, OrderId, TaskId};
 use crate::ladder::TierPlan;
 use crate::media::{AudioTrack, ProbeFacts, Rational};
 
+/// Frames by which x264 reorders: three B-pictures with a pyramid.
+const REORDERED_FRAMES: i64 = 2;
+/// Distance of frames up to which the shift is made for, seconds.
+const REORDERED_SECONDS_MAX: f64 = 0.5;
+
 /// How a source may be cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Class {
@@ -174,6 +179,17 @@ impl Plan {
     #[must_use]
     pub fn tick_scale(&self) -> i64 {
         (i64::from(self.timescale) * self.time_base.num / self.time_base.den).max(1)
+    }
+
+    /// Output ticks by which composition times of every tier lie behind its presentation times: the distance of as many frames as an
+    /// encoder reorders. A longer distance in a source of variable rate makes a sample's offset negative, which is legal.
+    #[must_use]
+    pub fn composition_shift(&self) -> u32 {
+        let gap = self.facts.video.as_ref().map_or(0, |video| video.largest_gap.max(0));
+        let spacing = self.tiers.iter().map(|tier| tier.rule.spacing).max().unwrap_or(0);
+        let frame = gap.min(self.time_base.ticks(REORDERED_SECONDS_MAX)).saturating_add(spacing);
+        let shift = frame.saturating_mul(REORDERED_FRAMES).saturating_mul(self.tick_scale());
+        u32::try_from(shift).unwrap_or(0)
     }
 
     /// Tasks whose work is encoding pictures of the tier `tier`, in presentation order.

@@ -200,6 +200,9 @@ pub struct VideoJob {
     pub tick_scale: i64,
     /// Output ticks per second.
     pub timescale: u32,
+    /// Output ticks by which composition times lie behind presentation times, so that none lies before its decode time. The edit
+    /// list of the initialisation segment takes it back.
+    pub composition_shift: u32,
     /// Source frames per second, as planned.
     pub frame_rate: Rational,
     /// What happens between decoder and encoders.
