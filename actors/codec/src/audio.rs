@@ -38,7 +38,8 @@ pub(crate) fn run(link: &Link, job: &Job, audio: &AudioJob) -> Outcome<Report> {
     let mut track = Track::new(link, audio, conform, &job.budget);
     let mut mend = Mend::new(&audio.source.clock);
     while let Some(mut packet) = input.read()? {
-        if packet.stream() != audio.source.stream as usize {
+        let stream = packet.stream() as u32;
+        if stream != audio.source.stream && !audio.source.continued.contains(&stream) {
             continue;
         }
         mend.packet(&mut packet);

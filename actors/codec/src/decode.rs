@@ -15,9 +15,6 @@ use crate::failure::{Outcome, failure, failure_with, own_failure, source_failure
 use crate::input::Input;
 use crate::mend::Mend;
 
-/// A timestamp that goes back by more frames than this is a clock that started anew, not a frame out of order.
-const RESTART_FRAMES: i64 = 5;
-
 /// A picture decoder.
 pub(crate) struct Decoder {
     video: codec::decoder::Video,
@@ -119,6 +116,7 @@ pub(crate) struct Frames {
     input: Input,
     decoder: Decoder,
     stream: u32,
+    continued: Vec<u32>,
     budget: Budget,
     /// Ticks to go on by where a frame has no timestamp.
     step: i64,
@@ -132,9 +130,6 @@ pub(crate) struct Frames {
     skip_corrupt: bool,
     misplaced: u64,
     decoded: u64,
-    /// Added to timestamps after they started anew (recordings put one after the other); `None` after a seek, where that
-    /// cannot be told from a decoder's leftovers.
-    shift: Option<i64>,
     /// The first packet after a seek, and its DTS by the container's own clock.
     ahead: Option<Packet>,
     ahead_dts: Option<i64>,
@@ -149,6 +144,8 @@ pub(crate) struct Track<'a> {
     pub decoder_options: &'a [(String, String)],
     /// Frames per second, for frames without timestamps.
     pub frames_per_second: f64,
+    /// Streams that carry on with it in the middle of the file.
+    pub continued: &'a [u32],
     /// Steps of the container's clock.
     pub clock: &'a [ClockStep],
 }
@@ -174,6 +171,7 @@ impl Frames {
             input,
             decoder,
             stream: track.stream,
+            continued: track.continued.to_vec(),
             budget: *budget,
             step: step.max(1),
             last: None,
@@ -183,7 +181,6 @@ impl Frames {
             skip_corrupt: seek.is_none(),
             misplaced: 0,
             decoded: 0,
-            shift: seek.is_none().then_some(0),
             ahead: None,
             ahead_dts: None,
             mend: Mend::new(track.clock),
@@ -246,7 +243,8 @@ impl Frames {
     /// The next packet of the track by the container's own clock.
     fn unmended(&mut self) -> Outcome<Option<Packet>> {
         while let Some(packet) = self.input.read()? {
-            if packet.stream() == self.stream as usize {
+            let stream = packet.stream() as u32;
+            if stream == self.stream || self.continued.contains(&stream) {
                 return Ok(Some(packet));
             }
         }
@@ -274,14 +272,7 @@ impl Frames {
         }
         self.skip_corrupt = false;
         let guess = self.last.map_or(0, |last| last.saturating_add(self.step));
-        let shifted = |pts: i64| pts.saturating_add(self.shift.unwrap_or(0));
-        let mut pts = frame.timestamp().map_or(guess, shifted);
-        if let (Some(last), Some(shift)) = (self.last, &mut self.shift)
-            && pts < last.saturating_sub(self.step.saturating_mul(RESTART_FRAMES))
-        {
-            *shift = shift.saturating_add(guess.saturating_sub(pts));
-            pts = guess;
-        }
+        let mut pts = frame.timestamp().unwrap_or(guess);
         match self.last {
             // Both are kept where the clock has room between two frames.
             Some(last) if pts == last && self.step > 1 => pts = last.saturating_add(1),

@@ -184,6 +184,7 @@ fn audio_track(stream: &Stream<'_>) -> Option<AudioTrack> {
         time_base: time_base(stream),
         start: start(stream).unwrap_or(0),
         seconds: 0.0,
+        continued: Vec::new(),
         clock: Vec::new(),
         language: clean(&language),
         default: stream.disposition().contains(Disposition::DEFAULT),

@@ -8,6 +8,8 @@ use jetreel_domain::discontinuity::{
 };
 use jetreel_domain::media::Rational;
 
+use crate::mend::Place;
+
 /// A decode time that goes back by more packets than this is a clock that started anew, not a packet out of order.
 const RESTART_PACKETS: i64 = 5;
 /// The same in seconds, for tracks whose packets are short.
@@ -38,6 +40,7 @@ struct Track {
     seen: f64,
     jumps: usize,
     extent: Extent,
+    place: Place,
 }
 
 /// What a packet is to its track.
@@ -61,6 +64,7 @@ impl Follow {
             seen: 0.0,
             jumps: 0,
             extent: Extent::default(),
+            place: Place::default(),
         };
         let tracks = tracks.iter().map(track).collect();
         Self { tracks, jumps: Vec::new(), advanced: 0.0, single }
@@ -77,9 +81,7 @@ impl Follow {
         let step = self.lasts(track, packet);
         let own = &mut self.tracks[track];
         own.extent.packets += 1;
-        if let Ok(byte) = u64::try_from(packet.position()) {
-            own.extent.last_byte = byte;
-        }
+        own.extent.last_byte = own.place.of(packet);
         let Some(time) = packet.dts().or(packet.pts()) else {
             return Followed { jump: None, back: false };
         };

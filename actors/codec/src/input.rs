@@ -372,6 +372,8 @@ fn open_with(
     }
     options.set("probesize", PROBE_BYTES);
     options.set("analyzeduration", ANALYZE_MICROSECONDS);
+    // MPEG-TS: recordings put one after the other may number their tracks anew.
+    options.set("merge_pmt_versions", "1");
     // One more than allowed, so that too many can be told apart from a damaged file.
     options.set("max_streams", &(budget.streams_max.saturating_add(1)).to_string());
     #[expect(

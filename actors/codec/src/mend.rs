@@ -6,17 +6,28 @@
 use ffmpeg_next::Packet;
 use jetreel_domain::discontinuity::ClockStep;
 
+/// Where the packets of one track lie in the file. One that does not tell lies behind its predecessor.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place(u64);
+
+impl Place {
+    /// The place of the next packet.
+    pub(crate) fn of(&mut self, packet: &Packet) -> u64 {
+        self.0 = u64::try_from(packet.position()).unwrap_or(self.0 + 1);
+        self.0
+    }
+}
+
 /// The clock of one track.
 pub(crate) struct Mend {
     steps: Vec<ClockStep>,
-    /// Place of the last packet that told one.
-    byte: u64,
+    place: Place,
 }
 
 impl Mend {
     /// A clock with `steps`, in file order.
     pub(crate) fn new(steps: &[ClockStep]) -> Self {
-        Self { steps: steps.to_vec(), byte: 0 }
+        Self { steps: steps.to_vec(), place: Place::default() }
     }
 
     /// Moves a packet onto the continuous clock.
@@ -24,10 +35,8 @@ impl Mend {
         if self.steps.is_empty() {
             return;
         }
-        if let Ok(byte) = u64::try_from(packet.position()) {
-            self.byte = byte;
-        }
-        let passed = self.steps.partition_point(|step| step.byte <= self.byte);
+        let byte = self.place.of(packet);
+        let passed = self.steps.partition_point(|step| step.byte <= byte);
         let shift = passed.checked_sub(1).map_or(0, |index| self.steps[index].shift);
         let moved = |time: Option<i64>| time.map(|time| time.saturating_add(shift));
         let (pts, dts) = (moved(packet.pts()), moved(packet.dts()));

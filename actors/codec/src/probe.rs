@@ -60,6 +60,12 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
             "The recording's clock starts anew or jumps {steps} times; picture and sound were put together without a break."
         ));
     }
+    if scan.latecomers > 0 {
+        warnings.push(format!(
+            "Tracks that begin in the middle of the file are left out: {} of them. Upload the recordings one by one to keep them.",
+            scan.latecomers
+        ));
+    }
     let video = describe(&input, stream, trial, &scan.picture, movie.as_ref())?;
     check(&video, job)?;
     Ok(Report::Probe(Box::new(ProbeFacts {
@@ -206,6 +212,7 @@ fn scan(
 fn measure(track: &mut AudioTrack, sound: &Sound, declared_start: Option<i64>) {
     track.start = declared_start.unwrap_or(sound.start);
     track.seconds = track.time_base.seconds(sound.end.saturating_sub(track.start)).max(0.0);
+    track.continued = sound.continued.clone();
     track.clock = sound.clock.clone();
 }
 
@@ -249,6 +256,7 @@ fn describe(
         descriptions: boxes.map_or(1, |track| track.descriptions.max(1)),
         largest_gap: scan.largest_gap(),
         silent_gap: scan.silent_gap,
+        continued: scan.continued.clone(),
         clock: scan.clock.clone(),
         decoder_options: trial.decoder_options,
     })

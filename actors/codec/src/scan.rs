@@ -3,7 +3,7 @@
 //!
 //! Invariants: every number comes from packets, none from a header; memory is bounded by the frame budget.
 
-use ffmpeg_next::Packet;
+use ffmpeg_next::{Packet, codec};
 use ffmpeg_next::packet::Flags;
 use jetreel_domain::discontinuity::ClockStep;
 use jetreel_domain::media::{RandomAccess, Rational};
@@ -40,6 +40,8 @@ pub(crate) struct Scan {
     pub picture: Picture,
     /// The sound tracks, in the order asked for.
     pub sound: Vec<Sound>,
+    /// Streams that begin in the middle of the file and carry on with no track.
+    pub latecomers: u32,
 }
 
 /// What the packets of the picture track say. All times are on the mended clock.
@@ -59,6 +61,8 @@ pub(crate) struct Picture {
     pub random_access: Vec<RandomAccess>,
     /// Longest time without a new picture in which no sound is heard either, ticks.
     pub silent_gap: i64,
+    /// Streams that carry on with the track in the middle of the file.
+    pub continued: Vec<u32>,
     /// Steps of the clock.
     pub clock: Vec<ClockStep>,
 }
@@ -72,6 +76,8 @@ pub(crate) struct Sound {
     pub start: i64,
     /// After the last packet.
     pub end: i64,
+    /// Streams that carry on with the track in the middle of the file.
+    pub continued: Vec<u32>,
     /// Steps of the clock.
     pub clock: Vec<ClockStep>,
 }
@@ -88,8 +94,9 @@ impl Scan {
         let tracks: Vec<Track> = std::iter::once(picture).chain(sound.iter().copied()).collect();
         let single = [MOVIE_FORMAT, "avi"].contains(&input.format().as_str());
         let mut walk = Walk::new(&tracks, frame_seconds, single);
+        let mut roster = Roster::new(input, &tracks)?;
         while let Some(packet) = input.read()? {
-            let track = tracks.iter().position(|track| packet.stream() == track.stream as usize);
+            let track = roster.track(input, packet.stream() as u32)?;
             if let Some(track) = track.filter(|_| packet.size() > 0) {
                 walk.add(track, &packet);
             }
@@ -101,7 +108,53 @@ impl Scan {
                 ));
             }
         }
-        Ok(walk.finish())
+        let mut scan = walk.finish();
+        let mut continued = roster.continued.into_iter();
+        scan.picture.continued = continued.next().unwrap_or_default();
+        for (sound, continued) in scan.sound.iter_mut().zip(continued) {
+            sound.continued = continued;
+        }
+        Ok(Self { latecomers: roster.left_out, ..scan })
+    }
+}
+
+/// Which stream belongs to which track, also where streams begin in the middle of a file.
+struct Roster {
+    /// By stream: its track.
+    tracks: Vec<Option<usize>>,
+    codecs: Vec<codec::Id>,
+    /// By track: streams that carry on with it.
+    continued: Vec<Vec<u32>>,
+    left_out: u32,
+}
+
+impl Roster {
+    fn new(input: &Input, tracks: &[Track]) -> Outcome<Self> {
+        let track = |stream| tracks.iter().position(|track| track.stream == stream);
+        let codec = |track: &Track| Ok(input.stream(track.stream)?.parameters().id());
+        Ok(Self {
+            tracks: (0..input.streams()).map(track).collect(),
+            codecs: tracks.iter().map(codec).collect::<Outcome<_>>()?,
+            continued: vec![Vec::new(); tracks.len()],
+            left_out: 0,
+        })
+    }
+
+    /// The track of a packet of `stream`. A stream that is new carries on with the track of its codec that the fewest others carry on
+    /// with: every recording of a row has the same tracks in the same order.
+    fn track(&mut self, input: &Input, stream: u32) -> Outcome<Option<usize>> {
+        while self.tracks.len() <= stream as usize {
+            let latecomer = self.tracks.len() as u32;
+            let codec = input.stream(latecomer)?.parameters().id();
+            let same = (0..self.codecs.len()).filter(|track| self.codecs[*track] == codec);
+            let track = same.min_by_key(|track| self.continued[*track].len());
+            match track {
+                Some(track) => self.continued[track].push(latecomer),
+                None => self.left_out += 1,
+            }
+            self.tracks.push(track);
+        }
+        Ok(self.tracks[stream as usize])
     }
 }
 
@@ -239,12 +292,13 @@ impl Walk {
         }
         let sound = records.zip(clocks).zip(1..).map(|((record, clock), track)| Sound {
             packets: self.follow.packets(track),
+            continued: Vec::new(),
             start: record.stretches.iter().filter_map(|part| part.start).min().unwrap_or(0),
             end: record.stretches.iter().map(|part| part.end).max().unwrap_or(0),
             clock,
         });
         let sound = sound.collect();
-        Scan { picture, sound }
+        Scan { picture, sound, latecomers: 0 }
     }
 }
 

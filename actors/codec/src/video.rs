@@ -70,6 +70,7 @@ fn open(link: &Link, job: &Job, video: &VideoJob) -> Outcome<Frames> {
         stream: video.source.stream,
         decoder_options: &video.source.decoder_options,
         frames_per_second: video.frame_rate.as_f64(),
+        continued: &video.source.continued,
         clock: &video.source.clock,
     };
     let input = || Input::open_known(link, 0, size, &video.source.format, &job.budget);

@@ -20,8 +20,8 @@ pub struct Limits {
     pub frames_max: u64,
     /// Seconds of a source. 12 h covers a day's recording in two files.
     pub seconds_max: f64,
-    /// Seconds between neighbouring frames. Beyond it the timestamps are damaged, or the file is a slide show that would make a
-    /// player wait for one segment that long.
+    /// Seconds between neighbouring frames during which no sound is heard either. Beyond it the timestamps are damaged: a slide stands for
+    /// some minutes.
     pub gap_seconds_max: f64,
     /// Damaged packets tolerated in one task before the source counts as broken.
     pub damage_max: u64,

@@ -106,6 +106,9 @@ pub struct VideoTrack {
     /// The same, counting only distances during which no sound is heard either, ticks.
     #[serde(default)]
     pub silent_gap: i64,
+    /// Further streams that carry on with this track in the middle of the file, as joined recordings number theirs anew.
+    #[serde(default)]
+    pub continued: Vec<u32>,
     /// Steps of the container's clock, in file order. All other times of this track are mended already, except
     /// [`RandomAccess::dts`].
     #[serde(default)]
@@ -161,6 +164,9 @@ pub struct AudioTrack {
     pub start: i64,
     /// Length from `start` to the end of the last packet, seconds; 0 where unknown.
     pub seconds: f64,
+    /// As [`VideoTrack::continued`].
+    #[serde(default)]
+    pub continued: Vec<u32>,
     /// Steps of the container's clock, in file order.
     #[serde(default)]
     pub clock: Vec<ClockStep>,

@@ -120,14 +120,37 @@ fn a_slide_show_without_a_second_point_is_not_cut_at_all() {
 fn a_segment_may_be_longer_by_the_distance_of_frames_that_every_tier_keeps() {
     let policy = PlanPolicy { segment_seconds: 5.95, ..sample::policy() };
     let of = |frame_rate: i64| {
-        let facts = with_video(|video| {
+        let mut facts = with_video(|video| {
             video.frame_rate = Rational::new(frame_rate, 1);
             (video.end, video.largest_gap) = (5 * 90_000, 90_000 / frame_rate);
         });
+        facts.audio.clear();
         planned(facts, &policy).target_duration
     };
     // Of 60 frames a second all tiers keep every second one; of 90, every sixth: 45 and 30 a second.
     assert_eq!((of(60), of(90)), (6, 7));
+}
+
+#[test]
+fn outputs_last_from_the_first_of_picture_and_sound_to_the_last_of_both() {
+    let mut facts = with_video(|video| (video.start, video.end) = (10 * 90_000, 20 * 90_000));
+    let plan = planned(facts.clone(), &sample::policy());
+    assert_eq!((plan.origin, plan.end(), plan.chunks[0].start), (0, 60 * 90_000, 0));
+    assert!((plan.seconds() - 60.0).abs() < 1e-9);
+    // A picture that is hardly late starts late.
+    facts.video.as_mut().unwrap().start = 4500;
+    assert_eq!(planned(facts, &sample::policy()).chunks[0].start, 4500);
+}
+
+#[test]
+fn a_picture_that_stands_for_an_hour_makes_no_segment_of_an_hour() {
+    let facts = with_video(|video| {
+        video.end = 3600 * 90_000;
+        video.largest_gap = 3000 * 90_000;
+        video.random_access.truncate(2);
+        video.packets = 3;
+    });
+    assert!(planned(facts, &sample::policy()).target_duration <= 18);
 }
 
 #[test]
@@ -245,7 +268,7 @@ fn what_may_not_be_encoded_is_refused_with_a_code() {
         (track(|video| video.end = 50_000 * 90_000), "too-long"),
         (track(|video| video.packets = 3_000_000), "too-many-frames"),
         (track(|video| video.packets = 0), "no-frames"),
-        (track(|video| video.largest_gap = 61 * 90_000), "timestamp-gap"),
+        (track(|video| video.silent_gap = 61 * 90_000), "timestamp-gap"),
         (track(|video| video.start = i64::MIN), "unreadable"),
         (track(|video| video.time_base = Rational::new(0, 1)), "unreadable"),
         (track(|video| video.time_base = Rational::new(1, 1_000_000_000)), "time-base"),

@@ -36,6 +36,7 @@ pub(crate) fn track() -> VideoTrack {
         descriptions: 1,
         largest_gap: 3600,
         silent_gap: 0,
+        continued: Vec::new(),
         clock: Vec::new(),
         decoder_options: Vec::new(),
     }
@@ -56,6 +57,7 @@ pub(crate) fn sound() -> AudioTrack {
         time_base: Rational::new(1, 48_000),
         start: 0,
         seconds: 60.0,
+        continued: Vec::new(),
         clock: Vec::new(),
         language: "eng".to_owned(),
         default: true,

@@ -175,6 +175,8 @@ pub struct SourceSpec {
     pub time_base: Rational,
     /// Decoder options.
     pub decoder_options: Vec<(String, String)>,
+    /// Streams that carry on with it in the middle of the file.
+    pub continued: Vec<u32>,
     /// Steps of the container's clock in this stream.
     pub clock: Vec<ClockStep>,
 }

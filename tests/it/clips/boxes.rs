@@ -1,7 +1,5 @@
 //! Presentation times straight from the boxes of CMAF fragments (ISO/IEC 14496-12), as a browser's media source takes them:
-//! `tfdt` plus composition offset.
-//!
-//! libav's demuxer cannot say this: where offsets are negative it moves the whole track.
+//! `tfdt` plus composition offset, less what the edit list takes back.
 
 /// A sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,8 +22,10 @@ struct Defaults {
 pub(crate) fn samples(bytes: &[u8]) -> Result<Vec<Sample>, String> {
     let mut found = Vec::new();
     let mut track = Defaults::default();
+    let mut shift = 0;
     for (kind, body) in boxes(bytes) {
         if kind == *b"moov" {
+            shift = inside(body, *b"trak").map_or(Ok(0), media_time)?;
             let trex = inside(body, *b"mvex").and_then(|body| inside(body, *b"trex"));
             let trex = trex.ok_or("no trex")?;
             track = Defaults { duration: u32_at(trex, 12)?, flags: u32_at(trex, 20)? };
@@ -34,8 +34,22 @@ pub(crate) fn samples(bytes: &[u8]) -> Result<Vec<Sample>, String> {
             fragment(traf, track, &mut found)?;
         }
     }
+    found.iter_mut().for_each(|sample| sample.pts -= shift);
     found.sort_unstable();
     Ok(found)
+}
+
+/// Where the media begins that the only edit of a track shows; 0 where there is no edit list.
+fn media_time(trak: &[u8]) -> Result<i64, String> {
+    let list = inside(trak, *b"edts").and_then(|edts| inside(edts, *b"elst"));
+    let Some(list) = list else { return Ok(0) };
+    if u32_at(list, 4)? != 1 {
+        return Err("more than one edit".to_owned());
+    }
+    if list.first() == Some(&1) {
+        return Ok(i64::from(u32_at(list, 16)?) << 32 | i64::from(u32_at(list, 20)?));
+    }
+    Ok(i64::from(u32_at(list, 12)?))
 }
 
 fn fragment(traf: &[u8], track: Defaults, found: &mut Vec<Sample>) -> Result<(), String> {

@@ -74,9 +74,15 @@ pub(crate) fn source() -> impl Strategy<Value = Source> {
             video.packets = frames.len() as u64;
             video.largest_gap = gap;
             video.random_access = points(&frames, time_base, &distances);
+            // Sound beside the picture: what stands longer than its frames is the codec's to fill.
+            let rate = sample::sound().time_base;
+            let start = (time_base.seconds(video.start) * rate.den as f64).ceil() as i64;
+            let seconds = time_base.seconds(video.end) - rate.seconds(start);
             let audio = (0..tracks as u32).map(|i| AudioTrack {
                 stream: i + 1,
                 default: i == 1,
+                start,
+                seconds,
                 ..sample::sound()
             });
             let mut facts = sample::facts();
