@@ -10,7 +10,6 @@ use ffmpeg_next::{Dictionary, Error, Packet, Rational, Stream, ffi, frame};
 use jetreel_domain::wire::{AudioJob, Budget, FailureCode, Job, Report};
 
 use crate::aac::Aac;
-use crate::{allow, facts};
 use crate::failure::{Outcome, failure_with, internal, source_failure};
 use crate::input::Input;
 use crate::link::Link;
@@ -19,6 +18,7 @@ use crate::mux::{self, Sample};
 use crate::parts::Parts;
 use crate::sound::{Conform, Run};
 use crate::timeline::Timeline;
+use crate::{allow, facts};
 
 /// Runs in a row that lie behind the end before the rest of the source is left alone.
 const LATE_RUNS_MAX: u32 = 256;
@@ -53,11 +53,7 @@ pub(crate) fn run(link: &Link, job: &Job, audio: &AudioJob) -> Outcome<Report> {
     track.finish()
 }
 
-fn open(
-    stream: &Stream<'_>,
-    time_base: Rational,
-    audio: &AudioJob,
-) -> Outcome<decoder::Audio> {
+fn open(stream: &Stream<'_>, time_base: Rational, audio: &AudioJob) -> Outcome<decoder::Audio> {
     let parameters = stream.parameters();
     let name = parameters.id().name();
     let found = decoder::find(parameters.id())

@@ -10,10 +10,10 @@ use jetreel_domain::media::Rational;
 use jetreel_domain::wire::{Budget, CodecFailure, FailureCode};
 use sha2::{Digest as _, Sha256};
 
-use crate::{allow, facts};
 use crate::failure::{Outcome, failure, failure_with, own_failure, source_failure};
 use crate::input::Input;
 use crate::mend::Mend;
+use crate::{allow, facts};
 
 /// A picture decoder.
 pub(crate) struct Decoder {

@@ -240,8 +240,12 @@ pub(crate) fn x264_core() -> Outcome<String> {
         level: 10,
         rule: jetreel_domain::framerate::FrameRule::ALL,
     };
-    let settings =
-        Settings { timescale: 25, composition_shift: 0, frame_rate: Rational::new(25, 1), preset: "ultrafast" };
+    let settings = Settings {
+        timescale: 25,
+        composition_shift: 0,
+        frame_rate: Rational::new(25, 1),
+        preset: "ultrafast",
+    };
     let mut encoder = Encoder::open(&spec, &settings)?;
     let mut frame = Video::new(Pixel::YUV420P, 16, 16);
     for plane in 0..3 {
@@ -279,8 +283,12 @@ mod tests {
 
     fn encode(frames: i64, crf: u32) -> (Vec<u8>, Vec<Coded>) {
         let spec = EncoderSpec { crf, ..spec(64, 48, 21) };
-        let settings =
-            Settings { timescale: 90_000, composition_shift: 0, frame_rate: Rational::new(25, 1), preset: "veryfast" };
+        let settings = Settings {
+            timescale: 90_000,
+            composition_shift: 0,
+            frame_rate: Rational::new(25, 1),
+            preset: "veryfast",
+        };
         let mut encoder = Encoder::open(&spec, &settings).unwrap();
         let mut coded = Vec::new();
         for index in 0..frames {

@@ -82,7 +82,7 @@ impl Follow {
         let own = &mut self.tracks[track];
         own.extent.packets += 1;
         own.extent.last_byte = own.place.of(packet);
-        let Some(time) = packet.dts().or(packet.pts()) else {
+        let Some(time) = packet.dts().or_else(|| packet.pts()) else {
             return Followed { jump: None, back: false };
         };
         let Some(last) = own.last.replace(time) else {

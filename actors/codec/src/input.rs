@@ -17,12 +17,12 @@ use jetreel_domain::clock;
 use jetreel_domain::media::Rational;
 use jetreel_domain::wire::{Budget, CodecFailure, FailureCode};
 
-use crate::{allow, facts};
 use crate::failure::{
     Outcome, failure, failure_with, internal, libav_text, own_failure, source_failure,
 };
 use crate::link::Link;
 use crate::source::Source;
+use crate::{allow, facts};
 
 /// libav's own buffer; larger reads go straight to the windows of [`Source`].
 const AVIO_BYTES: usize = 64 << 10;

@@ -9,8 +9,8 @@
 use jetreel_domain::wire::CodecFailure;
 use mp4_atom::esds::{DecoderConfig, DecoderSpecific, EsDescriptor, Esds, SLConfig};
 use mp4_atom::{
-    Atom, Audio, Avc1, Avcc, Btrt, Codec, Colr, ElstEntry, FixedPoint, FourCC, Ftyp, Mfhd, Moof, Mp4a, Pasp,
-    Tfdt, Tfhd, Traf, Trun, TrunEntry, TrunSamples, Visual,
+    Atom, Audio, Avc1, Avcc, Btrt, Codec, Colr, ElstEntry, FixedPoint, FourCC, Ftyp, Mfhd, Moof,
+    Mp4a, Pasp, Tfdt, Tfhd, Traf, Trun, TrunEntry, TrunSamples, Visual,
 };
 
 use crate::movie::{self, Track, refused};

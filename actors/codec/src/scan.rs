@@ -3,8 +3,8 @@
 //!
 //! Invariants: every number comes from packets, none from a header; memory is bounded by the frame budget.
 
-use ffmpeg_next::{Packet, codec};
 use ffmpeg_next::packet::Flags;
+use ffmpeg_next::{Packet, codec};
 use jetreel_domain::discontinuity::ClockStep;
 use jetreel_domain::media::{RandomAccess, Rational};
 use jetreel_domain::wire::{Budget, FailureCode};
@@ -245,7 +245,7 @@ impl Walk {
         if track == 0 {
             self.monotonic &= !followed.back && packet.pts().is_some();
         }
-        let Some(instant) = packet.pts().or(packet.dts()).filter(|_| !is_hidden(packet)) else {
+        let Some(instant) = packet.pts().or_else(|| packet.dts()).filter(|_| !is_hidden(packet)) else {
             return;
         };
         let Some(stretch) = record.stretches.last_mut() else { return };
@@ -276,8 +276,7 @@ impl Walk {
         for record in &mut self.tracks {
             clocks.push(record.mend(&shifts, &self.follow));
         }
-        let heard: Vec<(f64, f64)> =
-            self.tracks.iter().skip(1).flat_map(Record::heard).collect();
+        let heard: Vec<(f64, f64)> = self.tracks.iter().skip(1).flat_map(Record::heard).collect();
         let mut clocks = clocks.into_iter();
         let mut records = self.tracks.into_iter();
         let mut picture = Picture {

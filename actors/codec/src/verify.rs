@@ -10,8 +10,8 @@ use ffmpeg_next::{Dictionary, Packet, Rational, ffi, format, media};
 use jetreel_domain::wire::{Budget, FromCodec, Verified};
 use sha2::{Digest as _, Sha256};
 
-use crate::facts;
 use crate::decode::{Decoder, Pull, short_hash};
+use crate::facts;
 use crate::failure::{Outcome, internal, own_failure};
 use crate::link::Link;
 use crate::table::Payload;
@@ -134,7 +134,8 @@ pub(crate) fn decode(
     if time_base != Rational(1, i32::try_from(timescale).unwrap_or(i32::MAX)) {
         return Err(internal(format!("the finished file has the time base {time_base}")));
     }
-    let mut count = Count::new(link, Decoder::open(&stream, facts::rational(time_base), &[], budget)?);
+    let mut count =
+        Count::new(link, Decoder::open(&stream, facts::rational(time_base), &[], budget)?);
     skip_others(&mut input, index);
     loop {
         let mut packet = Packet::empty();

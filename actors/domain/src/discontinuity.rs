@@ -172,18 +172,13 @@ mod tests {
     fn check(jumps: &[Jump], expected: &[f64]) {
         let found = shifts(jumps, &extents());
         let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-9;
-        assert!(
-            found.len() == expected.len() && found.iter().zip(expected).all(near),
-            "{found:?}"
-        );
+        assert!(found.len() == expected.len() && found.iter().zip(expected).all(near), "{found:?}");
     }
 
     #[test]
     fn joined_recordings_get_the_offset_that_overlaps_neither_track() {
-        let joined = [
-            jump(PICTURE, 100, 11.4, 1.48, Some(11.42)),
-            jump(SOUND, 110, 11.45, 1.4, Some(1.52)),
-        ];
+        let joined =
+            [jump(PICTURE, 100, 11.4, 1.48, Some(11.42)), jump(SOUND, 110, 11.45, 1.4, Some(1.52))];
         check(&joined, &[10.05, 10.05]);
     }
 
@@ -211,10 +206,8 @@ mod tests {
 
     #[test]
     fn a_clock_that_goes_back_a_little_takes_both_tracks_with_it() {
-        let back = [
-            jump(PICTURE, 100, 20.0, 16.0, Some(19.9)),
-            jump(SOUND, 120, 20.1, 16.02, Some(16.2)),
-        ];
+        let back =
+            [jump(PICTURE, 100, 20.0, 16.0, Some(19.9)), jump(SOUND, 120, 20.1, 16.02, Some(16.2))];
         check(&back, &[4.08, 4.08]);
     }
 

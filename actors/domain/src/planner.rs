@@ -122,7 +122,10 @@ pub fn plan(
         tasks: Vec::new(),
         preset: policy.preset.clone(),
         codec_build: codec_build.to_owned(),
-        warnings: warnings(&facts, &video, &fitted, tracks.len(), policy).into_iter().chain(cut).collect(),
+        warnings: warnings(&facts, &video, &fitted, tracks.len(), policy)
+            .into_iter()
+            .chain(cut)
+            .collect(),
         facts,
     };
     let lazy: Vec<bool> = fitted.iter().map(|fitted| fitted.rung.lazy).collect();

@@ -23,6 +23,8 @@ pub(crate) struct Tier {
     pub(crate) frames: Frames,
     /// What the boxes say, on the rendition's own clock.
     pub(crate) samples: Vec<Sample>,
+    /// How many samples there are, those included that repeat a picture which stands.
+    pub(crate) coded: usize,
     /// Seconds per tick, as a fraction.
     pub(crate) tick: (i64, i64),
     /// Which frames of the source it must hold.
@@ -45,14 +47,21 @@ impl Tier {
         let text = ffprobe(&["-show_entries", "stream=time_base", "-of", "compact=p=0"], &file)?;
         let tick = compact(&text).find_map(|fields| field(&fields, "time_base").map(fraction));
         let tick = tick.ok_or("no time base")?;
-        let frames = frames(&file, 0)?;
+        let mut frames = frames(&file, 0)?;
         let bytes = std::fs::read(&file).map_err(|error| error.to_string())?;
-        let samples = samples(&bytes)?;
+        let mut samples = samples(&bytes)?;
+        let coded = samples.len();
+        if truth.lead() > 0.1 && samples.first().is_none_or(|sample| sample.pts != 0) {
+            return Err(format!("{name}: the first picture does not stand from the beginning"));
+        }
+        let still = |ticks: i64| truth.stands(ticks as f64 * tick.0 as f64 / tick.1 as f64);
+        frames.pts.retain(|pts| !still(*pts));
+        samples.retain(|sample| !still(sample.pts));
         let times: Vec<f64> =
             truth.pts.iter().map(|pts| truth.seconds(pts - truth.pts[0])).collect();
         let rung = Rung::of(variant.size.0.min(variant.size.1));
         let kept = rung.kept(&times, joints, truth.fps);
-        Ok(Self { name, size: variant.size, list, file, frames, samples, tick, kept })
+        Ok(Self { name, size: variant.size, list, file, frames, samples, coded, tick, kept })
     }
 
     /// Seconds of output ticks.
@@ -105,10 +114,9 @@ impl Tier {
         }
     }
 
-    /// Starts at the source's distance between the first picture and the earlier of picture and sound.
+    /// The first frame of the source is at its distance from the earlier of picture and sound.
     pub(crate) fn start(&self, truth: &Truth) -> Result<(), String> {
-        let first = truth.seconds(truth.pts[0]);
-        let want = truth.sound.map_or(0.0, |sound| (first - sound).max(0.0));
+        let want = truth.lead();
         let have = self.first();
         // The packet before the first audible sample (AAC and MP3 priming) may count as sound.
         if (have - want).abs() < 0.07 {
@@ -135,7 +143,7 @@ impl Tier {
 
     /// The progressive file and the HLS demuxer hold as many frames.
     pub(crate) fn second_demuxer(&self, out: &Path, scratch: &Path) -> Result<String, String> {
-        let want = self.frames.pts.len();
+        let want = self.coded;
         let progressive = out.join(format!("{}.mp4", self.name));
         let mut said = Vec::new();
         let list = out.join(format!("{}.m3u8", self.name));
@@ -208,11 +216,14 @@ pub(crate) fn equally_long(tiers: &[Tier], truth: &Truth) -> Result<f64, String>
             return Err(format!("{}: {complaint}", tier.name));
         }
     }
-    // The last frame has a length too: at most as long as the longest gap before it, or two usual ones.
+    // The last frame has a length too: at most as long as the longest gap before it, or two usual ones; or it stands until the sound
+    // ends.
     let gaps = truth.pts.windows(2).map(|pair| truth.seconds(pair[1] - pair[0]));
     let last = gaps.fold(2.0 / truth.fps, f64::max) + 0.002;
-    let over = seconds - truth.span();
-    if (-0.002..=last).contains(&over) {
+    let sound = truth.sound_end.map_or(0.0, |end| end - truth.seconds(truth.pts[0]) - truth.span());
+    let lead = if truth.lead() > 0.1 { truth.lead() } else { 0.0 };
+    let over = seconds - truth.span() - lead;
+    if (-0.002..=last.max(sound + 0.07)).contains(&over) {
         Ok(seconds)
     } else {
         Err(format!("{seconds:.3} s, but the source's frames span {:.3} s", truth.span()))

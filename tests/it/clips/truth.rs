@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use super::tools::{compact, ffprobe, field};
 
+/// The packet before the first audible sample (AAC and MP3 priming) may count as sound.
+const AUDIBLE_SECONDS: f64 = 0.07;
+
 /// A source as ffprobe sees it.
 #[derive(Debug, Clone)]
 pub(crate) struct Truth {
@@ -22,6 +25,8 @@ pub(crate) struct Truth {
     pub(crate) fps: f64,
     /// Start of the first sound, seconds of the container's clock.
     pub(crate) sound: Option<f64>,
+    /// End of the last sound, seconds of the container's clock, where the container tells.
+    pub(crate) sound_end: Option<f64>,
     /// Any frame is interlaced.
     pub(crate) interlaced: bool,
     /// What ffprobe says about the stream.
@@ -34,6 +39,26 @@ impl Truth {
     /// Seconds of a tick.
     pub(crate) fn seconds(&self, ticks: i64) -> f64 {
         ticks as f64 * self.tick.0 as f64 / self.tick.1 as f64
+    }
+
+    /// Seconds from the first sound to the first picture; 0 where the picture is first.
+    pub(crate) fn lead(&self) -> f64 {
+        self.sound.map_or(0.0, |sound| (self.seconds(self.pts[0]) - sound).max(0.0))
+    }
+
+    /// Whether a frame at that time of an output, seconds, repeats a picture that stands: before the first frame, for long between two, or
+    /// behind the last.
+    pub(crate) fn stands(&self, seconds: f64) -> bool {
+        let shown = |pts: &i64| self.lead() + self.seconds(pts - self.pts[0]);
+        let next = self.pts.partition_point(|pts| shown(pts) < seconds - AUDIBLE_SECONDS);
+        let before = next.checked_sub(1).and_then(|index| self.pts.get(index)).map(shown);
+        let after =
+            self.pts.get(next).map(shown).filter(|after| *after > seconds + AUDIBLE_SECONDS);
+        match (before, after) {
+            (None, after) => after.is_some(),
+            (Some(before), Some(after)) => after - before > 10.0,
+            (Some(before), None) => next == self.pts.len() && seconds - before > 0.3,
+        }
     }
 
     /// A text fact of the stream; empty where unknown.
@@ -62,16 +87,20 @@ pub(crate) fn look(file: &Path) -> Result<Truth, String> {
         (whole, marked, area(stream), -stream["index"].as_i64().unwrap_or(0))
     });
     let facts = picture.ok_or("no picture track")?.clone();
-    let sound = streams.iter().filter(|stream| stream["codec_type"] == "audio");
-    let starts = sound.filter_map(|stream| stream["start_time"].as_str()?.parse::<f64>().ok());
+    let tracks = || streams.iter().filter(|stream| stream["codec_type"] == "audio");
+    let number = |value: &Value| value.as_str()?.parse::<f64>().ok();
+    let starts = tracks().filter_map(|stream| number(&stream["start_time"]));
     let sound = starts.min_by(f64::total_cmp);
+    let ends = tracks()
+        .filter_map(|stream| Some(number(&stream["start_time"])? + number(&stream["duration"])?));
+    let sound_end = ends.max_by(f64::total_cmp);
     let stream = usize::try_from(facts["index"].as_u64().unwrap_or(0)).unwrap_or(0);
     let tick = fraction(facts["time_base"].as_str().unwrap_or("1/1"));
     let mut frames = frames(file, stream)?;
     frames.pts.sort_unstable();
     let fps = rate(&frames.pts, tick, &facts);
     let (interlaced, untimed) = (frames.interlaced, frames.untimed);
-    Ok(Truth { stream, tick, pts: frames.pts, fps, sound, interlaced, facts, untimed })
+    Ok(Truth { stream, tick, pts: frames.pts, fps, sound, sound_end, interlaced, facts, untimed })
 }
 
 fn is_picture(stream: &Value) -> bool {
