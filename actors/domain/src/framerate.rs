@@ -1,11 +1,15 @@
 //! Which source frames a tier keeps.
 //!
-//! Rule: `target = fps / ceil(fps / limit)`; a tier keeps the first frame of a chunk, then each whose PTS is at least
+//! Rule: `target = fps / ceil(fps / (limit + 5 %))`; a tier keeps the first frame of a chunk, then each whose PTS is at least
 //! `last kept + 1/target - half a source frame`. A source within the limit keeps every frame, however irregular its clock is.
 
 use serde::{Deserialize, Serialize};
 
 use crate::media::Rational;
+
+/// Factor by which a source may exceed a limit without losing frames. Phones record at variable rates that average 30.0 to 31.2
+/// or 60.3 to 62 frames per second, and a limit of 30 would halve them to 15; the next rates in use, 48 and 72, are far above.
+const TOLERANCE: f64 = 1.05;
 
 /// The frame-rate rule of a tier, in ticks of the source. Keeps every frame where `spacing` is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -23,8 +27,7 @@ impl FrameRule {
     pub fn new(frame_rate: Rational, limit: u32, time_base: Rational) -> Self {
         let fps = frame_rate.as_f64();
         let limit = f64::from(limit.max(1));
-        // A tenth of a per cent over the limit is clock noise, not a faster source.
-        if fps <= limit * 1.001 {
+        if within(fps, limit) {
             return Self::ALL;
         }
         let target = target_rate(fps, limit);
@@ -32,10 +35,16 @@ impl FrameRule {
     }
 }
 
-/// `fps / ceil(fps / limit)`: the highest even division of the source's rate within the limit.
+/// Whether a rate counts as one within `limit`.
+#[must_use]
+pub fn within(fps: f64, limit: f64) -> bool {
+    fps <= limit * TOLERANCE
+}
+
+/// The highest even division of the source's rate that is within the limit.
 #[must_use]
 pub fn target_rate(fps: f64, limit: f64) -> f64 {
-    fps / (fps / limit - 0.001).ceil().max(1.0)
+    fps / (fps / (limit * TOLERANCE)).ceil().max(1.0)
 }
 
 /// Applies a rule to the frames of one chunk, in order of PTS.
@@ -77,6 +86,30 @@ mod tests {
         assert_eq!(kept(60, 30, 7), [0, 2, 4, 6]);
         assert_eq!(kept(50, 30, 7), [0, 2, 4, 6]);
         assert_eq!(kept(120, 30, 9), [0, 4, 8]);
+    }
+
+    #[test]
+    fn a_few_per_cent_above_the_limit_are_no_faster_source() {
+        let target = |fps, limit| (target_rate(fps, limit) * 100.0).round() / 100.0;
+        for (fps, limit, expected) in [
+            (30.12, 30.0, 30.12),
+            (31.2, 30.0, 31.2),
+            (60.3, 60.0, 60.3),
+            (62.0, 60.0, 62.0),
+            (62.0, 30.0, 31.0),
+            (122.0, 60.0, 61.0),
+            (32.0, 30.0, 16.0),
+            (48.0, 30.0, 24.0),
+            (72.0, 60.0, 36.0),
+        ] {
+            assert_eq!(target(fps, limit), expected, "{fps} under {limit}");
+            let rule = FrameRule::new(
+                Rational::new((fps * 100.0) as i64, 100),
+                limit as u32,
+                Rational::new(1, 90_000),
+            );
+            assert_eq!(rule == FrameRule::ALL, within(fps, limit), "{fps} under {limit}");
+        }
     }
 
     #[test]

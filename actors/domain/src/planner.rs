@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
-use crate::framerate::{FrameRule, target_rate};
+use crate::framerate::{FrameRule, target_rate, within};
 use crate::h264::{self, Demand};
 use crate::id::OrderId;
 use crate::ladder::{Fitted, Rung, TierPlan, display_size, select};
@@ -193,11 +193,10 @@ fn tier_plan(fitted: &Fitted, video: &VideoTrack, sound: u32) -> Result<TierPlan
     let Fitted { name, width, height, rung } = fitted;
     let rule = FrameRule::new(video.frame_rate, rung.max_frame_rate, video.time_base);
     let frame_rate = tier_rate(video, rung);
-    let fast = frame_rate > 30.0 * 1.001;
-    let (kbps, floor) = if fast {
-        (rung.max_rate_high_kbps, rung.level_high)
-    } else {
+    let (kbps, floor) = if within(frame_rate, 30.0) {
         (rung.max_rate_kbps, rung.level)
+    } else {
+        (rung.max_rate_high_kbps, rung.level_high)
     };
     let max_rate = kbps.saturating_mul(1000);
     let demand = Demand { width: *width, height: *height, frame_rate, max_rate };

@@ -205,6 +205,18 @@ fn fast_sources_get_faster_levels_and_rates_and_small_tiers_halve_them() {
 }
 
 #[test]
+fn a_phone_at_a_little_over_thirty_keeps_every_frame_at_the_rates_of_thirty() {
+    for hundredths in [3012, 3030, 3120] {
+        let rate = Rational::new(hundredths, 100);
+        let plan = planned(with_video(|video| video.frame_rate = rate), &sample::policy());
+        assert!(plan.tiers.iter().all(|tier| tier.rule == FrameRule::ALL), "{rate:?}");
+        assert_eq!(plan.tiers[0].max_rate, 3_000_000, "{rate:?}");
+        // The level is that of the true rate: 3.1 carries 30 frames per second at this size.
+        assert_eq!(plan.tiers[0].level, 32, "{rate:?}");
+    }
+}
+
+#[test]
 fn lazy_tiers_are_planned_when_asked_for_in_a_group_of_their_own() {
     let facts = || {
         with_video(|video| {

@@ -42,19 +42,19 @@ impl Rung {
 
     /// Cap in kilobits per second for a tier of `fps`.
     pub(crate) fn rate(self, fps: f64) -> u32 {
-        if fps > 30.5 { self.fast_rate } else { self.rate }
+        if fps > 31.5 { self.fast_rate } else { self.rate }
     }
 
     /// H.264 level times ten for a tier of `fps`.
     pub(crate) fn level(self, fps: f64) -> u32 {
-        if fps > 30.5 { self.fast_level } else { self.level }
+        if fps > 31.5 { self.fast_level } else { self.level }
     }
 
     /// Frames per second of the tier for a source of `fps`: an even division of it.
     pub(crate) fn target(self, fps: f64) -> f64 {
-        // A thousandth above the limit is clock noise.
-        let times = (fps / f64::from(self.limit) - 0.001).ceil().max(1.0);
-        fps / times
+        // One frame in two, in three …: the first division that is not more than a twentieth above the limit.
+        let most = f64::from(self.limit) + f64::from(self.limit) / 20.0;
+        (1..).map(|times| fps / f64::from(times)).find(|rate| *rate <= most).unwrap_or(fps)
     }
 
     /// Which of the source's frames the tier keeps: indices into `pts` (seconds). `joints` are the starts of chunks.
@@ -96,6 +96,8 @@ fn the_rule_restarts_at_every_chunk() {
     let rung = Rung::of(240);
     assert_eq!(rung.kept(&pts, &[0.0], 60.0), [0, 2, 4, 6, 8]);
     assert_eq!(rung.kept(&pts, &[0.0, 5.0 / 60.0], 60.0), [0, 2, 4, 5, 7, 9]);
+    assert_eq!(rung.kept(&pts, &[0.0], 31.2).len(), 10);
+    assert_eq!((rung.target(62.0), Rung::of(720).target(62.0)), (31.0, 62.0));
     assert_eq!(Rung::of(1080).kept(&pts, &[0.0], 60.0).len(), 10);
     assert_eq!((Rung::of(160).side, Rung::of(481).side), (240, 720));
 }
