@@ -18,13 +18,12 @@ mod truth;
 use std::path::Path;
 use std::time::Duration;
 
-use product::{Run, transcode};
 use report::Row;
 use tier::{Tier, aligned, equally_long};
-use truth::{Truth, look};
+use truth::{Truth, fraction, look};
 
 pub(crate) use media::{Clip, Expected, clips as list, folder};
-pub(crate) use product::below;
+pub(crate) use product::{Run, below, transcode};
 pub(crate) use tools::{jetreel, path, root};
 
 /// One of each kind, the quick ones.
@@ -121,7 +120,7 @@ fn accepted(clip: &Clip, done: &Run, truth: &Truth, row: &mut Row) {
     row.ticks = format!("{off:.2}");
     for tier in &tiers {
         row.check(tier.start(truth));
-        row.check(tier.shape(tiers[0].size, displayed(truth)));
+        row.check(tier.shape(displayed(truth)));
         row.check(reported(done, tier));
     }
     row.idrs = row.check(aligned(&tiers)).map_or_else(String::new, |count| count.to_string());
@@ -151,10 +150,12 @@ fn counts(tiers: &[Tier]) -> String {
     tiers.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// Size of the picture on a screen with square pixels, in either orientation.
-fn displayed(truth: &Truth) -> (u32, u32) {
-    let size = |key: &str| u32::try_from(truth.facts[key].as_u64().unwrap_or(0)).unwrap_or(0);
-    (size("width"), size("height"))
+/// Size of the picture on a screen with square pixels and as many lines, before it is rotated.
+fn displayed(truth: &Truth) -> (f64, f64) {
+    let size = |key: &str| truth.facts[key].as_f64().unwrap_or(0.0);
+    let (across, down) = fraction(truth.text("sample_aspect_ratio"));
+    let stretch = if across > 0 && down > 0 { across as f64 / down as f64 } else { 1.0 };
+    (size("width") * stretch, size("height"))
 }
 
 /// What the product says about a tier is what the witness sees.

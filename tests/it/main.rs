@@ -18,6 +18,7 @@ mod reopen;
 mod s3;
 mod sandbox;
 mod seams;
+mod shapes;
 mod store;
 mod supervision;
 mod tidy;

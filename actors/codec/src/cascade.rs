@@ -6,10 +6,13 @@
 use std::collections::VecDeque;
 
 use ffmpeg_next::frame::Video;
+use jetreel_domain::frame::{PictureShape, Place};
 use jetreel_domain::gop::Mark;
+use jetreel_domain::media::Rational;
 use jetreel_domain::wire::{EncoderSpec, PicturePlan};
 
 use crate::correct;
+use crate::facts;
 use crate::failure::{Outcome, failure, internal};
 use crate::filter::{Graph, Shape};
 use jetreel_domain::wire::FailureCode;
@@ -37,9 +40,12 @@ pub(crate) trait Sink {
 /// The filters of a job.
 pub(crate) struct Cascade {
     plan: PicturePlan,
-    sizes: Vec<(u32, u32)>,
-    /// Corrections, for frames of that shape; no graph where they pass as they are.
-    first: Option<(Shape, Option<Graph>)>,
+    /// Sample aspect that the container gives.
+    container: Option<Rational>,
+    /// Size of the largest tier's frames before they are rotated.
+    upright: (u32, u32),
+    /// Corrections for pictures of that shape in that place; no graph where they pass as they are.
+    first: Option<(Shape, Place, Option<Graph>)>,
     /// From tier `i` to tier `i + 1`.
     smaller: Vec<Graph>,
     /// One picture per tier, kept to be filled again.
@@ -49,8 +55,12 @@ pub(crate) struct Cascade {
 }
 
 impl Cascade {
-    /// The filters for tiers from the largest to the smallest.
-    pub(crate) fn new(plan: &PicturePlan, tiers: &[EncoderSpec]) -> Outcome<Self> {
+    /// The filters for tiers from the largest to the smallest. `container` is the sample aspect that the container gives.
+    pub(crate) fn new(
+        plan: &PicturePlan,
+        tiers: &[EncoderSpec],
+        container: Option<Rational>,
+    ) -> Outcome<Self> {
         let sizes: Vec<(u32, u32)> = tiers.iter().map(|tier| (tier.width, tier.height)).collect();
         let mut smaller = Vec::new();
         for pair in sizes.windows(2) {
@@ -58,13 +68,14 @@ impl Cascade {
             let shape = Shape { width, height, format: ffmpeg_next::format::Pixel::YUV420P };
             smaller.push(Graph::new(shape, &correct::smaller(next_width, next_height))?);
         }
-        let pictures = sizes.iter().map(|_| Video::empty()).collect();
+        let Some(&largest) = sizes.first() else { return Err(internal("no tiers")) };
         Ok(Self {
             plan: plan.clone(),
-            sizes,
+            container,
+            upright: correct::upright(plan, largest),
             first: None,
             smaller,
-            pictures,
+            pictures: sizes.iter().map(|_| Video::empty()).collect(),
             waiting: VecDeque::new(),
             rebuilds: 0,
         })
@@ -77,15 +88,15 @@ impl Cascade {
         ticket: Ticket,
         sink: &mut dyn Sink,
     ) -> Outcome<()> {
-        let shape = Shape::of(frame);
-        if self.first.as_ref().is_none_or(|(built, _)| *built != shape) {
-            self.rebuild(shape, sink)?;
+        let (shape, place) = (Shape::of(frame), self.place(frame));
+        if self.first.as_ref().is_none_or(|(built, at, _)| (*built, *at) != (shape, place)) {
+            self.rebuild(shape, place, sink)?;
         }
         // Deinterlacing has to see every frame, scaling only those that are kept.
         if !self.plan.deinterlace && !ticket.kept.contains(&true) {
             return Ok(());
         }
-        let Some((_, Some(graph))) = &mut self.first else {
+        let Some((_, _, Some(graph))) = &mut self.first else {
             return self.spread(frame, &ticket, sink);
         };
         graph.push(Some(frame))?;
@@ -96,7 +107,7 @@ impl Cascade {
     /// Lets out what the filters hold back; the next frame starts afresh.
     pub(crate) fn flush(&mut self, sink: &mut dyn Sink) -> Outcome<()> {
         if !self.waiting.is_empty()
-            && let Some((_, Some(graph))) = &mut self.first
+            && let Some((_, _, Some(graph))) = &mut self.first
         {
             graph.push(None)?;
             self.drain(sink)?;
@@ -111,7 +122,19 @@ impl Cascade {
         }
     }
 
-    fn rebuild(&mut self, shape: Shape, sink: &mut dyn Sink) -> Outcome<()> {
+    /// Where a picture lies in the frames of the largest tier, before rotation.
+    fn place(&self, picture: &Video) -> Place {
+        let Some(first) = &self.plan.first else {
+            let (width, height) = self.upright;
+            return Place { width, height, left: 0, top: 0 };
+        };
+        let (width, height) = (picture.width(), picture.height());
+        let own = facts::known(picture.aspect_ratio());
+        let sample_aspect = first.sample_aspect((width, height), own, self.container);
+        PictureShape { width, height, sample_aspect }.place(&first.shape, self.upright)
+    }
+
+    fn rebuild(&mut self, shape: Shape, place: Place, sink: &mut dyn Sink) -> Outcome<()> {
         if self.first.is_some() {
             self.rebuilds += 1;
             if self.rebuilds > REBUILDS_MAX {
@@ -122,18 +145,17 @@ impl Cascade {
             }
         }
         self.flush(sink)?;
-        let Some(&largest) = self.sizes.first() else { return Err(internal("no tiers")) };
-        let graph = match correct::filters(shape, &self.plan, largest) {
+        let graph = match correct::filters(shape, &self.plan, place, self.upright) {
             Some(filters) => Some(Graph::new(shape, &filters)?),
             None => None,
         };
-        self.first = Some((shape, graph));
+        self.first = Some((shape, place, graph));
         Ok(())
     }
 
     fn drain(&mut self, sink: &mut dyn Sink) -> Outcome<()> {
         let mut corrected = Video::empty();
-        while let Some((_, Some(graph))) = &mut self.first {
+        while let Some((_, _, Some(graph))) = &mut self.first {
             if !graph.pull(&mut corrected)? {
                 return Ok(());
             }

@@ -1,10 +1,11 @@
 //! Which filters turn a source frame into a frame of the largest tier: text for libavfilter, nothing else.
 //!
-//! Order: deinterlace, scale, colour, tone-map, rotate, mirror. Everything leaves as 8-bit 4:2:0 BT.709 in TV range, so that
-//! all tiers and all chunks have the same decoder configuration.
+//! Order: deinterlace, scale, colour, tone-map, bars, rotate, mirror. Everything leaves as 8-bit 4:2:0 BT.709 in TV range, so
+//! that all tiers and all chunks have the same decoder configuration.
 
 use ffmpeg_next::ffi;
 use ffmpeg_next::format::Pixel;
+use jetreel_domain::frame::Place;
 use jetreel_domain::media::Colour;
 use jetreel_domain::wire::PicturePlan;
 
@@ -13,18 +14,27 @@ use crate::filter::Shape;
 /// The scaler; what FFmpeg itself takes by default.
 pub(crate) const SCALER: &str = "bicubic";
 
-/// The filters for frames of `shape` to become `width` × `height`; `None` where a frame already is what it has to be.
+/// Pixels of a side below which the deinterlacer refuses a picture: it needs three lines of each plane.
+const FIELDS_MIN: u32 = 6;
+
+/// The size that frames have before they are rotated.
+pub(crate) fn upright(plan: &PicturePlan, (width, height): (u32, u32)) -> (u32, u32) {
+    if plan.rotation % 180 == 90 { (height, width) } else { (width, height) }
+}
+
+/// The filters for pictures of `shape` to lie at `place` in frames of `upright` size; `None` where a picture already is the
+/// frame that it has to be.
 pub(crate) fn filters(
     shape: Shape,
     plan: &PicturePlan,
-    (width, height): (u32, u32),
+    place: Place,
+    upright: (u32, u32),
 ) -> Option<String> {
     let mut chain = Vec::new();
-    if plan.deinterlace {
+    if plan.deinterlace && shape.width.min(shape.height) >= FIELDS_MIN {
         chain.push("bwdif=mode=send_frame:deint=interlaced".to_owned());
     }
-    let turned = plan.rotation % 180 == 90;
-    let size = if turned { (height, width) } else { (width, height) };
+    let size = (place.width, place.height);
     let colour = Source::new(shape, &plan.colour);
     if plan.tone_map {
         chain.push(format!("scale={}:{}:flags={SCALER},format=yuv420p10", size.0, size.1));
@@ -37,6 +47,10 @@ pub(crate) fn filters(
         if colour.matrix != "bt709" && !colour.rgb {
             chain.push(colour.convert());
         }
+    }
+    if size != upright {
+        let ((width, height), Place { left, top, .. }) = (upright, place);
+        chain.push(format!("pad={width}:{height}:{left}:{top}:black"));
     }
     match plan.rotation {
         90 => chain.push("transpose=clock".to_owned()),
@@ -155,7 +169,13 @@ mod tests {
                 matrix: matrix.to_owned(),
                 range: range.to_owned(),
             },
+            first: None,
         }
+    }
+
+    fn whole(shape: Shape, plan: &PicturePlan, size: (u32, u32)) -> Option<String> {
+        let (width, height) = upright(plan, size);
+        filters(shape, plan, Place { width, height, left: 0, top: 0 }, (width, height))
     }
 
     fn shape(width: u32, height: u32, format: Pixel) -> Shape {
@@ -165,21 +185,21 @@ mod tests {
     #[test]
     fn a_frame_that_is_right_already_passes_untouched() {
         let hd = shape(1920, 1080, Pixel::YUV420P);
-        assert_eq!(filters(hd, &plan("bt709", "tv"), (1920, 1080)), None);
-        assert_eq!(filters(hd, &plan("unknown", "unknown"), (1920, 1080)), None);
+        assert_eq!(whole(hd, &plan("bt709", "tv"), (1920, 1080)), None);
+        assert_eq!(whole(hd, &plan("unknown", "unknown"), (1920, 1080)), None);
     }
 
     #[test]
     fn standard_definition_without_tags_is_taken_for_bt601() {
         let sd = shape(640, 480, Pixel::YUV420P);
-        let chain = filters(sd, &plan("unknown", "tv"), (640, 480)).unwrap();
+        let chain = whole(sd, &plan("unknown", "tv"), (640, 480)).unwrap();
         assert!(chain.starts_with("colorspace=") && chain.contains("ispace=smpte170m"), "{chain}");
     }
 
     #[test]
     fn full_range_becomes_tv_range_even_at_the_same_size() {
         let hd = shape(1280, 720, Pixel::YUVJ420P);
-        let chain = filters(hd, &plan("bt709", "pc"), (1280, 720)).unwrap();
+        let chain = whole(hd, &plan("bt709", "pc"), (1280, 720)).unwrap();
         assert_eq!(chain, "scale=1280:720:flags=bicubic:in_range=pc:out_range=tv,format=yuv420p");
     }
 
@@ -187,8 +207,25 @@ mod tests {
     fn a_quarter_turn_scales_before_it_turns() {
         let hd = shape(1920, 1080, Pixel::YUV420P);
         let turned = PicturePlan { rotation: 90, mirrored: true, ..plan("bt709", "tv") };
-        let chain = filters(hd, &turned, (720, 1280)).unwrap();
+        let chain = whole(hd, &turned, (720, 1280)).unwrap();
         assert!(chain.starts_with("scale=1280:720:"), "{chain}");
         assert!(chain.ends_with("transpose=clock,hflip"), "{chain}");
+    }
+
+    #[test]
+    fn bars_are_added_after_the_colours_and_before_the_turn() {
+        let sd = shape(640, 480, Pixel::YUV420P);
+        let turned = PicturePlan { rotation: 90, ..plan("unknown", "tv") };
+        let place = Place { width: 960, height: 720, left: 160, top: 0 };
+        let chain = filters(sd, &turned, place, (1280, 720)).unwrap();
+        assert!(chain.starts_with("scale=960:720:"), "{chain}");
+        assert!(chain.contains(":fast=1,pad=1280:720:160:0:black,transpose=clock"), "{chain}");
+    }
+
+    #[test]
+    fn a_picture_too_small_for_fields_is_not_deinterlaced() {
+        let fields = PicturePlan { deinterlace: true, ..plan("bt709", "tv") };
+        let chain = |side| whole(shape(side, side, Pixel::YUV420P), &fields, (16, 16)).unwrap();
+        assert!(chain(6).starts_with("bwdif") && !chain(5).contains("bwdif"));
     }
 }

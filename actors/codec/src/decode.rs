@@ -134,6 +134,7 @@ pub(crate) struct Frames {
     ahead: Option<Packet>,
     ahead_dts: Option<i64>,
     mend: Mend,
+    container_aspect: Option<Rational>,
 }
 
 /// What [`Frames::open`] needs to know.
@@ -161,6 +162,7 @@ impl Frames {
         input.only(&[track.stream]);
         let time_base = input.time_base(track.stream)?;
         let stream = input.stream(track.stream)?;
+        let container_aspect = facts::container_aspect(&stream);
         let decoder = Decoder::open(&stream, time_base, track.decoder_options, budget)?;
         let tick = time_base.as_f64();
         if let Some(dts) = seek {
@@ -184,6 +186,7 @@ impl Frames {
             ahead: None,
             ahead_dts: None,
             mend: Mend::new(track.clock),
+            container_aspect,
         };
         if seek.is_some() {
             let packet = frames.unmended()?;
@@ -217,6 +220,11 @@ impl Frames {
             }
             self.check_damage()?;
         }
+    }
+
+    /// Sample aspect that the container gives.
+    pub(crate) fn container_aspect(&self) -> Option<Rational> {
+        self.container_aspect
     }
 
     /// Packets and frames that had to be left out so far.

@@ -28,6 +28,18 @@ pub(crate) fn libav(value: Rational) -> ffmpeg_next::Rational {
     ffmpeg_next::Rational(part(value.num), part(value.den))
 }
 
+/// A ratio, where one is given: libav writes 0/1 for none.
+pub(crate) fn known(ratio: ffmpeg_next::Rational) -> Option<Rational> {
+    Some(rational(ratio)).filter(|ratio| ratio.num > 0 && ratio.den > 0)
+}
+
+/// Sample aspect that the container gives for a stream, whatever the stream says itself.
+pub(crate) fn container_aspect(stream: &Stream<'_>) -> Option<Rational> {
+    #[expect(unsafe_code, reason = "a plain field of an open stream")]
+    let aspect = unsafe { (*stream.as_ptr()).sample_aspect_ratio };
+    known(aspect.into())
+}
+
 /// Clockwise rotation and mirroring (after the rotation) of a display matrix.
 pub(crate) fn orientation(stream: &Stream<'_>) -> (u16, bool) {
     let matrix = stream

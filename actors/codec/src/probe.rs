@@ -240,6 +240,7 @@ fn describe(
         width: trial.width,
         height: trial.height,
         sample_aspect: trial.sample_aspect,
+        signalled_aspect: trial.signalled_aspect,
         rotation,
         mirrored,
         pixel_format: trial.pixel_format,

@@ -245,7 +245,8 @@ impl Walk {
         if track == 0 {
             self.monotonic &= !followed.back && packet.pts().is_some();
         }
-        let Some(instant) = packet.pts().or_else(|| packet.dts()).filter(|_| !is_hidden(packet)) else {
+        let Some(instant) = packet.pts().or_else(|| packet.dts()).filter(|_| !is_hidden(packet))
+        else {
             return;
         };
         let Some(stretch) = record.stretches.last_mut() else { return };

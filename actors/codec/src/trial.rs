@@ -32,6 +32,8 @@ pub(crate) struct Trial {
     pub colour: Colour,
     /// Pixel aspect ratio.
     pub sample_aspect: Rational,
+    /// Pixel aspect ratio that the first frame itself signals.
+    pub signalled_aspect: Option<Rational>,
     /// A frame was coded as two fields.
     pub interlaced: bool,
     /// All frames were intra-coded.
@@ -86,14 +88,13 @@ impl Trial {
     fn first(input: &mut Input, stream: u32, frame: &mut Video) -> Outcome<Self> {
         let (header_interlaced, aspect) = header(input, stream, frame)?;
         let found = input.stream(stream)?;
-        let aspect = facts::rational(aspect);
-        let square = Rational::new(1, 1);
         let mut trial = Self {
             width: frame.width(),
             height: frame.height(),
             pixel_format: frame.format().descriptor().map_or("unknown", |d| d.name()).to_owned(),
             colour: facts::colour(&found, frame),
-            sample_aspect: if aspect.num > 0 && aspect.den > 0 { aspect } else { square },
+            signalled_aspect: facts::known(frame.aspect_ratio()),
+            sample_aspect: facts::known(aspect).unwrap_or(Rational { num: 1, den: 1 }),
             interlaced: header_interlaced,
             intra_only: true,
             decoder_options: Vec::new(),

@@ -43,7 +43,7 @@ pub(crate) fn run(link: &Link, job: &Job, video: &VideoJob) -> Outcome<Report> {
     let mut pass = Pass {
         link,
         video,
-        cascade: Cascade::new(&video.picture, &video.tiers)?,
+        cascade: Cascade::new(&video.picture, &video.tiers, frames.container_aspect())?,
         frames,
         picture: Video::empty(),
         next: None,

@@ -44,7 +44,6 @@ fn of_media(code: &str) -> Option<&'static str> {
         "unsupported-codec" => {
             "Export the video with a codec of the allow-list, such as H.264 or HEVC in MP4, and upload that."
         }
-        "too-few-pixels" => "The picture is too small for any rendition. Upload a larger one.",
         "no-tier" => {
             "No rung of [plan] ladder fits this source. Add a smaller rung, or empty plan.tiers, and replay."
         }

@@ -102,7 +102,9 @@ fn work(plan: &Plan, planned: &PlannedTask) -> u64 {
         Work::Video { tiers, .. } => {
             let source = video.map_or(0, |video| u64::from(video.width) * u64::from(video.height));
             let encoders: u64 = tiers.iter().map(|tier| encoder_bytes(plan, *tier)).sum();
-            decoder_bytes(source) + encoders
+            // Wide pixels and tiny pictures give frames that are larger than the source's pictures.
+            let largest = tiers.iter().map(|tier| pixels(plan, *tier)).max().unwrap_or(0);
+            decoder_bytes(source.max(largest)) + encoders
         }
         Work::Package { tier, .. } => decoder_bytes(pixels(plan, *tier)),
         Work::Audio(_) | Work::Images => 0,

@@ -3,6 +3,7 @@
 //! Where a job reads more than the source, the list of objects beside it is in the order of [`crate::wire::Job::objects`].
 
 use crate::assembly;
+use crate::frame::FirstPicture;
 use crate::ledger::{Object, TierOutput, View};
 use crate::plan::{ImagePlan, Plan, Work};
 use crate::wire::{
@@ -59,6 +60,7 @@ pub fn video_job(plan: &Plan, work: &Work, done_parts: Vec<u32>) -> Option<Video
             mirrored: video.mirrored,
             tone_map: video.colour.is_hdr(),
             colour: video.colour.clone(),
+            first: Some(FirstPicture::from(video)),
         },
         tiers: encoders.collect(),
         rules: plan.tiers.iter().map(|tier| tier.rule).collect(),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::frame::PictureShape;
 use crate::framerate::FrameRule;
 use crate::media::VideoTrack;
 
@@ -53,18 +54,10 @@ pub struct TierPlan {
     pub codecs: String,
 }
 
-/// Display size in square pixels after rotation, before scaling: `(width, height)`.
+/// Size of the source's frames in square pixels after rotation, before scaling: `(width, height)`.
 #[must_use]
 pub fn display_size(video: &VideoTrack) -> (u32, u32) {
-    let aspect = video.sample_aspect.as_f64();
-    let (mut width, mut height) = (f64::from(video.width), f64::from(video.height));
-    // Shrink the longer way round: a picture is never made larger than it was coded.
-    if aspect > 1.0 {
-        height /= aspect;
-    } else if aspect > 0.0 {
-        width *= aspect;
-    }
-    let (width, height) = (width.round().max(1.0) as u32, height.round().max(1.0) as u32);
+    let (width, height) = PictureShape::from(video).frame_size();
     if video.rotation % 180 == 90 { (height, width) } else { (width, height) }
 }
 
@@ -84,7 +77,7 @@ pub struct Fitted {
 /// A rung that is less than this times the one below it is not worth a tier of its own.
 const STEP_MIN: f64 = 1.3;
 
-/// The tiers of a source of `display` size, from the largest to the smallest; never larger than the source.
+/// The tiers of a source whose frames have `display` size, from the largest to the smallest; never larger than those frames.
 ///
 /// Without `only`, every rung that is not lazy counts, and rungs too close below a kept one are left out. With it, exactly the
 /// named ones count, lazy or not. A source smaller than every rung gets one tier of its own size. Empty where nothing named
@@ -211,8 +204,8 @@ mod tests {
         let mut video = crate::sample::track();
         (video.width, video.height) = (720, 576);
         video.sample_aspect = crate::media::Rational::new(16, 11);
-        assert_eq!(display_size(&video), (720, 396));
+        assert_eq!(display_size(&video), (1047, 576));
         video.rotation = 90;
-        assert_eq!(display_size(&video), (396, 720));
+        assert_eq!(display_size(&video), (576, 1047));
     }
 }

@@ -73,6 +73,9 @@ pub struct VideoTrack {
     pub height: u32,
     /// Sample (pixel) aspect ratio; 1/1 where unknown.
     pub sample_aspect: Rational,
+    /// Sample aspect that the first picture itself signals, where it does; the container may overrule it.
+    #[serde(default)]
+    pub signalled_aspect: Option<Rational>,
     /// Clockwise rotation to apply for display: 0, 90, 180 or 270.
     pub rotation: u16,
     /// Mirror horizontally (after the rotation).

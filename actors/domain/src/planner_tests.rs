@@ -275,7 +275,7 @@ fn what_may_not_be_encoded_is_refused_with_a_code() {
         (huge, "too-many-bytes"),
         (ProbeFacts { streams: 65, ..sample::facts() }, "too-many-streams"),
         (track(|video| video.width = 12_288 * 8), "too-many-pixels"),
-        (track(|video| video.height = 8), "too-few-pixels"),
+        (track(|video| video.height = 0), "no-frames"),
         (track(|video| video.frame_rate = Rational::new(1000, 1)), "frame-rate"),
         (track(|video| video.end = 50_000 * 90_000), "too-long"),
         (track(|video| video.packets = 3_000_000), "too-many-frames"),

@@ -3,12 +3,8 @@
 //! Invariant: what passes here can be planned without overflow: sizes, rates and timestamps are within bounds.
 
 use crate::failure::Failure;
-use crate::ladder::display_size;
 use crate::limits::Limits;
 use crate::media::{ProbeFacts, Rational, VideoTrack};
-
-/// Shortest displayed side that is worth a rendition, in pixels: one macroblock of H.264.
-const SIDE_MIN: u32 = 16;
 
 /// Largest tick a source may carry, so that no difference of two overflows. Recordings of live streams may count from 1970.
 const TICK_MAX: u64 = 1 << 60;
@@ -74,14 +70,8 @@ fn size(video: &VideoTrack, limits: &Limits) -> Result<(), Failure> {
             ),
         ));
     }
-    let (width, height) = display_size(video);
-    if pixels == 0 || width.min(height) < SIDE_MIN {
-        return Err(Failure::permanent(
-            "too-few-pixels",
-            format!(
-                "the picture is {width}x{height}; at least {SIDE_MIN} pixels a side are needed"
-            ),
-        ));
+    if pixels == 0 {
+        return Err(Failure::permanent("no-frames", "the file holds no pictures"));
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ pub(crate) fn track() -> VideoTrack {
         width: 1280,
         height: 720,
         sample_aspect: Rational::new(1, 1),
+        signalled_aspect: None,
         rotation: 0,
         mirrored: false,
         pixel_format: "yuv420p".to_owned(),

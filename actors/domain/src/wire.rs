@@ -10,6 +10,7 @@ use serde_bytes::ByteBuf;
 
 pub use crate::codec_failure::{CodecFailure, FailureCode, MEMORY_EXIT};
 use crate::discontinuity::ClockStep;
+use crate::frame::FirstPicture;
 use crate::framerate::FrameRule;
 use crate::media::{Colour, ProbeFacts, Rational};
 use crate::plan::{AudioPlan, Chunk, ImagePlan};
@@ -236,6 +237,9 @@ pub struct PicturePlan {
     pub tone_map: bool,
     /// As signalled by the source.
     pub colour: Colour,
+    /// The source's first picture, which the frames of the tiers are made for. `None`: every picture fills its frame.
+    #[serde(default)]
+    pub first: Option<FirstPicture>,
 }
 
 /// One encoder.

@@ -127,18 +127,23 @@ impl Tier {
     }
 
     /// Names, sizes and settings that the ladder promises.
-    pub(crate) fn shape(&self, top: (u32, u32), source: (u32, u32)) -> Result<(), String> {
+    pub(crate) fn shape(&self, source: (f64, f64)) -> Result<(), String> {
         let (width, height) = self.size;
         let named = self.name.strip_suffix('p').and_then(|side| side.parse::<u32>().ok());
-        let skew = f64::from(width) / f64::from(height) * f64::from(top.1) / f64::from(top.0);
-        let slack = 2.0 / f64::from(width.min(height));
+        let (long, short) = (f64::from(width.max(height)), f64::from(width.min(height)));
+        let (most, least) = (source.0.max(source.1), source.0.min(source.1));
+        let skew = long / short * least / most;
         if width % 2 + height % 2 != 0 || named != Some(width.min(height)) {
             return Err(format!("{}: {width}x{height}", self.name));
         }
-        if width * height > source.0.next_multiple_of(2) * source.1.next_multiple_of(2) {
+        if long > most + 1.0 || short > least + 1.0 {
             return Err(format!("{}: larger than the source", self.name));
         }
-        if (skew - 1.0).abs() > slack { Err(format!("{}: skewed", self.name)) } else { Ok(()) }
+        if (skew - 1.0).abs() > 2.0 / short {
+            Err(format!("{}: skewed", self.name))
+        } else {
+            Ok(())
+        }
     }
 
     /// The progressive file and the HLS demuxer hold as many frames.

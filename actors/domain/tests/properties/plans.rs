@@ -72,7 +72,7 @@ proptest! {
         prop_assert!(!plan.tiers.is_empty());
         for tier in &plan.tiers {
             prop_assert!(tier.width % 2 == 0 && tier.height % 2 == 0);
-            prop_assert!(tier.width >= 2 && tier.height >= 2);
+            prop_assert!(tier.width.min(tier.height) >= 16 && tier.width.max(tier.height) <= 16_384);
             prop_assert!(tier.width <= width && tier.height <= height);
             // The aspect is kept as well as two pixels allow.
             let exact = f64::from(width) * f64::from(tier.height) / f64::from(height);

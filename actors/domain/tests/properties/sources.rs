@@ -49,17 +49,20 @@ fn clock() -> impl Strategy<Value = (Rational, Rational)> {
 /// Any source that the planner takes: up to four minutes, with random-access points at random distances, and frames left out at
 /// random.
 pub(crate) fn source() -> impl Strategy<Value = Source> {
-    let size = (16_u32..2600, 16_u32..1500);
+    let size = (
+        prop_oneof![1_u32..40, 40_u32..2600, 2600_u32..20_000],
+        prop_oneof![1_u32..40, 40_u32..1500],
+    );
     let shape = (
         size,
         prop::sample::select(vec![0_u16, 90, 180, 270]),
-        prop::sample::select(vec![(1, 1), (4, 3), (15, 16)]),
+        prop::sample::select(vec![(1, 1), (4, 3), (15, 16), (64, 45), (1, 2), (50, 1)]),
     );
     let time =
         (clock(), 1_u32..150, -100_000_i64..100_000, prop::collection::vec(0.2_f64..40.0, 1..20));
     let kind = (1_usize..7, prop::bool::weighted(0.2), 0_usize..3, prop::bool::weighted(0.3));
-    (shape, time, kind, prop::collection::vec(0_u8..10, 64))
-        .prop_map(|((size, rotation, aspect), (clock, seconds, start, distances), kind, drops)| {
+    (shape, time, kind, prop::collection::vec(0_u8..10, 64)).prop_map(
+        |((size, rotation, aspect), (clock, seconds, start, distances), kind, drops)| {
             let (first_tasks, sequential, tracks, variable) = kind;
             let (time_base, frame_rate) = clock;
             let frames = frames(time_base, frame_rate, seconds, start, variable.then_some(&drops));
@@ -89,11 +92,8 @@ pub(crate) fn source() -> impl Strategy<Value = Source> {
             facts.audio = audio.collect();
             facts.video = Some(video);
             Source { facts, frames, first_tasks, sequential }
-        })
-        .prop_filter("one macroblock a side", |source| {
-            let (width, height) = jetreel_domain::ladder::display_size(source.video());
-            width.min(height) >= 16
-        })
+        },
+    )
 }
 
 /// Timestamps as a container rounds them; with `drops`, some are left out.
