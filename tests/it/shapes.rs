@@ -265,6 +265,28 @@ fn a_container_that_overrules_the_pixels_is_believed_and_small_differences_give_
 }
 
 #[test]
+fn a_source_may_change_its_size_with_every_picture() {
+    let folder = TempDir::new().unwrap();
+    let mut bytes = Vec::new();
+    for (name, size) in [("a.jpg", "320x240"), ("b.jpg", "426x240")] {
+        let picture = folder.path().join(name);
+        if !ffmpeg(&["-f", "lavfi", "-i", &disc(size, "1/1", 1), "-frames:v", "1"], &picture) {
+            return;
+        }
+        bytes.push(std::fs::read(&picture).unwrap());
+    }
+    let stream = folder.path().join("changes.mjpeg");
+    std::fs::write(&stream, bytes.concat().repeat(100)).unwrap();
+    let clip = folder.path().join("changes.mkv");
+    let source = ["-f", "mjpeg", "-framerate", "25", "-i", stream.to_str().unwrap()];
+    assert!(ffmpeg(&[&source[..], &["-c", "copy"]].concat(), &clip));
+    let frames = Made::of(&clip).frames(0);
+    assert_eq!(frames.len(), 200);
+    frames[100].shows(160, (0, 0), "as the first");
+    frames[101].shows(120, (0, 30), "wider");
+}
+
+#[test]
 fn tiny_pictures_are_enlarged_and_thin_ones_get_bars() {
     let folder = TempDir::new().unwrap();
     // Left half bright, right half grey.
