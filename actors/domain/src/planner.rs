@@ -264,7 +264,8 @@ fn target_duration(
         fitted.iter().map(|fitted| (fps / tier_rate(video, &fitted.rung)).round() as u64);
     let common = divisors.fold(1, |a, b| a / gcd(a, b.max(1)) * b.max(1));
     let gap = video.time_base.seconds(video.largest_gap.max(0));
-    let slack = common as f64 / fps + still::longest(gap, policy.gop_seconds);
+    let frames = [common as f64 / fps, gap].map(|frame| still::longest(frame, policy.gop_seconds));
+    let slack: f64 = frames.iter().sum();
     (longest + slack).ceil().max(1.0) as u32
 }
 
