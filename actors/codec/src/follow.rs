@@ -75,19 +75,23 @@ impl Follow {
         if packet.duration() > 0 { packet.duration() } else { self.tracks[track].nominal }
     }
 
-    /// Takes the next packet of the file, which belongs to `track`.
-    pub(crate) fn take(&mut self, track: usize, packet: &Packet) -> Followed {
+    /// Takes the next packet of the file, which belongs to `track`. `None` for a late one, which is of no use.
+    pub(crate) fn take(&mut self, track: usize, packet: &Packet) -> Option<Followed> {
         let clocks = self.clocks();
         let step = self.lasts(track, packet);
         let own = &mut self.tracks[track];
         own.extent.packets += 1;
-        own.extent.last_byte = own.place.of(packet);
+        let (_, late) = own.place.of(packet);
+        if late {
+            return None;
+        }
+        own.extent.last_byte = own.place.furthest();
         let Some(time) = packet.dts().or_else(|| packet.pts()) else {
-            return Followed { jump: None, back: false };
+            return Some(Followed { jump: None, back: false });
         };
         let Some(last) = own.last.replace(time) else {
             (own.step, own.seen) = (step, self.advanced);
-            return Followed { jump: None, back: false };
+            return Some(Followed { jump: None, back: false });
         };
         let due = last.saturating_add(own.step);
         let jumps = !self.single && own.jumps < STEPS_MAX && own.jumps_to(last, time);
@@ -108,7 +112,7 @@ impl Follow {
             });
             self.jumps.len() - 1
         });
-        Followed { jump, back: time < last }
+        Some(Followed { jump, back: time < last })
     }
 
     /// Of every jump, the seconds to add to its track's times from there on.

@@ -6,14 +6,22 @@
 use ffmpeg_next::Packet;
 use jetreel_domain::discontinuity::ClockStep;
 
-/// Where the packets of one track lie in the file. One that does not tell lies behind its predecessor.
+/// Where the packets of one track lie in the file. One that does not tell lies behind its predecessor. One that lies before its
+/// predecessor is late: demuxers give the last packet of a stream that others carried on with at the end of the file.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Place(u64);
 
 impl Place {
-    /// The place of the next packet.
-    pub(crate) fn of(&mut self, packet: &Packet) -> u64 {
-        self.0 = u64::try_from(packet.position()).unwrap_or(self.0 + 1);
+    /// The place of the next packet, and whether it is late.
+    pub(crate) fn of(&mut self, packet: &Packet) -> (u64, bool) {
+        let byte = u64::try_from(packet.position()).unwrap_or(self.0 + 1);
+        let late = byte < self.0;
+        self.0 = self.0.max(byte);
+        (byte, late)
+    }
+
+    /// The furthest place so far.
+    pub(crate) fn furthest(self) -> u64 {
         self.0
     }
 }
@@ -35,7 +43,7 @@ impl Mend {
         if self.steps.is_empty() {
             return;
         }
-        let byte = self.place.of(packet);
+        let (byte, _) = self.place.of(packet);
         let passed = self.steps.partition_point(|step| step.byte <= byte);
         let shift = passed.checked_sub(1).map_or(0, |index| self.steps[index].shift);
         let moved = |time: Option<i64>| time.map(|time| time.saturating_add(shift));
@@ -67,7 +75,8 @@ mod tests {
         // A packet that does not tell its place lies behind its predecessor.
         assert_eq!(mended(&mut mend, -1, 1), Some(11));
         assert_eq!(mended(&mut mend, 250, 20), Some(15));
-        // After a jump in the file.
+        // A late packet leaves its successors where they are.
         assert_eq!(mended(&mut mend, 150, 2), Some(12));
+        assert_eq!(mended(&mut mend, -1, 21), Some(16));
     }
 }

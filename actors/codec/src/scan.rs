@@ -237,7 +237,7 @@ impl Walk {
 
     fn add(&mut self, track: usize, packet: &Packet) {
         let lasts = self.follow.lasts(track, packet);
-        let followed = self.follow.take(track, packet);
+        let Some(followed) = self.follow.take(track, packet) else { return };
         let record = &mut self.tracks[track];
         if followed.jump.is_some() {
             record.stretches.push(Stretch::after(followed.jump));
@@ -468,6 +468,19 @@ mod tests {
         assert_eq!(scan.picture.clock, [ClockStep { byte: 1000, shift: 50 }]);
         assert_eq!(scan.sound[0].clock, [ClockStep { byte: 1005, shift: 50 }]);
         assert_eq!((scan.sound[0].start, scan.sound[0].end), (0, 75));
+    }
+
+    #[test]
+    fn a_late_packet_of_an_old_stream_starts_no_clock_anew() {
+        let track = Track { stream: 0, time_base: Rational::new(1, 25) };
+        let mut walk = Walk::new(&[track], 0.04, false);
+        for frame in (0..49).chain(50..100) {
+            walk.add(0, &packet(frame, frame as isize * 10));
+        }
+        walk.add(0, &packet(49, 490));
+        walk.add(0, &packet(100, 1000));
+        let picture = walk.finish().picture;
+        assert_eq!((picture.clock, picture.end, picture.monotonic), (Vec::new(), 101, true));
     }
 
     #[test]
