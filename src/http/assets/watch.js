@@ -10,42 +10,11 @@ let playing = false;
 let storyboard = false;
 let lastStatus = "";
 
-function offerQualities(hls) {
-  const select = byId("quality");
-  hls.on(Hls.Events.MANIFEST_PARSED, () => {
-    select.replaceChildren(make("option", { value: "-1", textContent: "Auto" }));
-    hls.levels.forEach((level, index) => {
-      const name = level.name || `${Math.min(level.width, level.height)}p`;
-      select.append(make("option", { value: String(index), textContent: name }));
-    });
-    byId("quality-label").hidden = hls.levels.length < 2;
-  });
-  select.addEventListener("change", () => { hls.nextLevel = Number(select.value); });
-}
-
-function recover(hls) {
-  hls.on(Hls.Events.ERROR, (_, data) => {
-    if (!data.fatal) return;
-    if (data.type === Hls.ErrorTypes.MEDIA_ERROR) return hls.recoverMediaError();
-    setTimeout(() => hls.startLoad(), 2000);
-  });
-}
-
 function play(job) {
   playing = true;
   byId("waiting").hidden = true;
   video.hidden = false;
-  if (window.Hls && Hls.isSupported()) {
-    // From the start, although the playlist still grows; the worker would need a looser content policy for little gain.
-    const hls = new Hls({ startPosition: 0, enableWorker: false });
-    offerQualities(hls);
-    recover(hls);
-    hls.loadSource(job.playback);
-    hls.attachMedia(video);
-    window.jetreelPlayer = hls;
-  } else {
-    video.src = job.playback;
-  }
+  attachPlayer(video, job.playback, { quality: byId("quality"), sound: byId("sound") });
 }
 
 function jump(to) {
