@@ -57,6 +57,22 @@ function announce(job) {
   byId("facts").replaceChildren(...facts(job));
 }
 
+/** Begins with a capital and ends with a full stop. */
+function sentence(text) {
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
+}
+
+function showWarnings(warnings) {
+  const list = byId("warnings");
+  const sentences = warnings.map(sentence);
+  const shown = [...list.children].map((item) => item.textContent);
+  // Replacing what is unchanged would take a selection away.
+  if (sentences.join("\n") === shown.join("\n")) return;
+  list.replaceChildren(...sentences.map((textContent) => make("li", { textContent })));
+  list.hidden = sentences.length === 0;
+}
+
 function show(job) {
   const title = job.title || job.video;
   setText(byId("title"), title);
@@ -65,7 +81,7 @@ function show(job) {
   byId("progress").value = job.progress;
   setText(byId("percent"), `${job.progress} %`);
   byId("tiers").replaceChildren(...job.tiers.map(tierRow));
-  byId("warnings").replaceChildren(...job.warnings.map((text) => make("li", { textContent: text })));
+  showWarnings(job.warnings);
   announce(job);
   if (job.poster && !video.poster) video.poster = job.poster;
   if (job.playable && !playing) { play(job); byId("facts").replaceChildren(...facts(job)); }
@@ -78,7 +94,7 @@ function show(job) {
   error.hidden = !job.error;
   if (job.error) {
     const advice = job.error.permanent ? "Trying the same file again will not help." : "";
-    setText(error, `${job.error.message}. ${advice}`);
+    setText(error, `${sentence(job.error.message)} ${advice}`);
   }
   byId("retry").hidden = !job.retry_available;
 }
