@@ -4,6 +4,7 @@
 //! memory does not grow with the size of a file or the number of viewers of one video.
 
 mod cancel;
+mod disposition;
 mod gateway;
 mod health;
 mod job_document;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use jetreel_domain::state::Status;
+use reqwest::header::HeaderValue;
 use reqwest::{Body, Client, Response};
 use serde_json::Value;
 
@@ -56,6 +57,21 @@ async fn an_upload_is_confirmed_only_when_state_and_store_have_it() {
     let job: Value = job.json().await.unwrap();
     assert_eq!((job["status"].as_str(), job["progress"].as_u64()), (Some("QUEUED"), Some(0)));
     assert_eq!(job["retry_available"], false);
+}
+
+#[tokio::test]
+async fn the_name_that_a_client_sends_becomes_the_title() {
+    for (disposition, title) in [
+        ("attachment; filename=\"Пример; 1.mp4\"", "Пример; 1.mp4"),
+        ("attachment; filename=\"x.mp4\"; filename*=UTF-8''%E6%97%A5%00%0A%E2%80%AE.mp4", "日.mp4"),
+    ] {
+        let served = served().await;
+        let disposition = HeaderValue::from_bytes(disposition.as_bytes()).unwrap();
+        let request = Client::new().post(served.at("/v1/videos")).body("x");
+        let answer = request.header("content-disposition", disposition).send().await.unwrap();
+        assert_eq!(answer.status(), 202);
+        assert_eq!(served.video().title, title);
+    }
 }
 
 #[tokio::test]

@@ -21,9 +21,11 @@ use jetreel_actors::ports::{Swap, WriteOnce};
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::lane::Lane;
+use jetreel_domain::printable::printable;
 use jetreel_domain::state::{Order, Source, Status, Video};
 use serde::Deserialize;
 
+use super::disposition::file_name;
 use super::problem::Problem;
 use super::{Gateway, Seen};
 use crate::store::{UploadError, store_parts};
@@ -51,10 +53,9 @@ pub(super) async fn create(
     let Query(params) = query.map_err(|_| bad_query())?;
     let headers = request.headers();
     admit(&gateway, headers)?;
-    let title = params.title.or_else(|| file_name(headers)).unwrap_or_default();
     let upload = Upload {
         gateway,
-        title: clean(&title),
+        title: title(params.title.as_deref(), headers),
         lane: params.lane.unwrap_or_default(),
         body: request.into_body(),
     };
@@ -285,17 +286,17 @@ async fn change_video<E>(
     Err(Failure::dependency("state-busy", "the state of the video changes too fast"))
 }
 
-fn file_name(headers: &HeaderMap) -> Option<String> {
-    let disposition = headers.get(CONTENT_DISPOSITION)?.to_str().ok()?;
-    let name = disposition.split(';').find_map(|part| part.trim().strip_prefix("filename="))?;
-    let name = name.trim_matches('"');
-    Some(name.rsplit(['/', '\\']).next().unwrap_or(name).to_owned())
+/// The title that a query names, else the file's name.
+fn title(asked: Option<&str>, headers: &HeaderMap) -> String {
+    let named = || file_name(headers.get(CONTENT_DISPOSITION)?.as_bytes());
+    let asked = asked.map(clean).filter(|title| !title.is_empty());
+    asked.or_else(|| named().as_deref().map(clean)).unwrap_or_default()
 }
 
-/// A title is for people only: bounded, without control characters.
+/// A title is for people only: bounded, and printable.
 fn clean(title: &str) -> String {
-    let kept: String = title.chars().filter(|c| !c.is_control()).take(TITLE_LENGTH_MAX).collect();
-    kept.trim().to_owned()
+    let kept: String = printable(title).trim().chars().take(TITLE_LENGTH_MAX).collect();
+    kept.trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -303,15 +304,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_title_is_bounded_and_has_no_control_characters() {
+    fn a_title_is_bounded_and_printable() {
         assert_eq!(clean(" A/B \u{7}test "), "A/B test");
-        assert_eq!(clean(&"x".repeat(999)).len(), TITLE_LENGTH_MAX);
+        assert_eq!(clean("gpj.\u{202e}4pm"), "gpj.4pm");
+        assert_eq!(clean(&"é".repeat(999)).chars().count(), TITLE_LENGTH_MAX);
+        assert_eq!(clean(&format!("{}b c", "a ".repeat(99))).len(), TITLE_LENGTH_MAX - 1);
     }
 
     #[test]
-    fn the_file_name_of_a_disposition_is_the_title() {
+    fn a_title_that_is_asked_for_wins_over_the_name_of_the_file() {
         let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_DISPOSITION, "attachment; filename=\"../a b.mp4\"".parse().unwrap());
-        assert_eq!(file_name(&headers).as_deref(), Some("a b.mp4"));
+        let named =
+            axum::http::HeaderValue::from_bytes("attachment; filename=\"d/ф;.mp4\"".as_bytes());
+        headers.insert(CONTENT_DISPOSITION, named.unwrap());
+        assert_eq!(title(Some("asked"), &headers), "asked");
+        assert_eq!(title(Some(" "), &headers), "ф;.mp4");
+        assert_eq!(title(None, &headers), "ф;.mp4");
+        assert_eq!(title(None, &HeaderMap::new()), "");
     }
 }

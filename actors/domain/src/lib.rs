@@ -34,6 +34,7 @@ pub mod assembly;
 pub mod claim;
 pub mod failure;
 pub mod redact;
+pub mod printable;
 pub mod retry;
 pub mod breaker;
 pub mod deadletter;
