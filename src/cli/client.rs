@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jetreel_domain::printable::printable;
 use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
@@ -43,6 +44,8 @@ pub(super) struct Job {
     pub(super) playback: Option<String>,
     pub(super) error: Option<JobError>,
     pub(super) tiers: Vec<Tier>,
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 /// Why a job failed.
@@ -69,6 +72,11 @@ impl Job {
     /// The job will not change by itself any more.
     pub(super) fn is_ended(&self) -> bool {
         matches!(self.status.as_str(), "COMPLETED" | "FAILED" | "CANCELLED")
+    }
+
+    /// What the user should know, a line each. The text may quote the source.
+    pub(super) fn notes(&self) -> impl Iterator<Item = String> {
+        self.warnings.iter().map(|warning| format!("note: {}", printable(warning)))
     }
 
     /// How a command that waited for it ends.

@@ -1,6 +1,7 @@
 //! `jetreel status`: where a job stands.
 
 use comfy_table::{Table, presets};
+use jetreel_domain::printable::printable;
 
 use super::client::{Job, Remote, Server};
 use super::exit::Exit;
@@ -32,8 +33,7 @@ pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Re
 }
 
 fn text(job: &Job, remote: &Remote) -> String {
-    // A title comes from whoever uploaded: no control characters reach the terminal.
-    let title: String = job.title.chars().filter(|c| !c.is_control()).collect();
+    let title = printable(&job.title);
     let mut lines = vec![format!("{}  {}  {} %  {title}", job.id, job.status, job.progress)];
     if let Some(error) = &job.error {
         lines.push(format!("{} [{}]", error.message, error.code));
@@ -42,6 +42,7 @@ fn text(job: &Job, remote: &Remote) -> String {
     if let Some(successor) = &job.successor {
         lines.push(format!("goes on as job {successor}"));
     }
+    lines.extend(job.notes());
     if !job.tiers.is_empty() {
         lines.push(tiers(job));
     }

@@ -135,6 +135,7 @@ async fn wait(remote: &Remote, id: &str, bars: &mut Bars) -> anyhow::Result<(Job
 fn finish(remote: &Remote, job: &Job, document: &Value, json: bool) -> anyhow::Result<Exit> {
     let exit = job.exit();
     if exit == Exit::Done {
+        job.notes().for_each(|note| output::note(&note));
         tell(&remote.address(&job.player), document, json)?;
         return Ok(exit);
     }

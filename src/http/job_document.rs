@@ -4,6 +4,7 @@ use jetreel_domain::advice;
 use jetreel_domain::failure::Severity;
 use jetreel_domain::ledger::View;
 use jetreel_domain::plan::{Class, Plan};
+use jetreel_domain::printable::printable;
 use jetreel_domain::progress;
 use jetreel_domain::state::{Fact, Order, Status, Video};
 use serde::Serialize;
@@ -42,7 +43,7 @@ pub(super) struct Document {
     pub(super) summary: Summary,
     tiers: Vec<Tier>,
     source: Option<Source>,
-    /// What a user should know, each a sentence.
+    /// What a user should know, each a sentence. May quote the source.
     warnings: Vec<String>,
     thumbnails: Option<String>,
     manifest: Option<String>,
@@ -140,10 +141,14 @@ pub(super) fn document(video: &Video, order: &Order, known: Known<'_>, pictures:
         summary: summary(video, order, known, pictures),
         tiers: known.map_or_else(Vec::new, |known| tiers(video, order, known)),
         source: known.and_then(|(plan, _)| source(plan)),
-        warnings: known.map_or_else(Vec::new, |(plan, _)| plan.warnings.clone()),
+        warnings: known.map_or_else(Vec::new, |(plan, _)| warnings(plan)),
         thumbnails: pictures.then(|| format!("/v/{}/thumbnails.vtt", video.id)),
         manifest: completed.then(|| format!("/v/{}/manifest.json", video.id)),
     }
+}
+
+fn warnings(plan: &Plan) -> Vec<String> {
+    plan.warnings.iter().map(|warning| printable(warning)).collect()
 }
 
 fn tiers(video: &Video, order: &Order, (plan, view): (&Plan, &View)) -> Vec<Tier> {

@@ -24,3 +24,4 @@ mod supervision;
 mod tidy;
 mod two_nodes;
 mod upload_to_publish;
+mod warnings;
