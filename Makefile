@@ -48,11 +48,10 @@ clips: build ## every clip of JETREEL_MEDIA against an independent witness; tabl
 	JETREEL_CLIPS=$(or $(JETREEL_CLIPS),all) JETREEL_CLIPS_REPORT=$(or $(JETREEL_CLIPS_REPORT),$(CURDIR)/.tools/clips.md) \
 		$(CARGO) test --locked --test it -- $(MEDIA_TESTS) --exact --nocapture --test-threads 1
 
-browser: release ## the player page in headless Chromium; screenshot in .tools/player.png
+browser: release ## the player page in headless Chromium, watched and heard; screenshot in .tools/player.png
 	@.ci/setup browser
 	@.ci/setup clip
-	python3 tests/bench/ladder.py --make-clip .tools/media/bench-1080p-60s.mp4
-	node tests/browser/play.mjs "$(TARGET)/release/jetreel" .tools/media/bench-1080p-60s.mp4 .tools/player.png
+	node tests/browser/main.mjs "$(TARGET)/release/jetreel" .tools/media/bigbuckbunny.mp4 .tools/player.png
 
 bench: release ## CPU, wall, memory and first playable second against ffmpeg; ARGS="--runs 5 --minutes 10"
 	@.ci/setup clip
