@@ -72,11 +72,21 @@ function recover(hls, address) {
   });
 }
 
+/**
+ * A player of a playlist that grows from its start (EVENT). hls.js takes it for a live one: where playing reaches the end of
+ * what is encoded, it would seek back to the live sync position. Here there is none, and playing waits for more.
+ */
+function eventPlayer(options) {
+  return new (class extends Hls {
+    get liveSyncPosition() { return null; }
+  })(options);
+}
+
 /** Starts loading `address` into `video`; `menus` are the selects of sound tracks and tiers. */
 function attachPlayer(video, address, menus) {
   if (window.Hls && Hls.isSupported()) {
     // From the start, although the playlist still grows; the worker would need a looser content policy for little gain.
-    const hls = new Hls({ startPosition: 0, enableWorker: false });
+    const hls = eventPlayer({ startPosition: 0, enableWorker: false });
     offerQualities(hls, menus.quality);
     offerSound(hls, menus.sound);
     recover(hls, address);
