@@ -35,16 +35,15 @@ pub struct Piece<'a> {
     pub ticks: i64,
 }
 
-/// The master playlist. With the view of a complete order, bit rates are measured and tracks without sound left out; before, they
-/// are those that the plan declares.
+/// The master playlist. With the view of a complete order, bit rates are measured; before, they are those that the plan
+/// declares. A track that is finished and holds no sound is left out: players wait for the list of a track that they chose.
 #[must_use]
 pub fn master(plan: &Plan, view: Option<&View>) -> String {
-    let view = view.filter(|view| progress::complete(plan, view));
     let mut text = head();
-    let audible =
-        |index: usize| view.is_none_or(|view| !assembly::audio_prefix(view, index).is_empty());
+    let is_silent = |index: usize| view.is_some_and(|view| is_silent(view, index));
     let audio: Vec<(usize, &AudioPlan)> =
-        plan.audio.iter().enumerate().filter(|(index, _)| audible(*index)).collect();
+        plan.audio.iter().enumerate().filter(|(index, _)| !is_silent(*index)).collect();
+    let view = view.filter(|view| progress::complete(plan, view));
     for (index, track) in &audio {
         rendition(&mut text, *index, track);
     }
@@ -157,6 +156,10 @@ fn pieces<'a>(
         pieces.push(Piece { object, segment, ticks: next.unwrap_or(segment.duration).max(0) });
     }
     pieces
+}
+
+fn is_silent(view: &View, track: usize) -> bool {
+    view.is_finished(assembly::audio_task(track)) && assembly::audio_prefix(view, track).is_empty()
 }
 
 fn head() -> String {
