@@ -7,8 +7,7 @@ import { join, resolve } from "node:path";
 const root = resolve(import.meta.dirname, "../..");
 const { chromium } = createRequire(join(root, ".tools/here.js"))("playwright-core");
 
-// Playwright mutes a headless browser by default: what is muted there is still decoded, but a test that hears should not
-// depend on that.
+// Playwright passes this by default.
 const SILENCING = ["--mute-audio"];
 const ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
   "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"];

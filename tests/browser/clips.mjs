@@ -5,12 +5,15 @@ import { execFileSync } from "node:child_process";
 /** Seconds of a flash and of a beep. */
 export const BURST = 0.12;
 
-/** Instants of the flashes in a clip: irregular, so that no shift of the sound maps them onto each other. */
+/**
+ * Instants of the flashes in a clip: irregular, so that no shift of the sound maps them onto each other; in a clip of up to a
+ * minute none covers a multiple of five seconds, where thumbnails are taken.
+ */
 export function instants(seconds) {
   const found = [];
   for (let at = 0.6, step = 0; at + 0.5 < seconds; step++) {
     found.push(Number(at.toFixed(3)));
-    at += [1.12, 0.88, 1.4, 1.24][step % 4];
+    at += [1.12, 0.88, 1.4, 1.56][step % 4];
   }
   return found;
 }
@@ -28,7 +31,7 @@ const CODECS = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-c:a", "
  */
 export function makeClip(file, { seconds, height = 720, tracks = [{ hertz: 1000 }], picture = TEST_PICTURE, codecs = CODECS }) {
   const list = instants(seconds);
-  const flashes = `scale=-2:${height},fps=25,lutyuv=y=val*0.7,drawbox=c=white:t=fill:enable='${bursts(list, 0.001)}'`;
+  const flashes = `scale=-2:${height},fps=25,drawbox=c=white:t=fill:enable='${bursts(list, 0.001)}'`;
   const tone = ({ hertz }) => `aevalsrc='0.5*sin(2*PI*${hertz}*t)*(${bursts(list, 0.00001)})':s=48000`;
   const tones = tracks.flatMap((track) => ["-f", "lavfi", "-i", tone(track)]);
   const maps = tracks.flatMap((_, index) => ["-map", String(index + 1)]);

@@ -148,7 +148,8 @@ async function evaluate() {
   }
 
   const lumas = pictures.map(([, luma]) => luma);
-  const bright = (Math.min(...lumas) + Math.max(...lumas)) / 2;
+  // Above everything but white.
+  const bright = Math.max(...lumas) - (Math.max(...lumas) - Math.min(...lumas)) / 4;
   const steps = pictures.slice(1).map(([at], index) => at - pictures[index][0]).filter((step) => step > 0);
   const frame = steps.length ? median(steps) : 0;
   const flashes = [];

@@ -13,11 +13,9 @@ import { makeClip } from "./clips.mjs";
 import { startNode, submit } from "./node.mjs";
 import { tell } from "./page.mjs";
 import { finishedVideo } from "./play.mjs";
-import { TRACKS, everyTrack, fromTheFirstSecond, measureItself, withoutHlsJs } from "./sound.mjs";
+import { SECONDS, TRACKS, everyTrack, fromTheFirstSecond, measureItself, withoutHlsJs } from "./sound.mjs";
 import { check, finish } from "./tap.mjs";
 import { warningsAreShown } from "./warnings.mjs";
-
-const SECONDS = 30;
 
 const [binary, picture, screenshot] = process.argv.slice(2);
 if (!binary || !picture) {
@@ -36,7 +34,7 @@ try {
     { seconds: SECONDS, height: 1080, tracks: TRACKS, picture: ["-stream_loop", "-1", "-i", picture] });
   node = await startNode(binary, folder);
   const address = await submit(node.base, clip, "Big Buck Bunny");
-  await fromTheFirstSecond(browser, node.base, address, SECONDS);
+  await fromTheFirstSecond(browser, node.base, address);
   await finishedVideo(browser, node.base, address, screenshot);
   await everyTrack(browser, node.base, address);
   // Safari tells the sound tracks of media by default, Chromium behind a switch.

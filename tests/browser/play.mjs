@@ -21,6 +21,17 @@ async function switchTo(page, level) {
   check(after.stalled < STALL_MAX, `switches to ${after.height} lines without a stall (${way})`);
 }
 
+/** Between two flashes. */
+async function takePicture(page, path) {
+  await page.evaluate((at) => {
+    const video = document.querySelector("video");
+    video.pause();
+    video.currentTime = at;
+    return new Promise((resolve) => video.addEventListener("seeked", resolve, { once: true }));
+  }, 3.2);
+  await page.screenshot({ path });
+}
+
 export async function finishedVideo(browser, base, address, screenshot) {
   const { player } = await job(address);
   const { page, noted } = await newPage(browser, base);
@@ -36,7 +47,7 @@ export async function finishedVideo(browser, base, address, screenshot) {
   check(soundBytes > 0, `${soundBytes} bytes of sound are decoded`);
   await switchTo(page, 0);
   await switchTo(page, levels - 1);
-  if (screenshot) await page.screenshot({ path: screenshot });
+  if (screenshot) await takePicture(page, screenshot);
   check(noted.violations.length === 0, `no policy violation ${noted.violations.join(", ")}`);
   check(noted.foreign.length === 0, `no foreign request ${noted.foreign.join(", ")}`);
   check(noted.errors.length === 0, `no script error ${noted.errors.join(", ")}`);
