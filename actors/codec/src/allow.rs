@@ -2,59 +2,155 @@
 //!
 //! Invariant: what is not listed is not opened. No demuxer here opens further files by itself (no HLS, DASH, concat, SDP,
 //! image sequences), and none reads a script.
+//!
+//! The lists are long because uploads come from thirty years of cameras and programs. They bound which code of libav is
+//! reachable; what keeps a fault in that code from doing harm is the confinement of the process.
 
 use std::ffi::CStr;
 
 use crate::switches;
 
-/// libav's names of the demuxers.
-const FORMATS: [&str; 7] =
-    ["mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts", "avi", "flv", "mpeg", "ogg"];
-
-/// libav's names of the picture decoders.
-const PICTURE: [&str; 31] = [
-    "h264",
-    "hevc",
-    "vp8",
-    "vp9",
-    "libdav1d",
-    "libaom-av1",
-    "mpeg1video",
-    "mpeg2video",
-    "mpeg4",
-    "msmpeg4",
-    "msmpeg4v1",
-    "msmpeg4v2",
-    "h263",
-    "h263i",
-    "h263p",
-    "mjpeg",
-    "mjpegb",
-    "theora",
-    "vp6",
-    "vp6a",
-    "vp6f",
-    "prores",
-    "dnxhd",
-    "ffv1",
-    "huffyuv",
-    "ffvhuff",
-    "vc1",
-    "wmv3",
+/// libav's names of the demuxers. ASF and MXF can name further files and pages; libav's demuxers ignore what an ASF names and ask
+/// `io_open` for what an MXF does, which is denied. RealMedia is not listed: nothing writes it any more.
+const FORMATS: [&str; 10] = [
+    "mov,mp4,m4a,3gp,3g2,mj2",
+    "matroska,webm",
+    "mpegts",
+    "avi",
     "flv",
-    "svq3",
-    "rawvideo",
+    "mpeg",
+    "ogg",
+    "asf",
+    "mxf",
+    "dv",
 ];
 
-/// libav's names of the sound decoders; those of PCM start with [`PCM`].
-const SOUND: [&str; 23] = [
-    "aac", "aac_latm", "mp3", "mp3float", "mp2", "mp2float", "mp1", "mp1float", "opus", "libopus",
-    "vorbis", "flac", "ac3", "eac3", "dca", "truehd", "mlp", "alac", "wmav1", "wmav2", "amrnb",
-    "amrwb", "speex",
+/// libav's names of the picture decoders, all of them plain software. Not listed is what no upload has: formats of games, of single
+/// pictures, of experiments.
+const PICTURE: [&[&str]; 8] = [
+    // Cameras, web, broadcast, discs.
+    &[
+        "h264",
+        "hevc",
+        "vp8",
+        "vp9",
+        "libdav1d",
+        "libaom-av1",
+        "mpeg1video",
+        "mpeg2video",
+        "mpeg4",
+        "h261",
+        "h263",
+        "h263i",
+        "h263p",
+        "dirac",
+        "theora",
+    ],
+    // Pictures one by one: cameras, editors, cinema packages.
+    &["mjpeg", "mjpegb", "sp5x", "amv", "avrn", "jpeg2000", "png", "rawvideo", "ffv1"],
+    // Tape and editing.
+    &[
+        "dvvideo",
+        "prores",
+        "dnxhd",
+        "cfhd",
+        "huffyuv",
+        "ffvhuff",
+        "hymt",
+        "utvideo",
+        "magicyuv",
+        "lagarith",
+        "vble",
+        "aic",
+        "pixlet",
+        "hq_hqa",
+        "hqx",
+        "cllc",
+        "sheervideo",
+        "speedhq",
+        "hap",
+        "dxv",
+        "notchlc",
+    ],
+    // Uncompressed, in the layouts of capture cards.
+    &["v210", "v308", "v408", "v410", "ayuv", "yuv4", "y41p", "r210", "r10k", "avrp", "avui"],
+    // Windows Media, and what came before it.
+    &[
+        "msmpeg4",
+        "msmpeg4v1",
+        "msmpeg4v2",
+        "wmv1",
+        "wmv2",
+        "wmv3",
+        "wmv3image",
+        "vc1",
+        "vc1image",
+        "msvideo1",
+        "msrle",
+        "indeo2",
+        "indeo3",
+        "indeo4",
+        "indeo5",
+        "cljr",
+        "loco",
+    ],
+    // QuickTime before MPEG-4.
+    &["cinepak", "qtrle", "rpza", "smc", "8bps", "svq1", "svq3"],
+    // Flash.
+    &["flv", "vp3", "vp4", "vp5", "vp6", "vp6a", "vp6f", "vp7", "flashsv", "flashsv2"],
+    // Recordings of screens and games.
+    &[
+        "camtasia",
+        "tscc2",
+        "camstudio",
+        "zlib",
+        "mszh",
+        "zmbv",
+        "fraps",
+        "dxtory",
+        "fic",
+        "scpr",
+        "g2m",
+        "mss1",
+        "mss2",
+        "msa1",
+        "mts2",
+    ],
+];
+
+/// libav's names of the sound decoders. Not listed is what no upload has: formats of game consoles and games, codecs of
+/// files that hold sound alone (Monkey's Audio, Shorten, TAK, DSD), and RealAudio, whose container is refused.
+const SOUND: [&[&str]; 7] = [
+    // Cameras, web, broadcast, discs.
+    &[
+        "aac", "aac_latm", "mp3", "mp3float", "mp2", "mp2float", "mp1", "mp1float", "opus",
+        "libopus", "vorbis", "flac", "ac3", "eac3", "dca", "truehd", "mlp", "alac",
+    ],
+    // Windows Media, and what came before it.
+    &["wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice", "truespeech", "imc", "iac", "gsm_ms"],
+    // QuickTime before AAC.
+    &["qdm2", "qdmc", "mace3", "mace6"],
+    // Lossless sound in Matroska.
+    &["wavpack", "tta"],
+    // Phones, telephony, surveillance.
+    &["amrnb", "amrwb", "evrc", "qcelp", "gsm", "g723_1", "g729", "g722", "g726", "g726le"],
+    // Flash and webcams. Of Speex, libav's own decoder takes one frame a packet.
+    &["speex", "libspeex", "nellymoser", "adpcm_swf"],
+    // Tape, studios and editing: SMPTE 302M, DV, differential PCM.
+    &[
+        "s302m",
+        "dvaudio",
+        "adpcm_ms",
+        "adpcm_ima_wav",
+        "adpcm_ima_qt",
+        "adpcm_ima_amv",
+        "adpcm_yamaha",
+        "adpcm_ct",
+    ],
 ];
 
 /// PCM decoders, with and without compression.
-const PCM: [&str; 21] = [
+const PCM: [&str; 20] = [
     "pcm_s8",
     "pcm_u8",
     "pcm_s16le",
@@ -63,8 +159,10 @@ const PCM: [&str; 21] = [
     "pcm_u16be",
     "pcm_s24le",
     "pcm_s24be",
+    "pcm_u24le",
     "pcm_s32le",
     "pcm_s32be",
+    "pcm_u32le",
     "pcm_f32le",
     "pcm_f32be",
     "pcm_f64le",
@@ -73,9 +171,6 @@ const PCM: [&str; 21] = [
     "pcm_mulaw",
     "pcm_dvd",
     "pcm_bluray",
-    "adpcm_ms",
-    "adpcm_ima_wav",
-    "adpcm_ima_qt",
 ];
 
 /// What libav itself is told of these lists when it opens a source.
@@ -83,7 +178,8 @@ pub(crate) fn options() -> Vec<(&'static str, String)> {
     if switches::lists_off() {
         return switches::temptations();
     }
-    let decoders: Vec<&str> = PICTURE.iter().chain(&SOUND).chain(&PCM).copied().collect();
+    let kinds = PICTURE.iter().chain(&SOUND).copied().flatten();
+    let decoders: Vec<&str> = kinds.chain(&PCM).copied().collect();
     vec![
         ("protocol_whitelist", "none".to_owned()),
         ("format_whitelist", FORMATS.join(",")),
@@ -108,12 +204,12 @@ pub(crate) fn is_format(name: &str) -> bool {
 
 /// Whether a picture decoder of that name is allowed.
 pub(crate) fn is_picture_decoder(name: &str) -> bool {
-    PICTURE.contains(&name) || switches::lists_off()
+    PICTURE.iter().any(|kind| kind.contains(&name)) || switches::lists_off()
 }
 
 /// Whether a sound decoder of that name is allowed.
 pub(crate) fn is_sound_decoder(name: &str) -> bool {
-    SOUND.contains(&name) || PCM.contains(&name) || switches::lists_off()
+    SOUND.iter().any(|kind| kind.contains(&name)) || PCM.contains(&name) || switches::lists_off()
 }
 
 /// Whether a file begins like one of the texts that name other files: playlists, descriptions, scripts.
@@ -144,6 +240,8 @@ pub(crate) fn is_reference_text(head: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::CString;
+
     use super::*;
 
     #[test]
@@ -166,8 +264,26 @@ mod tests {
 
     #[test]
     fn nothing_that_opens_other_files_is_allowed() {
-        for name in ["hls", "dash", "concat", "sdp", "image2", "rtsp", "asf", "rm"] {
+        for name in
+            ["hls", "dash", "concat", "sdp", "image2", "rtsp", "rm", "imf", "webm_dash_manifest"]
+        {
             assert!(FORMATS.iter().all(|list| list.split(',').all(|format| format != name)));
+        }
+    }
+
+    /// A name with a typing error allows nothing.
+    #[test]
+    fn every_name_is_one_of_libavs() {
+        let kinds = PICTURE.iter().chain(&SOUND).copied().flatten();
+        for name in kinds.chain(&PCM) {
+            let found = ffmpeg_next::codec::decoder::find_by_name(name);
+            assert!(found.is_some(), "{name}");
+        }
+        for name in FORMATS {
+            let name = CString::new(name).unwrap();
+            #[expect(unsafe_code, reason = "looks a name up in a static table")]
+            let found = unsafe { ffmpeg_next::ffi::av_find_input_format(name.as_ptr()) };
+            assert!(!found.is_null(), "{name:?}");
         }
     }
 }

@@ -5,27 +5,25 @@
 //! outputs end, with silence where the source has none; a broken track ends in a typed failure or in what could be decoded,
 //! never in a loop.
 
-use ffmpeg_next::codec::{self, decoder};
-use ffmpeg_next::{Dictionary, Error, Packet, Rational, Stream, ffi, frame};
+use ffmpeg_next::Packet;
 use jetreel_domain::wire::{AudioJob, Budget, FailureCode, Job, Report};
 
 use crate::aac::Aac;
-use crate::failure::{Outcome, failure_with, internal, source_failure};
+use crate::facts;
+use crate::failure::{Outcome, failure_with, internal};
 use crate::input::Input;
 use crate::link::Link;
+use crate::listen::Listener;
 use crate::mend::Mend;
 use crate::mux::{self, Sample};
 use crate::parts::Parts;
 use crate::sound::{Conform, Run};
 use crate::timeline::Timeline;
-use crate::{allow, facts};
 
 /// Runs in a row that lie behind the end before the rest of the source is left alone.
 const LATE_RUNS_MAX: u32 = 256;
 /// Samples of silence that are encoded at a time.
 const SILENCE_SAMPLES: u64 = 1 << 16;
-/// Samples that one decoded frame may hold: no allowed codec comes near it.
-const FRAME_SAMPLES_MAX: &str = "1048576";
 
 /// Does an audio job.
 pub(crate) fn run(link: &Link, job: &Job, audio: &AudioJob) -> Outcome<Report> {
@@ -33,8 +31,11 @@ pub(crate) fn run(link: &Link, job: &Job, audio: &AudioJob) -> Outcome<Report> {
     let mut input = Input::open(link, 0, size, Some(&audio.source.format), &job.budget)?;
     input.only(&[audio.source.stream]);
     let time_base = facts::libav(input.time_base(audio.source.stream)?);
-    let mut decoder = open(&input.stream(audio.source.stream)?, time_base, audio)?;
-    let conform = Conform::new(time_base, audio.audio.sample_rate, audio.audio.channels);
+    let stream = input.stream(audio.source.stream)?;
+    let mut listener =
+        Listener::open(&stream, time_base, &audio.source.decoder_options, audio.counted)?;
+    let conform = Conform::new(listener.time_base(), audio.audio.sample_rate, audio.audio.channels)
+        .mixed(audio.mixed);
     let mut track = Track::new(link, audio, conform, &job.budget);
     let mut mend = Mend::new(&audio.source.clock);
     while let Some(mut packet) = input.read()? {
@@ -44,42 +45,13 @@ pub(crate) fn run(link: &Link, job: &Job, audio: &AudioJob) -> Outcome<Report> {
         }
         mend.packet(&mut packet);
         track.damage(input.failed_reads())?;
-        track.feed(&mut decoder, Some(&packet))?;
+        track.feed(&mut listener, Some(&packet))?;
         if track.done() {
             break;
         }
     }
-    track.feed(&mut decoder, None)?;
+    track.feed(&mut listener, None)?;
     track.finish()
-}
-
-fn open(stream: &Stream<'_>, time_base: Rational, audio: &AudioJob) -> Outcome<decoder::Audio> {
-    let parameters = stream.parameters();
-    let name = parameters.id().name();
-    let found = decoder::find(parameters.id())
-        .filter(|codec| allow::is_sound_decoder(codec.name()))
-        .ok_or_else(|| {
-            failure_with(
-                FailureCode::UnsupportedCodec,
-                format!("The sound codec ({name}) is not supported here."),
-                format!("no allowed decoder for {name}"),
-            )
-        })?;
-    let context = codec::Context::from_parameters(parameters.clone())
-        .map_err(|error| source_failure(error.into(), "prepare the sound decoder"))?;
-    let mut decoder = context.decoder();
-    // Without it the decoder cannot move the timestamps of frames whose beginning it cuts off.
-    decoder.set_packet_time_base(time_base);
-    let mut settings = Dictionary::new();
-    settings.set("threads", "1");
-    settings.set("max_samples", FRAME_SAMPLES_MAX);
-    for (option, value) in &audio.source.decoder_options {
-        settings.set(option, value);
-    }
-    decoder
-        .open_as_with(found, settings)
-        .and_then(decoder::Opened::audio)
-        .map_err(|error| source_failure(error.into(), "open the sound decoder"))
 }
 
 /// The track on its way from decoded frames to parts.
@@ -95,6 +67,7 @@ struct Track<'a> {
     parts: Option<Parts<'a>>,
     units: Vec<Sample>,
     late: u32,
+    packets: u64,
     damage: u64,
     damage_max: u64,
 }
@@ -114,6 +87,7 @@ impl<'a> Track<'a> {
             parts: None,
             units: Vec::new(),
             late: 0,
+            packets: 0,
             damage: 0,
             damage_max: budget.damage_max,
         }
@@ -125,42 +99,21 @@ impl<'a> Track<'a> {
     }
 
     /// Decodes a packet, or what the decoder still holds.
-    fn feed(&mut self, decoder: &mut decoder::Audio, packet: Option<&Packet>) -> Outcome<()> {
-        let sent = match packet {
-            Some(packet) => decoder.send_packet(packet),
-            None => decoder.send_eof(),
-        };
-        if let Err(error) = sent
-            && error != Error::Eof
-        {
-            self.bear(error)?;
-        }
-        loop {
-            let mut frame = frame::Audio::empty();
-            match decoder.receive_frame(&mut frame) {
-                Ok(()) => self.conform.push(frame)?,
-                Err(Error::Eof | Error::Other { errno: ffi::EAGAIN }) => break,
-                Err(error) => {
-                    self.bear(error)?;
-                    break;
-                }
-            }
+    fn feed(&mut self, listener: &mut Listener, packet: Option<&Packet>) -> Outcome<()> {
+        self.packets += 1;
+        let conform = &mut self.conform;
+        if !listener.decode(packet, &mut |frame| conform.push(frame))? {
+            self.damage += 1;
+            self.damage(0)?;
         }
         self.encode()
     }
 
-    fn bear(&mut self, error: Error) -> Outcome<()> {
-        if error == (Error::Other { errno: ffi::ENOMEM }) {
-            return Err(source_failure(error.into(), "decode sound"));
-        }
-        self.damage += 1;
-        self.damage(0)
-    }
-
-    /// Fails when decoding and `reading` together met more damage than is allowed.
+    /// Fails when decoding and `reading` together met more damage than is allowed, and more than half of the track is damaged: what
+    /// is missing between good packets becomes silence.
     fn damage(&self, reading: u64) -> Outcome<()> {
         let damage = self.damage + self.conform.unfit() + reading;
-        if damage <= self.damage_max {
+        if damage <= self.damage_max.max(self.packets / 2) {
             return Ok(());
         }
         Err(failure_with(

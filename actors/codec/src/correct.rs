@@ -78,6 +78,8 @@ pub(crate) fn for_jpeg() -> String {
 /// The source's colour with every gap filled by what players assume.
 struct Source {
     rgb: bool,
+    /// Colours by number, or of fewer than eight bits.
+    packed: bool,
     full: bool,
     matrix: &'static str,
     primaries: &'static str,
@@ -87,8 +89,7 @@ struct Source {
 impl Source {
     fn new(shape: Shape, colour: &Colour) -> Self {
         let rgb = is_rgb(shape.format);
-        let full_format =
-            matches!(shape.format, Pixel::YUVJ420P | Pixel::YUVJ422P | Pixel::YUVJ444P);
+        let full_format = is_full(shape.format) || (is_grey(shape.format) && colour.range != "tv");
         let standard = !(shape.width >= 1280 || shape.height > 576);
         let assumed = match (standard, shape.height) {
             (true, 576) => "bt470bg",
@@ -110,17 +111,20 @@ impl Source {
             other => other,
         };
         let full = !rgb && (full_format || colour.range == "pc");
-        Self { rgb, full, matrix, primaries, hlg: colour.transfer == "arib-std-b67" }
+        let hlg = colour.transfer == "arib-std-b67";
+        Self { rgb, packed: rgb && depth(shape.format) < 8, full, matrix, primaries, hlg }
     }
 
     fn scale(&self, (width, height): (u32, u32)) -> String {
         let range = if self.full { "pc" } else { "tv" };
+        // From these, libav's scaler takes colours of BT.601, and no white.
+        let unpack = if self.packed { "format=rgb24," } else { "" };
         let colour = if self.rgb {
             ":out_color_matrix=bt709:out_range=tv".to_owned()
         } else {
             format!(":in_range={range}:out_range=tv")
         };
-        format!("scale={width}:{height}:flags={SCALER}{colour},format=yuv420p")
+        format!("{unpack}scale={width}:{height}:flags={SCALER}{colour},format=yuv420p")
     }
 
     /// A change of matrix; of primaries only where they differ visibly (BT.2020).
@@ -138,18 +142,47 @@ impl Source {
 fn tone_map(colour: &Source) -> String {
     let transfer = if colour.hlg { "arib-std-b67" } else { "smpte2084" };
     let range = if colour.full { "full" } else { "limited" };
+    // Where a tag is missing in the frames, zscale finds no way to BT.709.
     format!(
-        "zscale=tin={transfer}:min=2020_ncl:pin=2020:rin={range}:t=linear:npl=100,format=gbrpf32le,\
+        "setparams=color_primaries=bt2020:color_trc={transfer}:colorspace=bt2020nc,zscale=tin={transfer}:min=2020_ncl:pin=2020:rin={range}:t=linear:npl=100,format=gbrpf32le,\
          zscale=p=709,tonemap=tonemap=hable:desat=0,zscale=t=709:m=709:r=limited,format=yuv420p"
     )
 }
 
+/// Also where pixels are numbers in a palette, whose colours are RGB.
 fn is_rgb(format: Pixel) -> bool {
+    has_flag(format, ffi::AV_PIX_FMT_FLAG_RGB) || has_flag(format, ffi::AV_PIX_FMT_FLAG_PAL)
+}
+
+fn is_full(format: Pixel) -> bool {
+    matches!(
+        format,
+        Pixel::YUVJ420P | Pixel::YUVJ411P | Pixel::YUVJ422P | Pixel::YUVJ440P | Pixel::YUVJ444P
+    )
+}
+
+/// Grey without a tag is taken for full range, as libav does: it comes from RGB and from black and white.
+fn is_grey(format: Pixel) -> bool {
+    descriptor(format).is_some_and(|descriptor| descriptor.nb_components <= 2) && !is_rgb(format)
+}
+
+/// Bits of a colour; 0 where colours are numbers in a palette.
+fn depth(format: Pixel) -> i32 {
+    if has_flag(format, ffi::AV_PIX_FMT_FLAG_PAL) {
+        return 0;
+    }
+    let components = descriptor(format).map(|descriptor| descriptor.comp);
+    components.and_then(|comp| comp.iter().take(3).map(|one| one.depth).min()).unwrap_or(0)
+}
+
+fn has_flag(format: Pixel, flag: i32) -> bool {
+    descriptor(format).is_some_and(|descriptor| descriptor.flags & u64::from(flag as u32) != 0)
+}
+
+fn descriptor(format: Pixel) -> Option<&'static ffi::AVPixFmtDescriptor> {
     #[expect(unsafe_code, reason = "descriptors are static; an unknown format has none")]
     unsafe {
-        let descriptor = ffi::av_pix_fmt_desc_get(format.into());
-        !descriptor.is_null()
-            && (*descriptor).flags & u64::from(ffi::AV_PIX_FMT_FLAG_RGB as u32) != 0
+        ffi::av_pix_fmt_desc_get(format.into()).as_ref()
     }
 }
 
@@ -227,5 +260,33 @@ mod tests {
         let fields = PicturePlan { deinterlace: true, ..plan("bt709", "tv") };
         let chain = |side| whole(shape(side, side, Pixel::YUV420P), &fields, (16, 16)).unwrap();
         assert!(chain(6).starts_with("bwdif") && !chain(5).contains("bwdif"));
+    }
+
+    #[test]
+    fn colours_by_number_and_of_few_bits_become_rgb_first() {
+        for format in [Pixel::PAL8, Pixel::RGB555LE, Pixel::RGB565BE] {
+            let chain = whole(shape(1280, 720, format), &plan("unknown", "unknown"), (1280, 720));
+            let chain = chain.unwrap();
+            assert!(chain.starts_with("format=rgb24,scale=1280:720:"), "{format:?} {chain}");
+            assert!(chain.contains(":out_color_matrix=bt709:out_range=tv"), "{format:?} {chain}");
+        }
+        let chain = whole(shape(1280, 720, Pixel::BGRA), &plan("gbr", "pc"), (1280, 720)).unwrap();
+        assert!(chain.starts_with("scale=1280:720:"), "{chain}");
+    }
+
+    #[test]
+    fn grey_is_of_full_range_unless_it_says_otherwise() {
+        let chain = |range| {
+            whole(shape(1280, 720, Pixel::GRAY8), &plan("unknown", range), (1280, 720)).unwrap()
+        };
+        assert!(chain("unknown").contains(":in_range=pc:"), "{}", chain("unknown"));
+        assert!(chain("tv").contains(":in_range=tv:"), "{}", chain("tv"));
+    }
+
+    #[test]
+    fn tone_mapping_does_not_rely_on_tags_in_the_frames() {
+        let hdr = PicturePlan { tone_map: true, ..plan("bt2020nc", "tv") };
+        let chain = whole(shape(1280, 720, Pixel::YUV420P10LE), &hdr, (1280, 720)).unwrap();
+        assert!(chain.contains("setparams=color_primaries=bt2020:color_trc=smpte2084"), "{chain}");
     }
 }

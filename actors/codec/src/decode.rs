@@ -19,6 +19,12 @@ use crate::{allow, facts};
 pub(crate) struct Decoder {
     video: codec::decoder::Video,
     damage: u64,
+    /// The end was fed.
+    draining: bool,
+    /// Whether the last frame shows what it should.
+    sound: bool,
+    /// Whether any frame so far did, and whether one did not.
+    seen: (bool, bool),
 }
 
 impl Decoder {
@@ -61,11 +67,12 @@ impl Decoder {
             .open_as_with(found, settings)
             .and_then(codec::decoder::Opened::video)
             .map_err(|error| source_failure(error.into(), "open the decoder"))?;
-        Ok(Self { video, damage: 0 })
+        Ok(Self { video, damage: 0, draining: false, sound: false, seen: (false, false) })
     }
 
     /// Feeds a packet, or the end.
     pub(crate) fn push(&mut self, packet: Option<&Packet>) -> Outcome<()> {
+        self.draining |= packet.is_none();
         let result = match packet {
             Some(packet) => self.video.send_packet(packet),
             None => self.video.send_eof(),
@@ -79,11 +86,27 @@ impl Decoder {
     /// The next frame, if one is ready.
     pub(crate) fn pull(&mut self, frame: &mut Video) -> Outcome<Pull> {
         match self.video.receive_frame(frame) {
-            Ok(()) => Ok(Pull::Frame),
+            Ok(()) => {
+                self.judge(frame);
+                Ok(Pull::Frame)
+            }
             Err(Error::Eof) => Ok(Pull::End),
             Err(Error::Other { errno: ffi::EAGAIN }) => Ok(Pull::Hungry),
             Err(error) => self.bear(error, "decode a frame").map(|()| Pull::Hungry),
         }
+    }
+
+    /// Whether the last frame shows what it should: not where decoding began in the middle of a group of pictures.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.sound
+    }
+
+    fn judge(&mut self, frame: &Video) {
+        let (sound, corrupt) = &mut self.seen;
+        // At its end the H.264 decoder gives what it holds without a mark.
+        self.sound = !frame.is_corrupt() && !(self.draining && *corrupt && !*sound);
+        *sound |= self.sound;
+        *corrupt |= !self.sound;
     }
 
     /// Errors borne so far.
@@ -126,8 +149,12 @@ pub(crate) struct Frames {
     /// Packets decoded after this DTS cannot hold frames that are wanted.
     until: i64,
     ended: bool,
+    /// Decoding began at the start of the source.
+    whole: bool,
     /// Frames marked as corrupt are skipped up to the first sound one.
     skip_corrupt: bool,
+    /// Errors of the decoder before the first sound frame: a cut recording begins in the middle of a group of pictures.
+    head: u64,
     misplaced: u64,
     decoded: u64,
     /// The first packet after a seek, and its DTS by the container's own clock.
@@ -180,7 +207,9 @@ impl Frames {
             tick,
             until: i64::MAX,
             ended: false,
+            whole: seek.is_none(),
             skip_corrupt: seek.is_none(),
+            head: 0,
             misplaced: 0,
             decoded: 0,
             ahead: None,
@@ -229,7 +258,8 @@ impl Frames {
 
     /// Packets and frames that had to be left out so far.
     pub(crate) fn damage(&self) -> u64 {
-        self.decoder.damage() + self.misplaced + self.input.failed_reads()
+        let head = if self.skip_corrupt { self.decoder.damage() } else { self.head };
+        self.decoder.damage() - head + self.misplaced + self.input.failed_reads()
     }
 
     fn feed(&mut self) -> Outcome<()> {
@@ -274,16 +304,19 @@ impl Frames {
             ));
         }
         check_pixels(frame.width(), frame.height(), &self.budget)?;
-        if self.skip_corrupt && frame.is_corrupt() {
-            self.misplaced += 1;
+        if self.skip_corrupt && !self.decoder.is_sound() {
             return Ok(None);
         }
-        self.skip_corrupt = false;
+        if std::mem::take(&mut self.skip_corrupt) {
+            self.head = self.decoder.damage();
+        }
         let guess = self.last.map_or(0, |last| last.saturating_add(self.step));
         let mut pts = frame.timestamp().unwrap_or(guess);
         match self.last {
             // Both are kept where the clock has room between two frames.
             Some(last) if pts == last && self.step > 1 => pts = last.saturating_add(1),
+            // What a decoder still holds at the end of a container without presentation times comes with those of decoding.
+            Some(last) if pts <= last && self.ended && self.whole => pts = guess.max(last + 1),
             Some(last) if pts <= last => {
                 self.misplaced += 1;
                 return Ok(None);
@@ -383,6 +416,16 @@ pub(crate) fn picture_hash(frame: &Video) -> Outcome<String> {
 /// The first 16 bytes of a digest in hex.
 pub(crate) fn short_hash(digest: &[u8]) -> String {
     digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The failure for a source without a picture that decoding could start with.
+pub(crate) fn no_key(damage: u64) -> CodecFailure {
+    failure_with(
+        FailureCode::NoFrames,
+        "No picture of the video can be decoded: it has no key picture, which decoding has to start with. Perhaps it was cut out \
+         of a longer video; cut it at a key picture, or export it again.",
+        format!("{damage} damaged packets or frames"),
+    )
 }
 
 /// The failure for a source of which no frame could be decoded.

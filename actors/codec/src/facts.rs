@@ -3,14 +3,17 @@
 //! Invariant: nothing here is trusted blindly: rotations are rounded to quarter turns, unknown ratios become 1, names come from
 //! libav's own tables.
 
+use std::ffi::CStr;
+
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::frame::Video;
-use ffmpeg_next::{Stream, ffi, media};
+use ffmpeg_next::{Stream, codec, ffi, media};
 use jetreel_domain::clock;
-use jetreel_domain::media::{AudioTrack, Colour, Rational};
+use jetreel_domain::hdr::Signs;
+use jetreel_domain::media::{AudioTrack, Colour, Rational, UnusedReason};
 
-use crate::allow;
 use crate::input::Input;
+use crate::listen;
 
 /// The time base of a stream's packets, as [`Input::read`] gives them.
 pub(crate) fn time_base(stream: &Stream<'_>) -> Rational {
@@ -104,6 +107,27 @@ pub(crate) fn colour(stream: &Stream<'_>, frame: &Video) -> Colour {
     }
 }
 
+/// Signs of high dynamic range in a frame and in the header of its stream.
+pub(crate) fn signs(stream: &Stream<'_>, frame: &Video) -> Signs {
+    use ffmpeg_next::packet::side_data::Type;
+    let has = |kind: Type| stream.side_data().any(|data| data.kind() == kind);
+    let mastering = has(Type::MasteringDisplayMetadata);
+    signs_of(frame).or(Signs { bits: 0, mastering, dynamic: has(Type::DYNAMIC_HDR10_PLUS) })
+}
+
+/// The same of a frame alone.
+pub(crate) fn signs_of(frame: &Video) -> Signs {
+    use ffmpeg_next::frame::side_data::Type;
+    let descriptor = frame.format().descriptor();
+    #[expect(unsafe_code, reason = "descriptors are static")]
+    let bits = descriptor.map_or(0, |descriptor| unsafe { (*descriptor.as_ptr()).comp[0].depth });
+    Signs {
+        bits: bits.unsigned_abs(),
+        mastering: frame.side_data(Type::MasteringDisplayMetadata).is_some(),
+        dynamic: frame.side_data(Type::DYNAMIC_HDR_PLUS).is_some(),
+    }
+}
+
 const UNKNOWN: &str = "unknown";
 
 /// Names of libav by the code points of ITU-T H.273, table 2.
@@ -165,42 +189,79 @@ const MATRICES: [&str; 15] = [
     "ictcp",
 ];
 
-/// Sound tracks that can be decoded, in file order.
-pub(crate) fn audio(input: &Input) -> Vec<AudioTrack> {
-    (0..input.streams())
-        .filter_map(|index| input.stream(index).ok())
-        .filter(|stream| stream.parameters().medium() == media::Type::Audio)
-        .filter_map(|stream| audio_track(&stream))
-        .collect()
+/// A sound track as the container describes it.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    /// Rate and channels are 0 where the header does not say.
+    pub track: AudioTrack,
+    /// Why it cannot be used, as far as the header tells.
+    pub obstacle: Option<UnusedReason>,
 }
 
-fn audio_track(stream: &Stream<'_>) -> Option<AudioTrack> {
+/// The sound tracks, in file order.
+pub(crate) fn audio(input: &Input) -> Vec<Candidate> {
+    let streams = (0..input.streams()).filter_map(|index| input.stream(index).ok());
+    let sound = streams.filter(|stream| stream.parameters().medium() == media::Type::Audio);
+    (1..).zip(sound).map(|(number, stream)| candidate(number, &stream)).collect()
+}
+
+fn candidate(number: u32, stream: &Stream<'_>) -> Candidate {
     let parameters = stream.parameters();
-    let decoder = ffmpeg_next::codec::decoder::find(parameters.id())?;
-    #[expect(unsafe_code, reason = "plain fields of the stream's parameters")]
-    let (sample_rate, channels) = unsafe {
+    #[expect(unsafe_code, reason = "plain fields of the stream and of its parameters")]
+    let (sample_rate, channels, metadata) = unsafe {
         let raw = parameters.as_ptr();
-        ((*raw).sample_rate, (*raw).ch_layout.nb_channels)
+        ((*raw).sample_rate, (*raw).ch_layout.nb_channels, (*stream.as_ptr()).metadata)
     };
-    let sample_rate = u32::try_from(sample_rate).ok().filter(|rate| *rate > 0)?;
-    let channels = u32::try_from(channels).ok().filter(|channels| *channels > 0)?;
-    if !allow::is_sound_decoder(decoder.name()) {
-        return None;
-    }
-    let language = stream.metadata().get("language").map_or("und", |language| language).to_owned();
-    Some(AudioTrack {
+    let disposition = stream.disposition();
+    let secondary =
+        Disposition::COMMENT | Disposition::HEARING_IMPAIRED | Disposition::VISUAL_IMPAIRED;
+    let track = AudioTrack {
         stream: stream.index() as u32,
-        codec: parameters.id().name().to_owned(),
-        sample_rate,
-        channels,
+        codec: codec_name(stream),
+        sample_rate: u32::try_from(sample_rate).unwrap_or(0),
+        channels: u32::try_from(channels).unwrap_or(0),
         time_base: time_base(stream),
         start: start(stream).unwrap_or(0),
         seconds: 0.0,
         continued: Vec::new(),
         clock: Vec::new(),
-        language: clean(&language),
-        default: stream.disposition().contains(Disposition::DEFAULT),
-    })
+        language: clean(&text(metadata, c"language")),
+        default: disposition.contains(Disposition::DEFAULT),
+        number,
+        secondary: disposition.intersects(secondary),
+        counted: false,
+        mixed: false,
+    };
+    let decodable = listen::find(&parameters).is_some();
+    Candidate { track, obstacle: (!decodable).then_some(UnusedReason::UnsupportedCodec) }
+}
+
+/// The codec's name; where libav knows none, what the container calls it.
+pub(crate) fn codec_name(stream: &Stream<'_>) -> String {
+    let parameters = stream.parameters();
+    if parameters.id() != codec::Id::None {
+        return parameters.id().name().to_owned();
+    }
+    #[expect(unsafe_code, reason = "a plain field of the stream's parameters")]
+    let tag = unsafe { (*parameters.as_ptr()).codec_tag };
+    let printable = |byte: &u8| byte.is_ascii_alphanumeric();
+    let name: String = tag.to_le_bytes().into_iter().filter(printable).map(char::from).collect();
+    if name.is_empty() { UNKNOWN.to_owned() } else { name }
+}
+
+/// An entry of a dictionary of libav, as text; empty where there is none.
+pub(crate) fn text(dictionary: *const ffi::AVDictionary, key: &CStr) -> String {
+    #[expect(
+        unsafe_code,
+        reason = "a dictionary may be null; what an entry holds need not be UTF-8, so the safe form will not do"
+    )]
+    unsafe {
+        let entry = ffi::av_dict_get(dictionary, key.as_ptr(), std::ptr::null(), 0);
+        if entry.is_null() {
+            return String::new();
+        }
+        CStr::from_ptr((*entry).value).to_string_lossy().into_owned()
+    }
 }
 
 /// When a stream starts according to its container.

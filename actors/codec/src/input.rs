@@ -9,7 +9,7 @@ use std::io::Read as _;
 use std::os::raw::{c_char, c_int};
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ffmpeg_next::format::context::{self, StreamIo};
 use ffmpeg_next::{Dictionary, Error, Packet, Stream, ffi};
@@ -42,6 +42,7 @@ pub(crate) struct Input {
     link: Link,
     past_end: Arc<AtomicBool>,
     blank: Arc<AtomicBool>,
+    fetched: Arc<AtomicU64>,
     failed_reads: u64,
     truncated: bool,
 }
@@ -82,7 +83,7 @@ impl Input {
             return Err(failure(FailureCode::UnknownFormat, "The file is empty."));
         }
         let mut source = Source::new(link.clone(), object, size);
-        let (past_end, blank) = (source.past_end(), source.blank());
+        let (past_end, blank, fetched) = (source.past_end(), source.blank(), source.fetched());
         refuse_text(&mut source, link)?;
         let mut io = StreamIo::from_read_seek_with_capacity(source, AVIO_BYTES)
             .map_err(|error| own_failure(error, "make an input"))?;
@@ -99,7 +100,8 @@ impl Input {
             ));
         }
         past_end.store(false, Ordering::Relaxed);
-        Ok(Self { context, link: link.clone(), past_end, blank, failed_reads: 0, truncated: false })
+        let link = link.clone();
+        Ok(Self { context, link, past_end, blank, fetched, failed_reads: 0, truncated: false })
     }
 
     /// The demuxer's name, as [`Input::open`] takes it.
@@ -203,7 +205,9 @@ impl Input {
         #[expect(unsafe_code, reason = "the context is open and has that stream")]
         let result = unsafe {
             let context = self.context.as_mut_ptr();
-            ffi::av_seek_frame(context, stream as c_int, entry, ffi::AVSEEK_FLAG_BACKWARD)
+            // ANY: the first packet of a cut recording need not be a key.
+            let flags = ffi::AVSEEK_FLAG_BACKWARD | ffi::AVSEEK_FLAG_ANY;
+            ffi::av_seek_frame(context, stream as c_int, entry, flags)
         };
         self.link.fault()?;
         if result < 0 { Err(source_failure(result, "seek to the start")) } else { Ok(()) }
@@ -284,6 +288,11 @@ impl Input {
             packet.rescale_ts(facts::libav(own), facts::libav(working));
         }
         Ok(())
+    }
+
+    /// Bytes of the source that were read so far.
+    pub(crate) fn fetched(&self) -> u64 {
+        self.fetched.load(Ordering::Relaxed)
     }
 
     /// Reads that failed so far.

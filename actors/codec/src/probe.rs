@@ -5,22 +5,27 @@
 
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::{Stream, codec, media};
-use jetreel_domain::media::{AudioTrack, ProbeFacts, Rational, VideoTrack};
+use jetreel_domain::hdr;
+use jetreel_domain::media::{AudioTrack, ProbeFacts, Rational, UnusedReason, VideoTrack};
 use jetreel_domain::wire::{CodecFailure, FailureCode, Job, Report};
 
 use crate::boxes::{self, Movie};
 use crate::decode::check_gap;
+use crate::facts::Candidate;
 use crate::failure::{Outcome, failure, failure_with};
+use crate::hearing::{Hearing, Usable};
 use crate::input::{Input, MOVIE_FORMAT};
 use crate::link::Link;
 use crate::scan::{self, Picture, Scan, Sound};
 use crate::trial::{self, Trial};
-use crate::{allow, facts};
+use crate::{allow, facts, programme};
 
 /// A container's frame rate is believed within this fraction of the measured one.
 const RATE_TOLERANCE: f64 = 0.15;
 /// The rounding of coarse clocks (milliseconds) stays below this fraction.
 const RATE_NOISE: f64 = 0.005;
+/// Seconds at the head of a track that are missed when they cannot be decoded; less is an open group of pictures.
+const HEAD_SECONDS: f64 = 0.5;
 /// How long a picture lasts where nothing says so.
 const NOMINAL_FRAME_SECONDS: f64 = 0.04;
 /// A track with this many times fewer frames than another one is a preview or a collection of stills.
@@ -35,22 +40,25 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
     };
     let movie = if input.format() == MOVIE_FORMAT { boxes::movie(link, 0, size)? } else { None };
     let stream = pick(&input, movie.as_ref())?;
-    input.only(&[stream]);
-    let trial = Trial::run(&mut input, stream, &job.budget)?;
-    let mut audio = facts::audio(&input);
+    let candidates = candidates(&mut input, stream, movie.as_ref());
+    let mut hearing = Hearing::open(&input, candidates)?;
+    let mut trial = Trial::run(&mut input, stream, &mut hearing, &job.budget)?;
+    let time_base = input.time_base(stream)?;
+    let (usable, mut unused_audio) = hearing.finish(&mut input)?;
     let format = input.format();
-    let wanted = Wanted { format: &format, stream, audio: &audio };
+    let wanted = Wanted { format: &format, stream, audio: &usable };
     let (scan, cut_short) = scan(link, job, size, &wanted, movie.as_ref())?;
-    for (track, sound) in audio.iter_mut().zip(&scan.sound) {
-        measure(track, sound, facts::start(&input.stream(track.stream)?));
+    let mut audio = Vec::new();
+    for (usable, sound) in usable.into_iter().zip(&scan.sound) {
+        // A track that the header promises and no packet belongs to.
+        if sound.packets == 0 {
+            unused_audio.push(usable.reject(UnusedReason::Empty));
+            continue;
+        }
+        let declared_start = facts::start(&input.stream(usable.track.stream)?);
+        audio.push(measure(usable, sound, declared_start));
     }
-    // A track that the header promises and no packet belongs to.
-    let mut heard = scan.sound.iter().map(|sound| sound.packets > 0);
-    audio.retain(|_| heard.next().unwrap_or(false));
-    let mut warnings = Vec::new();
-    if trial.damage > 0 {
-        warnings.push("Parts of the video are damaged; what can be decoded is used.".to_owned());
-    }
+    let mut warnings = trial_warnings(&mut trial, &scan.picture, time_base);
     if cut_short {
         warnings.push("The file is cut short; what is there is used.".to_owned());
     }
@@ -73,10 +81,41 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
         bytes: size,
         video: Some(video),
         audio,
+        unused_audio,
         streams: input.streams(),
         truncated: cut_short,
         warnings,
     })))
+}
+
+/// What the trial of the picture has to tell. Colour that the tags leave open is filled in.
+fn trial_warnings(trial: &mut Trial, scan: &Picture, time_base: Rational) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let lost = time_base.seconds(first_shown(trial, scan).saturating_sub(scan.start()));
+    if trial.headless && lost >= HEAD_SECONDS {
+        warnings.push(format!(
+            "The video does not begin with a key picture: no picture of its first {lost:.1} s can be decoded."
+        ));
+    }
+    if trial.damage > 0 {
+        warnings.push("Parts of the video are damaged; what can be decoded is used.".to_owned());
+    }
+    if trial.unclear {
+        warnings.push(
+            "The 4:4:4 pictures of this H.264 video were written by an unknown encoder and may be decoded wrongly. If they look \
+             wrong, export the video again with 4:2:0 pictures."
+                .to_owned(),
+        );
+    }
+    if let Some(colour) = hdr::assumed(&trial.colour, trial.signs) {
+        trial.colour = colour;
+        warnings.push(
+            "The video has HDR10 metadata and no colour tags; it is taken for high dynamic range (PQ, BT.2020). If its colours \
+             look wrong, export it with colour tags."
+                .to_owned(),
+        );
+    }
+    warnings
 }
 
 /// Says that a file is encrypted where that is why it cannot be opened.
@@ -122,7 +161,7 @@ fn pick(input: &Input, movie: Option<&Movie>) -> Outcome<u32> {
     let Some(best) = best else {
         return Err(match pictures.first() {
             Some(stream) => {
-                let name = codec_name(stream);
+                let name = facts::codec_name(stream);
                 failure_with(
                     FailureCode::UnsupportedCodec,
                     format!("The video codec ({name}) is not supported here."),
@@ -148,18 +187,6 @@ fn is_decodable(stream: &Stream<'_>) -> bool {
         .is_some_and(|decoder| allow::is_picture_decoder(decoder.name()))
 }
 
-/// The codec's name; where libav knows none, what the container calls it.
-fn codec_name(stream: &Stream<'_>) -> String {
-    let parameters = stream.parameters();
-    if parameters.id() != codec::Id::None {
-        return parameters.id().name().to_owned();
-    }
-    #[expect(unsafe_code, reason = "a plain field of the stream's parameters")]
-    let tag = unsafe { (*parameters.as_ptr()).codec_tag };
-    let printable = |byte: &u8| byte.is_ascii_alphanumeric();
-    tag.to_le_bytes().into_iter().filter(printable).map(char::from).collect()
-}
-
 fn pixels(stream: &Stream<'_>) -> u64 {
     let parameters = stream.parameters();
     #[expect(unsafe_code, reason = "plain fields of the stream's parameters")]
@@ -171,13 +198,29 @@ fn boxes_of<'a>(movie: Option<&'a Movie>, stream: &Stream<'_>) -> Option<&'a box
     movie?.tracks.iter().find(|track| i64::from(track.id) == i64::from(stream.id()))
 }
 
+/// The sound tracks, with what rules them out before any of them is heard.
+fn candidates(input: &mut Input, picture: u32, movie: Option<&Movie>) -> Vec<Candidate> {
+    let programmes = programme::programmes(input);
+    let mut candidates = facts::audio(input);
+    for Candidate { track, obstacle } in &mut candidates {
+        let boxes = input.stream(track.stream).ok().and_then(|stream| boxes_of(movie, &stream));
+        if boxes.is_some_and(|boxes| boxes.encrypted) {
+            *obstacle = Some(UnusedReason::Encrypted);
+        }
+        if let Some(elsewhere) = programme::elsewhere(&programmes, picture, track.stream) {
+            *obstacle = Some(elsewhere);
+        }
+    }
+    candidates
+}
+
 /// What is to be scanned.
 struct Wanted<'a> {
     /// The demuxer that was found.
     format: &'a str,
     /// The picture.
     stream: u32,
-    audio: &'a [AudioTrack],
+    audio: &'a [Usable],
 }
 
 /// All packets of the tracks, from a fresh demuxer; and whether the file ends before its picture does.
@@ -189,7 +232,7 @@ fn scan(
     movie: Option<&Movie>,
 ) -> Outcome<(Scan, bool)> {
     let mut input = Input::open(link, 0, size, Some(wanted.format), &job.budget)?;
-    let sound: Vec<u32> = wanted.audio.iter().map(|track| track.stream).collect();
+    let sound: Vec<u32> = wanted.audio.iter().map(|usable| usable.track.stream).collect();
     let streams: Vec<u32> = std::iter::once(wanted.stream).chain(sound.iter().copied()).collect();
     input.only(&streams);
     let mut tracks = Vec::with_capacity(streams.len());
@@ -209,11 +252,17 @@ fn scan(
 }
 
 /// Puts what was measured into the description of a sound track.
-fn measure(track: &mut AudioTrack, sound: &Sound, declared_start: Option<i64>) {
+fn measure(usable: Usable, sound: &Sound, declared_start: Option<i64>) -> AudioTrack {
+    let Usable { mut track, packet_seconds } = usable;
     track.start = declared_start.unwrap_or(sound.start);
-    track.seconds = track.time_base.seconds(sound.end.saturating_sub(track.start)).max(0.0);
+    track.seconds = if track.counted {
+        sound.packets as f64 * packet_seconds
+    } else {
+        track.time_base.seconds(sound.end.saturating_sub(track.start)).max(0.0)
+    };
     track.continued = sound.continued.clone();
     track.clock = sound.clock.clone();
+    track
 }
 
 fn describe(

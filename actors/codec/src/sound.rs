@@ -43,6 +43,8 @@ pub(crate) struct Conform {
     time_base: Rational,
     rate: u32,
     channels: u32,
+    /// Channels without a known layout are mixed by their numbers.
+    mixed: bool,
     graph: Option<Graph>,
     ready: VecDeque<Run>,
     unfit: u64,
@@ -56,11 +58,22 @@ impl Conform {
             time_base,
             rate,
             channels,
+            mixed: false,
             graph: None,
             ready: VecDeque::new(),
             unfit: 0,
             refusal: None,
         }
+    }
+
+    /// Mixes channels without a known layout by their numbers where `mixed`: see [`mixdown`].
+    pub(crate) fn mixed(self, mixed: bool) -> Self {
+        Self { mixed, ..self }
+    }
+
+    /// Whether a frame can be dealt with.
+    pub(crate) fn suits(&self, frame: &frame::Audio) -> bool {
+        self.build(shape(frame)).is_ok()
     }
 
     /// Takes a decoded frame. One without a timestamp follows its predecessor.
@@ -169,7 +182,8 @@ impl Conform {
         graph.add(&find("abuffersink")?, "out", "").map_err(refuse)?;
         // Drift of 10 ms and more is stretched away over a second; from 100 ms on it is filled or cut.
         let chain = format!(
-            "aresample={}:async=1000:min_comp=0.01:min_hard_comp=0.1,aformat=sample_fmts=fltp:channel_layouts={}",
+            "{}aresample={}:async=1000:min_comp=0.01:min_hard_comp=0.1,aformat=sample_fmts=fltp:channel_layouts={}",
+            if self.mixed && shape.layout == 0 { mixdown(shape.channels) } else { String::new() },
             self.rate,
             if self.channels == 1 { "mono" } else { "stereo" },
         );
@@ -183,6 +197,19 @@ impl Conform {
     }
 }
 
+/// A filter for channels of which nobody knows where they belong: the first, third, fifth … go to the left, the others to the right,
+/// each side as loud as one of them.
+fn mixdown(channels: u16) -> String {
+    if channels < 3 {
+        return String::new();
+    }
+    let side = |first: u16| {
+        let own = (first..channels).step_by(2).map(|channel| format!("c{channel}"));
+        own.collect::<Vec<_>>().join("+")
+    };
+    format!("pan=stereo|c0<{}|c1<{},", side(0), side(1))
+}
+
 /// The channel layout of `channels` channels.
 pub(crate) fn layout(channels: u32) -> ChannelLayout {
     if channels == 1 { ChannelLayout::MONO } else { ChannelLayout::STEREO }
@@ -194,5 +221,31 @@ fn shape(frame: &frame::Audio) -> Shape {
         format: frame.format(),
         layout: frame.channel_layout().bits(),
         channels: frame.channels(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_without_a_layout_go_left_and_right_in_turn() {
+        assert_eq!(mixdown(5), "pan=stereo|c0<c0+c2+c4|c1<c1+c3,");
+        assert_eq!(mixdown(2), "");
+    }
+
+    fn twelve() -> frame::Audio {
+        let mut frame = frame::Audio::empty();
+        frame.set_format(format::Sample::F32(format::sample::Type::Planar));
+        frame.set_rate(48_000);
+        frame.set_channels(12);
+        frame
+    }
+
+    #[test]
+    fn twelve_channels_without_a_layout_suit_only_where_they_are_mixed_by_number() {
+        let conform = || Conform::new(Rational(1, 48_000), 48_000, 2);
+        assert!(!conform().suits(&twelve()));
+        assert!(conform().mixed(true).suits(&twelve()));
     }
 }

@@ -7,7 +7,7 @@
 
 use std::io::{Error, Read, Result, Seek, SeekFrom};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::link::Link;
 
@@ -29,6 +29,7 @@ pub(crate) struct Source {
     /// Set when something beyond the end was asked for: libav's next error then means "cut short", not "damaged".
     past_end: Arc<AtomicBool>,
     blank: Arc<AtomicBool>,
+    fetched: Arc<AtomicU64>,
 }
 
 struct Window {
@@ -57,6 +58,7 @@ impl Source {
             windows: Vec::with_capacity(WINDOWS),
             past_end: Arc::default(),
             blank: Arc::default(),
+            fetched: Arc::default(),
         }
     }
 
@@ -68,6 +70,11 @@ impl Source {
     /// Set it to get zeros from now on.
     pub(crate) fn blank(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.blank)
+    }
+
+    /// Bytes that were asked for.
+    pub(crate) fn fetched(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.fetched)
     }
 
     /// Makes the window that holds the position the last one, fetching it if needed.
@@ -90,6 +97,7 @@ impl Source {
             .link
             .read(self.object, position, length)
             .map_err(|failure| Error::other(failure.detail))?;
+        self.fetched.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         if self.windows.len() == WINDOWS {
             self.windows.remove(0);
         }

@@ -3,14 +3,17 @@
 //! Invariant: bounded: a few frames, or a number of packets without any.
 
 use ffmpeg_next::frame::Video;
-use ffmpeg_next::{codec, ffi, picture};
+use ffmpeg_next::{Stream, codec, ffi, picture};
+use jetreel_domain::hdr::Signs;
 use jetreel_domain::media::{Colour, Rational};
 use jetreel_domain::wire::Budget;
 
-use crate::decode::{Decoder, Pull, check_pixels, no_frames};
+use crate::decode::{Decoder, Pull, check_pixels, no_frames, no_key};
 use crate::facts;
 use crate::failure::Outcome;
+use crate::hearing::Hearing;
 use crate::input::Input;
+use crate::legacy::Beginning;
 
 /// Frames looked at.
 const FRAMES: u32 = 16;
@@ -42,47 +45,97 @@ pub(crate) struct Trial {
     pub decoder_options: Vec<(String, String)>,
     /// Timestamp of the first sound frame: packets before it are never shown.
     pub first_shown: Option<i64>,
-    /// Packets that could not be decoded.
+    /// Packets after that which could not be decoded.
     pub damage: u64,
+    /// Frames or packets before it that could not be shown: the track begins in the middle of a group of pictures.
+    pub headless: bool,
+    /// Signs of high dynamic range besides the colour tags.
+    pub signs: Signs,
+    /// Which of two ways to decode it is right could not be told.
+    pub unclear: bool,
 }
 
 impl Trial {
-    /// Decodes from where `input` stands.
-    pub(crate) fn run(input: &mut Input, stream: u32, budget: &Budget) -> Outcome<Self> {
+    /// Decodes from where `input` stands. Packets of sound that come by are heard.
+    pub(crate) fn run(
+        input: &mut Input,
+        stream: u32,
+        hearing: &mut Hearing,
+        budget: &Budget,
+    ) -> Outcome<Self> {
+        input.only(&[&[stream], &hearing.wanted()[..]].concat());
         let time_base = input.time_base(stream)?;
         let mut decoder = Decoder::open(&input.stream(stream)?, time_base, &[], budget)?;
         let mut frame = Video::empty();
         let mut trial: Option<Self> = None;
-        let mut options = None;
-        let (mut frames, mut packets) = (0, 0);
+        let (mut core, mut beginning) = (None, Beginning::default());
+        // Before the first sound frame.
+        let (mut lost, mut head) = (0, 0);
+        let (mut frames, mut packets, mut keys) = (0, 0, 0);
         while frames < FRAMES && packets < PACKETS_MAX {
             match decoder.pull(&mut frame)? {
                 Pull::Frame => {
-                    frames += 1;
                     check_pixels(frame.width(), frame.height(), budget)?;
+                    if trial.is_none() && !decoder.is_sound() {
+                        lost += 1;
+                        continue;
+                    }
+                    frames += 1;
                     match &mut trial {
                         Some(trial) => trial.look(&frame),
-                        None => trial = Some(Self::first(input, stream, &mut frame)?),
+                        None => {
+                            head = decoder.damage();
+                            trial = Some(Self::first(input, stream, &mut frame)?);
+                        }
                     }
                 }
                 Pull::End => break,
                 Pull::Hungry => {
                     let packet = input.read()?;
-                    if packet.as_ref().is_some_and(|p| p.stream() != stream as usize) {
+                    if let Some(other) = packet.as_ref().filter(|p| p.stream() != stream as usize) {
+                        hearing.take(other)?;
+                        if hearing.is_over(input) {
+                            input.only(&[stream]);
+                        }
                         continue;
                     }
                     packets += 1;
-                    options = options.or_else(|| packet.as_ref()?.data().and_then(x264_core));
+                    if let Some(packet) = &packet {
+                        keys += u32::from(packet.is_key());
+                        core = core.or_else(|| packet.data().and_then(x264_core));
+                        beginning.keep(packet);
+                    }
                     decoder.push(packet.as_ref())?;
                 }
             }
         }
-        let mut trial = trial.ok_or_else(|| no_frames(decoder.damage()))?;
-        trial.damage = decoder.damage() + input.failed_reads();
+        let none = if keys == 0 { no_key } else { no_frames };
+        let mut trial = trial.ok_or_else(|| none(decoder.damage() + lost))?;
+        trial.headless = lost + head > 0;
+        trial.damage = decoder.damage() - head + input.failed_reads();
         if profile(input, stream)? == HIGH_444 {
-            trial.decoder_options.extend(options.map(|core| ("x264_build".to_owned(), core)));
+            trial.tell_encoder(core, &beginning, &input.stream(stream)?, time_base, budget)?;
         }
         Ok(trial)
+    }
+
+    /// Finds out how a 4:4:4 stream is to be decoded.
+    fn tell_encoder(
+        &mut self,
+        core: Option<String>,
+        beginning: &Beginning,
+        stream: &Stream<'_>,
+        time_base: Rational,
+        budget: &Budget,
+    ) -> Outcome<()> {
+        if let Some(core) = core {
+            self.decoder_options.push(("x264_build".to_owned(), core));
+            return Ok(());
+        }
+        let way = beginning.way(stream, time_base, budget)?;
+        self.unclear = !way.certain;
+        self.decoder_options.extend(way.option());
+        Ok(())
     }
 
     fn first(input: &mut Input, stream: u32, frame: &mut Video) -> Outcome<Self> {
@@ -98,8 +151,11 @@ impl Trial {
             interlaced: header_interlaced,
             intra_only: true,
             decoder_options: Vec::new(),
-            first_shown: None,
+            first_shown: frame.timestamp(),
             damage: 0,
+            headless: false,
+            signs: facts::signs(&found, frame),
+            unclear: false,
         };
         trial.look(frame);
         Ok(trial)
@@ -108,9 +164,7 @@ impl Trial {
     fn look(&mut self, frame: &Video) {
         self.interlaced |= frame.is_interlaced();
         self.intra_only &= frame.kind() == picture::Type::I;
-        if self.first_shown.is_none() && !frame.is_corrupt() {
-            self.first_shown = frame.timestamp();
-        }
+        self.signs = self.signs.or(facts::signs_of(frame));
     }
 }
 

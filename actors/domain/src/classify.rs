@@ -7,10 +7,12 @@ use crate::media::{ProbeFacts, VideoTrack};
 use crate::plan::Class;
 use crate::planner::PlanPolicy;
 
-/// Demuxers whose seeks land where they should.
+/// Demuxers whose seeks land where they should. ASF, MXF, DV, AVI, FLV, Ogg and MPEG-PS seek by guesses or by tables that
+/// recorders fill in carelessly.
 const FORMATS: [&str; 5] = ["mov", "mp4", "matroska", "webm", "mpegts"];
 
-/// Codecs whose random-access points are what they say.
+/// Codecs whose random-access points are what they say. The others are decoded in one go: encoders of Cinepak, Indeo and the codecs
+/// of screen recorders mark pictures as keys that are none, and codecs in which every picture is a key are cheap to decode anyway.
 const CODECS: [&str; 7] = ["h264", "hevc", "vp8", "vp9", "av1", "mpeg2video", "mpeg4"];
 
 /// libav's numbers of the 4:4:4 profiles of H.264: High 4:4:4, High 4:4:4 Predictive, CAVLC 4:4:4 Intra. Old x264 wrote them in

@@ -89,6 +89,8 @@ pub fn audio_job(plan: &Plan, track: usize, done: Vec<u32>) -> AudioJob {
             clock: found.map(|found| found.clock.clone()).unwrap_or_default(),
         },
         audio,
+        counted: found.is_some_and(|found| found.counted),
+        mixed: found.is_some_and(|found| found.mixed),
         origin_seconds: plan.time_base.seconds(plan.origin),
         end_seconds: plan.seconds(),
         done,

@@ -17,6 +17,8 @@ pub mod h264;
 pub mod refusal;
 pub mod classify;
 pub mod clock;
+pub mod soundtrack;
+pub mod hdr;
 pub mod chunking;
 pub mod cost;
 pub mod tasks;

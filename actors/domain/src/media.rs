@@ -50,6 +50,9 @@ pub struct ProbeFacts {
     pub video: Option<VideoTrack>,
     /// Audio tracks that can be decoded, in file order.
     pub audio: Vec<AudioTrack>,
+    /// Audio tracks that are left out, in file order.
+    #[serde(default)]
+    pub unused_audio: Vec<UnusedAudio>,
     /// How many streams the container declares.
     pub streams: u32,
     /// True where the container's own data says that it is cut short (samples past the end of the file).
@@ -177,4 +180,57 @@ pub struct AudioTrack {
     pub language: String,
     /// The container marks it as the default.
     pub default: bool,
+    /// Number among the sound tracks of the file, from 1; 0 in facts of older probes.
+    #[serde(default)]
+    pub number: u32,
+    /// The container marks it as a commentary or as made for the hearing or visually impaired.
+    #[serde(default)]
+    pub secondary: bool,
+    /// The timestamps contradict the samples: from the first timestamp on, time is counted in samples.
+    #[serde(default)]
+    pub counted: bool,
+    /// The channels have no known layout and are mixed down by their numbers.
+    #[serde(default)]
+    pub mixed: bool,
+}
+
+/// An audio track that is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnusedAudio {
+    /// Stream index in the container.
+    pub stream: u32,
+    /// Number among the sound tracks of the file, from 1.
+    pub number: u32,
+    /// libav's codec name.
+    pub codec: String,
+    /// ISO 639 language as tagged, `und` where not.
+    pub language: String,
+    /// The container marks it as the default.
+    pub default: bool,
+    /// The container marks it as a commentary or as made for the hearing or visually impaired.
+    pub secondary: bool,
+    /// Why it is left out.
+    pub reason: UnusedReason,
+}
+
+/// Why an audio track is left out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum UnusedReason {
+    /// No decoder that is allowed.
+    UnsupportedCodec,
+    /// None of the first packets can be decoded.
+    Undecodable,
+    /// So many channels without a known layout, which nothing says how to mix down.
+    Channels(u32),
+    /// The track has no packets.
+    Empty,
+    /// The container says that the track is encrypted.
+    Encrypted,
+    /// The track belongs to another programme of a broadcast than the picture.
+    OtherProgramme {
+        /// Number and name of the track's programme.
+        own: String,
+        /// Number and name of the picture's programme.
+        chosen: String,
+    },
 }

@@ -13,7 +13,7 @@ use crate::ladder::{Fitted, Rung, TierPlan, display_size, select};
 use crate::limits::Limits;
 use crate::media::{AudioTrack, ProbeFacts, VideoTrack};
 use crate::plan::{AudioPlan, Chunk, Class, ImagePlan, Plan};
-use crate::{chunking, classify, clock, refusal, still, tasks};
+use crate::{chunking, classify, clock, refusal, soundtrack, still, tasks};
 
 /// How a source becomes tiers, chunks and tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,8 +80,8 @@ pub fn plan(
         return Err(Failure::permanent("no-video", "the file has no picture track"));
     };
     let timescale = clock::timescale(video.time_base)?;
-    let tracks = audio_tracks(&facts, limits);
-    let audio = audio_plans(&tracks, policy);
+    let tracks = soundtrack::chosen(&facts, limits.audio_tracks_max);
+    let audio = soundtrack::plans(&tracks, policy);
     let fitted = select(&policy.ladder, display_size(&video), policy.tiers.as_deref());
     let tiers = tier_plans(&fitted, &video, &audio)?;
     let (class, class_reason) = if force_class_b {
@@ -122,7 +122,7 @@ pub fn plan(
         tasks: Vec::new(),
         preset: policy.preset.clone(),
         codec_build: codec_build.to_owned(),
-        warnings: warnings(&facts, &video, &fitted, tracks.len(), policy)
+        warnings: warnings(&facts, &video, &fitted, &tracks, policy)
             .into_iter()
             .chain(cut)
             .collect(),
@@ -131,46 +131,6 @@ pub fn plan(
     let lazy: Vec<bool> = fitted.iter().map(|fitted| fitted.rung.lazy).collect();
     plan.tasks = tasks::release_list(&plan, &lazy, policy);
     Ok(plan)
-}
-
-/// Tracks that will be encoded, the default one first.
-fn audio_tracks<'a>(facts: &'a ProbeFacts, limits: &Limits) -> Vec<&'a AudioTrack> {
-    let mut tracks: Vec<&AudioTrack> = facts
-        .audio
-        .iter()
-        .filter(|track| {
-            track.sample_rate > 0
-                && track.channels > 0
-                && track.time_base.num > 0
-                && track.time_base.den > 0
-        })
-        .collect();
-    // Stable: file order within each half.
-    let first_default = tracks.iter().position(|track| track.default);
-    if let Some(position) = first_default {
-        let track = tracks.remove(position);
-        tracks.insert(0, track);
-    }
-    tracks.truncate(limits.audio_tracks_max);
-    tracks
-}
-
-fn audio_plans(tracks: &[&AudioTrack], policy: &PlanPolicy) -> Vec<AudioPlan> {
-    let plan = |(index, track): (usize, &&AudioTrack)| {
-        let channels = track.channels.min(2);
-        AudioPlan {
-            name: format!("audio-{index}"),
-            stream: track.stream,
-            language: track.language.clone(),
-            // The two rates that every player takes; whole multiples stay in their family.
-            sample_rate: if track.sample_rate % 44_100 == 0 { 44_100 } else { 48_000 },
-            channels,
-            bit_rate: policy.audio_bit_rate / (3 - channels),
-            default: index == 0,
-            part_seconds: policy.audio_part_seconds.max(1),
-        }
-    };
-    tracks.iter().enumerate().map(plan).collect()
 }
 
 fn tier_plans(
@@ -277,22 +237,19 @@ fn warnings(
     facts: &ProbeFacts,
     video: &VideoTrack,
     fitted: &[Fitted],
-    tracks: usize,
+    tracks: &[&AudioTrack],
     policy: &PlanPolicy,
 ) -> Vec<String> {
     let mut warnings = facts.warnings.clone();
-    if tracks < facts.audio.len() {
-        warnings.push(format!("only {tracks} of {} sound tracks are encoded", facts.audio.len()));
-    }
-    if tracks == 0 {
-        warnings.push("the video has no sound".to_owned());
-    }
+    warnings.extend(soundtrack::warnings(facts, tracks));
     if video.colour.is_hdr() {
-        warnings.push("high dynamic range is converted to standard dynamic range".to_owned());
+        warnings.push("High dynamic range is converted to standard dynamic range.".to_owned());
     }
     let missing = policy.tiers.iter().flatten();
     for name in missing.filter(|name| !fitted.iter().any(|fitted| fitted.name == **name)) {
-        warnings.push(format!("the tier {name} is larger than the source, or not in the ladder"));
+        warnings.push(format!(
+            "The tier {name} is left out: it is larger than the source, or not in the ladder."
+        ));
     }
     warnings
 }

@@ -62,6 +62,10 @@ pub(crate) fn sound() -> AudioTrack {
         clock: Vec::new(),
         language: "eng".to_owned(),
         default: true,
+        number: 1,
+        secondary: false,
+        counted: false,
+        mixed: false,
     }
 }
 
@@ -72,6 +76,7 @@ pub(crate) fn facts() -> ProbeFacts {
         bytes: 30_000_000,
         video: Some(track()),
         audio: vec![sound()],
+        unused_audio: Vec::new(),
         streams: 2,
         truncated: false,
         warnings: Vec::new(),

@@ -329,6 +329,12 @@ pub struct AudioJob {
     pub audio: AudioPlan,
     /// Seconds of the source's clock that are output time 0.
     pub origin_seconds: f64,
+    /// Time is counted in samples from the first timestamp on.
+    #[serde(default)]
+    pub counted: bool,
+    /// Channels without a known layout are mixed down by their numbers.
+    #[serde(default)]
+    pub mixed: bool,
     /// Seconds of the outputs: sound is cut there, or goes on in silence until there.
     pub end_seconds: f64,
     /// Parts whose results are stored already: encode them again (the encoder is deterministic), send nothing.

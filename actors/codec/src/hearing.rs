@@ -1,0 +1,293 @@
+//! Tries every sound track at the probe: what cannot be used is found before anything is encoded.
+//!
+//! The first packets of each track go through the decoder and the resampler of the audio job itself. A track that fails there is left
+//! out with its reason; one that lies too far into the file to be heard is kept as its header describes it.
+//!
+//! Invariant: bounded: about a second of sound per track, a number of packets, a number of bytes of the source.
+
+use ffmpeg_next::{Packet, Rational, frame};
+use jetreel_domain::media::{AudioTrack, UnusedAudio, UnusedReason};
+use jetreel_domain::soundtrack::{self, Step};
+use jetreel_domain::wire::{CodecFailure, FailureCode};
+
+use crate::facts::{self, Candidate};
+use crate::failure::Outcome;
+use crate::input::Input;
+use crate::listen::Listener;
+use crate::sound::Conform;
+
+/// Seconds of a track that are decoded.
+const SECONDS: f64 = 1.0;
+/// Packets of a track that are tried. The first ones may lack a start: TrueHD has one in 128.
+const PACKETS_MAX: u32 = 400;
+/// Packets of all tracks.
+const PACKETS_TOTAL_MAX: u32 = 20_000;
+/// Bytes of the source that are read, those for the picture's trial included.
+const BYTES_MAX: u64 = 32 << 20;
+/// Containers that cannot say that there is no sound for a while.
+const GAPLESS: &str = "avi";
+
+/// The sound tracks on trial.
+pub(crate) struct Hearing {
+    trials: Vec<Trial>,
+    packets: u32,
+    gapless: bool,
+}
+
+/// One of them.
+struct Trial {
+    candidate: Candidate,
+    /// `None` where the track is not tried, or not any more.
+    listener: Option<Listener>,
+    heard: Heard,
+}
+
+/// What was decoded of a track.
+struct Heard {
+    time_base: Rational,
+    packets: u32,
+    frames: u64,
+    seconds: f64,
+    /// The resampler of the job.
+    conform: Option<Conform>,
+    /// Frames that broke it.
+    broken: u64,
+    /// Whether a frame that does not fit can be mixed down by the numbers of its channels.
+    mixable: Option<bool>,
+    /// Forms of the frames, with the number of frames.
+    forms: Vec<(Form, u32)>,
+    steps: Vec<Step>,
+    /// Timestamp of the last frame that had one, in seconds, and the sound from there on.
+    last: Option<(f64, f64)>,
+}
+
+/// A track that can be used.
+pub(crate) struct Usable {
+    /// The track, its form as decoded.
+    pub track: AudioTrack,
+    /// Seconds of sound in a packet, on average; 0 where none was heard.
+    pub packet_seconds: f64,
+}
+
+impl Usable {
+    /// The track as one that cannot be used.
+    pub(crate) fn reject(self, reason: UnusedReason) -> UnusedAudio {
+        let AudioTrack { stream, number, codec, language, default, secondary, .. } = self.track;
+        UnusedAudio { stream, number, codec, language, default, secondary, reason }
+    }
+}
+
+/// Samples per second and channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Form {
+    rate: u32,
+    channels: u32,
+}
+
+impl Hearing {
+    /// Opens a decoder for every track that its header does not rule out.
+    pub(crate) fn open(input: &Input, candidates: Vec<Candidate>) -> Outcome<Self> {
+        let trials = candidates.into_iter().map(|candidate| Trial::open(input, candidate));
+        let gapless = input.format() == GAPLESS;
+        Ok(Self { trials: trials.collect::<Outcome<_>>()?, packets: 0, gapless })
+    }
+
+    /// Streams of which packets are still wanted.
+    pub(crate) fn wanted(&self) -> Vec<u32> {
+        let open = self.trials.iter().filter(|trial| trial.listener.is_some());
+        open.map(|trial| trial.candidate.track.stream).collect()
+    }
+
+    /// Whether enough of the source was read for it, for tracks may lie far apart.
+    pub(crate) fn is_over(&self, input: &Input) -> bool {
+        self.packets >= PACKETS_TOTAL_MAX || input.fetched() >= BYTES_MAX
+    }
+
+    /// Takes a packet of any stream. Whether a track was heard to its end with it.
+    pub(crate) fn take(&mut self, packet: &Packet) -> Outcome<bool> {
+        let stream = packet.stream();
+        let trial =
+            self.trials.iter_mut().find(|trial| trial.candidate.track.stream as usize == stream);
+        self.packets += 1;
+        trial.map_or(Ok(false), |trial| trial.take(packet))
+    }
+
+    /// Reads on from where `input` stands until every track is heard, and tells tracks that can be used from those that cannot.
+    pub(crate) fn finish(mut self, input: &mut Input) -> Outcome<(Vec<Usable>, Vec<UnusedAudio>)> {
+        let mut ended = false;
+        input.only(&self.wanted());
+        while !self.wanted().is_empty() && !self.is_over(input) {
+            let Some(packet) = input.read()? else {
+                ended = true;
+                break;
+            };
+            if self.take(&packet)? {
+                input.only(&self.wanted());
+            }
+        }
+        let gapless = self.gapless;
+        let verdicts = self.trials.into_iter().map(|trial| trial.verdict(ended, gapless));
+        let mut verdicts = verdicts.collect::<Outcome<Vec<Verdict>>>()?;
+        if verdicts.iter().all(|verdict| verdict.reason.is_some()) {
+            verdicts.iter_mut().for_each(Verdict::mix);
+        }
+        let (mut used, mut unused) = (Vec::new(), Vec::new());
+        for Verdict { usable, reason, .. } in verdicts {
+            match reason {
+                None => used.push(usable),
+                Some(reason) => unused.push(usable.reject(reason)),
+            }
+        }
+        Ok((used, unused))
+    }
+}
+
+/// What was found out about a track.
+struct Verdict {
+    usable: Usable,
+    /// Why it cannot be used.
+    reason: Option<UnusedReason>,
+    /// Its channels can be mixed down by their numbers.
+    mixable: bool,
+}
+
+impl Verdict {
+    /// Makes do with a guess where the layout of the channels is unknown.
+    fn mix(&mut self) {
+        if self.mixable && matches!(self.reason, Some(UnusedReason::Channels(_))) {
+            self.reason = None;
+            self.usable.track.mixed = true;
+        }
+    }
+}
+
+impl Trial {
+    fn open(input: &Input, mut candidate: Candidate) -> Outcome<Self> {
+        let stream = input.stream(candidate.track.stream)?;
+        let time_base = facts::libav(input.time_base(candidate.track.stream)?);
+        let mut listener = None;
+        if candidate.obstacle.is_none() {
+            match Listener::open(&stream, time_base, &[], false) {
+                Ok(opened) => listener = Some(opened),
+                Err(refusal) => {
+                    only_of_the_track(refusal)?;
+                    candidate.obstacle = Some(UnusedReason::Undecodable);
+                }
+            }
+        }
+        Ok(Self { candidate, listener, heard: Heard::new(time_base) })
+    }
+
+    fn take(&mut self, packet: &Packet) -> Outcome<bool> {
+        let Some(listener) = &mut self.listener else { return Ok(false) };
+        let heard = &mut self.heard;
+        heard.packets += 1;
+        listener.decode(Some(packet), &mut |frame| heard.frame(frame))?;
+        let enough = heard.seconds >= SECONDS || heard.packets >= PACKETS_MAX;
+        if enough {
+            self.listener = None;
+        }
+        Ok(enough)
+    }
+
+    /// The track as it will be used, or why it will not. `ended`: the whole source was read.
+    fn verdict(mut self, ended: bool, gapless: bool) -> Outcome<Verdict> {
+        let heard = &mut self.heard;
+        if let Some(mut listener) = self.listener.take_if(|_| ended) {
+            listener.decode(None, &mut |frame| heard.frame(frame))?;
+        }
+        let Candidate { mut track, obstacle } = self.candidate;
+        // A track that the bounds cut off may still turn out to be good.
+        let mut reason = obstacle.or_else(|| heard.obstacle(self.listener.is_some()));
+        if let Some(form) = heard.form() {
+            (track.sample_rate, track.channels) = (form.rate, form.channels);
+        }
+        if reason.is_none() && (track.sample_rate == 0 || track.channels == 0) {
+            reason = Some(UnusedReason::Undecodable);
+        }
+        let untimed = heard.frames > 0 && heard.last.is_none();
+        track.counted = untimed || soundtrack::contradicts(&heard.steps, gapless);
+        let packet_seconds = heard.seconds / f64::from(heard.packets.max(1));
+        let mixable = heard.mixable == Some(true);
+        Ok(Verdict { usable: Usable { track, packet_seconds }, reason, mixable })
+    }
+}
+
+/// Lack of memory ends the probe; what else is wrong with a track concerns the track alone.
+fn only_of_the_track(refusal: CodecFailure) -> Outcome<()> {
+    if refusal.code == FailureCode::MemoryBudget { Err(refusal) } else { Ok(()) }
+}
+
+impl Heard {
+    fn new(time_base: Rational) -> Self {
+        Self {
+            time_base,
+            packets: 0,
+            frames: 0,
+            seconds: 0.0,
+            conform: None,
+            broken: 0,
+            mixable: None,
+            forms: Vec::new(),
+            steps: Vec::new(),
+            last: None,
+        }
+    }
+
+    fn frame(&mut self, frame: frame::Audio) -> Outcome<()> {
+        let form = Form { rate: frame.rate(), channels: u32::from(frame.channels()) };
+        if form.rate == 0 || frame.samples() == 0 {
+            return Ok(());
+        }
+        self.frames += 1;
+        let seconds = frame.samples() as f64 / f64::from(form.rate);
+        self.seconds += seconds;
+        self.step(frame.timestamp(), seconds);
+        match self.forms.iter_mut().find(|(known, _)| *known == form) {
+            Some((_, count)) => *count += 1,
+            None => self.forms.push((form, 1)),
+        }
+        let (rate, channels) = soundtrack::output_form(form.rate, form.channels);
+        let time_base = self.time_base;
+        let plain = || Conform::new(time_base, rate, channels);
+        let conform = self.conform.get_or_insert_with(plain);
+        if self.mixable.is_none() && !conform.suits(&frame) {
+            self.mixable = Some(plain().mixed(true).suits(&frame));
+        }
+        if let Err(refusal) = conform.push(frame) {
+            only_of_the_track(refusal)?;
+            self.broken += 1;
+        }
+        while conform.next().is_some() {}
+        Ok(())
+    }
+
+    fn step(&mut self, pts: Option<i64>, seconds: f64) {
+        let at = pts.map(|pts| pts as f64 * f64::from(self.time_base));
+        match (self.last, at) {
+            (Some((last, sounded)), Some(at)) => {
+                self.steps.push(Step { stamped: at - last, sounded });
+                self.last = Some((at, seconds));
+            }
+            (Some((last, sounded)), None) => self.last = Some((last, sounded + seconds)),
+            (None, at) => self.last = at.map(|at| (at, seconds)),
+        }
+    }
+
+    /// The form of most frames.
+    fn form(&self) -> Option<Form> {
+        self.forms.iter().max_by_key(|(_, count)| *count).map(|(form, _)| *form)
+    }
+
+    /// What was found against the track. `cut`: there is more of it.
+    fn obstacle(&self, cut: bool) -> Option<UnusedReason> {
+        if self.frames == 0 {
+            let empty = self.packets == 0;
+            let reason = if empty { UnusedReason::Empty } else { UnusedReason::Undecodable };
+            return (!cut).then_some(reason);
+        }
+        let unfit = self.broken + self.conform.as_ref().map_or(0, Conform::unfit);
+        let channels = self.form().map_or(0, |form| form.channels);
+        (unfit >= self.frames).then_some(UnusedReason::Channels(channels))
+    }
+}
