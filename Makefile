@@ -8,8 +8,9 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 # They keep all cores busy for minutes: by themselves, one after the other.
 MEDIA_TESTS := clips::every_clip_becomes_what_it_must hostile::no_hostile_file_harms_the_node \
 	hostile::confinement_alone_keeps_hostile_files_in
+SYNC_TESTS := sync::every_beep_coincides_with_its_flash sync::trials::every_trial_is_as_its_row_says
 
-.PHONY: help setup build release demo test lint advisories bench clips big browser chaos chaos-smoke clean
+.PHONY: help setup build release demo test lint advisories bench clips sync big browser chaos chaos-smoke clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,8 +30,8 @@ demo: release ## one command from nothing to a video that plays; ARGS=--once doe
 
 # The codec is a program of its own, which the integration tests start.
 test: build ## all tests; with JETREEL_MEDIA also a selection of clips and all hostile files
-	$(CARGO) test --workspace --locked -- $(MEDIA_TESTS:%=--skip %)
-	$(CARGO) test --locked --test it -- $(MEDIA_TESTS) --exact --nocapture --test-threads 1
+	$(CARGO) test --workspace --locked -- $(addprefix --skip ,$(MEDIA_TESTS) $(SYNC_TESTS))
+	$(CARGO) test --locked --test it -- $(MEDIA_TESTS) $(SYNC_TESTS) --exact --nocapture --test-threads 1
 
 lint: setup ## format, clippy, licences and sources of dependencies
 	@.ci/setup lint
@@ -47,6 +48,10 @@ clips: build ## every clip of JETREEL_MEDIA against an independent witness; tabl
 	@.ci/setup clips
 	JETREEL_CLIPS=$(or $(JETREEL_CLIPS),all) JETREEL_CLIPS_REPORT=$(or $(JETREEL_CLIPS_REPORT),$(CURDIR)/.tools/clips.md) \
 		$(CARGO) test --locked --test it -- $(MEDIA_TESTS) --exact --nocapture --test-threads 1
+
+sync: build ## flash and beep: clips that ffmpeg makes, and JETREEL_MEDIA's trials; tables in .tools/sync
+	JETREEL_SYNC=$(or $(JETREEL_SYNC),all) JETREEL_SYNC_REPORT=$(or $(JETREEL_SYNC_REPORT),$(CURDIR)/.tools/sync) \
+		$(CARGO) test --locked --test it -- $(SYNC_TESTS) --exact --nocapture --test-threads 1
 
 browser: release ## the player page in headless Chromium, watched and heard; screenshot in .tools/player.png
 	@.ci/setup browser

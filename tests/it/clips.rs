@@ -20,11 +20,13 @@ use std::time::Duration;
 
 use report::Row;
 use tier::{Tier, aligned, equally_long};
-use truth::{Truth, fraction, look};
+use truth::{Truth, look};
 
+pub(crate) use boxes::samples;
 pub(crate) use media::{Clip, Expected, clips as list, folder};
 pub(crate) use product::{Run, below, transcode};
-pub(crate) use tools::{jetreel, path, root};
+pub(crate) use tools::{bounded, ffmpeg, ffprobe, jetreel, path, root};
+pub(crate) use truth::fraction;
 
 /// One of each kind, the quick ones.
 const SELECTION: [&str; 12] = [

@@ -21,6 +21,7 @@ mod seams;
 mod shapes;
 mod store;
 mod supervision;
+mod sync;
 mod tidy;
 mod two_nodes;
 mod upload_to_publish;

@@ -1,0 +1,58 @@
+//! Changes of bytes that no option of ffmpeg makes.
+
+/// A change of a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Patch {
+    /// The sound of an AVI claims five times the packets per second that it has.
+    AviSoundRate,
+    /// The last sound track of a MOV does not say where its channels belong.
+    NoLayout,
+}
+
+impl Patch {
+    /// Changes the file.
+    pub(super) fn apply(self, bytes: &mut [u8]) -> Result<(), String> {
+        match self {
+            Self::AviSoundRate => avi_sound_rate(bytes),
+            Self::NoLayout => no_layout(bytes),
+        }
+    }
+}
+
+/// The stream header of the sound (`strh`, type `auds`): `dwRate` is 24 bytes after the type.
+fn avi_sound_rate(bytes: &mut [u8]) -> Result<(), String> {
+    let head = bytes.windows(4).position(|four| four == b"auds").ok_or("no sound in the AVI")?;
+    let place = head + 24..head + 28;
+    let field = bytes.get_mut(place).ok_or("the AVI is cut short")?;
+    let rate = u32::from_le_bytes([field[0], field[1], field[2], field[3]]);
+    field.copy_from_slice(&(rate * 5).to_le_bytes());
+    Ok(())
+}
+
+/// The last box `chan` becomes free space.
+fn no_layout(bytes: &mut [u8]) -> Result<(), String> {
+    let name = bytes.windows(4).rposition(|four| four == b"chan").ok_or("no layout in the MOV")?;
+    bytes[name..name + 4].copy_from_slice(b"free");
+    Ok(())
+}
+
+#[test]
+fn the_rate_is_changed_and_nothing_else() {
+    // The type, the handler, flags, priority and language, initial frames, scale, rate.
+    let mut bytes = b"strh\x38\0\0\0auds".to_vec();
+    bytes.extend([0; 16]);
+    bytes.extend(1152_u32.to_le_bytes());
+    bytes.extend(44_100_u32.to_le_bytes());
+    let before = bytes.clone();
+    Patch::AviSoundRate.apply(&mut bytes).expect("an AVI");
+    assert_eq!(bytes[..bytes.len() - 4], before[..before.len() - 4]);
+    assert_eq!(bytes[bytes.len() - 4..], 220_500_u32.to_le_bytes());
+    assert!(Patch::AviSoundRate.apply(&mut [0; 64]).is_err());
+}
+
+#[test]
+fn the_last_layout_is_gone() {
+    let mut bytes = b"..chan..chan..".to_vec();
+    Patch::NoLayout.apply(&mut bytes).expect("a MOV");
+    assert_eq!(bytes, b"..chan..free..");
+}

@@ -1,0 +1,162 @@
+//! A clip: how it is made, and what must become of it.
+
+use super::patch::Patch;
+use super::take::Take;
+
+/// How the file comes about.
+#[derive(Debug, Clone)]
+pub(super) enum Make {
+    /// One run of ffmpeg.
+    Take(Take),
+    /// Takes one after the other in one file, each without its first `skip` bytes but the first take.
+    Joined { takes: Vec<Take>, skip: usize },
+    /// A copy by another run of ffmpeg: arguments before the input and after it.
+    Copied { take: Take, before: Vec<String>, after: Vec<String> },
+    /// Takes side by side as programmes of one transport stream.
+    Programmes(Vec<Take>),
+    /// Bytes of a take are changed.
+    Patched(Take, Patch),
+    /// A take without sound gets AMR.
+    Amr(Take),
+}
+
+/// What must be heard.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Track {
+    /// Onsets of beeps, seconds.
+    pub(super) beeps: Vec<f64>,
+    /// Hertz; `None` where the codec does not keep a pitch.
+    pub(super) frequency: Option<f64>,
+}
+
+/// What must become of a clip.
+#[derive(Debug, Clone)]
+pub(super) struct Expected {
+    /// Onsets of flashes, seconds from the start of the output.
+    pub(super) flashes: Vec<f64>,
+    /// Sound tracks in their order in the playlist; the first one is in the MP4.
+    pub(super) tracks: Vec<Track>,
+    /// Length of picture and sound, seconds.
+    pub(super) seconds: f64,
+    /// Seconds that flashes, beeps and the end may be off where they are expected. Sound and picture are compared more sharply.
+    pub(super) slack: f64,
+    /// Words that a warning holds.
+    pub(super) warning: Option<&'static str>,
+    /// The first track may be left out with a warning that holds these words.
+    pub(super) or_warned: Option<&'static str>,
+    /// It may be refused.
+    pub(super) or_refused: bool,
+}
+
+/// A row of the table.
+#[derive(Debug, Clone)]
+pub(super) struct Clip {
+    pub(super) name: String,
+    /// Suffix of the file.
+    pub(super) container: &'static str,
+    pub(super) make: Make,
+    pub(super) expected: Expected,
+}
+
+/// Where clocks of two streams start, codecs round to their frames.
+const SLACK: f64 = 0.06;
+
+impl Clip {
+    /// A single take, which becomes what it is.
+    pub(super) fn of(name: &str, take: Take) -> Self {
+        let tracks = 0..take.frequencies().len();
+        let tracks = tracks.map(|index| track(std::slice::from_ref(&take), index)).collect();
+        Self {
+            name: name.to_owned(),
+            container: take.container,
+            expected: Expected {
+                flashes: take.flashes(),
+                tracks,
+                seconds: take.end(),
+                slack: SLACK,
+                warning: None,
+                or_warned: None,
+                or_refused: false,
+            },
+            make: Make::Take(take),
+        }
+    }
+
+    /// Takes one after the other, which become one video.
+    pub(super) fn joined(name: &str, takes: Vec<Take>, skip: usize) -> Self {
+        let container = takes[0].container;
+        let expected = Expected {
+            flashes: takes.iter().flat_map(Take::flashes).collect(),
+            tracks: (0..takes[0].frequencies().len()).map(|index| track(&takes, index)).collect(),
+            seconds: takes.last().map_or(0.0, Take::end),
+            // Each joint may add or lose part of a frame.
+            slack: SLACK * takes.len() as f64,
+            warning: None,
+            or_warned: None,
+            or_refused: false,
+        };
+        let make = Make::Joined { takes, skip };
+        Self { name: name.to_owned(), container, make, expected }
+    }
+
+    /// A copy of a take into another container, or of a part of it: `shift` seconds later.
+    pub(super) fn copied(
+        name: &str,
+        take: Take,
+        container: &'static str,
+        (before, after): (&[&str], &[&str]),
+        shift: f64,
+    ) -> Self {
+        let own = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        let mut clip = Self::of(name, take.clone());
+        clip.make = Make::Copied { take, before: own(before), after: own(after) };
+        clip.container = container;
+        clip.shift(shift);
+        clip
+    }
+
+    /// Everything happens later by `seconds`; what would be before the start is gone.
+    pub(super) fn shift(&mut self, seconds: f64) {
+        let moved = |instants: &mut Vec<f64>| {
+            instants.iter_mut().for_each(|at| *at += seconds);
+            instants.retain(|at| *at > 0.0);
+        };
+        moved(&mut self.expected.flashes);
+        self.expected.tracks.iter_mut().for_each(|track| moved(&mut track.beeps));
+        self.expected.seconds += seconds;
+    }
+
+    /// Bytes of the take are changed.
+    pub(super) fn patched(name: &str, take: Take, patch: Patch) -> Self {
+        let mut clip = Self::of(name, take.clone());
+        clip.make = Make::Patched(take, patch);
+        clip
+    }
+
+    /// A take without sound, ten pictures per second, gets AMR.
+    pub(super) fn amr(name: &str, take: Take) -> Self {
+        let mut clip = Self::of(name, take.clone());
+        let beeps = take.flashes();
+        clip.expected.tracks = vec![Track { beeps, frequency: Some(1000.0) }];
+        clip.make = Make::Amr(take);
+        clip
+    }
+
+    /// A warning must hold these words.
+    pub(super) fn warned(mut self, words: &'static str) -> Self {
+        self.expected.warning = Some(words);
+        self
+    }
+
+    /// Changes what is expected.
+    pub(super) fn expecting(mut self, change: impl FnOnce(&mut Expected)) -> Self {
+        change(&mut self.expected);
+        self
+    }
+}
+
+/// A sound track through all takes.
+fn track(takes: &[Take], index: usize) -> Track {
+    let beeps = takes.iter().flat_map(|take| take.beeps(index)).collect();
+    Track { beeps, frequency: takes[0].frequencies().get(index).copied() }
+}
