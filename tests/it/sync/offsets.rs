@@ -27,6 +27,24 @@ fn starts() -> Vec<Clip> {
         ));
         all.push(Clip::of(&named("sound 3 s late"), whole(12.0).sounds(sound(3.0, f64::INFINITY))));
     }
+    let late = f64::INFINITY;
+    let others = [
+        ("webm", "libvpx", "libvorbis"),
+        ("ogv", "libtheora", "libvorbis"),
+        ("mpg", "mpeg2video", "mp2"),
+    ];
+    for (container, picture, codec) in others {
+        let take = |from, seconds| {
+            let sound = Sound::new(codec, 48_000, "stereo").span(from, late);
+            Take::new(container, seconds).codec(picture).sounds(vec![sound])
+        };
+        let named = |what: &str| format!("{container} {what}");
+        all.push(Clip::of(&named("sound 3 s late"), take(3.0, 12.0)));
+        all.push(Clip::of(
+            &named("sound 1 s before the picture"),
+            take(0.0, 9.0).picture(1.0, 9.0),
+        ));
+    }
     let late = |seconds| Take::new("mp4", seconds).sounds(sound(20.0, f64::INFINITY));
     all.push(Clip::of("mp4 sound 20 s late", late(28.0)));
     all.push(Clip::of("mp4 sound 20 s late, 40 s", late(40.0)));

@@ -70,7 +70,23 @@ fn changes() -> Vec<Clip> {
         let tone = |frequency| Sound::new("aac", 48_000, "stereo").frequency(frequency);
         vec![tone(700).language("eng"), tone(1600).language("fra")]
     };
+    let ac3 = || vec![Sound::new("ac3", 48_000, "5.1")];
+    let broken = [2.6, 3.4, 4.92, 6.0, 6.96, 8.8];
     vec![
+        Clip::joined(
+            "ts ac3 joined",
+            [0.0, 9.0].map(|begin| ts(begin, 9.0, 0.0).sounds(ac3())).to_vec(),
+            0,
+        ),
+        // Pictures before the first key picture of the second recording cannot be shown.
+        Clip::joined(
+            "ts joined in the middle of a group",
+            vec![ts(0.0, 9.0, 0.0), ts(9.0, 10.0, 0.0).at(&broken)],
+            188 * 120,
+        )
+        .expecting(|expected| expected.slack = 0.6),
+        // A break of half a minute is part of the recording.
+        Clip::joined("ts clock 30 s on", vec![ts(0.0, 8.0, 0.0), ts(38.0, 8.0, 38.0)], 0),
         Clip::joined(
             "ts joined, another sample rate",
             vec![ts(0.0, 8.0, 0.0), ts(8.0, 8.0, 0.0).sounds(sound(44_100, "mono"))],
@@ -103,6 +119,11 @@ fn changes() -> Vec<Clip> {
     ]
 }
 
+fn theirs(take: Take, picture: &'static str, sound: &'static str) -> Take {
+    let delay = super::plain::delay(take.container, sound);
+    take.codec(picture).sounds(vec![Sound::new(sound, 48_000, "stereo").delay(delay)])
+}
+
 fn mpeg2(take: Take) -> Take {
     let sound = Sound::new("mp2", 48_000, "stereo");
     take.codec("mpeg2video").sounds(vec![sound])
@@ -124,6 +145,20 @@ fn others() -> Vec<Clip> {
             vec![part("flv", 0.0, 8.0), part("flv", 8.0, 8.0).with(&later)],
             FLV_HEADER,
         ),
+        Clip::joined(
+            "webm joined",
+            [0.0, 9.0].map(|begin| theirs(part("webm", begin, 9.0), "libvpx", "libopus")).to_vec(),
+            0,
+        ),
+        Clip::joined(
+            "ogv joined",
+            [0.0, 9.0]
+                .map(|begin| theirs(part("ogv", begin, 9.0), "libtheora", "libvorbis"))
+                .to_vec(),
+            0,
+        )
+        // libav loses the first pictures of a chained stream.
+        .expecting(|expected| expected.slack = 0.2),
         Clip::joined("mkv joined", vec![part("mkv", 0.0, 9.0), part("mkv", 9.0, 9.0)], 0),
         Clip::joined("mkv joined, 40 s", vec![part("mkv", 0.0, 17.0), part("mkv", 17.0, 23.0)], 0),
         Clip::joined(
