@@ -10,6 +10,7 @@ mod crash;
 mod deadletters;
 mod drain;
 mod faults;
+mod foreign;
 mod hostile;
 mod orphans;
 mod reconcile;

@@ -78,7 +78,7 @@ pub(crate) fn for_jpeg() -> String {
 /// The source's colour with every gap filled by what players assume.
 struct Source {
     rgb: bool,
-    /// Colours by number, or of fewer than eight bits.
+    /// Colours by number, of fewer than eight bits, or in the one order for which libav's scaler takes a short cut.
     packed: bool,
     full: bool,
     matrix: &'static str,
@@ -111,13 +111,14 @@ impl Source {
             other => other,
         };
         let full = !rgb && (full_format || colour.range == "pc");
+        let packed = rgb && (depth(shape.format) < 8 || shape.format == Pixel::BGR24);
         let hlg = colour.transfer == "arib-std-b67";
-        Self { rgb, packed: rgb && depth(shape.format) < 8, full, matrix, primaries, hlg }
+        Self { rgb, packed, full, matrix, primaries, hlg }
     }
 
     fn scale(&self, (width, height): (u32, u32)) -> String {
         let range = if self.full { "pc" } else { "tv" };
-        // From these, libav's scaler takes colours of BT.601, and no white.
+        // From these, libav's scaler makes colours of BT.601, or a white that is grey.
         let unpack = if self.packed { "format=rgb24," } else { "" };
         let colour = if self.rgb {
             ":out_color_matrix=bt709:out_range=tv".to_owned()
@@ -264,7 +265,7 @@ mod tests {
 
     #[test]
     fn colours_by_number_and_of_few_bits_become_rgb_first() {
-        for format in [Pixel::PAL8, Pixel::RGB555LE, Pixel::RGB565BE] {
+        for format in [Pixel::PAL8, Pixel::RGB555LE, Pixel::RGB565BE, Pixel::BGR24] {
             let chain = whole(shape(1280, 720, format), &plan("unknown", "unknown"), (1280, 720));
             let chain = chain.unwrap();
             assert!(chain.starts_with("format=rgb24,scale=1280:720:"), "{format:?} {chain}");
