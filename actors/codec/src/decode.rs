@@ -144,6 +144,8 @@ pub(crate) struct Frames {
     /// Ticks to go on by where a frame has no timestamp.
     step: i64,
     last: Option<i64>,
+    /// The timestamp that the last frame came with.
+    told: Option<i64>,
     /// Seconds per tick.
     tick: f64,
     /// Packets decoded after this DTS cannot hold frames that are wanted.
@@ -204,6 +206,7 @@ impl Frames {
             budget: *budget,
             step: step.max(1),
             last: None,
+            told: None,
             tick,
             until: i64::MAX,
             ended: false,
@@ -312,9 +315,10 @@ impl Frames {
         }
         let guess = self.last.map_or(0, |last| last.saturating_add(self.step));
         let mut pts = frame.timestamp().unwrap_or(guess);
+        let shared = self.told.replace(pts) == Some(pts);
         match self.last {
-            // Both are kept where the clock has room between two frames.
-            Some(last) if pts == last && self.step > 1 => pts = last.saturating_add(1),
+            // All are kept where the clock has room between two frames.
+            Some(last) if shared && self.step > 1 => pts = last.saturating_add(1),
             // What a decoder still holds at the end of a container without presentation times comes with those of decoding.
             Some(last) if pts <= last && self.ended && self.whole => pts = guess.max(last + 1),
             Some(last) if pts <= last => {

@@ -77,24 +77,27 @@ impl Follow {
 
     /// Takes the next packet of the file, which belongs to `track`. `None` for a late one, which is of no use.
     pub(crate) fn take(&mut self, track: usize, packet: &Packet) -> Option<Followed> {
-        let clocks = self.clocks();
         let step = self.lasts(track, packet);
         let own = &mut self.tracks[track];
         own.extent.packets += 1;
         let (_, late) = own.place.of(packet);
-        if late {
+        // Where an index keeps the order, the chunks may lie in the file in any.
+        if late && !self.single {
             return None;
         }
         own.extent.last_byte = own.place.furthest();
         let Some(time) = packet.dts().or_else(|| packet.pts()) else {
             return Some(Followed { jump: None, back: false });
         };
-        let Some(last) = own.last.replace(time) else {
-            (own.step, own.seen) = (step, self.advanced);
+        let Some(last) = own.last else {
+            (own.last, own.step, own.seen) = (Some(time), step, self.advanced);
             return Some(Followed { jump: None, back: false });
         };
         let due = last.saturating_add(own.step);
         let jumps = !self.single && own.jumps < STEPS_MAX && own.jumps_to(last, time);
+        let clocks = if jumps { self.clocks() } else { Vec::new() };
+        let own = &mut self.tracks[track];
+        own.last = Some(time);
         if !jumps {
             own.advanced += own.time_base.seconds(time.saturating_sub(last).max(0));
         }

@@ -19,6 +19,8 @@ mod decode;
 mod boxes;
 mod facts;
 mod follow;
+mod silence;
+mod roster;
 mod programme;
 mod scan;
 mod hearing;
@@ -136,7 +138,7 @@ fn build() -> Outcome<String> {
     };
     let text = |version: u32| format!("{}.{}.{}", version >> 16, version >> 8 & 255, version & 255);
     Ok(format!(
-        "jetreel-codec {} avcodec {} avformat {} avfilter {} swscale {} x264 {}",
+        "jetreel-codec {} protocol {VERSION} avcodec {} avformat {} avfilter {} swscale {} x264 {}",
         env!("CARGO_PKG_VERSION"),
         text(codec),
         text(format),

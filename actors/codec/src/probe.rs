@@ -62,15 +62,17 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
     if cut_short {
         warnings.push("The file is cut short; what is there is used.".to_owned());
     }
-    let steps = scan.picture.clock.len();
+    let of_sound = scan.sound.iter().map(|sound| sound.clock.len()).max().unwrap_or(0);
+    let steps = scan.picture.clock.len().max(of_sound);
     if steps > 0 {
+        let times = if steps == 1 { "once".to_owned() } else { format!("{steps} times") };
         warnings.push(format!(
-            "The recording's clock starts anew or jumps {steps} times; picture and sound were put together without a break."
+            "The recording's clock starts anew or jumps {times}; picture and sound were put together without a break."
         ));
     }
     if scan.latecomers > 0 {
         warnings.push(format!(
-            "Tracks that begin in the middle of the file are left out: {} of them. Upload the recordings one by one to keep them.",
+            "Tracks that begin in the middle of the file are left out ({}). To keep them, upload that part as a file of its own.",
             scan.latecomers
         ));
     }
@@ -223,13 +225,30 @@ struct Wanted<'a> {
     audio: &'a [Usable],
 }
 
-/// All packets of the tracks, from a fresh demuxer; and whether the file ends before its picture does.
+/// All packets of the tracks; and whether the file ends before its picture does.
 fn scan(
     link: &Link,
     job: &Job,
     size: u64,
     wanted: &Wanted<'_>,
     movie: Option<&Movie>,
+) -> Outcome<(Scan, bool)> {
+    let found = scan_apart(link, job, size, wanted, movie, &[])?;
+    if found.0.clashes.is_empty() {
+        return Ok(found);
+    }
+    // A track that begins in the middle of another one was mixed into it.
+    scan_apart(link, job, size, wanted, movie, &found.0.clashes)
+}
+
+/// A scan from a fresh demuxer, in which the streams `apart` carry on with no track.
+fn scan_apart(
+    link: &Link,
+    job: &Job,
+    size: u64,
+    wanted: &Wanted<'_>,
+    movie: Option<&Movie>,
+    apart: &[u32],
 ) -> Outcome<(Scan, bool)> {
     let mut input = Input::open(link, 0, size, Some(wanted.format), &job.budget)?;
     let sound: Vec<u32> = wanted.audio.iter().map(|usable| usable.track.stream).collect();
@@ -244,10 +263,10 @@ fn scan(
         input.read_blank();
         input.rewind(&streams)?;
     }
-    let (picture, sound) = (tracks[0], &tracks[1..]);
     let declared = declared_rates(&input.stream(wanted.stream)?).into_iter().find(is_sane);
     let seconds = declared.map_or(NOMINAL_FRAME_SECONDS, |rate| 1.0 / rate.as_f64());
-    let scan = Scan::read(&mut input, picture, sound, seconds.min(1.0), &job.budget)?;
+    let request = scan::Request { tracks: &tracks, frame_seconds: seconds.min(1.0), apart };
+    let scan = Scan::read(&mut input, &request, &job.budget)?;
     Ok((scan, input.truncated() || input.index_exceeds(wanted.stream, size)))
 }
 

@@ -3,8 +3,8 @@
 //!
 //! Invariants: every number comes from packets, none from a header; memory is bounded by the frame budget.
 
+use ffmpeg_next::Packet;
 use ffmpeg_next::packet::Flags;
-use ffmpeg_next::{Packet, codec};
 use jetreel_domain::discontinuity::ClockStep;
 use jetreel_domain::media::{RandomAccess, Rational};
 use jetreel_domain::wire::{Budget, FailureCode};
@@ -12,6 +12,8 @@ use jetreel_domain::wire::{Budget, FailureCode};
 use crate::failure::{Outcome, failure};
 use crate::follow::Follow;
 use crate::input::{Input, MOVIE_FORMAT};
+use crate::roster::Roster;
+use crate::silence;
 
 /// All random-access points of the first seconds are reported.
 const DENSE_SECONDS: f64 = 12.0;
@@ -33,6 +35,17 @@ pub(crate) struct Track {
     pub time_base: Rational,
 }
 
+/// What a scan needs to know.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request<'a> {
+    /// The picture, then the sound tracks.
+    pub tracks: &'a [Track],
+    /// Seconds that a picture lasts whose packet does not say so.
+    pub frame_seconds: f64,
+    /// Streams that carry on with no track.
+    pub apart: &'a [u32],
+}
+
 /// What the packets of a file say.
 #[derive(Debug)]
 pub(crate) struct Scan {
@@ -42,6 +55,8 @@ pub(crate) struct Scan {
     pub sound: Vec<Sound>,
     /// Streams that begin in the middle of the file and carry on with no track.
     pub latecomers: u32,
+    /// Streams that were taken to carry on with a track and do not: scan again with them apart.
+    pub clashes: Vec<u32>,
 }
 
 /// What the packets of the picture track say. All times are on the mended clock.
@@ -83,20 +98,14 @@ pub(crate) struct Sound {
 }
 
 impl Scan {
-    /// Reads all packets from where `input` stands. A picture lasts `frame_seconds` where its packet does not say how long.
-    pub(crate) fn read(
-        input: &mut Input,
-        picture: Track,
-        sound: &[Track],
-        frame_seconds: f64,
-        budget: &Budget,
-    ) -> Outcome<Self> {
-        let tracks: Vec<Track> = std::iter::once(picture).chain(sound.iter().copied()).collect();
+    /// Reads all packets from where `input` stands.
+    pub(crate) fn read(input: &mut Input, request: &Request<'_>, budget: &Budget) -> Outcome<Self> {
+        let tracks = request.tracks;
         let single = [MOVIE_FORMAT, "avi"].contains(&input.format().as_str());
-        let mut walk = Walk::new(&tracks, frame_seconds, single);
-        let mut roster = Roster::new(input, &tracks)?;
+        let mut walk = Walk::new(tracks, request.frame_seconds, single);
+        let mut roster = Roster::new(input, tracks, request.apart)?;
         while let Some(packet) = input.read()? {
-            let track = roster.track(input, packet.stream() as u32)?;
+            let track = roster.track(input, &packet)?;
             if let Some(track) = track.filter(|_| packet.size() > 0) {
                 walk.add(track, &packet);
             }
@@ -109,52 +118,13 @@ impl Scan {
             }
         }
         let mut scan = walk.finish();
+        let clashes = roster.clashes();
         let mut continued = roster.continued.into_iter();
         scan.picture.continued = continued.next().unwrap_or_default();
         for (sound, continued) in scan.sound.iter_mut().zip(continued) {
             sound.continued = continued;
         }
-        Ok(Self { latecomers: roster.left_out, ..scan })
-    }
-}
-
-/// Which stream belongs to which track, also where streams begin in the middle of a file.
-struct Roster {
-    /// By stream: its track.
-    tracks: Vec<Option<usize>>,
-    codecs: Vec<codec::Id>,
-    /// By track: streams that carry on with it.
-    continued: Vec<Vec<u32>>,
-    left_out: u32,
-}
-
-impl Roster {
-    fn new(input: &Input, tracks: &[Track]) -> Outcome<Self> {
-        let track = |stream| tracks.iter().position(|track| track.stream == stream);
-        let codec = |track: &Track| Ok(input.stream(track.stream)?.parameters().id());
-        Ok(Self {
-            tracks: (0..input.streams()).map(track).collect(),
-            codecs: tracks.iter().map(codec).collect::<Outcome<_>>()?,
-            continued: vec![Vec::new(); tracks.len()],
-            left_out: 0,
-        })
-    }
-
-    /// The track of a packet of `stream`. A stream that is new carries on with the track of its codec that the fewest others carry on
-    /// with: every recording of a row has the same tracks in the same order.
-    fn track(&mut self, input: &Input, stream: u32) -> Outcome<Option<usize>> {
-        while self.tracks.len() <= stream as usize {
-            let latecomer = self.tracks.len() as u32;
-            let codec = input.stream(latecomer)?.parameters().id();
-            let same = (0..self.codecs.len()).filter(|track| self.codecs[*track] == codec);
-            let track = same.min_by_key(|track| self.continued[*track].len());
-            match track {
-                Some(track) => self.continued[track].push(latecomer),
-                None => self.left_out += 1,
-            }
-            self.tracks.push(track);
-        }
-        Ok(self.tracks[stream as usize])
+        Ok(Self { latecomers: roster.left_out, clashes, ..scan })
     }
 }
 
@@ -277,7 +247,7 @@ impl Walk {
         for record in &mut self.tracks {
             clocks.push(record.mend(&shifts, &self.follow));
         }
-        let heard: Vec<(f64, f64)> = self.tracks.iter().skip(1).flat_map(Record::heard).collect();
+        let heard = silence::merged(self.tracks.iter().skip(1).flat_map(Record::heard).collect());
         let mut clocks = clocks.into_iter();
         let mut records = self.tracks.into_iter();
         let mut picture = Picture {
@@ -298,7 +268,7 @@ impl Walk {
             clock,
         });
         let sound = sound.collect();
-        Scan { picture, sound, latecomers: 0 }
+        Scan { picture, sound, latecomers: 0, clashes: Vec::new() }
     }
 }
 
@@ -317,7 +287,7 @@ impl Picture {
         let seconds = |tick: i64| record.time_base.seconds(tick);
         let gaps = self.instants.windows(2).map(|pair| (seconds(pair[0]), seconds(pair[1])));
         let gaps = gaps.filter(|(from, to)| to - from > PAUSE_SECONDS);
-        let silent = gaps.map(|gap| longest_silence(gap, heard)).fold(0.0, f64::max);
+        let silent = gaps.map(|gap| silence::longest(gap, heard)).fold(0.0, f64::max);
         self.silent_gap = record.time_base.ticks(silent);
     }
 }
@@ -369,19 +339,6 @@ impl Stretch {
             moved(&mut self.end);
         }
     }
-}
-
-/// The longest part of `gap` that none of the intervals `heard` touches, seconds.
-fn longest_silence(gap: (f64, f64), heard: &[(f64, f64)]) -> f64 {
-    let mut inside: Vec<(f64, f64)> =
-        heard.iter().copied().filter(|(from, to)| *to > gap.0 && *from < gap.1).collect();
-    inside.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let (mut longest, mut reached) = (0.0_f64, gap.0);
-    for (from, to) in inside.into_iter().chain([(gap.1, gap.1)]) {
-        longest = longest.max(from - reached);
-        reached = reached.max(to);
-    }
-    longest
 }
 
 /// Decoded, but not to be shown (edit lists).

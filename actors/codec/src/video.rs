@@ -197,13 +197,17 @@ impl<'a> Pass<'a> {
                 return Ok(());
             }
             let mut first = reference(&self.picture)?;
-            return self.repeat(open, &mut first, from, pts);
+            let start = open.chunk.start;
+            let instants = std::iter::once(start).chain(open.grid.between(start, pts));
+            return self.repeat(open, &mut first, instants);
         };
         if !still::stands(self.seconds(pts - held.pts), false, self.video.gop_seconds) {
             return Ok(());
         }
         let (mut picture, from) = (reference(&held.picture)?, held.pts.max(from));
-        self.repeat(open, &mut picture, from, pts)
+        // A wild timestamp must not make a picture stand beyond the end.
+        let instants = open.grid.between(from, pts.min(self.video.end_estimate));
+        self.repeat(open, &mut picture, instants)
     }
 
     /// What stands from the last frame of a chunk to its end. `behind` is the frame behind it.
@@ -217,18 +221,18 @@ impl<'a> Pass<'a> {
         }
         let from = held.pts.max(open.chunk.start.saturating_sub(1));
         let mut picture = reference(&held.picture)?;
-        self.repeat(open, &mut picture, from, end)
+        let instants = open.grid.between(from, end);
+        self.repeat(open, &mut picture, instants)
     }
 
-    /// Encodes `picture` again at the grid instants between `from` and `until`.
+    /// Encodes `picture` again at `instants`.
     fn repeat(
         &mut self,
         open: &mut Open<'_>,
         picture: &mut Video,
-        from: i64,
-        until: i64,
+        instants: impl Iterator<Item = i64>,
     ) -> Outcome<()> {
-        for pts in open.grid.between(from, until) {
+        for pts in instants {
             let mark = open.grid.mark(pts);
             if let Some(ticket) = open.work.ticket(pts, mark) {
                 self.cascade.push(picture, ticket, &mut open.work)?;

@@ -46,6 +46,9 @@ fn doubt(facts: &ProbeFacts, video: &VideoTrack, policy: &PlanPolicy) -> Option<
     if !video.monotonic {
         return Some("timestamps are missing or go back".to_owned());
     }
+    if !video.continued.is_empty() {
+        return Some("the picture changes its stream in the middle of the file".to_owned());
+    }
     if video.media_edits > 1 {
         return Some(format!("the edit list has {} edits", video.media_edits));
     }

@@ -24,12 +24,23 @@ const COPY: f64 = 0.002;
 /// What every task costs beyond its work: start, confine and end a process.
 const START: f64 = 0.2;
 
+/// Frames per second of a picture that stands: it is encoded again once in a group of pictures of two seconds.
+const STILL_RATE: f64 = 0.5;
+
+/// Seconds of moving pictures that cost as much as `moving` of them and `standing` seconds of a picture that stands.
+#[must_use]
+pub fn picture_seconds(video: &VideoTrack, moving: f64, standing: f64) -> f64 {
+    let fps = video.frame_rate.as_f64().max(STILL_RATE);
+    moving.max(0.0) + standing.max(0.0) * STILL_RATE / fps
+}
+
 /// Encoding `seconds` of `video` as `tiers`.
 #[must_use]
 pub fn video(video: &VideoTrack, seconds: f64, tiers: &[&TierPlan], preset: &str) -> f64 {
-    let fps = video.frame_rate.as_f64();
+    let fps = video.frame_rate.as_f64().max(STILL_RATE);
     let decode = pixels(video.width, video.height) * fps * DECODE * decode_factor(&video.codec);
-    let encode = |tier: &&TierPlan| pixels(tier.width, tier.height) * rate(tier, video) * ENCODE;
+    let rate = |tier: &TierPlan| rate(tier, video).max(STILL_RATE);
+    let encode = |tier: &&TierPlan| pixels(tier.width, tier.height) * rate(tier) * ENCODE;
     let encode: f64 = tiers.iter().map(encode).sum();
     START + seconds.max(0.0) * (decode + encode * preset_factor(preset))
 }
@@ -49,7 +60,8 @@ pub fn images(pictures: f64) -> f64 {
 /// Writing a progressive file, and decoding it where it is verified.
 #[must_use]
 pub fn package(video: &VideoTrack, seconds: f64, tier: &TierPlan, verify: bool) -> f64 {
-    let decode = pixels(tier.width, tier.height) * rate(tier, video) * DECODE;
+    let rate = rate(tier, video).max(STILL_RATE);
+    let decode = pixels(tier.width, tier.height) * rate * DECODE;
     START + seconds.max(0.0) * (COPY + if verify { decode } else { 0.0 })
 }
 

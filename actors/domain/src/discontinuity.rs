@@ -20,6 +20,10 @@ pub const STEPS_MAX: usize = 256;
 /// within a second or two.
 pub const AGREE_SECONDS: f64 = 5.0;
 
+/// Shortest jump forward, seconds, that counts as a step though no other track confirms it: a silent recording may stand still for
+/// minutes.
+const ALONE_SECONDS_MIN: f64 = 600.0;
+
 /// A track by itself whose packets jump forward more often than once in this many is a slide show.
 const PACKETS_PER_JUMP_MIN: u64 = 20;
 
@@ -149,7 +153,8 @@ fn is_gap_free(jump: &Jump, jumps: &[Jump], tracks: &[Extent]) -> bool {
     };
     let own = jumps.iter().filter(|other| other.track == jump.track).count() as u64;
     let packets = tracks.get(jump.track).map_or(0, |extent| extent.packets);
-    !tracks.iter().enumerate().any(goes_on) && own * PACKETS_PER_JUMP_MIN <= packets
+    let long = jump.after - jump.before > ALONE_SECONDS_MIN;
+    long && !tracks.iter().enumerate().any(goes_on) && own * PACKETS_PER_JUMP_MIN <= packets
 }
 
 #[cfg(test)]
@@ -236,13 +241,14 @@ mod tests {
     #[test]
     fn a_picture_alone_jumps_once_but_not_with_every_slide() {
         let alone = [Extent { packets: 500, last_byte: 9000 }];
-        let once = |packets| {
-            let jump =
-                Jump { track: 0, byte: 100, before: 10.0, after: 3610.0, clocks: vec![Some(9.9)] };
+        let once = |packets, after| {
+            let jump = Jump { track: 0, byte: 100, before: 10.0, after, clocks: vec![Some(9.9)] };
             shifts(&[jump], &[Extent { packets, ..alone[0] }])
         };
-        assert_eq!(once(500), [-3600.0]);
-        assert_eq!(once(5), [0.0]);
+        assert_eq!(once(500, 3610.0), [-3600.0]);
+        assert_eq!(once(5, 3610.0), [0.0]);
+        // A pause of a screen recording.
+        assert_eq!(once(500, 80.0), [0.0]);
     }
 
     #[test]

@@ -123,8 +123,8 @@ pub struct Plan {
     pub class_reason: String,
     /// Source tick that is time 0 of every output: the earlier of first picture and first sound.
     pub origin: i64,
-    /// Source tick at which every output ends: the later of last picture and last sound. `None` in plans of before that was noted,
-    /// where it is the end of the picture.
+    /// Source tick at which every output ends: the later of last picture and last sound. `None` in older
+    /// plans: the end of the picture.
     #[serde(default)]
     pub end: Option<i64>,
     /// Seconds per tick of the source's video track.
@@ -189,7 +189,7 @@ impl Plan {
         let spacing = self.tiers.iter().map(|tier| tier.rule.spacing).max().unwrap_or(0);
         let frame = gap.min(self.time_base.ticks(REORDERED_SECONDS_MAX)).saturating_add(spacing);
         let shift = frame.saturating_mul(REORDERED_FRAMES).saturating_mul(self.tick_scale());
-        u32::try_from(shift).unwrap_or(0)
+        u32::try_from(shift).unwrap_or(u32::MAX)
     }
 
     /// Tasks whose work is encoding pictures of the tier `tier`, in presentation order.
@@ -208,6 +208,18 @@ impl Plan {
         let end = self.end();
         let chunk = self.chunks.get(chunk as usize);
         chunk.map_or(0.0, |c| self.time_base.seconds((c.end.min(end) - c.start).max(0)))
+    }
+
+    /// Seconds of a chunk with pictures of the source, and seconds in which one of them stands: before the first and after the last.
+    #[must_use]
+    pub fn moving_and_standing(&self, chunk: u32) -> (f64, f64) {
+        let all = self.chunk_seconds(chunk);
+        let Some(video) = &self.facts.video else { return (0.0, all) };
+        let pictured = self.chunks.get(chunk as usize).map_or(0, |chunk| {
+            chunk.end.min(video.end).saturating_sub(chunk.start.max(video.start))
+        });
+        let moving = self.time_base.seconds(pictured.max(0)).min(all);
+        (moving, all - moving)
     }
 
     /// The track that an audio rendition is made from.

@@ -87,7 +87,7 @@ impl List<'_> {
     /// The first chunk, split into at most `tasks` runs of tiers of about the same cost, the dearest first, so that slots
     /// working in parallel end together.
     fn first(&mut self, tasks: usize) {
-        let seconds = self.plan.chunk_seconds(0);
+        let seconds = self.picture_seconds(&[0]);
         let cost = |tier: &TierPlan| cost::video(self.video, seconds, &[tier], self.preset);
         let costs: Vec<f64> = self.plan.tiers.iter().map(cost).collect();
         for (index, tiers) in balanced(&costs, tasks).into_iter().enumerate() {
@@ -97,10 +97,15 @@ impl List<'_> {
 
     fn picture(&mut self, task: TaskId, chunks: Vec<u32>, tiers: Vec<usize>) {
         let plans: Vec<&TierPlan> = tiers.iter().filter_map(|t| self.plan.tiers.get(*t)).collect();
-        let seconds = chunks.iter().map(|chunk| self.plan.chunk_seconds(*chunk)).sum();
+        let seconds = self.picture_seconds(&chunks);
         let cost = cost::video(self.video, seconds, &plans, self.preset);
         let images = self.plan.images.is_some_and(|images| tiers.contains(&images.tier));
         self.push(task, Work::Video { chunks, tiers, images }, Vec::new(), cost);
+    }
+
+    fn picture_seconds(&self, chunks: &[u32]) -> f64 {
+        let parts = chunks.iter().map(|chunk| self.plan.moving_and_standing(*chunk));
+        parts.map(|(moving, standing)| cost::picture_seconds(self.video, moving, standing)).sum()
     }
 
     fn sound(&mut self, tracks: Range<usize>) {
@@ -125,6 +130,8 @@ impl List<'_> {
     }
 
     fn packages(&mut self) {
+        let all: Vec<u32> = (0..self.plan.chunks.len() as u32).collect();
+        let seconds = self.picture_seconds(&all);
         for (tier, planned) in self.plan.tiers.iter().enumerate() {
             let holds = |task: &PlannedTask| match &task.work {
                 Work::Video { tiers, .. } => tiers.contains(&tier),
@@ -134,7 +141,7 @@ impl List<'_> {
             let needs =
                 self.tasks.iter().filter(|task| holds(task)).map(|task| task.task).collect();
             let verify = tier + 1 == self.plan.tiers.len();
-            let cost = cost::package(self.video, self.plan.seconds(), planned, verify);
+            let cost = cost::package(self.video, seconds, planned, verify);
             let task = TaskId::new(Group::Package, tier as u32);
             self.push(task, Work::Package { tier, verify }, needs, cost);
         }

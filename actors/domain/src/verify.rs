@@ -60,7 +60,7 @@ pub fn chunk(plan: &Plan, task: &PlannedTask, output: &ChunkOutput) -> Result<()
         let fail = |code: &str, what: &str| {
             bad(code, format!("chunk {index} of {}: {what}", tier_plan.name))
         };
-        counts(tier_plan.rule, output.source_frames + output.repeats, part)
+        counts(tier_plan.rule, output.source_frames.saturating_add(output.repeats), part)
             .and_then(|()| segments(part))
             .and_then(|()| interval(plan, index, planned, part))
             .map_err(|(code, what)| fail(code, what))?;

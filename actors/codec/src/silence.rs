@@ -1,0 +1,44 @@
+//! When nothing is heard.
+
+/// Intervals in seconds, from and to.
+pub(crate) type Interval = (f64, f64);
+
+/// `intervals` in order of time, those that touch put together.
+pub(crate) fn merged(mut intervals: Vec<Interval>) -> Vec<Interval> {
+    intervals.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut merged: Vec<Interval> = Vec::new();
+    for (from, to) in intervals {
+        match merged.last_mut() {
+            Some(last) if from <= last.1 => last.1 = last.1.max(to),
+            Some(_) | None => merged.push((from, to)),
+        }
+    }
+    merged
+}
+
+/// The longest part of `gap` that none of the intervals `heard` touches, seconds; `heard` as [`merged`] gives it.
+pub(crate) fn longest(gap: Interval, heard: &[Interval]) -> f64 {
+    let first = heard.partition_point(|(_, to)| *to <= gap.0);
+    let inside = heard[first..].iter().copied().take_while(|(from, _)| *from < gap.1);
+    let (mut longest, mut reached) = (0.0_f64, gap.0);
+    for (from, to) in inside.chain([(gap.1, gap.1)]) {
+        longest = longest.max(from - reached);
+        reached = reached.max(to);
+    }
+    longest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_silence_lies_between_what_is_heard() {
+        let heard = merged(vec![(50.0, 60.0), (0.0, 12.0), (11.0, 20.0)]);
+        assert_eq!(heard, [(0.0, 20.0), (50.0, 60.0)]);
+        assert_eq!(longest((10.0, 100.0), &heard), 40.0);
+        assert_eq!(longest((10.0, 55.0), &heard), 30.0);
+        assert_eq!(longest((1.0, 19.0), &heard), 0.0);
+        assert_eq!(longest((1.0, 19.0), &[]), 18.0);
+    }
+}
