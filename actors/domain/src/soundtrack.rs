@@ -40,7 +40,7 @@ fn rank(default: bool, secondary: bool) -> u8 {
 #[must_use]
 pub fn output_form(sample_rate: u32, channels: u32) -> (u32, u32) {
     // The two rates that every player takes; whole multiples stay in their family.
-    let rate = if sample_rate % 44_100 == 0 { 44_100 } else { 48_000 };
+    let rate = if sample_rate.is_multiple_of(44_100) { 44_100 } else { 48_000 };
     (rate, channels.clamp(1, 2))
 }
 
