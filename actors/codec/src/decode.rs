@@ -104,7 +104,8 @@ impl Decoder {
     fn judge(&mut self, frame: &Video) {
         let (sound, corrupt) = &mut self.seen;
         // At its end the H.264 decoder gives what it holds without a mark.
-        self.sound = !frame.is_corrupt() && !(self.draining && *corrupt && !*sound);
+        let unmarked = self.draining && *corrupt && !*sound;
+        self.sound = !frame.is_corrupt() && !unmarked;
         *sound |= self.sound;
         *corrupt |= !self.sound;
     }

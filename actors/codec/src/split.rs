@@ -20,19 +20,23 @@ const AMR_WB: [u8; 16] = [18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 1, 1, 1, 1, 1, 
 const QCELP: [u8; 16] = [1, 4, 8, 17, 35, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
 const EVRC: [u8; 16] = [1, 3, 6, 11, 23, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
 
+/// Of each codec: its frame type from a first byte, and the bytes of a frame of that type.
+type Format = (Id, fn(u8) -> usize, [u8; 16]);
+
+const FORMATS: [Format; 4] = [
+    (Id::AMR_NB, |first| usize::from(first >> 3 & 15), AMR_NB),
+    (Id::AMR_WB, |first| usize::from(first >> 3 & 15), AMR_WB),
+    (Id::QCELP, usize::from, QCELP),
+    (Id::EVRC, usize::from, EVRC),
+];
+
 /// Lengths of the frames in `data`; `None` where it holds one frame, or is no sequence of frames. A frame of several channels
 /// is one of each.
 pub(crate) fn lengths(codec: Id, channels: u16, data: &[u8]) -> Option<Vec<usize>> {
+    let (_, kind, sizes) = FORMATS.iter().find(|(id, ..)| *id == codec)?;
     let one = |from: usize| {
-        let first = *data.get(from)?;
-        let bytes = match codec {
-            Id::AMR_NB => AMR_NB.get(usize::from(first >> 3 & 15)),
-            Id::AMR_WB => AMR_WB.get(usize::from(first >> 3 & 15)),
-            Id::QCELP => QCELP.get(usize::from(first)),
-            Id::EVRC => EVRC.get(usize::from(first)),
-            _ => None,
-        };
-        bytes.copied().filter(|bytes| *bytes != UNKNOWN).map(usize::from)
+        let bytes = sizes.get(kind(*data.get(from)?)).copied();
+        bytes.filter(|bytes| *bytes != UNKNOWN).map(usize::from)
     };
     let (mut found, mut at) = (Vec::new(), 0);
     while at < data.len() {

@@ -131,7 +131,7 @@ fn dts_in_avi_is_as_long_as_it_is() {
 
 /// Twelve channels of which nothing says where they belong, all the same.
 fn twelve() -> String {
-    format!("-f lavfi -i aevalsrc=exprs={}:d=2:s=16000", vec!["0.3*sin(2764*t)"; 12].join("|"))
+    format!("-f lavfi -i aevalsrc=exprs={}:d=2:s=16000", ["0.3*sin(2764*t)"; 12].join("|"))
 }
 
 const PICTURE: &str = "-f lavfi -i testsrc2=size=320x240:rate=25:duration=2";
