@@ -366,9 +366,9 @@ pub struct ProcessBudget {
     pub wall: Duration,
     /// CPU time of the whole job.
     pub cpu: Duration,
-    /// Without a frame from the codec for this long, it is stuck.
+    /// When its work does not get on for this long while its parent waits for it, the process is stuck.
     pub silence: Duration,
-    /// Bytes of results.
+    /// Bytes of all frames but reads, with [`jetreel_domain::budget::FRAME_COST`] for each.
     pub output_bytes: u64,
     /// Address space.
     pub memory_bytes: u64,
@@ -388,8 +388,9 @@ impl From<ProcessLimits> for ProcessBudget {
 
 /// A running codec process. Dropped, its whole process group is killed.
 pub trait CodecSession: Send {
-    /// The next frame that is not a read (reads are answered inside). After [`FromCodec::Done`] the process is reaped; a
-    /// failure report, a death or a spent budget is the error.
+    /// The next frame that is not a read (reads are answered inside), and that the job permits
+    /// ([`jetreel_domain::contract::Contract`]). After [`FromCodec::Done`] the process is reaped; a failure report, a death, a
+    /// breach or a spent budget is the error.
     fn next(&mut self) -> PortFuture<'_, FromCodec>;
     /// CPU seconds of the process, user and system; complete once `next` gave its last frame.
     fn cpu_seconds(&self) -> f64;

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use jetreel_actors::ports::ProcessBudget;
+use jetreel_domain::budget::FRAME_COST;
+use jetreel_domain::contract::FrameKind;
 use jetreel_domain::failure::CodecDeath;
-use jetreel_domain::wire::FromCodec;
 use tokio::time::Instant;
 
 /// The meter of one job.
@@ -13,23 +14,54 @@ pub(super) struct Meter {
     budget: ProcessBudget,
     started: Instant,
     output_bytes: u64,
+    /// Time for which the process kept its parent waiting since its work last got on.
+    idle: Duration,
+    /// Since when it keeps its parent waiting now.
+    waiting_since: Option<Instant>,
 }
 
 impl Meter {
     pub(super) fn new(budget: ProcessBudget, now: Instant) -> Self {
-        Self { budget, started: now, output_bytes: 0 }
+        Self { budget, started: now, output_bytes: 0, idle: Duration::ZERO, waiting_since: None }
     }
 
-    /// Until when the process may keep its parent waiting, and what it dies of then.
-    pub(super) fn deadline(&self, waiting_since: Instant) -> (Instant, CodecDeath) {
-        let wall = (self.started + self.budget.wall, CodecDeath::WallClock);
-        let silence = (waiting_since + self.budget.silence, CodecDeath::NoProgress);
-        if silence.0 < wall.0 { silence } else { wall }
+    /// The parent waits for the process from now on, unless it does already. Until when it may, and what the process dies of then.
+    pub(super) fn wait(&mut self, now: Instant) -> (Instant, CodecDeath) {
+        let since = *self.waiting_since.get_or_insert(now);
+        let wall = self.wall();
+        let stuck = since + self.budget.silence.saturating_sub(self.idle);
+        if stuck < wall { (stuck, CodecDeath::NoProgress) } else { (wall, CodecDeath::WallClock) }
     }
 
-    /// Counts the results in a frame.
-    pub(super) fn count(&mut self, frame: &FromCodec) -> Result<(), CodecDeath> {
-        self.output_bytes = self.output_bytes.saturating_add(output_bytes(frame));
+    /// The wait is over. What the parent does now, the process is not to blame for.
+    pub(super) fn go_on(&mut self, now: Instant) {
+        if let Some(since) = self.waiting_since.take() {
+            self.idle += now.saturating_duration_since(since);
+        }
+    }
+
+    /// The work got on.
+    pub(super) fn progress(&mut self) {
+        self.idle = Duration::ZERO;
+    }
+
+    /// When the job has to be over.
+    pub(super) fn wall(&self) -> Instant {
+        self.started + self.budget.wall
+    }
+
+    /// CPU seconds that the process may report of itself: the kernel ends it a second after its budget.
+    pub(super) fn cpu_seconds_max(budget: &ProcessBudget) -> f64 {
+        budget.cpu.as_secs_f64() + 2.0
+    }
+
+    /// Charges a frame body of `bytes` bytes, whatever is in it. Reads have a budget of their own.
+    pub(super) fn charge(&mut self, kind: FrameKind, bytes: usize) -> Result<(), CodecDeath> {
+        if kind == FrameKind::Read {
+            return Ok(());
+        }
+        let cost = (bytes as u64).saturating_add(FRAME_COST);
+        self.output_bytes = self.output_bytes.saturating_add(cost);
         if self.output_bytes > self.budget.output_bytes {
             return Err(CodecDeath::Output);
         }
@@ -47,31 +79,14 @@ impl Meter {
             | CodecDeath::Cpu
             | CodecDeath::NoProgress
             | CodecDeath::Output
+            | CodecDeath::Reads
             | CodecDeath::Protocol => death,
         }
     }
 }
 
-fn output_bytes(frame: &FromCodec) -> u64 {
-    match frame {
-        FromCodec::Fragment { bytes, .. }
-        | FromCodec::Picture { bytes, .. }
-        | FromCodec::AudioFragment { bytes, .. }
-        | FromCodec::Output { bytes, .. } => bytes.len() as u64,
-        FromCodec::Hello { .. }
-        | FromCodec::Read { .. }
-        | FromCodec::Progress { .. }
-        | FromCodec::ChunkDone(_)
-        | FromCodec::AudioPartDone(_)
-        | FromCodec::Done(_)
-        | FromCodec::Failed(_) => 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_bytes::ByteBuf;
-
     use super::*;
 
     const S: fn(u64) -> Duration = Duration::from_secs;
@@ -82,25 +97,39 @@ mod tests {
             wall: S(100),
             cpu: S(10),
             silence: S(30),
-            output_bytes: 10,
+            output_bytes: 2 * FRAME_COST + 10,
             memory_bytes: 0,
         };
         (Meter::new(budget, now), now)
     }
 
     #[test]
-    fn silence_counts_from_the_last_frame_and_wall_clock_from_the_start() {
-        let (meter, start) = meter();
-        assert_eq!(meter.deadline(start + S(5)), (start + S(35), CodecDeath::NoProgress));
-        assert_eq!(meter.deadline(start + S(80)), (start + S(100), CodecDeath::WallClock));
+    fn patience_counts_from_the_last_progress_and_the_wall_clock_from_the_start() {
+        let (mut meter, start) = meter();
+        assert_eq!(meter.wait(start + S(5)), (start + S(35), CodecDeath::NoProgress));
+        meter.go_on(start + S(15));
+        assert_eq!(meter.wait(start + S(20)), (start + S(40), CodecDeath::NoProgress));
+        meter.go_on(start + S(20));
+        meter.progress();
+        assert_eq!(meter.wait(start + S(30)), (start + S(60), CodecDeath::NoProgress));
+        meter.go_on(start + S(30));
+        assert_eq!(meter.wait(start + S(80)), (start + S(100), CodecDeath::WallClock));
     }
 
     #[test]
-    fn output_is_counted_over_all_frames() {
-        let (mut meter, _) = meter();
-        let frame = FromCodec::Picture { chunk: 0, pts: 0, bytes: ByteBuf::from(vec![0; 6]) };
-        assert_eq!(meter.count(&frame), Ok(()));
-        assert_eq!(meter.count(&frame), Err(CodecDeath::Output));
+    fn a_wait_that_is_broken_off_and_begun_again_is_one_wait() {
+        let (mut meter, start) = meter();
+        assert_eq!(meter.wait(start), meter.wait(start + S(20)));
+    }
+
+    #[test]
+    fn every_frame_is_charged_even_an_empty_one() {
+        for kind in FrameKind::ALL {
+            let mut meter = self::meter().0;
+            let free = kind == FrameKind::Read;
+            assert_eq!(meter.charge(kind, 10).and_then(|()| meter.charge(kind, 0)), Ok(()));
+            assert_eq!(meter.charge(kind, 0).is_ok(), free, "{kind:?}");
+        }
     }
 
     #[test]

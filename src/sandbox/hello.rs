@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jetreel_domain::contract;
 use jetreel_domain::failure::{CodecDeath, Failure};
 use jetreel_domain::wire::{FromCodec, VERSION};
 
@@ -82,9 +83,11 @@ impl Refusal {
 
 /// Accepts or refuses the first frame.
 pub(super) fn accept(frame: &FromCodec, demanded: Confinement) -> Result<(), Refusal> {
-    let FromCodec::Hello { version, confinement, .. } = frame else {
+    let FromCodec::Hello { version, build, confinement, weaknesses } = frame else {
         return Err(Refusal::Nonsense("the first frame is no greeting".to_owned()));
     };
+    contract::greeting(build, confinement, weaknesses)
+        .map_err(|breach| Refusal::Nonsense(breach.rule.to_owned()))?;
     if *version != VERSION {
         return Err(Refusal::Nonsense(format!("protocol {version} instead of {VERSION}")));
     }

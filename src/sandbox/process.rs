@@ -16,6 +16,7 @@ use jetreel_domain::wire::SOCKET_FD;
 use rustix::process::{Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{self, SignalKind};
 use tokio::task::JoinHandle;
 
 use super::{spawner, tail};
@@ -35,6 +36,8 @@ const TAIL_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Process {
     child: Option<Child>,
     pid: Option<Pid>,
+    /// Tells whenever a child of this node has ended.
+    children: unix::Signal,
     log: Option<JoinHandle<String>>,
     cpu: Duration,
     ended: Option<Ended>,
@@ -69,11 +72,12 @@ impl Process {
             .kill_on_drop(true)
             .fd_mappings(vec![FdMapping { parent_fd: theirs.into(), child_fd: SOCKET_FD }])
             .map_err(io::Error::other)?;
+        let children = unix::signal(SignalKind::child())?;
         let mut child = spawner::spawn(command).await?;
         let log = child.stderr.take().map(|pipe| tokio::spawn(tail::drain(pipe)));
         let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let (cpu, ended) = (Duration::ZERO, None);
-        let process = Self { child: Some(child), pid, log, cpu, ended };
+        let process = Self { child: Some(child), pid, children, log, cpu, ended };
         if let Some(pid) = pid {
             // The process waits for its job, so these are in force before it works.
             limit(pid, budget)?;
@@ -95,14 +99,19 @@ impl Process {
         }
     }
 
+    /// Returns when the process has ended, whoever still holds its socket. It is left a zombie, so that its times can still be read
+    /// and its number cannot be used again. May be dropped and called again.
+    pub(super) async fn ended(&mut self) {
+        while !self.pid.is_some_and(has_ended) {
+            if self.children.recv().await.is_none() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// Gives a process that closed its socket a moment to end by itself. Afterwards [`Self::end`] reaps it.
-    pub(super) async fn ends_by_itself(&self) -> bool {
-        let Some(pid) = self.pid else { return false };
-        // Left a zombie, so that its times can still be read and its number cannot be used again.
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        let exit =
-            tokio::task::spawn_blocking(move || rustix::process::waitid(WaitId::Pid(pid), options));
-        tokio::time::timeout(EXIT_WAIT, exit).await.is_ok_and(|exit| matches!(exit, Ok(Ok(_))))
+    pub(super) async fn ends_by_itself(&mut self) -> bool {
+        tokio::time::timeout(EXIT_WAIT, self.ended()).await.is_ok()
     }
 
     /// Kills the group and reaps. May be dropped halfway and called again.
@@ -136,6 +145,12 @@ impl Drop for Process {
             runtime.spawn(async move { child.wait().await });
         }
     }
+}
+
+fn has_ended(pid: Pid) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+    let found = rustix::process::waitid(WaitId::Pid(pid), options);
+    found.is_ok_and(|status| status.is_some())
 }
 
 fn kill_group(pid: Option<Pid>) {

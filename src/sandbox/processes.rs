@@ -145,7 +145,7 @@ const HELLO_BUDGET: ProcessBudget = ProcessBudget {
     wall: Duration::from_secs(20),
     cpu: Duration::from_secs(10),
     silence: Duration::from_secs(20),
-    output_bytes: 0,
+    output_bytes: 1 << 20,
     memory_bytes: 2 << 30,
 };
 

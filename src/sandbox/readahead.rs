@@ -30,6 +30,8 @@ pub(super) struct Sources {
     blocks: BTreeMap<Place, Block>,
     /// Counts reads, to find the block that was not used for longest.
     clock: u64,
+    /// Bytes asked of the store so far.
+    fetched: u64,
 }
 
 struct Block {
@@ -45,12 +47,17 @@ enum State {
 impl Sources {
     pub(super) fn new(store: Arc<dyn Store>, objects: Vec<Readable>) -> Self {
         let objects = objects.into_iter().map(Arc::new).collect();
-        Self { store, objects, blocks: BTreeMap::new(), clock: 0 }
+        Self { store, objects, blocks: BTreeMap::new(), clock: 0, fetched: 0 }
     }
 
     /// Size of an object; `None` where there is none.
     pub(super) fn size(&self, object: u32) -> Option<u64> {
         self.objects.get(object as usize).map(|readable| readable.bytes())
+    }
+
+    /// Bytes asked of the store so far: a reader that jumps to and fro makes it deliver the same ones again and again.
+    pub(super) fn fetched(&self) -> u64 {
+        self.fetched
     }
 
     /// Bytes of an object, fewer at its end. May be dropped halfway and called again.
@@ -119,6 +126,7 @@ impl Sources {
         }
         let store = self.store.clone();
         let end = (start + BLOCK_BYTES).min(size);
+        self.fetched += end - start;
         let task = tokio::spawn(async move { pieces(&*store, &readable, start, end).await });
         let state = State::Fetching(AbortOnDropHandle::new(task));
         self.blocks.insert(place, Block { state, used: self.clock });

@@ -1,29 +1,32 @@
 //! One job and its process: answers reads, hands results on, and decides how it ended.
 //!
-//! Invariant: whatever is half done when `next` is dropped (a frame half written, a block on its way, a process half
-//! reaped) is kept here and continued by the next call.
+//! Invariants: whatever is half done when `next` is dropped (a frame half written, a block on its way, a process half
+//! reaped) is kept here and continued by the next call; nothing is handed on that the [`Contract`] of the job does not permit; the
+//! first last word ends the process, and what it says after that is not read.
 
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use futures::StreamExt;
 use jetreel_actors::ports::{CodecSession, PortFuture, ProcessBudget};
+use jetreel_domain::contract::{Breach, Contract, Effect};
 use jetreel_domain::failure::{CodecDeath, Failure};
 use jetreel_domain::wire::{CodecFailure, FRAME_BYTES_MAX, FailureCode, FromCodec, Job, ToCodec};
 use serde_bytes::ByteBuf;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 
 use super::budget::Meter;
+use super::frame;
 use super::hello::{self, Confinement};
 use super::process::Process;
 use super::readahead::Sources;
 
-/// Most bytes one read may ask for: the answer must fit a frame.
-const READ_BYTES_MAX: u32 = (FRAME_BYTES_MAX - 1024) as u32;
+/// For how long the socket of a process that has ended is still read: a child of it may hold the other end.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// A job being worked on.
 pub(super) struct Session {
@@ -38,9 +41,12 @@ pub(super) struct Session {
     /// Why a read could not be answered: the true reason for what the process reports next.
     source_failure: Option<Failure>,
     meter: Meter,
+    contract: Contract,
     demanded: Confinement,
     /// The job, until the process has said hello and is accepted.
     job: Option<Bytes>,
+    /// When the process was seen to have ended.
+    ended: Option<Instant>,
     end: Option<End>,
 }
 
@@ -78,19 +84,20 @@ impl Session {
         demanded: Confinement,
     ) -> Result<Self, Failure> {
         let (read, write) = socket.into_split();
-        let mut frames = LengthDelimitedCodec::new();
-        frames.set_max_frame_length(FRAME_BYTES_MAX);
+        let contract = Contract::new(&job, Meter::cpu_seconds_max(&budget));
         Ok(Self {
             process,
-            incoming: FramedRead::new(read, frames),
+            incoming: FramedRead::new(read, frame::greetings()),
             outgoing: write,
             pending: Bytes::new(),
             asked: None,
             sources,
             source_failure: None,
             meter: Meter::new(budget, Instant::now()),
+            contract,
             demanded,
-            job: Some(frame(&ToCodec::Job(Box::new(job)))?),
+            job: Some(written(&ToCodec::Job(Box::new(job)))?),
+            ended: None,
             end: None,
         })
     }
@@ -114,16 +121,30 @@ impl Session {
             self.pending = self.answer(ask).await?;
             self.asked = None;
         }
-        let (deadline, death) = self.meter.deadline(Instant::now());
-        let overdue = |_| End::Killed(death, String::new());
-        if self.pending.has_remaining() {
-            let written = self.outgoing.write_all_buf(&mut self.pending);
-            // A process that closed its end has said why before, or is dead: reading tells.
-            if timeout_at(deadline, written).await.map_err(overdue)?.is_err() {
-                self.pending.clear();
-            }
+        let (mut deadline, death) = self.meter.wait(Instant::now());
+        let mut overdue = End::Killed(death, String::new());
+        if let Some(ended) = self.ended {
+            (deadline, overdue) = (ended + LAST_WORDS, End::Closed);
         }
-        match timeout_at(deadline, self.incoming.next()).await.map_err(overdue)? {
+        let Self { process, incoming, outgoing, pending, .. } = self;
+        let exchange = async {
+            if pending.has_remaining() && outgoing.write_all_buf(pending).await.is_err() {
+                // A process that closed its end has said why before, or is dead: reading tells.
+                pending.clear();
+            }
+            incoming.next().await
+        };
+        let came = tokio::select! {
+            biased;
+            came = exchange => came,
+            () = process.ended(), if self.ended.is_none() => {
+                self.ended = Some(Instant::now());
+                return Ok(None);
+            }
+            () = sleep_until(deadline) => return Err(overdue),
+        };
+        self.meter.go_on(Instant::now());
+        match came {
             None => Err(End::Closed),
             Some(Ok(body)) => self.take(&body),
             Some(Err(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
@@ -136,25 +157,23 @@ impl Session {
 
     /// Understands one frame.
     fn take(&mut self, body: &[u8]) -> Result<Option<FromCodec>, End> {
-        let frame: FromCodec = rmp_serde::from_slice(body).map_err(nonsense)?;
         if self.job.is_some() {
-            hello::accept(&frame, self.demanded).map_err(|r| End::Refused(r.failure()))?;
-            self.pending = self.job.take().unwrap_or_default();
-            return Ok(Some(frame));
+            return self.greeted(body).map(Some);
         }
-        self.meter.count(&frame).map_err(|death| End::Killed(death, String::new()))?;
+        let kind = frame::kind(body, &self.contract).map_err(nonsense)?;
+        self.meter.charge(kind, body.len()).map_err(|death| End::Killed(death, String::new()))?;
+        let frame = frame::decode(body).map_err(nonsense)?;
+        let effect = self.contract.admit(&frame).map_err(breach)?;
+        self.got_on(effect);
         match frame {
-            FromCodec::Hello { .. } => Err(nonsense("a second greeting")),
             FromCodec::Read { object, offset, length } => {
-                if self.sources.size(object).is_none() || length > READ_BYTES_MAX {
-                    return Err(nonsense(format!("a read of {length} bytes of object {object}")));
-                }
                 self.asked = Some(Ask { object, offset, length });
                 Ok(None)
             }
             FromCodec::Done(_) => Err(End::Done(frame)),
             FromCodec::Failed(failure) => Err(End::Reported(failure)),
-            FromCodec::Progress { .. }
+            FromCodec::Hello { .. }
+            | FromCodec::Progress { .. }
             | FromCodec::Fragment { .. }
             | FromCodec::Picture { .. }
             | FromCodec::ChunkDone(_)
@@ -164,11 +183,28 @@ impl Session {
         }
     }
 
+    /// The first frame: the process gets its job.
+    fn greeted(&mut self, body: &[u8]) -> Result<FromCodec, End> {
+        let frame = frame::greeting(body).map_err(nonsense)?;
+        hello::accept(&frame, self.demanded).map_err(|r| End::Refused(r.failure()))?;
+        self.pending = self.job.take().unwrap_or_default();
+        self.incoming.decoder_mut().set_max_frame_length(self.contract.frame_bytes_max());
+        self.meter.progress();
+        Ok(frame)
+    }
+
+    fn got_on(&mut self, effect: Effect) {
+        match effect {
+            Effect::Progress => self.meter.progress(),
+            Effect::None => {}
+        }
+    }
+
     /// The answer to a read. Storage has its own patience; only the wall clock of the job bounds it here.
     async fn answer(&mut self, ask: Ask) -> Result<Bytes, End> {
-        let (deadline, _) = self.meter.deadline(Instant::now() + Duration::from_secs(86_400));
+        let before = self.sources.fetched();
         let read = self.sources.read(ask.object, ask.offset, ask.length);
-        let answer = match timeout_at(deadline, read).await {
+        let answer = match timeout_at(self.meter.wall(), read).await {
             Ok(Ok(bytes)) => ToCodec::Bytes(ByteBuf::from(bytes)),
             Ok(Err(failure)) => {
                 self.source_failure = Some(failure);
@@ -176,7 +212,10 @@ impl Session {
             }
             Err(_) => return Err(End::Killed(CodecDeath::WallClock, String::new())),
         };
-        frame(&answer).map_err(End::Refused)
+        let fetched = self.sources.fetched() - before;
+        let effect = self.contract.fetched(fetched).map_err(breach)?;
+        self.got_on(effect);
+        written(&answer).map_err(End::Refused)
     }
 
     /// Reaps the process and tells how the job ended.
@@ -201,12 +240,13 @@ impl Session {
         })
     }
 
-    /// The failure for a report: where the source could not be had, the store knows better why.
+    /// The failure for a report: where the source could not be had, the store knows better why, and where it could, that is no
+    /// reason to give up.
     fn blame(&mut self, report: CodecFailure, log: &str) -> Failure {
-        if report.code == FailureCode::SourceUnavailable
-            && let Some(failure) = self.source_failure.take()
-        {
-            return failure;
+        if report.code == FailureCode::SourceUnavailable {
+            let detail = join("claims that it could not read what was given to it", log);
+            let lie = || Failure::from(CodecDeath::Protocol).with_detail(detail);
+            return self.source_failure.take().unwrap_or_else(lie);
         }
         let mut failure = Failure::from(report);
         failure.detail = join(&failure.detail, log);
@@ -224,20 +264,17 @@ impl CodecSession for Session {
     }
 }
 
-fn frame(message: &ToCodec) -> Result<Bytes, Failure> {
-    let broken = |detail: String| Failure::from(CodecDeath::Protocol).with_detail(detail);
-    let body = rmp_serde::to_vec_named(message).map_err(|error| broken(error.to_string()))?;
-    if body.len() > FRAME_BYTES_MAX {
-        return Err(broken(format!("a frame of {} bytes is too large", body.len())));
-    }
-    let mut frame = BytesMut::with_capacity(4 + body.len());
-    frame.put_u32(body.len() as u32);
-    frame.put_slice(&body);
-    Ok(frame.freeze())
+fn written(message: &ToCodec) -> Result<Bytes, Failure> {
+    frame::write(message, FRAME_BYTES_MAX)
+        .map_err(|detail| Failure::from(CodecDeath::Protocol).with_detail(detail))
 }
 
 fn nonsense(detail: impl std::fmt::Display) -> End {
     End::Killed(CodecDeath::Protocol, detail.to_string())
+}
+
+fn breach(breach: Breach) -> End {
+    End::Killed(breach.death, breach.rule.to_owned())
 }
 
 fn join(first: &str, second: &str) -> String {

@@ -1,22 +1,38 @@
 //! The last words of a process: its log pipe is drained to the end, of which only the tail is kept.
+//!
+//! Invariant: a process that logs without end keeps its parent no busier than [`BYTES_PER_SECOND`] do; it has to wait itself.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::{Instant, sleep_until};
 
 /// Bytes kept.
 const TAIL_BYTES_MAX: usize = 64 << 10;
+/// Bytes read at once however fast they come: far more than a sound process has to say.
+const BYTES_AT_ONCE: u64 = 4 << 20;
+/// Bytes read per second beyond them.
+const BYTES_PER_SECOND: u64 = 4 << 20;
 
 /// Reads to the end; gives the tail as text that is safe to show.
 pub(super) async fn drain(mut pipe: impl AsyncRead + Unpin) -> String {
     let mut tail = VecDeque::new();
     let mut buffer = [0; 4096];
+    let (begun, mut total) = (Instant::now(), 0);
     while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
+        total += count as u64;
+        sleep_until(begun + due(total)).await;
         tail.extend(&buffer[..count]);
         let surplus = tail.len().saturating_sub(TAIL_BYTES_MAX);
         tail.drain(..surplus);
     }
     printable(&String::from_utf8_lossy(tail.make_contiguous()))
+}
+
+/// How long a log of `total` bytes takes to read at least.
+fn due(total: u64) -> Duration {
+    Duration::from_secs_f64(total.saturating_sub(BYTES_AT_ONCE) as f64 / BYTES_PER_SECOND as f64)
 }
 
 /// A hostile file may make the codec log escape sequences.
@@ -28,6 +44,12 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_without_end_is_read_slowly() {
+        assert_eq!(due(BYTES_AT_ONCE), Duration::ZERO);
+        assert_eq!(due(BYTES_AT_ONCE + 60 * BYTES_PER_SECOND), Duration::from_secs(60));
+    }
 
     #[tokio::test]
     async fn only_the_tail_is_kept_and_nothing_in_it_controls_a_terminal() {

@@ -1,6 +1,7 @@
 //! One object being written to a bucket: counted and hashed on its way.
 //!
-//! Invariant: after a write that failed, or whose future was dropped, nobody knows what was written, so `finish` refuses.
+//! Invariants: after a write that failed, or whose future was dropped, nobody knows what was written, so `finish` refuses; an upload
+//! that is not finished is aborted, also where its writer is merely dropped.
 
 use bytes::Bytes;
 use jetreel_actors::ports::{ObjectWriter, PortFuture};
@@ -16,7 +17,7 @@ const HASH_INLINE_BYTES_MAX: usize = 64 << 10;
 
 /// The `ObjectWriter` port on an OpenDAL writer.
 pub(super) struct OpenDalWriter {
-    writer: Writer,
+    upload: Upload,
     key: String,
     bytes: u64,
     hasher: Sha256,
@@ -35,7 +36,8 @@ impl OpenDalWriter {
             .chunk(chunk_bytes)
             .await
             .map_err(|error| failure(Doing::Writing, &error))?;
-        Ok(Self { writer, key: key.to_owned(), bytes: 0, hasher: Sha256::new(), broken: false })
+        let upload = Upload(Some(writer));
+        Ok(Self { upload, key: key.to_owned(), bytes: 0, hasher: Sha256::new(), broken: false })
     }
 
     async fn append(&mut self, bytes: Bytes) -> Result<(), Failure> {
@@ -45,7 +47,7 @@ impl OpenDalWriter {
         self.broken = true;
         self.hash(&bytes).await?;
         self.bytes += bytes.len() as u64;
-        self.writer.write(bytes).await.map_err(|error| failure(Doing::Writing, &error))?;
+        self.upload.write(bytes).await?;
         self.broken = false;
         Ok(())
     }
@@ -68,13 +70,49 @@ impl OpenDalWriter {
         if self.broken {
             return Err(broken());
         }
-        let Self { mut writer, key, bytes, hasher, .. } = self;
-        writer.close().await.map_err(|error| failure(Doing::Writing, &error))?;
+        let Self { upload, key, bytes, hasher, .. } = self;
+        upload.close().await?;
         Ok(Object { key, bytes, sha256: hex(&hasher.finalize()) })
     }
 
-    async fn discard(mut self) -> Result<(), Failure> {
-        self.writer.abort().await.map_err(|error| failure(Doing::Writing, &error))
+    async fn discard(self) -> Result<(), Failure> {
+        self.upload.abort().await
+    }
+}
+
+/// An upload in progress: its parts stay in the bucket, unseen by any walk, until it is closed or aborted.
+struct Upload(Option<Writer>);
+
+impl Upload {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), Failure> {
+        let writer = self.0.as_mut().ok_or_else(broken)?;
+        writer.write(bytes).await.map_err(|error| failure(Doing::Writing, &error))
+    }
+
+    async fn close(mut self) -> Result<(), Failure> {
+        let writer = self.0.as_mut().ok_or_else(broken)?;
+        writer.close().await.map_err(|error| failure(Doing::Writing, &error))?;
+        self.0 = None;
+        Ok(())
+    }
+
+    async fn abort(mut self) -> Result<(), Failure> {
+        let writer = self.0.as_mut().ok_or_else(broken)?;
+        writer.abort().await.map_err(|error| failure(Doing::Writing, &error))?;
+        self.0 = None;
+        Ok(())
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        let Some(mut writer) = self.0.take() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            if let Err(error) = writer.abort().await {
+                tracing::debug!(%error, "left an unfinished upload in the bucket");
+            }
+        });
     }
 }
 

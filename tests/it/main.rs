@@ -1,6 +1,12 @@
 //! The one integration binary: the whole product against a real nats-server, and the rules of the source tree.
 
 mod harness;
+#[expect(
+    dead_code,
+    reason = "the codec that they are told by tells them, here they are only named"
+)]
+#[path = "../../actors/domain/src/lies.rs"]
+mod lies;
 mod big;
 mod bus;
 mod cancel;
@@ -23,6 +29,7 @@ mod shapes;
 mod store;
 mod supervision;
 mod sync;
+mod takeover;
 mod tidy;
 mod two_nodes;
 mod upload_to_publish;

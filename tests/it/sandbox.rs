@@ -55,7 +55,7 @@ async fn reads_span_pieces_and_blocks() {
         cuts.windows(2).map(|cut| Bytes::copy_from_slice(&content[cut[0]..cut[1]])).collect();
     let object = stage.object(&pieces).await;
     let outcome = outcome_on(&stage, "hash", vec![object], BUDGET).await;
-    assert_eq!(outcome.end.unwrap(), FromCodec::Done(Report::Video));
+    assert!(matches!(outcome.end.unwrap(), FromCodec::Done(Report::Package { .. })));
     let mut hasher = Sha256::new();
     hasher.update(&content);
     hasher.update(&content[..10]);
@@ -101,9 +101,38 @@ async fn a_hanging_process_is_ended_for_its_silence() {
 }
 
 #[tokio::test]
-async fn a_process_that_only_talks_is_ended_by_the_wall_clock() {
+async fn signs_of_life_that_tell_of_no_progress_are_none() {
+    let budget = ProcessBudget { silence: Duration::from_millis(300), ..BUDGET };
+    for script in ["idle", "trickle"] {
+        assert_eq!(failure(script, budget).await, fault("codec-no-progress"), "{script}");
+    }
+    // What it does not take does not fit between it and its parent.
+    let stage = Stage::new();
+    let object = stage.object(&[Bytes::from(vec![7; 4 << 20])]).await;
+    let failure = outcome_on(&stage, "deaf", vec![object], budget).await.end.unwrap_err();
+    assert_eq!((failure.code, failure.severity), fault("codec-no-progress"));
+}
+
+#[tokio::test]
+async fn a_process_that_gets_on_for_ever_is_ended_by_the_wall_clock() {
     let budget = ProcessBudget { wall: Duration::from_millis(500), ..BUDGET };
-    assert_eq!(failure("chatter", budget).await, fault("codec-wall-clock"));
+    assert_eq!(failure("climb", budget).await, fault("codec-wall-clock"));
+}
+
+#[tokio::test]
+async fn a_process_that_reads_for_ever_is_ended_by_its_reads() {
+    assert_eq!(failure("chatter", BUDGET).await, fault("codec-read-budget"));
+    // Far more than is kept of an object: each read makes the store deliver a block.
+    let stage = Stage::new();
+    let object = stage.object(&vec![Bytes::from(vec![7; 1 << 20]); 40]).await;
+    let failure = outcome_on(&stage, "jumpy", vec![object], BUDGET).await.end.unwrap_err();
+    assert_eq!((failure.code, failure.severity), fault("codec-read-budget"));
+}
+
+#[tokio::test]
+async fn a_process_that_ends_is_missed_at_once_whoever_holds_its_socket() {
+    let outcome = tokio::time::timeout(Duration::from_secs(10), outcome("widow", BUDGET)).await;
+    assert_eq!(outcome.unwrap().end.unwrap_err().code, "codec-exit");
 }
 
 #[tokio::test]
@@ -119,7 +148,8 @@ async fn a_flood_of_results_is_cut_off() {
     let budget = ProcessBudget { output_bytes: 5 << 20, ..BUDGET };
     let outcome = outcome("flood", budget).await;
     assert_eq!(outcome.end.unwrap_err().code, "codec-output-budget");
-    assert_eq!(outcome.frames.len(), 5);
+    // Each is charged a little more than it holds.
+    assert_eq!(outcome.frames.len(), 4);
 }
 
 #[tokio::test]
@@ -164,7 +194,7 @@ async fn no_file_can_be_written() {
 
 #[tokio::test]
 async fn nonsense_ends_a_process() {
-    for script in ["garbage", "giant", "greedy", "leave"] {
+    for script in ["garbage", "giant", "greedy", "leave", "nested"] {
         assert_eq!(failure(script, BUDGET).await, fault("codec-protocol"), "{script}");
     }
 }
@@ -206,10 +236,8 @@ async fn the_store_is_blamed_for_what_it_could_not_deliver() {
 
 #[tokio::test]
 async fn children_of_a_process_end_with_it() {
-    // The grandchild holds the socket, so only silence tells that the process is dead.
-    let budget = ProcessBudget { silence: Duration::from_millis(500), ..BUDGET };
-    let outcome = outcome("parent", budget).await;
-    assert_eq!(outcome.end.unwrap_err().code, "codec-no-progress");
+    let outcome = outcome("parent", BUDGET).await;
+    assert_eq!(outcome.end.unwrap_err().code, "codec-signal");
     let [FromCodec::Progress { frames: child, .. }] = outcome.frames.as_slice() else {
         panic!("no child")
     };
@@ -251,7 +279,7 @@ async fn next_can_be_dropped_at_any_time() {
             }
         }
     });
-    assert_eq!(last.await.unwrap(), FromCodec::Done(Report::Video));
+    assert!(matches!(last.await.unwrap(), FromCodec::Done(Report::Package { .. })));
     let mut hasher = Sha256::new();
     hasher.update(&content);
     hasher.update(&content[..10]);

@@ -15,6 +15,7 @@ use jetreel_domain::failure::Severity;
 use jetreel_domain::id::VideoId;
 use sha2::{Digest, Sha256};
 
+use crate::harness::eventually::eventually;
 use crate::harness::s3::S3Server;
 
 const MIB: usize = 1 << 20;
@@ -173,6 +174,21 @@ async fn an_s3_bucket_keeps_the_contract() {
     keeps_the_contract(&store).await;
     is_walked_as_a_whole(&store).await;
     assert_eq!(server.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_unfinished_upload_to_a_bucket_goes_with_its_writer() {
+    let server = S3Server::start().await;
+    let store = OpenDalStore::open(&server.options()).unwrap();
+    let mut dropped = store.writer("out/v/a").await.unwrap();
+    // Several parts.
+    for _ in 0..3 {
+        dropped.write(Bytes::from(vec![7; 6 << 20])).await.unwrap();
+    }
+    assert!(!server.leftovers().is_empty(), "nothing was sent yet");
+    drop(dropped);
+    eventually("the parts are gone", || server.leftovers().is_empty()).await;
+    assert_eq!(store.size("out/v/a").await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -5,13 +5,14 @@
 
 use ffmpeg_next::codec::{self, encoder, threading};
 use ffmpeg_next::{Packet, Rational, ffi, format, frame};
+use jetreel_domain::wire::AAC_UNIT;
 
 use crate::failure::{Outcome, internal, own_failure};
 use crate::mux::Sample;
 use crate::sound;
 
 /// Samples of an access unit.
-pub(crate) const UNIT: usize = 1024;
+pub(crate) const UNIT: usize = AAC_UNIT as usize;
 
 /// An encoder of one track.
 pub(crate) struct Aac {

@@ -3,13 +3,12 @@
 //! Invariants: equal pictures give equal files; the cues cover the video from 0 to its end without hole or overlap; memory is
 //! bounded by one sheet.
 
-use std::fmt::Write as _;
-
 use ffmpeg_next::codec::{self, decoder};
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Dictionary, Packet};
 use jetreel_domain::plan::ImagePlan;
+use jetreel_domain::thumbnails;
 use jetreel_domain::wire::{Budget, FailureCode, ImagesJob, Job, PictureRef, Report};
 
 use crate::correct::SCALER;
@@ -19,8 +18,6 @@ use crate::jpeg;
 use crate::link::Link;
 use crate::outlet::Outlet;
 
-const POSTER: &str = "poster.jpg";
-const VTT: &str = "thumbnails.vtt";
 /// The poster is chosen from this many hundredths of the pictures: no credits.
 const POSTER_SHARE: usize = 60;
 
@@ -30,7 +27,7 @@ pub(crate) fn run(link: &Link, job: &Job, images: &ImagesJob) -> Outcome<Report>
         return Err(failure(FailureCode::NoFrames, "The video has no pictures to show."));
     }
     let plan = &images.images;
-    let per_sheet = (plan.columns.max(1) * plan.rows.max(1)) as usize;
+    let per_sheet = thumbnails::tiles(plan);
     let candidates = (images.pictures.len() * POSTER_SHARE).div_ceil(100);
     let mut best: Option<(u64, usize)> = None;
     let mut sprites = Vec::new();
@@ -45,18 +42,15 @@ pub(crate) fn run(link: &Link, job: &Job, images: &ImagesJob) -> Outcome<Report>
                 best = Some((contrast, number));
             }
         }
-        let name = sprite(sheet);
+        let name = thumbnails::sheet(sheet);
         Outlet::whole(link, &name, &jpeg::encode(&canvas.frame)?)?;
         sprites.push(name);
     }
     let poster = best.map_or(0, |(_, number)| number);
-    Outlet::whole(link, POSTER, &fetch(link, &images.pictures[poster])?)?;
-    Outlet::whole(link, VTT, index(images, per_sheet).as_bytes())?;
-    Ok(Report::Images { poster: POSTER.to_owned(), vtt: VTT.to_owned(), sprites })
-}
-
-fn sprite(sheet: usize) -> String {
-    format!("sprite-{sheet:03}.jpg")
+    Outlet::whole(link, thumbnails::POSTER, &fetch(link, &images.pictures[poster])?)?;
+    Outlet::whole(link, thumbnails::INDEX, thumbnails::index(images).as_bytes())?;
+    let (poster, vtt) = (thumbnails::POSTER.to_owned(), thumbnails::INDEX.to_owned());
+    Ok(Report::Images { poster, vtt, sprites })
 }
 
 fn fetch(link: &Link, picture: &PictureRef) -> Outcome<Vec<u8>> {
@@ -135,8 +129,7 @@ struct Canvas {
 impl Canvas {
     /// A black sheet with room for `tiles` tiles, as small as it may be.
     fn new(plan: &ImagePlan, tiles: usize) -> Self {
-        let columns = (plan.columns.max(1) as usize).min(tiles.max(1));
-        let rows = tiles.div_ceil(columns).max(1);
+        let (columns, rows) = thumbnails::shape(plan, tiles);
         let tile = (plan.tile_width as usize, plan.tile_height as usize);
         let size = ((tile.0 * columns) as u32, (tile.1 * rows) as u32);
         let mut frame = Video::new(Pixel::YUV444P, size.0, size.1);
@@ -164,34 +157,6 @@ impl Canvas {
     }
 }
 
-/// The WebVTT file.
-fn index(images: &ImagesJob, per_sheet: usize) -> String {
-    let plan = &images.images;
-    let mut vtt = "WEBVTT\n".to_owned();
-    for (number, picture) in images.pictures.iter().enumerate() {
-        let next = images.pictures.get(number + 1).map_or(images.end, |picture| picture.pts);
-        let start = if number == 0 { 0 } else { picture.pts };
-        let (start, end) = (clock(start, images.timescale), clock(next, images.timescale));
-        let place = number % per_sheet;
-        let columns = plan.columns.max(1) as usize;
-        let left = place % columns * plan.tile_width as usize;
-        let top = place / columns * plan.tile_height as usize;
-        let (width, height) = (plan.tile_width, plan.tile_height);
-        let file = sprite(number / per_sheet);
-        // Writing to a string cannot fail.
-        write!(vtt, "\n{start} --> {end}\n{file}#xywh={left},{top},{width},{height}\n")
-            .unwrap_or_default();
-    }
-    vtt
-}
-
-/// `HH:MM:SS.mmm` of `ticks`.
-fn clock(ticks: i64, timescale: u32) -> String {
-    let milliseconds = i128::from(ticks.max(0)) * 1000 / i128::from(timescale.max(1));
-    let (seconds, rest) = (milliseconds / 1000, milliseconds % 1000);
-    format!("{:02}:{:02}:{:02}.{rest:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,25 +170,6 @@ mod tests {
             tile.data_mut(plane).fill(luma);
         }
         tile
-    }
-
-    #[test]
-    fn cues_cover_the_video_and_point_at_tiles() {
-        let picture = |pts| PictureRef { object: 0, offset: 0, bytes: 1, pts };
-        let images = ImagesJob {
-            images: PLAN,
-            timescale: 1000,
-            end: 3_725_500,
-            pictures: [40, 2000, 4000, 6000, 8000].map(picture).to_vec(),
-        };
-        let vtt = index(&images, 4);
-        assert!(
-            vtt.starts_with(
-                "WEBVTT\n\n00:00:00.000 --> 00:00:02.000\nsprite-000.jpg#xywh=0,0,5,3\n"
-            )
-        );
-        assert!(vtt.contains("00:00:06.000 --> 00:00:08.000\nsprite-000.jpg#xywh=5,3,5,3\n"));
-        assert!(vtt.ends_with("00:00:08.000 --> 01:02:05.500\nsprite-001.jpg#xywh=0,0,5,3\n"));
     }
 
     #[test]

@@ -1,12 +1,9 @@
 //! Named outputs on their way to the parent, in frames of bounded size.
 
-use jetreel_domain::wire::FromCodec;
+use jetreel_domain::wire::{FromCodec, OUTPUT_BYTES};
 
 use crate::failure::Outcome;
 use crate::link::Link;
-
-/// Bytes of one frame at most.
-const FRAME_BYTES: usize = 1 << 20;
 
 /// One output, written from its first byte to its last.
 pub(crate) struct Outlet<'a> {
@@ -19,7 +16,7 @@ pub(crate) struct Outlet<'a> {
 impl<'a> Outlet<'a> {
     /// An output `name` without bytes.
     pub(crate) fn new(link: &'a Link, name: &'a str) -> Self {
-        Self { link, name, buffer: Vec::with_capacity(FRAME_BYTES), written: 0 }
+        Self { link, name, buffer: Vec::with_capacity(OUTPUT_BYTES), written: 0 }
     }
 
     /// Sends a whole output.
@@ -33,11 +30,11 @@ impl<'a> Outlet<'a> {
     pub(crate) fn write(&mut self, mut bytes: &[u8]) -> Outcome<()> {
         self.written += bytes.len() as u64;
         while !bytes.is_empty() {
-            let room = FRAME_BYTES - self.buffer.len();
+            let room = OUTPUT_BYTES - self.buffer.len();
             let (head, rest) = bytes.split_at(room.min(bytes.len()));
             self.buffer.extend_from_slice(head);
             bytes = rest;
-            if self.buffer.len() == FRAME_BYTES {
+            if self.buffer.len() == OUTPUT_BYTES {
                 self.send(false)?;
             }
         }
@@ -55,7 +52,7 @@ impl<'a> Outlet<'a> {
     }
 
     fn send(&mut self, end: bool) -> Outcome<()> {
-        let bytes = std::mem::replace(&mut self.buffer, Vec::with_capacity(FRAME_BYTES));
+        let bytes = std::mem::replace(&mut self.buffer, Vec::with_capacity(OUTPUT_BYTES));
         let name = self.name.to_owned();
         self.link.send(&FromCodec::Output { name, bytes: bytes.into(), end })
     }

@@ -3,16 +3,12 @@
 //! Invariants: where segments and parts are cut follows from the settings alone; a part that is stored already is cut all the
 //! same, only not sent.
 
-use jetreel_domain::wire::{AudioJob, AudioReport, FromCodec, Report, Segment};
+use jetreel_domain::wire::{AAC_CODECS, AudioJob, AudioReport, FromCodec, Report, Segment};
 
-use crate::aac::UNIT;
 use crate::clock::cpu_seconds;
 use crate::failure::Outcome;
 use crate::link::Link;
 use crate::mux::{self, Sample};
-
-/// RFC 6381 name of AAC-LC.
-const CODECS: &str = "mp4a.40.2";
 
 /// The parts of a track.
 pub(crate) struct Parts<'a> {
@@ -36,14 +32,12 @@ pub(crate) struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// A track without segments; `init` initialises it.
     pub(crate) fn new(link: &'a Link, job: &'a AudioJob, init: Vec<u8>) -> Self {
-        let units = job.segment_seconds * f64::from(job.audio.sample_rate) / UNIT as f64;
-        let segments = f64::from(job.audio.part_seconds) / job.segment_seconds.max(0.1);
         Self {
             link,
             job,
             init,
-            segment_units: units.round().max(1.0) as usize,
-            part_segments: segments.round().max(1.0) as u32,
+            segment_units: job.segment_units() as usize,
+            part_segments: job.part_segments(),
             part: 0,
             segments: 0,
             bytes: 0,
@@ -82,7 +76,7 @@ impl<'a> Parts<'a> {
             frames: 0,
             start,
             end: start,
-            codecs: CODECS.to_owned(),
+            codecs: AAC_CODECS.to_owned(),
             cpu_seconds: 0.0,
         });
         report.frames += units.len() as u64;

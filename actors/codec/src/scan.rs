@@ -6,7 +6,9 @@
 use ffmpeg_next::Packet;
 use ffmpeg_next::packet::Flags;
 use jetreel_domain::discontinuity::ClockStep;
-use jetreel_domain::media::{RandomAccess, Rational};
+use jetreel_domain::media::{
+    DENSE_POINTS_MAX, DENSE_SECONDS, RandomAccess, Rational, SPARSE_SECONDS,
+};
 use jetreel_domain::wire::{Budget, FailureCode};
 
 use crate::failure::{Outcome, failure};
@@ -15,10 +17,6 @@ use crate::input::{Input, MOVIE_FORMAT};
 use crate::roster::Roster;
 use crate::silence;
 
-/// All random-access points of the first seconds are reported.
-const DENSE_SECONDS: f64 = 12.0;
-/// Further ones this far apart.
-const SPARSE_SECONDS: f64 = 4.0;
 /// Sound that pauses for longer than this does not accompany a picture that stands still.
 const PAUSE_SECONDS: f64 = 5.0;
 /// Pauses of a sound track that are kept; further ones count as sound.
@@ -353,9 +351,10 @@ fn thin(points: &[RandomAccess], time_base: Rational) -> Vec<RandomAccess> {
     let sparse = time_base.ticks(SPARSE_SECONDS);
     let mut kept: Vec<RandomAccess> = Vec::new();
     for point in points {
+        let room = kept.len() < DENSE_POINTS_MAX;
         let wanted = kept.last().is_none_or(|last| {
             point.pts > last.pts
-                && (point.pts <= dense || point.pts >= last.pts.saturating_add(sparse))
+                && (room && point.pts <= dense || point.pts >= last.pts.saturating_add(sparse))
         });
         if wanted {
             kept.push(*point);

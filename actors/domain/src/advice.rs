@@ -92,6 +92,10 @@ fn of_codec(code: &str) -> Option<&'static str> {
         "codec-output-budget" => {
             "The task made more data than its source explains. Look at the file before it is replayed: it may be made to fill disks."
         }
+        "codec-read-budget" => {
+            "The index of the file makes a decoder jump to and fro. Export the video again, or look at the file before it is \
+             replayed: it may be made to keep the store busy."
+        }
         "codec-protocol" | "frames-lost" => {
             "Node and codec do not understand each other. Install jetreel and jetreel-codec of one build on every node, and replay."
         }

@@ -14,7 +14,7 @@ pub struct ProcessLimits {
     pub cpu_seconds: f64,
     /// Longest silence, seconds.
     pub silence_seconds: f64,
-    /// Bytes of results.
+    /// Bytes of all frames but reads, with [`FRAME_COST`] for each.
     pub output_bytes: u64,
     /// Address space.
     pub memory_bytes: u64,
@@ -29,6 +29,18 @@ const CPU_BASE: f64 = 120.0;
 const WALL_FACTOR: f64 = 6.0;
 /// Bytes allowed on top of what the rate caps permit.
 const OUTPUT_BASE: u64 = 64 << 20;
+/// Bytes that a frame counts for besides its own: what it costs the node to take even an empty one.
+pub const FRAME_COST: u64 = 256;
+/// Bytes that a probe may send: its report, which has a bound of its own.
+const PROBE_OUTPUT: u64 = 4 << 20;
+/// Bytes of a pixel in a kept picture: noise takes as many.
+const KEPT_PIXEL_BYTES: f64 = 1.0;
+/// Bytes of all pictures for people, per second of the source.
+const IMAGES_RATE: f64 = 250_000.0;
+/// Bytes per second of a progressive file besides its pictures: sound and index.
+const PACKAGE_RATE: f64 = 125_000.0;
+/// Seconds by which results may be longer than the probe saw.
+const OUTPUT_SECONDS: f64 = 60.0;
 
 /// Bytes that a probe looks at per CPU second at the very least: it walks an index, or scans packets.
 const PROBE_BYTES_PER_SECOND: f64 = 20e6;
@@ -47,7 +59,7 @@ pub fn process(plan: &Plan, planned: &PlannedTask, limits: &Limits) -> ProcessLi
 }
 
 /// The limits of a probe of `source_bytes`, of which nothing is known yet: its pictures may be as large as any. It gives no
-/// results besides its report.
+/// result but its report.
 #[must_use]
 pub fn probe(limits: &Limits, source_bytes: u64) -> ProcessLimits {
     let cpu_seconds = CPU_BASE + source_bytes as f64 / PROBE_BYTES_PER_SECOND;
@@ -56,22 +68,31 @@ pub fn probe(limits: &Limits, source_bytes: u64) -> ProcessLimits {
         wall_seconds: cpu_seconds * WALL_FACTOR,
         cpu_seconds,
         silence_seconds: 60.0,
-        output_bytes: 0,
+        output_bytes: PROBE_OUTPUT,
         memory_bytes: memory_bytes(work, limits),
     }
 }
+
 fn output_bytes(plan: &Plan, planned: &PlannedTask) -> u64 {
-    let seconds = plan.seconds() + 60.0;
-    let rate: f64 = match &planned.work {
-        Work::Video { tiers, .. } => {
-            tiers.iter().map(|tier| f64::from(plan.tiers[*tier].max_rate)).sum()
+    let cap = |tier: usize| plan.tiers.get(tier).map_or(0.0, |tier| f64::from(tier.max_rate)) / 8.0;
+    let (seconds, rate) = match &planned.work {
+        Work::Video { chunks, tiers, images } => {
+            let rate: f64 = tiers.iter().map(|tier| cap(*tier)).sum();
+            let kept = plan.images.filter(|_| *images).map_or(0.0, |images| {
+                pixels(plan, images.tier) as f64 / plan.time_base.seconds(images.interval)
+            });
+            let seconds: f64 = chunks.iter().map(|chunk| plan.chunk_seconds(*chunk)).sum();
+            (seconds, rate + kept * KEPT_PIXEL_BYTES)
         }
-        Work::Audio(track) => f64::from(plan.audio[*track].bit_rate),
-        Work::Images => 2_000_000.0,
-        Work::Package { tier, .. } => f64::from(plan.tiers[*tier].max_rate) + 1_000_000.0,
+        Work::Audio(track) => {
+            let rate = plan.audio.get(*track).map_or(0.0, |track| f64::from(track.bit_rate)) / 8.0;
+            (plan.seconds(), rate)
+        }
+        Work::Images => (plan.seconds(), IMAGES_RATE),
+        Work::Package { tier, .. } => (plan.seconds(), cap(*tier) + PACKAGE_RATE),
     };
     // Twice the cap: VBV bounds the rate over a buffer, not over every second.
-    OUTPUT_BASE + (rate / 8.0 * seconds * 2.0) as u64
+    OUTPUT_BASE.saturating_add((rate * (seconds + OUTPUT_SECONDS) * 2.0) as u64)
 }
 
 /// The largest single allocation that libav may make, and the room left above what a task needs: so that a process with less
@@ -208,11 +229,24 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_has_the_time_that_its_bytes_take_and_gives_no_results() {
+    fn a_probe_has_the_time_that_its_bytes_take_and_room_for_its_report() {
         let (small, large) = (probe(&sample::limits(), 0), probe(&sample::limits(), 10 << 30));
         assert!(small.cpu_seconds < 200.0 && large.cpu_seconds > 2.0 * small.cpu_seconds);
-        assert_eq!((small.output_bytes, small.memory_bytes), (0, large.memory_bytes));
+        assert_eq!((small.output_bytes, small.memory_bytes), (4 << 20, large.memory_bytes));
         assert!(small.memory_bytes < 6 * GIB, "{}", small.memory_bytes);
+    }
+
+    #[test]
+    fn output_follows_the_seconds_of_the_task_and_not_those_of_the_source() {
+        let plan = plan(1280, 720, "veryfast", None);
+        let bytes = |group| {
+            let planned = plan.task(TaskId::new(group, 0)).unwrap();
+            process(&plan, planned, &sample::limits()).output_bytes
+        };
+        let (first, main) = (bytes(Group::First), bytes(Group::Main));
+        let all: f64 = plan.tiers.iter().map(|tier| f64::from(tier.max_rate)).sum();
+        let whole = OUTPUT_BASE + (all / 8.0 * 120.0 * 2.0) as u64;
+        assert!(OUTPUT_BASE < first && first < main && main < whole, "{first} {main} {whole}");
     }
 
     #[test]

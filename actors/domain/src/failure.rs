@@ -86,6 +86,8 @@ pub enum CodecDeath {
     NoProgress,
     /// Ended by its parent: wrote more than its budget.
     Output,
+    /// Ended by its parent: read more than its budget.
+    Reads,
     /// Ended by its parent: it broke the protocol.
     Protocol,
 }
@@ -121,6 +123,10 @@ impl From<CodecDeath> for Failure {
             CodecDeath::Output => {
                 Self::task("codec-output-budget", "the task produced more data than allowed")
             }
+            CodecDeath::Reads => Self::task(
+                "codec-read-budget",
+                "the decoder read the file again and again, far more than its size explains",
+            ),
             CodecDeath::Protocol => {
                 Self::task("codec-protocol", "the codec process answered with nonsense")
             }

@@ -88,6 +88,20 @@ impl Grid {
         (first..).map(move |index| instant(start, step, index)).take_while(move |at| *at <= last)
     }
 
+    /// Most IDR pictures, and most segments, that frames before `end` can have.
+    #[must_use]
+    pub fn most(&self, end: i64) -> (u64, u64) {
+        let elapsed = end.saturating_sub(self.start).max(0) as f64;
+        let last = ((elapsed + 0.5) / self.step).floor() as u64;
+        (last.saturating_add(1), (last / self.per_segment).saturating_add(1))
+    }
+
+    /// Ticks from one segment to the next.
+    #[must_use]
+    pub fn segment_ticks(&self) -> f64 {
+        self.step * self.per_segment as f64
+    }
+
     fn instant(&self, index: u64) -> i64 {
         instant(self.start, self.step, index)
     }

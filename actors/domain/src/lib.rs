@@ -59,6 +59,8 @@ pub mod codec_failure;
 pub mod wire;
 pub mod limits;
 pub mod budget;
+pub mod thumbnails;
+pub mod contract;
 pub mod presence;
 pub mod reconcile;
 pub mod leadership;
@@ -70,3 +72,7 @@ extern crate self as jetreel_domain;
 mod sample;
 #[cfg(test)]
 mod simulate;
+#[cfg(test)]
+mod transcript;
+#[cfg(test)]
+mod lies;

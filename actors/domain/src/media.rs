@@ -39,6 +39,27 @@ impl Rational {
     }
 }
 
+/// All random-access points within this many seconds of the first one are reported, up to [`DENSE_POINTS_MAX`].
+pub const DENSE_SECONDS: f64 = 12.0;
+/// Further ones are at least this many seconds apart.
+pub const SPARSE_SECONDS: f64 = 4.0;
+/// Twelve seconds of intra-coded pictures at 340 a second.
+pub const DENSE_POINTS_MAX: usize = 4096;
+
+/// Options that a decoder may be given; each is given once at most.
+pub const DECODER_OPTIONS_MAX: usize = 1;
+
+/// Whether a decoder may be given an option. What options a track needs, a process says that has read the source; they go back to
+/// libav, where others open files and start threads.
+#[must_use]
+pub fn is_decoder_option(name: &str, value: &str) -> bool {
+    name == "x264_build" && is_build(value)
+}
+
+fn is_build(value: &str) -> bool {
+    (1..=6).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Everything the probe found out about a source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProbeFacts {
@@ -99,7 +120,7 @@ pub struct VideoTrack {
     pub end: i64,
     /// How many packets of the track are in the file.
     pub packets: u64,
-    /// Random-access points, by PTS, ascending. All within the first 12 s, then thinned to at least 4 s apart.
+    /// Random-access points, by PTS, ascending: dense at first ([`DENSE_SECONDS`]), then sparse ([`SPARSE_SECONDS`]).
     pub random_access: Vec<RandomAccess>,
     /// DTS never goes back over the whole track and every packet has a PTS.
     pub monotonic: bool,

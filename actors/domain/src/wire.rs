@@ -18,6 +18,18 @@ use crate::plan::{AudioPlan, Chunk, ImagePlan};
 /// Largest frame body either side accepts: a 6 s segment of the largest tier (17 Mb/s) stays far below it.
 pub const FRAME_BYTES_MAX: usize = 64 << 20;
 
+/// Bytes that one read may ask for.
+pub const READ_BYTES_MAX: u32 = 8 << 20;
+
+/// Bytes of every [`FromCodec::Output`] but the last one of its file.
+pub const OUTPUT_BYTES: usize = 1 << 20;
+
+/// RFC 6381 name of AAC-LC, in which all sound is encoded.
+pub const AAC_CODECS: &str = "mp4a.40.2";
+
+/// Samples of an access unit of AAC.
+pub const AAC_UNIT: u32 = 1024;
+
 /// Descriptor of the codec's end of the socket pair.
 pub const SOCKET_FD: i32 = 3;
 
@@ -341,6 +353,22 @@ pub struct AudioJob {
     pub done: Vec<u32>,
     /// Segments aim at this length, seconds.
     pub segment_seconds: f64,
+}
+
+impl AudioJob {
+    /// Access units of a segment.
+    #[must_use]
+    pub fn segment_units(&self) -> u32 {
+        let units = self.segment_seconds * f64::from(self.audio.sample_rate) / f64::from(AAC_UNIT);
+        units.round().max(1.0) as u32
+    }
+
+    /// Segments of a part.
+    #[must_use]
+    pub fn part_segments(&self) -> u32 {
+        let segments = f64::from(self.audio.part_seconds) / self.segment_seconds.max(0.1);
+        segments.round().max(1.0) as u32
+    }
 }
 
 /// What a finished audio part consists of.

@@ -1,9 +1,12 @@
 //! Turns the frames of a codec process into stored objects and a ledger entry.
 //!
-//! Invariant: an entry names only objects that are closed and synced, under keys of this attempt.
+//! Invariants: an entry names only objects that are closed and synced, under keys of this attempt; an attempt that fails leaves no
+//! object of which no entry may tell. Names, counts and order are the plan's: the session hands on no other frame
+//! ([`jetreel_domain::contract`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jetreel_domain::failure::Failure;
 use jetreel_domain::ledger::{
@@ -25,6 +28,10 @@ use crate::event::Event;
 
 /// Bytes that may wait for the store per task.
 const BYTES_WAITING_MAX: u32 = 32 << 20;
+/// Bytes that a message counts for besides its own while it waits.
+const MESSAGE_BYTES: u32 = 256;
+/// How long an encoder may take to drop what it writes; afterwards it ends with its slot.
+const ABANDON_WAIT: Duration = Duration::from_secs(30);
 
 /// Collects what one codec process makes.
 pub(super) struct Collector<'a> {
@@ -44,6 +51,8 @@ pub(super) struct Collector<'a> {
     picture_bytes: u64,
     outputs: Vec<Output>,
     files: BTreeMap<String, Object>,
+    /// Keys of closed objects that no entry names yet.
+    unnamed: Vec<String>,
     parts: u32,
     permits: Arc<Semaphore>,
 }
@@ -71,6 +80,7 @@ impl<'a> Collector<'a> {
             picture_bytes: 0,
             outputs: Vec::new(),
             files: BTreeMap::new(),
+            unnamed: Vec::new(),
             parts: 0,
             permits: Arc::new(Semaphore::new(BYTES_WAITING_MAX as usize)),
         }
@@ -111,7 +121,7 @@ impl<'a> Collector<'a> {
     }
 
     /// The entry of the finished task.
-    pub(super) fn finish(mut self, report: Report, cpu_seconds: f64) -> Result<Entry, Failure> {
+    pub(super) fn finish(&mut self, report: Report, cpu_seconds: f64) -> Result<Entry, Failure> {
         match report {
             Report::Video => self.parts = self.sequential_parts(),
             Report::Hello | Report::Trespass(_) | Report::Probe(_) => {}
@@ -133,6 +143,20 @@ impl<'a> Collector<'a> {
         }
         let outputs = std::mem::take(&mut self.outputs);
         Ok(Entry { parts: self.parts, ..self.entry(None, outputs, cpu_seconds) })
+    }
+
+    /// Drops what was made and is in no entry: the task failed, and a later attempt makes it anew.
+    pub(super) async fn abandon(mut self) {
+        for encoder in std::mem::take(&mut self.encoders).into_values() {
+            if let Err(error) = encoder.stop_and_wait(None, Some(ABANDON_WAIT)).await {
+                tracing::debug!(%error, "an encoder is left to its slot");
+            }
+        }
+        for key in std::mem::take(&mut self.unnamed) {
+            if let Err(failure) = self.context.ports.store.delete(&key).await {
+                tracing::debug!(%failure, key, "left an object of a failed task to the sweeper");
+            }
+        }
     }
 
     /// How many parts hold the results of a picture task, those of earlier attempts included; 0 where its own entry does.
@@ -164,11 +188,12 @@ impl<'a> Collector<'a> {
         self.store(PICTURES, first.then_some(file.as_str()), bytes).await
     }
 
+    /// Files come one after the other, so one encoder stores them all.
     async fn output(&mut self, name: String, bytes: Vec<u8>, end: bool) -> Result<(), Failure> {
         let first = !self.segments.contains_key(&name);
         self.segments.entry(name.clone()).or_default();
-        self.store(&name, first.then_some(name.as_str()), bytes).await?;
-        if end && let Some(object) = self.close(&name).await? {
+        self.store(FILES, first.then_some(name.as_str()), bytes).await?;
+        if end && let Some(object) = self.close(FILES).await? {
             self.segments.remove(&name);
             self.files.insert(name, object);
         }
@@ -189,7 +214,8 @@ impl<'a> Collector<'a> {
             let key = format!("out/{}/{}/{task}/{attempt}/{file}", order.video, order.number);
             encoder.cast(encoder::Message::Open(key)).map_err(gone)?;
         }
-        let weight = (bytes.len() as u32).min(BYTES_WAITING_MAX);
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let weight = length.saturating_add(MESSAGE_BYTES).min(BYTES_WAITING_MAX);
         let permit = Arc::clone(&self.permits).acquire_many_owned(weight).await.map_err(gone)?;
         encoder.cast(encoder::Message::Write(Bytes::from(bytes), permit)).map_err(gone)
     }
@@ -207,12 +233,14 @@ impl<'a> Collector<'a> {
 
     async fn close(&mut self, rendition: &str) -> Result<Option<Object>, Failure> {
         let Some(encoder) = self.encoders.get(rendition) else { return Ok(None) };
-        match encoder.call(encoder::Message::Finish, None).await.map_err(gone)? {
-            ractor::rpc::CallResult::Success(object) => object,
+        let object = match encoder.call(encoder::Message::Finish, None).await.map_err(gone)? {
+            ractor::rpc::CallResult::Success(object) => object?,
             ractor::rpc::CallResult::Timeout | ractor::rpc::CallResult::SenderError => {
-                Err(gone("it did not answer"))
+                return Err(gone("it did not answer"));
             }
-        }
+        };
+        self.unnamed.extend(object.as_ref().map(|object| object.key.clone()));
+        Ok(object)
     }
 
     async fn chunk_done(&mut self, report: ChunkReport) -> Result<(), Failure> {
@@ -301,6 +329,8 @@ impl<'a> Collector<'a> {
             return Ok(());
         };
         let entry = self.entry(Some(part), vec![output], cpu_seconds);
+        // Whatever comes of it: an entry that may be there may name them.
+        self.unnamed.clear();
         // Taken: another attempt stored this part first, and its objects count.
         self.context.ports.broker.write_entry(&entry).await?;
         crash::point("encode-after-part");
@@ -334,7 +364,7 @@ impl<'a> Collector<'a> {
             order: self.held.order.clone(),
             task: self.planned.task,
             tier: rendition.to_owned(),
-            seconds: (segment.start + segment.duration) as f64 / f64::from(ticks),
+            seconds: segment.start.saturating_add(segment.duration) as f64 / f64::from(ticks),
         });
     }
 
@@ -354,6 +384,8 @@ impl<'a> Collector<'a> {
 
 /// Rendition name of the encoder that stores kept pictures.
 const PICTURES: &str = "pictures";
+/// Rendition name of the encoder that stores named files.
+const FILES: &str = "files";
 
 fn gone(error: impl std::fmt::Display) -> Failure {
     Failure::task("encoder-gone", "a rendition could not be stored").with_detail(error)

@@ -17,7 +17,7 @@ use crate::claims::Held;
 use crate::config::Context;
 use crate::event::Event;
 use crate::lease::{self, Lost, Watch};
-use crate::ports::{Delivery, PortFuture, Ports, Readable};
+use crate::ports::{CodecSession, Delivery, PortFuture, Ports, Readable};
 
 /// A claimed task and what it needs.
 pub(super) struct Run<'a> {
@@ -89,6 +89,19 @@ async fn encode(run: &Run<'_>, planned: &PlannedTask, build: String) -> Result<E
     let limits = budget::process(run.plan, planned, &run.context.config.limits);
     let mut session = ports.codec.start(job, objects, limits.into()).await?;
     let mut collector = Collector::new(run.context, run.plan, planned, run.held, build, &run.cell);
+    let outcome = collect(&mut *session, &mut collector).await;
+    // Whatever it still does, it does for nothing.
+    drop(session);
+    if outcome.is_err() {
+        collector.abandon().await;
+    }
+    outcome
+}
+
+async fn collect(
+    session: &mut dyn CodecSession,
+    collector: &mut Collector<'_>,
+) -> Result<Entry, Failure> {
     loop {
         let frame = session.next().await?;
         if let FromCodec::Done(report) = frame {

@@ -12,7 +12,10 @@ use jetreel::sandbox::CodecProcesses;
 use jetreel::store::{OpenDalStore, StoreOptions};
 use jetreel_actors::ports::{Codec, CodecSession, ProcessBudget, Readable, Store};
 use jetreel_domain::failure::Failure;
-use jetreel_domain::wire::{Budget, FromCodec, Job, JobWork, VERSION};
+use jetreel_domain::wire::{
+    Budget, FromCodec, Job, JobWork, PackageJob, PackageTrack, Segment, VERSION,
+};
+use serde_bytes::ByteBuf;
 
 /// A directory with a store and a codec binary named after its script.
 pub(crate) struct Stage {
@@ -112,6 +115,7 @@ pub(crate) fn lives(pid: u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
+/// A job that permits a file `result` of any length, and signs of life.
 fn job() -> Job {
     let budget = Budget {
         pixels_max: 0,
@@ -121,7 +125,11 @@ fn job() -> Job {
         damage_max: 0,
         seconds_max: 0.0,
     };
-    Job { version: VERSION, objects: Vec::new(), budget, work: JobWork::Probe }
+    let all =
+        Segment { offset: 0, bytes: 0, header_bytes: 0, start: 0, duration: 1, frames: u32::MAX };
+    let video = PackageTrack { init: ByteBuf::new(), segments: vec![(0, all)] };
+    let package = PackageJob { name: "result".to_owned(), video, audio: None, verify: true };
+    Job { version: VERSION, objects: Vec::new(), budget, work: JobWork::Package(package) }
 }
 
 /// The binary of a fixture; built here where the tests were built alone.

@@ -159,12 +159,16 @@ impl Node {
 
     /// Its codec processes at work.
     pub(crate) fn codecs(&self) -> Vec<i32> {
+        self.codecs_of("jetreel-codec")
+    }
+
+    /// The same, of a program of that name.
+    pub(crate) fn codecs_of(&self, name: &str) -> Vec<i32> {
         let entries = std::fs::read_dir("/proc").unwrap().flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         pids.filter(|pid| {
-            stat(*pid).is_some_and(|stat| {
-                stat.name.starts_with("jetreel-codec") && stat.parent == self.child.id()
-            })
+            stat(*pid)
+                .is_some_and(|stat| stat.name.starts_with(name) && stat.parent == self.child.id())
         })
         .collect()
     }

@@ -4,7 +4,10 @@
 mod sample;
 #[path = "../../src/simulate.rs"]
 mod simulate;
+#[path = "../../src/transcript.rs"]
+mod transcript;
 
+mod contract;
 mod lists;
 mod plans;
 mod sources;

@@ -1,0 +1,26 @@
+//! The first frame of a codec process.
+
+use super::breach::{Checked, ensure};
+use super::text;
+
+/// Bytes of a greeting at most.
+pub const GREETING_BYTES_MAX: usize = 32 << 10;
+
+/// Bytes of the text that names a build: versions of the codec, of four libraries and of x264.
+const BUILD_BYTES_MAX: usize = 512;
+/// Parts of confinement that can be missing.
+const WEAKNESSES_MAX: usize = 32;
+const WEAKNESS_BYTES_MAX: usize = 512;
+
+/// Whether a greeting is in form. Whether its confinement is enough is the node's to say.
+///
+/// # Errors
+/// The rule that it breaks.
+pub fn greeting(build: &str, confinement: &str, weaknesses: &[String]) -> Checked {
+    let printable = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let named = (1..=BUILD_BYTES_MAX).contains(&build.len()) && printable(build);
+    ensure(named, "a build without a proper name")?;
+    text::name(confinement)?;
+    ensure(weaknesses.len() <= WEAKNESSES_MAX, "more weaknesses than there are")?;
+    weaknesses.iter().try_for_each(|weakness| text::words(weakness, WEAKNESS_BYTES_MAX))
+}
