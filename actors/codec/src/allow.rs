@@ -8,21 +8,24 @@
 
 use std::ffi::CStr;
 
+use jetreel_domain::sentence::list;
+
 use crate::switches;
 
-/// libav's names of the demuxers. ASF and MXF can name further files and pages; libav's demuxers ignore what an ASF names and ask
-/// `io_open` for what an MXF does, which is denied. RealMedia is not listed: nothing writes it any more.
-const FORMATS: [&str; 10] = [
-    "mov,mp4,m4a,3gp,3g2,mj2",
-    "matroska,webm",
-    "mpegts",
-    "avi",
-    "flv",
-    "mpeg",
-    "ogg",
-    "asf",
-    "mxf",
-    "dv",
+/// libav's names of the demuxers, each with what people call its files. ASF and MXF can name further files and pages; libav's
+/// demuxers ignore what an ASF names and ask `io_open` for what an MXF does, which is denied. RealMedia is not listed: nothing
+/// writes it any more.
+const FORMATS: [(&str, &str); 10] = [
+    ("mov,mp4,m4a,3gp,3g2,mj2", "MP4, MOV"),
+    ("matroska,webm", "MKV, WebM"),
+    ("mpegts", "MPEG-TS"),
+    ("avi", "AVI"),
+    ("flv", "FLV"),
+    ("mpeg", "MPEG-PS"),
+    ("ogg", "Ogg"),
+    ("asf", "WMV"),
+    ("mxf", "MXF"),
+    ("dv", "DV"),
 ];
 
 /// libav's names of the picture decoders, all of them plain software. Not listed is what no upload has: formats of games, of single
@@ -182,7 +185,7 @@ pub(crate) fn options() -> Vec<(&'static str, String)> {
     let decoders: Vec<&str> = kinds.chain(&PCM).copied().collect();
     vec![
         ("protocol_whitelist", "none".to_owned()),
-        ("format_whitelist", FORMATS.join(",")),
+        ("format_whitelist", FORMATS.map(|(name, _)| name).join(",")),
         ("codec_whitelist", decoders.join(",")),
     ]
 }
@@ -199,7 +202,13 @@ pub(crate) fn url() -> &'static CStr {
 
 /// Whether a demuxer of that name is allowed.
 pub(crate) fn is_format(name: &str) -> bool {
-    FORMATS.contains(&name) || switches::lists_off()
+    FORMATS.iter().any(|(allowed, _)| *allowed == name) || switches::lists_off()
+}
+
+/// The formats that are taken, for people: `MP4, MOV … or Ogg`.
+pub(crate) fn accepted_formats() -> String {
+    let names: Vec<&str> = FORMATS.iter().flat_map(|(_, names)| names.split(", ")).collect();
+    list(&names, "or")
 }
 
 /// Whether a picture decoder of that name is allowed.
@@ -243,6 +252,7 @@ mod tests {
     use std::ffi::CString;
 
     use super::*;
+    use jetreel_domain::reason::CODECS;
 
     #[test]
     fn texts_that_name_other_files_are_known_by_their_beginning() {
@@ -263,11 +273,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_refusal_recommends_is_accepted() {
+        let accepted = accepted_formats();
+        assert_eq!(
+            accepted,
+            "MP4, MOV, MKV, WebM, MPEG-TS, AVI, FLV, MPEG-PS, Ogg, WMV, MXF or DV"
+        );
+        for (codec, decoder) in
+            [("H.264", "h264"), ("HEVC", "hevc"), ("VP9", "vp9"), ("AV1", "libdav1d")]
+        {
+            assert!(CODECS.contains(codec) && is_picture_decoder(decoder), "{codec}");
+        }
+    }
+
+    #[test]
     fn nothing_that_opens_other_files_is_allowed() {
         for name in
             ["hls", "dash", "concat", "sdp", "image2", "rtsp", "rm", "imf", "webm_dash_manifest"]
         {
-            assert!(FORMATS.iter().all(|list| list.split(',').all(|format| format != name)));
+            assert!(FORMATS.iter().all(|(list, _)| list.split(',').all(|format| format != name)));
         }
     }
 
@@ -279,7 +303,7 @@ mod tests {
             let found = ffmpeg_next::codec::decoder::find_by_name(name);
             assert!(found.is_some(), "{name}");
         }
-        for name in FORMATS {
+        for (name, _) in FORMATS {
             let name = CString::new(name).unwrap();
             #[expect(unsafe_code, reason = "looks a name up in a static table")]
             let found = unsafe { ffmpeg_next::ffi::av_find_input_format(name.as_ptr()) };

@@ -6,7 +6,8 @@
 //! never in a loop.
 
 use ffmpeg_next::Packet;
-use jetreel_domain::wire::{AudioJob, Budget, FailureCode, Job, Report};
+use jetreel_domain::reason::ContentFault;
+use jetreel_domain::wire::{AudioJob, Budget, Job, Report};
 
 use crate::aac::Aac;
 use crate::facts;
@@ -116,11 +117,8 @@ impl<'a> Track<'a> {
         if damage <= self.damage_max.max(self.packets / 2) {
             return Ok(());
         }
-        Err(failure_with(
-            FailureCode::TooDamaged,
-            "The sound track is too damaged.",
-            format!("{damage} damaged packets"),
-        ))
+        let detail = format!("{damage} damaged packets.");
+        Err(failure_with(ContentFault::SoundTooDamaged, detail))
     }
 
     fn encode(&mut self) -> Outcome<()> {

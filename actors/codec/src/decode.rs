@@ -7,13 +7,14 @@ use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Dictionary, Error, Packet, Stream, codec, ffi};
 use jetreel_domain::discontinuity::ClockStep;
 use jetreel_domain::media::Rational;
-use jetreel_domain::wire::{Budget, CodecFailure, FailureCode};
+use jetreel_domain::reason::{ContentFault, OverLimit};
+use jetreel_domain::wire::{Budget, CodecFailure};
 use sha2::{Digest as _, Sha256};
 
 use crate::failure::{Outcome, failure, failure_with, own_failure, source_failure};
 use crate::input::Input;
 use crate::mend::Mend;
-use crate::{allow, facts};
+use crate::{allow, facts, names};
 
 /// A picture decoder.
 pub(crate) struct Decoder {
@@ -38,11 +39,8 @@ impl Decoder {
         let parameters = stream.parameters();
         let unsupported = || {
             let name = parameters.id().name();
-            failure_with(
-                FailureCode::UnsupportedCodec,
-                format!("The video codec ({name}) is not supported here."),
-                format!("no allowed decoder for {name}"),
-            )
+            let detail = format!("No allowed decoder for {name}.");
+            failure_with(no_codec(names::codec(stream)), detail)
         };
         let found = codec::decoder::find(parameters.id()).ok_or_else(unsupported)?;
         if !allow::is_picture_decoder(found.name()) {
@@ -302,10 +300,7 @@ impl Frames {
     fn place(&mut self, frame: &Video) -> Outcome<Option<i64>> {
         self.decoded += 1;
         if self.decoded > self.budget.frames_max {
-            return Err(failure(
-                FailureCode::TooManyFrames,
-                format!("The video has more than {} frames.", self.budget.frames_max),
-            ));
+            return Err(failure(OverLimit::Frames { limit: self.budget.frames_max }));
         }
         check_pixels(frame.width(), frame.height(), &self.budget)?;
         if self.skip_corrupt && !self.decoder.is_sound() {
@@ -337,11 +332,8 @@ impl Frames {
         if self.damage() <= self.budget.damage_max {
             return Ok(());
         }
-        Err(failure_with(
-            FailureCode::TooDamaged,
-            "The video is too damaged to be processed.",
-            format!("{} damaged packets or frames", self.damage()),
-        ))
+        let detail = format!("{} damaged packets or frames.", self.damage());
+        Err(failure_with(ContentFault::TooDamaged, detail))
     }
 }
 
@@ -350,13 +342,7 @@ pub(crate) fn check_pixels(width: u32, height: u32, budget: &Budget) -> Outcome<
     if u64::from(width) * u64::from(height) <= budget.pixels_max {
         return Ok(());
     }
-    Err(failure(
-        FailureCode::TooManyPixels,
-        format!(
-            "The video's pictures ({width}×{height}) are larger than the {} pixels allowed.",
-            budget.pixels_max
-        ),
-    ))
+    Err(failure(OverLimit::Pixels { width, height, limit: budget.pixels_max }))
 }
 
 /// Refuses a distance between neighbouring frames that is longer than a source may be.
@@ -365,13 +351,7 @@ fn check_span(ticks: i64, tick: f64, budget: &Budget) -> Outcome<()> {
     if seconds <= budget.seconds_max {
         return Ok(());
     }
-    Err(failure(
-        FailureCode::TimestampGap,
-        format!(
-            "The video stands still for {seconds:.0} seconds, longer than the {:.0} that a video may last.",
-            budget.seconds_max
-        ),
-    ))
+    Err(failure(OverLimit::Pause { seconds, limit: budget.seconds_max }))
 }
 
 /// Refuses a time without picture or sound that is longer than allowed.
@@ -380,13 +360,7 @@ pub(crate) fn check_gap(ticks: i64, tick: f64, budget: &Budget) -> Outcome<()> {
     if seconds <= budget.gap_seconds_max {
         return Ok(());
     }
-    Err(failure(
-        FailureCode::TimestampGap,
-        format!(
-            "The video stands still for {seconds:.0} seconds, more than the {:.0} allowed.",
-            budget.gap_seconds_max
-        ),
-    ))
+    Err(failure(OverLimit::Pause { seconds, limit: budget.gap_seconds_max }))
 }
 
 /// SHA-256 (first 16 bytes, hex) of the visible planes of a frame.
@@ -425,19 +399,18 @@ pub(crate) fn short_hash(digest: &[u8]) -> String {
 
 /// The failure for a source without a picture that decoding could start with.
 pub(crate) fn no_key(damage: u64) -> CodecFailure {
-    failure_with(
-        FailureCode::NoFrames,
-        "No picture of the video can be decoded: it has no key picture, which decoding has to start with. Perhaps it was cut out \
-         of a longer video; cut it at a key picture, or export it again.",
-        format!("{damage} damaged packets or frames"),
-    )
+    failure_with(ContentFault::NoKeyPicture, format!("{damage} damaged packets or frames."))
 }
 
 /// The failure for a source of which no frame could be decoded.
 pub(crate) fn no_frames(damage: u64) -> CodecFailure {
-    failure_with(
-        FailureCode::NoFrames,
-        "No picture of the video could be decoded.",
-        format!("{damage} damaged packets or frames"),
-    )
+    failure_with(ContentFault::NothingDecoded, format!("{damage} damaged packets or frames."))
+}
+
+/// The reason for a picture codec that is not on the list, or that the file does not name.
+pub(crate) fn no_codec(name: Option<String>) -> ContentFault {
+    match name {
+        Some(codec) => ContentFault::CodecNotSupported { codec },
+        None => ContentFault::CodecUnknown,
+    }
 }

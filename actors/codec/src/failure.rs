@@ -6,33 +6,28 @@ use std::ffi::CStr;
 use std::os::raw::c_int;
 
 use ffmpeg_next::ffi;
+use jetreel_domain::reason::{ContentFault, FileFault, Reason, WorkFault};
 use jetreel_domain::wire::{CodecFailure, FailureCode};
 
-use crate::memory;
+use crate::{allow, memory};
 
 /// What a fallible step of the codec returns.
 pub(crate) type Outcome<T> = Result<T, CodecFailure>;
 
 /// A failure with nothing to add for the operator.
-pub(crate) fn failure(code: FailureCode, message: impl Into<String>) -> CodecFailure {
-    failure_with(code, message, "")
+pub(crate) fn failure(reason: impl Into<Reason>) -> CodecFailure {
+    failure_with(reason, "")
 }
 
 /// A failure with what libav or the system said. A process that is out of memory blames that, whatever it looked like.
-pub(crate) fn failure_with(
-    code: FailureCode,
-    message: impl Into<String>,
-    detail: impl Into<String>,
-) -> CodecFailure {
-    let failure = CodecFailure { code, message: message.into(), detail: detail.into() };
-    if !hides_lack_of_memory(code) || !memory::is_short() {
-        return failure;
+pub(crate) fn failure_with(reason: impl Into<Reason>, detail: impl Into<String>) -> CodecFailure {
+    let (reason, detail) = (reason.into(), detail.into());
+    let of = |Reason { code, sentence }, detail| CodecFailure { code, message: sentence, detail };
+    if !hides_lack_of_memory(reason.code) || !memory::is_short() {
+        return of(reason, detail);
     }
-    CodecFailure {
-        code: FailureCode::MemoryBudget,
-        message: "The video needed more memory than its budget allows.".to_owned(),
-        detail: format!("{} {}", failure.message, failure.detail).trim_end().to_owned(),
-    }
+    let detail = format!("{} {detail}", reason.sentence).trim_end().to_owned();
+    of(WorkFault::OutOfMemory.into(), detail)
 }
 
 /// Failures that a library also ends with when it could not allocate.
@@ -42,7 +37,9 @@ fn hides_lack_of_memory(code: FailureCode) -> bool {
         | FailureCode::NoFrames
         | FailureCode::TooDamaged
         | FailureCode::Internal => true,
-        FailureCode::UnknownFormat
+        FailureCode::Empty
+        | FailureCode::TooManyBytes
+        | FailureCode::UnknownFormat
         | FailureCode::NoVideo
         | FailureCode::UnsupportedCodec
         | FailureCode::TooManyPixels
@@ -50,6 +47,10 @@ fn hides_lack_of_memory(code: FailureCode) -> bool {
         | FailureCode::TooManyFrames
         | FailureCode::TooLong
         | FailureCode::TimestampGap
+        | FailureCode::FrameRate
+        | FailureCode::TimeBase
+        | FailureCode::NoTier
+        | FailureCode::NoLevel
         | FailureCode::MemoryBudget
         | FailureCode::SourceUnavailable
         | FailureCode::Protocol => false,
@@ -58,40 +59,35 @@ fn hides_lack_of_memory(code: FailureCode) -> bool {
 
 /// An encoder, filter or muxer that refuses to work: never the source's fault.
 pub(crate) fn internal(detail: impl Into<String>) -> CodecFailure {
-    failure_with(
-        FailureCode::Internal,
-        "The video could not be processed because of an internal fault.",
-        detail,
-    )
+    failure_with(WorkFault::Internal, detail)
 }
 
 /// The failure for a libav error met while reading or decoding the source. `doing` completes "failed to …".
 pub(crate) fn source_failure(error: c_int, doing: &str) -> CodecFailure {
-    let (code, message) = match error {
-        ffi::AVERROR_DECODER_NOT_FOUND => {
-            (FailureCode::UnsupportedCodec, "The video uses a codec that is not supported here.")
-        }
+    let reason = match error {
         ffi::AVERROR_DEMUXER_NOT_FOUND => {
-            (FailureCode::UnknownFormat, "The file is not a video format that is accepted here.")
+            FileFault::NotRecognised { accepted: allow::accepted_formats() }.into()
         }
-        ffi::AVERROR_PATCHWELCOME | ffi::AVERROR_EXPERIMENTAL => {
-            (FailureCode::UnsupportedCodec, "The video uses a feature that is not supported here.")
+        ffi::AVERROR_DECODER_NOT_FOUND | ffi::AVERROR_PATCHWELCOME | ffi::AVERROR_EXPERIMENTAL => {
+            ContentFault::FeatureNotSupported.into()
         }
         ffi::AVERROR_BUG | ffi::AVERROR_BUG2 | ffi::AVERROR_OPTION_NOT_FOUND => {
-            return internal(format!("failed to {doing}: {}", libav_text(error)));
+            return internal(told(doing, error));
         }
-        _ if error == ffi::AVERROR(ffi::ENOMEM) => (
-            FailureCode::Unreadable,
-            "The file asks for more memory than is allowed: it is damaged or was made to do harm.",
-        ),
-        _ => (FailureCode::Unreadable, "The file is damaged or cut short and cannot be read."),
+        _ if error == ffi::AVERROR(ffi::ENOMEM) => FileFault::AsksForMemory.into(),
+        _ => Reason::from(FileFault::Damaged),
     };
-    failure_with(code, message, format!("failed to {doing}: {}", libav_text(error)))
+    failure_with(reason, told(doing, error))
 }
 
 /// The failure for a libav error in an encoder, a filter or a muxer.
 pub(crate) fn own_failure(error: impl Into<c_int>, doing: &str) -> CodecFailure {
-    internal(format!("failed to {doing}: {}", libav_text(error.into())))
+    internal(told(doing, error.into()))
+}
+
+/// What failed, as a sentence for an operator.
+fn told(doing: &str, error: c_int) -> String {
+    format!("Failed to {doing}: {}.", libav_text(error))
 }
 
 /// libav's words for an error number.

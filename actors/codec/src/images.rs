@@ -8,8 +8,9 @@ use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Dictionary, Packet};
 use jetreel_domain::plan::ImagePlan;
+use jetreel_domain::reason::{ContentFault, WorkFault};
 use jetreel_domain::thumbnails;
-use jetreel_domain::wire::{Budget, FailureCode, ImagesJob, Job, PictureRef, Report};
+use jetreel_domain::wire::{Budget, ImagesJob, Job, PictureRef, Report};
 
 use crate::correct::SCALER;
 use crate::failure::{Outcome, failure, failure_with, internal, own_failure};
@@ -24,7 +25,7 @@ const POSTER_SHARE: usize = 60;
 /// Does an images job.
 pub(crate) fn run(link: &Link, job: &Job, images: &ImagesJob) -> Outcome<Report> {
     if images.pictures.is_empty() {
-        return Err(failure(FailureCode::NoFrames, "The video has no pictures to show."));
+        return Err(failure(ContentFault::NoPictures));
     }
     let plan = &images.images;
     let per_sheet = thumbnails::tiles(plan);
@@ -59,8 +60,7 @@ fn fetch(link: &Link, picture: &PictureRef) -> Outcome<Vec<u8>> {
         return Ok(bytes);
     }
     Err(failure_with(
-        FailureCode::SourceUnavailable,
-        "A stored picture is incomplete.",
+        WorkFault::PieceShort,
         format!("{} of {} bytes at {}", bytes.len(), picture.bytes, picture.offset),
     ))
 }

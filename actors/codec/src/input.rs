@@ -15,12 +15,14 @@ use ffmpeg_next::format::context::{self, StreamIo};
 use ffmpeg_next::{Dictionary, Error, Packet, Stream, ffi};
 use jetreel_domain::clock;
 use jetreel_domain::media::Rational;
-use jetreel_domain::wire::{Budget, CodecFailure, FailureCode};
+use jetreel_domain::reason::{FileFault, OverLimit};
+use jetreel_domain::wire::{Budget, CodecFailure};
 
 use crate::failure::{
     Outcome, failure, failure_with, internal, libav_text, own_failure, source_failure,
 };
 use crate::link::Link;
+use crate::names;
 use crate::source::Source;
 use crate::{allow, facts};
 
@@ -80,7 +82,7 @@ impl Input {
         look: bool,
     ) -> Outcome<Self> {
         if size == 0 {
-            return Err(failure(FailureCode::UnknownFormat, "The file is empty."));
+            return Err(failure(FileFault::Empty));
         }
         let mut source = Source::new(link.clone(), object, size);
         let (past_end, blank, fetched) = (source.past_end(), source.blank(), source.fetched());
@@ -94,10 +96,7 @@ impl Input {
         }
         link.fault()?;
         if context.nb_streams() > budget.streams_max {
-            return Err(failure(
-                FailureCode::TooManyStreams,
-                format!("The file has more than {} tracks.", budget.streams_max),
-            ));
+            return Err(failure(OverLimit::Tracks { limit: budget.streams_max }));
         }
         past_end.store(false, Ordering::Relaxed);
         let link = link.clone();
@@ -117,7 +116,7 @@ impl Input {
     /// A stream by index.
     pub(crate) fn stream(&self, index: u32) -> Outcome<Stream<'_>> {
         self.context.stream(index as usize).ok_or_else(|| {
-            failure(FailureCode::Unreadable, format!("The file has no track {index} any more."))
+            failure_with(FileFault::TrackGone, format!("There is no track {index}."))
         })
     }
 
@@ -317,10 +316,7 @@ fn refuse_text(source: &mut Source, link: &Link) -> Outcome<()> {
     let read = source.take(256).read_to_end(&mut head);
     link.fault()?;
     if read.is_err() || allow::is_reference_text(&head) {
-        return Err(failure(
-            FailureCode::UnknownFormat,
-            "The file is a text that points to other files, not a video.",
-        ));
+        return Err(failure(FileFault::PointsElsewhere));
     }
     let rewound = std::io::Seek::rewind(source);
     rewound.map_err(|error| internal(error.to_string()))
@@ -347,27 +343,22 @@ fn recognise(io: &mut StreamIo, format: Option<&str>) -> Outcome<*const ffi::AVI
             )
         };
         if result < 0 || found.is_null() {
-            return Err(failure_with(
-                FailureCode::UnknownFormat,
-                "The file is not a video.",
-                libav_text(result),
-            ));
+            let accepted = allow::accepted_formats();
+            return Err(failure_with(FileFault::NotRecognised { accepted }, libav_text(result)));
         }
     }
     if found.is_null() {
         return Err(source_failure(ffi::AVERROR_DEMUXER_NOT_FOUND, "find the demuxer"));
     }
-    #[expect(unsafe_code, reason = "the name of a demuxer is a static string")]
-    let name = unsafe { CStr::from_ptr((*found).name) }.to_string_lossy();
+    #[expect(unsafe_code, reason = "the names of a demuxer are static strings")]
+    let (name, long_name) =
+        unsafe { (CStr::from_ptr((*found).name).to_string_lossy(), (*found).long_name) };
     if allow::is_format(&name) {
-        Ok(found)
-    } else {
-        Err(failure_with(
-            FailureCode::UnknownFormat,
-            "The file is not a video format that is accepted here.",
-            format!("recognised as {name}"),
-        ))
+        return Ok(found);
     }
+    let (recognised, accepted) = (names::format(&name, long_name), allow::accepted_formats());
+    let detail = format!("Recognised as {name}.");
+    Err(failure_with(FileFault::FormatNotAccepted { recognised, accepted }, detail))
 }
 
 fn open_with(

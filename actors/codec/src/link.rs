@@ -8,6 +8,7 @@ use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jetreel_domain::reason::WorkFault;
 use jetreel_domain::wire::{
     CodecFailure, FRAME_BYTES_MAX, FailureCode, FromCodec, Job, SOCKET_FD, ToCodec,
 };
@@ -71,10 +72,7 @@ impl Link {
                 }
                 ToCodec::Bytes(bytes) if bytes.len() <= length as usize => Ok(bytes.into_vec()),
                 ToCodec::Bytes(_) => Err(protocol("more bytes came than were asked for")),
-                ToCodec::NoBytes => Err(failure(
-                    FailureCode::SourceUnavailable,
-                    "The stored video could not be read; this will be tried again.",
-                )),
+                ToCodec::NoBytes => Err(failure(WorkFault::SourceUnavailable)),
                 ToCodec::Job(_) => Err(protocol("a second job came")),
             }
         })
@@ -131,7 +129,7 @@ impl Wire {
 
 /// The failure for a parent that does not keep to the protocol.
 pub(crate) fn protocol(detail: &str) -> CodecFailure {
-    failure_with(FailureCode::Protocol, "The codec process lost its parent.", detail)
+    failure_with(WorkFault::Abandoned, detail)
 }
 
 fn vanished(error: &std::io::Error) -> CodecFailure {

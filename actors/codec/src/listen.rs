@@ -4,11 +4,11 @@
 
 use ffmpeg_next::codec::{self, Id, Parameters, decoder};
 use ffmpeg_next::{Codec, Dictionary, Error, Packet, Rational, Rescale as _, Stream, ffi, frame};
-use jetreel_domain::wire::FailureCode;
+use jetreel_domain::reason::ContentFault;
 
-use crate::allow;
 use crate::failure::{Outcome, failure_with, source_failure};
 use crate::split::{self, FRAME_SECONDS};
+use crate::{allow, names};
 
 /// Samples that one decoded frame may hold: no allowed codec comes near it.
 const FRAME_SAMPLES_MAX: &str = "1048576";
@@ -43,13 +43,11 @@ impl Listener {
         counted: bool,
     ) -> Outcome<Self> {
         let parameters = stream.parameters();
-        let name = parameters.id().name();
         let found = find(&parameters).ok_or_else(|| {
-            failure_with(
-                FailureCode::UnsupportedCodec,
-                format!("The sound codec ({name}) is not supported here."),
-                format!("no allowed decoder for {name}"),
-            )
+            let name = parameters.id().name();
+            let codec = names::codec(stream).unwrap_or_else(|| name.to_owned());
+            let detail = format!("No allowed decoder for {name}.");
+            failure_with(ContentFault::SoundNotSupported { codec }, detail)
         })?;
         let context = codec::Context::from_parameters(parameters.clone())
             .map_err(|error| source_failure(error.into(), "prepare the sound decoder"))?;

@@ -8,6 +8,7 @@
 mod switches;
 mod confine;
 mod memory;
+mod names;
 mod failure;
 mod link;
 mod allow;

@@ -3,7 +3,8 @@
 //! Invariants: the index stands before the samples; presentation times are those of the fragments, tick for tick (edit lists
 //! carry what the tables cannot); equal tracks give equal files; memory depends on the number of samples, not on their bytes.
 
-use jetreel_domain::wire::{FailureCode, Job, PackageJob, Report};
+use jetreel_domain::reason::WorkFault;
+use jetreel_domain::wire::{Job, PackageJob, Report};
 use mp4_atom::{Co64, ElstEntry, FixedPoint, FourCC, Ftyp, Stco};
 
 use crate::failure::{Outcome, failure_with, internal};
@@ -171,8 +172,7 @@ fn copy(link: &Link, payload: &Payload, outlet: &mut Outlet<'_>) -> Outcome<()> 
         let bytes = link.read(payload.object, payload.offset + done, length)?;
         if bytes.len() != length as usize {
             return Err(failure_with(
-                FailureCode::SourceUnavailable,
-                "A stored segment is incomplete.",
+                WorkFault::PieceShort,
                 format!("object {} ends before {}", payload.object, payload.offset + done),
             ));
         }

@@ -7,10 +7,12 @@ use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::{Stream, codec, media};
 use jetreel_domain::hdr;
 use jetreel_domain::media::{AudioTrack, ProbeFacts, Rational, UnusedReason, VideoTrack};
+use jetreel_domain::reason::{ContentFault, FileFault, OverLimit};
+use jetreel_domain::warning::Warning;
 use jetreel_domain::wire::{CodecFailure, FailureCode, Job, Report};
 
 use crate::boxes::{self, Movie};
-use crate::decode::check_gap;
+use crate::decode::{check_gap, no_codec};
 use crate::facts::Candidate;
 use crate::failure::{Outcome, failure, failure_with};
 use crate::hearing::{Hearing, Usable};
@@ -18,7 +20,7 @@ use crate::input::{Input, MOVIE_FORMAT};
 use crate::link::Link;
 use crate::scan::{self, Picture, Scan, Sound};
 use crate::trial::{self, Trial};
-use crate::{allow, facts, programme};
+use crate::{allow, facts, names, programme};
 
 /// A container's frame rate is believed within this fraction of the measured one.
 const RATE_TOLERANCE: f64 = 0.15;
@@ -60,21 +62,15 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
     }
     let mut warnings = trial_warnings(&mut trial, &scan.picture, time_base);
     if cut_short {
-        warnings.push("The file is cut short; what is there is used.".to_owned());
+        warnings.push(Warning::CutShort);
     }
     let of_sound = scan.sound.iter().map(|sound| sound.clock.len()).max().unwrap_or(0);
     let steps = scan.picture.clock.len().max(of_sound);
     if steps > 0 {
-        let times = if steps == 1 { "once".to_owned() } else { format!("{steps} times") };
-        warnings.push(format!(
-            "The recording's clock starts anew or jumps {times}; picture and sound were put together without a break."
-        ));
+        warnings.push(Warning::TimesMended { steps });
     }
     if scan.latecomers > 0 {
-        warnings.push(format!(
-            "Tracks that begin in the middle of the file are left out ({}). To keep them, upload that part as a file of its own.",
-            scan.latecomers
-        ));
+        warnings.push(Warning::Latecomers { tracks: scan.latecomers as usize });
     }
     let video = describe(&input, stream, trial, &scan.picture, movie.as_ref())?;
     check(&video, job)?;
@@ -86,36 +82,26 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
         unused_audio,
         streams: input.streams(),
         truncated: cut_short,
-        warnings,
+        warnings: warnings.iter().map(Warning::sentence).collect(),
     })))
 }
 
 /// What the trial of the picture has to tell. Colour that the tags leave open is filled in.
-fn trial_warnings(trial: &mut Trial, scan: &Picture, time_base: Rational) -> Vec<String> {
+fn trial_warnings(trial: &mut Trial, scan: &Picture, time_base: Rational) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let lost = time_base.seconds(first_shown(trial, scan).saturating_sub(scan.start()));
-    if trial.headless && lost >= HEAD_SECONDS {
-        warnings.push(format!(
-            "The video does not begin with a key picture: no picture of its first {lost:.1} s can be decoded."
-        ));
+    let seconds = time_base.seconds(first_shown(trial, scan).saturating_sub(scan.start()));
+    if trial.headless && seconds >= HEAD_SECONDS {
+        warnings.push(Warning::HeadMissing { seconds });
     }
     if trial.damage > 0 {
-        warnings.push("Parts of the video are damaged; what can be decoded is used.".to_owned());
+        warnings.push(Warning::Damaged);
     }
     if trial.unclear {
-        warnings.push(
-            "The 4:4:4 pictures of this H.264 video were written by an unknown encoder and may be decoded wrongly. If they look \
-             wrong, export the video again with 4:2:0 pictures."
-                .to_owned(),
-        );
+        warnings.push(Warning::EncoderUnknown);
     }
     if let Some(colour) = hdr::assumed(&trial.colour, trial.signs) {
         trial.colour = colour;
-        warnings.push(
-            "The video has HDR10 metadata and no colour tags; it is taken for high dynamic range (PQ, BT.2020). If its colours \
-             look wrong, export it with colour tags."
-                .to_owned(),
-        );
+        warnings.push(Warning::HdrAssumed);
     }
     warnings
 }
@@ -130,20 +116,12 @@ fn explain(link: &Link, size: u64, refusal: CodecFailure) -> CodecFailure {
             encrypted(refusal.detail)
         }
         Ok(Some(_)) => refusal,
-        Ok(None) | Err(_) => failure_with(
-            FailureCode::Unreadable,
-            "The file cannot be read: its index is missing or damaged, perhaps it was not uploaded completely.",
-            refusal.detail,
-        ),
+        Ok(None) | Err(_) => failure_with(FileFault::IndexMissing, refusal.detail),
     }
 }
 
 fn encrypted(detail: impl Into<String>) -> CodecFailure {
-    failure_with(
-        FailureCode::Unreadable,
-        "The video is encrypted (DRM) and cannot be read without its key.",
-        detail,
-    )
+    failure_with(FileFault::Encrypted, detail)
 }
 
 /// The stream to encode.
@@ -163,18 +141,15 @@ fn pick(input: &Input, movie: Option<&Movie>) -> Outcome<u32> {
     let Some(best) = best else {
         return Err(match pictures.first() {
             Some(stream) => {
-                let name = facts::codec_name(stream);
-                failure_with(
-                    FailureCode::UnsupportedCodec,
-                    format!("The video codec ({name}) is not supported here."),
-                    format!("stream {} is {name}", stream.index()),
-                )
+                let (index, name) = (stream.index(), stream.parameters().id().name());
+                let detail = format!("Stream {index} is {name}.");
+                failure_with(no_codec(names::codec(stream)), detail)
             }
-            None => failure(FailureCode::NoVideo, "The file has no video track."),
+            None => failure(no_video(&streams)),
         });
     };
     if boxes_of(movie, best).is_some_and(|track| track.encrypted) {
-        return Err(encrypted(format!("stream {} is encrypted", best.index())));
+        return Err(encrypted(format!("Stream {} is encrypted.", best.index())));
     }
     Ok(best.index() as u32)
 }
@@ -187,6 +162,16 @@ fn is_picture(stream: &Stream<'_>) -> bool {
 fn is_decodable(stream: &Stream<'_>) -> bool {
     codec::decoder::find(stream.parameters().id())
         .is_some_and(|decoder| allow::is_picture_decoder(decoder.name()))
+}
+
+/// What a file without a picture track holds instead.
+fn no_video(streams: &[Stream<'_>]) -> ContentFault {
+    let is_sound = |stream: &&Stream<'_>| stream.parameters().medium() == media::Type::Audio;
+    let is_cover = |stream: &Stream<'_>| stream.disposition().contains(Disposition::ATTACHED_PIC);
+    ContentFault::NoVideo {
+        sounds: streams.iter().filter(is_sound).count(),
+        cover: streams.iter().any(is_cover),
+    }
 }
 
 fn pixels(stream: &Stream<'_>) -> u64 {
@@ -373,13 +358,7 @@ fn is_sane(rate: &Rational) -> bool {
 fn check(video: &VideoTrack, job: &Job) -> Outcome<()> {
     let seconds = video.time_base.seconds(video.end.saturating_sub(video.start));
     if seconds > job.budget.seconds_max {
-        return Err(failure(
-            FailureCode::TooLong,
-            format!(
-                "The video lasts {seconds:.0} seconds, longer than the {:.0} allowed.",
-                job.budget.seconds_max
-            ),
-        ));
+        return Err(failure(OverLimit::Length { seconds, limit: job.budget.seconds_max }));
     }
     check_gap(video.silent_gap, video.time_base.as_f64(), &job.budget)
 }

@@ -9,7 +9,8 @@ use jetreel_domain::discontinuity::ClockStep;
 use jetreel_domain::media::{
     DENSE_POINTS_MAX, DENSE_SECONDS, RandomAccess, Rational, SPARSE_SECONDS,
 };
-use jetreel_domain::wire::{Budget, FailureCode};
+use jetreel_domain::reason::OverLimit;
+use jetreel_domain::wire::Budget;
 
 use crate::failure::{Outcome, failure};
 use crate::follow::Follow;
@@ -109,10 +110,7 @@ impl Scan {
             }
             // Fields are packets of their own in some containers.
             if walk.follow.packets(0) / 2 > budget.frames_max {
-                return Err(failure(
-                    FailureCode::TooManyFrames,
-                    format!("The video has more than {} frames.", budget.frames_max),
-                ));
+                return Err(failure(OverLimit::Frames { limit: budget.frames_max }));
             }
         }
         let mut scan = walk.finish();

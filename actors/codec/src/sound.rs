@@ -6,7 +6,8 @@
 use std::collections::VecDeque;
 
 use ffmpeg_next::{ChannelLayout, Rational, ffi, filter, format, frame};
-use jetreel_domain::wire::{CodecFailure, FailureCode};
+use jetreel_domain::reason::ContentFault;
+use jetreel_domain::wire::CodecFailure;
 
 use crate::failure::{Outcome, failure_with, own_failure};
 
@@ -157,11 +158,8 @@ impl Conform {
 
     fn build(&self, shape: Shape) -> Outcome<Graph> {
         let refuse = |error: ffmpeg_next::Error| {
-            failure_with(
-                FailureCode::UnsupportedCodec,
-                "The sound track has a form that is not supported here.",
-                format!("failed to resample {shape:?}: {error}"),
-            )
+            let detail = format!("Failed to resample {shape:?}: {error}.");
+            failure_with(ContentFault::SoundFormNotSupported, detail)
         };
         let find = |name: &str| {
             filter::find(name).ok_or_else(|| own_failure(ffi::AVERROR_FILTER_NOT_FOUND, name))

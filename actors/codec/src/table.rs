@@ -3,7 +3,8 @@
 //! Invariants: decode times ascend strictly and payloads are exactly as long as their samples, or the track is refused; a
 //! table takes 16 bytes a sample, whatever the samples take.
 
-use jetreel_domain::wire::{FailureCode, PackageTrack, Segment};
+use jetreel_domain::reason::WorkFault;
+use jetreel_domain::wire::{PackageTrack, Segment};
 use mp4_atom::{
     Atom, Codec, Ctts, CttsEntry, Decode, Ftyp, Header, Moof, Moov, Stbl, Stsc, StscEntry, Stsd,
     Stss, Stsz, StszSamples, Stts, SttsEntry, Tfhd,
@@ -183,8 +184,7 @@ fn header(link: &Link, object: u32, segment: &Segment) -> Outcome<Moof> {
     let bytes = link.read(object, segment.offset, length)?;
     if bytes.len() != length as usize {
         return Err(failure_with(
-            FailureCode::SourceUnavailable,
-            "A stored segment is incomplete.",
+            WorkFault::PieceShort,
             format!("object {object} ends at {}", segment.offset + bytes.len() as u64),
         ));
     }

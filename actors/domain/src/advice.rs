@@ -209,6 +209,8 @@ mod tests {
         use crate::failure::code;
         use crate::wire::FailureCode as Code;
         for found in [
+            Code::Empty,
+            Code::TooManyBytes,
             Code::UnknownFormat,
             Code::Unreadable,
             Code::NoVideo,
@@ -219,7 +221,12 @@ mod tests {
             Code::TooManyFrames,
             Code::TooLong,
             Code::TimestampGap,
+            Code::FrameRate,
+            Code::TimeBase,
+            Code::NoTier,
+            Code::NoLevel,
             Code::TooDamaged,
+            Code::MemoryBudget,
             Code::SourceUnavailable,
             Code::Protocol,
             Code::Internal,

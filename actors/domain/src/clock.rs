@@ -2,6 +2,8 @@
 
 use crate::failure::Failure;
 use crate::media::{AudioTrack, Rational, VideoTrack};
+use crate::reason::{OverLimit, Reason};
+use crate::warning::Warning;
 
 /// Finest clock, ticks per second. MP4 sample durations have 32 bits: at this rate they hold seven minutes.
 const TIMESCALE_MAX: i64 = 10_000_000;
@@ -30,10 +32,10 @@ pub fn timescale(time_base: Rational) -> Result<u32, Failure> {
     let whole = if exact < TIMESCALE_MIN { exact * ceiling(TIMESCALE_MIN, exact) } else { exact };
     match u32::try_from(whole) {
         Ok(timescale) if timescale > 0 && whole <= TIMESCALE_MAX => Ok(timescale),
-        Ok(_) | Err(_) => Err(Failure::permanent(
-            "time-base",
-            format!("the clock of the video is too fine ({whole} ticks a second); export it again"),
-        )),
+        Ok(_) | Err(_) => {
+            let detail = format!("{whole} ticks per second");
+            Err(Failure::from(Reason::from(OverLimit::Fineness)).with_detail(detail))
+        }
     }
 }
 
@@ -47,14 +49,14 @@ pub fn origin(video: &VideoTrack, audio: &[&AudioTrack], lead_seconds_max: f64) 
 }
 
 /// Source tick at which every output ends: the later of last picture and last sound, but no more than `seconds_max` after `origin`.
-/// Where that cuts sound off, a sentence says so.
+/// Where that cuts sound off, a warning says so.
 #[must_use]
 pub fn end(
     video: &VideoTrack,
     audio: &[&AudioTrack],
     origin: i64,
     seconds_max: f64,
-) -> (i64, Option<String>) {
+) -> (i64, Option<Warning>) {
     let ends = audio.iter().map(|track| {
         let start = convert(track.start, track.time_base, video.time_base);
         start.saturating_add(video.time_base.ticks(track.seconds))
@@ -65,13 +67,8 @@ pub fn end(
         return (heard, None);
     }
     let seconds = |tick: i64| video.time_base.seconds(tick.saturating_sub(origin));
-    let warning = format!(
-        "The sound lasts {:.0} s and the picture {:.0} s; the sound is cut after {:.0} s, the longest that a video may last.",
-        seconds(heard),
-        seconds(video.end),
-        seconds(latest),
-    );
-    (latest, Some(warning))
+    let (sound, picture, kept) = (seconds(heard), seconds(video.end), seconds(latest));
+    (latest, Some(Warning::SoundCut { sound, picture, kept }))
 }
 
 /// The first tick of the clock `to` that lies behind everything that rounds to `tick` of the clock `from`; `tick` itself where
@@ -158,6 +155,7 @@ mod tests {
         let (cut, warning) = end(&video, &[&sound], 0, 65.0);
         assert_eq!(cut, 65 * 90_000);
         let warning = warning.unwrap();
+        let warning = warning.sentence();
         assert!(warning.contains("71 s") && warning.contains("60 s"), "{warning}");
     }
 

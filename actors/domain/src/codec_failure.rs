@@ -1,4 +1,4 @@
-//! How a codec process says that it gives up: a code, a sentence, a detail, and an exit status where no word gets out.
+//! How codec and planner say that they give up: a code, a sentence, a detail, and an exit status where no word gets out.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,10 +13,15 @@ pub struct CodecFailure {
     pub detail: String,
 }
 
-/// The ways in which a codec gives up. The process exits with [`FailureCode::exit_code`].
+/// The ways in which a codec or the planner gives up a video; [`crate::reason`] has the sentences. A codec process exits with
+/// [`FailureCode::exit_code`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureCode {
+    /// No bytes.
+    Empty,
+    /// More bytes than allowed.
+    TooManyBytes,
     /// Not a media file that is allowed here (no allowed demuxer recognises it).
     UnknownFormat,
     /// Recognised, but it cannot be read: damaged, cut short, encrypted.
@@ -37,6 +42,14 @@ pub enum FailureCode {
     TooLong,
     /// A gap between frames longer than allowed.
     TimestampGap,
+    /// More frames per second than allowed.
+    FrameRate,
+    /// A finer clock than MP4 can carry.
+    TimeBase,
+    /// No tier that was asked for fits.
+    NoTier,
+    /// No level of H.264 carries a tier.
+    NoLevel,
     /// More damage than allowed.
     TooDamaged,
     /// More memory than allowed.
@@ -58,7 +71,9 @@ impl FailureCode {
     #[must_use]
     pub fn exit_code(self) -> i32 {
         match self {
-            Self::UnknownFormat
+            Self::Empty
+            | Self::TooManyBytes
+            | Self::UnknownFormat
             | Self::Unreadable
             | Self::NoVideo
             | Self::UnsupportedCodec
@@ -68,6 +83,10 @@ impl FailureCode {
             | Self::TooManyFrames
             | Self::TooLong
             | Self::TimestampGap
+            | Self::FrameRate
+            | Self::TimeBase
+            | Self::NoTier
+            | Self::NoLevel
             | Self::TooDamaged => 65,
             Self::MemoryBudget => MEMORY_EXIT,
             Self::SourceUnavailable => 74,

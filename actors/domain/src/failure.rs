@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::reason::{Reason, WorkFault};
 use crate::wire::{CodecFailure, FailureCode, MEMORY_EXIT};
 
 /// What kind of thing went wrong, which decides what happens next.
@@ -25,7 +26,7 @@ pub struct Failure {
     pub severity: Severity,
     /// Stable, lower case, such as `unknown-format` or `codec-signal`.
     pub code: String,
-    /// A sentence a user understands, with what to do where there is something.
+    /// Whole sentences that a user understands: what happened, why, and what to do next.
     pub message: String,
     /// What the system said.
     #[serde(default)]
@@ -100,36 +101,39 @@ impl From<CodecDeath> for Failure {
         match death {
             CodecDeath::Signal(SIGXCPU) | CodecDeath::Cpu => Self::task(
                 "codec-cpu-budget",
-                "the video needed more CPU time than its budget allows",
+                "The video needs more CPU time than it may use. Export it with smaller pictures and upload that.",
             ),
             CodecDeath::Signal(signal) => Self::task(
                 "codec-signal",
-                format!("the decoder crashed on this video (signal {signal})"),
+                format!(
+                    "The decoder crashes on this video (signal {signal}). Export the video again and upload that."
+                ),
             ),
-            CodecDeath::Exit(MEMORY_EXIT) => Self::task(
-                code(FailureCode::MemoryBudget),
-                "the video needed more memory than its budget allows",
-            ),
+            CodecDeath::Exit(MEMORY_EXIT) => Reason::from(WorkFault::OutOfMemory).into(),
             CodecDeath::Exit(status) => Self::task(
                 "codec-exit",
-                format!("the codec process ended without a result (status {status})"),
+                format!("The decoder ended without a result (status {status}). Try again."),
             ),
-            CodecDeath::WallClock => {
-                Self::task("codec-wall-clock", "the task took longer than its budget allows")
-            }
-            CodecDeath::NoProgress => {
-                Self::task("codec-no-progress", "the decoder stopped making progress")
-            }
-            CodecDeath::Output => {
-                Self::task("codec-output-budget", "the task produced more data than allowed")
-            }
+            CodecDeath::WallClock => Self::task(
+                "codec-wall-clock",
+                "The work on the video takes longer than it may. Try again when the node has less to do.",
+            ),
+            CodecDeath::NoProgress => Self::task(
+                "codec-no-progress",
+                "The decoder makes no progress on this video. Export the video again and upload that.",
+            ),
+            CodecDeath::Output => Self::task(
+                "codec-output-budget",
+                "The video becomes more data than it may. Export the video again and upload that.",
+            ),
+            CodecDeath::Protocol => Self::task(
+                "codec-protocol",
+                "The decoder answers with nonsense on this video. Try again; if that does not help, export the video again.",
+            ),
             CodecDeath::Reads => Self::task(
                 "codec-read-budget",
-                "the decoder read the file again and again, far more than its size explains",
+                "The decoder reads far more of the video than there is. Export the video again and upload that.",
             ),
-            CodecDeath::Protocol => {
-                Self::task("codec-protocol", "the codec process answered with nonsense")
-            }
         }
     }
 }
@@ -138,7 +142,9 @@ impl From<CodecDeath> for Failure {
 #[must_use]
 pub fn severity(code: FailureCode) -> Severity {
     match code {
-        FailureCode::UnknownFormat
+        FailureCode::Empty
+        | FailureCode::TooManyBytes
+        | FailureCode::UnknownFormat
         | FailureCode::Unreadable
         | FailureCode::NoVideo
         | FailureCode::UnsupportedCodec
@@ -148,6 +154,10 @@ pub fn severity(code: FailureCode) -> Severity {
         | FailureCode::TooManyFrames
         | FailureCode::TooLong
         | FailureCode::TimestampGap
+        | FailureCode::FrameRate
+        | FailureCode::TimeBase
+        | FailureCode::NoTier
+        | FailureCode::NoLevel
         | FailureCode::TooDamaged => Severity::Permanent,
         FailureCode::SourceUnavailable => Severity::DependencyFault,
         FailureCode::MemoryBudget | FailureCode::Protocol | FailureCode::Internal => {
@@ -160,6 +170,8 @@ pub fn severity(code: FailureCode) -> Severity {
 #[must_use]
 pub fn code(code: FailureCode) -> &'static str {
     match code {
+        FailureCode::Empty => "empty",
+        FailureCode::TooManyBytes => "too-many-bytes",
         FailureCode::UnknownFormat => "unknown-format",
         FailureCode::Unreadable => "unreadable",
         FailureCode::NoVideo => "no-video",
@@ -170,6 +182,10 @@ pub fn code(code: FailureCode) -> &'static str {
         FailureCode::TooManyFrames => "too-many-frames",
         FailureCode::TooLong => "too-long",
         FailureCode::TimestampGap => "timestamp-gap",
+        FailureCode::FrameRate => "frame-rate",
+        FailureCode::TimeBase => "time-base",
+        FailureCode::NoTier => "no-tier",
+        FailureCode::NoLevel => "no-level",
         FailureCode::TooDamaged => "too-damaged",
         FailureCode::MemoryBudget => "codec-memory-budget",
         FailureCode::SourceUnavailable => "source-unavailable",

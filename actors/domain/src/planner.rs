@@ -13,6 +13,8 @@ use crate::ladder::{Fitted, Rung, TierPlan, display_size, select};
 use crate::limits::Limits;
 use crate::media::{AudioTrack, ProbeFacts, VideoTrack};
 use crate::plan::{AudioPlan, Chunk, Class, ImagePlan, Plan};
+use crate::reason::{ContentFault, OverLimit, Reason};
+use crate::warning::Warning;
 use crate::{chunking, classify, clock, refusal, soundtrack, still, tasks};
 
 /// How a source becomes tiers, chunks and tasks.
@@ -77,7 +79,8 @@ pub fn plan(
 ) -> Result<Plan, Failure> {
     refusal::refuse(&facts, limits)?;
     let Some(video) = facts.video.clone() else {
-        return Err(Failure::permanent("no-video", "the file has no picture track"));
+        let nothing = ContentFault::NoVideo { sounds: facts.audio.len(), cover: false };
+        return Err(Reason::from(nothing).into());
     };
     let timescale = clock::timescale(video.time_base)?;
     let tracks = soundtrack::chosen(&facts, limits.audio_tracks_max);
@@ -124,7 +127,7 @@ pub fn plan(
         codec_build: codec_build.to_owned(),
         warnings: warnings(&facts, &video, &fitted, &tracks, policy)
             .into_iter()
-            .chain(cut)
+            .chain(cut.map(|cut| cut.sentence()))
             .collect(),
         facts,
     };
@@ -140,10 +143,7 @@ fn tier_plans(
 ) -> Result<Vec<TierPlan>, Failure> {
     if fitted.is_empty() {
         let (width, height) = display_size(video);
-        return Err(Failure::permanent(
-            "no-tier",
-            format!("none of the renditions asked for fits a source of {width}x{height}"),
-        ));
+        return Err(Reason::from(OverLimit::NoTier { width, height }).into());
     }
     let sound = audio.iter().map(|track| track.bit_rate).max().unwrap_or(0);
     fitted.iter().map(|fitted| tier_plan(fitted, video, sound)).collect()
@@ -161,10 +161,7 @@ fn tier_plan(fitted: &Fitted, video: &VideoTrack, sound: u32) -> Result<TierPlan
     let max_rate = kbps.saturating_mul(1000);
     let demand = Demand { width: *width, height: *height, frame_rate, max_rate };
     let level = h264::level_for(demand, floor).ok_or_else(|| {
-        Failure::permanent(
-            "no-level",
-            format!("no H.264 level carries {width}x{height} at {frame_rate:.0} frames per second"),
-        )
+        Reason::from(OverLimit::NoLevel { width: *width, height: *height, rate: frame_rate })
     })?;
     let declared = (u64::from(max_rate) + u64::from(sound)) * 11 / 10;
     Ok(TierPlan {
@@ -242,15 +239,15 @@ fn warnings(
 ) -> Vec<String> {
     let mut warnings = facts.warnings.clone();
     warnings.extend(soundtrack::warnings(facts, tracks));
+    let mut others = Vec::new();
     if video.colour.is_hdr() {
-        warnings.push("High dynamic range is converted to standard dynamic range.".to_owned());
+        others.push(Warning::ToneMapped);
     }
     let missing = policy.tiers.iter().flatten();
     for name in missing.filter(|name| !fitted.iter().any(|fitted| fitted.name == **name)) {
-        warnings.push(format!(
-            "The tier {name} is left out: it is larger than the source, or not in the ladder."
-        ));
+        others.push(Warning::TierMissing { tier: name.clone() });
     }
+    warnings.extend(others.iter().map(Warning::sentence));
     warnings
 }
 

@@ -157,7 +157,7 @@ fn left_out(names: &[String], reason: &UnusedReason) -> String {
             format!("To keep {it}, export the video with AAC sound."),
         ),
         UnusedReason::Undecodable => (
-            "none of the first packets can be decoded".to_owned(),
+            "nothing at the beginning can be decoded".to_owned(),
             format!("To keep {it}, export the video again with AAC sound."),
         ),
         UnusedReason::Channels(count) => (

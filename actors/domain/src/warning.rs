@@ -1,0 +1,117 @@
+//! What a user should know about a video that is made all the same: what is left out, changed or guessed. What is said of its
+//! sound stands in [`crate::soundtrack`].
+//!
+//! A new warning is a new variant. It compiles only with a sentence, and the tests of all sentences only with an example.
+
+use crate::language;
+use crate::sentence::{count, list, number};
+
+/// Something to know.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Warning {
+    /// Some of the picture cannot be decoded.
+    Damaged,
+    /// The file ends before its tracks do.
+    CutShort,
+    /// Times start anew or jump.
+    TimesMended {
+        /// How often.
+        steps: usize,
+    },
+    /// Tracks begin in the middle of the file.
+    Latecomers {
+        /// How many.
+        tracks: usize,
+    },
+    /// Sound goes on after the longest that a video may last.
+    SoundCut {
+        /// Seconds of sound.
+        sound: f64,
+        /// Seconds of picture.
+        picture: f64,
+        /// Seconds that are kept.
+        kept: f64,
+    },
+    /// Pictures at the beginning need others that are not in the file.
+    HeadMissing {
+        /// Seconds that cannot be shown.
+        seconds: f64,
+    },
+    /// 4:4:4 H.264 of an encoder that does not name itself.
+    EncoderUnknown,
+    /// HDR10 metadata without colour tags.
+    HdrAssumed,
+    /// HDR.
+    ToneMapped,
+    /// A tier that was asked for by name is not made.
+    TierMissing {
+        /// Its name.
+        tier: String,
+    },
+    /// Subtitles.
+    SubtitlesLeftOut {
+        /// Language tags as found, one for each track.
+        languages: Vec<String>,
+    },
+}
+
+impl Warning {
+    /// Whole sentences.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Damaged => {
+                "Parts of the video are damaged; what can be decoded is used.".to_owned()
+            }
+            Self::CutShort => "The file is cut short; what is there is used.".to_owned(),
+            Self::TimesMended { steps } => format!(
+                "The times of the recording start anew or jump {}; picture and sound are put together without a break.",
+                count(*steps, "time")
+            ),
+            Self::Latecomers { tracks } => format!(
+                "Tracks that begin in the middle of the file are left out: {} of them. Upload the recordings one by one to keep them.",
+                number(*tracks as u64)
+            ),
+            Self::SoundCut { sound, picture, kept } => format!(
+                "The sound lasts {sound:.0} s and the picture {picture:.0} s; the sound is cut after {kept:.0} s, the longest that a \
+                 video may last."
+            ),
+            Self::HeadMissing { seconds } => format!(
+                "The video does not begin with a key picture: no picture of its first {seconds:.1} s can be decoded."
+            ),
+            Self::EncoderUnknown => {
+                "The 4:4:4 pictures of this H.264 video were written by an unknown encoder and may be decoded wrongly. If they look \
+                 wrong, export the video again with 4:2:0 pictures."
+                    .to_owned()
+            }
+            Self::HdrAssumed => {
+                "The video has HDR10 metadata and no colour tags; it is taken for high dynamic range (PQ, BT.2020). If its colours \
+                 look wrong, export it with colour tags."
+                    .to_owned()
+            }
+            Self::ToneMapped => {
+                "High dynamic range is converted to standard dynamic range.".to_owned()
+            }
+            Self::TierMissing { tier } => format!(
+                "The rendition {tier} is not made: it is larger than the video, or not in the ladder."
+            ),
+            Self::SubtitlesLeftOut { languages } => subtitles(languages),
+        }
+    }
+}
+
+fn subtitles(languages: &[String]) -> String {
+    let mut known: Vec<String> = languages
+        .iter()
+        .filter_map(|found| language::tag(found))
+        .map(|tag| tag.to_string())
+        .collect();
+    known.sort();
+    known.dedup();
+    let tracks = count(languages.len(), "subtitle track");
+    let languages = match known.as_slice() {
+        [] => String::new(),
+        tags => format!(" ({})", list(tags, "and")),
+    };
+    format!("The file has {tracks}{languages}; subtitles are not carried over yet.")
+}
