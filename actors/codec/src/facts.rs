@@ -207,10 +207,10 @@ pub(crate) fn audio(input: &Input) -> Vec<Candidate> {
 
 fn candidate(number: u32, stream: &Stream<'_>) -> Candidate {
     let parameters = stream.parameters();
-    #[expect(unsafe_code, reason = "plain fields of the stream and of its parameters")]
-    let (sample_rate, channels, metadata) = unsafe {
+    #[expect(unsafe_code, reason = "plain fields of the stream's parameters")]
+    let (sample_rate, channels) = unsafe {
         let raw = parameters.as_ptr();
-        ((*raw).sample_rate, (*raw).ch_layout.nb_channels, (*stream.as_ptr()).metadata)
+        ((*raw).sample_rate, (*raw).ch_layout.nb_channels)
     };
     let disposition = stream.disposition();
     let secondary =
@@ -225,7 +225,7 @@ fn candidate(number: u32, stream: &Stream<'_>) -> Candidate {
         seconds: 0.0,
         continued: Vec::new(),
         clock: Vec::new(),
-        language: clean(&text(metadata, c"language")),
+        language: language(stream),
         default: disposition.contains(Disposition::DEFAULT),
         number,
         secondary: disposition.intersects(secondary),
@@ -269,6 +269,19 @@ pub(crate) fn start(stream: &Stream<'_>) -> Option<i64> {
     let own = rational(stream.time_base());
     let ticks = Some(stream.start_time()).filter(|ticks| *ticks != ffi::AV_NOPTS_VALUE)?;
     Some(clock::convert(ticks, own, time_base(stream)))
+}
+
+/// Languages of the subtitle tracks, in file order.
+pub(crate) fn subtitles(input: &Input) -> Vec<String> {
+    let streams = (0..input.streams()).filter_map(|index| input.stream(index).ok());
+    let subtitles = streams.filter(|s| s.parameters().medium() == media::Type::Subtitle);
+    subtitles.map(|stream| language(&stream)).collect()
+}
+
+fn language(stream: &Stream<'_>) -> String {
+    #[expect(unsafe_code, reason = "a plain field of the stream")]
+    let metadata = unsafe { (*stream.as_ptr()).metadata };
+    clean(&text(metadata, c"language"))
 }
 
 /// A language tag is letters, digits and hyphens; anything else is somebody's joke.

@@ -47,6 +47,7 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
     let mut trial = Trial::run(&mut input, stream, &mut hearing, &job.budget)?;
     let time_base = input.time_base(stream)?;
     let (usable, mut unused_audio) = hearing.finish(&mut input)?;
+    let subtitles = facts::subtitles(&input);
     let format = input.format();
     let wanted = Wanted { format: &format, stream, audio: &usable };
     let (scan, cut_short) = scan(link, job, size, &wanted, movie.as_ref())?;
@@ -80,6 +81,7 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
         video: Some(video),
         audio,
         unused_audio,
+        subtitles,
         streams: input.streams(),
         truncated: cut_short,
         warnings: warnings.iter().map(Warning::sentence).collect(),

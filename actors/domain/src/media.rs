@@ -74,6 +74,9 @@ pub struct ProbeFacts {
     /// Audio tracks that are left out, in file order.
     #[serde(default)]
     pub unused_audio: Vec<UnusedAudio>,
+    /// Languages of the subtitle tracks, as tagged, one for each track.
+    #[serde(default)]
+    pub subtitles: Vec<String>,
     /// How many streams the container declares.
     pub streams: u32,
     /// True where the container's own data says that it is cut short (samples past the end of the file).

@@ -240,6 +240,9 @@ fn warnings(
     let mut warnings = facts.warnings.clone();
     warnings.extend(soundtrack::warnings(facts, tracks));
     let mut others = Vec::new();
+    if !facts.subtitles.is_empty() {
+        others.push(Warning::SubtitlesLeftOut { languages: facts.subtitles.clone() });
+    }
     if video.colour.is_hdr() {
         others.push(Warning::ToneMapped);
     }

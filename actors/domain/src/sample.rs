@@ -77,6 +77,7 @@ pub(crate) fn facts() -> ProbeFacts {
         video: Some(track()),
         audio: vec![sound()],
         unused_audio: Vec::new(),
+        subtitles: Vec::new(),
         streams: 2,
         truncated: false,
         warnings: Vec::new(),
