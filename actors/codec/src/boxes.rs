@@ -58,6 +58,13 @@ pub(crate) fn movie(link: &Link, object: u32, size: u64) -> Outcome<Option<Movie
     Ok(None)
 }
 
+/// Whether an object begins like an MP4 or MOV.
+pub(crate) fn begins(link: &Link, object: u32, size: u64) -> bool {
+    const FIRST: [&[u8]; 6] = [b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"];
+    let head = link.read(object, 0, size.min(8) as u32).unwrap_or_default();
+    head.get(4..8).is_some_and(|kind| FIRST.contains(&kind))
+}
+
 fn read_all(link: &Link, object: u32, start: u64, length: u64) -> Outcome<Vec<u8>> {
     let mut bytes = Vec::new();
     while (bytes.len() as u64) < length {

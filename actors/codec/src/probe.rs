@@ -118,7 +118,10 @@ fn explain(link: &Link, size: u64, refusal: CodecFailure) -> CodecFailure {
             encrypted(refusal.detail)
         }
         Ok(Some(_)) => refusal,
-        Ok(None) | Err(_) => failure_with(FileFault::IndexMissing, refusal.detail),
+        Ok(None) | Err(_) if boxes::begins(link, 0, size) => {
+            failure_with(FileFault::IndexMissing, refusal.detail)
+        }
+        Ok(None) | Err(_) => refusal,
     }
 }
 
