@@ -20,14 +20,21 @@ pub(super) async fn drain(mut pipe: impl AsyncRead + Unpin) -> String {
     let mut tail = VecDeque::new();
     let mut buffer = [0; 4096];
     let (begun, mut total) = (Instant::now(), 0);
+    let mut cut = false;
     while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
         total += count as u64;
         sleep_until(begun + due(total)).await;
         tail.extend(&buffer[..count]);
         let surplus = tail.len().saturating_sub(TAIL_BYTES_MAX);
+        cut |= surplus > 0;
         tail.drain(..surplus);
     }
-    printable(&String::from_utf8_lossy(tail.make_contiguous()))
+    let text = printable(&String::from_utf8_lossy(tail.make_contiguous()));
+    // What is left of a line that was cut says nothing.
+    match text.split_once('\n') {
+        Some((_, lines)) if cut => lines.to_owned(),
+        Some(_) | None => text,
+    }
 }
 
 /// How long a log of `total` bytes takes to read at least.
@@ -57,5 +64,12 @@ mod tests {
         let tail = drain(text.as_bytes()).await;
         assert!(tail.ends_with("x[31mend"));
         assert!(tail.len() <= TAIL_BYTES_MAX);
+    }
+
+    #[tokio::test]
+    async fn a_tail_begins_with_a_whole_line() {
+        let text = "a whole line\n".repeat(TAIL_BYTES_MAX);
+        let tail = drain(text.as_bytes()).await;
+        assert!(tail.starts_with("a whole line\n") && tail.ends_with("\na whole line"));
     }
 }

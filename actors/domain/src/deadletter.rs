@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::claim::Attempt;
+use crate::excerpt::excerpt;
 use crate::failure::{Failure, Severity};
 use crate::id::OrderId;
 use crate::redact::redact;
@@ -119,7 +120,7 @@ impl DeadLetter {
         let mut add = |name: &str, value: String| headers.push((name.to_owned(), value));
         add(REASON, one_line(&self.failure.code));
         add(ERROR, one_line(&redact(&self.failure.message)));
-        add(DETAIL, json_text(tail(&redact(&self.failure.detail))));
+        add(DETAIL, json_text(&excerpt(&redact(&self.failure.detail), DETAIL_LENGTH_MAX)));
         add(SEVERITY, format!("{:?}", self.failure.severity));
         add(ATTEMPTS, serde_json::to_string(&self.attempts).unwrap_or_default());
         add(NODE, one_line(&self.node));
@@ -213,12 +214,6 @@ fn one_line(text: &str) -> String {
 /// A JSON string has no line ends of its own.
 fn json_text(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
-}
-
-fn tail(text: &str) -> &str {
-    let start = text.len().saturating_sub(DETAIL_LENGTH_MAX);
-    let start = (start..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
-    &text[start..]
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ pub mod sentence;
 pub mod reason;
 pub mod warning;
 pub mod failure;
+pub mod excerpt;
 pub mod redact;
 pub mod printable;
 pub mod retry;

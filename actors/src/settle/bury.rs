@@ -1,8 +1,10 @@
 //! Burying a message: its letter, then its death in state, then the broker's copy.
 
 use jetreel_domain::deadletter::DeadLetter;
+use jetreel_domain::excerpt::excerpt;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
+use jetreel_domain::redact::redact;
 use jetreel_domain::retry::Stage;
 use jetreel_domain::state::{Dead, Status, Video};
 
@@ -164,9 +166,6 @@ fn letter(case: &Case<'_>, held: Option<&Held>, failure: &Failure) -> DeadLetter
 
 fn brief(failure: &Failure) -> Failure {
     let mut brief = failure.clone();
-    let detail = jetreel_domain::redact::redact(&failure.detail);
-    let cut = detail.len().saturating_sub(DETAIL_IN_STATE_MAX);
-    let cut = (cut..=detail.len()).find(|at| detail.is_char_boundary(*at)).unwrap_or_default();
-    brief.detail = detail[cut..].to_owned();
+    brief.detail = excerpt(&redact(&failure.detail), DETAIL_IN_STATE_MAX);
     brief
 }
