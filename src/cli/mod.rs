@@ -36,6 +36,9 @@ use exit::Exit;
 /// What one-shot commands log unless they are told to say more.
 const QUIET: &str = "error";
 
+/// The same where the command runs a node: how the job ends is the command's to say.
+const QUIET_NODE: &str = "error,jetreel::metrics::log=off";
+
 const EXIT_CODES: &str = "Exit codes:
   0    done
   1    failed; of dlq: a letter was not dealt with
@@ -116,7 +119,8 @@ fn run(arguments: Arguments, sources: &Sources) -> anyhow::Result<Exit> {
     }
     let settings = Settings::load(sources)?;
     let serves = matches!(command, Command::Dev(_) | Command::Node);
-    let filter = if serves || verbose { &settings.log.filter } else { QUIET };
+    let quiet = if matches!(command, Command::Transcode(_)) { QUIET_NODE } else { QUIET };
+    let filter = if serves || verbose { &settings.log.filter } else { quiet };
     telemetry::start(&Log { filter: filter.to_owned(), format: settings.log.format })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(dispatch(command, settings))

@@ -41,10 +41,7 @@ pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Re
             if arguments.json {
                 output::json(&Unmade::new(&failure))?;
             }
-            output::error(&format!(
-                "the file would be refused: {} [{}]",
-                failure.message, failure.code
-            ));
+            output::error(&format!("{} [{}]", failure.message, failure.code));
             return Ok(Exit::Refused);
         }
     }

@@ -144,12 +144,10 @@ fn finish(remote: &Remote, job: &Job, document: &Value, json: bool) -> anyhow::R
     }
     let reason = job.error.as_ref();
     let reason = reason.map_or_else(
-        || "it was cancelled".to_owned(),
+        || "The job was cancelled.".to_owned(),
         |error| format!("{} [{}]", error.message, error.code),
     );
-    let what =
-        if exit == Exit::Refused { "the file was refused" } else { "the job did not succeed" };
-    output::error(&format!("{what}: {reason}"));
+    output::error(&reason);
     Ok(exit)
 }
 

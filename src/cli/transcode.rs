@@ -164,7 +164,7 @@ async fn finish(
 ) -> anyhow::Result<Made> {
     let order = ended.video.order(ended.number).context("the order is gone")?;
     let Some(published) = &order.published else {
-        let unknown = || Failure::task("no-reason", "the job ended without a result");
+        let unknown = || Failure::task("no-reason", "The job ended without a result.");
         return Ok(Made::Unmade(order.failure().cloned().unwrap_or_else(unknown)));
     };
     let bytes = ports.store.read_all(&published.manifest.key).await?;
@@ -192,10 +192,16 @@ fn tell(made: Made, json: bool) -> anyhow::Result<Exit> {
             if json {
                 output::json(&Unmade::new(&failure))?;
             }
-            let what = if refused { "the file was refused" } else { "the job failed" };
-            let advice = if refused { "" } else { "; run it again with --verbose to see more" };
-            output::error(&format!("{what}: {} [{}]{advice}", failure.message, failure.code));
+            output::error(&told(&failure, refused));
             Ok(if refused { Exit::Refused } else { Exit::JobFailed })
         }
     }
+}
+
+/// One line: what is wrong with the file, or with the job.
+fn told(Failure { message, code, .. }: &Failure, refused: bool) -> String {
+    if refused {
+        return format!("{message} [{code}]");
+    }
+    format!("The job failed. {message} Run the command again with --verbose to see more. [{code}]")
 }

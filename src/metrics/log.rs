@@ -1,7 +1,10 @@
 //! The log line of an event.
 
 use jetreel_actors::event::{Event, Reconciled};
+use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::id::OrderId;
 use jetreel_domain::redact::redact;
+use jetreel_domain::retry::Stage;
 use tracing::{debug, error, info, warn};
 
 /// Writes it.
@@ -28,15 +31,7 @@ pub(super) fn event(event: &Event) {
             warn!(stage = stage.as_str(), %order, what, "another worker holds the claim");
         }
         Event::Buried { stage, order, what, failure } => {
-            let order = order.as_ref().map(ToString::to_string);
-            error!(
-                stage = stage.as_str(),
-                order,
-                what,
-                code = failure.code,
-                "dead letter: {}",
-                failure.message
-            );
+            buried(*stage, order.as_ref(), what, failure);
         }
         Event::HookCalled { refused: None } => info!("the hook was called about a dead letter"),
         Event::HookCalled { refused: Some(failure) } => {
@@ -72,6 +67,17 @@ pub(super) fn event(event: &Event) {
         }
         Event::Reconciled(what) => log_reconciled(what),
         Event::SlotsBusy { group, busy } => debug!(%group, busy, "slots busy"),
+    }
+}
+
+fn buried(stage: Stage, order: Option<&OrderId>, what: &str, failure: &Failure) {
+    let order = order.map(ToString::to_string);
+    let (code, message) = (&failure.code, &failure.message);
+    if stage == Stage::Ingest && failure.severity == Severity::Permanent {
+        // An answer to the uploader: there is nothing for an operator to mend.
+        info!(order, code, "file refused: {message}");
+    } else {
+        error!(stage = stage.as_str(), order, what, code, "dead letter: {message}");
     }
 }
 

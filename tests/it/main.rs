@@ -31,6 +31,7 @@ mod supervision;
 mod sync;
 mod takeover;
 mod tidy;
+mod told;
 mod two_nodes;
 mod upload_to_publish;
 mod warnings;

@@ -1,0 +1,125 @@
+//! What a person is told: a refused file in one line of plain sentences, with nothing of the machinery beside it; the notes on a
+//! video that was made.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use jetreel_domain::sentence;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::clips::{jetreel, path, transcode};
+use crate::harness::media::{self, Recipe, SHORT, SOUND_ALONE};
+
+const FORMATS: &str = "MP4, MOV, MKV, WebM";
+const CODECS: &str = "H.264, HEVC, VP9 or AV1";
+
+const PICTURE: &[&str] = &["-f", "lavfi", "-i", "testsrc2=size=64x64:rate=5:duration=1"];
+
+/// A codec for single pictures, which no camera writes.
+const TARGA: Recipe = Recipe {
+    name: "targa-1s.mov",
+    arguments: &[PICTURE[0], PICTURE[1], PICTURE[2], PICTURE[3], "-c:v", "targa"],
+    frames: 5,
+};
+
+const WAVE: Recipe = Recipe {
+    name: "sound-1s.wav",
+    arguments: &["-f", "lavfi", "-i", "sine=duration=1"],
+    frames: 0,
+};
+
+/// Files, the code of their refusal, and what its sentences must name.
+fn refused(folder: &Path) -> Option<Vec<(PathBuf, &'static str, [&'static str; 2])>> {
+    let write = |name: &str, bytes: &[u8]| {
+        let file = folder.join(name);
+        std::fs::write(&file, bytes).unwrap();
+        file
+    };
+    let whole = std::fs::read(media::made(SHORT)?).unwrap();
+    Some(vec![
+        (write("empty.mp4", b""), "empty", ["empty", "Upload"]),
+        (write("list.mp4", b"#EXTM3U\nhttp://a/b.ts\n"), "unknown-format", ["playlist", "itself"]),
+        (write("text.mp4", &[b'a'; 9000]), "unknown-format", ["not recognised", FORMATS]),
+        (media::made(WAVE)?, "unknown-format", ["WAV", FORMATS]),
+        (media::made(TARGA)?, "unsupported-codec", ["Targa", CODECS]),
+        (media::made(SOUND_ALONE)?, "no-video", ["1 sound track", "Upload"]),
+        (write("cut.mp4", &whole[..whole.len() / 2]), "unreadable", ["index", "Upload it again"]),
+    ])
+}
+
+#[test]
+fn a_refusal_is_one_line_that_says_what_why_and_what_next() {
+    let folder = TempDir::new().unwrap();
+    let Some(files) = refused(folder.path()) else { return };
+    for (file, code, named) in files {
+        for arguments in [&["transcode"][..], &["transcode", "--json"], &["plan"]] {
+            let (said, out) = run(&file, arguments, folder.path());
+            // Words of progress come before it where nobody asked for JSON.
+            let progress = |line: &&str| line.chars().all(char::is_alphabetic);
+            let lines: Vec<&str> = said.lines().filter(|line| !progress(line)).collect();
+            let [line] = lines[..] else { panic!("{arguments:?} {code}: {said}") };
+            let line = line.strip_prefix("error: ").expect("the line says what it is");
+            let (message, bracket) = line.rsplit_once(" [").expect("the code comes last");
+            assert_eq!(bracket, format!("{code}]"), "{line}");
+            assert_eq!(sentence::check_plain(message), Ok(()));
+            assert!(named.iter().all(|name| message.contains(name)), "{message}");
+            if arguments.contains(&"--json") {
+                let printed: Value = serde_json::from_str(&out).unwrap();
+                assert_eq!(printed["error"]["message"], message);
+                assert_eq!(printed["error"]["code"], code);
+            } else {
+                assert_eq!(out, "", "{arguments:?}");
+            }
+        }
+    }
+}
+
+/// Runs a command that must end with the code for refused media: messages and data.
+fn run(file: &Path, arguments: &[&str], folder: &Path) -> (String, String) {
+    let mut command = Command::new(jetreel());
+    command.args(arguments).arg(file);
+    if arguments.contains(&"transcode") {
+        command.arg("--out").arg(folder.join("out"));
+    }
+    command.env("PATH", path()).current_dir(folder).stdin(Stdio::null());
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (said, out) = (text(output.stderr), text(output.stdout));
+    assert_eq!(output.status.code(), Some(2), "{said}{out}");
+    (said, out)
+}
+
+#[test]
+fn subtitles_that_are_left_out_are_named() {
+    let folder = TempDir::new().unwrap();
+    let text = folder.path().join("words.srt");
+    std::fs::write(&text, "1\n00:00:00,000 --> 00:00:00,900\nWords\n").unwrap();
+    let clip = folder.path().join("subtitled.mkv");
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-v", "error"]).args(PICTURE);
+    for _ in 0..2 {
+        command.arg("-i").arg(&text);
+    }
+    command.args(["-map", "0", "-map", "1", "-map", "2", "-c:v", "libx264", "-c:s", "srt"]);
+    command.args(["-metadata:s:s:0", "language=eng", "-metadata:s:s:1", "language=ger"]);
+    let Ok(status) = command.arg(&clip).stdin(Stdio::null()).status() else { return };
+    assert!(status.success());
+    let done = transcode(&clip, Duration::from_secs(120));
+    assert_eq!(done.code, Some(0), "{} {}", done.json, done.err);
+    let warnings: Vec<&str> = done.json["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|warning| warning.as_str().unwrap())
+        .collect();
+    let subtitles =
+        "The file has 2 subtitle tracks (de and en); subtitles are not carried over yet.";
+    assert!(warnings.contains(&subtitles), "{warnings:?}");
+    for warning in warnings {
+        assert_eq!(sentence::check_plain(warning), Ok(()));
+    }
+}
