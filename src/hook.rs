@@ -45,14 +45,14 @@ impl HttpHook {
         }
         // The address may hold a secret.
         let answer = request.send().await.map_err(|error| {
-            let message = "the hook of dead letters does not answer";
+            let message = "The hook of dead letters does not answer.";
             Failure::dependency("hook-unreachable", message)
                 .with_detail(causes(&error.without_url()))
         })?;
         if answer.status().is_success() {
             return Ok(());
         }
-        let message = "the hook of dead letters does not take the call";
+        let message = "The hook of dead letters does not take the call.";
         Err(Failure::dependency("hook-refused", message).with_detail(answer.status()))
     }
 }

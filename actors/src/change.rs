@@ -32,7 +32,10 @@ where
             Swap::Conflict => ports.environment.emit(Event::SwapConflict { bucket: "videos" }),
         }
     }
-    Err(Failure::dependency("state-contended", "the state of the video is changed too often"))
+    Err(Failure::dependency(
+        "state-contended",
+        "The state of the video is changed too often. Try again.",
+    ))
 }
 
 /// Publishes every fact that state holds and PROGRESS does not, in order, each awaited; then notes how far it came.

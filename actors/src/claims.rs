@@ -72,7 +72,7 @@ pub(crate) async fn take_task(
 }
 
 fn contended() -> Failure {
-    Failure::dependency("claim-contended", "the claim of the task is changed too often")
+    Failure::dependency("claim-contended", "The claim of the task is changed too often. Try again.")
 }
 
 /// One round. `None`: somebody was faster.

@@ -95,7 +95,7 @@ impl Gate {
             async move { tokio::time::timeout(PROBE_TIMEOUT, look(&ports)).await }
         });
         let none =
-            || Failure::dependency("probe-timeout", "storage or broker did not answer in time");
+            || Failure::dependency("probe-timeout", "Storage or broker did not answer in time.");
         match looked.await.map_or_else(|_| Err(none()), |done| done.unwrap_or_else(|_| Err(none())))
         {
             Ok(()) => {
@@ -128,6 +128,6 @@ async fn look(ports: &Ports) -> Result<(), Failure> {
     }
     Err(Failure::dependency(
         "store-corrupt",
-        "an object reads back differently from what was written",
+        "An object reads back differently from what was written.",
     ))
 }

@@ -42,7 +42,7 @@ impl Plans {
         let bytes = store.read_all(key).await?;
         let hash: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
         if hash != sha256 {
-            let message = "the stored plan is not the one that was made";
+            let message = "The stored plan is not the one that was made.";
             return Err(Failure::task("plan-changed", message).with_detail(key));
         }
         let plan = Arc::new(decode(&bytes)?);
@@ -79,12 +79,12 @@ impl Plans {
 /// When it cannot be written as JSON, which is a fault of the program.
 pub fn encode(plan: &Plan) -> Result<Bytes, Failure> {
     serde_json::to_vec(plan).map(Bytes::from).map_err(|error| {
-        Failure::task("plan-encode", "the plan cannot be written").with_detail(error)
+        Failure::task("plan-encode", "The plan cannot be written.").with_detail(error)
     })
 }
 
 fn decode(bytes: &[u8]) -> Result<Plan, Failure> {
     serde_json::from_slice(bytes).map_err(|error| {
-        Failure::task("plan-unreadable", "the stored plan cannot be read").with_detail(error)
+        Failure::task("plan-unreadable", "The stored plan cannot be read.").with_detail(error)
     })
 }

@@ -132,7 +132,7 @@ impl State {
     /// A node that is not listed is not waited for.
     async fn leave(&self) {
         let left = tokio::time::timeout(LEAVE_WAIT, self.args.nodes.leave(&self.id)).await;
-        let none = || Err(Failure::dependency("broker-timeout", "the broker did not answer"));
+        let none = || Err(Failure::dependency("broker-timeout", "The broker did not answer."));
         if let Err(failure) = left.unwrap_or_else(|_| none()) {
             tracing::debug!(%failure, "the node goes without a word");
         }

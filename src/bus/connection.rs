@@ -85,7 +85,7 @@ impl Bus {
         };
         let server = client.server_info();
         Version::check(&server.version).map_err(|old| {
-            Failure::permanent("broker-too-old", old.to_string())
+            Failure::permanent("broker-too-old", format!("The broker cannot be used: {old}."))
                 .with_detail(redacted(&options.url))
         })?;
         let hints = Hints::subscribe(&client).await.map_err(|e| e.failure("subscribe to hints"))?;
@@ -117,7 +117,7 @@ fn addresses(url: &str) -> Vec<String> {
 }
 
 fn unreachable(url: &str) -> Failure {
-    let text = format!("no broker answers at {}", redacted(url));
+    let text = format!("No broker answers at {}.", redacted(url));
     Failure::dependency("broker-unreachable", text)
 }
 
@@ -144,7 +144,7 @@ async fn connect_options(
     let connect = match &options.credentials {
         None => ConnectOptions::new(),
         Some(path) => ConnectOptions::with_credentials_file(path).await.map_err(|error| {
-            let text = format!("cannot read the broker credentials {}", path.display());
+            let text = format!("The broker credentials {} cannot be read.", path.display());
             Failure::permanent("broker-credentials", text).with_detail(error)
         })?,
     };

@@ -133,7 +133,10 @@ impl Delivery for JetDelivery {
         if self.may_be_anothers() {
             // Renewed now, it would look like ours again.
             return Box::pin(async {
-                Err(Failure::dependency("lease-renewal", "the lease ran out before it was renewed"))
+                Err(Failure::dependency(
+                    "lease-renewal",
+                    "The lease ran out before it was renewed.",
+                ))
             });
         }
         let asked = Instant::now();

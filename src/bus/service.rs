@@ -111,7 +111,7 @@ async fn answer(mut endpoint: Endpoint, question: Question) {
 }
 
 fn refused(error: &async_nats::Error) -> Failure {
-    Failure::dependency("broker-refused", "the broker takes no service").with_detail(error)
+    Failure::dependency("broker-refused", "The broker takes no service.").with_detail(error)
 }
 
 #[cfg(test)]

@@ -90,24 +90,24 @@ impl Fault {
     pub(super) fn failure(&self, doing: &str) -> Failure {
         let failure = match self {
             Self::Timeout => {
-                Failure::dependency("broker-timeout", "the broker did not answer in time")
+                Failure::dependency("broker-timeout", "The broker did not answer in time.")
             }
             Self::NoResponders => Failure::dependency(
                 "broker-unavailable",
-                "the broker has no leader for this stream",
+                "The broker has no leader for this stream.",
             ),
             Self::Connection(_) => {
-                Failure::dependency("broker-unreachable", "the connection to the broker is down")
+                Failure::dependency("broker-unreachable", "The connection to the broker is down.")
             }
             Self::TooLarge => too_large(),
             Self::BadSubject => {
-                Failure::permanent("bad-subject", "a name that cannot be part of a subject")
+                Failure::permanent("bad-subject", "A name cannot be part of a subject.")
             }
             Self::Malformed(_) => {
-                Failure::dependency("broker-protocol", "the broker answered with nonsense")
+                Failure::dependency("broker-protocol", "The broker answered with nonsense.")
             }
             Self::Unreadable(_) => {
-                Failure::task("unreadable-document", "a stored document is of an unknown form")
+                Failure::task("unreadable-document", "A stored document is of an unknown form.")
             }
             Self::Refused { status, code, .. } => refusal(*status, *code),
         };
@@ -116,30 +116,30 @@ impl Fault {
 }
 
 fn too_large() -> Failure {
-    Failure::permanent("message-too-large", "a message is above the broker's size limit")
+    Failure::permanent("message-too-large", "A message is above the broker's size limit.")
 }
 
 fn refusal(status: usize, code: u64) -> Failure {
     match code {
-        STORE_FAILED => Failure::dependency("stream-full", "a stream is full"),
+        STORE_FAILED => Failure::dependency("stream-full", "A stream is full."),
         MESSAGE_TOO_LARGE => too_large(),
         STREAM_NOT_FOUND | CONSUMER_NOT_FOUND => Failure::dependency(
             "topology-missing",
-            "a stream or consumer is missing; `jetreel streams apply` creates it",
+            "A stream or consumer is missing. Create it with `jetreel streams apply`.",
         ),
         WRONG_LAST_SEQUENCE | WRONG_LAST_SEQUENCE_IN_PROCESS => {
-            Failure::dependency("broker-conflict", "other writers were faster again and again")
+            Failure::dependency("broker-conflict", "Other writers were faster again and again.")
         }
         code if NO_SPACE.contains(&code) => {
-            Failure::dependency("storage-full", "the broker is out of storage")
+            Failure::dependency("storage-full", "The broker is out of storage.")
         }
         _ if status == 401 || status == 403 => {
-            Failure::dependency("broker-denied", "the broker denies this user the request")
+            Failure::dependency("broker-denied", "The broker denies this user the request.")
         }
         _ if status == 503 => {
-            Failure::dependency("broker-unavailable", "the broker is not ready for this request")
+            Failure::dependency("broker-unavailable", "The broker is not ready for this request.")
         }
-        _ => Failure::dependency("broker-refused", "the broker refused a request"),
+        _ => Failure::dependency("broker-refused", "The broker refused a request."),
     }
 }
 

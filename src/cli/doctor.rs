@@ -98,7 +98,7 @@ async fn store(settings: &Settings) -> Vec<Finding> {
     vec![match tried.await {
         Ok(true) => Finding::ok("store", "an object was written, read and removed"),
         Ok(false) => Finding::fail("store", "an object was not read or removed as written", advice),
-        Err(failure) => Finding::fail("store", told(&failure), advice),
+        Err(failure) => Finding::fail("store", failure.told(), advice),
     }]
 }
 
@@ -119,7 +119,7 @@ async fn codec(settings: &Settings) -> Vec<Finding> {
             confinement(&codec, settings.codec.confinement).await,
             trespass(&codec).await,
         ],
-        Err(failure) => vec![Finding::fail("codec", told(&failure), advice)],
+        Err(failure) => vec![Finding::fail("codec", failure.told(), advice)],
     }
 }
 
@@ -131,7 +131,7 @@ async fn confinement(codec: &CodecProcesses, demanded: Confinement) -> Finding {
     };
     let (tier, weaknesses) = match asked.await {
         Ok(reached) => reached,
-        Err(failure) => return Finding::fail(CHECK, told(&failure), "see the finding before"),
+        Err(failure) => return Finding::fail(CHECK, failure.told(), "see the finding before"),
     };
     let found = match weaknesses.as_slice() {
         [] => tier.to_string(),
@@ -154,7 +154,7 @@ async fn trespass(codec: &CodecProcesses) -> Finding {
     const CHECK: &str = "sandbox";
     let attempts = match codec.trespass().await {
         Ok(attempts) => attempts,
-        Err(failure) => return Finding::fail(CHECK, told(&failure), "see the findings before"),
+        Err(failure) => return Finding::fail(CHECK, failure.told(), "see the findings before"),
     };
     let open = attempts.iter().filter(|attempt| !attempt.denied);
     let open: Vec<&str> = open.map(|attempt| attempt.what.as_str()).collect();
@@ -170,7 +170,7 @@ async fn broker(settings: &Settings) -> Vec<Finding> {
     let Some(url) = &settings.nats.url else {
         return vec![match private::locate(settings.nats.server.as_deref()).await {
             Ok(path) => Finding::ok("broker", format!("private, by {}", path.display())),
-            Err(failure) => Finding::fail("broker", told(&failure), "set nats.url or nats.server"),
+            Err(failure) => Finding::fail("broker", failure.told(), "set nats.url or nats.server"),
         }];
     };
     let mut options = BusOptions::new(url, settings.node.name_here());
@@ -178,7 +178,7 @@ async fn broker(settings: &Settings) -> Vec<Finding> {
     let advice = "check nats.url and nats.credentials, and whether the server runs with JetStream";
     let bus = match Bus::connect(&options).await {
         Ok(bus) => bus,
-        Err(failure) => return vec![Finding::fail("broker", told(&failure), advice)],
+        Err(failure) => return vec![Finding::fail("broker", failure.told(), advice)],
     };
     let wanted = match local::streams(settings) {
         Ok(wanted) => wanted,
@@ -194,7 +194,7 @@ async fn broker(settings: &Settings) -> Vec<Finding> {
             }
             findings
         }
-        Err(failure) => vec![Finding::fail("broker", told(&failure), advice)],
+        Err(failure) => vec![Finding::fail("broker", failure.told(), advice)],
     }
 }
 
@@ -207,7 +207,7 @@ async fn nodes(bus: &Bus, seconds: u64) -> Finding {
             let lately = said.into_iter().map(|(_, presence)| presence);
             of_nodes(&lately.filter(|presence| presence.at >= since).collect::<Vec<_>>())
         }
-        Err(failure) => Finding::warn("nodes", told(&failure), "look into the bucket `nodes`"),
+        Err(failure) => Finding::warn("nodes", failure.told(), "look into the bucket `nodes`"),
     }
 }
 
@@ -274,13 +274,6 @@ fn sync(found: Durability, required: bool) -> Finding {
             "set nats.monitor to the server's monitoring address to have it checked",
         ),
     }
-}
-
-fn told(failure: &Failure) -> String {
-    if failure.detail.is_empty() {
-        return failure.message.clone();
-    }
-    format!("{} ({})", failure.message, failure.detail.trim())
 }
 
 #[cfg(test)]

@@ -73,24 +73,41 @@ fn of_error(error: &anyhow::Error) -> Exit {
     Exit::Failed
 }
 
-/// The whole chain in one line; what the system said in brackets.
+/// The whole chain as sentences; what the system said in brackets.
 fn sentence(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
         let failure = cause.downcast_ref::<Failure>();
-        let said = failure.map_or_else(|| cause.to_string(), |failure| failure.message.clone());
+        let said = failure.map_or_else(|| cause.to_string(), Failure::told);
         if text.ends_with(&said) {
             continue;
         }
-        if !text.is_empty() {
-            text.push_str(": ");
+        match (text.is_empty(), failure) {
+            (true, _) => {}
+            // A failure is sentences of its own; any other cause goes on with the line.
+            (false, Some(_)) => text = format!("{} ", ended(&text)),
+            (false, None) => text.push_str(": "),
         }
         text.push_str(&said);
-        if let Some(failure) = failure.filter(|failure| !failure.detail.is_empty()) {
-            text.push_str(&format!(" ({})", failure.detail.trim()));
-        }
     }
-    text
+    ended(&capitalised(&text))
+}
+
+/// With a capital, unless it begins with the name of a setting, a file or a command.
+fn capitalised(text: &str) -> String {
+    let word = text.split_whitespace().next().unwrap_or_default().trim_end_matches([',', ':', ';']);
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) if word.chars().all(char::is_alphabetic) => {
+            first.to_uppercase().chain(letters).collect()
+        }
+        Some(_) | None => text.to_owned(),
+    }
+}
+
+fn ended(text: &str) -> String {
+    let text = text.trim_end();
+    if text.ends_with(['.', '?', '!']) { text.to_owned() } else { format!("{text}.") }
 }
 
 #[cfg(test)]
@@ -102,15 +119,30 @@ mod tests {
     fn an_error_ends_with_its_own_code_however_deep_it_lies() {
         let missing = Err::<Exit, _>(told(Exit::NotFound, "no such job")).context("status");
         assert_eq!(of_error(&missing.unwrap_err()), Exit::NotFound);
-        let away = anyhow::Error::from(Failure::dependency("broker-unreachable", "no broker"));
+        let away =
+            anyhow::Error::from(Failure::dependency("broker-unreachable", "No broker answers."));
         assert_eq!(of_error(&away), Exit::Unreachable);
         assert_eq!(of_error(&anyhow::anyhow!("other")), Exit::Failed);
     }
 
     #[test]
     fn a_failure_is_told_with_what_the_system_said() {
-        let failure = Failure::dependency("x", "the store is away").with_detail("EIO");
+        let failure = Failure::dependency("x", "The store is away.").with_detail("EIO");
         let error = anyhow::Error::from(failure).context("cannot start");
-        assert_eq!(sentence(&error), "cannot start: the store is away (EIO)");
+        assert_eq!(sentence(&error), "Cannot start. The store is away (EIO).");
+    }
+
+    #[test]
+    fn what_is_said_has_a_capital_and_a_full_stop_and_names_stay_as_they_are() {
+        for (text, expected) in [
+            ("nats.url is not set", "nats.url is not set."),
+            ("no server answers; is it running?", "No server answers; is it running?"),
+            ("the id is taken.", "The id is taken."),
+        ] {
+            assert_eq!(sentence(&anyhow::anyhow!(text)), expected);
+        }
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let error = anyhow::Error::from(missing).context("cannot read x.mp4; check the path");
+        assert_eq!(sentence(&error), "Cannot read x.mp4; check the path: entity not found.");
     }
 }

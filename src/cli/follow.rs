@@ -77,7 +77,7 @@ impl Watched {
         bars: &mut Bars,
     ) -> Result<Option<Ended>, Failure> {
         let Some(read) = ports.broker.video(id).await? else {
-            return Err(Failure::permanent("video-gone", "the video was deleted"));
+            return Err(Failure::permanent("video-gone", "The video was deleted."));
         };
         let video = read.value;
         let Some(order) = video.orders.iter().rev().find(|order| !order.superseded) else {

@@ -73,12 +73,12 @@ async fn settled(gateway: &Gateway, video: &Video, order: &Order) -> Result<Resp
     }
     if let Some(next) = video.successor(order.number) {
         let successor = video.order_id(next);
-        let detail = format!("another job took over from this one; cancel {successor} instead");
+        let detail = format!("Another job took over from this one. Cancel {successor} instead.");
         return Err(Problem::new(StatusCode::CONFLICT, "job-superseded", detail));
     }
     Err(Problem::new(
         StatusCode::CONFLICT,
         "job-completed",
-        "the job is completed, there is nothing left to cancel; what it made stays",
+        "The job is completed. Nothing is left to cancel, and what it made stays.",
     ))
 }

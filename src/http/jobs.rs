@@ -73,7 +73,7 @@ pub(super) async fn retry(
         return Err(nothing_to_retry(order));
     }
     if replayed.iter().any(|replayed| replayed.outcome == Outcome::Busy) {
-        let detail = "the failed message is just being put away; ask again";
+        let detail = "The failed message is just being put away. Ask again.";
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "retry-busy", detail);
         return Err(problem.retry_after(1));
     }
@@ -88,17 +88,17 @@ pub(super) async fn retry(
 
 fn nothing_to_retry(order: &Order) -> Problem {
     let detail = if order.superseded {
-        "another job of this video took over; look at the video's newest job"
+        "Another job of this video took over. Look at the newest job of the video."
     } else {
         match order.status {
-            Status::Completed => "the job is complete; there is nothing to retry",
-            Status::Cancelled => "the job was cancelled; upload the video again",
+            Status::Completed => "The job is complete. Nothing is left to retry.",
+            Status::Cancelled => "The job was cancelled. Upload the video again.",
             Status::Receiving
             | Status::Queued
             | Status::Ingesting
             | Status::Encoding
             | Status::Publishing
-            | Status::Failed => "nothing of the job has failed; it goes on by itself",
+            | Status::Failed => "Nothing of the job has failed. It goes on by itself.",
         }
     };
     Problem::new(StatusCode::CONFLICT, "nothing-to-retry", detail)
@@ -127,12 +127,12 @@ pub(super) async fn list(
 }
 
 fn bad_limit() -> Problem {
-    let detail = format!("`limit` is a number from 1 to {LIST_MAX}");
+    let detail = format!("`limit` is a number from 1 to {LIST_MAX}.");
     Problem::new(StatusCode::BAD_REQUEST, "bad-query", detail)
 }
 
 pub(super) fn no_such_job() -> Problem {
-    Problem::not_found("no-such-job", "there is no such job; GET /v1/jobs lists the newest")
+    Problem::not_found("no-such-job", "There is no such job. GET /v1/jobs lists the newest.")
 }
 
 /// Video and number of a job's id; no number where it is a video's.

@@ -67,7 +67,7 @@ pub(super) async fn stored(
     let Some(size) = store.size(&key).await? else {
         return Err(Problem::not_found(
             "no-such-object",
-            "there is no such object; reload the playlist",
+            "There is no such object. Reload the playlist.",
         ));
     };
     // A key is written once, so it names its content.
@@ -139,7 +139,7 @@ fn outside(size: u64) -> Response {
     let problem = Problem::new(
         StatusCode::RANGE_NOT_SATISFIABLE,
         "range-outside",
-        format!("the object has {size} bytes; ask for a range within them"),
+        format!("The object has {size} bytes. Ask for a range within them."),
     );
     let mut response = problem.into_response();
     response.headers_mut().insert(CONTENT_RANGE, content_range("*", size));
@@ -166,7 +166,7 @@ fn pieces(
         if bytes.is_empty() {
             return Err(Failure::dependency(
                 "object-cut-short",
-                "a stored object is shorter than it was",
+                "A stored object is shorter than it was.",
             ));
         }
         let next = range.start + bytes.len() as u64..range.end;

@@ -151,6 +151,6 @@ async fn verified(ports: &Ports, object: &Object) -> Result<bytes::Bytes, Failur
 }
 
 fn broken(object: &Object, why: &dyn std::fmt::Display) -> Failure {
-    Failure::task("object-broken", "a stored object is not what it was when it was written")
+    Failure::task("object-broken", "A stored object is not what it was when it was written.")
         .with_detail(format!("{}: {why}", object.key))
 }

@@ -33,7 +33,7 @@ pub(super) async fn home(request: HeaderMap) -> Result<Response, Problem> {
 pub(super) async fn watch(Path(id): Path<String>, request: HeaderMap) -> Result<Response, Problem> {
     let _known: VideoId = id
         .parse()
-        .map_err(|_| Problem::not_found("no-such-video", "there is no such video; start at /"))?;
+        .map_err(|_| Problem::not_found("no-such-video", "There is no such video. Start at /."))?;
     asset("watch.html", &request)
 }
 
@@ -47,7 +47,7 @@ pub(super) async fn file(
 
 fn asset(name: &str, request: &HeaderMap) -> Result<Response, Problem> {
     let file = Assets::get(name)
-        .ok_or_else(|| Problem::not_found("not-found", "there is no such file; start at /"))?;
+        .ok_or_else(|| Problem::not_found("not-found", "There is no such file. Start at /."))?;
     let body = Bytes::from(file.data.into_owned());
     let mut response = rendered(body, media_type(name), request, Freshness::Revalidate);
     let headers = response.headers_mut();

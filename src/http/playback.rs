@@ -149,11 +149,11 @@ fn is_plain(path: &str) -> bool {
 }
 
 fn no_such_video() -> Problem {
-    Problem::not_found("no-such-video", "there is no such video; GET /v1/jobs lists the newest")
+    Problem::not_found("no-such-video", "There is no such video. GET /v1/jobs lists the newest.")
 }
 
 fn no_such_file() -> Problem {
-    Problem::not_found("no-such-file", "a video has no such file; start at its master.m3u8")
+    Problem::not_found("no-such-file", "The video has no such file. Start at its master.m3u8.")
 }
 
 fn not_yet(order: &Order) -> Problem {
@@ -161,14 +161,14 @@ fn not_yet(order: &Order) -> Problem {
         Status::Completed => no_such_file(),
         Status::Failed | Status::Cancelled => Problem::not_found(
             "not-made",
-            "the job ended before this was made; see its status for the reason",
+            "The job ended before this was made. Its status says why.",
         ),
         Status::Receiving
         | Status::Queued
         | Status::Ingesting
         | Status::Encoding
         | Status::Publishing => {
-            let detail = "this is not there yet; the job's status says how far it is";
+            let detail = "The file is not made yet. The status of the job says how far it is.";
             Problem::not_found("not-yet", detail).retry_after(2)
         }
     }

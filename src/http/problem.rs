@@ -50,20 +50,25 @@ impl Problem {
     /// The problem that stands for a bare status, as routers and layers answer.
     fn of_status(status: StatusCode) -> Self {
         let (code, detail) = match status.as_u16() {
-            404 => ("not-found", "there is nothing at this address; check the path"),
+            404 => ("not-found", "There is nothing at this address. Check the path."),
             405 => (
                 "method-not-allowed",
-                "this address does not take that method; see the header Allow",
+                "The address does not take that method. The header Allow names those it takes.",
             ),
-            400 => ("bad-request", "the request cannot be understood; check its query and headers"),
-            408 => ("timeout", "the request took too long; send it again"),
-            413 => ("too-large", "the body is larger than this server takes"),
-            415 => ("unsupported-media-type", "send the file as the plain body of the request"),
+            400 => {
+                ("bad-request", "The request cannot be understood. Check its query and headers.")
+            }
+            408 => ("timeout", "The request took too long. Send it again."),
+            413 => ("too-large", "The body is larger than this server takes. Send a smaller one."),
+            415 => (
+                "unsupported-media-type",
+                "The body has a form that is not taken. Send the file as the plain body of the request.",
+            ),
             _ if status.is_server_error() => (
                 "internal",
-                "something went wrong here; try again, and name the request id if it stays",
+                "The server made a mistake. Try again; if that does not help, report it with the request id.",
             ),
-            _ => ("refused", "the request was refused"),
+            _ => ("refused", "The request was refused."),
         };
         Self::new(status, code, detail)
     }
@@ -94,7 +99,7 @@ impl From<Failure> for Problem {
             Severity::DependencyFault => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 &failure.code,
-                format!("{}; try again in a moment", failure.message),
+                format!("{} Try again in a moment.", failure.message),
             )
             .retry_after(5),
             Severity::Permanent | Severity::TaskFault => {
@@ -164,8 +169,10 @@ mod tests {
 
     #[test]
     fn a_problem_says_what_to_do_and_names_the_request() {
-        let problem =
-            Problem::not_found("no-such-job", "there is no such job; list them at /v1/jobs");
+        let problem = Problem::not_found(
+            "no-such-job",
+            "There is no such job. GET /v1/jobs lists the newest.",
+        );
         let body: serde_json::Value = serde_json::from_str(&problem.body("r-1")).unwrap();
         assert_eq!(body["status"], 404);
         assert_eq!(body["code"], "no-such-job");
@@ -177,7 +184,7 @@ mod tests {
     #[test]
     fn an_outage_is_a_503_that_says_when_to_come_back() {
         let problem =
-            Problem::from(Failure::dependency("broker-down", "the broker cannot be reached"));
+            Problem::from(Failure::dependency("broker-down", "The broker cannot be reached."));
         assert_eq!(problem.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(problem.retry_after, Some(5));
     }
@@ -186,7 +193,8 @@ mod tests {
     fn every_bare_status_has_a_code() {
         for status in [400, 404, 405, 408, 413, 415, 429, 500, 503] {
             let problem = Problem::of_status(StatusCode::from_u16(status).unwrap());
-            assert!(!problem.code.is_empty() && !problem.detail.is_empty());
+            assert!(!problem.code.is_empty());
+            assert_eq!(jetreel_domain::sentence::check(&problem.detail), Ok(()));
         }
     }
 }

@@ -42,7 +42,7 @@ pub(super) struct Videos {
 }
 
 fn away<'a, T: Send + 'a>() -> PortFuture<'a, T> {
-    Box::pin(async { Err(Failure::dependency("broker-unreachable", "no broker answers")) })
+    Box::pin(async { Err(Failure::dependency("broker-unreachable", "No broker answers.")) })
 }
 
 impl Videos {

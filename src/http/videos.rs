@@ -61,16 +61,24 @@ pub(super) async fn create(
     };
     // A task of its own: when the client goes away, what has arrived is still cleared up.
     let done = tokio::spawn(upload.take()).await;
-    let order = done.map_err(|error| Failure::task("upload-crashed", error.to_string()))??;
+    let order = done.map_err(|error| crashed(&error))??;
     crash::point("upload-before-answer");
     Ok(accepted(&order))
+}
+
+fn crashed(error: &tokio::task::JoinError) -> Failure {
+    Failure::task(
+        "upload-crashed",
+        "The upload could not be taken because of a fault in Jetreel. Send it again.",
+    )
+    .with_detail(error)
 }
 
 fn bad_query() -> Problem {
     Problem::new(
         StatusCode::BAD_REQUEST,
         "bad-query",
-        "the query takes `title` (text) and `lane` (high, normal or low)",
+        "The query takes `title` (text) and `lane` (high, normal or low).",
     )
 }
 
@@ -79,7 +87,7 @@ fn admit(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Problem> {
         let problem = Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "draining",
-            "this node is going down; send the upload again, another node will take it",
+            "This node is going down. Send the upload again, another node will take it.",
         );
         return Err(problem.retry_after(5));
     }
@@ -89,7 +97,7 @@ fn admit(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Problem> {
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported-media-type",
-            "send the file itself as the body, as in: curl --data-binary @video.mp4 -H 'content-type: video/mp4' …/v1/videos",
+            "The body has a form that is not taken. Send the file itself as the body, as in curl --data-binary @video.mp4 -H 'content-type: video/mp4' …/v1/videos.",
         ));
     }
     match text(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok()) {
@@ -103,7 +111,7 @@ fn empty() -> Problem {
     Problem::new(
         StatusCode::BAD_REQUEST,
         "empty-upload",
-        "the body is empty; send the bytes of the video as the body",
+        "The body is empty. Send the bytes of the video as the body.",
     )
 }
 
@@ -112,7 +120,7 @@ fn too_large(limit: u64) -> Problem {
         StatusCode::PAYLOAD_TOO_LARGE,
         "too-large",
         format!(
-            "an upload may have {limit} bytes here; the operator can raise limits.upload-bytes-max"
+            "An upload may have {limit} bytes. The operator can raise limits.upload-bytes-max."
         ),
     )
 }
@@ -148,7 +156,7 @@ impl Upload {
         let video = Video::receiving(new_id(), title, lane, ports.environment.now());
         if ports.broker.create_video(&video).await? == WriteOnce::Taken {
             return Err(
-                Failure::task("id-taken", "the id of the new video is taken; try again").into()
+                Failure::task("id-taken", "The id of the new video is taken. Try again.").into()
             );
         }
         let last_byte = Arc::new(std::sync::Mutex::new(Instant::now()));
@@ -212,7 +220,7 @@ fn broken_off(error: &axum::Error) -> Problem {
     Problem::new(
         StatusCode::BAD_REQUEST,
         "upload-broken-off",
-        "the upload ended before its last byte; nothing was kept, send it again",
+        "The upload ended before its last byte, and nothing was kept. Send it again.",
     )
 }
 
@@ -255,7 +263,7 @@ fn cancelled() -> Problem {
     Problem::new(
         StatusCode::CONFLICT,
         "upload-cancelled",
-        "the video was cancelled while its bytes arrived; send it again if that was a mistake",
+        "The video was cancelled while its bytes arrived. Send it again if that was a mistake.",
     )
 }
 
@@ -283,7 +291,7 @@ async fn change_video<E>(
             return Ok(true);
         }
     }
-    Err(Failure::dependency("state-busy", "the state of the video changes too fast"))
+    Err(Failure::dependency("state-busy", "The state of the video changes too fast. Try again."))
 }
 
 /// The title that a query names, else the file's name.

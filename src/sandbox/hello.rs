@@ -74,7 +74,7 @@ impl Refusal {
             Self::Confinement(found) => Failure::dependency(
                 "sandbox-weak",
                 format!(
-                    "this node can confine the codec only to {found}, which its settings forbid"
+                    "This node can confine the codec only to {found}, which its settings forbid."
                 ),
             ),
         }

@@ -81,7 +81,7 @@ impl CodecProcesses {
         let unusable = |failure: Failure| match failure.severity {
             Severity::DependencyFault => failure,
             Severity::TaskFault | Severity::Permanent => {
-                let message = "the codec process does not work on this node";
+                let message = "The codec does not work on this node.";
                 let detail = format!("{failure} {}", failure.detail);
                 Failure::dependency("codec-unusable", message).with_detail(detail)
             }
@@ -115,7 +115,7 @@ impl CodecProcesses {
         let spawned = Process::spawn(&self.binary, &budget).await;
         let (process, socket) = spawned.map_err(|error| {
             let detail = format!("{}: {error}", self.binary.display());
-            Failure::dependency("codec-missing", "the codec process could not be started")
+            Failure::dependency("codec-missing", "The codec could not be started.")
                 .with_detail(detail)
         })?;
         let sources = Sources::new(self.store.clone(), objects);

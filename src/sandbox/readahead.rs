@@ -157,7 +157,7 @@ async fn pieces(
                 let detail = format!("{key}: {} bytes from {}", part.len(), from - base);
                 return Err(Failure::task(
                     "object-short",
-                    "an object is shorter than was recorded",
+                    "An object is shorter than was recorded.",
                 )
                 .with_detail(detail));
             }
@@ -174,5 +174,5 @@ async fn pieces(
 }
 
 fn lost(detail: impl std::fmt::Display) -> Failure {
-    Failure::dependency("storage-failed", "the storage failed").with_detail(detail)
+    Failure::dependency("storage-failed", "The storage failed.").with_detail(detail)
 }

@@ -236,7 +236,7 @@ impl Session {
             End::Closed => {
                 death(CodecDeath::Protocol).with_detail(join("closed its socket", &ended.log))
             }
-            End::Told => Failure::task("codec-exit", "the codec process has ended already"),
+            End::Told => Failure::task("codec-exit", "The codec has ended already."),
         })
     }
 

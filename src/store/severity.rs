@@ -41,53 +41,53 @@ pub(super) fn io_failure(error: &io::Error) -> Failure {
 }
 
 fn bad_key() -> Failure {
-    Failure::task("object-key", "an object cannot be stored under such a key")
+    Failure::task("object-key", "An object cannot be stored under such a key.")
 }
 
 /// An object of which nobody knows how much was written.
 pub(super) fn broken() -> Failure {
-    Failure::dependency("storage-failed", "an object could not be written completely")
+    Failure::dependency("storage-failed", "An object could not be written completely.")
 }
 
 /// A file system that does not answer.
 pub(super) fn timed_out() -> Failure {
-    Failure::dependency("storage-failed", "the storage did not answer in time")
+    Failure::dependency("storage-failed", "The storage did not answer in time.")
 }
 
 /// An object that does not exist although something refers to it.
 pub(super) fn missing() -> Failure {
-    Failure::task("object-missing", "an object that this task needs is not in the store")
+    Failure::task("object-missing", "An object that this task needs is not in the store.")
 }
 
 /// A store that is there, but not the one that was opened: its disk was unmounted or emptied.
 pub(super) fn gone() -> Failure {
-    Failure::dependency("storage-gone", "the storage directory lost its content; is it mounted?")
+    Failure::dependency("storage-gone", "The storage directory lost its content. Mount it again.")
 }
 
 fn kind_failure(doing: Doing, kind: ErrorKind, full: bool) -> Failure {
     match kind {
-        _ if full => Failure::dependency("storage-full", "the storage is full"),
+        _ if full => Failure::dependency("storage-full", "The storage is full."),
         ErrorKind::NotFound if doing == Doing::Reading => missing(),
         ErrorKind::RangeNotSatisfied => {
-            Failure::task("object-short", "an object is shorter than was recorded")
+            Failure::task("object-short", "An object is shorter than was recorded.")
         }
         ErrorKind::IsADirectory
         | ErrorKind::NotADirectory
         | ErrorKind::AlreadyExists
         | ErrorKind::IsSameFile
         | ErrorKind::ConditionNotMatch => {
-            Failure::task("object-conflict", "another object is in the way of this one")
+            Failure::task("object-conflict", "Another object is in the way of this one.")
         }
         ErrorKind::PermissionDenied | ErrorKind::ConfigInvalid | ErrorKind::Unsupported => {
-            Failure::dependency("storage-denied", "the storage refuses access; check its settings")
+            Failure::dependency("storage-denied", "The storage refuses access. Check its settings.")
         }
         ErrorKind::RateLimited => {
-            Failure::dependency("storage-busy", "the storage asks for fewer requests")
+            Failure::dependency("storage-busy", "The storage asks for fewer requests.")
         }
         // NotFound while writing: the bucket or the root directory itself. The type may grow: what is not known is taken
         // for an outage, which costs nobody an attempt.
         ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Unexpected | _ => {
-            Failure::dependency("storage-failed", "the storage failed")
+            Failure::dependency("storage-failed", "The storage failed.")
         }
     }
 }

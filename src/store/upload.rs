@@ -124,7 +124,7 @@ impl<'a> Parts<'a> {
     async fn await_closing(&mut self) -> Result<(), Failure> {
         let Some(closing) = self.closing.take() else { return Ok(()) };
         let object = closing.await.map_err(|error| {
-            Failure::dependency("storage-failed", "a part could not be closed").with_detail(error)
+            Failure::dependency("storage-failed", "A part could not be closed.").with_detail(error)
         })??;
         self.stored.push(Part { key: object.key, bytes: object.bytes });
         crash::point("upload-after-part");

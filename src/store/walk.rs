@@ -182,7 +182,7 @@ impl Left {
 }
 
 fn broken_off() -> Failure {
-    Failure::dependency("storage-failed", "a walk through the storage broke off")
+    Failure::dependency("storage-failed", "A walk through the storage broke off.")
 }
 
 /// Whether what the file system says would be said of any folder now.

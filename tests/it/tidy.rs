@@ -11,7 +11,7 @@ use std::path::Path;
 
 use code::{Source, crate_roots, functions, names, positions};
 use jetreel_actors::crash;
-use jetreel_domain::{advice, subject};
+use jetreel_domain::{advice, sentence, subject};
 
 const LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
@@ -206,6 +206,13 @@ fn has_advice_for_every_reason(sources: &[Source]) -> Vec<String> {
     reasons::codes(sources).into_iter().filter(without).map(complaint).collect()
 }
 
+fn speaks_in_whole_sentences(sources: &[Source]) -> Vec<String> {
+    let wrong = |(path, said): (String, String)| {
+        sentence::check(&said).err().map(|wrong| format!("{path}: {wrong}"))
+    };
+    reasons::sentences(sources).into_iter().filter_map(wrong).collect()
+}
+
 /// Names of crash points that the code passes.
 fn passed_points(sources: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
@@ -302,6 +309,21 @@ fn every_reason_has_advice() {
     assert!(reasons::codes(&sources).len() > 50, "the sources are not read as they are written");
     let bad = Source::new("src/a.rs", "fn f() { Failure::task(\n    \"of-tomorrow\", \"no\"); }");
     assert_eq!(has_advice_for_every_reason(&[bad]).len(), 1);
+}
+
+#[test]
+fn failures_and_problems_speak_in_whole_sentences() {
+    let sources = code::all(root());
+    assert_none(&speaks_in_whole_sentences(&sources));
+    assert!(
+        reasons::sentences(&sources).len() > 90,
+        "the sources are not read as they are written"
+    );
+    for said in ["a fragment", "No full stop", "One. two."] {
+        let bad =
+            Source::new("src/a.rs", &format!("fn f() {{ Failure::task(\"x\", \"{said}\"); }}"));
+        assert_eq!(speaks_in_whole_sentences(&[bad]).len(), 1, "{said}");
+    }
 }
 
 #[test]

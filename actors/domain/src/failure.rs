@@ -53,6 +53,17 @@ impl Failure {
         Self { severity, code: code.to_owned(), message: message.into(), detail: String::new() }
     }
 
+    /// What happened, with what the system said in brackets: for operators.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let (message, detail) = (self.message.trim_end(), self.detail.trim());
+        match message.strip_suffix('.') {
+            _ if detail.is_empty() => message.to_owned(),
+            Some(sentence) => format!("{sentence} ({}).", detail.trim_end_matches('.')),
+            None => format!("{message} ({detail})"),
+        }
+    }
+
     /// The same with detail for an operator.
     #[must_use]
     pub fn with_detail(mut self, detail: impl fmt::Display) -> Self {

@@ -141,7 +141,7 @@ pub fn doomed(claim: &Claim, schedule: &Schedule) -> Option<Failure> {
     let most = SILENT_CLAIMS_MAX.max(schedule.attempts_max());
     (before >= most).then(|| {
         let message =
-            format!("{most} attempts ended without a word: the video may bring nodes down");
+            format!("{most} attempts ended without a word. The video may bring nodes down: look at the log before it is tried again.");
         Failure::task("attempts-spent", message)
     })
 }

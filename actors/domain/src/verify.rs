@@ -27,7 +27,7 @@ pub struct SeamMismatch {
 }
 
 fn bad(code: &str, message: String) -> Failure {
-    Failure::task(code, message)
+    Failure::task(code, format!("The result is not what was planned ({message}). Try again."))
 }
 
 /// Checks one chunk as a task wrote it.

@@ -147,7 +147,7 @@ impl Args {
         let summary = hook::summary(&buried);
         let call = Call { v: VERSION, event: "dead-letter", key: &key, summary, letter };
         let document = serde_json::to_vec(&call).map_err(|error| {
-            Failure::task("bad-message", "a call cannot be written").with_detail(error)
+            Failure::task("bad-message", "A call cannot be written.").with_detail(error)
         })?;
         self.hook.call(&key, Bytes::from(document)).await?;
         Ok(Outcome::Taken)

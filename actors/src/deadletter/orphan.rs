@@ -130,7 +130,7 @@ async fn upload_again(
             Settlement::Ack => "queued-anew",
             Settlement::Terminate(_) => "buried",
             Settlement::HandBack(_) | Settlement::LetGo => {
-                let message = "the correction of a source could not be settled";
+                let message = "The correction of a source could not be settled.";
                 return Err(Failure::dependency("broker-refused", message));
             }
         };

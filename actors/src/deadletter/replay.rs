@@ -157,7 +157,7 @@ fn remade(id: &OrderId, order: &Order, task: &str, dead: &Dead) -> Result<DeadLe
             (subject::publish(id), encoded(&Evaluate { v: VERSION, order: id.clone() })?)
         }
         (Ok(_) | Err(_), _) => {
-            let message = "the state names a dead task that this version does not know";
+            let message = "The state names a dead task that this version does not know.";
             return Err(Failure::task("task-unknown", message).with_detail(task));
         }
     };
@@ -172,7 +172,7 @@ fn remade(id: &OrderId, order: &Order, task: &str, dead: &Dead) -> Result<DeadLe
 
 fn encoded(body: &impl Serialize) -> Result<Vec<u8>, Failure> {
     rmp_serde::to_vec_named(body).map_err(|error| {
-        Failure::task("bad-message", "a message cannot be written").with_detail(error)
+        Failure::task("bad-message", "A message cannot be written.").with_detail(error)
     })
 }
 

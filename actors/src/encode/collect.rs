@@ -115,7 +115,7 @@ impl<'a> Collector<'a> {
             }
             FromCodec::Progress { .. } => Ok(()),
             FromCodec::Read { .. } | FromCodec::Done(_) | FromCodec::Failed(_) => {
-                Err(Failure::task("codec-protocol", "the codec spoke out of turn"))
+                Err(Failure::task("codec-protocol", "The codec spoke out of turn."))
             }
         }
     }
@@ -132,11 +132,11 @@ impl<'a> Collector<'a> {
             }
             Report::Package { verified } => {
                 let Work::Package { tier, .. } = self.planned.work else {
-                    return Err(Failure::task("codec-protocol", "the codec reported another job"));
+                    return Err(Failure::task("codec-protocol", "The codec reported another job."));
                 };
                 let object = std::mem::take(&mut self.files).into_values().next();
                 let object = object.ok_or_else(|| {
-                    Failure::task("codec-protocol", "the codec wrote no progressive file")
+                    Failure::task("codec-protocol", "The codec wrote no progressive file.")
                 })?;
                 self.outputs.push(Output::Package(PackageOutput { tier, object, verified }));
             }
@@ -245,14 +245,14 @@ impl<'a> Collector<'a> {
 
     async fn chunk_done(&mut self, report: ChunkReport) -> Result<(), Failure> {
         let Work::Video { chunks, tiers, .. } = &self.planned.work else {
-            return Err(Failure::task("codec-protocol", "the codec reported another job"));
+            return Err(Failure::task("codec-protocol", "The codec reported another job."));
         };
         let mut stored = BTreeMap::new();
         for (tier, made) in tiers.iter().zip(report.tiers) {
             let name = self.plan.tiers[*tier].name.clone();
             if made.frames != made.frames_in {
-                let message = format!("the {name} encoder lost frames");
-                let detail = format!("{} in, {} out", made.frames_in, made.frames);
+                let message = format!("The encoder of {name} lost frames. Try again.");
+                let detail = format!("{} in, {} out.", made.frames_in, made.frames);
                 return Err(Failure::task("frames-lost", message).with_detail(detail));
             }
             let object = self.close(&name).await?;
@@ -296,11 +296,11 @@ impl<'a> Collector<'a> {
 
     async fn audio_done(&mut self, report: AudioReport) -> Result<(), Failure> {
         let Work::Audio(track) = self.planned.work else {
-            return Err(Failure::task("codec-protocol", "the codec reported another job"));
+            return Err(Failure::task("codec-protocol", "The codec reported another job."));
         };
         let name = self.audio_name()?;
         let Some(object) = self.close(&name).await? else {
-            return Err(Failure::task("codec-protocol", "the codec reported an empty audio part"));
+            return Err(Failure::task("codec-protocol", "The codec reported an empty audio part."));
         };
         let output = AudioOutput {
             track,
@@ -369,14 +369,15 @@ impl<'a> Collector<'a> {
     }
 
     fn tier_name(&self, index: u32) -> Result<String, Failure> {
-        let unknown = || Failure::task("codec-protocol", "the codec named a tier it was not given");
+        let unknown =
+            || Failure::task("codec-protocol", "The codec named a tier it was not given.");
         let Work::Video { tiers, .. } = &self.planned.work else { return Err(unknown()) };
         let tier = tiers.get(index as usize).ok_or_else(unknown)?;
         Ok(self.plan.tiers[*tier].name.clone())
     }
 
     fn audio_name(&self) -> Result<String, Failure> {
-        let unknown = || Failure::task("codec-protocol", "the codec made sound in another job");
+        let unknown = || Failure::task("codec-protocol", "The codec made sound in another job.");
         let Work::Audio(track) = self.planned.work else { return Err(unknown()) };
         Ok(self.plan.audio.get(track).ok_or_else(unknown)?.name.clone())
     }
@@ -388,5 +389,5 @@ const PICTURES: &str = "pictures";
 const FILES: &str = "files";
 
 fn gone(error: impl std::fmt::Display) -> Failure {
-    Failure::task("encoder-gone", "a rendition could not be stored").with_detail(error)
+    Failure::task("encoder-gone", "A rendition could not be stored. Try again.").with_detail(error)
 }

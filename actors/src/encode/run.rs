@@ -43,11 +43,11 @@ pub(super) async fn perform(run: Run<'_>) -> Result<Finished, Failure> {
     let planned = run
         .plan
         .task(run.task)
-        .ok_or_else(|| Failure::task("task-unknown", "the plan has no such task"))?;
+        .ok_or_else(|| Failure::task("task-unknown", "The plan has no such task."))?;
     let ports = &run.context.ports;
     let build = ports.codec.build().await?;
     if build != run.plan.codec_build {
-        let message = "the order was planned with another build of the codec";
+        let message = "The order was planned with another build of the codec.";
         return Err(Failure::task("codec-build", message).with_detail(build));
     }
     let watch = TaskWatch { ports: ports.clone(), held: run.held.clone(), task: run.task };
@@ -136,7 +136,7 @@ async fn assignment(
     Ok(match &planned.work {
         Work::Video { .. } => {
             let job = job::video_job(plan, &planned.work, done).ok_or_else(|| {
-                Failure::task("task-unknown", "the plan has no picture track for this task")
+                Failure::task("task-unknown", "The plan has no picture track for this task.")
             })?;
             (JobWork::Video(job), vec![source(run).await?])
         }
@@ -163,7 +163,7 @@ async fn source(run: &Run<'_>) -> Result<Readable, Failure> {
     let found = run.context.ports.broker.video(&order.video).await?;
     let source: Source = found
         .map(|found| found.value.source_of(order.number).clone())
-        .ok_or_else(|| Failure::task("video-gone", "the video was deleted"))?;
+        .ok_or_else(|| Failure::task("video-gone", "The video was deleted."))?;
     let pieces = source.parts.into_iter().map(|part| (part.key, part.bytes)).collect();
     Ok(Readable { pieces })
 }

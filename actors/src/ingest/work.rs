@@ -109,7 +109,7 @@ async fn probe(
                     Report::Probe(facts) => Ok(Some(*facts)),
                     Report::Hello | Report::Trespass(_) | Report::Video | Report::Audio { .. }
                     | Report::Images { .. } | Report::Package { .. } => {
-                        Err(Failure::task("codec-protocol", "the codec reported another job"))
+                        Err(Failure::task("codec-protocol", "The codec reported another job."))
                     }
                 };
             }
@@ -191,7 +191,7 @@ impl Watch for OrderWatch {
     }
 
     fn failed(&self) {
-        let failure = Failure::dependency("lease-renewal", "the lease could not be renewed");
+        let failure = Failure::dependency("lease-renewal", "The lease could not be renewed.");
         self.ports.environment.emit(Event::StageFault { stage: "ingest", failure });
     }
 }

@@ -107,7 +107,7 @@ async fn supersede(
     let ports = &context.ports;
     let lives = |state: &Order| state.status != Status::Failed;
     if takeover::take_over(ports, order, Takeover::SeamMismatch, lives).await? {
-        let message = format!("chunk {chunk} does not meet its neighbour");
+        let message = format!("Chunk {chunk} does not meet its neighbour.");
         let failure = Failure::task("seam-mismatch", message);
         ports.environment.emit(Event::StageFault { stage: "publish", failure });
         views.forget(order).await;

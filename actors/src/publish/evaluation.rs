@@ -111,7 +111,7 @@ impl Watch for ClaimWatch {
     }
 
     fn failed(&self) {
-        let failure = Failure::dependency("lease-renewal", "the lease could not be renewed");
+        let failure = Failure::dependency("lease-renewal", "The lease could not be renewed.");
         self.ports.environment.emit(Event::StageFault { stage: "publish", failure });
     }
 }

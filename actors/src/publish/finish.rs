@@ -81,7 +81,7 @@ async fn advance(context: &Context, order: &OrderId, to: Status) -> Result<(Vide
 }
 
 fn gone() -> Failure {
-    Failure::permanent("video-gone", "the video was deleted while it was being published")
+    Failure::permanent("video-gone", "The video was deleted while it was being published.")
 }
 
 /// Playlists, initialisation segments, then the manifest that names them all.
@@ -100,7 +100,7 @@ async fn write_set(
     }
     let manifest = manifest::build(plan, view, files);
     let bytes = serde_json::to_vec_pretty(&manifest).map_err(|error| {
-        Failure::task("manifest-encode", "the manifest cannot be written").with_detail(error)
+        Failure::task("manifest-encode", "The manifest cannot be written.").with_detail(error)
     })?;
     let manifest = write(context, &format!("{prefix}/manifest.json"), bytes.into()).await?;
     Ok(Published { prefix, manifest })
@@ -111,7 +111,10 @@ fn contents(plan: &Plan, view: &View) -> Result<Vec<(String, Bytes)>, Failure> {
     let mut files = vec![("master.m3u8".to_owned(), playlist::master(plan, Some(view)).into())];
     for (index, tier) in plan.tiers.iter().enumerate() {
         let init = playlist::init(plan, view, &tier.name).ok_or_else(|| {
-            Failure::permanent("no-frames", format!("tier {} has no frames", tier.name))
+            Failure::permanent(
+                "no-frames",
+                format!("The rendition {} has no pictures. Export the video again.", tier.name),
+            )
         })?;
         let text = playlist::video(plan, view, index, true);
         files.push((format!("{}.m3u8", tier.name), text.into()));
@@ -136,7 +139,7 @@ async fn write(context: &Context, key: &str, bytes: Bytes) -> Result<Object, Fai
     if hash == object.sha256 {
         Ok(object)
     } else {
-        let message = "an object reads back differently from what was written";
+        let message = "An object reads back differently from what was written.";
         Err(Failure::dependency("store-corrupt", message).with_detail(key))
     }
 }

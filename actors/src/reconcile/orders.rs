@@ -224,6 +224,6 @@ async fn newest_part(args: &Args, video: &VideoId) -> Result<Option<i64>, Failur
 }
 
 fn unread(folders: &[String]) -> Failure {
-    Failure::task("folder-unreadable", "a folder of the store cannot be read")
+    Failure::task("folder-unreadable", "A folder of the store cannot be read.")
         .with_detail(folders.join(" "))
 }

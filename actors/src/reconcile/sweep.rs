@@ -242,7 +242,7 @@ async fn manifest(args: &Args, published: &Published) -> Result<Manifest, Failur
     let bytes = args.context.ports.store.read_all(&object.key).await?;
     let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let broken = |why: String| {
-        let message = "the manifest of a published video is not what it was when it was written";
+        let message = "The manifest of a published video is not what it was when it was written.";
         Failure::task("manifest-broken", message).with_detail(format!("{}: {why}", object.key))
     };
     if hash != object.sha256 {

@@ -95,7 +95,7 @@ pub(crate) async fn doomed(case: &Case<'_>, held: &Held, failure: Failure) -> Se
 
 /// Buries a message that nobody can understand.
 pub(crate) async fn unreadable(case: &Case<'_>, detail: &str) -> Settlement {
-    let failure = Failure::permanent("bad-message", "the message cannot be understood");
+    let failure = Failure::permanent("bad-message", "The message cannot be understood.");
     settled(case, bury::bury_unreadable(case, failure.with_detail(detail)).await)
 }
 

@@ -20,7 +20,7 @@ pub(crate) async fn reopen(
     let Some(bytes) = size_of(context, source).await? else {
         let failure = Failure::permanent(
             "source-missing",
-            "the store has no object under the key that the message names as its source",
+            "The store has no object under the key that the message names as its source.",
         );
         return Ok(refused(case, failure.with_detail(source)).await);
     };

@@ -250,8 +250,8 @@ impl State {
 
     fn failed(&mut self, who: &ActorCell, error: &str, myself: &ActorRef<Message>) {
         let Some(branch) = self.running.remove(&who.get_id()) else { return };
-        let failure =
-            Failure::task("branch-failed", format!("{branch:?} failed")).with_detail(error);
+        let failure = Failure::task("branch-failed", format!("The branch {branch:?} failed."))
+            .with_detail(error);
         self.context.ports.environment.emit(Event::StageFault { stage: "node", failure });
         if self.context.drain.is_cancelled() {
             self.wind_up(myself);

@@ -234,12 +234,12 @@ fn read_ports(runtime: &Path, suffix: &str) -> Option<Ports> {
 }
 
 fn unusable(folder: &Path, error: &io::Error) -> Failure {
-    let text = format!("cannot start a broker in {}", folder.display());
+    let text = format!("No broker can be started in {}.", folder.display());
     Failure::permanent("private-broker", text).with_detail(error)
 }
 
 fn held(folder: &Path) -> Failure {
-    let text = format!("another broker uses {}", folder.display());
+    let text = format!("Another broker uses {}.", folder.display());
     Failure::permanent("private-broker-in-use", text)
 }
 
@@ -247,6 +247,6 @@ fn failed(folder: &Path, why: &str) -> Failure {
     let log = fs::read(folder.join(LOG)).unwrap_or_default();
     let tail =
         String::from_utf8_lossy(&log[log.len().saturating_sub(LOG_TAIL_BYTES)..]).into_owned();
-    let text = format!("the private broker does not run: {why}");
+    let text = format!("The private broker does not run: {why}.");
     Failure::dependency("private-broker", text).with_detail(tail)
 }

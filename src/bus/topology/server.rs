@@ -65,7 +65,7 @@ pub async fn apply(
     let destructive: Vec<String> =
         changes.iter().filter(|c| c.destructive.is_some()).map(ToString::to_string).collect();
     if !allow_destructive && !destructive.is_empty() {
-        let text = "the declared streams differ from the server's in a way that loses messages";
+        let text = "The declared streams differ from the server's in a way that loses messages.";
         return Err(
             Failure::permanent("streams-destructive", text).with_detail(destructive.join("; "))
         );

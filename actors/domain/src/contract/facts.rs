@@ -44,8 +44,17 @@ fn points_max(job: &Job) -> usize {
 
 /// Whether a report is in form.
 pub(super) fn facts(facts: &ProbeFacts, job: &Job) -> Checked {
-    let ProbeFacts { format, bytes, video, audio, unused_audio, streams, truncated: _, warnings } =
-        facts;
+    let ProbeFacts {
+        format,
+        bytes,
+        video,
+        audio,
+        unused_audio,
+        subtitles,
+        streams,
+        truncated: _,
+        warnings,
+    } = facts;
     text::name(format)?;
     ensure(job.objects.first() == Some(bytes), "a source of another size")?;
     ensure(*streams <= job.budget.streams_max, "more streams than are allowed")?;
@@ -58,6 +67,8 @@ pub(super) fn facts(facts: &ProbeFacts, job: &Job) -> Checked {
     ensure(tracks.iter().all(|track| track < streams), "a track without a stream")?;
     let once = |(index, track): (usize, &u32)| !tracks[..index].contains(track);
     ensure(tracks.iter().enumerate().all(once), "a stream that is two tracks")?;
+    ensure(subtitles.len() <= *streams as usize, "more subtitles than streams")?;
+    subtitles.iter().try_for_each(|tag| language(tag))?;
     video.iter().try_for_each(|video| picture(video, job))?;
     unused_audio.iter().try_for_each(unused)?;
     audio.iter().try_for_each(|track| self::sound(track, job))
