@@ -39,6 +39,8 @@ struct Track {
     /// [`Follow::advanced`] at the last packet.
     seen: f64,
     jumps: usize,
+    /// Jumps, of whatever track, before the last packet.
+    noticed: usize,
     extent: Extent,
     place: Place,
 }
@@ -63,6 +65,7 @@ impl Follow {
             advanced: 0.0,
             seen: 0.0,
             jumps: 0,
+            noticed: 0,
             extent: Extent::default(),
             place: Place::default(),
         };
@@ -77,6 +80,7 @@ impl Follow {
 
     /// Takes the next packet of the file, which belongs to `track`. `None` for a late one, which is of no use.
     pub(crate) fn take(&mut self, track: usize, packet: &Packet) -> Option<Followed> {
+        let tracks = self.tracks.len();
         let step = self.lasts(track, packet);
         let own = &mut self.tracks[track];
         own.extent.packets += 1;
@@ -97,6 +101,10 @@ impl Follow {
         let jumps = !self.single && own.jumps < STEPS_MAX && own.jumps_to(last, time);
         let clocks = if jumps { self.clocks() } else { Vec::new() };
         let own = &mut self.tracks[track];
+        for jump in &mut self.jumps[own.noticed..] {
+            jump.goes_on[track] = !jumps && jump.track != track;
+        }
+        own.noticed = self.jumps.len();
         own.last = Some(time);
         if !jumps {
             own.advanced += own.time_base.seconds(time.saturating_sub(last).max(0));
@@ -112,6 +120,7 @@ impl Follow {
                 before: own.time_base.seconds(due),
                 after: own.time_base.seconds(time),
                 clocks,
+                goes_on: vec![false; tracks],
             });
             self.jumps.len() - 1
         });

@@ -255,7 +255,10 @@ fn scan_apart(
     }
     let declared = declared_rates(&input.stream(wanted.stream)?).into_iter().find(is_sane);
     let seconds = declared.map_or(NOMINAL_FRAME_SECONDS, |rate| 1.0 / rate.as_f64());
-    let request = scan::Request { tracks: &tracks, frame_seconds: seconds.min(1.0), apart };
+    let whole = movie.is_none_or(|movie| !movie.fragmented);
+    let indexed = wanted.format == "avi" || wanted.format == MOVIE_FORMAT && whole;
+    let frame_seconds = seconds.min(1.0);
+    let request = scan::Request { tracks: &tracks, frame_seconds, indexed, apart };
     let scan = Scan::read(&mut input, &request, &job.budget)?;
     Ok((scan, input.truncated() || input.index_exceeds(wanted.stream, size)))
 }

@@ -14,7 +14,7 @@ use jetreel_domain::wire::Budget;
 
 use crate::failure::{Outcome, failure};
 use crate::follow::Follow;
-use crate::input::{Input, MOVIE_FORMAT};
+use crate::input::Input;
 use crate::roster::Roster;
 use crate::silence;
 
@@ -41,6 +41,8 @@ pub(crate) struct Request<'a> {
     pub tracks: &'a [Track],
     /// Seconds that a picture lasts whose packet does not say so.
     pub frame_seconds: f64,
+    /// The order and times of the packets come from an index: there is one clock, and packets may lie in the file in any order.
+    pub indexed: bool,
     /// Streams that carry on with no track.
     pub apart: &'a [u32],
 }
@@ -100,8 +102,7 @@ impl Scan {
     /// Reads all packets from where `input` stands.
     pub(crate) fn read(input: &mut Input, request: &Request<'_>, budget: &Budget) -> Outcome<Self> {
         let tracks = request.tracks;
-        let single = [MOVIE_FORMAT, "avi"].contains(&input.format().as_str());
-        let mut walk = Walk::new(tracks, request.frame_seconds, single);
+        let mut walk = Walk::new(tracks, request.frame_seconds, request.indexed);
         let mut roster = Roster::new(input, tracks, request.apart)?;
         while let Some(packet) = input.read()? {
             let track = roster.track(input, &packet)?;

@@ -50,6 +50,8 @@ pub struct Jump {
     /// The last decode time of every track up to here, seconds; `None` where a track has not begun, or has had no packet for
     /// [`AGREE_SECONDS`].
     pub clocks: Vec<Option<f64>>,
+    /// Of every track: its next packet goes on by the clock that it had.
+    pub goes_on: Vec<bool>,
 }
 
 /// How much of a track there is.
@@ -131,7 +133,13 @@ fn shift(
     let jump = &jumps[first.jump];
     let alone = entered().all(|step| jumps[step.jump].track == jump.track);
     let forward = jump.after > jump.before;
-    if forward && alone && !returns(first, jumps, moves) && !is_gap_free(jump, jumps, tracks) {
+    let doubted = if forward {
+        !returns(first, jumps, moves) && !is_gap_free(jump, jumps, tracks)
+    } else {
+        // Wild timestamps of one track, while another one shows that the clock has not stepped.
+        jump.goes_on.contains(&true)
+    };
+    if alone && doubted {
         return known[first.from];
     }
     entered().map(needed).fold(f64::NEG_INFINITY, f64::max)
@@ -167,7 +175,7 @@ mod tests {
     fn jump(track: usize, byte: u64, before: f64, after: f64, other: Option<f64>) -> Jump {
         let mut clocks = vec![Some(before), Some(before)];
         clocks[1 - track] = other;
-        Jump { track, byte, before, after, clocks }
+        Jump { track, byte, before, after, clocks, goes_on: vec![false; 2] }
     }
 
     fn extents() -> [Extent; 2] {
@@ -242,13 +250,26 @@ mod tests {
     fn a_picture_alone_jumps_once_but_not_with_every_slide() {
         let alone = [Extent { packets: 500, last_byte: 9000 }];
         let once = |packets, after| {
-            let jump = Jump { track: 0, byte: 100, before: 10.0, after, clocks: vec![Some(9.9)] };
+            let (clocks, goes_on) = (vec![Some(9.9)], vec![false]);
+            let jump = Jump { track: 0, byte: 100, before: 10.0, after, clocks, goes_on };
             shifts(&[jump], &[Extent { packets, ..alone[0] }])
         };
         assert_eq!(once(500, 3610.0), [-3600.0]);
         assert_eq!(once(5, 3610.0), [0.0]);
         // A pause of a screen recording.
         assert_eq!(once(500, 80.0), [0.0]);
+    }
+
+    #[test]
+    fn a_jump_back_of_one_track_is_no_step_where_the_other_goes_on() {
+        let mut alone = jump(SOUND, 100, 10.0, 5.0, Some(9.9));
+        check(std::slice::from_ref(&alone), &[5.0]);
+        alone.goes_on[PICTURE] = true;
+        check(&[alone], &[0.0]);
+        // Until the other one joins, its packets may lag behind.
+        let mut first = jump(PICTURE, 100, 20.0, 16.0, Some(19.5));
+        first.goes_on[SOUND] = true;
+        check(&[first, jump(SOUND, 120, 19.9, 16.0, Some(16.2))], &[4.0, 4.0]);
     }
 
     #[test]

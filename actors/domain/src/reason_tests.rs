@@ -138,6 +138,7 @@ fn deaths() -> Vec<CodecDeath> {
         D::Cpu,
         D::NoProgress,
         D::Output,
+        D::Reads,
         D::Protocol,
     ];
     let number = |death: &D| match death {
@@ -147,7 +148,8 @@ fn deaths() -> Vec<CodecDeath> {
         D::Cpu => 3,
         D::NoProgress => 4,
         D::Output => 5,
-        D::Protocol => 6,
+        D::Reads => 6,
+        D::Protocol => 7,
     };
     in_order(&all, number);
     all
