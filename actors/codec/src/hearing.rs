@@ -22,7 +22,7 @@ const SECONDS: f64 = 1.0;
 const PACKETS_MAX: u32 = 400;
 /// Packets of all tracks.
 const PACKETS_TOTAL_MAX: u32 = 20_000;
-/// Bytes of the source that are read, those for the picture's trial included.
+/// Bytes of the source that are read for sound alone: its tracks may lie far from each other.
 const BYTES_MAX: u64 = 32 << 20;
 /// Containers that cannot say that there is no sound for a while.
 const GAPLESS: &str = "avi";
@@ -98,9 +98,10 @@ impl Hearing {
         open.map(|trial| trial.candidate.track.stream).collect()
     }
 
-    /// Whether enough of the source was read for it, for tracks may lie far apart.
-    pub(crate) fn is_over(&self, input: &Input) -> bool {
-        self.packets >= PACKETS_TOTAL_MAX || input.fetched() >= BYTES_MAX
+    /// Whether enough was read for it: of the bytes that `input` gave so far, `other` were for something else.
+    pub(crate) fn is_over(&self, input: &Input, other: u64) -> bool {
+        let own = input.fetched().saturating_sub(other);
+        self.packets >= PACKETS_TOTAL_MAX || own >= BYTES_MAX
     }
 
     /// Takes a packet of any stream. Whether a track was heard to its end with it.
@@ -114,9 +115,9 @@ impl Hearing {
 
     /// Reads on from where `input` stands until every track is heard, and tells tracks that can be used from those that cannot.
     pub(crate) fn finish(mut self, input: &mut Input) -> Outcome<(Vec<Usable>, Vec<UnusedAudio>)> {
-        let mut ended = false;
+        let (mut ended, before) = (false, input.fetched());
         input.only(&self.wanted());
-        while !self.wanted().is_empty() && !self.is_over(input) {
+        while !self.wanted().is_empty() && !self.is_over(input, before) {
             let Some(packet) = input.read()? else {
                 ended = true;
                 break;

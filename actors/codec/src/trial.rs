@@ -71,7 +71,7 @@ impl Trial {
         let (mut core, mut beginning) = (None, Beginning::default());
         // Before the first sound frame.
         let (mut lost, mut head) = (0, 0);
-        let (mut frames, mut packets, mut keys) = (0, 0, 0);
+        let (mut frames, mut packets, mut keys, mut bytes) = (0, 0, 0, 0);
         while frames < FRAMES && packets < PACKETS_MAX {
             match decoder.pull(&mut frame)? {
                 Pull::Frame => {
@@ -94,13 +94,14 @@ impl Trial {
                     let packet = input.read()?;
                     if let Some(other) = packet.as_ref().filter(|p| p.stream() != stream as usize) {
                         hearing.take(other)?;
-                        if hearing.is_over(input) {
+                        if hearing.is_over(input, bytes * 2) {
                             input.only(&[stream]);
                         }
                         continue;
                     }
-                    packets += 1;
                     if let Some(packet) = &packet {
+                        packets += 1;
+                        bytes += packet.size() as u64;
                         keys += u32::from(packet.is_key());
                         core = core.or_else(|| packet.data().and_then(x264_core));
                         beginning.keep(packet);
@@ -109,7 +110,7 @@ impl Trial {
                 }
             }
         }
-        let none = if keys == 0 { no_key } else { no_frames };
+        let none = if packets > 0 && keys == 0 { no_key } else { no_frames };
         let mut trial = trial.ok_or_else(|| none(decoder.damage() + lost))?;
         trial.headless = lost + head > 0;
         trial.damage = decoder.damage() - head + input.failed_reads();
