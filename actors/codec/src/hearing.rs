@@ -3,7 +3,7 @@
 //! The first packets of each track go through the decoder and the resampler of the audio job itself. A track that fails there is left
 //! out with its reason; one that lies too far into the file to be heard is kept as its header describes it.
 //!
-//! Invariant: bounded: about a second of sound per track, a number of packets, a number of bytes of the source.
+//! Invariant: bounded: half a second of sound per track, a number of packets, a number of bytes of the source.
 
 use ffmpeg_next::{Packet, Rational, frame};
 use jetreel_domain::media::{AudioTrack, UnusedAudio, UnusedReason};
@@ -17,7 +17,7 @@ use crate::listen::Listener;
 use crate::sound::Conform;
 
 /// Seconds of a track that are decoded.
-const SECONDS: f64 = 1.0;
+const SECONDS: f64 = 0.5;
 /// Packets of a track that are tried. The first ones may lack a start: TrueHD has one in 128.
 const PACKETS_MAX: u32 = 400;
 /// Packets of all tracks.

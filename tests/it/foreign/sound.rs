@@ -229,3 +229,19 @@ fn empty_track(folder: &Path) -> std::path::PathBuf {
     let options = "-map 0 -map 1 -map 2 -c:v libx264 -c:a aac -bsf:a:1 noise=drop=1";
     make(folder, "empty.mkv", &format!("{PICTURE} {sounds} {options}"))
 }
+
+#[test]
+fn an_encrypted_track_is_named() {
+    let Some(studio) = studio() else { return };
+    let clip = make(studio.path(), "plain.mp4", &format!("{} -c:v libx264 -c:a aac", film(1)));
+    let mut bytes = std::fs::read(clip).expect("a file");
+    let entry = bytes.windows(4).rposition(|four| four == b"mp4a").expect("a sample entry");
+    bytes[entry..entry + 4].copy_from_slice(b"enca");
+    let locked = studio.path().join("locked.mp4");
+    std::fs::write(&locked, bytes).expect("a file");
+    let told = warnings(&planned(&locked));
+    assert!(
+        told[0].contains("Sound track 1 (aac) is left out: the sound is encrypted"),
+        "{told:?}"
+    );
+}
