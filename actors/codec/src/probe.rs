@@ -255,8 +255,7 @@ fn scan_apart(
     }
     let declared = declared_rates(&input.stream(wanted.stream)?).into_iter().find(is_sane);
     let seconds = declared.map_or(NOMINAL_FRAME_SECONDS, |rate| 1.0 / rate.as_f64());
-    let whole = movie.is_none_or(|movie| !movie.fragmented);
-    let indexed = wanted.format == "avi" || wanted.format == MOVIE_FORMAT && whole;
+    let indexed = [MOVIE_FORMAT, "avi"].contains(&wanted.format);
     let frame_seconds = seconds.min(1.0);
     let request = scan::Request { tracks: &tracks, frame_seconds, indexed, apart };
     let scan = Scan::read(&mut input, &request, &job.budget)?;
