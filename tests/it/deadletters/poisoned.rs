@@ -71,7 +71,7 @@ async fn a_dead_task_is_explained_and_brought_back_at_the_command_line() {
 fn is_explained(shown: &Value, order: &OrderId) {
     assert_eq!(shown["job"], order.to_string());
     assert_eq!((&shown["stage"], &shown["reason"]), (&"encode".into(), &"codec-signal".into()));
-    assert!(shown["error"].as_str().unwrap().contains("crashed"), "{shown}");
+    assert!(shown["error"].as_str().unwrap().contains("crashes"), "{shown}");
     assert!(shown["detail"].as_str().unwrap().contains("with a second line"), "{shown}");
     assert_eq!(shown["source"]["codec"], "h264");
     assert_eq!((&shown["source"]["width"], &shown["source"]["class"]), (&640.into(), &"A".into()));
