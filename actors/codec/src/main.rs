@@ -70,6 +70,7 @@ fn main() -> ExitCode {
         std::process::exit(PANIC_EXIT);
     }));
     ffmpeg_next::util::log::set_level(ffmpeg_next::util::log::Level::Warning);
+    memory::set_up_heap();
     memory::explain_crashes();
     let link = Link::inherited();
     let outcome = serve(&link);

@@ -63,6 +63,23 @@ fn spent() -> ! {
     }
 }
 
+/// Every byte of allocated memory is zero, whatever it held before.
+const ZEROED: c_int = 0xff;
+
+/// Sets up the heap of the C library, before there is a second thread.
+///
+/// Memory is given out as zeros: x264 (core 164, the AVX-512 code of its rate control) reads some that it never wrote, at widths that are
+/// no multiple of 128, and what it encodes depends on that. All threads share one heap: heaps of their own would take 64 MB of address
+/// space each, for which no job has a budget, and encoders allocate little once they are open.
+pub(crate) fn set_up_heap() {
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "sets two numbers, before there is a second thread")]
+    unsafe {
+        libc::mallopt(libc::M_PERTURB, ZEROED);
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
 /// No single allocation of libav may be larger than what one picture or one index of this job can need.
 pub(crate) fn bound(limits: &Budget) {
     let bytes = usize::try_from(budget::allocation_max(limits.pixels_max)).unwrap_or(usize::MAX);
