@@ -173,6 +173,7 @@ fn config(settings: &Settings) -> Config {
         roles: settings.node.roles.words().map(ToOwned::to_owned).collect(),
         slots,
         slots_for_high: if slots >= 4 * SLOTS_FOR_HIGH { SLOTS_FOR_HIGH } else { 0 },
+        task_threads: settings.node.task_threads_here(),
         group_slots: std::collections::BTreeMap::new(),
         ingest_slots: slots.div_ceil(2),
         policy: settings.plan_policy(),

@@ -56,6 +56,8 @@ pub struct Config {
     pub slots: usize,
     /// Of these, slots that only the lane `high` may take.
     pub slots_for_high: usize,
+    /// Threads of one picture task that work at once.
+    pub task_threads: u32,
     /// At most so many tasks of a group at once; a group that is not named may take every slot.
     pub group_slots: BTreeMap<Group, usize>,
     /// Uploads probed at once.

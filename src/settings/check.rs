@@ -80,6 +80,8 @@ impl Settings {
         let odd = [1, 3, 5].contains(&replicas);
         ensure(odd, "nats.replicas", format!("{replicas} is not 1, 3 or 5"))?;
         ensure(self.node.slots <= 1024, "node.slots", "more than 1024 is a mistake")?;
+        let threads = self.node.task_threads;
+        ensure(threads <= 1024, "node.task-threads", "more than 1024 is a mistake")?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         let name = self.node.name.as_deref().unwrap_or_default();
         let valid = name.len() <= 64 && name.chars().all(plain);

@@ -279,6 +279,8 @@ pub struct Node {
     pub roles: Roles,
     /// Tasks at the same time; 0 is one per core.
     pub slots: usize,
+    /// Threads of one picture task that work at once; 0: as many as slots.
+    pub task_threads: usize,
     /// Seconds to finish what is in hand when told to stop.
     pub drain_seconds: u64,
     /// A file whose appearance is notice to drain.
@@ -299,6 +301,13 @@ impl Node {
             return self.slots;
         }
         std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    }
+
+    /// Threads of one picture task that work at once.
+    #[must_use]
+    pub fn task_threads_here(&self) -> u32 {
+        let threads = if self.task_threads > 0 { self.task_threads } else { self.slots_here() };
+        u32::try_from(threads).unwrap_or(u32::MAX)
     }
 
     /// Name in claims and logs.

@@ -1,9 +1,18 @@
-//! CPU time of this process.
+//! CPU time of this process and of its threads.
 
 use rustix::time::{ClockId, clock_gettime};
 
 /// Seconds of CPU spent so far, user and system, all threads.
 pub(crate) fn cpu_seconds() -> f64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
+    seconds(ClockId::ProcessCPUTime)
+}
+
+/// Seconds of CPU that the calling thread spent so far.
+pub(crate) fn thread_seconds() -> f64 {
+    seconds(ClockId::ThreadCPUTime)
+}
+
+fn seconds(clock: ClockId) -> f64 {
+    let time = clock_gettime(clock);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }

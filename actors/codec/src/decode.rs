@@ -392,6 +392,14 @@ pub(crate) fn picture_hash(frame: &Video) -> Outcome<String> {
     Ok(short_hash(&Sha256::digest(bytes)))
 }
 
+/// A second reference to the data of a frame.
+pub(crate) fn reference(frame: &Video) -> Outcome<Video> {
+    let mut copy = Video::empty();
+    #[expect(unsafe_code, reason = "the copy is empty, and both own a reference afterwards")]
+    let result = unsafe { ffi::av_frame_ref(copy.as_mut_ptr(), frame.as_ptr()) };
+    if result < 0 { Err(own_failure(result, "keep a frame")) } else { Ok(copy) }
+}
+
 /// The first 16 bytes of a digest in hex.
 pub(crate) fn short_hash(digest: &[u8]) -> String {
     digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()

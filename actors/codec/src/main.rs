@@ -34,6 +34,8 @@ mod cascade;
 mod encode;
 mod jpeg;
 mod tier;
+mod cores;
+mod encoders;
 mod video;
 mod movie;
 mod mux;

@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 
 use ffmpeg_next::frame::Video;
-use jetreel_domain::framerate::Keeper;
 use jetreel_domain::gop::Mark;
 use jetreel_domain::wire::{EncoderSpec, FromCodec, Segment, TierReport};
 use serde_bytes::ByteBuf;
@@ -23,7 +22,6 @@ use crate::mux::{self, Clock};
 pub(crate) struct Tier {
     chunk: u32,
     index: u32,
-    keeper: Keeper,
     encoder: Encoder,
     init: Vec<u8>,
     /// See [`Clock::shift`].
@@ -49,14 +47,13 @@ impl Tier {
         spec: &EncoderSpec,
         settings: &Settings<'_>,
     ) -> Outcome<Self> {
-        let before = clock::cpu_seconds();
+        let before = clock::thread_seconds();
         let encoder = Encoder::open(spec, settings)?;
         let clock = Clock { timescale: settings.timescale, shift: settings.composition_shift };
         let init = mux::video_init(spec.width, spec.height, clock, encoder.configuration())?;
         Ok(Self {
             chunk,
             index,
-            keeper: Keeper::new(spec.rule),
             encoder,
             init,
             shift: settings.composition_shift,
@@ -67,13 +64,8 @@ impl Tier {
             frames_in: 0,
             pts: Vec::new(),
             idr: Vec::new(),
-            cpu: clock::cpu_seconds() - before,
+            cpu: clock::thread_seconds() - before,
         })
-    }
-
-    /// Whether the tier keeps the frame at `pts` (source ticks). Ask once for each frame, in order.
-    pub(crate) fn keeps(&mut self, pts: i64) -> bool {
-        self.keeper.keep(pts)
     }
 
     /// Encodes a kept frame at `pts` (output ticks).
@@ -88,19 +80,19 @@ impl Tier {
             self.announced.push_back(pts);
         }
         self.frames_in += 1;
-        let before = clock::cpu_seconds();
+        let before = clock::thread_seconds();
         let mut fresh = Vec::new();
         self.encoder.encode(frame, pts, mark.idr, &mut fresh)?;
-        self.cpu += clock::cpu_seconds() - before;
+        self.cpu += clock::thread_seconds() - before;
         self.accept(fresh, link)
     }
 
     /// Ends the tier; `end` is where its last frame ends, in output ticks.
     pub(crate) fn finish(mut self, end: i64, link: &Link) -> Outcome<TierReport> {
-        let before = clock::cpu_seconds();
+        let before = clock::thread_seconds();
         let mut fresh = Vec::new();
         self.encoder.finish(&mut fresh)?;
-        self.cpu += clock::cpu_seconds() - before;
+        self.cpu += clock::thread_seconds() - before;
         self.accept(fresh, link)?;
         let last = self.pts.iter().copied().max();
         let end = last.map_or(end, |last| end.max(last + 1));

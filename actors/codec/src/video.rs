@@ -4,11 +4,11 @@
 //! only the first frame of a chunk and the first one after the last chunk are hashed. A picture that stands for long is repeated by the
 //! rule of [`still`], so that a rendition has frames from the beginning of the output's clock to its end.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ffmpeg_next::ffi;
 use ffmpeg_next::frame::Video;
-use jetreel_domain::framerate::FrameRule;
+use jetreel_domain::framerate::{FrameRule, Keeper};
 use jetreel_domain::gop::{Grid, Mark};
 use jetreel_domain::media::Rational;
 use jetreel_domain::plan::{Chunk, ImagePlan};
@@ -18,9 +18,11 @@ use serde_bytes::ByteBuf;
 
 use crate::cascade::{Cascade, Sink, Ticket};
 use crate::clock;
-use crate::decode::{Frames, Track, no_frames, picture_hash};
+use crate::cores::Cores;
+use crate::decode::{Frames, Track, no_frames, picture_hash, reference};
 use crate::encode::Settings;
-use crate::failure::{Outcome, own_failure};
+use crate::encoders::Encoders;
+use crate::failure::Outcome;
 use crate::input::Input;
 use crate::jpeg;
 use crate::link::Link;
@@ -40,8 +42,13 @@ pub(crate) fn run(link: &Link, job: &Job, video: &VideoJob) -> Outcome<Report> {
     if let Some(end) = video.chunks.last().map(|chunk| chunk.end) {
         frames.stop_after(end.saturating_add(video.source.time_base.ticks(OVERRUN_SECONDS)));
     }
+    let cores = (video.threads > 1).then(|| Arc::new(Cores::new(video.threads)));
+    if let Some(cores) = &cores {
+        cores.take();
+    }
     let mut pass = Pass {
         link,
+        cores,
         video,
         cascade: Cascade::new(&video.picture, &video.tiers, frames.container_aspect())?,
         frames,
@@ -89,6 +96,8 @@ fn open(link: &Link, job: &Job, video: &VideoJob) -> Outcome<Frames> {
 /// One pass over the source.
 struct Pass<'a> {
     link: &'a Link,
+    /// Shared with encoders that work in threads of their own; this thread holds one of them. `None`: there are none.
+    cores: Option<Arc<Cores>>,
     video: &'a VideoJob,
     cascade: Cascade,
     frames: Frames,
@@ -169,7 +178,7 @@ impl<'a> Pass<'a> {
             index,
             chunk,
             grid: Grid::new(chunk, end, video.source.time_base, segment, gop, &video.rules),
-            work: Work::open(self.link, video, index, chunk)?,
+            work: Work::open(self, index, chunk)?,
             seen: Seen::default(),
             repeats: 0,
         })
@@ -315,12 +324,15 @@ struct Work<'a> {
     link: &'a Link,
     video: &'a VideoJob,
     chunk: u32,
-    tiers: Vec<Tier>,
+    /// What each tier keeps.
+    keepers: Vec<Keeper>,
+    encoders: Encoders,
     images: Option<Images<'a>>,
 }
 
 impl<'a> Work<'a> {
-    fn open(link: &'a Link, video: &'a VideoJob, index: u32, chunk: &Chunk) -> Outcome<Self> {
+    fn open(pass: &Pass<'a>, index: u32, chunk: &Chunk) -> Outcome<Self> {
+        let Pass { link, video, cores, .. } = pass;
         let done = video.done.contains(&index);
         let specs = if done { &[][..] } else { &video.tiers };
         let tiers = (0..)
@@ -342,21 +354,23 @@ impl<'a> Work<'a> {
                 .then(|| chunk.start.saturating_sub(video.origin).saturating_mul(video.tick_scale))
                 .map(|start| slot(start - 1, plan.interval.max(1) * video.tick_scale)),
         });
-        Ok(Self { link, video, chunk: index, tiers, images })
+        let keepers = specs.iter().map(|spec| Keeper::new(spec.rule)).collect();
+        let encoders = Encoders::new(tiers, link, cores.as_ref())?;
+        Ok(Self { link, video, chunk: index, keepers, encoders, images })
     }
 
     /// What the tiers want of the frame at `pts` (source ticks); `None` where it is not to be encoded at all.
     fn ticket(&mut self, pts: i64, mark: Mark) -> Option<Ticket> {
-        if self.tiers.is_empty() {
+        if self.keepers.is_empty() {
             return None;
         }
-        let kept = self.tiers.iter_mut().map(|tier| tier.keeps(pts)).collect();
+        let kept = self.keepers.iter_mut().map(|keeper| keeper.keep(pts)).collect();
         let pts = pts.saturating_sub(self.video.origin).saturating_mul(self.video.tick_scale);
         Some(Ticket { pts, mark, kept })
     }
 
     fn finish(self, end: i64) -> Outcome<Vec<TierReport>> {
-        self.tiers.into_iter().map(|tier| tier.finish(end, self.link)).collect()
+        self.encoders.finish(end)
     }
 }
 
@@ -369,19 +383,8 @@ impl Sink for Work<'_> {
             let chunk = self.chunk;
             self.link.send(&FromCodec::Picture { chunk, pts: ticket.pts, bytes })?;
         }
-        match self.tiers.get_mut(tier) {
-            Some(tier) => tier.encode(frame, ticket.pts, ticket.mark, self.link),
-            None => Ok(()),
-        }
+        self.encoders.encode(tier, frame, ticket.pts, ticket.mark)
     }
-}
-
-/// A second reference to the data of a frame.
-fn reference(frame: &Video) -> Outcome<Video> {
-    let mut copy = Video::empty();
-    #[expect(unsafe_code, reason = "the copy is empty, and both own a reference afterwards")]
-    let result = unsafe { ffi::av_frame_ref(copy.as_mut_ptr(), frame.as_ptr()) };
-    if result < 0 { Err(own_failure(result, "keep a frame")) } else { Ok(copy) }
 }
 
 /// Frames per second that a rule leaves of the source's: it keeps a frame half a frame before the next one is due.

@@ -144,6 +144,8 @@ fn index_bytes(packets: u64) -> u64 {
 /// kept. Small ones are bounded by their number.
 const BUFFER_PIXELS: u64 = 696_320 * 256;
 const BUFFER_PICTURES: u64 = 17;
+/// Frames that may wait for an encoder that works in a thread of its own.
+pub const FRAMES_WAITING: usize = 4;
 /// Pictures on their way through filters.
 const PASSING_PICTURES: u64 = 3;
 /// Bytes of a pixel: 4:4:4 at 10 bits. The commonest pictures have a quarter of it.
@@ -161,10 +163,13 @@ fn decoder_bytes(pixels: u64) -> u64 {
 /// Bytes that x264 takes per pixel of its picture: for each picture that waits, and for those that are referred to.
 const WAITING_BYTES: u64 = 4;
 const REFERENCE_BYTES: u64 = 8;
+/// Bytes of a pixel of a frame on its way to an encoder, rounded up.
+const FRAME_BYTES: u64 = 2;
 
 fn encoder_bytes(plan: &Plan, tier: usize) -> u64 {
     let (waiting, references) = pictures_held(&plan.preset);
-    pixels(plan, tier) * (waiting * WAITING_BYTES + references * REFERENCE_BYTES)
+    let queued = (FRAMES_WAITING as u64 + 1) * FRAME_BYTES;
+    pixels(plan, tier) * (waiting * WAITING_BYTES + references * REFERENCE_BYTES + queued)
 }
 
 /// Pictures that an encoder looks ahead by, B-pictures and one in hand included, and those it refers to.

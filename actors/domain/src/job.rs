@@ -68,6 +68,7 @@ pub fn video_job(plan: &Plan, work: &Work, done_parts: Vec<u32>) -> Option<Video
         gop_seconds: plan.gop_seconds,
         preset: plan.preset.clone(),
         images: kept,
+        threads: 1,
     })
 }
 

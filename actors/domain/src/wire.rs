@@ -234,6 +234,14 @@ pub struct VideoJob {
     pub preset: String,
     /// Keep pictures: settings, with `tier` an index into `tiers` here.
     pub images: Option<ImagePlan>,
+    /// Threads that work at once. More than one: every tier is encoded in a thread of its own, which gives the same bytes. Not
+    /// part of the plan: whoever starts the codec sets it.
+    #[serde(default = "one")]
+    pub threads: u32,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// Corrections applied once, before scaling.

@@ -135,9 +135,10 @@ async fn assignment(
     let done = view.parts(planned.task);
     Ok(match &planned.work {
         Work::Video { .. } => {
-            let job = job::video_job(plan, &planned.work, done).ok_or_else(|| {
+            let mut job = job::video_job(plan, &planned.work, done).ok_or_else(|| {
                 Failure::task("task-unknown", "The plan has no picture track for this task.")
             })?;
+            job.threads = run.context.config.task_threads;
             (JobWork::Video(job), vec![source(run).await?])
         }
         Work::Audio(track) => {
