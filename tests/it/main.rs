@@ -26,6 +26,7 @@ mod s3;
 mod sandbox;
 mod seams;
 mod shapes;
+mod sharing;
 mod store;
 mod supervision;
 mod sync;

@@ -1,6 +1,7 @@
 //! Source frames in, frames of every tier out, each picture scaled once and only where some tier keeps it.
 //!
-//! A tier is scaled from the next larger one. Filters may hold frames back (deinterlacing looks ahead), so what belongs to a
+//! A tier is scaled from the next larger one, whether or not that one is encoded here: so a tier's pictures do not depend on which
+//! tiers share a task. Filters may hold frames back (deinterlacing looks ahead), so what belongs to a
 //! frame waits in a queue: filters keep count and order.
 //!
 //! A source may change size, layout and pixel shape as often as it likes. New filters cost about as much as passing one frame
@@ -13,7 +14,7 @@ use ffmpeg_next::frame::Video;
 use jetreel_domain::frame::{PictureShape, Place};
 use jetreel_domain::gop::Mark;
 use jetreel_domain::media::Rational;
-use jetreel_domain::wire::{EncoderSpec, PicturePlan};
+use jetreel_domain::wire::{EncoderSpec, PicturePlan, VideoJob};
 
 use crate::correct;
 use crate::facts;
@@ -42,25 +43,23 @@ pub(crate) struct Cascade {
     plan: PicturePlan,
     /// Sample aspect that the container gives.
     container: Option<Rational>,
-    /// Size of the largest tier's frames before they are rotated.
+    /// Size of the frames of the largest size before they are rotated.
     upright: (u32, u32),
+    /// Where each tier branches off: which of the sizes that pictures are scaled through, from the largest.
+    taps: Vec<usize>,
     /// Corrections for pictures of that shape in that place; no graph where they pass as they are.
     first: Option<(Shape, Place, Option<Graph>)>,
-    /// From tier `i` to tier `i + 1`.
+    /// From size `i` to size `i + 1`.
     smaller: Vec<Graph>,
-    /// One picture per tier, kept to be filled again.
+    /// One picture per size, kept to be filled again.
     pictures: Vec<Video>,
     waiting: VecDeque<Ticket>,
 }
 
 impl Cascade {
-    /// The filters for tiers from the largest to the smallest. `container` is the sample aspect that the container gives.
-    pub(crate) fn new(
-        plan: &PicturePlan,
-        tiers: &[EncoderSpec],
-        container: Option<Rational>,
-    ) -> Outcome<Self> {
-        let sizes: Vec<(u32, u32)> = tiers.iter().map(|tier| (tier.width, tier.height)).collect();
+    /// The filters of a job. `container` is the sample aspect that the container gives.
+    pub(crate) fn new(video: &VideoJob, container: Option<Rational>) -> Outcome<Self> {
+        let sizes = &video.sizes;
         let mut smaller = Vec::new();
         for pair in sizes.windows(2) {
             let &[(width, height), (next_width, next_height)] = pair else { continue };
@@ -69,9 +68,10 @@ impl Cascade {
         }
         let Some(&largest) = sizes.first() else { return Err(internal("no tiers")) };
         Ok(Self {
-            plan: plan.clone(),
             container,
-            upright: correct::upright(plan, largest),
+            upright: correct::upright(&video.picture, largest),
+            taps: taps(sizes, &video.tiers)?,
+            plan: video.picture.clone(),
             first: None,
             smaller,
             pictures: sizes.iter().map(|_| Video::empty()).collect(),
@@ -156,26 +156,70 @@ impl Cascade {
         Ok(())
     }
 
-    /// Hands a frame of the largest tier's size to the tiers that keep it, scaled from each to the next.
+    /// Hands a frame of the largest size to the tiers that keep it, scaled from each size to the next.
     fn spread(&mut self, largest: &mut Video, ticket: &Ticket, sink: &mut dyn Sink) -> Outcome<()> {
-        let Some(last) = ticket.kept.iter().rposition(|kept| *kept) else { return Ok(()) };
-        for tier in 0..last {
-            let (done, next) = self.pictures.split_at_mut(tier + 1);
-            let from = if tier == 0 { &*largest } else { &done[tier] };
-            let (Some(graph), Some(to)) = (self.smaller.get_mut(tier), next.first_mut()) else {
-                return Err(internal("a tier has no filter"));
+        let kept = |(tier, kept): (&usize, &bool)| kept.then_some(*tier);
+        let Some(last) = self.taps.iter().zip(&ticket.kept).filter_map(kept).max() else {
+            return Ok(());
+        };
+        for size in 0..last {
+            let (done, next) = self.pictures.split_at_mut(size + 1);
+            let from = if size == 0 { &*largest } else { &done[size] };
+            let (Some(graph), Some(to)) = (self.smaller.get_mut(size), next.first_mut()) else {
+                return Err(internal("a size has no filter"));
             };
             graph.push(Some(from))?;
             if !graph.pull(to)? {
                 return Err(internal("a filter kept a frame"));
             }
         }
-        for (tier, kept) in ticket.kept.iter().enumerate() {
+        for (tier, (tap, kept)) in self.taps.iter().zip(&ticket.kept).enumerate() {
             if *kept {
-                let frame = if tier == 0 { &mut *largest } else { &mut self.pictures[tier] };
+                let frame = if *tap == 0 { &mut *largest } else { &mut self.pictures[*tap] };
                 sink.frame(tier, frame, ticket)?;
             }
         }
         Ok(())
+    }
+}
+
+/// Where each tier branches off: index into `sizes`. Both go from the largest to the smallest.
+fn taps(sizes: &[(u32, u32)], tiers: &[EncoderSpec]) -> Outcome<Vec<usize>> {
+    let mut from = 0;
+    let mut tap = |tier: &EncoderSpec| {
+        let size = (tier.width, tier.height);
+        let found = sizes.iter().skip(from).position(|other| *other == size);
+        let tap = from + found.ok_or_else(|| internal(format!("no step has the size {size:?}")))?;
+        from = tap + 1;
+        Ok(tap)
+    };
+    tiers.iter().map(&mut tap).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use jetreel_domain::framerate::FrameRule;
+
+    use super::*;
+
+    #[test]
+    fn tiers_branch_off_where_their_size_is() {
+        let tier = |(width, height)| EncoderSpec {
+            name: String::new(),
+            width,
+            height,
+            crf: 23,
+            max_rate: 1,
+            level: 30,
+            rule: FrameRule::ALL,
+        };
+        let sizes = [(1920, 1080), (1280, 720), (640, 360), (426, 240)];
+        let found = |tiers: &[(u32, u32)]| {
+            taps(&sizes, &tiers.iter().copied().map(tier).collect::<Vec<_>>())
+        };
+        assert_eq!(found(&sizes).unwrap(), [0, 1, 2, 3]);
+        assert_eq!(found(&[(1280, 720), (426, 240)]).unwrap(), [1, 3]);
+        assert!(found(&[(854, 480)]).is_err());
+        assert!(found(&[(426, 240), (1280, 720)]).is_err(), "from the largest to the smallest");
     }
 }

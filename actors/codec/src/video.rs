@@ -50,7 +50,7 @@ pub(crate) fn run(link: &Link, job: &Job, video: &VideoJob) -> Outcome<Report> {
         link,
         cores,
         video,
-        cascade: Cascade::new(&video.picture, &video.tiers, frames.container_aspect())?,
+        cascade: Cascade::new(video, frames.container_aspect())?,
         frames,
         picture: Video::empty(),
         next: None,

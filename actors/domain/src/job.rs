@@ -63,6 +63,7 @@ pub fn video_job(plan: &Plan, work: &Work, done_parts: Vec<u32>) -> Option<Video
             first: Some(FirstPicture::from(video)),
         },
         tiers: encoders.collect(),
+        sizes: sizes(plan, tiers),
         rules: plan.tiers.iter().map(|tier| tier.rule).collect(),
         segment_seconds: plan.segment_seconds,
         gop_seconds: plan.gop_seconds,
@@ -70,6 +71,12 @@ pub fn video_job(plan: &Plan, work: &Work, done_parts: Vec<u32>) -> Option<Video
         images: kept,
         threads: 1,
     })
+}
+
+/// Sizes that pictures of `tiers` are scaled through.
+fn sizes(plan: &Plan, tiers: &[usize]) -> Vec<(u32, u32)> {
+    let count = tiers.iter().max().map_or(0, |last| last + 1);
+    plan.tiers.iter().take(count).map(|tier| (tier.width, tier.height)).collect()
 }
 
 /// The job of a sound task; `done` are parts whose results are stored.

@@ -224,6 +224,10 @@ pub struct VideoJob {
     pub picture: PicturePlan,
     /// Tiers to encode, from the largest to the smallest.
     pub tiers: Vec<EncoderSpec>,
+    /// Sizes that pictures are scaled through, from the largest: of every tier of the order down to the last of `tiers`, so that a
+    /// tier's pictures do not depend on which others its task encodes.
+    #[serde(default)]
+    pub sizes: Vec<(u32, u32)>,
     /// The frame rules of every tier of the order (also those of other tasks): an IDR may only fall on a frame that all keep.
     pub rules: Vec<FrameRule>,
     /// Segments aim at this length, seconds.

@@ -97,6 +97,44 @@ pub(crate) const SHORT: Recipe = Recipe {
     frames: 4 * FRAME_RATE,
 };
 
+/// Two chunks that no tier has the size of, so that every tier is scaled.
+pub(crate) const ODD_SIZED: Recipe = Recipe {
+    name: "odd-sized-9s.mp4",
+    arguments: &[
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=size=702x394:rate=25:duration=9",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-g",
+        "50",
+        "-pix_fmt",
+        "yuv420p",
+    ],
+    frames: 9 * FRAME_RATE,
+};
+
+/// The same in two parts of one task.
+pub(crate) const ODD_SIZED_SEQUENTIAL: Recipe = Recipe {
+    name: "odd-sized-14s.avi",
+    arguments: &[
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=size=702x394:rate=25:duration=14",
+        "-c:v",
+        "mpeg4",
+        "-q:v",
+        "6",
+        "-g",
+        "50",
+    ],
+    frames: 14 * FRAME_RATE,
+};
+
 /// Has no picture.
 pub(crate) const SOUND_ALONE: Recipe = Recipe {
     name: "sound-2s.m4a",
