@@ -137,7 +137,7 @@ fn render(plan: &Plan, view: &View, name: &str, ended: bool) -> Option<Found> {
         let tier = plan.tiers.iter().position(|planned| planned.name == tier)?;
         return key(&assembly::package(plan, view, tier)?.object);
     }
-    key(assembly::images(view)?.files.get(name)?)
+    key(assembly::images(plan, view)?.files.get(name)?)
 }
 
 /// Letters, digits and `-_.` in segments that are not empty and do not begin with a dot.

@@ -72,7 +72,8 @@ impl CodecProcesses {
             | Report::Video
             | Report::Audio { .. }
             | Report::Images { .. }
-            | Report::Package { .. } => Err(CodecDeath::Protocol.into()),
+            | Report::Package { .. }
+            | Report::Batch(_) => Err(CodecDeath::Protocol.into()),
         }
     }
 

@@ -105,11 +105,11 @@ fn serve(link: &Link) -> Outcome<Report> {
         return Err(protocol(&format!("the parent speaks version {}", job.version)));
     }
     memory::bound(&job.budget);
-    work(link, &job)
+    work(link, &job, &job.work)
 }
 
-fn work(link: &Link, job: &Job) -> Outcome<Report> {
-    match &job.work {
+fn work(link: &Link, job: &Job, work: &JobWork) -> Outcome<Report> {
+    match work {
         JobWork::Hello => Ok(Report::Hello),
         JobWork::Trespass => trespass(),
         JobWork::Audio(audio) => audio::run(link, job, audio),
@@ -117,6 +117,10 @@ fn work(link: &Link, job: &Job) -> Outcome<Report> {
         JobWork::Probe => probe::run(link, job),
         JobWork::Images(images) => images::run(link, job, images),
         JobWork::Package(package) => package::run(link, job, package),
+        JobWork::Batch(pieces) => {
+            let reports = pieces.iter().map(|piece| self::work(link, job, piece));
+            reports.collect::<Outcome<_>>().map(Report::Batch)
+        }
     }
 }
 

@@ -71,8 +71,10 @@ pub fn audio_prefix(view: &View, track: usize) -> Vec<&AudioOutput> {
 
 /// The pictures for people.
 #[must_use]
-pub fn images(view: &View) -> Option<&ImagesOutput> {
-    view.outputs(TaskId::new(Group::Images, 0)).find_map(|output| match output {
+pub fn images<'a>(plan: &'a Plan, view: &'a View) -> Option<&'a ImagesOutput> {
+    let makes = |piece: &Work| matches!(piece, Work::Images);
+    let planned = plan.tasks.iter().find(|planned| planned.work.pieces().iter().any(makes))?;
+    view.outputs(planned.task).find_map(|output| match output {
         Output::Images(images) => Some(images),
         Output::Chunk(_) | Output::Audio(_) | Output::Package(_) => None,
     })
@@ -81,11 +83,10 @@ pub fn images(view: &View) -> Option<&ImagesOutput> {
 /// The progressive file of a tier.
 #[must_use]
 pub fn package<'a>(plan: &'a Plan, view: &'a View, tier: usize) -> Option<&'a PackageOutput> {
-    let makes =
-        |planned: &&PlannedTask| matches!(planned.work, Work::Package { tier: t, .. } if t == tier);
-    let planned = plan.tasks.iter().find(makes)?;
+    let makes = |piece: &Work| matches!(piece, Work::Package { tier: t, .. } if *t == tier);
+    let planned = plan.tasks.iter().find(|planned| planned.work.pieces().iter().any(makes))?;
     view.outputs(planned.task).find_map(|output| match output {
-        Output::Package(package) => Some(package),
+        Output::Package(package) => (package.tier == tier).then_some(package),
         Output::Chunk(_) | Output::Audio(_) | Output::Images(_) => None,
     })
 }

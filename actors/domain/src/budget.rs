@@ -75,24 +75,27 @@ pub fn probe(limits: &Limits, source_bytes: u64) -> ProcessLimits {
 
 fn output_bytes(plan: &Plan, planned: &PlannedTask) -> u64 {
     let cap = |tier: usize| plan.tiers.get(tier).map_or(0.0, |tier| f64::from(tier.max_rate)) / 8.0;
-    let (seconds, rate) = match &planned.work {
+    let whole = plan.seconds() + OUTPUT_SECONDS;
+    let bytes = |work: &Work| match work {
         Work::Video { chunks, tiers, images } => {
             let rate: f64 = tiers.iter().map(|tier| cap(*tier)).sum();
             let kept = plan.images.filter(|_| *images).map_or(0.0, |images| {
                 pixels(plan, images.tier) as f64 / plan.time_base.seconds(images.interval)
             });
             let seconds: f64 = chunks.iter().map(|chunk| plan.chunk_seconds(*chunk)).sum();
-            (seconds, rate + kept * KEPT_PIXEL_BYTES)
+            (seconds + OUTPUT_SECONDS) * (rate + kept * KEPT_PIXEL_BYTES)
         }
         Work::Audio(track) => {
-            let rate = plan.audio.get(*track).map_or(0.0, |track| f64::from(track.bit_rate)) / 8.0;
-            (plan.seconds(), rate)
+            whole * plan.audio.get(*track).map_or(0.0, |track| f64::from(track.bit_rate)) / 8.0
         }
-        Work::Images => (plan.seconds(), IMAGES_RATE),
-        Work::Package { tier, .. } => (plan.seconds(), cap(*tier) + PACKAGE_RATE),
+        Work::Images => whole * IMAGES_RATE,
+        Work::Package { tier, .. } => whole * (cap(*tier) + PACKAGE_RATE),
+        // Never within another.
+        Work::Batch(_) => 0.0,
     };
+    let bytes: f64 = planned.work.pieces().iter().map(bytes).sum();
     // Twice the cap: VBV bounds the rate over a buffer, not over every second.
-    OUTPUT_BASE.saturating_add((rate * (seconds + OUTPUT_SECONDS) * 2.0) as u64)
+    OUTPUT_BASE.saturating_add((bytes * 2.0) as u64)
 }
 
 /// The largest single allocation that libav may make, and the room left above what a task needs: so that a process with less
@@ -119,7 +122,7 @@ fn memory_bytes(work: u64, limits: &Limits) -> u64 {
 fn work(plan: &Plan, planned: &PlannedTask) -> u64 {
     let video = plan.facts.video.as_ref();
     let packets = video.map_or(0, |video| video.packets);
-    let work = match &planned.work {
+    let work = |work: &Work| match work {
         Work::Video { tiers, .. } => {
             let source = video.map_or(0, |video| u64::from(video.width) * u64::from(video.height));
             let encoders: u64 = tiers.iter().map(|tier| encoder_bytes(plan, *tier)).sum();
@@ -128,9 +131,9 @@ fn work(plan: &Plan, planned: &PlannedTask) -> u64 {
             decoder_bytes(source.max(largest)) + encoders
         }
         Work::Package { tier, .. } => decoder_bytes(pixels(plan, *tier)),
-        Work::Audio(_) | Work::Images => 0,
+        Work::Audio(_) | Work::Images | Work::Batch(_) => 0,
     };
-    index_bytes(packets) + work
+    index_bytes(packets) + planned.work.pieces().iter().map(work).max().unwrap_or(0)
 }
 
 /// Bytes of a demuxer's index per packet of the picture, with those of the sound beside it and a copy while it grows.

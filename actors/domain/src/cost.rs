@@ -22,7 +22,7 @@ const PICTURE: f64 = 0.01;
 const COPY: f64 = 0.002;
 
 /// What every task costs beyond its work: start, confine and end a process.
-const START: f64 = 0.2;
+pub(crate) const START: f64 = 0.2;
 
 /// Frames per second of a picture that stands: it is encoded again once in a group of pictures of two seconds.
 const STILL_RATE: f64 = 0.5;

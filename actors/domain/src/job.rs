@@ -148,8 +148,13 @@ pub fn package_job(
             .flat_map(|part| place(&mut objects, &part.object, &part.segments))
             .collect(),
     });
-    let name = plan.tiers.get(tier).map_or_else(String::new, |tier| format!("{}.mp4", tier.name));
-    (PackageJob { name, video, audio, verify }, objects)
+    (PackageJob { name: package_name(plan, tier), video, audio, verify }, objects)
+}
+
+/// File name of a tier's progressive file.
+#[must_use]
+pub fn package_name(plan: &Plan, tier: usize) -> String {
+    plan.tiers.get(tier).map_or_else(String::new, |tier| format!("{}.mp4", tier.name))
 }
 
 /// Adds an object and gives its segments with its index.

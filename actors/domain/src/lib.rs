@@ -22,6 +22,7 @@ pub mod hdr;
 pub mod chunking;
 pub mod cost;
 pub mod tasks;
+pub mod batch;
 pub mod framerate;
 pub mod gop;
 pub mod still;

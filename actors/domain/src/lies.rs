@@ -353,3 +353,27 @@ pub(crate) const PACKAGE: &[Lie] = lies! {
         verified.start = i64::MIN;
     };
 };
+
+/// About pictures and progressive files of one task.
+pub(crate) const BATCH: &[Lie] = lies! {
+    "batch-another-report": frame @ FromCodec::Done(_) => {
+        *frame = FromCodec::Done(Report::Package { verified: None });
+    };
+    "batch-report-missing": FromCodec::Done(Report::Batch(reports)) => {
+        reports.pop();
+    };
+    "batch-report-more": FromCodec::Done(Report::Batch(reports)) => {
+        reports.extend(vec![Report::Hello; 1_000_000]);
+    };
+    "batch-report-order": FromCodec::Done(Report::Batch(reports)) => reports.rotate_left(1);
+    "batch-report-nested": FromCodec::Done(Report::Batch(reports)) => {
+        let inner = std::mem::take(reports);
+        reports.push(Report::Batch(inner));
+    };
+    "batch-file-early": FromCodec::Output { name, .. } if name == "poster.jpg" => {
+        *name = "240p.mp4".to_owned();
+    };
+    "batch-file-unknown": FromCodec::Output { name, .. } if name.ends_with(".mp4") => {
+        *name = "9999p.mp4".to_owned();
+    };
+};

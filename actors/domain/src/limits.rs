@@ -58,7 +58,7 @@ impl Limits {
     #[must_use]
     pub fn task_budget(&self, plan: &Plan, task: &PlannedTask) -> Budget {
         let frames_max = match &task.work {
-            Work::Video { .. } | Work::Package { .. } | Work::Images => {
+            Work::Video { .. } | Work::Package { .. } | Work::Images | Work::Batch(_) => {
                 let packets = plan.facts.video.as_ref().map_or(0, |video| video.packets);
                 packets.saturating_mul(2).saturating_add(FRAMES_SLACK).min(self.frames_max)
             }

@@ -194,7 +194,7 @@ pub fn build(plan: &Plan, view: &View, files: Vec<(String, Object)>) -> Manifest
         source: source(plan, chunks.iter().map(|chunk| chunk.frames).sum()),
         tiers,
         audio: (0..plan.audio.len()).map(|track| audio(plan, view, track)).collect(),
-        images: assembly::images(view).map(|images| ImagesSummary {
+        images: assembly::images(plan, view).map(|images| ImagesSummary {
             poster: images.poster.clone(),
             vtt: images.vtt.clone(),
             files: images.files.clone(),

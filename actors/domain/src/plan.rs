@@ -93,6 +93,22 @@ pub enum Work {
         /// Also decode the tier from start to end with libav's own demuxer and compare counts and times.
         verify: bool,
     },
+    /// Pictures and progressive files of a short source, one after the other in one process: only [`Self::Images`] and
+    /// [`Self::Package`].
+    Batch(Vec<Work>),
+}
+
+impl Work {
+    /// What it consists of: the pieces of a batch, else the work itself.
+    #[must_use]
+    pub fn pieces(&self) -> &[Self] {
+        match self {
+            Self::Batch(pieces) => pieces,
+            Self::Video { .. } | Self::Audio(_) | Self::Images | Self::Package { .. } => {
+                std::slice::from_ref(self)
+            }
+        }
+    }
 }
 
 /// A task with its place in the release list.
@@ -198,7 +214,11 @@ impl Plan {
             Work::Video { chunks, tiers, .. } if tiers.contains(&tier) => {
                 Some((planned.task, chunks.as_slice()))
             }
-            Work::Video { .. } | Work::Audio(_) | Work::Images | Work::Package { .. } => None,
+            Work::Video { .. }
+            | Work::Audio(_)
+            | Work::Images
+            | Work::Package { .. }
+            | Work::Batch(_) => None,
         })
     }
 

@@ -74,7 +74,7 @@ fn done(plan: &Plan, view: &View, planned: &PlannedTask) -> f64 {
             let part = plan.audio.get(*track).map_or(0, |audio| audio.part_seconds);
             parts.len() as f64 * f64::from(part) / plan.seconds().max(1.0)
         }
-        Work::Images | Work::Package { .. } => 0.0,
+        Work::Images | Work::Package { .. } | Work::Batch(_) => 0.0,
     };
     share.clamp(0.0, 1.0)
 }

@@ -16,17 +16,19 @@ const UNIT: i64 = 1024;
 
 /// The entries of a task, checkpoints first, its own entry last.
 pub(crate) fn entries(plan: &Plan, planned: &PlannedTask, frames: &[i64]) -> Vec<Entry> {
-    let parts: Vec<Output> = match &planned.work {
+    let outputs = |work: &Work| match work {
         Work::Video { chunks, tiers, images } => chunks
             .iter()
             .map(|index| Output::Chunk(chunk(plan, planned, *index, tiers, *images, frames)))
-            .collect(),
+            .collect::<Vec<_>>(),
         Work::Audio(track) => audio(plan, *track).into_iter().map(Output::Audio).collect(),
         Work::Images => vec![Output::Images(images(plan))],
         Work::Package { tier, verify } => {
             vec![Output::Package(package(plan, *tier, *verify, frames))]
         }
+        Work::Batch(_) => Vec::new(),
     };
+    let parts: Vec<Output> = planned.work.pieces().iter().flat_map(outputs).collect();
     let sequential = matches!(&planned.work, Work::Video { chunks, .. } if chunks.len() > 1);
     if !sequential && !matches!(planned.work, Work::Audio(_)) {
         return vec![entry(plan, planned, None, 0, parts)];

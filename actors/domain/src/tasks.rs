@@ -5,12 +5,12 @@
 
 use std::ops::Range;
 
-use crate::cost;
 use crate::id::{Group, TaskId};
 use crate::ladder::TierPlan;
 use crate::media::VideoTrack;
 use crate::plan::{Class, Plan, PlannedTask, Work};
 use crate::planner::PlanPolicy;
+use crate::{batch, cost};
 
 /// The tasks of `plan`, whose list is still empty. `lazy` says which tiers belong to the lazy group.
 #[must_use]
@@ -39,10 +39,13 @@ pub fn release_list(plan: &Plan, lazy: &[bool], policy: &PlanPolicy) -> Vec<Plan
         }
     }
     list.sound(1..plan.audio.len());
+    let end = list.tasks.len();
     list.images();
     if policy.package {
         list.packages();
     }
+    let tail = list.tasks.split_off(end);
+    list.tasks.extend(batch::joined(tail));
     list.tasks
 }
 
@@ -136,7 +139,7 @@ impl List<'_> {
             let holds = |task: &PlannedTask| match &task.work {
                 Work::Video { tiers, .. } => tiers.contains(&tier),
                 Work::Audio(track) => *track == 0,
-                Work::Images | Work::Package { .. } => false,
+                Work::Images | Work::Package { .. } | Work::Batch(_) => false,
             };
             let needs =
                 self.tasks.iter().filter(|task| holds(task)).map(|task| task.task).collect();

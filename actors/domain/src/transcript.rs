@@ -20,6 +20,18 @@ pub(crate) fn transcript(work: &JobWork, instants: &[i64], samples: i64) -> Vec<
         JobWork::Audio(job) => sound(job, samples),
         JobWork::Images(job) => images(job),
         JobWork::Package(job) => package(job),
+        JobWork::Batch(pieces) => {
+            let (mut frames, mut reports) = (Vec::new(), Vec::new());
+            for frame in pieces.iter().flat_map(|piece| transcript(piece, instants, samples)) {
+                if let FromCodec::Done(report) = frame {
+                    reports.push(report)
+                } else {
+                    frames.push(frame)
+                }
+            }
+            frames.push(FromCodec::Done(Report::Batch(reports)));
+            frames
+        }
     }
 }
 

@@ -158,6 +158,8 @@ pub enum JobWork {
     Images(ImagesJob),
     /// Copy samples into a progressive MP4.
     Package(PackageJob),
+    /// Compose and copy, one after the other: only [`Self::Images`] and [`Self::Package`]. The objects of all stand in one list.
+    Batch(Vec<JobWork>),
 }
 
 /// Limits inside the codec (the parent has its own for wall clock, CPU, memory and output bytes).
@@ -480,6 +482,8 @@ pub enum Report {
         /// Result of the full decode, where asked for.
         verified: Option<Verified>,
     },
+    /// Of each piece, in order.
+    Batch(Vec<Report>),
 }
 
 /// What a full decode of a finished tier found.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jetreel_domain::failure::Failure;
+use jetreel_domain::job;
 use jetreel_domain::ledger::{
     AudioOutput, ChunkOutput, Entry, ImagesOutput, Object, Output, PackageOutput, PicturesOutput,
     TierOutput,
@@ -126,19 +127,18 @@ impl<'a> Collector<'a> {
             Report::Video => self.parts = self.sequential_parts(),
             Report::Hello | Report::Trespass(_) | Report::Probe(_) => {}
             Report::Audio { parts } => self.parts = parts,
-            Report::Images { poster, vtt, sprites: _ } => {
-                let files = std::mem::take(&mut self.files);
-                self.outputs.push(Output::Images(ImagesOutput { files, poster, vtt }));
+            report @ (Report::Images { .. } | Report::Package { .. }) => {
+                let planned = self.planned;
+                self.keep_files(&planned.work, report)?;
             }
-            Report::Package { verified } => {
-                let Work::Package { tier, .. } = self.planned.work else {
-                    return Err(Failure::task("codec-protocol", "The codec reported another job."));
-                };
-                let object = std::mem::take(&mut self.files).into_values().next();
-                let object = object.ok_or_else(|| {
-                    Failure::task("codec-protocol", "The codec wrote no progressive file.")
-                })?;
-                self.outputs.push(Output::Package(PackageOutput { tier, object, verified }));
+            Report::Batch(reports) => {
+                let pieces = self.planned.work.pieces();
+                if pieces.len() != reports.len() {
+                    return Err(another_job());
+                }
+                for (piece, report) in pieces.iter().zip(reports) {
+                    self.keep_files(piece, report)?;
+                }
             }
         }
         let outputs = std::mem::take(&mut self.outputs);
@@ -159,11 +159,36 @@ impl<'a> Collector<'a> {
         }
     }
 
+    /// Takes the files of a piece of work that makes some.
+    fn keep_files(&mut self, work: &Work, report: Report) -> Result<(), Failure> {
+        let output = match (work, report) {
+            (Work::Images, Report::Images { poster, vtt, sprites }) => {
+                let names = sprites.iter().chain([&poster, &vtt]);
+                let files = names.filter_map(|name| self.files.remove_entry(name)).collect();
+                Output::Images(ImagesOutput { files, poster, vtt })
+            }
+            (Work::Package { tier, .. }, Report::Package { verified }) => {
+                let name = job::package_name(self.plan, *tier);
+                let object = self.files.remove(&name).ok_or_else(|| {
+                    Failure::task("codec-protocol", "The codec wrote no progressive file.")
+                })?;
+                Output::Package(PackageOutput { tier: *tier, object, verified })
+            }
+            (_, _) => return Err(another_job()),
+        };
+        self.outputs.push(output);
+        Ok(())
+    }
+
     /// How many parts hold the results of a picture task, those of earlier attempts included; 0 where its own entry does.
     fn sequential_parts(&self) -> u32 {
         match &self.planned.work {
             Work::Video { chunks, .. } if chunks.len() > 1 => chunks.len() as u32,
-            Work::Video { .. } | Work::Audio(_) | Work::Images | Work::Package { .. } => 0,
+            Work::Video { .. }
+            | Work::Audio(_)
+            | Work::Images
+            | Work::Package { .. }
+            | Work::Batch(_) => 0,
         }
     }
 
@@ -245,7 +270,7 @@ impl<'a> Collector<'a> {
 
     async fn chunk_done(&mut self, report: ChunkReport) -> Result<(), Failure> {
         let Work::Video { chunks, tiers, .. } = &self.planned.work else {
-            return Err(Failure::task("codec-protocol", "The codec reported another job."));
+            return Err(another_job());
         };
         let mut stored = BTreeMap::new();
         for (tier, made) in tiers.iter().zip(report.tiers) {
@@ -296,7 +321,7 @@ impl<'a> Collector<'a> {
 
     async fn audio_done(&mut self, report: AudioReport) -> Result<(), Failure> {
         let Work::Audio(track) = self.planned.work else {
-            return Err(Failure::task("codec-protocol", "The codec reported another job."));
+            return Err(another_job());
         };
         let name = self.audio_name()?;
         let Some(object) = self.close(&name).await? else {
@@ -387,6 +412,10 @@ impl<'a> Collector<'a> {
 const PICTURES: &str = "pictures";
 /// Rendition name of the encoder that stores named files.
 const FILES: &str = "files";
+
+fn another_job() -> Failure {
+    Failure::task("codec-protocol", "The codec reported another job.")
+}
 
 fn gone(error: impl std::fmt::Display) -> Failure {
     Failure::task("encoder-gone", "A rendition could not be stored. Try again.").with_detail(error)

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use jetreel_domain::budget;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{OrderId, TaskId};
 use jetreel_domain::job;
@@ -10,6 +9,7 @@ use jetreel_domain::ledger::{Entry, Object, View};
 use jetreel_domain::plan::{Plan, PlannedTask, Work};
 use jetreel_domain::state::{Order, Source};
 use jetreel_domain::wire::{self, FromCodec, Job, JobWork};
+use jetreel_domain::{batch, budget};
 use ractor::ActorCell;
 
 use super::collect::Collector;
@@ -116,7 +116,7 @@ async fn known(ports: &Ports, planned: &PlannedTask, order: &OrderId) -> Result<
     let mut view = View::default();
     let needed = match &planned.work {
         Work::Video { chunks, .. } => chunks.len() > 1,
-        Work::Audio(_) | Work::Images | Work::Package { .. } => true,
+        Work::Audio(_) | Work::Images | Work::Package { .. } | Work::Batch(_) => true,
     };
     if needed {
         let (entries, _) = ports.broker.entries(order, 0).await?;
@@ -151,6 +151,10 @@ async fn assignment(
         Work::Package { tier, verify } => {
             let (job, objects) = job::package_job(plan, view, *tier, *verify);
             (JobWork::Package(job), readables(&objects))
+        }
+        Work::Batch(pieces) => {
+            let (jobs, objects) = batch::jobs(plan, view, pieces);
+            (JobWork::Batch(jobs), readables(&objects))
         }
     })
 }

@@ -108,7 +108,7 @@ async fn probe(
                 return match report {
                     Report::Probe(facts) => Ok(Some(*facts)),
                     Report::Hello | Report::Trespass(_) | Report::Video | Report::Audio { .. }
-                    | Report::Images { .. } | Report::Package { .. } => {
+                    | Report::Images { .. } | Report::Package { .. } | Report::Batch(_) => {
                         Err(Failure::task("codec-protocol", "The codec reported another job."))
                     }
                 };

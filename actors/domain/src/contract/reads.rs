@@ -76,6 +76,7 @@ fn pieces(work: &JobWork) -> u64 {
             let sound = package.audio.as_ref().map_or(0, |track| track.segments.len());
             package.video.segments.len() + sound
         }
+        JobWork::Batch(works) => return works.iter().map(self::pieces).sum(),
     };
     pieces as u64
 }

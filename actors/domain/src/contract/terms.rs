@@ -31,12 +31,18 @@ pub(super) enum Terms {
     Audio(Sound),
     Images(Files, ImagesJob),
     Package(Files, PackageJob),
+    /// One after the other.
+    Batch(Vec<Terms>),
 }
 
 impl Terms {
     pub(super) fn new(job: &Job, cpu_seconds_max: f64) -> Self {
+        Self::of(&job.work, job, cpu_seconds_max)
+    }
+
+    fn of(work: &JobWork, job: &Job, cpu_seconds_max: f64) -> Self {
         let (budget, cpu) = (&job.budget, cpu_seconds_max);
-        match &job.work {
+        match work {
             JobWork::Hello => Self::Hello,
             JobWork::Trespass => Self::Trespass,
             JobWork::Probe => Self::Probe(Box::new(job.clone())),
@@ -44,6 +50,9 @@ impl Terms {
             JobWork::Audio(audio) => Self::Audio(Sound::new(audio, budget, cpu)),
             JobWork::Images(images) => Self::Images(Files::of_images(images), images.clone()),
             JobWork::Package(package) => Self::Package(Files::of_package(package), package.clone()),
+            JobWork::Batch(pieces) => {
+                Self::Batch(pieces.iter().map(|piece| Self::of(piece, job, cpu)).collect())
+            }
         }
     }
 
@@ -56,7 +65,8 @@ impl Terms {
             FrameKind::ChunkDone => self.pictures().map_or(0, Pictures::report_bytes_max),
             FrameKind::AudioFragment => self.sound().map_or(0, Sound::fragment_bytes_max),
             FrameKind::AudioPartDone => self.sound().map_or(0, |_| INIT_BYTES_MAX as u64),
-            FrameKind::Output => self.files().map_or(0, |_| OUTPUT_BYTES as u64),
+            FrameKind::Output if self.makes_files() => OUTPUT_BYTES as u64,
+            FrameKind::Output => 0,
             FrameKind::Done => self.report_bytes_max() as u64,
             FrameKind::Failed => (MESSAGE_BYTES_MAX + DETAIL_BYTES_MAX) as u64,
         };
@@ -70,6 +80,9 @@ impl Terms {
             Self::Trespass => ATTEMPTS_MAX * ATTEMPT_BYTES_MAX,
             Self::Probe(job) => facts::report_bytes_max(job),
             Self::Images(_, job) => thumbnails::sheets(job).map(|sheet| sheet.name.len() + 8).sum(),
+            Self::Batch(pieces) => {
+                pieces.iter().map(|piece| piece.report_bytes_max() + FRAME_BYTES).sum()
+            }
         }
     }
 
@@ -79,6 +92,7 @@ impl Terms {
             (Self::Video(_), JobWork::Video(video)) => Pictures::progress_max(video, &job.budget),
             (Self::Audio(sound), _) => sound.units_max(),
             (Self::Package(_, package), _) if package.verify => files::samples(&package.video),
+            (Self::Batch(pieces), _) => pieces.iter().map(|piece| piece.progress_max(job)).sum(),
             (_, _) => 0,
         }
     }
@@ -101,6 +115,10 @@ impl Terms {
                 Self::Images(files, _) | Self::Package(files, _),
                 FromCodec::Output { name, bytes, end },
             ) => files.append(name, bytes, *end),
+            (Self::Batch(pieces), FromCodec::Output { .. }) => {
+                let open = pieces.iter_mut().find(|piece| !piece.has_all_files());
+                open.ok_or(nonsense("a file that is not to be made"))?.result(frame)
+            }
             (_, _) => Err(nonsense("a result of another kind of work")),
         }
     }
@@ -123,6 +141,13 @@ impl Terms {
                 verified.iter().try_for_each(verification)?;
                 files.complete()
             }
+            (Self::Batch(pieces), Report::Batch(reports)) => {
+                ensure(pieces.len() == reports.len(), "a report of other pieces of work")?;
+                return pieces
+                    .iter()
+                    .zip(reports)
+                    .try_for_each(|(piece, report)| piece.report(report));
+            }
             (_, _) => return Err(nonsense("a report of another kind of work")),
         };
         ensure(complete, "an end before everything was sent")
@@ -138,6 +163,18 @@ impl Terms {
 
     fn files(&self) -> Option<&Files> {
         if let Self::Images(files, _) | Self::Package(files, _) = self { Some(files) } else { None }
+    }
+
+    fn makes_files(&self) -> bool {
+        if let Self::Batch(pieces) = self {
+            pieces.iter().any(Self::makes_files)
+        } else {
+            self.files().is_some()
+        }
+    }
+
+    fn has_all_files(&self) -> bool {
+        self.files().is_none_or(Files::complete)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::wire::{
     CodecFailure, FailureCode, FromCodec, Job, JobWork, OUTPUT_BYTES, READ_BYTES_MAX, Report,
     VERSION,
 };
-use crate::{job, planner, sample, simulate};
+use crate::{batch, job, planner, sample, simulate};
 
 const CPU_SECONDS: f64 = 100.0;
 
@@ -45,6 +45,7 @@ fn job_of(plan: &Plan, task: TaskId, done: Vec<u32>) -> Job {
         Work::Package { tier, verify } => {
             JobWork::Package(job::package_job(plan, &view(plan), *tier, *verify).0)
         }
+        Work::Batch(pieces) => JobWork::Batch(batch::jobs(plan, &view(plan), pieces).0),
     };
     let budget = sample::limits().task_budget(plan, planned);
     Job { version: VERSION, objects: vec![plan.facts.bytes], budget, work }
@@ -79,6 +80,7 @@ fn jobs() -> Vec<(&'static str, Job)> {
         ("Audio", of(Group::Audio, 0)),
         ("Images", of(Group::Images, 0)),
         ("Package", of(Group::Package, last)),
+        ("Batch", batch_job()),
     ]
 }
 
@@ -96,6 +98,47 @@ fn every_task_of_a_plan_may_be_answered_honestly() {
         }
     }
     assert_eq!(judged(&probe_job(), &honest(&probe_job())), Ok(()));
+}
+
+/// The batch of a source of eight seconds.
+fn batch_job() -> Job {
+    let order = OrderId::new(VideoId::from_bits(1), 1);
+    let (mut facts, policy, limits) = (sample::facts(), sample::policy(), sample::limits());
+    let video = facts.video.as_mut().unwrap();
+    (video.end, video.packets) = (8 * 90_000, 200);
+    video.random_access.retain(|point| point.pts < 8 * 90_000);
+    let plan = planner::plan(order, facts, &policy, &limits, "build", false).unwrap();
+    let job = job_of(&plan, TaskId::new(Group::Package, 0), Vec::new());
+    assert!(matches!(job.work, JobWork::Batch(_)), "{job:?}");
+    job
+}
+
+#[test]
+fn a_batch_is_held_to_each_of_its_pieces() {
+    let job = batch_job();
+    let frames = honest(&job);
+    assert_eq!(judged(&job, &frames), Ok(()));
+    let is_of = |name: &'static str| move |frame: &FromCodec| matches!(frame, FromCodec::Output { name: own, .. } if own == name);
+    let without: Vec<FromCodec> =
+        frames.iter().filter(|frame| !is_of("480p.mp4")(frame)).cloned().collect();
+    assert!(judged(&job, &without).is_err(), "a file is missing");
+    let mut first = frames.clone();
+    let last = first.iter().position(is_of("240p.mp4")).unwrap();
+    first[..=last].rotate_right(1);
+    assert!(judged(&job, &first).is_err(), "a file comes before its turn");
+    let mut twice = frames.clone();
+    let file = twice[last].clone();
+    twice.insert(last + 1, file);
+    assert!(judged(&job, &twice).is_err(), "a file comes twice");
+    let short = |reports: &[Report]| FromCodec::Done(Report::Batch(reports[1..].to_vec()));
+    let Some(FromCodec::Done(Report::Batch(reports))) = frames.last() else { panic!("no report") };
+    let cut = [&frames[..frames.len() - 1], &[short(reports)]].concat();
+    assert!(judged(&job, &cut).is_err(), "a piece is not reported");
+    let mut unverified = reports.clone();
+    *unverified.last_mut().unwrap() = Report::Package { verified: None };
+    let done = FromCodec::Done(Report::Batch(unverified));
+    let careless = [&frames[..frames.len() - 1], &[done]].concat();
+    assert!(judged(&job, &careless).is_err(), "a file is not verified");
 }
 
 #[test]
@@ -118,6 +161,7 @@ fn every_lie_is_a_breach() {
         ("Audio", lies::AUDIO),
         ("Images", lies::IMAGES),
         ("Package", lies::PACKAGE),
+        ("Batch", lies::BATCH),
     ] {
         let job = &jobs.iter().find(|(name, _)| *name == kind).unwrap().1;
         for lie in told {

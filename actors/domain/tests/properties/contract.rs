@@ -1,10 +1,10 @@
 //! What holds for every contract: honest work is permitted, and whatever else is sent, no more than it.
 
 use jetreel_domain::contract::Contract;
-use jetreel_domain::job;
 use jetreel_domain::ledger::View;
 use jetreel_domain::plan::{Plan, PlannedTask, Work};
 use jetreel_domain::wire::{FromCodec, Job, JobWork, VERSION};
+use jetreel_domain::{batch, job};
 use proptest::prelude::*;
 
 use crate::sources::{Source, source};
@@ -32,6 +32,7 @@ fn job_of(plan: &Plan, planned: &PlannedTask, view: &View, done: Vec<u32>) -> Jo
         Work::Package { tier, verify } => {
             JobWork::Package(job::package_job(plan, view, *tier, *verify).0)
         }
+        Work::Batch(pieces) => JobWork::Batch(batch::jobs(plan, view, pieces).0),
     };
     let budget = sample::limits().task_budget(plan, planned);
     Job { version: VERSION, objects: vec![plan.facts.bytes], budget, work }
@@ -49,7 +50,7 @@ fn answered(source: &Source, stored: u32) -> Vec<(Job, Vec<FromCodec>)> {
         let (done, samples) = match &planned.work {
             Work::Video { chunks, .. } => (stored.min(chunks.len() as u32 - 1), 0),
             Work::Audio(track) => (stored, samples(*track)),
-            Work::Images | Work::Package { .. } => (0, 0),
+            Work::Images | Work::Package { .. } | Work::Batch(_) => (0, 0),
         };
         let job = job_of(&plan, planned, &view, (0..done).collect());
         let frames = transcript(&job.work, &source.frames, samples);
