@@ -23,6 +23,7 @@ mod deadletters;
 mod orphans;
 mod kv;
 mod facts;
+pub mod news;
 mod survey;
 mod nodes;
 pub mod names;

@@ -13,11 +13,12 @@ use jetreel_domain::progress;
 use jetreel_domain::state::{Fact, Order, Video};
 
 use super::bars::Bars;
+use crate::bus::news::News;
 
-/// Between two looks.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// Between two looks where nothing is announced.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Looks in a row that may fail before the order is given up.
-const FAULTS_MAX: u32 = 100;
+const FAULTS_MAX: u32 = 40;
 
 /// An order that has ended.
 #[derive(Debug, Clone)]
@@ -43,6 +44,7 @@ struct Watched {
 pub(super) async fn until_ended(
     ports: &Ports,
     id: &VideoId,
+    mut news: News,
     started: Instant,
     bars: &mut Bars,
 ) -> Result<Ended, Failure> {
@@ -64,7 +66,7 @@ pub(super) async fn until_ended(
                 faults += 1;
             }
         }
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        news.wait(LOOK_INTERVAL).await;
     }
 }
 

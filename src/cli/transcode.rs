@@ -1,6 +1,7 @@
 //! `jetreel transcode`: one file into one folder, by a node that lives as long as the command.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -120,10 +121,12 @@ async fn work(
     running: &mut RunningNode,
 ) -> anyhow::Result<Outcome> {
     let id = VideoId::from_bits(uuid::Uuid::now_v7().as_u128());
+    let bus = Arc::clone(&running.services.bus);
     let enqueue = enqueue(settings, ports, &id, file);
     let followed = async {
+        let news = bus.news_of(&id).await?;
         enqueue.await?;
-        anyhow::Ok(follow::until_ended(ports, &id, started, bars).await?)
+        anyhow::Ok(follow::until_ended(ports, &id, news, started, bars).await?)
     };
     tokio::select! {
         ended = followed => Ok(Outcome::Ended(ended?)),
