@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::exit::Exit;
-use super::local::{self, Local};
+use super::local::{self, Lasting, Local};
 use super::{notice, output, signals::Signals};
 use crate::node;
 use crate::settings::{Roles, Settings};
@@ -31,7 +31,7 @@ pub(super) async fn run(arguments: Arguments, mut settings: Settings) -> anyhow:
     }
     settings.node.roles = Roles::all();
     let mut signals = Signals::listen();
-    let local = Local::start(&settings).await?;
+    let local = Local::start(&settings, Lasting::Kept).await?;
     settings.nats.monitor = local.monitor().or(settings.nats.monitor);
     let (services, broker) = local.split();
     let mut running = node::start(&settings, services).await?;

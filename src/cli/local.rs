@@ -19,6 +19,15 @@ pub(super) struct Local {
     broker: Option<PrivateBroker>,
 }
 
+/// How long what is stored is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lasting {
+    /// Beyond this command.
+    Kept,
+    /// For one job, which starts at once and whose result is taken out: a crash of the machine costs the job whatever is synced.
+    OneJob,
+}
+
 impl Local {
     /// Where the private broker, if it is one, tells about itself.
     pub(super) fn monitor(&self) -> Option<String> {
@@ -26,12 +35,13 @@ impl Local {
     }
 
     /// Connects to the broker of the settings, or starts a private one, and declares the streams.
-    pub(super) async fn start(settings: &Settings) -> anyhow::Result<Self> {
+    pub(super) async fn start(settings: &Settings, lasting: Lasting) -> anyhow::Result<Self> {
         let (url, broker) = match &settings.nats.url {
             Some(url) => (url.clone(), None),
             None => {
                 let mut options = PrivateOptions::new(settings.nats.data.clone());
                 options.server.clone_from(&settings.nats.server);
+                options.synced = lasting == Lasting::Kept;
                 let broker = PrivateBroker::start(&options).await?;
                 (broker.url.clone(), Some(broker))
             }

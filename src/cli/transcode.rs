@@ -16,7 +16,7 @@ use super::bars::Bars;
 use super::exit::Exit;
 use super::export::{self, Target};
 use super::follow::{self, Ended};
-use super::local::{self, Local};
+use super::local::{self, Lasting, Local};
 use super::report::{Completed, Unmade};
 use super::{output, signals};
 use crate::node::{self, RunningNode};
@@ -66,7 +66,7 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> anyhow::Res
     let settings = arguments.applied_to(settings, target.scratch());
     settings.validate()?;
     let mut bars = Bars::new(arguments.json);
-    let (services, broker) = Local::start(&settings).await?.split();
+    let (services, broker) = Local::start(&settings, Lasting::OneJob).await?.split();
     let ports = services.ports.clone();
     let outcome = match node::start(&settings, services).await {
         Ok(mut running) => {

@@ -38,12 +38,14 @@ pub struct PrivateOptions {
     pub server: Option<PathBuf>,
     /// The `jetreel` executable that acts as guard; `None`: this one.
     pub guard: Option<PathBuf>,
+    /// Whether it syncs every write before it confirms it.
+    pub synced: bool,
 }
 
 impl PrivateOptions {
     /// A server that keeps its data in `folder`.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), server: None, guard: None }
+        Self { folder: folder.into(), server: None, guard: None, synced: true }
     }
 }
 
@@ -92,7 +94,7 @@ impl PrivateBroker {
             None => std::env::current_exe().map_err(|error| unusable(&options.folder, &error))?,
         };
         let password = uuid::Uuid::new_v4().simple().to_string();
-        let prepared = prepare(&options.folder, &password);
+        let prepared = prepare(&options.folder, &password, options.synced);
         let (runtime, command) = prepared.map_err(|error| unusable(&options.folder, &error))?;
         let process = Process::spawn(guarded(&guard, &options.folder, &server, command)).await;
         let process = process.map_err(|error| unusable(&options.folder, &error))?;
@@ -193,7 +195,7 @@ impl Drop for Process {
 }
 
 /// The folder, and a runtime folder with the configuration; gives the server's arguments.
-fn prepare(folder: &Path, password: &str) -> io::Result<(TempDir, Vec<PathBuf>)> {
+fn prepare(folder: &Path, password: &str, synced: bool) -> io::Result<(TempDir, Vec<PathBuf>)> {
     fs::create_dir_all(folder)?;
     let runtime = tempfile::Builder::new().prefix("jetreel-broker-").tempdir()?;
     let text = |path: &Path| {
@@ -201,12 +203,13 @@ fn prepare(folder: &Path, password: &str) -> io::Result<(TempDir, Vec<PathBuf>)>
         serde_json::to_string(path).map_err(io::Error::other)
     };
     let store = std::path::absolute(folder)?.join("jetstream");
+    let sync = if synced { ", sync_interval: always" } else { "" };
     let config = format!(
         "listen: \"127.0.0.1:-1\"\n\
          http: \"127.0.0.1:-1\"\n\
          ports_file_dir: {}\n\
          authorization {{ user: {USER}, password: \"{password}\" }}\n\
-         jetstream {{ store_dir: {}, sync_interval: always }}\n",
+         jetstream {{ store_dir: {}{sync} }}\n",
         text(runtime.path())?,
         text(&store)?,
     );

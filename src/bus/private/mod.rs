@@ -1,4 +1,4 @@
-//! A nats-server of one's own, for `dev` and `transcode`: on loopback, with a password, synced, gone with its parent.
+//! A nats-server of one's own, for `dev` and `transcode`: on loopback, with a password, gone with its parent.
 //!
 //! ```text
 //! jetreel ── keeper thread ── spawn ──► jetreel __guard ── exec ──► nats-server
