@@ -35,6 +35,8 @@ const LOST_AFTER: Duration = Duration::from_secs(20);
 const PULL_WAIT: Duration = Duration::from_secs(2);
 /// What is in hand at the end of the grace goes back with this much of it left, to be told to the broker.
 const PUT_DOWN_WAIT: Duration = Duration::from_secs(5);
+/// A node learns what its codec is from its first job; where none comes for this long, it starts a process to ask.
+const FIRST_JOB_WAIT: Duration = Duration::from_millis(500);
 /// Slots that only the lane `high` may take, on nodes that have at least four times as many.
 const SLOTS_FOR_HIGH: usize = 1;
 
@@ -51,17 +53,48 @@ pub struct Services {
     pub metrics: Arc<Metrics>,
 }
 
+/// The adapters that need no broker.
+pub struct Offline {
+    store: Arc<dyn Store>,
+    /// The codec processes.
+    pub codec: Arc<CodecProcesses>,
+}
+
+impl Offline {
+    /// Opens the store and finds the codec.
+    ///
+    /// # Errors
+    /// When one of them cannot be had; the message says which and what to do.
+    pub fn open(settings: &Settings) -> anyhow::Result<Self> {
+        let store: Arc<dyn Store> =
+            Arc::new(OpenDalStore::open(&StoreOptions::from(&settings.store))?);
+        let codec = codec(settings, store.clone())?.patient(FIRST_JOB_WAIT);
+        Ok(Self { store, codec: Arc::new(codec) })
+    }
+}
+
 impl Services {
     /// Connects to the broker at `url` and opens the store.
     ///
     /// # Errors
     /// When one of them cannot be had; the message says which and what to do.
     pub async fn connect(settings: &Settings, url: &str) -> anyhow::Result<Self> {
+        Self::connect_with(Offline::open(settings)?, settings, url).await
+    }
+
+    /// Connects to the broker at `url`.
+    ///
+    /// # Errors
+    /// When it cannot be reached; the message says what to do.
+    pub async fn connect_with(
+        offline: Offline,
+        settings: &Settings,
+        url: &str,
+    ) -> anyhow::Result<Self> {
         let mut options = BusOptions::new(url, settings.node.name_here());
         options.credentials.clone_from(&settings.nats.credentials);
         let bus = Bus::connect(&options).await?;
-        let store = Arc::new(OpenDalStore::open(&StoreOptions::from(&settings.store))?);
-        let codec = Arc::new(codec(settings, store.clone())?);
+        let Offline { store, codec } = offline;
         let metrics = Arc::new(Metrics::new()?);
         let environment = Arc::new(SystemEnvironment::new(metrics.clone()));
         let (broker, letters) = (bus.clone(), bus.clone());

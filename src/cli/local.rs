@@ -9,8 +9,11 @@ use super::exit::{Exit, told};
 use crate::bus::private::{self, PrivateBroker, PrivateOptions};
 use crate::bus::topology::{self, DEFAULT, Topology};
 use crate::bus::{Bus, BusOptions};
-use crate::node::Services;
+use crate::node::{Offline, Services};
 use crate::settings::Settings;
+
+/// Codec processes that every video needs: probe, pictures, sound, files.
+const JOBS_AHEAD: u32 = 4;
 
 /// Services, and the private broker behind them where there is one.
 pub(super) struct Local {
@@ -36,17 +39,21 @@ impl Local {
 
     /// Connects to the broker of the settings, or starts a private one, and declares the streams.
     pub(super) async fn start(settings: &Settings, lasting: Lasting) -> anyhow::Result<Self> {
+        let offline = Offline::open(settings)?;
         let (url, broker) = match &settings.nats.url {
             Some(url) => (url.clone(), None),
             None => {
                 let mut options = PrivateOptions::new(settings.nats.data.clone());
                 options.server.clone_from(&settings.nats.server);
                 options.synced = lasting == Lasting::Kept;
+                if lasting == Lasting::OneJob {
+                    offline.codec.prepare(JOBS_AHEAD).await;
+                }
                 let broker = PrivateBroker::start(&options).await?;
                 (broker.url.clone(), Some(broker))
             }
         };
-        let services = Services::connect(settings, &url).await?;
+        let services = Services::connect_with(offline, settings, &url).await?;
         topology::apply(&services.bus, &streams(settings)?, false).await?;
         Ok(Self { services, broker })
     }

@@ -14,6 +14,8 @@
 mod budget;
 mod frame;
 mod hello;
+mod introduction;
+mod ahead;
 mod process;
 mod processes;
 mod readahead;

@@ -53,11 +53,8 @@ pub(super) struct Ended {
 }
 
 impl Process {
-    /// Starts `binary` under the limits of `budget`; gives its socket.
-    pub(super) async fn spawn(
-        binary: &Path,
-        budget: &ProcessBudget,
-    ) -> io::Result<(Self, UnixStream)> {
+    /// Starts `binary`; gives its socket. It waits for its job, before which [`Self::limit`] is due.
+    pub(super) async fn spawn(binary: &Path) -> io::Result<(Self, UnixStream)> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let mut command = Command::new(binary);
@@ -78,11 +75,12 @@ impl Process {
         let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let (cpu, ended) = (Duration::ZERO, None);
         let process = Self { child: Some(child), pid, children, log, cpu, ended };
-        if let Some(pid) = pid {
-            // The process waits for its job, so these are in force before it works.
-            limit(pid, budget)?;
-        }
         Ok((process, UnixStream::from_std(ours)?))
+    }
+
+    /// Puts the process under the limits of `budget`.
+    pub(super) fn limit(&self, budget: &ProcessBudget) -> io::Result<()> {
+        self.pid.map_or(Ok(()), |pid| limit(pid, budget))
     }
 
     /// CPU time used as far as it is known.

@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jetreel_actors::ports::{Codec, CodecSession, PortFuture, ProcessBudget, Readable, Store};
-use jetreel_domain::failure::{CodecDeath, Failure, Severity};
-use jetreel_domain::wire::{Attempt, Budget, FromCodec, Job, JobWork, Report, VERSION};
-use tokio::sync::OnceCell;
-
+use super::ahead::Ahead;
 use super::hello::Confinement;
+use super::introduction::{About, Introduction, Overheard};
 use super::process::Process;
 use super::readahead::Sources;
 use super::session::Session;
+use jetreel_actors::ports::{Codec, CodecSession, PortFuture, ProcessBudget, Readable, Store};
+use jetreel_domain::failure::{CodecDeath, Failure, Severity};
+use jetreel_domain::wire::{Attempt, Budget, FromCodec, Job, JobWork, Report, VERSION};
 
 /// File name of the codec binary.
 const BINARY: &str = "jetreel-codec";
@@ -22,22 +22,41 @@ pub struct CodecProcesses {
     binary: PathBuf,
     store: Arc<dyn Store>,
     demanded: Confinement,
-    about: OnceCell<About>,
-}
-
-/// What the first process said of itself.
-struct About {
-    build: String,
-    confinement: String,
-    weaknesses: Vec<String>,
+    /// How long [`Self::about`] waits for a process that has a job, before it starts one that has none.
+    patience: Duration,
+    about: Introduction,
+    /// Held by whoever starts one for that.
+    asking: tokio::sync::Mutex<()>,
+    ahead: Ahead,
 }
 
 impl CodecProcesses {
     /// Processes of `codec_binary` that read from `store`, under any confinement.
     #[must_use]
     pub fn new(codec_binary: PathBuf, store: Arc<dyn Store>) -> Self {
-        let (demanded, about) = (Confinement::None, OnceCell::new());
-        Self { binary: codec_binary, store, demanded, about }
+        let ahead = Ahead::new(codec_binary.clone());
+        Self {
+            binary: codec_binary,
+            store,
+            demanded: Confinement::None,
+            patience: Duration::ZERO,
+            about: Introduction::new(),
+            asking: tokio::sync::Mutex::default(),
+            ahead,
+        }
+    }
+
+    /// Waits for a process that is started anyway, when asked what the codec is, before it starts one for that.
+    #[must_use]
+    pub fn patient(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Starts processes before there are jobs for them, one after the other: the next when a job takes the one that waits, as often
+    /// as `jobs` are expected.
+    pub async fn prepare(&self, jobs: u32) {
+        self.ahead.start(jobs).await;
     }
 
     /// Gives no job to a process that is confined worse than this.
@@ -54,12 +73,12 @@ impl CodecProcesses {
 
     /// The confinement in force on this node, in the words of the codec; asked once and kept.
     pub async fn confinement(&self) -> Result<String, Failure> {
-        Ok(self.about().await?.confinement.clone())
+        Ok(self.about().await?.confinement)
     }
 
     /// What of the best confinement this node does not offer, each with the reason; asked once and kept.
     pub async fn weaknesses(&self) -> Result<Vec<String>, Failure> {
-        Ok(self.about().await?.weaknesses.clone())
+        Ok(self.about().await?.weaknesses)
     }
 
     /// Lets a confined process try what it must not be able to do.
@@ -77,7 +96,14 @@ impl CodecProcesses {
         }
     }
 
-    async fn about(&self) -> Result<&About, Failure> {
+    async fn about(&self) -> Result<About, Failure> {
+        if let Ok(about) = tokio::time::timeout(self.patience, self.about.heard()).await {
+            return Ok(about);
+        }
+        let _asking = self.asking.lock().await;
+        if let Some(about) = self.about.known() {
+            return Ok(about);
+        }
         // A codec that cannot even introduce itself is this node's trouble (a missing library, no memory), not the video's.
         let unusable = |failure: Failure| match failure.severity {
             Severity::DependencyFault => failure,
@@ -87,20 +113,21 @@ impl CodecProcesses {
                 Failure::dependency("codec-unusable", message).with_detail(detail)
             }
         };
-        let first = async || self.introduce(JobWork::Hello).await.map_err(unusable);
-        self.about.get_or_try_init(async || Ok(first().await?.0)).await
+        let (about, _) = self.introduce(JobWork::Hello).await.map_err(unusable)?;
+        self.about.learn(about.clone());
+        Ok(about)
     }
 
     /// A job without media: whatever the confinement, it endangers nothing, and what was reached can be told.
     async fn introduce(&self, work: JobWork) -> Result<(About, Report), Failure> {
         let demanded = Confinement::None;
         let mut session = self.session(bare(work), Vec::new(), HELLO_BUDGET, demanded).await?;
-        let FromCodec::Hello { build, confinement, weaknesses, .. } = session.next().await? else {
+        let Some(about) = About::told_by(&session.next().await?) else {
             return Err(CodecDeath::Protocol.into());
         };
         loop {
             if let FromCodec::Done(report) = session.next().await? {
-                return Ok((About { build, confinement, weaknesses }, report));
+                return Ok((about, report));
             }
         }
     }
@@ -113,12 +140,16 @@ impl CodecProcesses {
         demanded: Confinement,
     ) -> Result<Session, Failure> {
         job.objects = objects.iter().map(Readable::bytes).collect();
-        let spawned = Process::spawn(&self.binary, &budget).await;
-        let (process, socket) = spawned.map_err(|error| {
+        let missing = |error: std::io::Error| {
             let detail = format!("{}: {error}", self.binary.display());
             Failure::dependency("codec-missing", "The codec could not be started.")
                 .with_detail(detail)
-        })?;
+        };
+        let (process, socket) = match self.ahead.take() {
+            Some(idle) => idle,
+            None => Process::spawn(&self.binary).await.map_err(missing)?,
+        };
+        process.limit(&budget).map_err(missing)?;
         let sources = Sources::new(self.store.clone(), objects);
         Session::new(process, socket, job, sources, budget, demanded)
     }
@@ -133,12 +164,13 @@ impl Codec for CodecProcesses {
     ) -> PortFuture<'_, Box<dyn CodecSession>> {
         Box::pin(async move {
             let session = self.session(job, objects, budget, self.demanded).await?;
-            Ok(Box::new(session) as Box<dyn CodecSession>)
+            let introduction = self.about.clone();
+            Ok(Box::new(Overheard { session, introduction }) as Box<dyn CodecSession>)
         })
     }
 
     fn build(&self) -> PortFuture<'_, String> {
-        Box::pin(async move { Ok(self.about().await?.build.clone()) })
+        Box::pin(async move { Ok(self.about().await?.build) })
     }
 }
 

@@ -298,6 +298,64 @@ async fn the_build_is_asked_once() {
 }
 
 #[tokio::test]
+async fn the_build_is_learned_from_a_job_that_runs_anyway() {
+    let stage = Stage::new();
+    let codec = stage.codec("hash").patient(LIMIT);
+    let object = stage.object(&[Bytes::from_static(b"0123456789")]).await;
+    let (build, outcome) = tokio::join!(codec.build(), run(&codec, vec![object], BUDGET));
+    assert_eq!(pid_in(&build.unwrap()), outcome.pid);
+    assert_eq!(codec.confinement().await.unwrap(), "SECCOMP");
+}
+
+#[tokio::test]
+async fn without_a_job_a_process_is_started_to_ask() {
+    let stage = Stage::new();
+    let codec = stage.codec("hash").patient(Duration::from_millis(10));
+    let asked = tokio::join!(codec.build(), codec.build());
+    assert_eq!(asked.0.unwrap(), asked.1.unwrap());
+}
+
+#[tokio::test]
+async fn a_process_that_was_started_ahead_gets_the_next_job() {
+    let stage = Stage::new();
+    let object = stage.object(&[Bytes::from_static(b"0123456789")]).await;
+    let codec = stage.codec("hash");
+    codec.prepare(2).await;
+    for _ in 0..2 {
+        eventually("a process waits", || stage.processes("hash").len() == 1).await;
+        let waiting = stage.processes("hash");
+        let outcome = run(&codec, vec![object.clone()], BUDGET).await;
+        assert_eq!(outcome.end.unwrap(), FromCodec::Done(Report::Video));
+        assert_eq!(waiting, [outcome.pid]);
+    }
+    assert_eq!(stage.processes("hash"), Vec::<u32>::new());
+    let outcome = run(&codec, vec![object], BUDGET).await;
+    assert_eq!(outcome.end.unwrap(), FromCodec::Done(Report::Video));
+}
+
+#[tokio::test]
+async fn a_process_that_was_started_ahead_has_the_budget_of_its_job() {
+    let stage = Stage::new();
+    let codec = stage.codec("hog");
+    codec.prepare(1).await;
+    let budget = ProcessBudget { memory_bytes: 256 << 20, ..BUDGET };
+    let outcome = run(&codec, vec![], budget).await;
+    assert_eq!(outcome.end.unwrap_err().code, "codec-signal");
+    assert!((1..16).contains(&outcome.frames.len()), "{} × 16 MiB", outcome.frames.len());
+}
+
+#[tokio::test]
+async fn a_process_without_a_job_ends_with_its_node() {
+    let stage = Stage::new();
+    let codec = stage.codec("hash");
+    codec.prepare(2).await;
+    let waiting = stage.processes("hash");
+    assert_eq!(waiting.len(), 1);
+    drop(codec);
+    eventually("the process is reaped", || !exists(waiting[0])).await;
+}
+
+#[tokio::test]
 async fn a_codec_that_is_not_there_is_this_nodes_fault() {
     let stage = Stage::new();
     let codec = jetreel::sandbox::CodecProcesses::new("/nowhere/codec".into(), stage.store.clone());
