@@ -42,6 +42,9 @@ TIERS = [
 X264 = "stitchable=1:open-gop=0:scenecut=40:keyint=infinite:min-keyint=infinite"
 SAMPLE_SECONDS = 0.1
 MINUTE = 60
+# Clips up to this long are calibrated by the median of several runs: one run of a second or two says little.
+SHORT_SECONDS = 30
+SHORT_CALIBRATION_RUNS = 3
 
 
 @dataclasses.dataclass
@@ -229,15 +232,21 @@ def log(name, run):
           f"first playable {run.first_playable:.1f} s", file=sys.stderr, flush=True)
 
 
-def calibrate(clip, preset):
-    """Every single command once: the one with the least CPU and the one with the least wall time."""
-    found = {}
-    for cascade in (True, False):
-        for threads in (1, None):
-            name = f"{'cascaded' if cascade else 'direct'} scaling, {'one thread per encoder' if threads else 'default threads'}"
-            found[name] = measure(lambda out, c=cascade, t=threads: single(clip, out, preset, c, t))
-            log(f"calibration, {name}", found[name])
-    return found
+def calibrate(clip, preset, turns):
+    """What every single command takes, medians: one has the least CPU, one the least wall time."""
+    names = [f"{scaling} scaling, {threads}" for scaling in ("cascaded", "direct")
+             for threads in ("one thread per encoder", "default threads")]
+    runs = {name: [] for name in names}
+    for _ in range(turns):
+        for name in names:
+            runs[name].append(measure(single_named(clip, preset, name)))
+            log(f"calibration, {name}", runs[name][-1])
+    return {name: median_run(all_runs) for name, all_runs in runs.items()}
+
+
+def median_run(runs):
+    fields = (field.name for field in dataclasses.fields(Run))
+    return Run(*(statistics.median(getattr(run, field) for run in runs) for field in fields))
 
 
 def single_named(clip, preset, name):
@@ -317,7 +326,7 @@ def arguments():
     parser.add_argument("output", nargs="?", default="bench.json", help="where the JSON report goes")
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target" / "release" / "jetreel")
     parser.add_argument("--clip", type=pathlib.Path, help="a 1080p clip instead of the one made here")
-    parser.add_argument("--seconds", type=int, default=60, help="length of the clip made here")
+    parser.add_argument("--seconds", default="60", help="length of the clip made here; several, as in 3,8,20, are benched in turn")
     parser.add_argument("--minutes", type=int, help="the same in minutes, such as 10 for the first playable second")
     parser.add_argument("--preset", default="veryfast")
     parser.add_argument("--runs", type=int, default=3)
@@ -328,19 +337,15 @@ def arguments():
     return parser.parse_args()
 
 
-def main():
-    options = arguments()
-    seconds = options.minutes * 60 if options.minutes else options.seconds
-    if options.make_clip:
-        make_clip(options.make_clip, seconds)
-        return
-    options.binary = options.binary.resolve()
+def bench(options, seconds):
+    """All contenders on a clip of one length."""
     clip = (options.clip or TOOLS / "media" / f"bench-1080p-{seconds}s.mp4").resolve()
     if not options.clip:
         make_clip(clip, seconds)
     default = Run(1.0, 1.0, 0, 1.0, 1.0)
     name = "cascaded scaling, one thread per encoder"
-    calibration = {name: default} if options.no_calibration else calibrate(clip, options.preset)
+    turns = SHORT_CALIBRATION_RUNS if seconds <= SHORT_SECONDS else 1
+    calibration = {name: default} if options.no_calibration else calibrate(clip, options.preset, turns)
     chosen, commands = contenders(options, clip, calibration)
     runs = {name: [] for name in chosen}
     for turn in range(options.runs):
@@ -350,7 +355,7 @@ def main():
             runs[name].append(measure(chosen[name]))
             log(f"run {turn + 1}, {name}", runs[name][-1])
     table = summary(runs)
-    report = {
+    return {
         "clip": {"name": clip.name, "bytes": clip.stat().st_size, "seconds": seconds},
         "preset": options.preset,
         "runs": options.runs,
@@ -364,8 +369,20 @@ def main():
         "summary": table,
         "ratios": ratios(table),
     }
+
+
+def main():
+    options = arguments()
+    lengths = [options.minutes * MINUTE] if options.minutes else [int(part) for part in options.seconds.split(",")]
+    if options.make_clip:
+        make_clip(options.make_clip, lengths[0])
+        return
+    options.binary = options.binary.resolve()
+    reports = [bench(options, seconds) for seconds in lengths]
+    report = reports[0] if len(reports) == 1 else {"lengths": reports}
     pathlib.Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
-    show(report)
+    for report in reports:
+        show(report)
 
 
 if __name__ == "__main__":
