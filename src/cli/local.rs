@@ -45,7 +45,7 @@ impl Local {
             None => {
                 let mut options = PrivateOptions::new(settings.nats.data.clone());
                 options.server.clone_from(&settings.nats.server);
-                options.synced = lasting == Lasting::Kept;
+                options.kept = lasting == Lasting::Kept;
                 if lasting == Lasting::OneJob {
                     offline.codec.prepare(JOBS_AHEAD).await;
                 }

@@ -28,6 +28,9 @@ const STOP_WAIT: Duration = Duration::from_secs(10);
 const LOG: &str = "nats-server.log";
 const LOG_TAIL_BYTES: usize = 2000;
 const USER: &str = "jetreel";
+/// What the streams may reserve. By itself the server refuses streams that could grow beyond three quarters of the free disk, though they
+/// are nearly empty on a node of one's own.
+const STREAMS_BYTES_MAX: u64 = 16 << 30;
 
 /// Where and what.
 #[derive(Debug, Clone)]
@@ -38,14 +41,14 @@ pub struct PrivateOptions {
     pub server: Option<PathBuf>,
     /// The `jetreel` executable that acts as guard; `None`: this one.
     pub guard: Option<PathBuf>,
-    /// Whether it syncs every write before it confirms it.
-    pub synced: bool,
+    /// Whether its data are needed after its end. Only then it syncs every write, and is given time to end.
+    pub kept: bool,
 }
 
 impl PrivateOptions {
     /// A server that keeps its data in `folder`.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), server: None, guard: None, synced: true }
+        Self { folder: folder.into(), server: None, guard: None, kept: true }
     }
 }
 
@@ -73,6 +76,8 @@ impl fmt::Debug for PrivateBroker {
 struct Process {
     id: Pid,
     ended: watch::Receiver<Option<ExitStatus>>,
+    /// What ends it.
+    end: Signal,
 }
 
 /// The file that the server writes once it listens.
@@ -94,9 +99,10 @@ impl PrivateBroker {
             None => std::env::current_exe().map_err(|error| unusable(&options.folder, &error))?,
         };
         let password = uuid::Uuid::new_v4().simple().to_string();
-        let prepared = prepare(&options.folder, &password, options.synced);
+        let prepared = prepare(&options.folder, &password, options.kept);
         let (runtime, command) = prepared.map_err(|error| unusable(&options.folder, &error))?;
-        let process = Process::spawn(guarded(&guard, &options.folder, &server, command)).await;
+        let command = guarded(&guard, &options.folder, &server, command);
+        let process = Process::spawn(command, options.kept).await;
         let process = process.map_err(|error| unusable(&options.folder, &error))?;
         let ports = process.ports(runtime.path(), &options.folder).await?;
         let [Some(nats), Some(monitor)] = [ports.nats.first(), ports.monitoring.first()] else {
@@ -128,7 +134,7 @@ impl PrivateBroker {
     /// Ends the server and waits until it is gone.
     pub async fn stop(self) {
         let mut ended = self.process.ended.clone();
-        self.process.signal(Signal::TERM);
+        self.process.signal(self.process.end);
         if timeout(STOP_WAIT, ended.wait_for(Option::is_some)).await.is_err() {
             tracing::warn!("the private broker does not end by itself");
             self.process.signal(Signal::KILL);
@@ -141,7 +147,7 @@ impl PrivateBroker {
 
 impl Process {
     /// Spawns from a thread that stays until the end: the death signal of the child follows that thread.
-    async fn spawn(mut command: Command) -> io::Result<Self> {
+    async fn spawn(mut command: Command, kept: bool) -> io::Result<Self> {
         let (started, is_started) = oneshot::channel();
         let (ending, ended) = watch::channel(None);
         std::thread::Builder::new().name("broker-keeper".to_owned()).spawn(move || {
@@ -156,7 +162,8 @@ impl Process {
         })?;
         let id = is_started.await.map_err(io::Error::other)??;
         let id = i32::try_from(id).ok().and_then(Pid::from_raw);
-        Ok(Self { id: id.ok_or_else(|| io::Error::other("no process id"))?, ended })
+        let id = id.ok_or_else(|| io::Error::other("no process id"))?;
+        Ok(Self { id, ended, end: if kept { Signal::TERM } else { Signal::KILL } })
     }
 
     fn signal(&self, signal: Signal) {
@@ -190,12 +197,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.signal(Signal::TERM);
+        self.signal(self.end);
     }
 }
 
 /// The folder, and a runtime folder with the configuration; gives the server's arguments.
-fn prepare(folder: &Path, password: &str, synced: bool) -> io::Result<(TempDir, Vec<PathBuf>)> {
+fn prepare(folder: &Path, password: &str, kept: bool) -> io::Result<(TempDir, Vec<PathBuf>)> {
     fs::create_dir_all(folder)?;
     let runtime = tempfile::Builder::new().prefix("jetreel-broker-").tempdir()?;
     let text = |path: &Path| {
@@ -203,13 +210,13 @@ fn prepare(folder: &Path, password: &str, synced: bool) -> io::Result<(TempDir, 
         serde_json::to_string(path).map_err(io::Error::other)
     };
     let store = std::path::absolute(folder)?.join("jetstream");
-    let sync = if synced { ", sync_interval: always" } else { "" };
+    let sync = if kept { ", sync_interval: always" } else { "" };
     let config = format!(
         "listen: \"127.0.0.1:-1\"\n\
          http: \"127.0.0.1:-1\"\n\
          ports_file_dir: {}\n\
          authorization {{ user: {USER}, password: \"{password}\" }}\n\
-         jetstream {{ store_dir: {}{sync} }}\n",
+         jetstream {{ store_dir: {}, max_file_store: {STREAMS_BYTES_MAX}{sync} }}\n",
         text(runtime.path())?,
         text(&store)?,
     );

@@ -28,7 +28,7 @@ impl Cluster {
         let spawn = |index: usize| {
             let config = format!(
                 "server_name: n{index}\nlisten: \"127.0.0.1:{}\"\n\
-                 jetstream {{ store_dir: {:?} }}\n\
+                 jetstream {{ store_dir: {:?}, max_file_store: 16GB }}\n\
                  cluster {{ name: test, listen: \"127.0.0.1:{}\", routes: [{}] }}\n",
                 client_ports[index],
                 folder.path().join(format!("store-{index}")),

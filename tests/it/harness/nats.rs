@@ -145,7 +145,7 @@ fn spawn(folder: &std::path::Path, listen: &str, extra: &str, user: Option<(&str
     std::fs::create_dir_all(&ports).unwrap();
     let config = format!(
         "listen: \"{listen}\"\nhttp: \"127.0.0.1:-1\"\nports_file_dir: {ports:?}\n\
-         {}jetstream {{ store_dir: {:?}\n{extra} }}\n",
+         {}jetstream {{ store_dir: {:?}\nmax_file_store: 16GB\n{extra} }}\n",
         user.map_or_else(String::new, |(user, password)| format!(
             "authorization {{ user: {user}, password: \"{password}\" }}\n"
         )),
