@@ -4,7 +4,7 @@
 
 use ffmpeg_next::Packet;
 use jetreel_domain::discontinuity::{
-    AGREE_SECONDS, Extent, FORWARD_SECONDS_MIN, Jump, STEPS_MAX, shifts,
+    AGREE_SECONDS, Extent, FORWARD_SECONDS_MIN, Jump, Kind, STEPS_MAX, shifts,
 };
 use jetreel_domain::media::Rational;
 
@@ -14,6 +14,12 @@ use crate::mend::Place;
 const RESTART_PACKETS: i64 = 5;
 /// The same in seconds, for tracks whose packets are short.
 const RESTART_SECONDS: f64 = 0.1;
+
+/// A longer distance between two packets says little about how much of the file was read.
+const ADVANCE_SECONDS_MAX: f64 = 1.0;
+
+/// Packets of a track that may follow a step of another one; further ones are taken to go on by their clock.
+const LOOSE_MAX: usize = 1024;
 
 /// The clocks of the tracks of a file.
 pub(crate) struct Follow {
@@ -38,7 +44,8 @@ struct Track {
     advanced: f64,
     /// [`Follow::advanced`] at the last packet.
     seen: f64,
-    jumps: usize,
+    steps: usize,
+    loose: usize,
     /// Jumps, of whatever track, before the last packet.
     noticed: usize,
     extent: Extent,
@@ -64,7 +71,8 @@ impl Follow {
             step: 0,
             advanced: 0.0,
             seen: 0.0,
-            jumps: 0,
+            steps: 0,
+            loose: 0,
             noticed: 0,
             extent: Extent::default(),
             place: Place::default(),
@@ -93,38 +101,55 @@ impl Follow {
         let Some(time) = packet.dts().or_else(|| packet.pts()) else {
             return Some(Followed { jump: None, back: false });
         };
-        let Some(last) = own.last else {
-            (own.last, own.step, own.seen) = (Some(time), step, self.advanced);
-            return Some(Followed { jump: None, back: false });
-        };
-        let due = last.saturating_add(own.step);
-        let jumps = !self.single && own.jumps < STEPS_MAX && own.jumps_to(last, time);
+        let last = own.last;
+        let before = last.map(|last| last.saturating_add(own.step));
+        let noticed = own.noticed;
+        let kind = if self.single { Kind::GoesOn } else { self.kind(track, time) };
+        // Also what goes on is of interest where another track steps.
+        let jumps = kind != Kind::GoesOn || self.jumps[noticed..].iter().any(Jump::is_step);
         let clocks = if jumps { self.clocks() } else { Vec::new() };
         let own = &mut self.tracks[track];
-        for jump in &mut self.jumps[own.noticed..] {
-            jump.goes_on[track] = !jumps && jump.track != track;
+        let since = std::mem::replace(&mut own.noticed, self.jumps.len());
+        for jump in &mut self.jumps[since..] {
+            jump.goes_on[track] = kind == Kind::GoesOn && jump.track != track;
         }
-        own.noticed = self.jumps.len();
-        own.last = Some(time);
-        if !jumps {
-            own.advanced += own.time_base.seconds(time.saturating_sub(last).max(0));
+        if let Some(last) = last.filter(|_| kind != Kind::Step) {
+            let advance = own.time_base.seconds(time.saturating_sub(last));
+            own.advanced += advance.clamp(0.0, ADVANCE_SECONDS_MAX);
         }
-        own.step = step;
+        (own.last, own.step) = (Some(time), step);
         self.advanced = self.advanced.max(own.advanced);
         own.seen = self.advanced;
         let jump = jumps.then(|| {
-            own.jumps += 1;
+            own.steps += usize::from(kind == Kind::Step);
+            own.loose += usize::from(kind == Kind::Loose);
             self.jumps.push(Jump {
                 track,
                 byte: own.extent.last_byte,
-                before: own.time_base.seconds(due),
+                before: before.map_or(f64::NEG_INFINITY, |before| own.time_base.seconds(before)),
                 after: own.time_base.seconds(time),
+                kind,
+                since,
                 clocks,
                 goes_on: vec![false; tracks],
             });
             self.jumps.len() - 1
         });
-        Some(Followed { jump, back: time < last })
+        Some(Followed { jump, back: last.is_some_and(|last| time < last) })
+    }
+
+    fn kind(&self, track: usize, time: i64) -> Kind {
+        let own = &self.tracks[track];
+        let steps = own.last.is_some_and(|last| own.steps_to(last, time));
+        let was_away = self.advanced - own.seen >= AGREE_SECONDS;
+        let loose = || was_away || own.last.is_none_or(|last| time < last);
+        if steps && own.steps < STEPS_MAX {
+            Kind::Step
+        } else if own.loose < LOOSE_MAX && loose() {
+            Kind::Loose
+        } else {
+            Kind::GoesOn
+        }
     }
 
     /// Of every jump, the seconds to add to its track's times from there on.
@@ -154,7 +179,7 @@ impl Follow {
 }
 
 impl Track {
-    fn jumps_to(&self, last: i64, time: i64) -> bool {
+    fn steps_to(&self, last: i64, time: i64) -> bool {
         let slack = self.step.saturating_mul(RESTART_PACKETS);
         let slack = slack.max(self.time_base.ticks(RESTART_SECONDS));
         let due = last.saturating_add(self.step);

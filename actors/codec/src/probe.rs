@@ -265,7 +265,7 @@ fn scan_apart(
 /// Puts what was measured into the description of a sound track.
 fn measure(usable: Usable, sound: &Sound, declared_start: Option<i64>) -> AudioTrack {
     let Usable { mut track, packet_seconds } = usable;
-    track.start = declared_start.unwrap_or(sound.start);
+    track.start = declared_start.map_or(sound.start, |start| start.saturating_add(sound.moved));
     track.seconds = if track.counted {
         sound.packets as f64 * packet_seconds
     } else {

@@ -92,6 +92,8 @@ pub(crate) struct Sound {
     pub start: i64,
     /// After the last packet.
     pub end: i64,
+    /// Ticks by which the first packet was moved.
+    pub moved: i64,
     /// Streams that carry on with the track in the middle of the file.
     pub continued: Vec<u32>,
     /// Steps of the clock.
@@ -161,6 +163,8 @@ struct Record {
     /// Between two steps of the clock the times are the container's own.
     stretches: Vec<Stretch>,
     pauses: usize,
+    /// Ticks by which the first packet is moved.
+    moved: i64,
 }
 
 /// A part of a track with one clock.
@@ -193,6 +197,7 @@ impl Walk {
             time_base: track.time_base,
             stretches: vec![Stretch::after(None)],
             pauses: 0,
+            moved: 0,
         };
         Self {
             follow: Follow::new(&clocks, single),
@@ -262,6 +267,7 @@ impl Walk {
             continued: Vec::new(),
             start: record.stretches.iter().filter_map(|part| part.start).min().unwrap_or(0),
             end: record.stretches.iter().map(|part| part.end).max().unwrap_or(0),
+            moved: record.moved,
             clock,
         });
         let sound = sound.collect();
@@ -293,12 +299,16 @@ impl Record {
     /// Moves all times onto one continuous clock. Gives the steps.
     fn mend(&mut self, shifts: &[f64], follow: &Follow) -> Vec<ClockStep> {
         let mut steps = Vec::new();
+        let mut begun = self.stretches.first().is_some_and(|first| first.start.is_some());
         for stretch in &mut self.stretches {
             let Some(jump) = stretch.jump else { continue };
             let seconds = shifts.get(jump).copied().unwrap_or(0.0);
             let shift = self.time_base.ticks(seconds);
             steps.push(ClockStep { byte: follow.byte(jump), shift });
             stretch.shift(shift);
+            if !begun && stretch.start.is_some() {
+                (begun, self.moved) = (true, shift);
+            }
         }
         // What leaves the clock as it is need not be told.
         let mut current = 0;

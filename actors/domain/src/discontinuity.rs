@@ -6,6 +6,9 @@
 //! what was in step stays in step.
 //!
 //! A distance between two packets is no step where another track's clock agrees with it: a slide show with speech has long distances.
+//!
+//! Not every track shows a step: it may go back by a few packets only, begin there, or come back after a while. Such a packet is
+//! no step by itself, and follows one of another track.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub const FORWARD_SECONDS_MIN: f64 = 60.0;
 
 /// Steps of one track that are mended; a track with more is damaged, and its further steps are left as they are.
-pub const STEPS_MAX: usize = 256;
+pub const STEPS_MAX: usize = 1024;
 
 /// Two tracks have the same clock where they differ by less than this many seconds at the same place of a file: muxers interleave
 /// within a second or two.
@@ -23,6 +26,9 @@ pub const AGREE_SECONDS: f64 = 5.0;
 /// Shortest jump forward, seconds, that counts as a step though no other track confirms it: a silent recording may stand still for
 /// minutes.
 const ALONE_SECONDS_MIN: f64 = 600.0;
+
+/// A packet that follows a step of another track may lie this many seconds of its own track before it in the file.
+const AHEAD_SECONDS: f64 = 1.0;
 
 /// A track by itself whose packets jump forward more often than once in this many is a slide show.
 const PACKETS_PER_JUMP_MIN: u64 = 20;
@@ -36,22 +42,54 @@ pub struct ClockStep {
     pub shift: i64,
 }
 
-/// A packet whose decode time does not follow its predecessor's.
+/// How a packet follows its predecessor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// By the clock that its track had. It follows a step of another track with whose old clock its own did not agree.
+    GoesOn,
+    /// A little early, as the first of its track, or after a while. It follows a step of another track.
+    Loose,
+    /// The clock steps, unless other tracks show otherwise.
+    Step,
+}
+
+/// A packet whose decode time does not follow its predecessor's, or the first one after another track stepped.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Jump {
     /// Index of its track.
     pub track: usize,
     /// Where it lies in the file.
     pub byte: u64,
-    /// Seconds of the track's clock at which it was due.
+    /// Seconds of the track's clock at which it was due; [`f64::NEG_INFINITY`] for the first packet of a track.
     pub before: f64,
     /// Seconds of the track's clock that it has.
     pub after: f64,
+    /// What it looks like.
+    pub kind: Kind,
+    /// How many jumps, of whatever track, there were before the predecessor.
+    pub since: usize,
     /// The last decode time of every track up to here, seconds; `None` where a track has not begun, or has had no packet for
     /// [`AGREE_SECONDS`].
     pub clocks: Vec<Option<f64>>,
     /// Of every track: its next packet goes on by the clock that it had.
     pub goes_on: Vec<bool>,
+}
+
+impl Jump {
+    /// Whether its clock steps.
+    #[must_use]
+    pub fn is_step(&self) -> bool {
+        self.kind == Kind::Step
+    }
+
+    fn is_forward(&self) -> bool {
+        self.after > self.before
+    }
+
+    /// A jump forward that no recording has without sound or picture in between.
+    fn is_long(&self) -> bool {
+        self.after - self.before > ALONE_SECONDS_MIN
+    }
 }
 
 /// How much of a track there is.
@@ -63,9 +101,9 @@ pub struct Extent {
     pub last_byte: u64,
 }
 
-/// A move of a track into an epoch.
+/// Which track enters which epoch where.
 #[derive(Debug, Clone, Copy)]
-struct Move {
+struct Entry {
     jump: usize,
     from: usize,
     to: usize,
@@ -74,46 +112,129 @@ struct Move {
 /// Of every jump, the seconds to add to the times of its track from there on. `jumps` are in file order.
 #[must_use]
 pub fn shifts(jumps: &[Jump], tracks: &[Extent]) -> Vec<f64> {
-    let moves = moves(jumps, tracks.len());
-    let epochs = moves.iter().flatten().map(|step| step.to + 1).max().unwrap_or(1);
+    let entries = Entries::of(jumps, tracks.len()).entries;
+    let epochs = entries.iter().flatten().map(|entry| entry.to + 1).max().unwrap_or(1);
     let mut shifts = vec![0.0; epochs];
     for epoch in 1..epochs {
-        shifts[epoch] = shift(epoch, &shifts, jumps, tracks, &moves);
+        shifts[epoch] = shift(epoch, &shifts, jumps, tracks, &entries);
     }
     let mut current = vec![0; tracks.len()];
-    let after = |(jump, step): (&Jump, &Option<Move>)| {
-        if let Some(step) = step {
-            current[jump.track] = step.to;
+    let after = |(jump, entry): (&Jump, &Option<Entry>)| {
+        if let Some(entry) = entry {
+            current[jump.track] = entry.to;
         }
         shifts[current[jump.track]]
     };
-    jumps.iter().zip(&moves).map(after).collect()
+    jumps.iter().zip(&entries).map(after).collect()
 }
 
-/// Of every jump, which epoch it leads to; `None` where it is no step.
-fn moves(jumps: &[Jump], tracks: usize) -> Vec<Option<Move>> {
-    let mut current = vec![0; tracks];
-    let mut epochs = 1;
-    let mut moves = Vec::with_capacity(jumps.len());
-    for (index, jump) in jumps.iter().enumerate() {
-        let from = current[jump.track];
-        let agreeing = || {
-            let others = jump.clocks.iter().enumerate().filter(|(other, _)| *other != jump.track);
-            let agree = |clock: &Option<f64>| {
-                clock.is_some_and(|clock| (clock - jump.after).abs() < AGREE_SECONDS)
-            };
-            others.filter(move |(_, clock)| agree(clock)).map(|(other, _)| current[other])
-        };
-        if jump.after > jump.before && agreeing().any(|epoch| epoch == from) {
-            moves.push(None);
-            continue;
+/// Which epochs the jumps lead to.
+struct Entries<'a> {
+    jumps: &'a [Jump],
+    /// Of every jump so far; `None` where it leads to no other epoch.
+    entries: Vec<Option<Entry>>,
+    /// The epoch of every track.
+    current: Vec<usize>,
+    /// Of every epoch but the first, the step that opened it.
+    opened: Vec<usize>,
+}
+
+impl<'a> Entries<'a> {
+    fn of(jumps: &'a [Jump], tracks: usize) -> Self {
+        let entries = Vec::with_capacity(jumps.len());
+        let mut all = Self { jumps, entries, current: vec![0; tracks], opened: Vec::new() };
+        for (index, jump) in jumps.iter().enumerate() {
+            all.entries.push(None);
+            if !jump.is_step() {
+                all.follow(index);
+            } else if !all.is_distance(jump) {
+                all.step(index);
+            }
         }
-        let to = agreeing().filter(|epoch| *epoch != from).max().unwrap_or(epochs);
-        epochs = epochs.max(to + 1);
-        current[jump.track] = to;
-        moves.push(Some(Move { jump: index, from, to }));
+        all
     }
-    moves
+
+    fn enter(&mut self, index: usize, to: usize) {
+        let track = self.jumps[index].track;
+        let from = std::mem::replace(&mut self.current[track], to);
+        self.entries[index] = Some(Entry { jump: index, from, to });
+    }
+
+    /// Other tracks whose clocks agree with the time after a jump.
+    fn agreeing(&self, jump: &Jump) -> impl Iterator<Item = usize> {
+        let agrees = |(other, clock): (usize, &Option<f64>)| {
+            let near = clock.is_some_and(|clock| agree(clock, jump.after));
+            (near && other != jump.track).then_some(other)
+        };
+        jump.clocks.iter().enumerate().filter_map(agrees)
+    }
+
+    /// A later epoch in which other tracks agree.
+    fn follow(&mut self, index: usize) {
+        let jump = &self.jumps[index];
+        let from = self.current[jump.track];
+        let was_in_step = |epoch: usize| {
+            let opener = &self.jumps[self.opened[epoch - 1]];
+            jump.kind == Kind::GoesOn && agree(opener.before, jump.before)
+        };
+        let epochs = self.agreeing(jump).map(|other| self.current[other]);
+        if let Some(to) = epochs.filter(|epoch| *epoch > from && !was_in_step(*epoch)).max() {
+            self.enter(index, to);
+        }
+    }
+
+    /// Whether a jump forward is a distance between two packets: another track was there all the time.
+    fn is_distance(&self, jump: &Jump) -> bool {
+        let from = self.current[jump.track];
+        let began = |other: usize| {
+            let since = &self.jumps[jump.since..self.entries.len()];
+            since.iter().any(|first| first.track == other && first.before == f64::NEG_INFINITY)
+        };
+        let mut own = self.agreeing(jump).filter(|other| self.current[*other] == from);
+        jump.is_forward() && own.any(|other| !jump.is_long() || !began(other))
+    }
+
+    fn step(&mut self, index: usize) {
+        let jump = &self.jumps[index];
+        let from = self.current[jump.track];
+        let agreeing = self.agreeing(jump).map(|other| self.current[other]);
+        // Where tracks lie far apart in the file, they still step from and to about the same times.
+        let alike = || {
+            let same = |opener: &usize| {
+                let opener = &self.jumps[*opener];
+                agree(opener.before, jump.before) && agree(opener.after, jump.after)
+            };
+            let found = self.opened.iter().rposition(same).map(|epoch| epoch + 1);
+            found.filter(|epoch| *epoch > from)
+        };
+        let known = agreeing.filter(|epoch| *epoch != from).max().or_else(alike);
+        if let Some(to) = known {
+            return self.enter(index, to);
+        }
+        self.opened.push(index);
+        let to = self.opened.len();
+        self.enter(index, to);
+        self.take_along(index, to);
+    }
+
+    /// Lets tracks follow whose packets came first where a step opens an epoch.
+    fn take_along(&mut self, step: usize, to: usize) {
+        let opener = &self.jumps[step];
+        for index in opener.since..step {
+            let jump = &self.jumps[index];
+            let nearer = (jump.after - opener.after).abs() < (jump.after - opener.before).abs();
+            let ahead = opener.clocks[jump.track].map(|clock| clock - jump.after);
+            let fresh = ahead.is_some_and(|ahead| ahead < AHEAD_SECONDS);
+            let other = jump.track != opener.track && jump.kind == Kind::Loose;
+            if other && nearer && fresh && self.entries[index].is_none() {
+                self.enter(index, to);
+            }
+        }
+    }
+}
+
+fn agree(one: f64, other: f64) -> bool {
+    (one - other).abs() < AGREE_SECONDS
 }
 
 /// The offset of `epoch`, those of earlier ones being known.
@@ -122,22 +243,28 @@ fn shift(
     known: &[f64],
     jumps: &[Jump],
     tracks: &[Extent],
-    moves: &[Option<Move>],
+    entries: &[Option<Entry>],
 ) -> f64 {
-    let entered = || moves.iter().flatten().filter(|step| step.to == epoch && step.from < epoch);
-    let needed = |step: &Move| {
-        let jump = &jumps[step.jump];
-        known[step.from] + jump.before - jump.after
+    let entered =
+        || entries.iter().flatten().filter(|entry| entry.to == epoch && entry.from < epoch);
+    let needed = |entry: &Entry| {
+        let jump = &jumps[entry.jump];
+        known[entry.from] + jump.before - jump.after
     };
-    let Some(first) = entered().next() else { return 0.0 };
+    let Some(first) = entered().find(|entry| jumps[entry.jump].is_step()) else { return 0.0 };
     let jump = &jumps[first.jump];
-    let alone = entered().all(|step| jumps[step.jump].track == jump.track);
-    let forward = jump.after > jump.before;
-    let doubted = if forward {
-        !returns(first, jumps, moves) && !is_gap_free(jump, jumps, tracks)
+    let alone = entered().all(|entry| jumps[entry.jump].track == jump.track);
+    let in_step = |(goes_on, clock): (&bool, &Option<f64>)| {
+        *goes_on && clock.is_some_and(|clock| agree(clock, jump.before))
+    };
+    let others_go_on = jump.goes_on.iter().zip(&jump.clocks).any(in_step);
+    let doubted = if jump.is_forward() {
+        // While others go on by the old clock, nothing stands still for so long.
+        let wild = jump.is_long() && others_go_on;
+        !wild && !returns(first, jumps, entries) && !is_gap_free(jump, jumps, tracks)
     } else {
         // Wild timestamps of one track, while another one shows that the clock has not stepped.
-        jump.goes_on.contains(&true)
+        others_go_on
     };
     if alone && doubted {
         return known[first.from];
@@ -146,11 +273,11 @@ fn shift(
 }
 
 /// Whether the track of a jump forward comes back to an earlier epoch: then some timestamps were wild.
-fn returns(step: &Move, jumps: &[Jump], moves: &[Option<Move>]) -> bool {
-    let track = jumps[step.jump].track;
-    let later = moves.iter().flatten().filter(|other| other.jump > step.jump);
+fn returns(entry: &Entry, jumps: &[Jump], entries: &[Option<Entry>]) -> bool {
+    let track = jumps[entry.jump].track;
+    let later = entries.iter().flatten().filter(|other| other.jump > entry.jump);
     let next = later.into_iter().find(|other| jumps[other.jump].track == track);
-    next.is_some_and(|next| jumps[next.jump].after < jumps[step.jump].after)
+    next.is_some_and(|next| jumps[next.jump].after < jumps[entry.jump].after)
 }
 
 /// Whether a jump forward that no other track confirms is a step all the same: no other track goes on behind it, and it is an
@@ -159,10 +286,12 @@ fn is_gap_free(jump: &Jump, jumps: &[Jump], tracks: &[Extent]) -> bool {
     let goes_on = |(other, extent): (usize, &Extent)| {
         other != jump.track && extent.packets > 0 && extent.last_byte > jump.byte
     };
-    let own = jumps.iter().filter(|other| other.track == jump.track).count() as u64;
+    let own =
+        jumps.iter().filter(|other| other.track == jump.track && other.is_step()).count() as u64;
     let packets = tracks.get(jump.track).map_or(0, |extent| extent.packets);
-    let long = jump.after - jump.before > ALONE_SECONDS_MIN;
-    long && !tracks.iter().enumerate().any(goes_on) && own * PACKETS_PER_JUMP_MIN <= packets
+    jump.is_long()
+        && !tracks.iter().enumerate().any(goes_on)
+        && own * PACKETS_PER_JUMP_MIN <= packets
 }
 
 #[cfg(test)]
@@ -175,7 +304,16 @@ mod tests {
     fn jump(track: usize, byte: u64, before: f64, after: f64, other: Option<f64>) -> Jump {
         let mut clocks = vec![Some(before), Some(before)];
         clocks[1 - track] = other;
-        Jump { track, byte, before, after, clocks, goes_on: vec![false; 2] }
+        Jump {
+            track,
+            byte,
+            before,
+            after,
+            kind: Kind::Step,
+            since: 0,
+            clocks,
+            goes_on: vec![false; 2],
+        }
     }
 
     fn extents() -> [Extent; 2] {
@@ -251,7 +389,8 @@ mod tests {
         let alone = [Extent { packets: 500, last_byte: 9000 }];
         let once = |packets, after| {
             let (clocks, goes_on) = (vec![Some(9.9)], vec![false]);
-            let jump = Jump { track: 0, byte: 100, before: 10.0, after, clocks, goes_on };
+            let (before, kind, since) = (10.0, Kind::Step, 0);
+            let jump = Jump { track: 0, byte: 100, before, after, kind, since, clocks, goes_on };
             shifts(&[jump], &[Extent { packets, ..alone[0] }])
         };
         assert_eq!(once(500, 3610.0), [-3600.0]);
@@ -279,5 +418,79 @@ mod tests {
             jump(PICTURE, 110, 90_000.04, 10.04, Some(10.0)),
         ];
         check(&wild, &[10.0 - 90_000.0, 0.0]);
+    }
+
+    /// A packet that is no step by itself.
+    fn loose(track: usize, before: f64, after: f64, other: Option<f64>) -> Jump {
+        Jump { kind: Kind::Loose, ..jump(track, 0, before, after, other) }
+    }
+
+    #[test]
+    fn a_track_that_goes_back_a_little_follows_one_that_steps() {
+        let step = jump(SOUND, 100, 10.02, 9.85, Some(9.96));
+        check(&[step.clone(), loose(PICTURE, 10.0, 9.85, Some(9.9))], &[0.17, 0.17]);
+        // Whichever comes first.
+        check(&[loose(PICTURE, 10.0, 9.85, Some(10.0)), step], &[0.17, 0.17]);
+        // Without a step it is jitter.
+        check(&[loose(PICTURE, 10.0, 9.85, Some(10.0))], &[0.0]);
+    }
+
+    #[test]
+    fn a_track_that_begins_in_a_later_recording_follows_its_clock() {
+        let begins = |other| loose(SOUND, f64::NEG_INFINITY, 0.0, Some(other));
+        let step = |sound| jump(PICTURE, 100, 3.0, 0.0, sound);
+        check(&[step(None), begins(0.0)], &[3.0, 3.0]);
+        check(&[begins(2.96), step(Some(0.1))], &[3.0, 3.0]);
+        // It began in the first one, which was shorter than the interval by which tracks agree.
+        let before = Jump { since: 1, ..step(Some(2.9)) };
+        check(&[begins(0.0), before, jump(SOUND, 110, 3.0, 0.0, Some(0.1))], &[0.0, 3.0, 3.0]);
+    }
+
+    #[test]
+    fn a_track_that_was_away_follows_the_step_that_it_missed() {
+        // Its sound ended long before the joint; the next one begins later than that.
+        let back = [jump(PICTURE, 100, 12.0, 4.5, None), loose(SOUND, 4.0, 4.5, Some(4.6))];
+        check(&back, &[7.5, 7.5]);
+    }
+
+    #[test]
+    fn a_track_that_goes_on_follows_a_step_towards_its_clock() {
+        // The last packet of a sound that ended early lies at the end of the first recording.
+        let step = |track, before, sound| Jump {
+            goes_on: vec![false, true],
+            ..jump(track, 100, before, 5.8, Some(sound))
+        };
+        let goes_on = |before, after, picture| Jump {
+            kind: Kind::GoesOn,
+            ..jump(SOUND, 110, before, after, Some(picture))
+        };
+        check(&[step(PICTURE, 13.4, 5.4), goes_on(5.5, 5.9, 5.9)], &[7.6, 7.6]);
+        // Here the picture alone is wild.
+        check(&[step(PICTURE, 7.0, 7.0), goes_on(7.0, 7.0, 5.9)], &[0.0, 0.0]);
+    }
+
+    #[test]
+    fn tracks_that_lie_far_apart_in_the_file_step_alike() {
+        let joined =
+            [jump(PICTURE, 100, 12.0, 0.0, Some(4.0)), jump(SOUND, 900, 12.05, 0.0, Some(8.0))];
+        check(&joined, &[12.05, 12.05]);
+    }
+
+    #[test]
+    fn an_hour_before_or_after_everything_else_is_left_out() {
+        let last =
+            Jump { goes_on: vec![false, true], ..jump(PICTURE, 100, 12.0, 3612.0, Some(11.9)) };
+        check(&[last], &[-3600.0]);
+        let first = [
+            loose(SOUND, f64::NEG_INFINITY, 3600.0, Some(0.0)),
+            jump(PICTURE, 100, 0.04, 3600.04, Some(3600.0)),
+        ];
+        check(&first, &[-3600.0, -3600.0]);
+        // A slide that stands for a minute before somebody speaks.
+        let slide = [
+            loose(SOUND, f64::NEG_INFINITY, 70.0, Some(0.0)),
+            jump(PICTURE, 100, 0.04, 70.0, Some(70.0)),
+        ];
+        check(&slide, &[0.0, 0.0]);
     }
 }
