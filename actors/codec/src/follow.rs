@@ -143,7 +143,8 @@ impl Follow {
         let steps = own.last.is_some_and(|last| own.steps_to(last, time));
         let was_away = self.advanced - own.seen >= AGREE_SECONDS;
         let loose = || was_away || own.last.is_none_or(|last| time < last);
-        if steps && own.steps < STEPS_MAX {
+        // One more than are mended tells that there are too many.
+        if steps && own.steps <= STEPS_MAX {
             Kind::Step
         } else if own.loose < LOOSE_MAX && loose() {
             Kind::Loose

@@ -5,7 +5,7 @@
 
 use ffmpeg_next::Packet;
 use ffmpeg_next::packet::Flags;
-use jetreel_domain::discontinuity::ClockStep;
+use jetreel_domain::discontinuity::{ClockStep, STEPS_MAX};
 use jetreel_domain::media::{
     DENSE_POINTS_MAX, DENSE_SECONDS, RandomAccess, Rational, SPARSE_SECONDS,
 };
@@ -117,6 +117,10 @@ impl Scan {
             }
         }
         let mut scan = walk.finish();
+        let sound = scan.sound.iter().map(|sound| sound.clock.len());
+        if sound.chain([scan.picture.clock.len()]).any(|steps| steps > STEPS_MAX) {
+            return Err(failure(OverLimit::ClockSteps { limit: STEPS_MAX }));
+        }
         let clashes = roster.clashes();
         let mut continued = roster.continued.into_iter();
         scan.picture.continued = continued.next().unwrap_or_default();

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 /// stands. Jumps back always count.
 pub const FORWARD_SECONDS_MIN: f64 = 60.0;
 
-/// Steps of one track that are mended; a track with more is damaged, and its further steps are left as they are.
+/// Steps of one track that are mended.
 pub const STEPS_MAX: usize = 1024;
 
 /// Two tracks have the same clock where they differ by less than this many seconds at the same place of a file: muxers interleave

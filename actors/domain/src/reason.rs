@@ -119,6 +119,11 @@ pub enum OverLimit {
         /// What is allowed.
         limit: u64,
     },
+    /// Steps of the clock.
+    ClockSteps {
+        /// What is allowed.
+        limit: usize,
+    },
     /// Seconds.
     Length {
         /// What it has.
@@ -318,6 +323,10 @@ impl From<OverLimit> for Reason {
             OverLimit::Frames { limit } => (
                 Code::TooManyFrames,
                 format!("The video has more than {} pictures, the most that are allowed. Upload it in parts.", number(limit)),
+            ),
+            OverLimit::ClockSteps { limit } => (
+                Code::TooDamaged,
+                format!("The times of the recording start anew or jump more than {} times, the most that are put together. Upload it in parts.", number(limit as u64)),
             ),
             OverLimit::Length { seconds, limit } => (
                 Code::TooLong,

@@ -92,6 +92,7 @@ fn over_limits() -> Vec<OverLimit> {
         L::Tracks { limit: 64 },
         L::Pixels { width: 12_288, height: 8192, limit: 67_108_864 },
         L::Frames { limit: 2_600_000 },
+        L::ClockSteps { limit: 1024 },
         L::Length { seconds: 50_000.0, limit: 43_200.0 },
         L::FrameRate { rate: 999.7, limit: 300.0 },
         L::Pause { seconds: 700.0, limit: 60.0 },
@@ -104,12 +105,13 @@ fn over_limits() -> Vec<OverLimit> {
         L::Tracks { .. } => 1,
         L::Pixels { .. } => 2,
         L::Frames { .. } => 3,
-        L::Length { .. } => 4,
-        L::FrameRate { .. } => 5,
-        L::Pause { .. } => 6,
-        L::Fineness => 7,
-        L::NoTier { .. } => 8,
-        L::NoLevel { .. } => 9,
+        L::ClockSteps { .. } => 4,
+        L::Length { .. } => 5,
+        L::FrameRate { .. } => 6,
+        L::Pause { .. } => 7,
+        L::Fineness => 8,
+        L::NoTier { .. } => 9,
+        L::NoLevel { .. } => 10,
     };
     in_order(&all, number);
     all
