@@ -56,7 +56,7 @@ const BARE = `<!doctype html><title>listen</title><video id="player" width="640"
 /** Starts recording what the page's video shows and plays. Runs in the page. */
 async function record(recorderCode) {
   const video = document.querySelector("video");
-  const tape = { sound: [], clocks: [], pictures: [], events: [] };
+  const tape = { began: video.currentTime, sound: [], clocks: [], pictures: [], events: [] };
   window.jetreelTape = tape;
   const context = new AudioContext({ sampleRate: 48000 });
   const module = URL.createObjectURL(new Blob([recorderCode], { type: "text/javascript" }));
@@ -75,8 +75,18 @@ async function record(recorderCode) {
   setInterval(() => {
     if (!video.paused && !video.seeking) tape.clocks.push([context.currentTime, video.currentTime]);
   }, 5);
+  /** Whether half a second is loaded, or all there is: then a player that waits does so for its decoders, on a busy machine. */
+  const isLoaded = () => {
+    const { buffered, currentTime, duration } = video;
+    const ranges = [...Array(buffered.length).keys()].map((i) => [buffered.start(i), buffered.end(i)]);
+    const wanted = Math.min(currentTime + 0.5, duration - 0.1);
+    return ranges.some(([from, to]) => from <= currentTime && to >= wanted);
+  };
   for (const kind of ["waiting", "seeking", "error", "ended"]) {
-    video.addEventListener(kind, () => tape.events.push(`${kind} at ${video.currentTime.toFixed(2)}`));
+    video.addEventListener(kind, () => {
+      const name = kind === "waiting" && isLoaded() ? "starving" : kind;
+      tape.events.push(`${name} at ${video.currentTime.toFixed(2)}`);
+    });
   }
   const canvas = Object.assign(document.createElement("canvas"), { width: 16, height: 9 });
   const drawing = canvas.getContext("2d", { willReadFrequently: true });
@@ -102,7 +112,7 @@ async function evaluate() {
   const video = document.querySelector("video");
   const [time, ended] = [video.currentTime, video.ended];
   await window.jetreelTape.flush();
-  const { sound, clocks, pictures, events } = window.jetreelTape;
+  const { began, sound, clocks, pictures, events } = window.jetreelTape;
   Object.assign(window.jetreelTape, { sound: [], clocks: [], pictures: [], events: [] });
   const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
 
@@ -153,6 +163,8 @@ async function evaluate() {
   const bright = Math.max(...lumas) - (Math.max(...lumas) - Math.min(...lumas)) / 4;
   const steps = pictures.slice(1).map(([at], index) => at - pictures[index][0]).filter((step) => step > 0);
   const frame = steps.length ? median(steps) : 0;
+  const gaps = pictures.slice(1).map(([at], index) => [pictures[index][0], at])
+    .filter(([from, to]) => to - from > FRAMES_MISSED * frame);
   const flashes = [];
   pictures.forEach(([at, luma], index) => {
     if (luma <= bright || index === 0 || pictures[index - 1][1] > bright) return;
@@ -163,7 +175,7 @@ async function evaluate() {
   const loudest = samples.reduce((best, sample, i) => (Math.abs(sample) > Math.abs(samples[best]) ? i : best), 0);
   return {
     peak, hertz: peak < 0.01 ? 0 : median(beeps.map((beep) => beep.hertz)) ?? hertzAt(loudest),
-    beeps, flashes, frame, events, time, duration: video.duration, ended,
+    beeps, flashes, gaps, frame, events, time, duration: video.duration, ended, began,
   };
 }
 
@@ -187,8 +199,9 @@ export const heard = (page) => page.evaluate(evaluate);
 
 /**
  * Opens `address` (a page with a player, an HLS playlist, or a media file), plays `seconds` of it from its start and tells
- * what was seen and heard: { peak, hertz, beeps: [{ at, exact, hertz }], flashes: [{ at, exact }], frame, events, time,
- * duration, ended }. Times are seconds on the media's clock; `track` is the number of the sound track.
+ * what was seen and heard: { peak, hertz, beeps: [{ at, exact, hertz }], flashes: [{ at, exact }], gaps: [[from, to]], frame,
+ * events, time, duration, ended, began }. Times are seconds on the media's clock, gaps lie between frames that were shown, and
+ * recording began at `began`; `track` is the number of the sound track.
  */
 export async function listen(browser, address, { seconds, track } = {}) {
   const page = await browser.newPage({ bypassCSP: true });
@@ -199,7 +212,7 @@ export async function listen(browser, address, { seconds, track } = {}) {
     if (!isPage) await page.evaluate(load, address);
     await page.waitForFunction(() => document.querySelector("video")?.readyState >= 2, null, { timeout: 60_000 });
     await attach(page);
-    if (track !== undefined) await page.evaluate((index) => { window.jetreelPlayer.audioTrack = index; }, track);
+    if (track !== undefined) await choose(page, track);
     await page.evaluate(() => document.querySelector("video").play());
     await until(`${seconds} s are played`, seconds * 3 + 30, () => page.evaluate((end) => {
       const video = document.querySelector("video");
@@ -209,6 +222,17 @@ export async function listen(browser, address, { seconds, track } = {}) {
   } finally {
     await page.close();
   }
+}
+
+/** Chooses a sound track, and waits until what is loaded is of it. */
+async function choose(page, track) {
+  await page.evaluate((index) => {
+    const hls = window.jetreelPlayer;
+    window.switched = hls.audioTrack === index;
+    hls.once("hlsAudioTrackSwitched", () => { window.switched = true; });
+    hls.audioTrack = index;
+  }, track);
+  await until(`track ${track} is loaded`, 30, () => page.evaluate(() => window.switched));
 }
 
 /** Loads media into the bare page. Runs in the page. */

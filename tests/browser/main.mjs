@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { benchIsHeard } from "./bench.mjs";
 import { launch } from "./chromium.mjs";
 import { makeClip } from "./clips.mjs";
 import { startNode, submit } from "./node.mjs";
@@ -42,6 +43,7 @@ try {
   browsers.push(telling);
   await withoutHlsJs(telling, node.base, address);
   await warningsAreShown(browser, node.base, folder);
+  await benchIsHeard(browser, node.base, folder);
 } catch (error) {
   check(false, String(error?.stack ?? error));
   for (const page of browsers.flatMap((browser) => browser.contexts()).flatMap((context) => context.pages())) {

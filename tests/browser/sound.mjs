@@ -13,15 +13,15 @@ export const SECONDS = 30;
 /** Tones of the sound tracks of the clip. */
 export const TRACKS = [{ hertz: 440, language: "eng" }, { hertz: 1200, language: "deu" }];
 const LABELS = ["English", "German"];
-const OFFSET_MAX = 0.02;
+export const OFFSET_MAX = 0.02;
 const INSTRUMENT_MAX = 0.002;
-const PITCH_MAX = 10;
+export const PITCH_MAX = 10;
 const PEAK_MIN = 0.3;
 /** An instant that no player has loaded when it played the first seconds. */
 const UNLOADED = 22;
 
-const milliseconds = (seconds) => `${(seconds * 1000).toFixed(1)} ms`;
-const furthest = (list) => list.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+export const milliseconds = (seconds) => `${(seconds * 1000).toFixed(1)} ms`;
+export const furthest = (list) => list.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 
 /** Checks that what was played between two instants was seen and heard, in step, and in the pitch of the track. */
 function checkHeard(what, tape, from, to, { hertz }) {
