@@ -16,17 +16,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::clips::{Run, jetreel, path, transcode};
+use crate::harness::tools::there_is;
 
 const LIMIT: Duration = Duration::from_secs(240);
 
 /// A folder for clips; `None` (and a line that says so) where there is no ffmpeg.
-#[expect(clippy::print_stdout, reason = "what is skipped is said in the test's output")]
 fn studio() -> Option<TempDir> {
-    if Command::new("ffmpeg").arg("-version").output().is_err() {
-        println!("skipped: there is no ffmpeg to make clips with");
-        return None;
-    }
-    Some(tempfile::tempdir().expect("a temporary folder"))
+    there_is("ffmpeg").then(|| tempfile::tempdir().expect("a temporary folder"))
 }
 
 /// Runs ffmpeg with the words of `arguments`; a word `%` stands for the name of the file made.

@@ -29,6 +29,7 @@ use std::time::Duration;
 use crate::clips::transcode;
 use judge::judge;
 use recipe::{Clip, Expected};
+use crate::harness::tools::there_is;
 use table::Row;
 
 /// One of each kind, the quick ones.
@@ -112,8 +113,7 @@ fn wanted(clip: &Clip) -> bool {
 
 #[test]
 fn every_beep_coincides_with_its_flash() {
-    if std::process::Command::new("ffmpeg").arg("-version").output().is_err() {
-        println!("skipped: there is no ffmpeg to make clips");
+    if !there_is("ffmpeg") {
         return;
     }
     let clips: Vec<Clip> = clips().into_iter().filter(wanted).collect();

@@ -7,20 +7,7 @@ use tokio::process::Command;
 use super::Ward;
 use crate::clips::{path, root};
 use crate::harness::site::Site;
-
-/// What CI installs.
-const VERSION: &str = "0.4.0";
-
-/// Whether there is such a command line; says so where there is none.
-#[expect(clippy::print_stdout, reason = "what is skipped is said in the test's output")]
-async fn is_there() -> bool {
-    let asked = Command::new("nats").arg("--version").env("PATH", path()).output().await;
-    let there = asked.is_ok_and(|output| output.status.success());
-    if !there {
-        println!("skipped: there is no nats command line; `.ci/setup natscli` installs {VERSION}");
-    }
-    there
-}
+use crate::harness::tools::there_is;
 
 /// The lines of the README's shell block that holds `mark`.
 fn recipe(mark: &str) -> String {
@@ -52,7 +39,7 @@ async fn sh(site: &Site, script: &str, variables: &[(&str, &str)]) -> Output {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_task_is_brought_back_by_the_nats_command_line_alone() {
-    if !is_there().await {
+    if !there_is("nats") {
         return;
     }
     let Some(ward) = Ward::open().await else { return };
@@ -68,7 +55,7 @@ async fn a_dead_task_is_brought_back_by_the_nats_command_line_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_one_line_that_a_letter_shows_brings_it_back() {
-    if !is_there().await {
+    if !there_is("nats") {
         return;
     }
     let Some(ward) = Ward::open().await else { return };
@@ -82,7 +69,7 @@ async fn the_one_line_that_a_letter_shows_brings_it_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_micro_service_answers_the_nats_command_line() {
-    if !is_there().await {
+    if !there_is("nats") {
         return;
     }
     let Some(ward) = Ward::open().await else { return };

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
+use super::tools::there_is;
+
 /// A video that ffmpeg makes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recipe {
@@ -146,7 +148,6 @@ pub(crate) const SOUND_ALONE: Recipe = Recipe {
 static MAKING: Mutex<()> = Mutex::new(());
 
 /// The file; `None` (and a line that says so) where there is no ffmpeg.
-#[expect(clippy::print_stdout, reason = "what is skipped is said in the test's output")]
 pub(crate) fn made(recipe: Recipe) -> Option<PathBuf> {
     let _making = MAKING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("media");
@@ -154,16 +155,16 @@ pub(crate) fn made(recipe: Recipe) -> Option<PathBuf> {
     if place.is_file() {
         return Some(place);
     }
+    if !there_is("ffmpeg") {
+        return None;
+    }
     std::fs::create_dir_all(&folder).expect("a folder for media");
     // Another process may be at it too: whoever is last puts the same thing there.
     let unfinished = folder.join(format!("{}-{}", std::process::id(), recipe.name));
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-v", "error", "-y"]).args(recipe.arguments);
     command.args(["-fflags", "+bitexact", "-flags", "+bitexact"]).arg(&unfinished);
-    let Ok(status) = command.stdin(Stdio::null()).status() else {
-        println!("skipped: there is no ffmpeg to make {}", recipe.name);
-        return None;
-    };
+    let status = command.stdin(Stdio::null()).status().expect("ffmpeg can be started");
     assert!(status.success(), "ffmpeg made no {}", recipe.name);
     std::fs::rename(&unfinished, &place).expect("a finished file");
     Some(place)

@@ -11,3 +11,4 @@ pub(crate) mod hls;
 pub(crate) mod media;
 pub(crate) mod node;
 pub(crate) mod site;
+pub(crate) mod tools;
