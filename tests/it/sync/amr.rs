@@ -1,4 +1,4 @@
-//! AMR in 3GP with five frames in a packet, as telephones write it. No encoder is needed: a beep is seven frames, silence is two.
+//! AMR in 3GP with one frame in a packet, or with five, as telephones write it. No encoder is needed: a beep is seven frames, silence is two.
 
 use std::path::Path;
 
@@ -31,8 +31,13 @@ const BEEP: [&str; 7] = [
     "04aa3cc7f04d8433fff9a00110",
 ];
 
-/// Makes the file: the picture of `take`, and a beep at every flash.
-pub(super) fn produce(take: &Take, folder: &Path, whole: &Path) -> Result<(), String> {
+/// Makes the file: the picture of `take`, and a beep at every flash; with five frames in a packet if `packed`.
+pub(super) fn produce(
+    take: &Take,
+    packed: bool,
+    folder: &Path,
+    whole: &Path,
+) -> Result<(), String> {
     let (picture, sound) = (folder.join("picture.3gp"), folder.join("sound.amr"));
     record(take, &picture)?;
     std::fs::write(&sound, frames(take)).map_err(|error| error.to_string())?;
@@ -42,7 +47,9 @@ pub(super) fn produce(take: &Take, folder: &Path, whole: &Path) -> Result<(), St
     let words = words.iter().map(|&word| word.to_owned());
     ffmpeg(&words.chain([text(&single)]).collect::<Vec<_>>())?;
     let mut bytes = std::fs::read(&single).map_err(|error| error.to_string())?;
-    pack(&mut bytes)?;
+    if packed {
+        pack(&mut bytes)?;
+    }
     std::fs::write(whole, bytes).map_err(|error| error.to_string())
 }
 

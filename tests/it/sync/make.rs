@@ -58,7 +58,7 @@ fn produce(clip: &Clip, folder: &Path, whole: &Path) -> Result<(), String> {
             words.extend(after.iter().cloned().chain([text(whole)]));
             ffmpeg(&words).map(drop)
         }
-        Make::Amr(one) => amr::produce(one, folder, whole),
+        Make::Amr { take: one, packed } => amr::produce(one, *packed, folder, whole),
         Make::Programmes(takes) => programmes(takes, folder, whole),
         Make::Patched(one, patch) => {
             let mut bytes = bytes(one, folder, 0)?;

@@ -1,5 +1,7 @@
 //! Changes of bytes that no option of ffmpeg makes.
 
+use super::ebml::in_nanoseconds;
+
 /// A change of a file.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Patch {
@@ -7,14 +9,20 @@ pub(super) enum Patch {
     AviSoundRate,
     /// The last sound track of a MOV does not say where its channels belong.
     NoLayout,
+    /// The ticks of a Matroska file are nanoseconds.
+    Nanoseconds,
 }
 
 impl Patch {
     /// Changes the file.
-    pub(super) fn apply(self, bytes: &mut [u8]) -> Result<(), String> {
+    pub(super) fn apply(self, bytes: &mut Vec<u8>) -> Result<(), String> {
         match self {
             Self::AviSoundRate => avi_sound_rate(bytes),
             Self::NoLayout => no_layout(bytes),
+            Self::Nanoseconds => {
+                *bytes = in_nanoseconds(bytes)?;
+                Ok(())
+            }
         }
     }
 }
@@ -47,7 +55,7 @@ fn the_rate_is_changed_and_nothing_else() {
     Patch::AviSoundRate.apply(&mut bytes).expect("an AVI");
     assert_eq!(bytes[..bytes.len() - 4], before[..before.len() - 4]);
     assert_eq!(bytes[bytes.len() - 4..], 220_500_u32.to_le_bytes());
-    assert!(Patch::AviSoundRate.apply(&mut [0; 64]).is_err());
+    assert!(Patch::AviSoundRate.apply(&mut vec![0; 64]).is_err());
 }
 
 #[test]

@@ -62,7 +62,7 @@ pub(super) fn delay(container: &str, codec: &str) -> f64 {
 }
 
 /// The AVI muxer has no time for what is moved by part of a picture.
-const UNMOVED: [&str; 2] = ["-avoid_negative_ts", "disabled"];
+pub(super) const UNMOVED: [&str; 2] = ["-avoid_negative_ts", "disabled"];
 
 /// MPEG-4 and MP3, as most AVI files have.
 pub(super) fn avi(seconds: f64) -> Take {

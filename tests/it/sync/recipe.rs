@@ -16,8 +16,8 @@ pub(super) enum Make {
     Programmes(Vec<Take>),
     /// Bytes of a take are changed.
     Patched(Take, Patch),
-    /// A take without sound gets AMR.
-    Amr(Take),
+    /// A take without sound gets AMR, with five frames in a packet if `packed`.
+    Amr { take: Take, packed: bool },
 }
 
 /// What must be heard.
@@ -134,11 +134,11 @@ impl Clip {
     }
 
     /// A take without sound, ten pictures per second, gets AMR.
-    pub(super) fn amr(name: &str, take: Take) -> Self {
+    pub(super) fn amr(name: &str, take: Take, packed: bool) -> Self {
         let mut clip = Self::of(name, take.clone());
         let beeps = take.flashes();
         clip.expected.tracks = vec![Track { beeps, frequency: Some(1000.0) }];
-        clip.make = Make::Amr(take);
+        clip.make = Make::Amr { take, packed };
         clip
     }
 

@@ -12,8 +12,12 @@ pub(super) fn clips() -> Vec<Clip> {
     all.extend(languages());
     all.extend(unusual());
     all.extend(unusable());
-    let mute = Take::new("3gp", 8.0).codec("mpeg4").rate(amr::PICTURES, 1).sounds(Vec::new());
-    all.push(Clip::amr("3gp five frames of amr in a packet", mute));
+    let mute = |seconds| {
+        Take::new("3gp", seconds).codec("mpeg4").rate(amr::PICTURES, 1).sounds(Vec::new())
+    };
+    all.push(Clip::amr("3gp amr", mute(8.0), false));
+    all.push(Clip::amr("3gp amr 40 s", mute(40.0), false));
+    all.push(Clip::amr("3gp five frames of amr in a packet", mute(8.0), true));
     all.push(Clip::patched("avi mp3 useless times", avi(8.0), Patch::AviSoundRate));
     all
 }
