@@ -18,6 +18,7 @@ mod truth;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::harness::tools::skipped;
 use report::Row;
 use tier::{Tier, aligned, equally_long};
 use truth::{Truth, look};
@@ -57,7 +58,7 @@ fn wanted(clip: &Clip) -> bool {
 #[test]
 fn every_clip_becomes_what_it_must() {
     let Some(folder) = folder() else {
-        println!("skipped: JETREEL_MEDIA names no folder with a MANIFEST.tsv");
+        skipped("JETREEL_MEDIA names no folder with a MANIFEST.tsv");
         return;
     };
     let mut rows = Vec::new();

@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 use crate::clips::{Clip, Expected, folder, jetreel, list, path};
 use crate::harness::fake_codec::fixture;
+use crate::harness::tools::skipped;
 
 /// For all files together.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -72,11 +73,10 @@ fn confinement_alone_keeps_hostile_files_in() {
     assert!(called, "no file even tries: the sweep shows nothing");
 }
 
-#[expect(clippy::print_stdout, reason = "what was found out is said in the test's output")]
 fn media() -> Option<PathBuf> {
     let found = folder();
     if found.is_none() {
-        println!("skipped: JETREEL_MEDIA names no folder with a MANIFEST.tsv");
+        skipped("JETREEL_MEDIA names no folder with a MANIFEST.tsv");
     }
     found
 }

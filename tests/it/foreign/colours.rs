@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::{accepted, frames, largest, make, planned, studio, warnings};
 use crate::clips::{folder, list};
+use crate::harness::tools::skipped;
 
 const TEN_BITS: &str = "-f lavfi -i testsrc2=size=320x240:rate=25:duration=1 -pix_fmt yuv420p10le -c:v libx265 -tag:v hvc1";
 const MASTERING: &str = "log-level=none:master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)";
@@ -122,7 +123,7 @@ fn old_444_of_an_encoder_that_was_forgotten_is_decoded_as_it_was_written() {
     let Some(studio) = studio() else { return };
     let clips = folder().map(|folder| list(&folder, "real/")).unwrap_or_default();
     let Some(known) = clips.into_iter().find(|clip| clip.name.contains("imageio_cockatoo")) else {
-        println!("skipped: JETREEL_MEDIA names no folder with the clip of an old encoder");
+        skipped("JETREEL_MEDIA names no folder with the clip of an old encoder");
         return;
     };
     let options =

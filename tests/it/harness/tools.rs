@@ -1,7 +1,7 @@
-//! Programs that tests use beside the product: without one, its tests are skipped.
+//! What tests use beside the product, programs above all: without it they are skipped.
 //!
-//! A skip is written to standard error, past the capture of the test runner. `JETREEL_DEMANDED=<program>,<program>` names programs whose
-//! absence is a failure instead; `make` and CI set it to what `.ci/setup` installs.
+//! `JETREEL_DEMANDED=<program>,<program>` names programs whose absence is a failure instead; `make` and CI set it to what `.ci/setup`
+//! installs.
 
 use std::io::Write as _;
 
@@ -24,9 +24,15 @@ pub(crate) fn there_is(program: &str) -> bool {
         !demanded.split(',').any(|name| name == program),
         "{program} is missing, and {DEMANDED} demands it: run .ci/setup"
     );
-    let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    writeln!(std::io::stderr(), "skipped: {test}: {program} is missing").expect("standard error");
+    skipped(&format!("{program} is missing"));
     false
+}
+
+/// Says why a test is skipped, on standard error, past the capture of the test runner.
+pub(crate) fn skipped(why: &str) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    writeln!(std::io::stderr(), "skipped: {test}: {why}").expect("standard error can be written");
 }
 
 #[cfg(test)]
@@ -58,7 +64,7 @@ mod tests {
         assert!(done.status.success(), "{said}");
         for name in NEEDY {
             let line = format!("skipped: {name}: ffmpeg is missing");
-            assert!(said.lines().any(|told| told == line), "{said}");
+            assert!(said.contains(&line), "{said}");
         }
     }
 

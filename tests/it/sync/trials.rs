@@ -5,6 +5,7 @@ use super::recipe::{Expected, Track};
 use super::table::Row;
 use super::{all, examine, settle};
 use crate::clips::{folder, list};
+use crate::harness::tools::skipped;
 
 /// Beeps of every recording; a flash is the first picture that is not before its beep.
 const INSTANTS: [f64; 20] = [
@@ -102,7 +103,7 @@ fn every_trial_is_as_its_row_says() {
     let clips = folder().map_or_else(Vec::new, |folder| list(&folder, "trials/"));
     let clips: Vec<_> = clips.iter().filter(|clip| !clip.short().ends_with(".mjs")).collect();
     if clips.is_empty() {
-        println!("skipped: JETREEL_MEDIA names no folder with trials");
+        skipped("JETREEL_MEDIA names no folder with trials");
         return;
     }
     let rows = all(&clips, |clip| {
