@@ -286,6 +286,56 @@ fn a_source_may_change_its_size_with_every_picture() {
     frames[101].shows(120, (0, 30), "wider");
 }
 
+/// One frame of a disc with `seconds` of quiet sound.
+fn picture_under_sound(
+    folder: &Path,
+    name: &str,
+    encoder: &[&str],
+    seconds: u32,
+) -> Option<PathBuf> {
+    let clip = folder.join(name);
+    let picture = format!("{},trim=end_frame=1", disc("320x240", "1/1", 1));
+    let quiet = format!("sine=frequency=440:sample_rate=48000:duration={seconds},volume=0.01");
+    let sources = ["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &quiet];
+    let sound = ["-c:a", "aac", "-b:a", "24k"];
+    ffmpeg(&[&sources[..], encoder, &sound[..]].concat(), &clip).then_some(clip)
+}
+
+/// Times of a stream's packets in a file, seconds.
+fn times(file: &Path) -> Vec<f64> {
+    let mut command = Command::new("ffprobe");
+    command.args(["-v", "error", "-select_streams", "v:0", "-show_entries", "packet=pts_time"]);
+    let text = command.args(["-of", "csv=p=0"]).arg(file).output().unwrap().stdout;
+    let mut times: Vec<f64> = String::from_utf8_lossy(&text)
+        .lines()
+        .filter_map(|line| line.trim_end_matches(',').parse().ok())
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times
+}
+
+#[test]
+fn sound_goes_on_over_one_picture_for_as_long_as_it_likes_in_several_chunks() {
+    let folder = TempDir::new().unwrap();
+    // Cut as tasks of their own, and as parts of one task.
+    for (name, encoder) in [("a.mp4", H264), ("b.mkv", &["-c:v", "mjpeg"][..])] {
+        let Some(clip) = picture_under_sound(folder.path(), name, encoder, 1002) else { return };
+        let made = Made::of(&clip);
+        assert_eq!(made.run.json["chunks"], 3, "{name}: {}", made.run.json);
+        let times = times(&made.run.out().join("240p.mp4"));
+        assert_eq!(times.len(), 501, "{name}");
+        for (time, due) in times.iter().zip((0..).step_by(2)) {
+            assert!((time - f64::from(due)).abs() < 0.05, "{name}: {time} instead of {due}");
+        }
+        let frames = made.frames(0);
+        for index in [0, 2, 3, 4, 452, 453, 500] {
+            frames[index].shows(160, (0, 0), &format!("{name} frame {index}"));
+        }
+        let seconds = made.run.json["tiers"][0]["duration"].as_f64().unwrap();
+        assert!((seconds - 1002.0).abs() < 0.05, "{name}: {seconds}");
+    }
+}
+
 #[test]
 fn tiny_pictures_are_enlarged_and_thin_ones_get_bars() {
     let folder = TempDir::new().unwrap();

@@ -106,6 +106,7 @@ pub fn plan(
     {
         first.start = origin;
     }
+    let chunks = chunking::to_the_end(chunks, class, &video, end, policy);
     let mut plan = Plan {
         v: 1,
         order,

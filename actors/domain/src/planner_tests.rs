@@ -188,6 +188,46 @@ fn sources_that_cannot_be_cut_become_one_sequential_task() {
 }
 
 #[test]
+fn hours_of_sound_over_one_picture_are_no_single_task() {
+    let mut facts = with_video(|video| {
+        (video.end, video.packets) = (3600, 1);
+        video.random_access.truncate(1);
+    });
+    facts.audio[0].seconds = 3.0 * 3600.0;
+    for force_class_b in [false, true] {
+        let (policy, limits) = (sample::policy(), sample::limits());
+        let plan = plan(order(), facts.clone(), &policy, &limits, "build", force_class_b).unwrap();
+        let starts: Vec<i64> = plan.chunks.iter().map(|chunk| chunk.start / 90_000).collect();
+        // The first is one segment; the others are 15 minutes.
+        let expected: Vec<i64> = std::iter::once(0).chain((0..12).map(|i| 6 + 900 * i)).collect();
+        assert_eq!(starts, expected);
+        assert_eq!(plan.chunks.last().unwrap().end, i64::MAX);
+        assert_eq!(plan.target_duration, 7);
+        let seek =
+            (!force_class_b).then(|| plan.facts.video.as_ref().unwrap().random_access[0].dts);
+        assert!(plan.chunks[1..].iter().all(|chunk| chunk.seek == seek));
+        let tasks: Vec<f64> = plan.group(Group::Main).map(|task| task.cost).collect();
+        assert_eq!(tasks.len(), if force_class_b { 1 } else { 12 });
+        if !force_class_b {
+            let moving = planned(sample::facts(), &policy);
+            let longest = moving.group(Group::Main).map(|task| task.cost).fold(0.0, f64::max);
+            assert!(tasks.iter().all(|cost| *cost < 3.0 * longest), "{tasks:?} {longest}");
+        }
+    }
+}
+
+#[test]
+fn a_last_picture_gets_a_chunk_of_its_own_where_that_is_worth_a_process() {
+    let mut facts = sample::facts();
+    for (seconds, expected) in [(150.0, vec![52]), (160.0, vec![52, 64])] {
+        facts.audio[0].seconds = seconds;
+        let plan = planned(facts.clone(), &sample::policy());
+        let last: Vec<i64> = plan.chunks[6..].iter().map(|chunk| chunk.start / 90_000).collect();
+        assert_eq!(last, expected, "{seconds}");
+    }
+}
+
+#[test]
 fn a_seam_mismatch_makes_the_next_order_sequential() {
     let (facts, policy) = (sample::facts(), sample::policy());
     let plan = plan(order(), facts, &policy, &sample::limits(), "build", true).unwrap();

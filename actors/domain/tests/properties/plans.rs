@@ -14,7 +14,10 @@ use crate::sources::source;
 
 proptest! {
     #[test]
-    fn chunks_tile_without_hole_or_overlap_and_every_frame_has_its_chunk(source in source()) {
+    fn chunks_tile_without_hole_or_overlap_and_every_frame_has_its_chunk(
+        (source, longer) in (source(), 0.0_f64..4000.0)
+    ) {
+        let source = source.under_sound(longer);
         let plan = source.plan();
         let video = source.video();
         prop_assert_eq!(plan.chunks[0].start, video.start);
@@ -23,14 +26,22 @@ proptest! {
             prop_assert_eq!(pair[0].end, pair[1].start);
             prop_assert!(pair[0].start < pair[0].end);
         }
-        for chunk in &plan.chunks {
+        for (index, chunk) in (0..).zip(&plan.chunks) {
             let frames = source.frames.iter().filter(|pts| (chunk.start..chunk.end).contains(*pts));
-            prop_assert!(frames.count() > 0, "chunk {chunk:?} is empty");
+            let stands = chunk.start >= video.end;
+            prop_assert_eq!(frames.count() > 0, !stands, "{:?}", chunk);
+            // 15 minutes and a tenth, or a segment and a tenth.
+            let (moving, standing) = plan.moving_and_standing(index);
+            let most = if moving == 0.0 { 1000.0 } else { 100.0 };
+            prop_assert!(standing < most, "{index}: {moving} s, then {standing} s");
         }
     }
 
     #[test]
-    fn chunks_start_where_a_decoder_can_start(source in source()) {
+    fn chunks_start_where_a_decoder_can_start(
+        (source, longer) in (source(), 0.0_f64..4000.0)
+    ) {
+        let source = source.under_sound(longer);
         let plan = source.plan();
         prop_assert_eq!(plan.chunks[0].seek, None);
         for chunk in &plan.chunks {
@@ -110,8 +121,10 @@ proptest! {
     }
 
     #[test]
-    fn tasks_cover_every_chunk_of_every_tier_once_and_need_only_earlier_ones(source in source()) {
-        let plan = source.plan();
+    fn tasks_cover_every_chunk_of_every_tier_once_and_need_only_earlier_ones(
+        (source, longer) in (source(), 0.0_f64..4000.0)
+    ) {
+        let plan = source.under_sound(longer).plan();
         let mut seen = BTreeSet::new();
         for planned in &plan.tasks {
             prop_assert!(planned.needs.iter().all(|need| seen.contains(need)), "{planned:?}");

@@ -22,6 +22,12 @@ impl Source {
         self.facts.video.as_ref().expect("every source here has pictures")
     }
 
+    /// The same with sound that goes on for `seconds` after the last picture.
+    pub(crate) fn under_sound(mut self, seconds: f64) -> Self {
+        self.facts.audio.iter_mut().for_each(|track| track.seconds += seconds);
+        self
+    }
+
     pub(crate) fn plan(&self) -> Plan {
         let policy = planner::PlanPolicy { first_tasks: self.first_tasks, ..sample::policy() };
         let order = OrderId::new(VideoId::from_bits(7), 1);
