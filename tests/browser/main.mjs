@@ -14,6 +14,7 @@ import { makeClip } from "./clips.mjs";
 import { startNode, submit } from "./node.mjs";
 import { tell } from "./page.mjs";
 import { finishedVideo } from "./play.mjs";
+import { aBrokenStreamIsGivenUp, mediaErrorsAreCounted } from "./recovery.mjs";
 import { SECONDS, TRACKS, everyTrack, fromTheFirstSecond, measureItself, withoutHlsJs } from "./sound.mjs";
 import { check, finish } from "./tap.mjs";
 import { warningsAreShown } from "./warnings.mjs";
@@ -44,6 +45,8 @@ try {
   await withoutHlsJs(telling, node.base, address);
   await warningsAreShown(browser, node.base, folder);
   await benchIsHeard(browser, node.base, folder);
+  await mediaErrorsAreCounted(browser, node.base, address);
+  await aBrokenStreamIsGivenUp(browser, node.base, address);
 } catch (error) {
   check(false, String(error?.stack ?? error));
   for (const page of browsers.flatMap((browser) => browser.contexts()).flatMap((context) => context.pages())) {

@@ -3,6 +3,8 @@
 "use strict";
 
 const RELOAD_MS = 2000;
+/** After this time without a media error, the next one is a first one. */
+const MEDIA_ERROR_MEMORY_MS = 30000;
 const AUTO = "-1";
 const languages = new Intl.DisplayNames(["en"], { type: "language" });
 
@@ -63,12 +65,49 @@ function offerNativeSound(video, select) {
   });
 }
 
-/** Goes on after an error that hls.js does not get over by itself: the server restarts, or a sound track is not made yet. */
-function recover(hls, address) {
+/** What to do about fatal media errors: the steps of hls.js's documentation in their order, each once. */
+class MediaErrors {
+  #steps = ["recover", "swap", "stop"];
+  #taken = 0;
+  #last = -Infinity;
+
+  /** The step for an error at `now` (milliseconds). */
+  next(now) {
+    if (now - this.#last > MEDIA_ERROR_MEMORY_MS) this.#taken = 0;
+    this.#last = now;
+    this.#taken = Math.min(this.#taken + 1, this.#steps.length);
+    return this.#steps[this.#taken - 1];
+  }
+}
+
+/** Why playing stopped, from the data of hls.js's error and the error of the video element. */
+function stoppedBy(data, media) {
+  const cause = [data.details, media?.error?.message || data.error?.message].filter(Boolean).join(": ");
+  return `Playing stopped: the browser cannot decode this video (${cause}). `
+    + "Reload the page to try again, or download an MP4 file below.";
+}
+
+/**
+ * Goes on after an error that hls.js does not get over by itself: the server restarts, a sound track is not made yet, or the
+ * browser's decoder fails. `stopped` is called with the reason where that does not help.
+ */
+function recover(hls, address, stopped) {
+  const mediaErrors = new MediaErrors();
+  let alive = true;
+  const mediaError = (data) => {
+    const step = mediaErrors.next(performance.now());
+    if (step === "stop") {
+      alive = false;
+      stopped(stoppedBy(data, hls.media));
+      return hls.destroy();
+    }
+    if (step === "swap") hls.swapAudioCodec();
+    hls.recoverMediaError();
+  };
   hls.on(Hls.Events.ERROR, (_, data) => {
-    if (!data.fatal) return;
-    if (data.type === Hls.ErrorTypes.MEDIA_ERROR) return hls.recoverMediaError();
-    setTimeout(() => (hls.levels.length ? hls.startLoad() : hls.loadSource(address)), RELOAD_MS);
+    if (!data.fatal || !alive) return;
+    if (data.type === Hls.ErrorTypes.MEDIA_ERROR) return mediaError(data);
+    setTimeout(() => alive && (hls.levels.length ? hls.startLoad() : hls.loadSource(address)), RELOAD_MS);
   });
 }
 
@@ -82,14 +121,17 @@ function eventPlayer(options) {
   })(options);
 }
 
-/** Starts loading `address` into `video`; `menus` are the selects of sound tracks and tiers. */
-function attachPlayer(video, address, menus) {
+/**
+ * Starts loading `address` into `video`; `menus` are the selects of sound tracks and tiers. `stopped` is called with a sentence
+ * where playing ends for good before the video does.
+ */
+function attachPlayer(video, address, menus, stopped) {
   if (window.Hls && Hls.isSupported()) {
     // From the start, although the playlist still grows; the worker would need a looser content policy for little gain.
     const hls = eventPlayer({ startPosition: 0, enableWorker: false });
     offerQualities(hls, menus.quality);
     offerSound(hls, menus.sound);
-    recover(hls, address);
+    recover(hls, address, stopped);
     hls.loadSource(address);
     hls.attachMedia(video);
     window.jetreelPlayer = hls;

@@ -14,7 +14,12 @@ function play(job) {
   playing = true;
   byId("waiting").hidden = true;
   video.hidden = false;
-  attachPlayer(video, job.playback, { quality: byId("quality"), sound: byId("sound") });
+  attachPlayer(video, job.playback, { quality: byId("quality"), sound: byId("sound") }, showStopped);
+}
+
+function showStopped(reason) {
+  setText(byId("stopped"), reason);
+  byId("stopped").hidden = false;
 }
 
 function jump(to) {
