@@ -1,7 +1,8 @@
 //! 4:4:4 H.264 of an encoder that does not say who it is.
 //!
-//! x264 up to build 150 wrote 4:4:4 in a way of its own, and libav decodes it only when it is told. Where the text that tells was
-//! removed, the first group of pictures is decoded both ways, and the way without errors is right.
+//! x264 up to build 150 deviated from the standard in 4:4:4 pictures. libav follows the deviation only where it knows the build, which x264
+//! writes into the first packet. Where that text was removed, the beginning of the track is decoded both ways. The way without errors
+//! is right. Decoders that start in the middle of the track get the build as an option.
 
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Packet, Stream};
@@ -23,6 +24,9 @@ pub(crate) struct Beginning {
     bytes: usize,
 }
 
+/// The last build of x264 that deviates, and the first that does not.
+const BUILDS: [&str; 2] = ["150", "151"];
+
 /// How a track is to be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Way {
@@ -33,9 +37,11 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    /// The option for the decoder.
+    /// The option for the decoder; none where the standard way is a guess.
     pub(crate) fn option(self) -> Option<(String, String)> {
-        self.old.then(|| ("x264_build".to_owned(), "150".to_owned()))
+        let [old, standard] = BUILDS;
+        let build = if self.old { Some(old) } else { self.certain.then_some(standard) };
+        build.map(|build| ("x264_build".to_owned(), build.to_owned()))
     }
 }
 
@@ -111,7 +117,8 @@ mod tests {
         assert_eq!(choose(&good, &bad), Way { old: false, certain: true });
         assert_eq!(choose(&bad, &good), Way { old: true, certain: true });
         assert_eq!(Way { old: true, certain: true }.option().unwrap().1, "150");
-        assert_eq!(Way { old: false, certain: true }.option(), None);
+        assert_eq!(Way { old: false, certain: true }.option().unwrap().1, "151");
+        assert_eq!(Way { old: false, certain: false }.option(), None);
     }
 
     #[test]

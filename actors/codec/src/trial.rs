@@ -4,6 +4,7 @@
 
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Stream, codec, ffi, picture};
+use jetreel_domain::h264;
 use jetreel_domain::hdr::Signs;
 use jetreel_domain::media::{Colour, Rational};
 use jetreel_domain::wire::Budget;
@@ -19,8 +20,6 @@ use crate::legacy::Beginning;
 const FRAMES: u32 = 16;
 /// Packets of the track tried before it is given up.
 const PACKETS_MAX: u32 = 3_000;
-/// `FF_PROFILE_H264_HIGH_444_PREDICTIVE`.
-const HIGH_444: i32 = 244;
 
 /// What the first frames show.
 #[derive(Debug)]
@@ -114,7 +113,8 @@ impl Trial {
         let mut trial = trial.ok_or_else(|| none(decoder.damage() + lost))?;
         trial.headless = lost + head > 0;
         trial.damage = decoder.damage() - head + input.failed_reads();
-        if profile(input, stream)? == HIGH_444 {
+        let parameters = input.stream(stream)?.parameters();
+        if parameters.id() == codec::Id::H264 && h264::is_444(profile(input, stream)?) {
             trial.tell_encoder(core, &beginning, &input.stream(stream)?, time_base, budget)?;
         }
         Ok(trial)

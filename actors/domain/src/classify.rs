@@ -3,6 +3,7 @@
 //! Class A is what was found to be frame-exact under cutting over a corpus of 143 files; everything else is class B. Class A is
 //! not trusted either: seam hashes are compared, and a mismatch sends the source to class B.
 
+use crate::h264;
 use crate::media::{ProbeFacts, VideoTrack};
 use crate::plan::Class;
 use crate::planner::PlanPolicy;
@@ -14,10 +15,6 @@ const FORMATS: [&str; 5] = ["mov", "mp4", "matroska", "webm", "mpegts"];
 /// Codecs whose random-access points are what they say. The others are decoded in one go: encoders of Cinepak, Indeo and the codecs
 /// of screen recorders mark pictures as keys that are none, and codecs in which every picture is a key are cheap to decode anyway.
 const CODECS: [&str; 7] = ["h264", "hevc", "vp8", "vp9", "av1", "mpeg2video", "mpeg4"];
-
-/// libav's numbers of the 4:4:4 profiles of H.264: High 4:4:4, High 4:4:4 Predictive, CAVLC 4:4:4 Intra. Old x264 wrote them in
-/// a way that only a mark in the very first packet gives away.
-const H264_444: [i32; 3] = [144, 244, 44];
 
 /// The class of a source with the reason as a sentence.
 #[must_use]
@@ -55,9 +52,11 @@ fn doubt(facts: &ProbeFacts, video: &VideoTrack, policy: &PlanPolicy) -> Option<
     if video.descriptions != 1 {
         return Some(format!("the track has {} sample descriptions", video.descriptions));
     }
-    let odd = video.codec == "h264" && H264_444.contains(&video.profile);
+    let odd = video.codec == "h264" && h264::is_444(video.profile);
     if odd && video.decoder_options.is_empty() {
-        return Some("the encoder of this 4:4:4 stream is unknown".to_owned());
+        return Some(
+            "it is not certain how the 4:4:4 pictures of this stream are coded".to_owned(),
+        );
     }
     sparse(video, policy)
 }

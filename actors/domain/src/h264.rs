@@ -1,6 +1,18 @@
-//! H.264 levels: which one a stream of a size, rate and bit rate needs.
+//! H.264: which level a stream of a size, rate and bit rate needs, and which profiles are 4:4:4.
 //!
 //! Numbers of ITU-T H.264 (08/2021), table A-1, for the High profile (bit rates are 1.25 times the table's, A.3.3).
+
+/// `profile_idc` of the 4:4:4 profiles: CAVLC 4:4:4 Intra, High 4:4:4 (withdrawn in 2007), High 4:4:4 Predictive.
+const PROFILES_444: [i32; 3] = [44, 144, 244];
+
+/// Bits of libav's profile number that are `profile_idc`; the others are constraint flags, such as that of High 4:4:4 Intra.
+const PROFILE_IDC: i32 = 0xff;
+
+/// Whether a profile, as libav numbers it, is a 4:4:4 one.
+#[must_use]
+pub fn is_444(profile: i32) -> bool {
+    PROFILES_444.contains(&(profile & PROFILE_IDC))
+}
 
 /// What a level allows.
 struct Level {
@@ -93,6 +105,13 @@ fn blocks(pixels: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_profile_of_444_is_known_with_any_flag() {
+        assert!([44, 144, 244, 244 | 1 << 11].into_iter().all(is_444));
+        // Baseline, Main, High, High 10, High 4:2:2, unknown.
+        assert!(![66, 77, 100, 110, 122, -99].into_iter().any(is_444));
+    }
 
     fn demand(width: u32, height: u32, frame_rate: f64) -> Demand {
         Demand { width, height, frame_rate, max_rate: 3_000_000 }

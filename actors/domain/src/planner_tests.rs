@@ -165,11 +165,12 @@ fn pictures_are_taken_from_the_largest_small_tier_in_source_ticks() {
 
 #[test]
 fn sources_that_cannot_be_cut_become_one_sequential_task() {
-    let doubts: [fn(&mut ProbeFacts); 5] = [
+    let doubts: [fn(&mut ProbeFacts); 6] = [
         |facts| facts.format = "mpeg".to_owned(),
         |facts| facts.video.iter_mut().for_each(|video| video.codec = "mjpeg".to_owned()),
         |facts| facts.video.iter_mut().for_each(|video| video.media_edits = 2),
-        |facts| facts.video.iter_mut().for_each(|video| video.profile = 244),
+        |facts| facts.video.iter_mut().for_each(|video| video.profile = 144),
+        |facts| facts.video.iter_mut().for_each(|video| video.profile = 244 | 1 << 11),
         |facts| {
             let video = facts.video.as_mut().unwrap();
             video.end = 200 * 90_000;

@@ -145,6 +145,36 @@ fn new_444_without_its_mark_is_decoded_by_the_standard() {
     let options = "-f lavfi -i testsrc2=size=320x240:rate=25:duration=2 -c:v libx264 -pix_fmt yuv444p \
                    -bsf:v filter_units=remove_types=6";
     let plan = planned(&make(studio.path(), "new.mp4", options));
-    assert_eq!(plan["facts"]["video"]["decoder_options"], serde_json::json!([]));
+    assert_eq!(
+        plan["facts"]["video"]["decoder_options"],
+        serde_json::json!([["x264_build", "151"]])
+    );
+    assert_eq!(plan["class"], "A", "{}", plan["class_reason"]);
     assert_eq!(warnings(&plan), [SILENT]);
+}
+
+#[test]
+fn every_profile_of_444_is_tried_both_ways() {
+    let Some(studio) = studio() else { return };
+    let options = "-f lavfi -i testsrc2=size=320x240:rate=25:duration=2 -c:v libx264 -pix_fmt yuv444p \
+                   -x264-params cabac=0:keyint=1 -bsf:v filter_units=remove_types=6";
+    let stream = std::fs::read(make(studio.path(), "intra.h264", options)).unwrap();
+    // The profile stands behind the header of a sequence parameter set: CAVLC 4:4:4 Intra, and the withdrawn High 4:4:4.
+    for profile in [44, 144] {
+        let mut patched = stream.clone();
+        for at in 0..stream.len() - 5 {
+            if stream[at..at + 5] == [0, 0, 1, 0x67, 244] {
+                patched[at + 4] = profile;
+            }
+        }
+        assert_ne!(patched, stream);
+        let raw = studio.path().join(format!("{profile}.h264"));
+        std::fs::write(&raw, patched).unwrap();
+        let copy = format!("-r 25 -i {} -c copy", raw.display());
+        let plan = planned(&make(studio.path(), &format!("{profile}.mp4"), &copy));
+        let video = &plan["facts"]["video"];
+        assert_eq!(video["profile"].as_i64().map(|found| found & 0xff), Some(i64::from(profile)));
+        assert_eq!(video["decoder_options"], serde_json::json!([["x264_build", "151"]]));
+        assert_eq!(plan["class"], "A", "{}", plan["class_reason"]);
+    }
 }
