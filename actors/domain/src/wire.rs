@@ -4,6 +4,10 @@
 //! The codec is a client of its parent: it gets one [`Job`], asks for source bytes with [`FromCodec::Read`] (one outstanding
 //! read at a time) and ends with [`FromCodec::Done`] or [`FromCodec::Failed`]. It writes results without being asked; the
 //! socket is the back-pressure.
+//!
+//! Both sides have the same [`VERSION`]: a message without one of its fields is refused. Only [`FromCodec::Hello`] is read from other
+//! versions, so its later fields have defaults. [`Segment`], [`PictureRef`] and [`Verified`] are parts of stored documents as well, and
+//! so are the parts of plans that jobs repeat: what is added there needs a default.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -228,7 +232,6 @@ pub struct VideoJob {
     pub tiers: Vec<EncoderSpec>,
     /// Sizes that pictures are scaled through, from the largest: of every tier of the order down to the last of `tiers`, so that a
     /// tier's pictures do not depend on which others its task encodes.
-    #[serde(default)]
     pub sizes: Vec<(u32, u32)>,
     /// The frame rules of every tier of the order (also those of other tasks): an IDR may only fall on a frame that all keep.
     pub rules: Vec<FrameRule>,
@@ -242,12 +245,7 @@ pub struct VideoJob {
     pub images: Option<ImagePlan>,
     /// Threads that work at once. More than one: every tier is encoded in a thread of its own, which gives the same bytes. Not
     /// part of the plan: whoever starts the codec sets it.
-    #[serde(default = "one")]
     pub threads: u32,
-}
-
-fn one() -> u32 {
-    1
 }
 
 /// Corrections applied once, before scaling.
@@ -264,7 +262,6 @@ pub struct PicturePlan {
     /// As signalled by the source.
     pub colour: Colour,
     /// The source's first picture, which the frames of the tiers are made for. `None`: every picture fills its frame.
-    #[serde(default)]
     pub first: Option<FirstPicture>,
 }
 
@@ -356,10 +353,8 @@ pub struct AudioJob {
     /// Seconds of the source's clock that are output time 0.
     pub origin_seconds: f64,
     /// Time is counted in samples from the first timestamp on.
-    #[serde(default)]
     pub counted: bool,
     /// Channels without a known layout are mixed down by their numbers.
-    #[serde(default)]
     pub mixed: bool,
     /// Seconds of the outputs: sound is cut there, or goes on in silence until there.
     pub end_seconds: f64,

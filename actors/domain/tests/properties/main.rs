@@ -1,4 +1,4 @@
-//! Properties of plans and of what follows from them, over random sources.
+//! Properties of plans and of what follows from them, over random sources; and documents of earlier builds.
 
 #[path = "../../src/sample.rs"]
 mod sample;
@@ -8,6 +8,7 @@ mod simulate;
 mod transcript;
 
 mod contract;
+mod documents;
 mod lists;
 mod plans;
 mod sources;
