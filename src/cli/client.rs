@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jetreel_domain::printable::printable;
 use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
@@ -74,9 +73,9 @@ impl Job {
         matches!(self.status.as_str(), "COMPLETED" | "FAILED" | "CANCELLED")
     }
 
-    /// What the user should know, a line each. The text may quote the source.
+    /// What the user should know, a line each.
     pub(super) fn notes(&self) -> impl Iterator<Item = String> {
-        self.warnings.iter().map(|warning| format!("note: {}", printable(warning)))
+        self.warnings.iter().map(|warning| format!("note: {warning}"))
     }
 
     /// How a command that waited for it ends.

@@ -123,7 +123,7 @@ pub(super) async fn run(command: Command, settings: Settings) -> anyhow::Result<
             if arguments.json {
                 output::json(&found)?;
             } else {
-                output::data(&explain::text(&found));
+                output::text(&explain::text(&found));
             }
             Ok(Exit::Done)
         }
@@ -178,7 +178,7 @@ async fn list(desk: &Desk, wanted: &Selection, json: bool) -> anyhow::Result<Exi
     } else if lines.is_empty() {
         output::note("no dead letters");
     } else {
-        output::data(&table(&lines));
+        output::text(&table(&lines));
     }
     Ok(Exit::Done)
 }
@@ -266,7 +266,7 @@ async fn one(
         let Handled { seq, job, task, reason, outcome } = &handled;
         let job = job.as_deref().unwrap_or("?");
         let (task, reason) = (explain::plain(task), explain::plain(reason));
-        output::data(&format!("{seq}  {job}  {task}  {reason}: {}", sentence(*outcome, action)));
+        output::text(&format!("{seq}  {job}  {task}  {reason}: {}", sentence(*outcome, action)));
     }
     Ok(handled)
 }

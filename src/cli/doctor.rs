@@ -67,7 +67,7 @@ pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Re
     if arguments.json {
         output::json(&serde_json::json!({ "findings": findings }))?;
     } else {
-        findings.iter().for_each(|finding| output::data(&line(finding)));
+        findings.iter().for_each(|finding| output::text(&line(finding)));
     }
     let failed = findings.iter().any(|finding| finding.verdict == Verdict::Fail);
     Ok(if failed { Exit::Failed } else { Exit::Done })

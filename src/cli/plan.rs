@@ -36,7 +36,7 @@ pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Re
     let file = local::input(&arguments.file)?;
     match plan(&file, settings).await? {
         Ok(plan) if arguments.json => output::json(&plan)?,
-        Ok(plan) => output::data(&text(&plan)),
+        Ok(plan) => output::text(&text(&plan)),
         Err(failure) => {
             if arguments.json {
                 output::json(&Unmade::new(&failure))?;

@@ -1,7 +1,6 @@
 //! `jetreel status`: where a job stands.
 
 use comfy_table::{Table, presets};
-use jetreel_domain::printable::printable;
 
 use super::client::{Job, Remote, Server};
 use super::exit::Exit;
@@ -27,13 +26,13 @@ pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Re
     if arguments.json {
         output::json(&document)?;
     } else {
-        output::data(&text(&job, &remote));
+        output::text(&text(&job, &remote));
     }
     Ok(Exit::Done)
 }
 
 fn text(job: &Job, remote: &Remote) -> String {
-    let title = printable(&job.title);
+    let title = &job.title;
     let mut lines = vec![format!("{}  {}  {} %  {title}", job.id, job.status, job.progress)];
     if let Some(error) = &job.error {
         lines.push(format!("{} [{}]", error.message, error.code));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use jetreel_domain::sentence;
+use jetreel_domain::{printable, sentence};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -92,6 +92,41 @@ fn run(file: &Path, arguments: &[&str], folder: &Path) -> (String, String) {
     let (said, out) = (text(output.stderr), text(output.stdout));
     assert_eq!(output.status.code(), Some(2), "{said}{out}");
     (said, out)
+}
+
+#[test]
+fn what_a_file_says_of_itself_moves_no_cursor() {
+    // Clears the screen, by an escape sequence and by its one-character form; then turns the text around.
+    const HOSTILE: &str = "\u{1b}[2J\u{9b}2J\u{202e}x";
+    let folder = TempDir::new().unwrap();
+    let clip = folder.path().join(format!("{HOSTILE}.mkv"));
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-v", "error"]).args(PICTURE);
+    command.args(["-f", "lavfi", "-i", "sine=duration=1", "-map", "0", "-map", "1", "-map", "1"]);
+    command.args(["-c:v", "libx264", "-c:a", "aac"]);
+    for key in ["-metadata", "-metadata:s:a:0", "-metadata:s:a:1"] {
+        command.args([key, &format!("title={HOSTILE}"), key, &format!("language={HOSTILE}")]);
+    }
+    let Ok(status) = command.arg(&clip).stdin(Stdio::null()).status() else { return };
+    assert!(status.success());
+    let missing = folder.path().join(format!("{HOSTILE}.mp4"));
+    let out = folder.path().join("out");
+    let [clip, missing, out] = [&clip, &missing, &out].map(|path| path.to_str().unwrap());
+    for (arguments, expected) in [
+        (&["plan", clip][..], "note: Only 1 of 2 sound tracks"),
+        (&["plan", clip, "--json"], "Only 1 of 2 sound tracks"),
+        (&["transcode", clip, "--out", out], "note: Only 1 of 2 sound tracks"),
+        (&["plan", missing], "error: "),
+    ] {
+        let mut command = Command::new(jetreel());
+        command.args(arguments).args(["--set", "limits.audio-tracks-max=1"]);
+        let output = command.env("PATH", path()).current_dir(folder.path()).output().unwrap();
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        let text = text.concat();
+        assert!(text.contains(expected), "{text:?}");
+        let acts = |c: char| c != '\n' && !printable::is_printable(c);
+        assert!(!text.contains(acts), "{text:?}");
+    }
 }
 
 #[test]

@@ -6,7 +6,13 @@
 /// embeddings, overrides, isolates), which make a name look like another one.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() && !is_separator(*c) && !is_bidi_control(*c)).collect()
+    text.chars().filter(|c| is_printable(*c)).collect()
+}
+
+/// Whether [`printable`] keeps a character.
+#[must_use]
+pub fn is_printable(c: char) -> bool {
+    !c.is_control() && !is_separator(c) && !is_bidi_control(c)
 }
 
 fn is_separator(c: char) -> bool {
