@@ -207,12 +207,13 @@ fn over_limit(facts: &ProbeFacts, chosen: &[&AudioTrack]) -> Option<String> {
     })
 }
 
-/// `2 (de, aac)`.
+/// `2 (de, aac)`; without the number where it is 0, in facts of older probes.
 fn named(number: u32, language: &str, codec: &str) -> String {
-    match language::tag(language) {
-        Some(tag) => format!("{number} ({tag}, {codec})"),
-        None => format!("{number} ({codec})"),
-    }
+    let about = match language::tag(language) {
+        Some(tag) => format!("({tag}, {codec})"),
+        None => format!("({codec})"),
+    };
+    if number == 0 { about } else { format!("{number} {about}") }
 }
 
 /// `a`, `a and b`, `a, b and c`.

@@ -57,6 +57,16 @@ fn a_video_without_sound_tracks_has_no_sound_and_one_with_lost_tracks_says_so() 
 }
 
 #[test]
+fn a_track_without_a_number_is_told_without_one() {
+    let older = AudioTrack { mixed: true, channels: 12, ..track(0, true, false) };
+    let warnings = told(&facts(vec![older], Vec::new()));
+    assert!(warnings[0].starts_with("Sound track (en, aac) has 12 channels"), "{warnings:?}");
+    let older = (0..10).map(|stream| AudioTrack { stream, ..track(0, false, false) });
+    let warnings = told(&facts(older.collect(), Vec::new()));
+    assert!(warnings[0].contains("sound tracks (en, aac) and (en, aac) are left out"));
+}
+
+#[test]
 fn tracks_with_one_reason_share_a_sentence() {
     let unused = vec![
         lost(2, UnusedReason::Empty),
