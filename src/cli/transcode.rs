@@ -36,7 +36,7 @@ pub(super) struct Arguments {
     /// Folder for the result; made where missing
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Make only these tiers, as in 720p,360p [default: all that are not larger than the source]
+    /// Make only these tiers, as in 720p,360p [default: all that upscale no line of the source's picture in square pixels]
     #[arg(long, value_delimiter = ',', value_name = "TIERS")]
     tiers: Option<Vec<String>>,
     /// x264 preset [default: the setting plan.preset]

@@ -1,7 +1,7 @@
 //! From probe facts, a policy and limits to the plan of an order. Deterministic: a plan is written once and read by everybody.
 //!
-//! Invariants: chunks tile the presentation time without hole or overlap; no tier is larger than the source's frames (see
-//! [`crate::frame`]); every task comes after the tasks it needs. Cutting stands in [`crate::chunking`], the task list in [`crate::tasks`].
+//! Invariants: chunks tile the presentation time without hole or overlap; no tier is larger than the source's picture in square pixels
+//! ([`crate::frame`]); every task comes after the tasks it needs. [`crate::chunking`] cuts, [`crate::tasks`] makes the task list.
 
 use serde::{Deserialize, Serialize};
 
