@@ -117,7 +117,7 @@ impl Terms {
             ) => files.append(name, bytes, *end),
             (Self::Batch(pieces), FromCodec::Output { .. }) => {
                 let open = pieces.iter_mut().find(|piece| !piece.has_all_files());
-                open.ok_or(nonsense("a file that is not to be made"))?.result(frame)
+                open.ok_or_else(|| nonsense("a file that is not to be made"))?.result(frame)
             }
             (_, _) => Err(nonsense("a result of another kind of work")),
         }
