@@ -9,7 +9,7 @@ use jetreel_domain::wire::AAC_UNIT;
 
 use crate::failure::{Outcome, internal, own_failure};
 use crate::mux::Sample;
-use crate::sound;
+use crate::resampler;
 
 /// Samples of an access unit.
 pub(crate) const UNIT: usize = AAC_UNIT as usize;
@@ -39,7 +39,7 @@ impl Aac {
             .map_err(|error| own_failure(error, "make an AAC encoder"))?;
         audio.set_rate(i32::try_from(rate).map_err(|error| internal(error.to_string()))?);
         audio.set_format(format::Sample::F32(format::sample::Type::Planar));
-        audio.set_channel_layout(sound::layout(channels));
+        audio.set_channel_layout(resampler::layout(channels));
         audio.set_bit_rate(bit_rate as usize);
         audio.set_time_base(Rational(1, rate as i32));
         audio.set_flags(codec::Flags::GLOBAL_HEADER | codec::Flags::BITEXACT);
@@ -102,7 +102,7 @@ impl Aac {
     fn feed(&mut self, out: &mut Vec<Sample>) -> Outcome<()> {
         while self.pending.iter().all(|plane| plane.len() >= UNIT) {
             let format = format::Sample::F32(format::sample::Type::Planar);
-            let mut frame = frame::Audio::new(format, UNIT, sound::layout(self.channels));
+            let mut frame = frame::Audio::new(format, UNIT, resampler::layout(self.channels));
             frame.set_rate(self.rate);
             frame.set_pts(Some(self.fed * UNIT as i64));
             for (index, plane) in self.pending.iter_mut().enumerate() {

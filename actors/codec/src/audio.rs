@@ -14,11 +14,11 @@ use crate::facts;
 use crate::failure::{Outcome, failure_with, internal};
 use crate::input::Input;
 use crate::link::Link;
-use crate::listen::Listener;
 use crate::mend::Mend;
 use crate::mux::{self, Sample};
 use crate::parts::Parts;
-use crate::sound::{Conform, Run};
+use crate::resampler::{Resampler, Run};
+use crate::sound_decoder::SoundDecoder;
 use crate::timeline::Timeline;
 
 /// Runs in a row that lie behind the end before the rest of the source is left alone.
@@ -33,11 +33,12 @@ pub(crate) fn run(link: &Link, job: &Job, audio: &AudioJob) -> Outcome<Report> {
     input.only(&[audio.source.stream]);
     let time_base = facts::libav(input.time_base(audio.source.stream)?);
     let stream = input.stream(audio.source.stream)?;
-    let mut listener =
-        Listener::open(&stream, time_base, &audio.source.decoder_options, audio.counted)?;
-    let conform = Conform::new(listener.time_base(), audio.audio.sample_rate, audio.audio.channels)
-        .mixed(audio.mixed);
-    let mut track = Track::new(link, audio, conform, &job.budget);
+    let mut decoder =
+        SoundDecoder::open(&stream, time_base, &audio.source.decoder_options, audio.counted)?;
+    let resampler =
+        Resampler::new(decoder.time_base(), audio.audio.sample_rate, audio.audio.channels)
+            .mixed(audio.mixed);
+    let mut track = Track::new(link, audio, resampler, &job.budget);
     let mut mend = Mend::new(&audio.source.clock);
     while let Some(mut packet) = input.read()? {
         let stream = packet.stream() as u32;
@@ -46,12 +47,12 @@ pub(crate) fn run(link: &Link, job: &Job, audio: &AudioJob) -> Outcome<Report> {
         }
         mend.packet(&mut packet);
         track.damage(input.failed_reads())?;
-        track.feed(&mut listener, Some(&packet))?;
+        track.feed(&mut decoder, Some(&packet))?;
         if track.done() {
             break;
         }
     }
-    track.feed(&mut listener, None)?;
+    track.feed(&mut decoder, None)?;
     track.finish()
 }
 
@@ -59,7 +60,7 @@ pub(crate) fn run(link: &Link, job: &Job, audio: &AudioJob) -> Outcome<Report> {
 struct Track<'a> {
     link: &'a Link,
     job: &'a AudioJob,
-    conform: Conform,
+    resampler: Resampler,
     timeline: Timeline,
     /// Source samples, at the output's rate, that are output time 0.
     origin: i64,
@@ -74,13 +75,13 @@ struct Track<'a> {
 }
 
 impl<'a> Track<'a> {
-    fn new(link: &'a Link, job: &'a AudioJob, conform: Conform, budget: &Budget) -> Self {
+    fn new(link: &'a Link, job: &'a AudioJob, resampler: Resampler, budget: &Budget) -> Self {
         let rate = f64::from(job.audio.sample_rate);
         let end = job.end_seconds * rate;
         Self {
             link,
             job,
-            conform,
+            resampler,
             // What is left after the resampler took care of drift: rounding.
             timeline: Timeline::new(end.round() as i64, i64::from(job.audio.sample_rate / 500)),
             origin: (job.origin_seconds * rate).round() as i64,
@@ -100,10 +101,10 @@ impl<'a> Track<'a> {
     }
 
     /// Decodes a packet, or what the decoder still holds.
-    fn feed(&mut self, listener: &mut Listener, packet: Option<&Packet>) -> Outcome<()> {
+    fn feed(&mut self, decoder: &mut SoundDecoder, packet: Option<&Packet>) -> Outcome<()> {
         self.packets += 1;
-        let conform = &mut self.conform;
-        if !listener.decode(packet, &mut |frame| conform.push(frame))? {
+        let resampler = &mut self.resampler;
+        if !decoder.decode(packet, &mut |frame| resampler.push(frame))? {
             self.damage += 1;
             self.damage(0)?;
         }
@@ -113,7 +114,7 @@ impl<'a> Track<'a> {
     /// Fails when decoding and `reading` together met more damage than is allowed, and more than half of the track is damaged: what
     /// is missing between good packets becomes silence.
     fn damage(&self, reading: u64) -> Outcome<()> {
-        let damage = self.damage + self.conform.unfit() + reading;
+        let damage = self.damage + self.resampler.unfit() + reading;
         if damage <= self.damage_max.max(self.packets / 2) {
             return Ok(());
         }
@@ -122,7 +123,7 @@ impl<'a> Track<'a> {
     }
 
     fn encode(&mut self) -> Outcome<()> {
-        while let Some(Run { at, frame }) = self.conform.next() {
+        while let Some(Run { at, frame }) = self.resampler.next() {
             let at = at.saturating_sub(self.origin);
             let placement = self.timeline.place(at, frame.samples());
             if placement.take == 0 {
@@ -178,7 +179,7 @@ impl<'a> Track<'a> {
     }
 
     fn finish(mut self) -> Outcome<Report> {
-        self.conform.finish()?;
+        self.resampler.finish()?;
         self.encode()?;
         if self.encoder.is_some() {
             let rest = self.timeline.rest();
@@ -186,7 +187,7 @@ impl<'a> Track<'a> {
         }
         let Some(mut encoder) = self.encoder.take() else {
             let nothing = Ok(Report::Audio { parts: 0 });
-            return self.conform.refusal().map_or(nothing, Err);
+            return self.resampler.refusal().map_or(nothing, Err);
         };
         encoder.finish(&mut self.units)?;
         self.cut()?;

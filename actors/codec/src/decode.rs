@@ -23,7 +23,7 @@ pub(crate) struct Decoder {
     /// The end was fed.
     draining: bool,
     /// Whether the last frame shows what it should.
-    sound: bool,
+    intact: bool,
     /// Whether any frame so far did, and whether one did not.
     seen: (bool, bool),
 }
@@ -65,7 +65,7 @@ impl Decoder {
             .open_as_with(found, settings)
             .and_then(codec::decoder::Opened::video)
             .map_err(|error| source_failure(error.into(), "open the decoder"))?;
-        Ok(Self { video, damage: 0, draining: false, sound: false, seen: (false, false) })
+        Ok(Self { video, damage: 0, draining: false, intact: false, seen: (false, false) })
     }
 
     /// Feeds a packet, or the end.
@@ -77,7 +77,7 @@ impl Decoder {
         };
         match result {
             Ok(()) | Err(Error::Eof) => Ok(()),
-            Err(error) => self.bear(error, "decode a packet"),
+            Err(error) => self.tolerate(error, "decode a packet"),
         }
     }
 
@@ -90,22 +90,22 @@ impl Decoder {
             }
             Err(Error::Eof) => Ok(Pull::End),
             Err(Error::Other { errno: ffi::EAGAIN }) => Ok(Pull::Hungry),
-            Err(error) => self.bear(error, "decode a frame").map(|()| Pull::Hungry),
+            Err(error) => self.tolerate(error, "decode a frame").map(|()| Pull::Hungry),
         }
     }
 
     /// Whether the last frame shows what it should: not where decoding began in the middle of a group of pictures.
-    pub(crate) fn is_sound(&self) -> bool {
-        self.sound
+    pub(crate) fn is_intact(&self) -> bool {
+        self.intact
     }
 
     fn judge(&mut self, frame: &Video) {
-        let (sound, corrupt) = &mut self.seen;
+        let (intact, corrupt) = &mut self.seen;
         // At its end the H.264 decoder gives what it holds without a mark.
-        let unmarked = self.draining && *corrupt && !*sound;
-        self.sound = !frame.is_corrupt() && !unmarked;
-        *sound |= self.sound;
-        *corrupt |= !self.sound;
+        let unmarked = self.draining && *corrupt && !*intact;
+        self.intact = !frame.is_corrupt() && !unmarked;
+        *intact |= self.intact;
+        *corrupt |= !self.intact;
     }
 
     /// Errors borne so far.
@@ -113,7 +113,7 @@ impl Decoder {
         self.damage
     }
 
-    fn bear(&mut self, error: Error, doing: &str) -> Outcome<()> {
+    fn tolerate(&mut self, error: Error, doing: &str) -> Outcome<()> {
         if error == (Error::Other { errno: ffi::ENOMEM }) {
             return Err(source_failure(error.into(), doing));
         }
@@ -152,9 +152,9 @@ pub(crate) struct Frames {
     ended: bool,
     /// Decoding began at the start of the source.
     whole: bool,
-    /// Frames marked as corrupt are skipped up to the first sound one.
+    /// Frames marked as corrupt are skipped up to the first intact one.
     skip_corrupt: bool,
-    /// Errors of the decoder before the first sound frame: a cut recording begins in the middle of a group of pictures.
+    /// Errors of the decoder before the first intact frame: a cut recording begins in the middle of a group of pictures.
     head: u64,
     misplaced: u64,
     decoded: u64,
@@ -303,7 +303,7 @@ impl Frames {
             return Err(failure(OverLimit::Frames { limit: self.budget.frames_max }));
         }
         check_pixels(frame.width(), frame.height(), &self.budget)?;
-        if self.skip_corrupt && !self.decoder.is_sound() {
+        if self.skip_corrupt && !self.decoder.is_intact() {
             return Ok(None);
         }
         if std::mem::take(&mut self.skip_corrupt) {

@@ -13,7 +13,7 @@ use jetreel_domain::hdr::Signs;
 use jetreel_domain::media::{AudioTrack, Colour, Rational, UnusedReason};
 
 use crate::input::Input;
-use crate::listen;
+use crate::sound_decoder;
 
 /// The time base of a stream's packets, as [`Input::read`] gives them.
 pub(crate) fn time_base(stream: &Stream<'_>) -> Rational {
@@ -232,7 +232,7 @@ fn candidate(number: u32, stream: &Stream<'_>) -> Candidate {
         counted: false,
         mixed: false,
     };
-    let decodable = listen::find(&parameters).is_some();
+    let decodable = sound_decoder::find(&parameters).is_some();
     Candidate { track, obstacle: (!decodable).then_some(UnusedReason::UnsupportedCodec) }
 }
 

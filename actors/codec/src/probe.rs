@@ -15,10 +15,10 @@ use crate::boxes::{self, Movie};
 use crate::decode::{check_gap, no_codec};
 use crate::facts::Candidate;
 use crate::failure::{Outcome, failure, failure_with};
-use crate::hearing::{Hearing, Usable};
 use crate::input::{Input, MOVIE_FORMAT};
 use crate::link::Link;
 use crate::scan::{self, Picture, Scan, Sound};
+use crate::sound_probe::{SoundProbe, Usable};
 use crate::trial::{self, Trial};
 use crate::{allow, facts, names, programme};
 
@@ -43,10 +43,10 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
     let movie = if input.format() == MOVIE_FORMAT { boxes::movie(link, 0, size)? } else { None };
     let stream = pick(&input, movie.as_ref())?;
     let candidates = candidates(&mut input, stream, movie.as_ref());
-    let mut hearing = Hearing::open(&input, candidates)?;
-    let mut trial = Trial::run(&mut input, stream, &mut hearing, &job.budget)?;
+    let mut sound = SoundProbe::open(&input, candidates)?;
+    let mut trial = Trial::run(&mut input, stream, &mut sound, &job.budget)?;
     let time_base = input.time_base(stream)?;
-    let (usable, mut unused_audio) = hearing.finish(&mut input)?;
+    let (usable, mut unused_audio) = sound.finish(&mut input)?;
     let subtitles = facts::subtitles(&input);
     let format = input.format();
     let wanted = Wanted { format: &format, stream, audio: &usable };

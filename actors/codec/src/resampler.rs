@@ -40,7 +40,7 @@ struct Graph {
 }
 
 /// Turns decoded frames into runs.
-pub(crate) struct Conform {
+pub(crate) struct Resampler {
     time_base: Rational,
     rate: u32,
     channels: u32,
@@ -52,7 +52,7 @@ pub(crate) struct Conform {
     refusal: Option<CodecFailure>,
 }
 
-impl Conform {
+impl Resampler {
     /// Output is `rate` samples per second in `channels` channels; frames come in ticks of `time_base`.
     pub(crate) fn new(time_base: Rational, rate: u32, channels: u32) -> Self {
         Self {
@@ -242,8 +242,8 @@ mod tests {
 
     #[test]
     fn twelve_channels_without_a_layout_suit_only_where_they_are_mixed_by_number() {
-        let conform = || Conform::new(Rational(1, 48_000), 48_000, 2);
-        assert!(!conform().suits(&twelve()));
-        assert!(conform().mixed(true).suits(&twelve()));
+        let resampler = || Resampler::new(Rational(1, 48_000), 48_000, 2);
+        assert!(!resampler().suits(&twelve()));
+        assert!(resampler().mixed(true).suits(&twelve()));
     }
 }

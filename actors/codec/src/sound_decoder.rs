@@ -1,6 +1,6 @@
 //! The decoder of a sound track: packets in, frames with their times out.
 //!
-//! The probe's trial and the audio job use the same one, so that what the probe heard is what the job will hear.
+//! The probe and the audio job use the same one: what the probe can decode, the job can.
 
 use ffmpeg_next::codec::{self, Id, Parameters, decoder};
 use ffmpeg_next::{Codec, Dictionary, Error, Packet, Rational, Rescale as _, Stream, ffi, frame};
@@ -16,11 +16,11 @@ const FRAME_SAMPLES_MAX: &str = "1048576";
 /// libav's name of the decoder that takes several frames of Speex from a packet.
 const LIBSPEEX: &str = "libspeex";
 
-/// What takes decoded frames.
-pub(crate) type Ear<'a> = &'a mut dyn FnMut(frame::Audio) -> Outcome<()>;
+/// Called with every decoded frame.
+pub(crate) type OnFrame<'a> = &'a mut dyn FnMut(frame::Audio) -> Outcome<()>;
 
 /// A sound decoder.
-pub(crate) struct Listener {
+pub(crate) struct SoundDecoder {
     decoder: decoder::Audio,
     codec: Id,
     time_base: Rational,
@@ -33,7 +33,7 @@ pub(crate) struct Listener {
 /// Seconds per tick of times that are counted in samples: a container's own clock may be too coarse for them.
 const COUNTED_TIME_BASE: Rational = Rational(1, 1_000_000);
 
-impl Listener {
+impl SoundDecoder {
     /// Opens the allowed decoder for a stream whose packets come in ticks of `time_base`. `counted`: times are counted in samples
     /// from the first timestamp on.
     pub(crate) fn open(
@@ -75,13 +75,17 @@ impl Listener {
     }
 
     /// Decodes a packet, or with `None` what the decoder still holds. Whether all of it could be decoded.
-    pub(crate) fn decode(&mut self, packet: Option<&Packet>, ear: Ear<'_>) -> Outcome<bool> {
-        let Some(whole) = packet else { return self.feed(None, ear) };
+    pub(crate) fn decode(
+        &mut self,
+        packet: Option<&Packet>,
+        on_frame: OnFrame<'_>,
+    ) -> Outcome<bool> {
+        let Some(whole) = packet else { return self.feed(None, on_frame) };
         let data = whole.data().unwrap_or_default();
         let Some(lengths) = split::lengths(self.codec, self.decoder.channels(), data) else {
-            return self.feed(packet, ear);
+            return self.feed(packet, on_frame);
         };
-        let (mut rest, mut sound) = (data, true);
+        let (mut rest, mut intact) = (data, true);
         for (index, length) in lengths.into_iter().enumerate() {
             let (frame, behind) = rest.split_at(length);
             rest = behind;
@@ -90,19 +94,19 @@ impl Listener {
             let mut part = Packet::copy(frame);
             part.set_pts(whole.pts().map(|pts| pts.saturating_add(ticks)));
             part.set_dts(whole.dts().map(|dts| dts.saturating_add(ticks)));
-            sound &= self.feed(Some(&part), ear)?;
+            intact &= self.feed(Some(&part), on_frame)?;
         }
-        Ok(sound)
+        Ok(intact)
     }
 
-    fn feed(&mut self, packet: Option<&Packet>, ear: Ear<'_>) -> Outcome<bool> {
+    fn feed(&mut self, packet: Option<&Packet>, on_frame: OnFrame<'_>) -> Outcome<bool> {
         let sent = match packet {
             Some(packet) => self.decoder.send_packet(packet),
             None => self.decoder.send_eof(),
         };
-        let mut sound = match sent {
+        let mut intact = match sent {
             Ok(()) | Err(Error::Eof) => true,
-            Err(error) => bear(error)?,
+            Err(error) => tolerate(error)?,
         };
         let mut frames = Vec::new();
         loop {
@@ -111,26 +115,26 @@ impl Listener {
                 Ok(()) => frames.push(frame),
                 Err(Error::Eof | Error::Other { errno: ffi::EAGAIN }) => break,
                 Err(error) => {
-                    sound = bear(error)?;
+                    intact = tolerate(error)?;
                     break;
                 }
             }
         }
         if self.late {
-            follow(&mut frames, packet.and_then(Packet::pts));
+            restamp(&mut frames, packet.and_then(Packet::pts));
         }
         for mut frame in frames {
             if let Some(count) = &mut self.count {
                 count.stamp(&mut frame);
             }
-            ear(frame)?;
+            on_frame(frame)?;
         }
-        Ok(sound)
+        Ok(intact)
     }
 }
 
 /// Times of frames of which only the last one belongs to the packet that brought them; the others follow their predecessors.
-fn follow(frames: &mut [frame::Audio], pts: Option<i64>) {
+fn restamp(frames: &mut [frame::Audio], pts: Option<i64>) {
     if let Some((last, earlier)) = frames.split_last_mut() {
         earlier.iter_mut().for_each(|frame| set_time(frame, None));
         set_time(last, pts);
@@ -161,8 +165,8 @@ fn has_header(parameters: &Parameters) -> bool {
     bytes > 0
 }
 
-/// Damage is no reason to give a track up; lack of memory is. Never true.
-fn bear(error: Error) -> Outcome<bool> {
+/// Undecodable data does not fail the track, lack of memory does. Never true.
+fn tolerate(error: Error) -> Outcome<bool> {
     if error == (Error::Other { errno: ffi::ENOMEM }) {
         return Err(source_failure(error.into(), "decode sound"));
     }
@@ -223,7 +227,7 @@ mod tests {
     fn frames_that_come_with_the_next_packet_follow_their_predecessors() {
         let mut frames = [0, 0, 0].map(|_| frame::Audio::empty());
         set_time(&mut frames[0], Some(40));
-        follow(&mut frames, Some(40));
+        restamp(&mut frames, Some(40));
         assert_eq!(frames.map(|frame| frame.timestamp()), [None, None, Some(40)]);
     }
 }

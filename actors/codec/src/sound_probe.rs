@@ -1,7 +1,7 @@
-//! Tries every sound track at the probe: what cannot be used is found before anything is encoded.
+//! Decodes the beginning of every sound track, so that unusable tracks are found before anything is encoded.
 //!
-//! The first packets of each track go through the decoder and the resampler of the audio job itself. A track that fails there is left
-//! out with its reason; one that lies too far into the file to be heard is kept as its header describes it.
+//! The first packets of each track go through the decoder and the resampler of the audio job. A track that fails there is left out with
+//! its reason. A track whose first packets lie beyond the bounds is kept as its header describes it.
 //!
 //! Invariant: bounded: half a second of sound per track, a number of packets, a number of bytes of the source.
 
@@ -13,8 +13,8 @@ use jetreel_domain::wire::{CodecFailure, FailureCode};
 use crate::facts::{self, Candidate};
 use crate::failure::Outcome;
 use crate::input::Input;
-use crate::listen::Listener;
-use crate::sound::Conform;
+use crate::resampler::Resampler;
+use crate::sound_decoder::SoundDecoder;
 
 /// Seconds of a track that are decoded.
 const SECONDS: f64 = 0.5;
@@ -27,30 +27,30 @@ const BYTES_MAX: u64 = 32 << 20;
 /// Containers that cannot say that there is no sound for a while.
 const GAPLESS: &str = "avi";
 
-/// The sound tracks on trial.
-pub(crate) struct Hearing {
-    trials: Vec<Trial>,
+/// The sound tracks of a source.
+pub(crate) struct SoundProbe {
+    tracks: Vec<TrackProbe>,
     packets: u32,
     gapless: bool,
 }
 
-/// One of them.
-struct Trial {
+/// One of the tracks.
+struct TrackProbe {
     candidate: Candidate,
-    /// `None` where the track is not tried, or not any more.
-    listener: Option<Listener>,
-    heard: Heard,
+    /// `None` where the header rules the track out, and after enough of it is decoded.
+    decoder: Option<SoundDecoder>,
+    decoded: Decoded,
 }
 
 /// What was decoded of a track.
-struct Heard {
+struct Decoded {
     time_base: Rational,
     packets: u32,
     frames: u64,
     seconds: f64,
     /// The resampler of the job.
-    conform: Option<Conform>,
-    /// Frames that broke it.
+    resampler: Option<Resampler>,
+    /// Frames that it failed on.
     broken: u64,
     /// Whether a frame that does not fit can be mixed down by the numbers of its channels.
     mixable: Option<bool>,
@@ -65,7 +65,7 @@ struct Heard {
 pub(crate) struct Usable {
     /// The track, its form as decoded.
     pub track: AudioTrack,
-    /// Seconds of sound in a packet, on average; 0 where none was heard.
+    /// Seconds of sound in a packet, on average; 0 where none was decoded.
     pub packet_seconds: f64,
 }
 
@@ -84,36 +84,36 @@ struct Form {
     channels: u32,
 }
 
-impl Hearing {
+impl SoundProbe {
     /// Opens a decoder for every track that its header does not rule out.
     pub(crate) fn open(input: &Input, candidates: Vec<Candidate>) -> Outcome<Self> {
-        let trials = candidates.into_iter().map(|candidate| Trial::open(input, candidate));
+        let tracks = candidates.into_iter().map(|candidate| TrackProbe::open(input, candidate));
         let gapless = input.format() == GAPLESS;
-        Ok(Self { trials: trials.collect::<Outcome<_>>()?, packets: 0, gapless })
+        Ok(Self { tracks: tracks.collect::<Outcome<_>>()?, packets: 0, gapless })
     }
 
     /// Streams of which packets are still wanted.
     pub(crate) fn wanted(&self) -> Vec<u32> {
-        let open = self.trials.iter().filter(|trial| trial.listener.is_some());
-        open.map(|trial| trial.candidate.track.stream).collect()
+        let open = self.tracks.iter().filter(|track| track.decoder.is_some());
+        open.map(|track| track.candidate.track.stream).collect()
     }
 
-    /// Whether enough was read for it: of the bytes that `input` gave so far, `other` were for something else.
+    /// Whether the bounds are reached; `other` of the bytes that `input` has read are the picture's.
     pub(crate) fn is_over(&self, input: &Input, other: u64) -> bool {
         let own = input.fetched().saturating_sub(other);
         self.packets >= PACKETS_TOTAL_MAX || own >= BYTES_MAX
     }
 
-    /// Takes a packet of any stream. Whether a track was heard to its end with it.
+    /// Takes a packet of any stream. True where it was the last one that its track needs.
     pub(crate) fn take(&mut self, packet: &Packet) -> Outcome<bool> {
         let stream = packet.stream();
-        let trial =
-            self.trials.iter_mut().find(|trial| trial.candidate.track.stream as usize == stream);
+        let track =
+            self.tracks.iter_mut().find(|track| track.candidate.track.stream as usize == stream);
         self.packets += 1;
-        trial.map_or(Ok(false), |trial| trial.take(packet))
+        track.map_or(Ok(false), |track| track.take(packet))
     }
 
-    /// Reads on from where `input` stands until every track is heard, and tells tracks that can be used from those that cannot.
+    /// Reads on until enough of every track is decoded; gives the tracks that can be used, and those that cannot.
     pub(crate) fn finish(mut self, input: &mut Input) -> Outcome<(Vec<Usable>, Vec<UnusedAudio>)> {
         let (mut ended, before) = (false, input.fetched());
         input.only(&self.wanted());
@@ -127,7 +127,7 @@ impl Hearing {
             }
         }
         let gapless = self.gapless;
-        let verdicts = self.trials.into_iter().map(|trial| trial.verdict(ended, gapless));
+        let verdicts = self.tracks.into_iter().map(|track| track.verdict(ended, gapless));
         let mut verdicts = verdicts.collect::<Outcome<Vec<Verdict>>>()?;
         if verdicts.iter().all(|verdict| verdict.reason.is_some()) {
             verdicts.iter_mut().for_each(Verdict::mix);
@@ -153,7 +153,7 @@ struct Verdict {
 }
 
 impl Verdict {
-    /// Makes do with a guess where the layout of the channels is unknown.
+    /// Mixes channels of an unknown layout down by their numbers, where that is possible.
     fn mix(&mut self) {
         if self.mixable && matches!(self.reason, Some(UnusedReason::Channels(_))) {
             self.reason = None;
@@ -162,71 +162,71 @@ impl Verdict {
     }
 }
 
-impl Trial {
+impl TrackProbe {
     fn open(input: &Input, mut candidate: Candidate) -> Outcome<Self> {
         let stream = input.stream(candidate.track.stream)?;
         let time_base = facts::libav(input.time_base(candidate.track.stream)?);
-        let mut listener = None;
+        let mut decoder = None;
         if candidate.obstacle.is_none() {
-            match Listener::open(&stream, time_base, &[], false) {
-                Ok(opened) => listener = Some(opened),
+            match SoundDecoder::open(&stream, time_base, &[], false) {
+                Ok(opened) => decoder = Some(opened),
                 Err(refusal) => {
                     only_of_the_track(refusal)?;
                     candidate.obstacle = Some(UnusedReason::Undecodable);
                 }
             }
         }
-        Ok(Self { candidate, listener, heard: Heard::new(time_base) })
+        Ok(Self { candidate, decoder, decoded: Decoded::new(time_base) })
     }
 
     fn take(&mut self, packet: &Packet) -> Outcome<bool> {
-        let Some(listener) = &mut self.listener else { return Ok(false) };
-        let heard = &mut self.heard;
-        heard.packets += 1;
-        listener.decode(Some(packet), &mut |frame| heard.frame(frame))?;
-        let enough = heard.seconds >= SECONDS || heard.packets >= PACKETS_MAX;
+        let Some(decoder) = &mut self.decoder else { return Ok(false) };
+        let decoded = &mut self.decoded;
+        decoded.packets += 1;
+        decoder.decode(Some(packet), &mut |frame| decoded.frame(frame))?;
+        let enough = decoded.seconds >= SECONDS || decoded.packets >= PACKETS_MAX;
         if enough {
-            self.listener = None;
+            self.decoder = None;
         }
         Ok(enough)
     }
 
-    /// The track as it will be used, or why it will not. `ended`: the whole source was read.
+    /// The track as decoded, with the reason where it cannot be used. `ended`: the whole source was read.
     fn verdict(mut self, ended: bool, gapless: bool) -> Outcome<Verdict> {
-        let heard = &mut self.heard;
-        if let Some(mut listener) = self.listener.take_if(|_| ended) {
-            listener.decode(None, &mut |frame| heard.frame(frame))?;
+        let decoded = &mut self.decoded;
+        if let Some(mut decoder) = self.decoder.take_if(|_| ended) {
+            decoder.decode(None, &mut |frame| decoded.frame(frame))?;
         }
         let Candidate { mut track, obstacle } = self.candidate;
         // A track that the bounds cut off may still turn out to be good.
-        let mut reason = obstacle.or_else(|| heard.obstacle(self.listener.is_some()));
-        if let Some(form) = heard.form() {
+        let mut reason = obstacle.or_else(|| decoded.obstacle(self.decoder.is_some()));
+        if let Some(form) = decoded.form() {
             (track.sample_rate, track.channels) = (form.rate, form.channels);
         }
         if reason.is_none() && (track.sample_rate == 0 || track.channels == 0) {
             reason = Some(UnusedReason::Undecodable);
         }
-        let untimed = heard.frames > 0 && heard.last.is_none();
-        track.counted = untimed || soundtrack::contradicts(&heard.steps, gapless);
-        let packet_seconds = heard.seconds / f64::from(heard.packets.max(1));
-        let mixable = heard.mixable == Some(true);
+        let untimed = decoded.frames > 0 && decoded.last.is_none();
+        track.counted = untimed || soundtrack::contradicts(&decoded.steps, gapless);
+        let packet_seconds = decoded.seconds / f64::from(decoded.packets.max(1));
+        let mixable = decoded.mixable == Some(true);
         Ok(Verdict { usable: Usable { track, packet_seconds }, reason, mixable })
     }
 }
 
-/// Lack of memory ends the probe; what else is wrong with a track concerns the track alone.
+/// Lack of memory fails the probe; any other failure concerns the track alone.
 fn only_of_the_track(refusal: CodecFailure) -> Outcome<()> {
     if refusal.code == FailureCode::MemoryBudget { Err(refusal) } else { Ok(()) }
 }
 
-impl Heard {
+impl Decoded {
     fn new(time_base: Rational) -> Self {
         Self {
             time_base,
             packets: 0,
             frames: 0,
             seconds: 0.0,
-            conform: None,
+            resampler: None,
             broken: 0,
             mixable: None,
             forms: Vec::new(),
@@ -250,16 +250,16 @@ impl Heard {
         }
         let (rate, channels) = soundtrack::output_form(form.rate, form.channels);
         let time_base = self.time_base;
-        let plain = || Conform::new(time_base, rate, channels);
-        let conform = self.conform.get_or_insert_with(plain);
-        if self.mixable.is_none() && !conform.suits(&frame) {
+        let plain = || Resampler::new(time_base, rate, channels);
+        let resampler = self.resampler.get_or_insert_with(plain);
+        if self.mixable.is_none() && !resampler.suits(&frame) {
             self.mixable = Some(plain().mixed(true).suits(&frame));
         }
-        if let Err(refusal) = conform.push(frame) {
+        if let Err(refusal) = resampler.push(frame) {
             only_of_the_track(refusal)?;
             self.broken += 1;
         }
-        while conform.next().is_some() {}
+        while resampler.next().is_some() {}
         Ok(())
     }
 
@@ -280,14 +280,14 @@ impl Heard {
         self.forms.iter().max_by_key(|(_, count)| *count).map(|(form, _)| *form)
     }
 
-    /// What was found against the track. `cut`: there is more of it.
+    /// Why the track cannot be used. `cut`: not all of the wanted packets were read.
     fn obstacle(&self, cut: bool) -> Option<UnusedReason> {
         if self.frames == 0 {
             let empty = self.packets == 0;
             let reason = if empty { UnusedReason::Empty } else { UnusedReason::Undecodable };
             return (!cut).then_some(reason);
         }
-        let unfit = self.broken + self.conform.as_ref().map_or(0, Conform::unfit);
+        let unfit = self.broken + self.resampler.as_ref().map_or(0, Resampler::unfit);
         let channels = self.form().map_or(0, |form| form.channels);
         (unfit >= self.frames).then_some(UnusedReason::Channels(channels))
     }

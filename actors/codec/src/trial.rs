@@ -12,9 +12,9 @@ use jetreel_domain::wire::Budget;
 use crate::decode::{Decoder, Pull, check_pixels, no_frames, no_key};
 use crate::facts;
 use crate::failure::Outcome;
-use crate::hearing::Hearing;
 use crate::input::Input;
 use crate::legacy::Beginning;
+use crate::sound_probe::SoundProbe;
 
 /// Frames looked at.
 const FRAMES: u32 = 16;
@@ -42,7 +42,7 @@ pub(crate) struct Trial {
     pub intra_only: bool,
     /// Options for decoders that start later.
     pub decoder_options: Vec<(String, String)>,
-    /// Timestamp of the first sound frame: packets before it are never shown.
+    /// Timestamp of the first intact frame: packets before it are never shown.
     pub first_shown: Option<i64>,
     /// Packets after that which could not be decoded.
     pub damage: u64,
@@ -59,23 +59,23 @@ impl Trial {
     pub(crate) fn run(
         input: &mut Input,
         stream: u32,
-        hearing: &mut Hearing,
+        sound: &mut SoundProbe,
         budget: &Budget,
     ) -> Outcome<Self> {
-        input.only(&[&[stream], &hearing.wanted()[..]].concat());
+        input.only(&[&[stream], &sound.wanted()[..]].concat());
         let time_base = input.time_base(stream)?;
         let mut decoder = Decoder::open(&input.stream(stream)?, time_base, &[], budget)?;
         let mut frame = Video::empty();
         let mut trial: Option<Self> = None;
         let (mut core, mut beginning) = (None, Beginning::default());
-        // Before the first sound frame.
+        // Before the first intact frame.
         let (mut lost, mut head) = (0, 0);
         let (mut frames, mut packets, mut keys, mut bytes) = (0, 0, 0, 0);
         while frames < FRAMES && packets < PACKETS_MAX {
             match decoder.pull(&mut frame)? {
                 Pull::Frame => {
                     check_pixels(frame.width(), frame.height(), budget)?;
-                    if trial.is_none() && !decoder.is_sound() {
+                    if trial.is_none() && !decoder.is_intact() {
                         lost += 1;
                         continue;
                     }
@@ -92,8 +92,8 @@ impl Trial {
                 Pull::Hungry => {
                     let packet = input.read()?;
                     if let Some(other) = packet.as_ref().filter(|p| p.stream() != stream as usize) {
-                        hearing.take(other)?;
-                        if hearing.is_over(input, bytes * 2) {
+                        sound.take(other)?;
+                        if sound.is_over(input, bytes * 2) {
                             input.only(&[stream]);
                         }
                         continue;
