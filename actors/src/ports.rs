@@ -366,7 +366,7 @@ pub struct ProcessBudget {
     pub wall: Duration,
     /// CPU time of the whole job.
     pub cpu: Duration,
-    /// When its work does not get on for this long while its parent waits for it, the process is stuck.
+    /// Longest time without progress while the parent waits for the process.
     pub silence: Duration,
     /// Bytes of all frames but reads, with [`jetreel_domain::budget::FRAME_COST`] for each.
     pub output_bytes: u64,

@@ -1,4 +1,4 @@
-//! Hints of what is announced of one video. Only hints: state is the truth, and a missed one costs a poll.
+//! Announced facts of one video, used as hints: state is the truth, and a missed hint delays a follower until its next poll.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use jetreel_domain::subject;
 use super::connection::Bus;
 use super::severity::Fault;
 
-/// Facts of one video, as they pass by.
+/// A subscription to the facts of one video.
 pub struct News(Subscriber);
 
 impl Bus {
-    /// Listens to what is announced of `video` from now on.
+    /// Subscribes to the facts of `video`.
     ///
     /// # Errors
     /// When the connection is gone.
@@ -27,10 +27,10 @@ impl Bus {
 }
 
 impl News {
-    /// Returns once something was announced, or after `wait`.
+    /// Returns with the next fact, or after `wait`.
     pub async fn wait(&mut self, wait: Duration) {
         let heard = async {
-            // Of a connection that is gone comes nothing more.
+            // A closed connection delivers nothing more.
             if self.0.next().await.is_none() {
                 std::future::pending::<()>().await;
             }

@@ -15,7 +15,7 @@ use jetreel_domain::state::{Fact, Order, Video};
 use super::bars::Bars;
 use crate::bus::news::News;
 
-/// Between two looks where nothing is announced.
+/// Between two polls without an announcement.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Looks in a row that may fail before the order is given up.
 const FAULTS_MAX: u32 = 40;

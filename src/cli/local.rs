@@ -22,7 +22,7 @@ pub(super) struct Local {
     broker: Option<PrivateBroker>,
 }
 
-/// How long what is stored is needed.
+/// Lifetime of the stored data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lasting {
     /// Beyond this command.

@@ -36,7 +36,7 @@ use exit::Exit;
 /// What one-shot commands log unless they are told to say more.
 const QUIET: &str = "error";
 
-/// The same where the command runs a node: how the job ends is the command's to say.
+/// The same for commands that run a node: the command itself reports the end of the job.
 const QUIET_NODE: &str = "error,jetreel::metrics::log=off";
 
 const EXIT_CODES: &str = "Exit codes:

@@ -74,7 +74,7 @@ fn buried(stage: Stage, order: Option<&OrderId>, what: &str, failure: &Failure) 
     let order = order.map(ToString::to_string);
     let (code, message) = (&failure.code, &failure.message);
     if stage == Stage::Ingest && failure.severity == Severity::Permanent {
-        // An answer to the uploader: there is nothing for an operator to mend.
+        // An answer to the uploader: an operator has nothing to do.
         info!(order, code, "file refused: {message}");
     } else {
         error!(stage = stage.as_str(), order, what, code, "dead letter: {message}");

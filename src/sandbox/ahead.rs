@@ -63,7 +63,7 @@ impl Ahead {
         }
     }
 
-    /// Whoever needs a process learns why there is none.
+    /// The error is reported by the next start.
     fn give_up(&self, error: &io::Error) {
         tracing::debug!(%error, "no codec process could be started ahead");
         self.state().left = 0;

@@ -14,9 +14,9 @@ pub(super) struct Meter {
     budget: ProcessBudget,
     started: Instant,
     output_bytes: u64,
-    /// Time for which the process kept its parent waiting since its work last got on.
+    /// Time that the parent waited for the process since its last progress.
     idle: Duration,
-    /// Since when it keeps its parent waiting now.
+    /// Start of the parent's current wait.
     waiting_since: Option<Instant>,
 }
 
@@ -25,7 +25,7 @@ impl Meter {
         Self { budget, started: now, output_bytes: 0, idle: Duration::ZERO, waiting_since: None }
     }
 
-    /// The parent waits for the process from now on, unless it does already. Until when it may, and what the process dies of then.
+    /// Starts the parent's wait, unless it waits already. Gives the deadline, and the failure of a process that misses it.
     pub(super) fn wait(&mut self, now: Instant) -> (Instant, CodecDeath) {
         let since = *self.waiting_since.get_or_insert(now);
         let wall = self.wall();
@@ -33,14 +33,14 @@ impl Meter {
         if stuck < wall { (stuck, CodecDeath::NoProgress) } else { (wall, CodecDeath::WallClock) }
     }
 
-    /// The wait is over. What the parent does now, the process is not to blame for.
+    /// Ends the wait: time that the parent needs is not counted.
     pub(super) fn go_on(&mut self, now: Instant) {
         if let Some(since) = self.waiting_since.take() {
             self.idle += now.saturating_duration_since(since);
         }
     }
 
-    /// The work got on.
+    /// Progress: the wait starts at zero again.
     pub(super) fn progress(&mut self) {
         self.idle = Duration::ZERO;
     }

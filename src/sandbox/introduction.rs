@@ -1,10 +1,10 @@
-//! What codec processes say of themselves: learned from the first that says hello, whatever its job.
+//! Build and confinement of the codec, learned from the first greeting of a codec process with any job.
 
 use jetreel_actors::ports::{CodecSession, PortFuture};
 use jetreel_domain::wire::FromCodec;
 use tokio::sync::watch;
 
-/// What a process said of itself.
+/// Build and confinement, as a process greeted with them.
 #[derive(Debug, Clone)]
 pub(super) struct About {
     pub(super) build: String,
@@ -21,7 +21,7 @@ impl About {
     }
 }
 
-/// Where what is known of the codec is kept.
+/// Holds the first greeting.
 #[derive(Debug, Clone)]
 pub(super) struct Introduction(watch::Sender<Option<About>>);
 
@@ -30,12 +30,12 @@ impl Introduction {
         Self(watch::Sender::new(None))
     }
 
-    /// What is known by now.
+    /// The greeting, if one came.
     pub(super) fn known(&self) -> Option<About> {
         self.0.borrow().clone()
     }
 
-    /// Returns once something is known.
+    /// Waits for the first greeting.
     pub(super) async fn heard(&self) -> About {
         let mut known = self.0.subscribe();
         // Its sender is this.
@@ -45,7 +45,7 @@ impl Introduction {
         }
     }
 
-    /// Takes note; what is known already stays.
+    /// Keeps a greeting, unless one is kept already.
     pub(super) fn learn(&self, about: About) {
         self.0.send_if_modified(|known| {
             let news = known.is_none();
@@ -57,7 +57,7 @@ impl Introduction {
     }
 }
 
-/// A session whose greeting is taken note of.
+/// A session whose greeting is kept.
 pub(super) struct Overheard<S> {
     pub(super) session: S,
     pub(super) introduction: Introduction,

@@ -25,7 +25,7 @@ pub struct CodecProcesses {
     /// How long [`Self::about`] waits for a process that has a job, before it starts one that has none.
     patience: Duration,
     about: Introduction,
-    /// Held by whoever starts one for that.
+    /// Held while a process is started for its greeting alone.
     asking: tokio::sync::Mutex<()>,
     ahead: Ahead,
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariants: whatever is half done when `next` is dropped (a frame half written, a block on its way, a process half
 //! reaped) is kept here and continued by the next call; nothing is handed on that the [`Contract`] of the job does not permit; the
-//! first last word ends the process, and what it says after that is not read.
+//! first final report ends the process, and nothing after it is read.
 
 use std::time::Duration;
 
@@ -129,7 +129,7 @@ impl Session {
         let Self { process, incoming, outgoing, pending, .. } = self;
         let exchange = async {
             if pending.has_remaining() && outgoing.write_all_buf(pending).await.is_err() {
-                // A process that closed its end has said why before, or is dead: reading tells.
+                // A process that closed its end sent its reason before, or is dead: the next read shows which.
                 pending.clear();
             }
             incoming.next().await
@@ -240,8 +240,8 @@ impl Session {
         })
     }
 
-    /// The failure for a report: where the source could not be had, the store knows better why, and where it could, that is no
-    /// reason to give up.
+    /// The failure for a codec's report. Where reading the source failed, the store's error is the failure; where it did not, a report
+    /// of unavailable bytes is untrue.
     fn blame(&mut self, report: CodecFailure, log: &str) -> Failure {
         if report.code == FailureCode::SourceUnavailable {
             let detail = join("claims that it could not read what was given to it", log);

@@ -1,6 +1,6 @@
 //! The last words of a process: its log pipe is drained to the end, of which only the tail is kept.
 //!
-//! Invariant: a process that logs without end keeps its parent no busier than [`BYTES_PER_SECOND`] do; it has to wait itself.
+//! Invariant: the parent reads [`BYTES_PER_SECOND`] of a process's log at most; a process that logs more has to wait.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// Bytes kept.
 const TAIL_BYTES_MAX: usize = 64 << 10;
-/// Bytes read at once however fast they come: far more than a sound process has to say.
+/// Bytes read without delay: far more than the log of a healthy process.
 const BYTES_AT_ONCE: u64 = 4 << 20;
 /// Bytes read per second beyond them.
 const BYTES_PER_SECOND: u64 = 4 << 20;
@@ -30,7 +30,7 @@ pub(super) async fn drain(mut pipe: impl AsyncRead + Unpin) -> String {
         tail.drain(..surplus);
     }
     let text = printable(&String::from_utf8_lossy(tail.make_contiguous()));
-    // What is left of a line that was cut says nothing.
+    // The rest of a cut line is of no use.
     match text.split_once('\n') {
         Some((_, lines)) if cut => lines.to_owned(),
         Some(_) | None => text,

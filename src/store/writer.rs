@@ -1,7 +1,7 @@
 //! One object being written to a bucket: counted and hashed on its way.
 //!
-//! Invariants: after a write that failed, or whose future was dropped, nobody knows what was written, so `finish` refuses; an upload
-//! that is not finished is aborted, also where its writer is merely dropped.
+//! Invariants: after a write that failed, or whose future was dropped, the written bytes are unknown, so `finish` refuses; an unfinished
+//! upload is aborted, also when its writer is dropped.
 
 use bytes::Bytes;
 use jetreel_actors::ports::{ObjectWriter, PortFuture};

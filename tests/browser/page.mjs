@@ -1,4 +1,4 @@
-// The product's page of a video, as a person uses it: keys, menus, and what the player says of itself.
+// The page of a video, used as a person does: keys, menus, and the state of the player.
 
 import { until } from "./tap.mjs";
 

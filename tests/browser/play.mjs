@@ -1,5 +1,5 @@
-// The page of a finished video: tiers switch without a stall, sound is decoded under the page's own content policy, and nobody
-// else is asked for anything.
+// The page of a finished video: tiers switch without a stall, sound is decoded under the page's own content policy, and no other host
+// gets a request.
 
 import { newPage } from "./chromium.mjs";
 import { job } from "./node.mjs";

@@ -1,4 +1,4 @@
-// What the player does where the browser cannot decode what it gets.
+// The player's recovery where the browser cannot decode a stream.
 
 import { newPage } from "./chromium.mjs";
 import { job } from "./node.mjs";

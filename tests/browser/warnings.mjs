@@ -1,4 +1,4 @@
-// What the page says of a video that lost something on its way; its text may quote the source.
+// The warnings on the page of a video; their text may quote the source.
 
 import { execFileSync } from "node:child_process";
 

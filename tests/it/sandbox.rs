@@ -106,7 +106,7 @@ async fn signs_of_life_that_tell_of_no_progress_are_none() {
     for script in ["idle", "trickle"] {
         assert_eq!(failure(script, budget).await, fault("codec-no-progress"), "{script}");
     }
-    // What it does not take does not fit between it and its parent.
+    // More than the socket's buffer holds.
     let stage = Stage::new();
     let object = stage.object(&[Bytes::from(vec![7; 4 << 20])]).await;
     let failure = outcome_on(&stage, "deaf", vec![object], budget).await.end.unwrap_err();

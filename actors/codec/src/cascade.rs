@@ -41,13 +41,13 @@ pub(crate) trait Sink {
 /// The filters of a job.
 pub(crate) struct Cascade {
     plan: PicturePlan,
-    /// Sample aspect that the container gives.
+    /// Sample aspect that the container declares.
     container: Option<Rational>,
     /// Size of the frames of the largest size before they are rotated.
     upright: (u32, u32),
     /// Where each tier branches off: which of the sizes that pictures are scaled through, from the largest.
     taps: Vec<usize>,
-    /// Corrections for pictures of that shape in that place; no graph where they pass as they are.
+    /// Corrections for pictures of that shape in that place; no graph where none are needed.
     first: Option<(Shape, Place, Option<Graph>)>,
     /// From size `i` to size `i + 1`.
     smaller: Vec<Graph>,

@@ -22,8 +22,8 @@ pub(crate) fn upright(plan: &PicturePlan, (width, height): (u32, u32)) -> (u32, 
     if plan.rotation % 180 == 90 { (height, width) } else { (width, height) }
 }
 
-/// The filters for pictures of `shape` to lie at `place` in frames of `upright` size; `None` where a picture already is the
-/// frame that it has to be.
+/// The filters that put pictures of `shape` at `place` into frames of `upright` size; `None` where the picture is the frame
+/// already.
 pub(crate) fn filters(
     shape: Shape,
     plan: &PicturePlan,

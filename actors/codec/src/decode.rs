@@ -20,11 +20,11 @@ use crate::{allow, facts, names};
 pub(crate) struct Decoder {
     video: codec::decoder::Video,
     damage: u64,
-    /// The end was fed.
+    /// The decoder was told that no packets follow.
     draining: bool,
-    /// Whether the last frame shows what it should.
+    /// Whether the last frame is complete.
     intact: bool,
-    /// Whether any frame so far did, and whether one did not.
+    /// Whether a frame so far was complete, and whether one was not.
     seen: (bool, bool),
 }
 
@@ -94,21 +94,21 @@ impl Decoder {
         }
     }
 
-    /// Whether the last frame shows what it should: not where decoding began in the middle of a group of pictures.
+    /// Whether the last frame is complete; frames are not where decoding began in the middle of a group of pictures.
     pub(crate) fn is_intact(&self) -> bool {
         self.intact
     }
 
     fn judge(&mut self, frame: &Video) {
         let (intact, corrupt) = &mut self.seen;
-        // At its end the H.264 decoder gives what it holds without a mark.
+        // At the end of a stream the H.264 decoder outputs its remaining frames without the mark.
         let unmarked = self.draining && *corrupt && !*intact;
         self.intact = !frame.is_corrupt() && !unmarked;
         *intact |= self.intact;
         *corrupt |= !self.intact;
     }
 
-    /// Errors borne so far.
+    /// Errors tolerated so far.
     pub(crate) fn damage(&self) -> u64 {
         self.damage
     }
@@ -122,7 +122,7 @@ impl Decoder {
     }
 }
 
-/// What a decoder has to offer.
+/// Result of [`Decoder::pull`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pull {
     /// A frame.
@@ -143,7 +143,7 @@ pub(crate) struct Frames {
     /// Ticks to go on by where a frame has no timestamp.
     step: i64,
     last: Option<i64>,
-    /// The timestamp that the last frame came with.
+    /// The decoder's timestamp of the last frame.
     told: Option<i64>,
     /// Seconds per tick.
     tick: f64,
@@ -313,9 +313,9 @@ impl Frames {
         let mut pts = frame.timestamp().unwrap_or(guess);
         let shared = self.told.replace(pts) == Some(pts);
         match self.last {
-            // All are kept where the clock has room between two frames.
+            // Frames that share a time are all kept, a tick apart, where the clock is fine enough.
             Some(last) if shared && self.step > 1 => pts = last.saturating_add(1),
-            // What a decoder still holds at the end of a container without presentation times comes with those of decoding.
+            // In containers without presentation times, the last frames of the decoder carry times of decoding.
             Some(last) if pts <= last && self.ended && self.whole => pts = guess.max(last + 1),
             Some(last) if pts <= last => {
                 self.misplaced += 1;
@@ -345,7 +345,7 @@ pub(crate) fn check_pixels(width: u32, height: u32, budget: &Budget) -> Outcome<
     Err(failure(OverLimit::Pixels { width, height, limit: budget.pixels_max }))
 }
 
-/// Refuses a distance between neighbouring frames that is longer than a source may be.
+/// Refuses a distance of neighbouring frames above the longest duration of a source.
 fn check_span(ticks: i64, tick: f64, budget: &Budget) -> Outcome<()> {
     let seconds = ticks as f64 * tick;
     if seconds <= budget.seconds_max {
@@ -354,7 +354,7 @@ fn check_span(ticks: i64, tick: f64, budget: &Budget) -> Outcome<()> {
     Err(failure(OverLimit::Pause { seconds, limit: budget.seconds_max }))
 }
 
-/// Refuses a time without picture or sound that is longer than allowed.
+/// Refuses a time without picture and sound above the limit.
 pub(crate) fn check_gap(ticks: i64, tick: f64, budget: &Budget) -> Outcome<()> {
     let seconds = ticks as f64 * tick;
     if seconds <= budget.gap_seconds_max {

@@ -76,7 +76,7 @@ impl Encoders {
     }
 }
 
-/// What an encoder's thread is told.
+/// Messages to an encoder's thread.
 enum Order {
     /// A frame, its time and what the grid makes of it.
     Frame(Video, i64, Mark),
@@ -86,7 +86,7 @@ enum Order {
 
 /// An encoder in a thread of its own. Dropped, it waits for the thread, which ends without a result.
 pub(crate) struct Worker {
-    /// `None` once there is nothing more to tell.
+    /// `None` after the last message.
     orders: Option<SyncSender<Order>>,
     /// `None` once its outcome was taken.
     thread: Option<JoinHandle<Outcome<TierReport>>>,
@@ -112,7 +112,7 @@ impl Worker {
         if given {
             return Ok(());
         }
-        // The thread has ended before its time, and says why.
+        // The thread ended early; its outcome has the reason.
         cores.without(|| self.outcome()).and_then(|_| Err(internal("an encoder ended too soon")))
     }
 
@@ -127,7 +127,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.orders = None;
         if let Some(thread) = self.thread.take() {
-            // What it made is not wanted any more.
+            // Dropped before its end: the result is not needed.
             drop(thread.join());
         }
     }

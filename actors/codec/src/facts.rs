@@ -31,12 +31,12 @@ pub(crate) fn libav(value: Rational) -> ffmpeg_next::Rational {
     ffmpeg_next::Rational(part(value.num), part(value.den))
 }
 
-/// A ratio, where one is given: libav writes 0/1 for none.
+/// A ratio; `None` for 0/1, which libav writes where there is none.
 pub(crate) fn known(ratio: ffmpeg_next::Rational) -> Option<Rational> {
     Some(rational(ratio)).filter(|ratio| ratio.num > 0 && ratio.den > 0)
 }
 
-/// Sample aspect that the container gives for a stream, whatever the stream says itself.
+/// Sample aspect that the container declares for a stream; the stream itself may signal another.
 pub(crate) fn container_aspect(stream: &Stream<'_>) -> Option<Rational> {
     #[expect(unsafe_code, reason = "a plain field of an open stream")]
     let aspect = unsafe { (*stream.as_ptr()).sample_aspect_ratio };
@@ -189,12 +189,12 @@ const MATRICES: [&str; 15] = [
     "ictcp",
 ];
 
-/// A sound track as the container describes it.
+/// A sound track as the container declares it.
 #[derive(Debug)]
 pub(crate) struct Candidate {
-    /// Rate and channels are 0 where the header does not say.
+    /// Rate and channels are 0 where the header declares none.
     pub track: AudioTrack,
-    /// Why it cannot be used, as far as the header tells.
+    /// Why it cannot be used, by its header alone.
     pub obstacle: Option<UnusedReason>,
 }
 
@@ -264,7 +264,7 @@ pub(crate) fn text(dictionary: *const ffi::AVDictionary, key: &CStr) -> String {
     }
 }
 
-/// When a stream starts according to its container.
+/// Start of a stream as the container declares it, ticks of [`time_base`].
 pub(crate) fn start(stream: &Stream<'_>) -> Option<i64> {
     let own = rational(stream.time_base());
     let ticks = Some(stream.start_time()).filter(|ticks| *ticks != ffi::AV_NOPTS_VALUE)?;

@@ -1,4 +1,4 @@
-//! 4:4:4 H.264 of an encoder that does not say who it is.
+//! 4:4:4 H.264 whose encoder is not named in the stream.
 //!
 //! x264 up to build 150 deviated from the standard in 4:4:4 pictures. libav follows the deviation only where it knows the build, which x264
 //! writes into the first packet. Where that text was removed, the beginning of the track is decoded both ways. The way without errors
@@ -45,7 +45,7 @@ impl Way {
     }
 }
 
-/// What came out of decoding one way.
+/// Result of decoding one way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Tried {
     errors: u64,
@@ -53,7 +53,7 @@ struct Tried {
 }
 
 impl Beginning {
-    /// Keeps a packet, within bounds.
+    /// Keeps a packet, up to [`PACKETS_MAX`] and [`BYTES_MAX`].
     pub(crate) fn keep(&mut self, packet: &Packet) {
         self.bytes = self.bytes.saturating_add(packet.size());
         if self.packets.len() < PACKETS_MAX && self.bytes <= BYTES_MAX {
@@ -69,7 +69,7 @@ impl Beginning {
         budget: &Budget,
     ) -> Outcome<Way> {
         let decode = |old: bool| {
-            // Errors are to be seen, not covered up.
+            // Without it the decoder conceals errors instead of reporting them.
             let strict = ("err_detect".to_owned(), "explode".to_owned());
             let options = Way { old, certain: true }.option().into_iter().chain([strict]);
             let decoder = Decoder::open(stream, time_base, &options.collect::<Vec<_>>(), budget)?;

@@ -63,7 +63,7 @@ fn spent() -> ! {
     }
 }
 
-/// Every byte of allocated memory is zero, whatever it held before.
+/// Value of `M_PERTURB`: allocated bytes are set to its complement, zero.
 const ZEROED: c_int = 0xff;
 
 /// Sets up the heap of the C library, before there is a second thread.

@@ -2,8 +2,8 @@
 //!
 //! Invariants: equal arguments give equal bytes. Every fragment can be placed without its neighbours: decode times are the
 //! sorted presentation times of the fragment itself, so its `tfdt` is its first PTS. Composition times lie behind presentation times by
-//! a fixed shift, which the edit list of the initialisation segment takes back (ISO/IEC 23000-19, brand `cmfc`): without it
-//! offsets would be negative, and libav shows such pictures late by the largest of them, behind their sound. Offsets
+//! a fixed shift, which the edit list of the initialisation segment reverses (ISO/IEC 23000-19, brand `cmfc`). Without the shift,
+//! composition offsets would be negative, and libav delays such pictures by the largest of them, behind their sound. Offsets
 //! count from the `moof`.
 
 use jetreel_domain::wire::CodecFailure;

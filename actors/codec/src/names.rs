@@ -7,7 +7,7 @@ use std::os::raw::c_char;
 
 use ffmpeg_next::{Stream, codec, ffi};
 
-/// The codec of a stream: libav's name, else what the container calls it; `None` where it calls it nothing.
+/// The codec of a stream: libav's name, else the container's tag; `None` where there is neither.
 pub(crate) fn codec(stream: &Stream<'_>) -> Option<String> {
     let parameters = stream.parameters();
     if parameters.id() == codec::Id::None {

@@ -26,9 +26,9 @@ use crate::{allow, facts, names, programme};
 const RATE_TOLERANCE: f64 = 0.15;
 /// The rounding of coarse clocks (milliseconds) stays below this fraction.
 const RATE_NOISE: f64 = 0.005;
-/// Seconds at the head of a track that are missed when they cannot be decoded; less is an open group of pictures.
+/// Seconds at the head of a track above which undecodable pictures are a warning; less is an open group of pictures.
 const HEAD_SECONDS: f64 = 0.5;
-/// How long a picture lasts where nothing says so.
+/// Duration of a picture that declares none.
 const NOMINAL_FRAME_SECONDS: f64 = 0.04;
 /// A track with this many times fewer frames than another one is a preview or a collection of stills.
 const SHORT_TRACK: i64 = 2;
@@ -53,7 +53,7 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
     let (scan, cut_short) = scan(link, job, size, &wanted, movie.as_ref())?;
     let mut audio = Vec::new();
     for (usable, sound) in usable.into_iter().zip(&scan.sound) {
-        // A track that the header promises and no packet belongs to.
+        // A track that the header declares and that has no packets.
         if sound.packets == 0 {
             unused_audio.push(usable.reject(UnusedReason::Empty));
             continue;
@@ -88,7 +88,7 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
     })))
 }
 
-/// What the trial of the picture has to tell. Colour that the tags leave open is filled in.
+/// Warnings of the picture's trial. Missing colour tags are filled in.
 fn trial_warnings(trial: &mut Trial, scan: &Picture, time_base: Rational) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let seconds = time_base.seconds(first_shown(trial, scan).saturating_sub(scan.start()));
@@ -190,7 +190,7 @@ fn boxes_of<'a>(movie: Option<&'a Movie>, stream: &Stream<'_>) -> Option<&'a box
     movie?.tracks.iter().find(|track| i64::from(track.id) == i64::from(stream.id()))
 }
 
-/// The sound tracks, with what rules them out before any of them is heard.
+/// The sound tracks, with the reasons against them that need no decoding.
 fn candidates(input: &mut Input, picture: u32, movie: Option<&Movie>) -> Vec<Candidate> {
     let programmes = programme::programmes(input);
     let mut candidates = facts::audio(input);
@@ -262,7 +262,7 @@ fn scan_apart(
     Ok((scan, input.truncated() || input.index_exceeds(wanted.stream, size)))
 }
 
-/// Puts what was measured into the description of a sound track.
+/// A sound track with the start and length that the scan measured.
 fn measure(usable: Usable, sound: &Sound, declared_start: Option<i64>) -> AudioTrack {
     let Usable { mut track, packet_seconds } = usable;
     track.start = declared_start.map_or(sound.start, |start| start.saturating_add(sound.moved));
@@ -352,7 +352,7 @@ fn frame_rate(stream: &Stream<'_>, scan: &Picture, time_base: Rational) -> Ratio
         .unwrap_or(measured)
 }
 
-/// Frame rates that the container tells: the average, and the finest regular one.
+/// Frame rates that the container declares: the average, and the finest regular one.
 fn declared_rates(stream: &Stream<'_>) -> [Rational; 2] {
     [stream.avg_frame_rate(), stream.rate()].map(facts::rational)
 }

@@ -54,7 +54,7 @@ unsafe fn read(programme: *const ffi::AVProgram) -> Programme {
     }
 }
 
-/// Why the sound `stream` is left out beside the picture `picture`: it belongs to programmes of which none has that picture.
+/// The reason to leave the sound `stream` out: it belongs to programmes, and none of them has the picture `picture`.
 pub(crate) fn elsewhere(
     programmes: &[Programme],
     picture: u32,
@@ -70,7 +70,7 @@ pub(crate) fn elsewhere(
     })
 }
 
-/// A name without what a terminal or a reader could stumble over.
+/// Letters, digits and common punctuation of a name, up to [`NAME_LENGTH_MAX`].
 fn clean(name: &str) -> String {
     let plain = |char: &char| char.is_alphanumeric() || " .,:-_+&!'()/".contains(*char);
     name.chars().filter(plain).take(NAME_LENGTH_MAX).collect::<String>().trim().to_owned()

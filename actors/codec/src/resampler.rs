@@ -72,7 +72,7 @@ impl Resampler {
         Self { mixed, ..self }
     }
 
-    /// Whether a frame can be dealt with.
+    /// Whether a frame can be resampled.
     pub(crate) fn suits(&self, frame: &frame::Audio) -> bool {
         self.build(shape(frame)).is_ok()
     }
@@ -123,12 +123,12 @@ impl Resampler {
         Ok(())
     }
 
-    /// Frames whose form could not be dealt with.
+    /// Frames whose form could not be resampled.
     pub(crate) fn unfit(&self) -> u64 {
         self.unfit
     }
 
-    /// Why the last of them could not.
+    /// Why the last of them could not be.
     pub(crate) fn refusal(&mut self) -> Option<CodecFailure> {
         self.refusal.take()
     }
@@ -195,8 +195,8 @@ impl Resampler {
     }
 }
 
-/// A filter for channels of which nobody knows where they belong: the first, third, fifth … go to the left, the others to the right,
-/// each side as loud as one of them.
+/// A filter for channels without a known layout: the 1st, 3rd, 5th and so on are mixed to the left, the others to the right. Each side is
+/// the mean of its channels.
 fn mixdown(channels: u16) -> String {
     if channels < 3 {
         return String::new();

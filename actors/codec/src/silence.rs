@@ -1,9 +1,9 @@
-//! When nothing is heard.
+//! Times without sound.
 
 /// Intervals in seconds, from and to.
 pub(crate) type Interval = (f64, f64);
 
-/// `intervals` in order of time, those that touch put together.
+/// `intervals` in order of time, merged where they touch.
 pub(crate) fn merged(mut intervals: Vec<Interval>) -> Vec<Interval> {
     intervals.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut merged: Vec<Interval> = Vec::new();
@@ -16,7 +16,7 @@ pub(crate) fn merged(mut intervals: Vec<Interval>) -> Vec<Interval> {
     merged
 }
 
-/// The longest part of `gap` that none of the intervals `heard` touches, seconds; `heard` as [`merged`] gives it.
+/// Longest time within `gap` outside of the intervals `heard`, seconds. `heard` is a result of [`merged`].
 pub(crate) fn longest(gap: Interval, heard: &[Interval]) -> f64 {
     let first = heard.partition_point(|(_, to)| *to <= gap.0);
     let inside = heard[first..].iter().copied().take_while(|(from, _)| *from < gap.1);

@@ -10,10 +10,10 @@ use crate::failure::{Outcome, failure_with, source_failure};
 use crate::split::{self, FRAME_SECONDS};
 use crate::{allow, names};
 
-/// Samples that one decoded frame may hold: no allowed codec comes near it.
+/// Most samples of a decoded frame; frames of the allowed codecs are far smaller.
 const FRAME_SAMPLES_MAX: &str = "1048576";
 
-/// libav's name of the decoder that takes several frames of Speex from a packet.
+/// libav's name of the Speex decoder that decodes packets of several frames.
 const LIBSPEEX: &str = "libspeex";
 
 /// Called with every decoded frame.
@@ -24,9 +24,9 @@ pub(crate) struct SoundDecoder {
     decoder: decoder::Audio,
     codec: Id,
     time_base: Rational,
-    /// Where times are counted in samples.
+    /// `None`: frames keep the times of their packets.
     count: Option<Count>,
-    /// The decoder gives all but the first frame of a packet only when the next packet comes, and takes that one's time for them.
+    /// The decoder outputs all frames of a packet but the first with the next packet, stamped with that packet's time.
     late: bool,
 }
 
@@ -74,7 +74,7 @@ impl SoundDecoder {
         if self.count.is_some() { COUNTED_TIME_BASE } else { self.time_base }
     }
 
-    /// Decodes a packet, or with `None` what the decoder still holds. Whether all of it could be decoded.
+    /// Decodes a packet; with `None` drains the decoder. False where a part could not be decoded.
     pub(crate) fn decode(
         &mut self,
         packet: Option<&Packet>,
@@ -133,7 +133,7 @@ impl SoundDecoder {
     }
 }
 
-/// Times of frames of which only the last one belongs to the packet that brought them; the others follow their predecessors.
+/// Restamps frames of which only the last one belongs to the current packet; the others get no time and follow their predecessors.
 fn restamp(frames: &mut [frame::Audio], pts: Option<i64>) {
     if let Some((last, earlier)) = frames.split_last_mut() {
         earlier.iter_mut().for_each(|frame| set_time(frame, None));
@@ -152,8 +152,8 @@ fn set_time(frame: &mut frame::Audio, pts: Option<i64>) {
 /// The decoder for a track; `None` where no allowed one is known.
 pub(crate) fn find(parameters: &Parameters) -> Option<Codec> {
     let allowed = |codec: &Codec| allow::is_sound_decoder(codec.name());
-    // Flash packs as many frames of Speex into a packet as it likes, and has no header to say so. libav's own decoder would take
-    // the first one.
+    // Flash packs any number of Speex frames into a packet, without a header that tells the number. libav's own decoder would
+    // decode the first one only.
     let headless = parameters.id() == Id::SPEEX && !has_header(parameters);
     let named = headless.then(|| decoder::find_by_name(LIBSPEEX)).flatten().filter(allowed);
     named.or_else(|| decoder::find(parameters.id()).filter(allowed))
@@ -173,13 +173,13 @@ fn tolerate(error: Error) -> Outcome<bool> {
     Ok(false)
 }
 
-/// A clock of samples.
+/// Times counted in samples.
 #[derive(Debug)]
 struct Count {
     time_base: Rational,
     /// Time of the first frame, microseconds.
     first: Option<i64>,
-    /// Since then.
+    /// Seconds of sound since then.
     seconds: f64,
 }
 

@@ -24,7 +24,7 @@ const PACKETS_MAX: u32 = 400;
 const PACKETS_TOTAL_MAX: u32 = 20_000;
 /// Bytes of the source that are read for sound alone: its tracks may lie far from each other.
 const BYTES_MAX: u64 = 32 << 20;
-/// Containers that cannot say that there is no sound for a while.
+/// The container in which sound has no gaps: its timestamps are computed.
 const GAPLESS: &str = "avi";
 
 /// The sound tracks of a source.
@@ -57,7 +57,7 @@ struct Decoded {
     /// Forms of the frames, with the number of frames.
     forms: Vec<(Form, u32)>,
     steps: Vec<Step>,
-    /// Timestamp of the last frame that had one, in seconds, and the sound from there on.
+    /// Last timestamp of a frame, and the length of the sound since then, seconds.
     last: Option<(f64, f64)>,
 }
 
@@ -143,7 +143,7 @@ impl SoundProbe {
     }
 }
 
-/// What was found out about a track.
+/// Result of a track's probe.
 struct Verdict {
     usable: Usable,
     /// Why it cannot be used.

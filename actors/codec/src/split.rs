@@ -1,4 +1,4 @@
-//! Packets that hold several frames of a codec whose decoder takes one.
+//! Splits packets of several frames for decoders that decode one frame a packet.
 //!
 //! Phones pack up to fifteen frames of speech into one sample of a 3GP or 3G2 file; libav's decoders read the first and drop the
 //! rest. Frames of these codecs last 20 ms and say in their first byte how long they are.

@@ -1,4 +1,4 @@
-//! Decodes the first frames of a track, to see what no header can be trusted to say.
+//! Decodes the first frames of a picture track: their properties are more reliable than those in headers.
 //!
 //! Invariant: bounded: a few frames, or a number of packets without any.
 
@@ -50,12 +50,12 @@ pub(crate) struct Trial {
     pub headless: bool,
     /// Signs of high dynamic range besides the colour tags.
     pub signs: Signs,
-    /// Which of two ways to decode it is right could not be told.
+    /// It is not certain which of two ways of decoding is right.
     pub unclear: bool,
 }
 
 impl Trial {
-    /// Decodes from where `input` stands. Packets of sound that come by are heard.
+    /// Decodes the next packets of `input`. Packets of sound between them go to `sound`.
     pub(crate) fn run(
         input: &mut Input,
         stream: u32,
@@ -120,7 +120,7 @@ impl Trial {
         Ok(trial)
     }
 
-    /// Finds out how a 4:4:4 stream is to be decoded.
+    /// Chooses the decoder option of a 4:4:4 stream.
     fn tell_encoder(
         &mut self,
         core: Option<String>,

@@ -30,7 +30,7 @@ use crate::tier::Tier;
 
 /// Progress is told at most this often.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
-/// A frame that does not say how long it lasts lasts no longer.
+/// Longest duration of a frame that declares none.
 const FRAME_SECONDS_MAX: f64 = 1.0;
 /// Packets are decoded this far behind the end of the last chunk before the seam frame is given up: timestamps of decoding
 /// are guesses in several containers.
@@ -110,7 +110,7 @@ struct Pass<'a> {
     told: Instant,
 }
 
-/// A frame and how long it stands by itself.
+/// A frame and its duration.
 struct Held {
     picture: Video,
     pts: i64,
@@ -198,7 +198,7 @@ impl<'a> Pass<'a> {
         self.tell(pts)
     }
 
-    /// What stands before the frame at `pts`: its predecessor, or at the beginning the frame itself.
+    /// Repeats the picture that stands before the frame at `pts`: the previous frame, or the frame itself at the beginning.
     fn fill_before(&mut self, open: &mut Open<'_>, pts: i64) -> Outcome<()> {
         let from = open.chunk.start.saturating_sub(1);
         let Some(held) = &self.held else {
@@ -214,12 +214,12 @@ impl<'a> Pass<'a> {
             return Ok(());
         }
         let (mut picture, from) = (reference(&held.picture)?, held.pts.max(from));
-        // A wild timestamp must not make a picture stand beyond the end.
+        // An absurd timestamp must not make a picture stand beyond the end.
         let instants = open.grid.between(from, pts.min(self.video.end_estimate));
         self.repeat(open, &mut picture, instants)
     }
 
-    /// What stands from the last frame of a chunk to its end. `behind` is the frame behind it.
+    /// Repeats the last picture of a chunk up to the end of the chunk. `behind` is the first frame after the chunk.
     fn fill_behind(&mut self, open: &mut Open<'_>, behind: Option<i64>) -> Outcome<()> {
         let Some(held) = &self.held else { return Ok(()) };
         let end = self.end(open.chunk);
@@ -252,7 +252,7 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Remembers the frame in `picture`.
+    /// Keeps a reference to the frame in `picture`.
     fn hold(&mut self, pts: i64) -> Outcome<()> {
         let told = self.picture.packet().duration;
         let lasts = if told > 0 { told } else { self.nominal() };
@@ -260,7 +260,7 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Ticks that a frame lasts which does not say so.
+    /// Duration of a frame that declares none, ticks.
     fn nominal(&self) -> i64 {
         let seconds = (1.0 / self.video.frame_rate.as_f64().max(0.001)).min(FRAME_SECONDS_MAX);
         self.video.source.time_base.ticks(seconds).max(1)
@@ -276,7 +276,7 @@ impl<'a> Pass<'a> {
             return chunk.end;
         }
         let Some(held) = &self.held else { return chunk.start.saturating_add(1) };
-        // No longer than the probe saw: what a frame tells of itself may be wild.
+        // The end that the probe found is the limit: a frame's own duration may be absurd.
         let told = held.pts.saturating_add(held.lasts).min(self.video.end_estimate);
         let end = told.max(held.pts.saturating_add(1));
         self.video.hold_until.map_or(end, |until| end.max(until))
@@ -359,7 +359,7 @@ impl<'a> Work<'a> {
         Ok(Self { link, video, chunk: index, keepers, encoders, images })
     }
 
-    /// What the tiers want of the frame at `pts` (source ticks); `None` where it is not to be encoded at all.
+    /// Which tiers encode the frame at `pts` (source ticks); `None` where no tier does.
     fn ticket(&mut self, pts: i64, mark: Mark) -> Option<Ticket> {
         if self.keepers.is_empty() {
             return None;

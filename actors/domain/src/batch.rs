@@ -11,14 +11,14 @@ use crate::ledger::{Object, View};
 use crate::plan::{Plan, PlannedTask, Work};
 use crate::wire::{ImagesJob, JobWork, PackageJob, PackageTrack, PictureRef};
 
-/// Work beyond the start of a process, in CPU seconds, up to which the tasks at the end of an order are one.
+/// Most work of a batch besides the start of its process, CPU seconds.
 const SMALL: f64 = 2.0 * cost::START;
 
-/// The tasks at the end of an order, as one task where all of them together are small.
+/// The tasks at the end of an order; one batch where their work is at most [`SMALL`].
 #[must_use]
 pub fn joined(tail: Vec<PlannedTask>) -> Vec<PlannedTask> {
     let work: f64 = tail.iter().map(|task| task.cost - cost::START).sum();
-    // It has the name of its first file.
+    // The batch is named after its first progressive file.
     let name = tail.iter().map(|task| task.task).find(|task| task.group == Group::Package);
     let Some(name) = name.filter(|_| tail.len() > 1 && work <= SMALL) else { return tail };
     let needs: BTreeSet<TaskId> = tail.iter().flat_map(|task| &task.needs).copied().collect();
@@ -42,7 +42,7 @@ pub fn jobs(plan: &Plan, view: &View, pieces: &[Work]) -> (Vec<JobWork>, Vec<Obj
                 let (package, read) = job::package_job(plan, view, *tier, *verify);
                 (JobWork::Package(package_from(first, package)), read)
             }
-            // These read a source, and are never small.
+            // These read the source; a batch never holds them.
             Work::Video { .. } | Work::Audio(_) | Work::Batch(_) => continue,
         };
         jobs.push(job);

@@ -12,7 +12,7 @@ use crate::planner::PlanPolicy;
 /// recorders fill in carelessly.
 const FORMATS: [&str; 5] = ["mov", "mp4", "matroska", "webm", "mpegts"];
 
-/// Codecs whose random-access points are what they say. The others are decoded in one go: encoders of Cinepak, Indeo and the codecs
+/// Codecs whose random-access points are reliable. The others are decoded in one go: encoders of Cinepak, Indeo and the codecs
 /// of screen recorders mark pictures as keys that are none, and codecs in which every picture is a key are cheap to decode anyway.
 const CODECS: [&str; 7] = ["h264", "hevc", "vp8", "vp9", "av1", "mpeg2video", "mpeg4"];
 

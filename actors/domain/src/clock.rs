@@ -8,13 +8,13 @@ use crate::warning::Warning;
 /// Finest clock, ticks per second. MP4 sample durations have 32 bits: at this rate they hold seven minutes.
 const TIMESCALE_MAX: i64 = 10_000_000;
 
-/// Seconds per tick of the clock that stands in for a finer one.
+/// Time base that replaces a finer one.
 const MICROSECONDS: Rational = Rational { num: 1, den: 1_000_000 };
 
 /// Coarsest clock, ticks per second, so that sound and picture can be told apart by a millisecond.
 const TIMESCALE_MIN: i64 = 1000;
 
-/// The time base that a source's times are worked with: its own, or microseconds where that is finer than an output can carry
+/// The time base of a source's timestamps inside Jetreel: the source's own, or microseconds where that is finer than an MP4 can carry
 /// (Matroska ticks of a nanosecond, odd clocks of Theora and MP4).
 #[must_use]
 pub fn working(own: Rational) -> Rational {
@@ -48,8 +48,8 @@ pub fn origin(video: &VideoTrack, audio: &[&AudioTrack], lead_seconds_max: f64) 
     starts.filter(|start| start.saturating_sub(video.start) >= earliest).fold(video.start, i64::min)
 }
 
-/// Source tick at which every output ends: the later of last picture and last sound, but no more than `seconds_max` after `origin`.
-/// Where that cuts sound off, a warning says so.
+/// Source tick at which every output ends: the later of last picture and last sound, `seconds_max` after `origin` at most. The warning
+/// tells of sound that this cuts off.
 #[must_use]
 pub fn end(
     video: &VideoTrack,
@@ -71,8 +71,7 @@ pub fn end(
     (latest, Some(Warning::SoundCut { sound, picture, kept }))
 }
 
-/// The first tick of the clock `to` that lies behind everything that rounds to `tick` of the clock `from`; `tick` itself where
-/// both are the same.
+/// `tick` of the clock `from` in ticks of the clock `to`, rounded up: no instant that rounds down to `tick` lies behind the result.
 #[must_use]
 pub fn rescale_up(tick: i64, from: Rational, to: Rational) -> i64 {
     if from == to { tick } else { convert(tick.saturating_add(1), from, to) }

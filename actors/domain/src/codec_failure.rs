@@ -1,4 +1,4 @@
-//! How codec and planner say that they give up: a code, a sentence, a detail, and an exit status where no word gets out.
+//! Failures of codec and planner: a code, a sentence, a detail; and the exit status of a process that can send none.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub struct CodecFailure {
     pub detail: String,
 }
 
-/// The ways in which a codec or the planner gives up a video; [`crate::reason`] has the sentences. A codec process exits with
+/// Codes of failures of codec and planner; [`crate::reason`] has the sentences. A codec process exits with
 /// [`FailureCode::exit_code`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,11 +1,11 @@
-//! High dynamic range that a source has and does not say in its colour tags.
+//! High dynamic range without colour tags.
 //!
 //! Phones and editors write HDR10 or HDR10+ metadata into pictures whose header has no colour description. Played as standard
 //! range they look grey.
 
 use crate::media::Colour;
 
-/// What a source says of its range besides the colour tags.
+/// Signs of high dynamic range besides the colour tags.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Signs {
     /// Bits of a sample.
@@ -28,7 +28,7 @@ impl Signs {
     }
 }
 
-/// The colour that `signs` call for: PQ and BT.2020. `None` where nothing speaks for it, or a tag speaks against it.
+/// PQ and BT.2020 where `signs` imply them; `None` where they do not, or a colour tag contradicts them.
 #[must_use]
 pub fn assumed(colour: &Colour, signs: Signs) -> Option<Colour> {
     let open = |tag: &str, agreeing: &[&str]| tag == "unknown" || agreeing.contains(&tag);

@@ -1,4 +1,4 @@
-//! Lies for tests: each changes one field of an honest frame into what no honest codec says of its job.
+//! Dishonest frames for tests: each changes one field of an honest frame to a value that no honest codec sends for its job.
 //!
 //! The node is shown each of them by a codec process of its own, see `tests/fixtures/hostile_codec.rs`.
 

@@ -49,8 +49,8 @@ pub const DENSE_POINTS_MAX: usize = 4096;
 /// Options that a decoder may be given; each is given once at most.
 pub const DECODER_OPTIONS_MAX: usize = 1;
 
-/// Whether a decoder may be given an option. What options a track needs, a process says that has read the source; they go back to
-/// libav, where others open files and start threads.
+/// Whether a decoder may be given an option. A process that has read the source reports the options, and they are passed to libav, where
+/// other options open files or start threads.
 #[must_use]
 pub fn is_decoder_option(name: &str, value: &str) -> bool {
     name == "x264_build" && is_build(value)
@@ -133,10 +133,10 @@ pub struct VideoTrack {
     pub descriptions: u32,
     /// Largest distance between neighbouring PTS, ticks.
     pub largest_gap: i64,
-    /// The same, counting only distances during which no sound is heard either, ticks.
+    /// The same without times in which there is sound, ticks.
     #[serde(default)]
     pub silent_gap: i64,
-    /// Further streams that carry on with this track in the middle of the file, as joined recordings number theirs anew.
+    /// Further streams that continue this track in the middle of the file: joined recordings number their streams anew.
     #[serde(default)]
     pub continued: Vec<u32>,
     /// Steps of the container's clock, in file order. All other times of this track are mended already, except
@@ -244,7 +244,7 @@ pub enum UnusedReason {
     UnsupportedCodec,
     /// None of the first packets can be decoded.
     Undecodable,
-    /// So many channels without a known layout, which nothing says how to mix down.
+    /// Channels without a known layout; how to mix them down is unknown.
     Channels(u32),
     /// The track has no packets.
     Empty,

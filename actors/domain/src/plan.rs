@@ -8,7 +8,7 @@ use crate::media::{AudioTrack, ProbeFacts, Rational};
 
 /// Frames by which x264 reorders: three B-pictures with a pyramid.
 const REORDERED_FRAMES: i64 = 2;
-/// Distance of frames up to which the shift is made for, seconds.
+/// Longest distance of frames that the shift allows for, seconds.
 const REORDERED_SECONDS_MAX: f64 = 0.5;
 
 /// How a source may be cut.
@@ -99,7 +99,7 @@ pub enum Work {
 }
 
 impl Work {
-    /// What it consists of: the pieces of a batch, else the work itself.
+    /// The pieces of a batch; for other work the work itself.
     #[must_use]
     pub fn pieces(&self) -> &[Self] {
         match self {
@@ -178,14 +178,14 @@ impl Plan {
         self.tasks.iter().find(|planned| planned.task == task)
     }
 
-    /// Source tick at which every output ends, as the probe saw it.
+    /// Source tick at which every output ends, by the probe's facts.
     #[must_use]
     pub fn end(&self) -> i64 {
         let picture = self.facts.video.as_ref().map_or(self.origin, |video| video.end);
         self.end.unwrap_or(picture)
     }
 
-    /// Seconds of every output, as the probe saw them.
+    /// Seconds of every output, by the probe's facts.
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.time_base.seconds(self.end().saturating_sub(self.origin))
@@ -230,7 +230,7 @@ impl Plan {
         chunk.map_or(0.0, |c| self.time_base.seconds((c.end.min(end) - c.start).max(0)))
     }
 
-    /// Seconds of a chunk with pictures of the source, and seconds in which one of them stands: before the first and after the last.
+    /// Seconds of a chunk in which the source has pictures, and seconds before its first and after its last picture.
     #[must_use]
     pub fn moving_and_standing(&self, chunk: u32) -> (f64, f64) {
         let all = self.chunk_seconds(chunk);

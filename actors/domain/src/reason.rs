@@ -1,4 +1,4 @@
-//! Every reason for which a video is not made, as codec and planner find it: a code, and what the uploader is told.
+//! Every reason for which a video is refused or fails: a code, and sentences for the uploader.
 //!
 //! A new reason is a new variant. It compiles only with a code and a sentence, and the tests of all sentences only with an
 //! example.
@@ -24,7 +24,7 @@ pub struct Reason {
 pub enum FileFault {
     /// It has no bytes.
     Empty,
-    /// It is a playlist or the like, which makes readers open other files.
+    /// It is a playlist or a similar list of other files.
     PointsElsewhere,
     /// No known format.
     NotRecognised {
@@ -38,7 +38,7 @@ pub enum FileFault {
         /// Formats that are taken, as a list.
         accepted: String,
     },
-    /// It begins like its format and cannot be read.
+    /// It has the signature of its format and cannot be read.
     Damaged,
     /// An MP4 without an index.
     IndexMissing,
@@ -48,7 +48,7 @@ pub enum FileFault {
     AsksForMemory,
     /// Its times cannot be computed with.
     TimesMakeNoSense,
-    /// It had a track when it was probed, and has not now.
+    /// A track of the probe is not there any more.
     TrackGone,
 }
 
@@ -82,7 +82,7 @@ pub enum ContentFault {
     NoPictures,
     /// No picture can be decoded.
     NothingDecoded,
-    /// No picture is one that decoding can start with.
+    /// No key picture.
     NoKeyPicture,
     /// Too much of the picture cannot be decoded.
     TooDamaged,
@@ -165,7 +165,7 @@ pub enum OverLimit {
     },
 }
 
-/// Something other than the file is to blame.
+/// Causes other than the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkFault {
     /// The task has used up its memory.
@@ -366,7 +366,7 @@ impl From<OverLimit> for Reason {
     }
 }
 
-/// Seconds as people say them.
+/// Seconds for people.
 fn time(seconds: f64) -> String {
     match seconds {
         ..120.0 => format!("{seconds:.0} seconds"),

@@ -1,4 +1,4 @@
-//! Which sound tracks of a source are encoded, in what form, and what the user is told about the others.
+//! Which sound tracks of a source are encoded, in what form, and the warnings about the others.
 //!
 //! Invariants: the first track chosen is the main one; a track that is left out is named with its reason, and so is the track
 //! that became the main one in its place.
@@ -44,7 +44,7 @@ pub fn output_form(sample_rate: u32, channels: u32) -> (u32, u32) {
     (rate, channels.clamp(1, 2))
 }
 
-/// How far the timestamps of a stretch of sound and the sound itself went on.
+/// Time from one timestamp to the next, and the sound between them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
     /// Seconds from one timestamp to the next.
@@ -55,15 +55,15 @@ pub struct Step {
 
 /// Timestamps that differ from the sound by more than this factor contradict it.
 const CONTRADICTION: f64 = 1.2;
-/// Seconds of sound below which nothing is concluded.
+/// Least sound for a conclusion, seconds.
 const HEARD_MIN: f64 = 0.1;
-/// Longer steps, and steps back, are clocks that jumped, which is mended elsewhere. A container without gaps has no such clock.
+/// Longer steps, and steps back, are jumps of the clock, see [`crate::discontinuity`]. A container without gaps has none.
 const STEP_SECONDS_MAX: f64 = 1.0;
 
 /// Whether the timestamps of a track contradict its samples, so that time has to be counted in samples.
 ///
-/// Sound cannot overlap itself: timestamps that go on by less than the sound are wrong. Timestamps that go on by more are a gap,
-/// except in a container that can express none (`gapless`): AVI computes its timestamps from header fields.
+/// Sound cannot overlap itself: timestamps that advance by less than the sound are wrong. Timestamps that advance by more are a gap, except
+/// in a container without gaps (`gapless`): AVI timestamps are computed from header fields.
 #[must_use]
 pub fn contradicts(steps: &[Step], gapless: bool) -> bool {
     let clean: Vec<&Step> = steps
@@ -226,7 +226,7 @@ fn listed(names: &[String]) -> String {
 }
 
 impl UnusedReason {
-    /// Whether the track never belonged to the picture that is used.
+    /// Whether the track belongs to another picture than the one that is used.
     fn is_elsewhere(&self) -> bool {
         match self {
             Self::OtherProgramme { .. } => true,

@@ -1,19 +1,19 @@
-//! What a user should know about a video that is made all the same: what is left out, changed or guessed. What is said of its
-//! sound stands in [`crate::soundtrack`].
+//! Warnings about a video that is made: what is left out, changed or assumed. Warnings about sound tracks are in
+//! [`crate::soundtrack`].
 //!
 //! A new warning is a new variant. It compiles only with a sentence, and the tests of all sentences only with an example.
 
 use crate::language;
 use crate::sentence::{count, list, number};
 
-/// Something to know.
+/// A warning.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Warning {
     /// Some of the picture cannot be decoded.
     Damaged,
     /// The file ends before its tracks do.
     CutShort,
-    /// Times start anew or jump.
+    /// The clock of the recording restarts or jumps.
     TimesMended {
         /// How often.
         steps: usize,

@@ -213,7 +213,7 @@ pub struct VideoJob {
     pub done: Vec<u32>,
     /// End of the outputs as planned, source ticks: stands for the end of an open-ended chunk where segments are laid out.
     pub end_estimate: i64,
-    /// The last picture stands at least until here, source ticks; `None` where no sound goes on.
+    /// The last picture stands until here, source ticks; `None` where there is no sound.
     pub hold_until: Option<i64>,
     /// Source tick of output time 0.
     pub origin: i64,
@@ -243,8 +243,8 @@ pub struct VideoJob {
     pub preset: String,
     /// Keep pictures: settings, with `tier` an index into `tiers` here.
     pub images: Option<ImagePlan>,
-    /// Threads that work at once. More than one: every tier is encoded in a thread of its own, which gives the same bytes. Not
-    /// part of the plan: whoever starts the codec sets it.
+    /// Threads that work at once. With more than one, every tier is encoded in a thread of its own; the bytes are the same. Not part of
+    /// the plan: the node that starts the codec sets it.
     pub threads: u32,
 }
 
@@ -356,7 +356,7 @@ pub struct AudioJob {
     pub counted: bool,
     /// Channels without a known layout are mixed down by their numbers.
     pub mixed: bool,
-    /// Seconds of the outputs: sound is cut there, or goes on in silence until there.
+    /// Seconds of the outputs: longer sound is cut, shorter sound is filled up with silence.
     pub end_seconds: f64,
     /// Parts whose results are stored already: encode them again (the encoder is deterministic), send nothing.
     pub done: Vec<u32>,

@@ -145,7 +145,7 @@ impl<'a> Collector<'a> {
         Ok(Entry { parts: self.parts, ..self.entry(None, outputs, cpu_seconds) })
     }
 
-    /// Drops what was made and is in no entry: the task failed, and a later attempt makes it anew.
+    /// Deletes objects that no entry names: the task failed, and a later attempt makes them again.
     pub(super) async fn abandon(mut self) {
         for encoder in std::mem::take(&mut self.encoders).into_values() {
             if let Err(error) = encoder.stop_and_wait(None, Some(ABANDON_WAIT)).await {
@@ -354,7 +354,7 @@ impl<'a> Collector<'a> {
             return Ok(());
         };
         let entry = self.entry(Some(part), vec![output], cpu_seconds);
-        // Whatever comes of it: an entry that may be there may name them.
+        // Also where the write fails: the entry may have been stored.
         self.unnamed.clear();
         // Taken: another attempt stored this part first, and its objects count.
         self.context.ports.broker.write_entry(&entry).await?;

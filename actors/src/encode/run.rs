@@ -90,7 +90,7 @@ async fn encode(run: &Run<'_>, planned: &PlannedTask, build: String) -> Result<E
     let mut session = ports.codec.start(job, objects, limits.into()).await?;
     let mut collector = Collector::new(run.context, run.plan, planned, run.held, build, &run.cell);
     let outcome = collect(&mut *session, &mut collector).await;
-    // Whatever it still does, it does for nothing.
+    // The result is not needed any more.
     drop(session);
     if outcome.is_err() {
         collector.abandon().await;

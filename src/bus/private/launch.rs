@@ -41,7 +41,7 @@ pub struct PrivateOptions {
     pub server: Option<PathBuf>,
     /// The `jetreel` executable that acts as guard; `None`: this one.
     pub guard: Option<PathBuf>,
-    /// Whether its data are needed after its end. Only then it syncs every write, and is given time to end.
+    /// Whether its data are needed after its end. Only then the server syncs every write and is stopped gracefully.
     pub kept: bool,
 }
 
@@ -76,7 +76,7 @@ impl fmt::Debug for PrivateBroker {
 struct Process {
     id: Pid,
     ended: watch::Receiver<Option<ExitStatus>>,
-    /// What ends it.
+    /// Signal that ends it.
     end: Signal,
 }
 

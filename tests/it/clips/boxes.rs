@@ -1,5 +1,5 @@
 //! Presentation times straight from the boxes of CMAF fragments (ISO/IEC 14496-12), as a browser's media source takes them:
-//! `tfdt` plus composition offset, less what the edit list takes back.
+//! `tfdt` plus composition offset, less the media time of the edit list.
 
 /// A sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,4 +1,4 @@
-//! High dynamic range without colour tags, and 4:4:4 H.264 of encoders that do not say who they are.
+//! High dynamic range without colour tags, and 4:4:4 H.264 whose encoder is not named in the stream.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

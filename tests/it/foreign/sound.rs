@@ -1,4 +1,4 @@
-//! Sound: codecs of all kinds, several frames in a packet, clocks that lie, tracks that cannot be used.
+//! Sound: codecs of all kinds, several frames in a packet, wrong timestamps, tracks that cannot be used.
 
 use std::path::Path;
 
@@ -129,7 +129,7 @@ fn dts_in_avi_is_as_long_as_it_is() {
     assert!((15_500..16_800).contains(&found), "{found} samples of 16000");
 }
 
-/// Twelve channels of which nothing says where they belong, all the same.
+/// Twelve equal channels without a layout.
 fn twelve() -> String {
     format!("-f lavfi -i aevalsrc=exprs={}:d=2:s=16000", ["0.3*sin(2764*t)"; 12].join("|"))
 }

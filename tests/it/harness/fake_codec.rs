@@ -127,7 +127,7 @@ pub(crate) fn lives(pid: u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
-/// A job that permits a file `result` of any length, and signs of life.
+/// A job that permits a file `result` of any length, and progress messages.
 fn job() -> Job {
     let budget = Budget {
         pixels_max: 0,

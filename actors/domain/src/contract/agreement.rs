@@ -1,4 +1,4 @@
-//! The contract of one job: follows its frames from the greeting to the last word.
+//! The contract of one job: checks its frames from the greeting to the last one.
 
 use super::breach::{Breach, Checked, ensure, nonsense};
 use super::frame::FrameKind;
@@ -7,12 +7,12 @@ use super::terms::{DETAIL_BYTES_MAX, MESSAGE_BYTES_MAX, Terms};
 use super::text;
 use crate::wire::{CodecFailure, FromCodec, Job, Report};
 
-/// What a permitted frame means for the patience with its process.
+/// Whether a permitted frame restarts the no-progress timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// The work got on.
+    /// It shows progress.
     Progress,
-    /// It did not, as far as can be seen. Of a read, what it makes the node fetch decides.
+    /// It shows none. A read counts as progress by the bytes that the node fetches for it.
     None,
 }
 
@@ -21,7 +21,7 @@ pub enum Effect {
 pub struct Contract {
     reads: Reads,
     terms: Terms,
-    /// Of the last sign of life.
+    /// Frames in the last progress message.
     frames: u64,
     frames_max: u64,
     ended: bool,

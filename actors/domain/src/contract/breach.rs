@@ -1,11 +1,11 @@
-//! What a frame breaks that is not permitted.
+//! Breaches of a contract.
 
 use crate::failure::CodecDeath;
 
 /// Why a frame is not permitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Breach {
-    /// What its process dies of.
+    /// The failure code with which its process is ended.
     pub death: CodecDeath,
     /// Which rule was broken, for an operator.
     pub rule: &'static str,

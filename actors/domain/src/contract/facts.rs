@@ -1,4 +1,4 @@
-//! What a probe may report. Later stages compute with it, hand it back to libav, and show it.
+//! Form of a probe's report. Later stages compute with it, pass it to libav, and show it.
 //!
 //! Absent on purpose: whether the source is allowed, and whether its clock makes sense; see [`crate::refusal`].
 
@@ -108,7 +108,7 @@ fn picture(video: &VideoTrack, job: &Job) -> Checked {
     let ratios = [*sample_aspect, *time_base, *frame_rate].into_iter().chain(*signalled_aspect);
     ratios.into_iter().try_for_each(text::ratio)?;
     ensure(matches!(rotation, 0 | 90 | 180 | 270), "a rotation that is no quarter turn")?;
-    // Fields can be packets of their own.
+    // The two fields of a picture can be two packets.
     let packets_max = job.budget.frames_max.saturating_add(1).saturating_mul(2);
     ensure(*packets <= packets_max, "more packets than are allowed")?;
     let points = random_access.len();
@@ -118,9 +118,9 @@ fn picture(video: &VideoTrack, job: &Job) -> Checked {
     options(decoder_options)
 }
 
-/// How a track goes on in the middle of a file.
+/// Continuations and clock steps of a track.
 fn steps(continued: &[u32], clock: &[ClockStep], job: &Job) -> Checked {
-    // Streams that a demuxer finds late are as many as its limit lets it find.
+    // The demuxer's limit also bounds the streams that it finds late.
     let streams_max = job.budget.streams_max;
     let known = continued.iter().all(|stream| *stream <= streams_max);
     ensure(continued.len() <= streams_max as usize && known, "a track that goes on elsewhere")?;

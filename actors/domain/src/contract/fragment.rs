@@ -1,6 +1,6 @@
-//! CMAF fragments and initialisation segments as bytes: whether they are the boxes that they have to be, of permitted sizes.
+//! Form of CMAF fragments and initialisation segments: the expected boxes, of permitted sizes.
 //!
-//! Absent on purpose: what the boxes say. Whoever reads them is confined, or a player.
+//! Absent on purpose: the content of the boxes. It is read by confined processes and by players only.
 
 use serde_bytes::ByteBuf;
 
@@ -25,7 +25,7 @@ pub(super) struct Row {
     bytes: u64,
     /// Start of the first one.
     pub(super) start: Option<i64>,
-    /// Where the next one starts; `None` where any instant will do.
+    /// Where the next one starts; `None`: anywhere.
     pub(super) next: Option<i64>,
     pub(super) segments: u64,
     pub(super) frames: u64,

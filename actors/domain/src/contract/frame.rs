@@ -1,4 +1,4 @@
-//! The kind of a frame, read from its first bytes: what decides how long it may be before anything of it is kept.
+//! The kind of a frame, read from its first bytes. It bounds the frame's length before its body is stored.
 
 /// The variants of [`crate::wire::FromCodec`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

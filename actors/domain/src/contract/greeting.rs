@@ -12,7 +12,7 @@ const BUILD_BYTES_MAX: usize = 512;
 const WEAKNESSES_MAX: usize = 32;
 const WEAKNESS_BYTES_MAX: usize = 512;
 
-/// Whether a greeting is in form. Whether its confinement is enough is the node's to say.
+/// Checks the form of a greeting. The node decides whether the confinement is enough.
 ///
 /// # Errors
 /// The rule that it breaks.

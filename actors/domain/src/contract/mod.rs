@@ -2,10 +2,10 @@
 //!
 //! A decoder that hostile media took over can send any bytes, for ever, at any rate. [`Contract`] is derived from the job, and so
 //! from the plan: it knows the permitted names, indices, counts, sizes and order, and bounds every field of every frame. A frame
-//! outside of it is a [`Breach`], of which the process dies.
+//! outside of it is a [`Breach`], which ends the process.
 //!
-//! Invariants: a frame is refused by its length before its content is read, as soon as its kind is known; what was permitted is
-//! bounded by the plan, whatever is sent, for as long as it is sent; nothing is permitted after the last word.
+//! Invariants: a frame is refused by its length before its content is read, as soon as its kind is known; the plan bounds the total of
+//! permitted frames; no frame is permitted after the final report.
 //!
 //! Absent on purpose: whether results are *right* (see [`crate::verify`]), and the limits on time, CPU and bytes in all (see
 //! [`crate::budget`]).

@@ -11,8 +11,8 @@ use crate::wire::{
     Budget, ChunkReport, EncoderSpec, FRAME_BYTES_MAX, Segment, TierReport, VideoJob,
 };
 
-/// Seconds by which the pictures of an open-ended chunk may outlast the probe's end, besides the longest gap: what a decoder
-/// makes of the last timestamps.
+/// Seconds by which the pictures of an open-ended chunk may outlast the end that the probe found, besides the longest gap: decoders may
+/// shift the last timestamps.
 const TAIL_SECONDS: f64 = 10.0;
 /// Times the rate cap that a segment may have: the cap bounds the rate over a buffer of one second, and a preset's first guess
 /// may miss it.
@@ -100,7 +100,7 @@ impl Pictures {
         pictures
     }
 
-    /// The largest number of frames that a sign of life may give: decoded and repeated ones, also of chunks that are not sent.
+    /// Most frames that a progress message may report: decoded and repeated ones, also of chunks that are not sent.
     pub(super) fn progress_max(job: &VideoJob, budget: &Budget) -> u64 {
         let spans =
             (job.first_chunk..).zip(&job.chunks).map(|(i, chunk)| span(job, budget, i, chunk));
@@ -251,7 +251,7 @@ impl Tier {
     fn new(spec: &EncoderSpec, segment_seconds: f64) -> Self {
         let rate = f64::from(spec.max_rate) / 8.0 * RATE_FACTOR;
         let bytes = rate * (segment_seconds + RATE_SECONDS);
-        // Whatever the rate, a key picture may come out as large as it is.
+        // The rate cap does not bound a single key picture.
         let bytes = (bytes as u64).saturating_add(pixels(spec) * PIXEL_BYTES);
         let fragment_bytes_max = bytes.saturating_add(JPEG_BYTES_BASE).min(FRAME_BYTES_MAX as u64);
         Self { row: Row::default(), starts: Vec::new(), init: None, fragment_bytes_max }

@@ -1,4 +1,4 @@
-//! What a kind of job permits besides reads: results, signs of life, and its last word.
+//! What each kind of job permits besides reads: results, progress, and the final report.
 
 use super::breach::{Breach, Checked, ensure, nonsense};
 use super::files::{self, Files};
@@ -17,7 +17,7 @@ use crate::wire::{
 const FRAME_BYTES: usize = 1 << 10;
 const ATTEMPTS_MAX: usize = 256;
 const ATTEMPT_BYTES_MAX: usize = 256;
-/// Bytes of what a codec says for a user, and for an operator, when it gives up.
+/// Bytes of a failure's message, and of its detail.
 pub(super) const MESSAGE_BYTES_MAX: usize = 1 << 10;
 pub(super) const DETAIL_BYTES_MAX: usize = 8 << 10;
 
@@ -86,7 +86,7 @@ impl Terms {
         }
     }
 
-    /// The largest number that a sign of life may give.
+    /// Most frames that a progress message may report.
     pub(super) fn progress_max(&self, job: &Job) -> u64 {
         match (self, &job.work) {
             (Self::Video(_), JobWork::Video(video)) => Pictures::progress_max(video, &job.budget),
@@ -123,7 +123,7 @@ impl Terms {
         }
     }
 
-    /// The last word of a job that went well.
+    /// The report of a finished job.
     pub(super) fn report(&self, report: &Report) -> Checked {
         let complete = match (self, report) {
             (Self::Hello, Report::Hello) => true,

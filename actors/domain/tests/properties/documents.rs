@@ -1,7 +1,6 @@
-//! Documents as earlier builds wrote them, from before pictures could stand and sound tracks had numbers: they read, and mean what
-//! they meant.
+//! Documents of an earlier build, from before pictures could stand and sound tracks had numbers, are read with their old meaning.
 //!
-//! The files are not to be made anew: a field that was added since is missing in them.
+//! Never regenerate the files: their missing fields are the test.
 
 use jetreel_domain::ledger::{Entry, Output, View};
 use jetreel_domain::manifest::{self, Manifest};
