@@ -1,13 +1,11 @@
-//! The protocol between a slot and its codec process: MessagePack values in frames of a big-endian `u32` length and a body,
-//! over a Unix stream socket pair.
+//! The protocol between a slot and its codec process: MessagePack in frames of a big-endian `u32` length and a body, over a socket pair.
 //!
 //! The codec is a client of its parent: it gets one [`Job`], asks for source bytes with [`FromCodec::Read`] (one outstanding
 //! read at a time) and ends with [`FromCodec::Done`] or [`FromCodec::Failed`]. It writes results without being asked; the
 //! socket is the back-pressure.
 //!
-//! Both sides have the same [`VERSION`]: a message without one of its fields is refused. Only [`FromCodec::Hello`] is read from other
-//! versions, so its later fields have defaults. [`Segment`], [`PictureRef`] and [`Verified`] are parts of stored documents as well, and
-//! so are the parts of plans that jobs repeat: what is added there needs a default.
+//! Both sides have one [`VERSION`], so only fields of [`FromCodec::Hello`] have defaults; fields added to [`Segment`], [`PictureRef`] and
+//! [`Verified`] need them too, because stored documents hold these.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -82,8 +80,7 @@ pub enum FromCodec {
         /// Presentation time reached, source ticks.
         pts: i64,
     },
-    /// A CMAF fragment (`moof` + `mdat`) of a tier, in presentation order per tier: append it to the object of
-    /// (chunk, tier).
+    /// A CMAF fragment of a tier, in presentation order per tier: append it to the object of (chunk, tier).
     Fragment {
         /// Index into [`crate::plan::Plan::chunks`].
         chunk: u32,
@@ -221,8 +218,7 @@ pub struct VideoJob {
     pub tick_scale: i64,
     /// Output ticks per second.
     pub timescale: u32,
-    /// Output ticks by which composition times lie behind presentation times, so that none lies before its decode time. The edit
-    /// list of the initialisation segment takes it back.
+    /// Output ticks by which composition times lie behind presentation times; the edit list reverses it, see [`crate::plan::Plan::composition_shift`].
     pub composition_shift: u32,
     /// Source frames per second, as planned.
     pub frame_rate: Rational,
@@ -230,8 +226,7 @@ pub struct VideoJob {
     pub picture: PicturePlan,
     /// Tiers to encode, from the largest to the smallest.
     pub tiers: Vec<EncoderSpec>,
-    /// Sizes that pictures are scaled through, from the largest: of every tier of the order down to the last of `tiers`, so that a
-    /// tier's pictures do not depend on which others its task encodes.
+    /// Sizes of every tier of the order from the largest down to the last of `tiers`. Pictures are scaled from each to the next.
     pub sizes: Vec<(u32, u32)>,
     /// The frame rules of every tier of the order (also those of other tasks): an IDR may only fall on a frame that all keep.
     pub rules: Vec<FrameRule>,
@@ -243,8 +238,7 @@ pub struct VideoJob {
     pub preset: String,
     /// Keep pictures: settings, with `tier` an index into `tiers` here.
     pub images: Option<ImagePlan>,
-    /// Threads that work at once. With more than one, every tier is encoded in a thread of its own; the bytes are the same. Not part of
-    /// the plan: the node that starts the codec sets it.
+    /// Threads that work at once; with more than one, every tier is encoded in a thread of its own. Set by the node, not by the plan.
     pub threads: u32,
 }
 
