@@ -3,8 +3,8 @@
 //!
 //! Invariants: every number comes from packets, none from a header; memory is bounded by the frame budget.
 
-use ffmpeg_next::Packet;
-use ffmpeg_next::packet::Flags;
+use ffmpeg_next::packet::{Flags, Ref as _};
+use ffmpeg_next::{Packet, ffi};
 use jetreel_domain::discontinuity::{ClockStep, STEPS_MAX};
 use jetreel_domain::media::{
     DENSE_POINTS_MAX, DENSE_SECONDS, RandomAccess, Rational, SPARSE_SECONDS,
@@ -221,11 +221,19 @@ impl Walk {
         if track == 0 {
             self.monotonic &= !followed.back && packet.pts().is_some();
         }
-        let Some(instant) = packet.pts().or_else(|| packet.dts()).filter(|_| !is_hidden(packet))
-        else {
-            return;
-        };
+        let Some(instant) = packet.pts().or_else(|| packet.dts()) else { return };
         let Some(stretch) = record.stretches.last_mut() else { return };
+        if track == 0 && packet.flags().contains(Flags::KEY) {
+            self.keys += 1;
+            // Decoding can start at a hidden one too: what is shown after it may need it.
+            if let Some(pts) = packet.pts() {
+                let dts = packet.dts().unwrap_or(pts);
+                stretch.random_access.push(RandomAccess { pts, dts });
+            }
+        }
+        if is_hidden(packet) {
+            return;
+        }
         if track > 0 {
             let pause = record.time_base.ticks(PAUSE_SECONDS);
             let pauses = stretch.start.is_some() && instant.saturating_sub(stretch.end) > pause;
@@ -235,13 +243,6 @@ impl Walk {
             }
         } else {
             stretch.instants.push(instant);
-            if packet.flags().contains(Flags::KEY) {
-                self.keys += 1;
-                if let Some(pts) = packet.pts() {
-                    let dts = packet.dts().unwrap_or(pts);
-                    stretch.random_access.push(RandomAccess { pts, dts });
-                }
-            }
         }
         stretch.start = Some(stretch.start.map_or(instant, |start| start.min(instant)));
         stretch.end = stretch.end.max(instant.saturating_add(lasts));
@@ -354,7 +355,9 @@ impl Stretch {
 
 /// Decoded, but not to be shown (edit lists).
 fn is_hidden(packet: &Packet) -> bool {
-    packet.flags().bits() & ffmpeg_next::ffi::AV_PKT_FLAG_DISCARD != 0
+    #[expect(unsafe_code, reason = "a plain field; the safe flags leave this one out")]
+    let flags = unsafe { (*packet.as_ptr()).flags };
+    flags & ffi::AV_PKT_FLAG_DISCARD != 0
 }
 
 /// All points of the first seconds, then some.
@@ -386,6 +389,8 @@ fn greatest_common_divisor(a: i64, b: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use ffmpeg_next::packet::Mut as _;
+
     use super::*;
 
     #[test]
@@ -450,6 +455,26 @@ mod tests {
         walk.add(0, &packet(100, 1000));
         let picture = walk.finish().picture;
         assert_eq!((picture.clock, picture.end, picture.monotonic), (Vec::new(), 101, true));
+    }
+
+    #[test]
+    fn what_an_edit_list_hides_is_decoded_and_lasts_no_time() {
+        let track = Track { stream: 0, time_base: Rational::new(1, 25) };
+        let mut walk = Walk::new(&[track], 0.04, true);
+        for frame in -10..60 {
+            let mut packet = packet(frame, frame as isize * 10 + 100);
+            packet.set_flags(if frame % 10 == 0 { Flags::KEY } else { Flags::empty() });
+            if !(0..50).contains(&frame) {
+                #[expect(unsafe_code, reason = "a plain field of a packet that is owned here")]
+                unsafe {
+                    (*packet.as_mut_ptr()).flags |= ffi::AV_PKT_FLAG_DISCARD;
+                }
+            }
+            walk.add(0, &packet);
+        }
+        let picture = walk.finish().picture;
+        assert_eq!((picture.start(), picture.end, picture.instants.len()), (0, 50, 50));
+        assert_eq!(picture.random_access.first(), Some(&RandomAccess { pts: -10, dts: -10 }));
     }
 
     #[test]
