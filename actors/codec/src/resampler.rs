@@ -1,19 +1,23 @@
 //! Decoded sound in the form that the encoder takes: planar floats at one rate and in one channel layout.
 //!
 //! Invariants: positions are output samples on the source's clock; a slow drift of the source's timestamps is stretched away
-//! by the resampler, a jump restarts it, so that what follows the jump lies exactly where its timestamps say.
+//! by the resampler, a gap restarts it, so that what follows the gap lies exactly where its timestamps say.
 
 use std::collections::VecDeque;
 
 use ffmpeg_next::{ChannelLayout, Rational, ffi, filter, format, frame};
 use jetreel_domain::reason::ContentFault;
+use jetreel_domain::soundclock::{AHEAD, SoundClock, Stamp};
 use jetreel_domain::wire::CodecFailure;
 
 use crate::failure::{Outcome, failure_with, own_failure};
 
-/// Jumps of the timestamps up to this many seconds are left to the resampler: it takes seconds to stretch one away, and sound that
-/// is off by a twentieth of a second meanwhile is just not noticed (ITU-R BT.1359: 45 ms early, 125 ms late).
-const JUMP_SECONDS: f64 = 0.045;
+/// Seconds that the resampler may be behind a drift before it is started anew: sound that is off by a twentieth of a second is just not
+/// noticed (ITU-R BT.1359: 45 ms early, 125 ms late).
+const LAG_SECONDS: f64 = 0.045;
+
+/// Ticks per second of the times that the resampler is given: a placed frame need not lie on a tick of the source.
+const TICKS: f64 = 1_000_000.0;
 
 /// A run of samples, one plane per channel.
 pub(crate) struct Run {
@@ -35,8 +39,14 @@ struct Shape {
 struct Graph {
     graph: filter::Graph,
     shape: Shape,
-    /// Where the next frame should begin, in ticks of the source.
-    expected: i64,
+    /// Seconds of the source's clock up to which it gave samples.
+    reached: Option<f64>,
+}
+
+/// A frame whose successors are not all known yet.
+struct Waiting {
+    frame: frame::Audio,
+    stamp: Stamp,
 }
 
 /// Turns decoded frames into runs.
@@ -46,6 +56,8 @@ pub(crate) struct Resampler {
     channels: u32,
     /// Channels without a known layout are mixed by their numbers.
     mixed: bool,
+    clock: SoundClock,
+    waiting: VecDeque<Waiting>,
     graph: Option<Graph>,
     ready: VecDeque<Run>,
     unfit: u64,
@@ -60,6 +72,8 @@ impl Resampler {
             rate,
             channels,
             mixed: false,
+            clock: SoundClock::default(),
+            waiting: VecDeque::new(),
             graph: None,
             ready: VecDeque::new(),
             unfit: 0,
@@ -78,20 +92,28 @@ impl Resampler {
     }
 
     /// Takes a decoded frame. One without a timestamp follows its predecessor.
-    pub(crate) fn push(&mut self, mut frame: frame::Audio) -> Outcome<()> {
-        let shape = shape(&frame);
-        if shape.rate == 0 || frame.samples() == 0 {
+    pub(crate) fn push(&mut self, frame: frame::Audio) -> Outcome<()> {
+        if frame.rate() == 0 || frame.samples() == 0 {
             return Ok(());
         }
-        let expected = self.graph.as_ref().map(|graph| graph.expected);
-        let Some(pts) = frame.timestamp().or(expected) else { return Ok(()) };
-        let ticks_per_second = f64::from(self.time_base.1) / f64::from(self.time_base.0);
+        let at = frame.timestamp().map(|pts| pts as f64 * f64::from(self.time_base));
+        let seconds = frame.samples() as f64 / f64::from(frame.rate());
+        self.waiting.push_back(Waiting { frame, stamp: Stamp { at, seconds } });
+        if self.waiting.len() > AHEAD { self.place() } else { Ok(()) }
+    }
+
+    /// Places the frame that waits longest.
+    fn place(&mut self) -> Outcome<()> {
+        let Some(Waiting { mut frame, stamp }) = self.waiting.pop_front() else { return Ok(()) };
+        let later = self.waiting.iter().map(|waiting| &waiting.stamp);
+        let Some(heard) = self.clock.place(stamp, later) else { return Ok(()) };
+        let shape = shape(&frame);
         let fits = |graph: &Graph| {
-            let jump = pts.saturating_sub(graph.expected) as f64;
-            graph.shape == shape && jump.abs() <= JUMP_SECONDS * ticks_per_second
+            let lag = graph.reached.map_or(0.0, |reached| heard.at - reached);
+            graph.shape == shape && !heard.apart && lag.abs() <= LAG_SECONDS
         };
         if !self.graph.as_ref().is_some_and(fits) {
-            self.finish()?;
+            self.close()?;
             match self.build(shape) {
                 Ok(graph) => self.graph = Some(graph),
                 // Damage makes decoders invent forms: one frame of a strange form is no reason to give the track up.
@@ -102,17 +124,23 @@ impl Resampler {
             }
         }
         let Some(graph) = &mut self.graph else { return Ok(()) };
-        let length = frame.samples() as f64 / f64::from(shape.rate) * ticks_per_second;
-        graph.expected = pts.saturating_add(length.round() as i64);
-        frame.set_pts(Some(pts));
+        frame.set_pts(Some((heard.at * TICKS).round() as i64));
         let mut source =
             graph.graph.get("in").ok_or_else(|| own_failure(ffi::AVERROR_BUG, "find"))?;
         source.source().add(&frame).map_err(|error| own_failure(error, "resample sound"))?;
         self.drain()
     }
 
-    /// The end of the source, or of what fits together: everything buffered becomes ready.
+    /// The end of the source: everything buffered becomes ready.
     pub(crate) fn finish(&mut self) -> Outcome<()> {
+        while !self.waiting.is_empty() {
+            self.place()?;
+        }
+        self.close()
+    }
+
+    /// The end of what fits together.
+    fn close(&mut self) -> Outcome<()> {
         if let Some(graph) = &mut self.graph
             && let Some(mut source) = graph.graph.get("in")
         {
@@ -142,11 +170,13 @@ impl Resampler {
         let Some(graph) = &mut self.graph else { return Ok(()) };
         let Some(mut sink) = graph.graph.get("out") else { return Ok(()) };
         let mut sink = sink.sink();
+        let rate = f64::from(self.rate);
         loop {
             let mut frame = frame::Audio::empty();
             match sink.frame(&mut frame) {
                 Ok(()) => {
                     let at = frame.pts().unwrap_or(0);
+                    graph.reached = Some((at as f64 + frame.samples() as f64) / rate);
                     self.ready.push_back(Run { at, frame });
                 }
                 Err(ffmpeg_next::Error::Eof) => return Ok(()),
@@ -169,18 +199,16 @@ impl Resampler {
             mask => format!("channel_layout=0x{mask:x}"),
         };
         let input = format!(
-            "time_base={}/{}:sample_rate={}:sample_fmt={}:{layout}",
-            self.time_base.0,
-            self.time_base.1,
+            "time_base=1/{TICKS}:sample_rate={}:sample_fmt={}:{layout}",
             shape.rate,
             shape.format.name(),
         );
         let mut graph = filter::Graph::new();
         graph.add(&find("abuffer")?, "in", &input).map_err(refuse)?;
         graph.add(&find("abuffersink")?, "out", "").map_err(refuse)?;
-        // Drift of 10 ms and more is stretched away over a second; from 100 ms on it is filled or cut.
+        // Drift of 4 ms and more is stretched away over a second.
         let chain = format!(
-            "{}aresample={}:async=1000:min_comp=0.01:min_hard_comp=0.1,aformat=sample_fmts=fltp:channel_layouts={}",
+            "{}aresample={}:async=1000:min_comp=0.004:min_hard_comp=0.1,aformat=sample_fmts=fltp:channel_layouts={}",
             if self.mixed && shape.layout == 0 { mixdown(shape.channels) } else { String::new() },
             self.rate,
             if self.channels == 1 { "mono" } else { "stereo" },
@@ -191,7 +219,7 @@ impl Resampler {
             .and_then(|parser| parser.parse(&chain))
             .and_then(|()| graph.validate())
             .map_err(refuse)?;
-        Ok(Graph { graph, shape, expected: 0 })
+        Ok(Graph { graph, shape, reached: None })
     }
 }
 

@@ -7,6 +7,7 @@
 
 use ffmpeg_next::{Packet, Rational, frame};
 use jetreel_domain::media::{AudioTrack, UnusedAudio, UnusedReason};
+use jetreel_domain::soundclock::AHEAD;
 use jetreel_domain::soundtrack::{self, Step};
 use jetreel_domain::wire::{CodecFailure, FailureCode};
 
@@ -197,6 +198,7 @@ impl TrackProbe {
         if let Some(mut decoder) = self.decoder.take_if(|_| ended) {
             decoder.decode(None, &mut |frame| decoded.frame(frame))?;
         }
+        decoded.finish()?;
         let Candidate { mut track, obstacle } = self.candidate;
         // A track that the bounds cut off may still turn out to be good.
         let mut reason = obstacle.or_else(|| decoded.obstacle(self.decoder.is_some()));
@@ -255,11 +257,30 @@ impl Decoded {
         if self.mixable.is_none() && !resampler.suits(&frame) {
             self.mixable = Some(plain().mixed(true).suits(&frame));
         }
-        if let Err(refusal) = resampler.push(frame) {
+        let pushed = resampler.push(frame);
+        self.conformed(pushed)
+    }
+
+    /// The end of what is decoded.
+    fn finish(&mut self) -> Outcome<()> {
+        // A frame that breaks the resampler leaves those behind it waiting.
+        for _ in 0..=AHEAD {
+            let finished = self.resampler.as_mut().map_or(Ok(()), Resampler::finish);
+            let done = finished.is_ok();
+            self.conformed(finished)?;
+            if done {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn conformed(&mut self, outcome: Outcome<()>) -> Outcome<()> {
+        if let Err(refusal) = outcome {
             only_of_the_track(refusal)?;
             self.broken += 1;
         }
-        while resampler.next().is_some() {}
+        while self.resampler.as_mut().and_then(Resampler::next).is_some() {}
         Ok(())
     }
 

@@ -18,6 +18,7 @@ pub mod refusal;
 pub mod classify;
 pub mod clock;
 pub mod soundtrack;
+pub mod soundclock;
 pub mod hdr;
 pub mod chunking;
 pub mod cost;

@@ -179,7 +179,16 @@ fn missing() -> Vec<Clip> {
         let all = super::instants::instants(13.7).into_iter();
         all.filter(|at| !(from - 0.3..until + 0.3).contains(at)).collect::<Vec<_>>()
     };
+    let between = "noise=drop=not(mod(n\\,3))*between(mod(pts*tb\\,1)\\,0.3\\,0.7)";
+    let seconds: Vec<f64> = (1..12).map(f64::from).collect();
     vec![
+        Clip::copied(
+            "mkv single packets of sound lost",
+            Take::new("mkv", 12.0).at(&seconds),
+            "mkv",
+            (&[], &["-bsf:a", between]),
+            0.0,
+        ),
         lost("mkv 3 s of sound lost", "a", Take::new("mkv", 14.0).at(&outside(4.0, 7.0)), 4, 7),
         lost("mkv 4 s of picture lost", "v", Take::new("mkv", 14.0).at(&outside(4.0, 8.0)), 4, 8),
     ]

@@ -1,0 +1,169 @@
+//! When decoded frames of sound are heard: gaps are told from jitter by the frames that follow.
+//!
+//! Timestamps of sound are rounded, and some recorders stamp a packet with the time of its arrival. Such jitter comes back to the count of
+//! the samples within a few frames. A lost packet does not: every later frame stays behind the count. Only then is the
+//! count wrong, and the frame is heard when its timestamp says.
+
+/// How many later frames are looked at before a deviation counts as a gap.
+pub const AHEAD: usize = 12;
+
+/// Deviations of less than this many seconds are no gap, however short a frame is: clocks of milliseconds round twice.
+const NOISE_SECONDS: f64 = 0.005;
+
+/// The share of a small deviation by which the count is corrected with each frame, so that it follows a drift and not the jitter.
+const SMOOTHING: f64 = 1.0 / 8.0;
+
+/// A decoded frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stamp {
+    /// Seconds of the source's clock at its first sample; `None` where it has no timestamp.
+    pub at: Option<f64>,
+    /// Seconds that it lasts.
+    pub seconds: f64,
+}
+
+/// When a frame is heard.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Heard {
+    /// Seconds of the source's clock.
+    pub at: f64,
+    /// It does not follow its predecessor: silence lies between them, or they overlap.
+    pub apart: bool,
+}
+
+/// The clock of a sound track.
+#[derive(Debug, Clone, Default)]
+pub struct SoundClock {
+    /// When the next frame is due by the samples so far, seconds.
+    due: Option<f64>,
+}
+
+impl SoundClock {
+    /// Places `frame`, which `later` ones follow: [`AHEAD`] of them, or fewer at the end. `None` where nothing says when it is heard.
+    pub fn place<'a>(
+        &mut self,
+        frame: Stamp,
+        later: impl IntoIterator<Item = &'a Stamp>,
+    ) -> Option<Heard> {
+        let heard = match (self.due, frame.at) {
+            (None, None) => return None,
+            (None, Some(at)) => Heard { at, apart: true },
+            (Some(due), None) => Heard { at: due, apart: false },
+            (Some(due), Some(at)) => against(due, at, frame, later),
+        };
+        self.due = Some(heard.at + frame.seconds);
+        Some(heard)
+    }
+}
+
+/// Places a frame that is stamped with `at` and due at `due`.
+fn against<'a>(
+    due: f64,
+    at: f64,
+    frame: Stamp,
+    later: impl IntoIterator<Item = &'a Stamp>,
+) -> Heard {
+    let least = (frame.seconds / 2.0).max(NOISE_SECONDS);
+    let off = at - due;
+    if off.abs() < least {
+        return Heard { at: due + off * SMOOTHING, apart: false };
+    }
+    let mut counted = due + frame.seconds;
+    let stays = later.into_iter().all(|next| {
+        let off_too = next.at.is_none_or(|stamped| (stamped - counted) * off.signum() >= least);
+        counted += next.seconds;
+        off_too
+    });
+    if stays { Heard { at, apart: true } } else { Heard { at: due, apart: false } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An AAC frame at 48 kHz.
+    const FRAME: f64 = 1024.0 / 48_000.0;
+
+    fn heard(stamps: &[f64]) -> Vec<Heard> {
+        let frames: Vec<Stamp> =
+            stamps.iter().map(|at| Stamp { at: Some(*at), seconds: FRAME }).collect();
+        let mut clock = SoundClock::default();
+        let place = |index: usize| {
+            let later = frames[index + 1..].iter().take(AHEAD);
+            clock.place(frames[index], later).unwrap()
+        };
+        (0..frames.len()).map(place).collect()
+    }
+
+    fn even(count: u32) -> Vec<f64> {
+        (0..count).map(|index| f64::from(index) * FRAME).collect()
+    }
+
+    #[test]
+    fn frames_behind_lost_packets_are_heard_when_they_are_stamped() {
+        let stamps: Vec<f64> = even(200)
+            .into_iter()
+            .enumerate()
+            .filter(|(index, _)| index % 9 != 8)
+            // A clock of milliseconds.
+            .map(|(_, at)| (at * 1000.0).round() / 1000.0)
+            .collect();
+        let heard = heard(&stamps);
+        for (index, (heard, stamped)) in heard.iter().zip(&stamps).enumerate() {
+            assert!((heard.at - stamped).abs() < 0.0012, "{index}: {heard:?}, {stamped}");
+            assert_eq!(heard.apart, index % 8 == 0, "{index}");
+        }
+    }
+
+    #[test]
+    fn jitter_leaves_the_count_as_it_is() {
+        let mut stamps = even(600);
+        let mut state = 7_u32;
+        for stamp in &mut stamps[1..590] {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *stamp += [-0.060, 0.0, 0.060][(state >> 16) as usize % 3];
+        }
+        let heard = heard(&stamps);
+        assert!(heard[1..].iter().all(|heard| !heard.apart));
+        for (heard, stamped) in heard.iter().zip(even(600)) {
+            assert!((heard.at - stamped).abs() < 1e-9, "{heard:?}, {stamped}");
+        }
+    }
+
+    #[test]
+    fn one_wild_timestamp_moves_nothing() {
+        for wild in [2.0, -2.0, 3600.0] {
+            let mut stamps = even(100);
+            stamps[50] += wild;
+            assert!(heard(&stamps)[1..].iter().all(|heard| !heard.apart), "{wild}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_runs_fast_is_followed_without_a_gap() {
+        let stamps: Vec<f64> = even(600).iter().map(|at| at * 1.01).collect();
+        let heard = heard(&stamps);
+        assert!(heard[1..].iter().all(|heard| !heard.apart));
+        assert!((heard[599].at - stamps[599]).abs() < 0.003, "{:?}", heard[599]);
+    }
+
+    #[test]
+    fn a_jump_is_followed_both_ways() {
+        for jump in [3.0, 0.015, -0.5] {
+            let mut stamps = even(60);
+            stamps[30..].iter_mut().for_each(|at| *at += jump);
+            let heard = heard(&stamps);
+            assert_eq!(heard[30], Heard { at: stamps[30], apart: true });
+            assert_eq!(heard.iter().filter(|heard| heard.apart).count(), 2);
+        }
+    }
+
+    #[test]
+    fn a_frame_without_a_timestamp_follows_its_predecessor() {
+        let mut clock = SoundClock::default();
+        let untimed = Stamp { at: None, seconds: FRAME };
+        assert_eq!(clock.place(untimed, []), None);
+        clock.place(Stamp { at: Some(1.0), ..untimed }, []).unwrap();
+        assert_eq!(clock.place(untimed, []), Some(Heard { at: 1.0 + FRAME, apart: false }));
+    }
+}
