@@ -35,7 +35,7 @@ use recipe::{Clip, Expected};
 use table::Row;
 
 /// One of each kind, the quick ones.
-const SELECTION: [&str; 59] = [
+const SELECTION: [&str; 60] = [
     "mp4 libx264 aac 48000 stereo",
     "mp4 libx265 aac 44100 mono",
     "mov mpeg4 pcm_s24le 96000 stereo",
@@ -81,6 +81,7 @@ const SELECTION: [&str; 59] = [
     "flv joined",
     "mkv joined, 40 s",
     "mkv 3 s of sound lost",
+    "mkv one picture 2 s ahead",
     "mkv single packets of sound lost",
     "ts two programmes, the second larger",
     "mkv three languages",

@@ -160,9 +160,23 @@ pub(crate) struct Frames {
     decoded: u64,
     /// The first packet after a seek, and its DTS by the container's own clock.
     ahead: Option<Packet>,
+    /// A frame far behind its predecessor, until the next one confirms its time.
+    held: Option<Held>,
+    /// The frame that did so.
+    following: Option<Video>,
+    /// A time was wild: libav then guesses all later times from those of decoding.
+    wild: bool,
     ahead_dts: Option<i64>,
     mend: Mend,
     container_aspect: Option<Rational>,
+}
+
+/// A frame whose time is in doubt.
+struct Held {
+    picture: Video,
+    pts: i64,
+    /// Timestamp of its predecessor.
+    before: i64,
 }
 
 /// What [`Frames::open`] needs to know.
@@ -215,6 +229,9 @@ impl Frames {
             misplaced: 0,
             decoded: 0,
             ahead: None,
+            held: None,
+            following: None,
+            wild: false,
             ahead_dts: None,
             mend: Mend::new(track.clock),
             container_aspect,
@@ -240,17 +257,65 @@ impl Frames {
     /// The next frame's timestamp, the picture being put into `frame`; `None` after the last one.
     pub(crate) fn next(&mut self, frame: &mut Video) -> Outcome<Option<i64>> {
         loop {
-            match self.decoder.pull(frame)? {
-                Pull::Frame => {
-                    if let Some(pts) = self.place(frame)? {
-                        return Ok(Some(pts));
-                    }
+            if !self.pull(frame)? {
+                return self.release(frame);
+            }
+            self.doubt(frame);
+            if self.held.is_some() {
+                self.following = Some(std::mem::replace(frame, Video::empty()));
+                return self.release(frame);
+            }
+            let before = self.last;
+            match (self.place(frame)?, before) {
+                (Some(pts), Some(before)) if self.is_far(pts, before) => {
+                    let picture = std::mem::replace(frame, Video::empty());
+                    self.held = Some(Held { picture, pts, before });
                 }
-                Pull::End => return Ok(None),
+                (Some(pts), _) => return Ok(Some(pts)),
+                (None, _) => self.check_damage()?,
+            }
+        }
+    }
+
+    /// The next frame of the decoder, into `frame`; `false` at the end.
+    fn pull(&mut self, frame: &mut Video) -> Outcome<bool> {
+        if let Some(following) = self.following.take() {
+            *frame = following;
+            return Ok(true);
+        }
+        loop {
+            match self.decoder.pull(frame)? {
+                Pull::Frame => return Ok(true),
+                Pull::End => return Ok(false),
                 Pull::Hungry => self.feed()?,
             }
             self.check_damage()?;
         }
+    }
+
+    /// Whether a frame comes so long after its predecessor that its time may be wild.
+    fn is_far(&self, pts: i64, before: i64) -> bool {
+        pts.saturating_sub(before) > self.step.saturating_add(self.step / 2)
+    }
+
+    /// Drops the frame in doubt where the next one, `frame`, lies before it.
+    fn doubt(&mut self, frame: &Video) {
+        let contradicts = |held: &mut Held| {
+            frame.timestamp().is_some_and(|pts| held.before < pts && pts < held.pts)
+        };
+        if let Some(held) = self.held.take_if(contradicts) {
+            self.last = Some(held.before);
+            self.misplaced += 1;
+            self.wild = true;
+        }
+    }
+
+    /// The frame in doubt, into `frame`.
+    fn release(&mut self, frame: &mut Video) -> Outcome<Option<i64>> {
+        let Some(held) = self.held.take() else { return Ok(None) };
+        check_span(held.pts.saturating_sub(held.before), self.tick, &self.budget)?;
+        *frame = held.picture;
+        Ok(Some(held.pts))
     }
 
     /// Sample aspect that the container gives.
@@ -310,7 +375,8 @@ impl Frames {
             self.head = self.decoder.damage();
         }
         let guess = self.last.map_or(0, |last| last.saturating_add(self.step));
-        let mut pts = frame.timestamp().unwrap_or(guess);
+        let fits = |pts: &i64| self.wild && self.last.is_none_or(|last| *pts > last);
+        let mut pts = frame.pts().filter(fits).or_else(|| frame.timestamp()).unwrap_or(guess);
         let shared = self.told.replace(pts) == Some(pts);
         match self.last {
             // Frames that share a time are all kept, a tick apart, where the clock is fine enough.
@@ -321,8 +387,7 @@ impl Frames {
                 self.misplaced += 1;
                 return Ok(None);
             }
-            Some(last) => check_span(pts.saturating_sub(last), self.tick, &self.budget)?,
-            None => {}
+            Some(_) | None => {}
         }
         self.last = Some(pts);
         Ok(Some(pts))

@@ -24,6 +24,7 @@ mod silence;
 mod roster;
 mod programme;
 mod resampler;
+mod points;
 mod scan;
 mod legacy;
 mod trial;

@@ -70,6 +70,9 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
     if steps > 0 {
         warnings.push(Warning::TimesMended { steps });
     }
+    if scan.picture.misplaced > 0 {
+        warnings.push(Warning::PicturesMisplaced { pictures: scan.picture.misplaced });
+    }
     if scan.latecomers > 0 {
         warnings.push(Warning::Latecomers { tracks: scan.latecomers as usize });
     }

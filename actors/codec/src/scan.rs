@@ -6,9 +6,8 @@
 use ffmpeg_next::packet::{Flags, Ref as _};
 use ffmpeg_next::{Packet, ffi};
 use jetreel_domain::discontinuity::{ClockStep, STEPS_MAX};
-use jetreel_domain::media::{
-    DENSE_POINTS_MAX, DENSE_SECONDS, RandomAccess, Rational, SPARSE_SECONDS,
-};
+use jetreel_domain::media::{RandomAccess, Rational};
+use jetreel_domain::order;
 use jetreel_domain::reason::OverLimit;
 use jetreel_domain::wire::Budget;
 
@@ -16,7 +15,7 @@ use crate::failure::{Outcome, failure};
 use crate::follow::Follow;
 use crate::input::Input;
 use crate::roster::Roster;
-use crate::silence;
+use crate::{points, silence};
 
 /// Sound that pauses for longer than this does not accompany a picture that stands still.
 const PAUSE_SECONDS: f64 = 5.0;
@@ -81,6 +80,8 @@ pub(crate) struct Picture {
     pub continued: Vec<u32>,
     /// Steps of the clock.
     pub clock: Vec<ClockStep>,
+    /// Pictures whose times fit nowhere between those of their neighbours: they are not shown.
+    pub misplaced: usize,
 }
 
 /// What the packets of a sound track say.
@@ -178,10 +179,10 @@ struct Stretch {
     jump: Option<usize>,
     start: Option<i64>,
     end: i64,
-    /// Pictures alone.
-    instants: Vec<i64>,
-    /// Pictures alone.
-    random_access: Vec<RandomAccess>,
+    /// Pictures alone: times and lengths of those to be shown.
+    shown: Vec<(i64, i64)>,
+    /// Pictures alone, each with its place in `shown`; `None` where it is hidden.
+    random_access: Vec<(Option<usize>, RandomAccess)>,
     /// Sound alone: from the end of a packet to the beginning of the next.
     pauses: Vec<(i64, i64)>,
 }
@@ -228,7 +229,8 @@ impl Walk {
             // Decoding can start at a hidden one too: what is shown after it may need it.
             if let Some(pts) = packet.pts() {
                 let dts = packet.dts().unwrap_or(pts);
-                stretch.random_access.push(RandomAccess { pts, dts });
+                let place = (!is_hidden(packet)).then_some(stretch.shown.len());
+                stretch.random_access.push((place, RandomAccess { pts, dts }));
             }
         }
         if is_hidden(packet) {
@@ -242,7 +244,7 @@ impl Walk {
                 stretch.pauses.push((stretch.end, instant));
             }
         } else {
-            stretch.instants.push(instant);
+            stretch.shown.push((instant, lasts));
         }
         stretch.start = Some(stretch.start.map_or(instant, |start| start.min(instant)));
         stretch.end = stretch.end.max(instant.saturating_add(lasts));
@@ -282,16 +284,27 @@ impl Walk {
 
 impl Picture {
     fn collect(&mut self, record: Record, heard: &[(f64, f64)]) {
-        self.end = i64::MIN;
+        let (mut shown, mut random_access) = (Vec::new(), Vec::new());
         for stretch in record.stretches {
-            self.end = self.end.max(stretch.end);
-            self.instants.extend(stretch.instants);
-            self.random_access.extend(stretch.random_access);
+            let first = shown.len();
+            let placed = |(place, point): (Option<usize>, _)| (place.map(|at| first + at), point);
+            random_access.extend(stretch.random_access.into_iter().map(placed));
+            shown.extend(stretch.shown);
         }
+        let times: Vec<i64> = shown.iter().map(|(instant, _)| *instant).collect();
+        let misplaced = order::misplaced(&times);
+        let wild = |index: usize| misplaced.ahead.binary_search(&index).is_ok();
+        self.misplaced = misplaced.ahead.len() + misplaced.behind;
+        random_access.retain(|(place, _)| !place.is_some_and(wild));
+        self.random_access = random_access.into_iter().map(|(_, point)| point).collect();
+        let fitting = || (0..shown.len()).filter(|index| !wild(*index)).map(|index| shown[index]);
+        let ends = fitting().map(|(instant, lasts)| instant.saturating_add(lasts));
+        self.end = ends.max().unwrap_or(i64::MIN);
+        self.instants = fitting().map(|(instant, _)| instant).collect();
         self.instants.sort_unstable();
         self.instants.dedup();
         self.random_access.sort_by_key(|point| point.pts);
-        self.random_access = thin(&self.random_access, record.time_base);
+        self.random_access = points::thin(&self.random_access, record.time_base);
         let seconds = |tick: i64| record.time_base.seconds(tick);
         let gaps = self.instants.windows(2).map(|pair| (seconds(pair[0]), seconds(pair[1])));
         let gaps = gaps.filter(|(from, to)| to - from > PAUSE_SECONDS);
@@ -340,8 +353,8 @@ impl Stretch {
     fn shift(&mut self, shift: i64) {
         let moved = |time: &mut i64| *time = time.saturating_add(shift);
         self.start.iter_mut().for_each(moved);
-        self.instants.iter_mut().for_each(moved);
-        self.random_access.iter_mut().for_each(|point| moved(&mut point.pts));
+        self.shown.iter_mut().for_each(|(instant, _)| moved(instant));
+        self.random_access.iter_mut().for_each(|(_, point)| moved(&mut point.pts));
         self.pauses.iter_mut().for_each(|(from, to)| {
             moved(from);
             moved(to);
@@ -360,25 +373,6 @@ fn is_hidden(packet: &Packet) -> bool {
     flags & ffi::AV_PKT_FLAG_DISCARD != 0
 }
 
-/// All points of the first seconds, then some.
-fn thin(points: &[RandomAccess], time_base: Rational) -> Vec<RandomAccess> {
-    let Some(first) = points.first() else { return Vec::new() };
-    let dense = first.pts.saturating_add(time_base.ticks(DENSE_SECONDS));
-    let sparse = time_base.ticks(SPARSE_SECONDS);
-    let mut kept: Vec<RandomAccess> = Vec::new();
-    for point in points {
-        let room = kept.len() < DENSE_POINTS_MAX;
-        let wanted = kept.last().is_none_or(|last| {
-            point.pts > last.pts
-                && (room && point.pts <= dense || point.pts >= last.pts.saturating_add(sparse))
-        });
-        if wanted {
-            kept.push(*point);
-        }
-    }
-    kept
-}
-
 fn greatest_common_divisor(a: i64, b: i64) -> i64 {
     let (mut a, mut b) = (a.max(1), b);
     while b != 0 {
@@ -392,15 +386,6 @@ mod tests {
     use ffmpeg_next::packet::Mut as _;
 
     use super::*;
-
-    #[test]
-    fn random_access_points_are_dense_first_and_sparse_later() {
-        let points: Vec<RandomAccess> =
-            (0..40).map(|second| RandomAccess { pts: second, dts: second - 1 }).collect();
-        let kept: Vec<i64> =
-            thin(&points, Rational::new(1, 1)).iter().map(|point| point.pts).collect();
-        assert_eq!(kept, [&(0..=12).collect::<Vec<_>>()[..], &[16, 20, 24, 28, 32, 36]].concat());
-    }
 
     #[test]
     fn the_frame_rate_is_measured_from_first_to_last() {
@@ -455,6 +440,30 @@ mod tests {
         walk.add(0, &packet(100, 1000));
         let picture = walk.finish().picture;
         assert_eq!((picture.clock, picture.end, picture.monotonic), (Vec::new(), 101, true));
+    }
+
+    #[test]
+    fn a_picture_far_ahead_of_its_neighbours_is_left_out() {
+        let track = Track { stream: 0, time_base: Rational::new(1, 25) };
+        // The decode times of FLV go along, those of Matroska do not.
+        for dts in [150, 50] {
+            let mut walk = Walk::new(&[track; 2], 0.04, false);
+            for frame in 0..100 {
+                let byte = frame as isize * 10;
+                let mut packet = packet(frame, byte);
+                if frame == 50 {
+                    packet.set_pts(Some(150));
+                    packet.set_dts(Some(dts));
+                }
+                packet.set_flags(if frame % 25 == 0 { Flags::KEY } else { Flags::empty() });
+                walk.add(0, &packet);
+                walk.add(1, &self::packet(frame, byte + 5));
+            }
+            let picture = walk.finish().picture;
+            assert_eq!((picture.instants.len(), picture.end, picture.misplaced), (99, 100, 1));
+            let points: Vec<i64> = picture.random_access.iter().map(|point| point.pts).collect();
+            assert_eq!(points, [0, 25, 75]);
+        }
     }
 
     #[test]

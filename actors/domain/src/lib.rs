@@ -11,6 +11,7 @@ pub mod id;
 pub mod subject;
 pub mod media;
 pub mod discontinuity;
+pub mod order;
 pub mod frame;
 pub mod ladder;
 pub mod h264;

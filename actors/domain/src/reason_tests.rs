@@ -167,6 +167,7 @@ fn warnings() -> Vec<Warning> {
         W::Latecomers { tracks: 3 },
         W::SoundCut { sound: 50_000.0, picture: 10.0, kept: 43_200.0 },
         W::HeadMissing { seconds: 0.8 },
+        W::PicturesMisplaced { pictures: 1 },
         W::EncoderUnknown,
         W::HdrAssumed,
         W::ToneMapped,
@@ -180,11 +181,12 @@ fn warnings() -> Vec<Warning> {
         W::Latecomers { .. } => 3,
         W::SoundCut { .. } => 4,
         W::HeadMissing { .. } => 5,
-        W::EncoderUnknown => 6,
-        W::HdrAssumed => 7,
-        W::ToneMapped => 8,
-        W::TierMissing { .. } => 9,
-        W::SubtitlesLeftOut { .. } => 10,
+        W::PicturesMisplaced { .. } => 6,
+        W::EncoderUnknown => 7,
+        W::HdrAssumed => 8,
+        W::ToneMapped => 9,
+        W::TierMissing { .. } => 10,
+        W::SubtitlesLeftOut { .. } => 11,
     };
     in_order(&all, number);
     all
@@ -259,7 +261,7 @@ fn everything_said_about_a_video_is_plain_and_whole() {
     let mut warnings: Vec<String> = warnings().iter().map(Warning::sentence).collect();
     warnings.extend(sound_warnings());
     // Six reasons, too many tracks, another main track, a mixdown, none that can be used, none at all.
-    assert_eq!(warnings.len(), 11 + 11);
+    assert_eq!(warnings.len(), 12 + 11);
     let sentences = failures.iter().map(|(_, sentence)| sentence).chain(&warnings);
     let wrong: Vec<String> = sentences.clone().filter_map(|text| check_plain(text).err()).collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));

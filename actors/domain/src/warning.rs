@@ -32,6 +32,11 @@ pub enum Warning {
         /// Seconds that are kept.
         kept: f64,
     },
+    /// Pictures have times that fit nowhere between those of their neighbours.
+    PicturesMisplaced {
+        /// How many, at least.
+        pictures: usize,
+    },
     /// Pictures at the beginning need others that are not in the file.
     HeadMissing {
         /// Seconds that cannot be shown.
@@ -75,6 +80,10 @@ impl Warning {
             Self::SoundCut { sound, picture, kept } => format!(
                 "The sound lasts {sound:.0} s and the picture {picture:.0} s; the sound is cut after {kept:.0} s, the longest that a \
                  video may last."
+            ),
+            Self::PicturesMisplaced { pictures } => format!(
+                "The times of {} contradict those of the pictures around; such pictures are left out.",
+                count(*pictures, "picture")
             ),
             Self::HeadMissing { seconds } => format!(
                 "The video does not begin with a key picture: no picture of its first {seconds:.1} s can be decoded."

@@ -181,7 +181,14 @@ fn missing() -> Vec<Clip> {
     };
     let between = "noise=drop=not(mod(n\\,3))*between(mod(pts*tb\\,1)\\,0.3\\,0.7)";
     let seconds: Vec<f64> = (1..12).map(f64::from).collect();
+    let wild = |container, set: &str| {
+        let take = Take::new(container, 14.0).at(&outside(3.6, 4.4));
+        let name = format!("{container} one picture 2 s ahead");
+        let set = format!("setts=pts='if(eq(N\\,100)\\,PTS+2000\\,PTS)':dts={set}");
+        Clip::copied(&name, take, container, (&[], &["-bsf:v", &set]), 0.0).warned("1 picture")
+    };
     vec![
+        wild("mkv", "DTS"),
         Clip::copied(
             "mkv single packets of sound lost",
             Take::new("mkv", 12.0).at(&seconds),
