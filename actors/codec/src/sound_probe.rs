@@ -47,6 +47,8 @@ struct TrackProbe {
 struct Decoded {
     time_base: Rational,
     packets: u32,
+    /// Packets before the first frame.
+    barren: u32,
     frames: u64,
     seconds: f64,
     /// The resampler of the job.
@@ -185,6 +187,7 @@ impl TrackProbe {
         let decoded = &mut self.decoded;
         decoded.packets += 1;
         decoder.decode(Some(packet), &mut |frame| decoded.frame(frame))?;
+        decoded.barren += u32::from(decoded.frames == 0);
         let enough = decoded.seconds >= SECONDS || decoded.packets >= PACKETS_MAX;
         if enough {
             self.decoder = None;
@@ -195,10 +198,16 @@ impl TrackProbe {
     /// The track as decoded, with the reason where it cannot be used. `ended`: the whole source was read.
     fn verdict(mut self, ended: bool, gapless: bool) -> Outcome<Verdict> {
         let decoded = &mut self.decoded;
+        // Without what the decoder still holds, as that belongs to packets that gave nothing.
+        let mut packet_seconds =
+            soundtrack::packet_seconds(decoded.seconds, decoded.packets, decoded.barren);
         if let Some(mut decoder) = self.decoder.take_if(|_| ended) {
             decoder.decode(None, &mut |frame| decoded.frame(frame))?;
         }
         decoded.finish()?;
+        if packet_seconds <= 0.0 {
+            packet_seconds = soundtrack::packet_seconds(decoded.seconds, decoded.packets, 0);
+        }
         let Candidate { mut track, obstacle } = self.candidate;
         // A track that the bounds cut off may still turn out to be good.
         let mut reason = obstacle.or_else(|| decoded.obstacle(self.decoder.is_some()));
@@ -210,7 +219,6 @@ impl TrackProbe {
         }
         let untimed = decoded.frames > 0 && decoded.last.is_none();
         track.counted = untimed || soundtrack::contradicts(&decoded.steps, gapless);
-        let packet_seconds = decoded.seconds / f64::from(decoded.packets.max(1));
         let mixable = decoded.mixable == Some(true);
         Ok(Verdict { usable: Usable { track, packet_seconds }, reason, mixable })
     }
@@ -226,6 +234,7 @@ impl Decoded {
         Self {
             time_base,
             packets: 0,
+            barren: 0,
             frames: 0,
             seconds: 0.0,
             resampler: None,

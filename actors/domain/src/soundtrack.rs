@@ -82,6 +82,13 @@ pub fn contradicts(steps: &[Step], gapless: bool) -> bool {
     sounded >= HEARD_MIN && (overlaps || (gapless && parts))
 }
 
+/// Seconds of sound in a packet, of `packets` of which the first `barren` gave no sound: some decoders are a packet late, and what they
+/// still hold at the end makes up for it.
+#[must_use]
+pub fn packet_seconds(sounded: f64, packets: u32, barren: u32) -> f64 {
+    sounded / f64::from(packets.saturating_sub(barren).max(1))
+}
+
 /// The renditions of the tracks.
 #[must_use]
 pub fn plans(tracks: &[&AudioTrack], policy: &PlanPolicy) -> Vec<AudioPlan> {

@@ -182,3 +182,11 @@ fn a_mixdown_by_numbers_is_told() {
         ]
     );
 }
+
+#[test]
+fn a_decoder_that_is_late_makes_no_packet_shorter() {
+    // Twenty packets of 20 ms, of which the last is still in the decoder.
+    assert!((packet_seconds(0.38, 20, 1) - 0.02).abs() < 1e-9);
+    assert!((packet_seconds(0.4, 20, 0) - 0.02).abs() < 1e-9);
+    assert!(packet_seconds(0.0, 5, 5).abs() < 1e-9);
+}
