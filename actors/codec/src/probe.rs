@@ -20,7 +20,7 @@ use crate::link::Link;
 use crate::scan::{self, Picture, Scan, Sound};
 use crate::sound_probe::{SoundProbe, Usable};
 use crate::trial::{self, Trial};
-use crate::{allow, facts, names, programme};
+use crate::{allow, facts, names, programme, silence};
 
 /// A container's frame rate is believed within this fraction of the measured one.
 const RATE_TOLERANCE: f64 = 0.15;
@@ -50,7 +50,8 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
     let subtitles = facts::subtitles(&input);
     let format = input.format();
     let wanted = Wanted { format: &format, stream, audio: &usable };
-    let (scan, cut_short) = scan(link, job, size, &wanted, movie.as_ref())?;
+    let (mut scan, cut_short) = scan(link, job, size, &wanted, movie.as_ref())?;
+    let pause = cut_behind_pause(&mut scan, &usable, time_base, job.budget.gap_seconds_max);
     let mut audio = Vec::new();
     for (usable, sound) in usable.into_iter().zip(&scan.sound) {
         // A track that the header declares and that has no packets.
@@ -73,6 +74,7 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
     if scan.picture.misplaced > 0 {
         warnings.push(Warning::PicturesMisplaced { pictures: scan.picture.misplaced });
     }
+    warnings.extend(pause);
     if scan.latecomers > 0 {
         warnings.push(Warning::Latecomers { tracks: scan.latecomers as usize });
     }
@@ -263,6 +265,22 @@ fn scan_apart(
     let request = scan::Request { tracks: &tracks, frame_seconds, indexed, apart };
     let scan = Scan::read(&mut input, &request, &job.budget)?;
     Ok((scan, input.truncated() || input.index_exceeds(wanted.stream, size)))
+}
+
+/// Leaves out sound that comes more than `limit` seconds after everything else: such a distance is hardly meant, and to fill it
+/// would take long.
+fn cut_behind_pause(
+    scan: &mut Scan,
+    tracks: &[Usable],
+    time_base: Rational,
+    limit: f64,
+) -> Option<Warning> {
+    let shown = time_base.seconds(scan.picture.end);
+    let (from, to) = silence::longer(shown, &scan.decoded, limit)?;
+    for (sound, usable) in scan.sound.iter_mut().zip(tracks) {
+        sound.end = sound.end.min(usable.track.time_base.ticks(from));
+    }
+    Some(Warning::SoundBehindPause { pause: to - from, limit })
 }
 
 /// A sound track with the start and length that the scan measured.

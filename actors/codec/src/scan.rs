@@ -14,8 +14,9 @@ use jetreel_domain::wire::Budget;
 use crate::failure::{Outcome, failure};
 use crate::follow::Follow;
 use crate::input::Input;
+use crate::points;
 use crate::roster::Roster;
-use crate::{points, silence};
+use crate::silence::{self, Interval};
 
 /// Sound that pauses for longer than this does not accompany a picture that stands still.
 const PAUSE_SECONDS: f64 = 5.0;
@@ -53,6 +54,8 @@ pub(crate) struct Scan {
     pub picture: Picture,
     /// The sound tracks, in the order asked for.
     pub sound: Vec<Sound>,
+    /// When sound is heard, seconds.
+    pub heard: Vec<Interval>,
     /// Streams that begin in the middle of the file and carry on with no track.
     pub latecomers: u32,
     /// Streams that were taken to carry on with a track and do not: scan again with them apart.
@@ -278,7 +281,7 @@ impl Walk {
             clock,
         });
         let sound = sound.collect();
-        Scan { picture, sound, latecomers: 0, clashes: Vec::new() }
+        Scan { picture, sound, heard, latecomers: 0, clashes: Vec::new() }
     }
 }
 

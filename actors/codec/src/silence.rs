@@ -28,6 +28,18 @@ pub(crate) fn longest(gap: Interval, heard: &[Interval]) -> f64 {
     longest
 }
 
+/// The first distance behind `from` that is longer than `limit` seconds and in which nothing is heard, up to what is heard next.
+pub(crate) fn longer(from: f64, heard: &[Interval], limit: f64) -> Option<Interval> {
+    let mut reached = from;
+    for (begin, end) in heard {
+        if begin - reached > limit {
+            return Some((reached, *begin));
+        }
+        reached = reached.max(*end);
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +52,15 @@ mod tests {
         assert_eq!(longest((10.0, 55.0), &heard), 30.0);
         assert_eq!(longest((1.0, 19.0), &heard), 0.0);
         assert_eq!(longest((1.0, 19.0), &[]), 18.0);
+    }
+
+    #[test]
+    fn a_distance_is_too_long_where_sound_comes_after_it() {
+        let heard = [(0.0, 12.0), (700.0, 720.0), (40_000.0, 40_001.0)];
+        assert_eq!(longer(10.0, &heard, 600.0), Some((12.0, 700.0)));
+        // The picture goes on.
+        assert_eq!(longer(500.0, &heard, 600.0), Some((720.0, 40_000.0)));
+        assert_eq!(longer(39_900.0, &heard, 600.0), None);
+        assert_eq!(longer(10.0, &heard[..1], 600.0), None);
     }
 }

@@ -367,7 +367,7 @@ impl From<OverLimit> for Reason {
 }
 
 /// Seconds for people.
-fn time(seconds: f64) -> String {
+pub(crate) fn time(seconds: f64) -> String {
     match seconds {
         ..120.0 => format!("{seconds:.0} seconds"),
         120.0..7200.0 => format!("{:.0} minutes", seconds / 60.0),

@@ -168,6 +168,7 @@ fn warnings() -> Vec<Warning> {
         W::SoundCut { sound: 50_000.0, picture: 10.0, kept: 43_200.0 },
         W::HeadMissing { seconds: 0.8 },
         W::PicturesMisplaced { pictures: 1 },
+        W::SoundBehindPause { pause: 39_600.0, limit: 600.0 },
         W::EncoderUnknown,
         W::HdrAssumed,
         W::ToneMapped,
@@ -182,11 +183,12 @@ fn warnings() -> Vec<Warning> {
         W::SoundCut { .. } => 4,
         W::HeadMissing { .. } => 5,
         W::PicturesMisplaced { .. } => 6,
-        W::EncoderUnknown => 7,
-        W::HdrAssumed => 8,
-        W::ToneMapped => 9,
-        W::TierMissing { .. } => 10,
-        W::SubtitlesLeftOut { .. } => 11,
+        W::SoundBehindPause { .. } => 7,
+        W::EncoderUnknown => 8,
+        W::HdrAssumed => 9,
+        W::ToneMapped => 10,
+        W::TierMissing { .. } => 11,
+        W::SubtitlesLeftOut { .. } => 12,
     };
     in_order(&all, number);
     all
@@ -261,7 +263,7 @@ fn everything_said_about_a_video_is_plain_and_whole() {
     let mut warnings: Vec<String> = warnings().iter().map(Warning::sentence).collect();
     warnings.extend(sound_warnings());
     // Six reasons, too many tracks, another main track, a mixdown, none that can be used, none at all.
-    assert_eq!(warnings.len(), 12 + 11);
+    assert_eq!(warnings.len(), 13 + 11);
     let sentences = failures.iter().map(|(_, sentence)| sentence).chain(&warnings);
     let wrong: Vec<String> = sentences.clone().filter_map(|text| check_plain(text).err()).collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));

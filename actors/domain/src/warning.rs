@@ -4,6 +4,7 @@
 //! A new warning is a new variant. It compiles only with a sentence, and the tests of all sentences only with an example.
 
 use crate::language;
+use crate::reason::time;
 use crate::sentence::{count, list, number};
 
 /// A warning.
@@ -31,6 +32,13 @@ pub enum Warning {
         picture: f64,
         /// Seconds that are kept.
         kept: f64,
+    },
+    /// Sound goes on after a pause that is too long.
+    SoundBehindPause {
+        /// Seconds without picture and sound.
+        pause: f64,
+        /// What is allowed, seconds.
+        limit: f64,
     },
     /// Pictures have times that fit nowhere between those of their neighbours.
     PicturesMisplaced {
@@ -80,6 +88,11 @@ impl Warning {
             Self::SoundCut { sound, picture, kept } => format!(
                 "The sound lasts {sound:.0} s and the picture {picture:.0} s; the sound is cut after {kept:.0} s, the longest that a \
                  video may last."
+            ),
+            Self::SoundBehindPause { pause, limit } => format!(
+                "After the last picture the sound pauses for {}, and at most {} are allowed; the sound behind the pause is left out.",
+                time(*pause),
+                time(*limit)
             ),
             Self::PicturesMisplaced { pictures } => format!(
                 "The times of {} contradict those of the pictures around; such pictures are left out.",
