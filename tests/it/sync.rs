@@ -35,7 +35,7 @@ use recipe::{Clip, Expected};
 use table::Row;
 
 /// One of each kind, the quick ones.
-const SELECTION: [&str; 60] = [
+const SELECTION: [&str; 61] = [
     "mp4 libx264 aac 48000 stereo",
     "mp4 libx265 aac 44100 mono",
     "mov mpeg4 pcm_s24le 96000 stereo",
@@ -85,6 +85,7 @@ const SELECTION: [&str; 60] = [
     "mkv single packets of sound lost",
     "ts two programmes, the second larger",
     "mkv three languages",
+    "mkv tta 44100 stereo",
     "mkv wavpack, commentary aac",
     "ts s302m 48000 stereo",
     "mov 12 channels beside stereo",

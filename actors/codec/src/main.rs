@@ -21,6 +21,7 @@ mod boxes;
 mod facts;
 mod follow;
 mod silence;
+mod tail;
 mod roster;
 mod programme;
 mod resampler;

@@ -20,7 +20,7 @@ use crate::link::Link;
 use crate::scan::{self, Picture, Scan, Sound};
 use crate::sound_probe::{SoundProbe, Usable};
 use crate::trial::{self, Trial};
-use crate::{allow, facts, names, programme, silence};
+use crate::{allow, facts, names, programme, silence, tail};
 
 /// A container's frame rate is believed within this fraction of the measured one.
 const RATE_TOLERANCE: f64 = 0.15;
@@ -253,7 +253,8 @@ fn scan_apart(
     for stream in &streams {
         tracks.push(scan::Track { stream: *stream, time_base: input.time_base(*stream)? });
     }
-    if movie.is_some_and(|movie| !movie.fragmented) {
+    let blank = movie.is_some_and(|movie| !movie.fragmented);
+    if blank {
         // Before that what was looked at is dropped, with the parsers, which would choke on blank packets.
         input.read_blank();
         input.rewind(&streams)?;
@@ -263,7 +264,11 @@ fn scan_apart(
     let indexed = [MOVIE_FORMAT, "avi"].contains(&wanted.format);
     let frame_seconds = seconds.min(1.0);
     let request = scan::Request { tracks: &tracks, frame_seconds, indexed, apart };
-    let scan = Scan::read(&mut input, &request, &job.budget)?;
+    let mut scan = Scan::read(&mut input, &request, &job.budget)?;
+    // The index of an MP4 is exact, and its packets are not read.
+    for sound in scan.sound.iter_mut().filter(|_| !blank) {
+        tail::trim(&input, sound)?;
+    }
     Ok((scan, input.truncated() || input.index_exceeds(wanted.stream, size)))
 }
 

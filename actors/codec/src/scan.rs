@@ -48,7 +48,6 @@ pub(crate) struct Request<'a> {
 }
 
 /// What the packets of a file say.
-#[derive(Debug)]
 pub(crate) struct Scan {
     /// The picture.
     pub picture: Picture,
@@ -88,7 +87,7 @@ pub(crate) struct Picture {
 }
 
 /// What the packets of a sound track say.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Default)]
 pub(crate) struct Sound {
     /// How many there are.
     pub packets: u64,
@@ -102,6 +101,8 @@ pub(crate) struct Sound {
     pub continued: Vec<u32>,
     /// Steps of the clock.
     pub clock: Vec<ClockStep>,
+    /// The last packet.
+    pub last: Option<Packet>,
 }
 
 impl Scan {
@@ -110,10 +111,12 @@ impl Scan {
         let tracks = request.tracks;
         let mut walk = Walk::new(tracks, request.frame_seconds, request.indexed);
         let mut roster = Roster::new(input, tracks, request.apart)?;
+        let mut last: Vec<Option<Packet>> = tracks.iter().map(|_| None).collect();
         while let Some(packet) = input.read()? {
             let track = roster.track(input, &packet)?;
             if let Some(track) = track.filter(|_| packet.size() > 0) {
                 walk.add(track, &packet);
+                last[track] = Some(packet);
             }
             // Fields are packets of their own in some containers.
             if walk.follow.packets(0) / 2 > budget.frames_max {
@@ -128,8 +131,9 @@ impl Scan {
         let clashes = roster.clashes();
         let mut continued = roster.continued.into_iter();
         scan.picture.continued = continued.next().unwrap_or_default();
-        for (sound, continued) in scan.sound.iter_mut().zip(continued) {
-            sound.continued = continued;
+        let last = last.into_iter().skip(1);
+        for ((sound, continued), last) in scan.sound.iter_mut().zip(continued).zip(last) {
+            (sound.continued, sound.last) = (continued, last);
         }
         Ok(Self { latecomers: roster.left_out, clashes, ..scan })
     }
@@ -279,6 +283,7 @@ impl Walk {
             end: record.stretches.iter().map(|part| part.end).max().unwrap_or(0),
             moved: record.moved,
             clock,
+            last: None,
         });
         let sound = sound.collect();
         Scan { picture, sound, heard, latecomers: 0, clashes: Vec::new() }

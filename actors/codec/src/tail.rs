@@ -1,0 +1,59 @@
+//! How long the last packet of a sound track really lasts: codecs with long frames end with a short one, of which the container
+//! knows nothing.
+
+use ffmpeg_next::codec::Id;
+
+use crate::facts;
+use crate::failure::Outcome;
+use crate::input::Input;
+use crate::listen::Listener;
+use crate::scan::Sound;
+
+/// Codecs with long frames that can be decoded each by itself.
+const CODECS: [Id; 4] = [Id::TTA, Id::WAVPACK, Id::FLAC, Id::ALAC];
+
+/// Packets up to this long are believed: the picture lasts as long.
+const BELIEVED_SECONDS: f64 = 0.05;
+
+/// Moves the end of a track to the last of its samples, where its last packet claims more.
+pub(crate) fn trim(input: &Input, sound: &mut Sound) -> Outcome<()> {
+    let Some(packet) = sound.last.take() else { return Ok(()) };
+    let stream = packet.stream() as u32;
+    let time_base = input.time_base(stream)?;
+    let claimed = time_base.seconds(packet.duration());
+    let codec = input.stream(stream)?.parameters().id();
+    if claimed <= BELIEVED_SECONDS || !CODECS.contains(&codec) {
+        return Ok(());
+    }
+    let Ok(mut listener) =
+        Listener::open(&input.stream(stream)?, facts::libav(time_base), &[], false)
+    else {
+        return Ok(());
+    };
+    let mut seconds = 0.0;
+    for packet in [Some(&packet), None] {
+        listener.decode(packet, &mut |frame| {
+            seconds += frame.samples() as f64 / f64::from(frame.rate().max(1));
+            Ok(())
+        })?;
+    }
+    sound.end = sound.end.saturating_sub(time_base.ticks(excess(claimed, seconds)));
+    Ok(())
+}
+
+/// Seconds that a packet claims beyond the samples that are in it. One that cannot be decoded by itself is believed.
+fn excess(claimed: f64, decoded: f64) -> f64 {
+    if decoded > 0.0 { (claimed - decoded).max(0.0) } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_lasts_no_longer_than_its_samples() {
+        assert!((excess(1.045, 0.775) - 0.27).abs() < 1e-9);
+        assert!(excess(0.5, 0.6).abs() < 1e-9);
+        assert!(excess(1.045, 0.0).abs() < 1e-9);
+    }
+}
