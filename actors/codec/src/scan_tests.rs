@@ -1,0 +1,120 @@
+//! Scans of packets made here.
+
+use ffmpeg_next::packet::Mut as _;
+
+use super::*;
+
+#[test]
+fn the_frame_rate_is_measured_from_first_to_last() {
+    let instants = (0..31).map(|i| i * 3003).collect();
+    let rate =
+        Picture { instants, ..Picture::default() }.frame_rate(Rational::new(1, 90_000)).unwrap();
+    assert_eq!((rate.num, rate.den), (30_000, 1001));
+    assert_eq!(Picture::default().frame_rate(Rational::new(1, 1)), None);
+}
+
+fn packet(pts: i64, byte: isize) -> Packet {
+    let mut packet = Packet::copy(&[0]);
+    packet.set_pts(Some(pts));
+    packet.set_dts(Some(pts));
+    packet.set_duration(1);
+    packet.set_position(byte);
+    packet
+}
+
+#[test]
+fn picture_and_sound_go_on_together_where_the_clock_starts_anew() {
+    let time_base = Rational::new(1, 25);
+    let tracks = [0, 1].map(|stream| Track { stream, time_base });
+    let mut walk = Walk::new(&tracks, 0.04, false);
+    for (recording, frames) in [(0, 50), (1, 25)] {
+        for frame in 0..frames {
+            let byte = recording * 1000 + frame as isize * 10;
+            walk.add(0, &packet(frame, byte));
+            // Of the first recording the sound ends five frames early.
+            if recording == 1 || frame < 45 {
+                walk.add(1, &packet(frame, byte + 5));
+            }
+        }
+    }
+    let scan = walk.finish();
+    assert_eq!(scan.picture.instants, (0..75).collect::<Vec<_>>());
+    assert_eq!((scan.picture.end, scan.picture.monotonic), (75, false));
+    assert_eq!(scan.picture.clock, [ClockStep { byte: 1000, shift: 50 }]);
+    assert_eq!(scan.sound[0].clock, [ClockStep { byte: 1005, shift: 50 }]);
+    assert_eq!((scan.sound[0].start, scan.sound[0].end), (0, 75));
+}
+
+#[test]
+fn a_late_packet_of_an_old_stream_starts_no_clock_anew() {
+    let track = Track { stream: 0, time_base: Rational::new(1, 25) };
+    let mut walk = Walk::new(&[track], 0.04, false);
+    for frame in (0..49).chain(50..100) {
+        walk.add(0, &packet(frame, frame as isize * 10));
+    }
+    walk.add(0, &packet(49, 490));
+    walk.add(0, &packet(100, 1000));
+    let picture = walk.finish().picture;
+    assert_eq!((picture.clock, picture.end, picture.monotonic), (Vec::new(), 101, true));
+}
+
+#[test]
+fn a_picture_far_ahead_of_its_neighbours_is_left_out() {
+    let track = Track { stream: 0, time_base: Rational::new(1, 25) };
+    // The decode times of FLV go along, those of Matroska do not.
+    for dts in [150, 50] {
+        let mut walk = Walk::new(&[track; 2], 0.04, false);
+        for frame in 0..100 {
+            let byte = frame as isize * 10;
+            let mut packet = packet(frame, byte);
+            if frame == 50 {
+                packet.set_pts(Some(150));
+                packet.set_dts(Some(dts));
+            }
+            packet.set_flags(if frame % 25 == 0 { Flags::KEY } else { Flags::empty() });
+            walk.add(0, &packet);
+            walk.add(1, &self::packet(frame, byte + 5));
+        }
+        let picture = walk.finish().picture;
+        assert_eq!((picture.instants.len(), picture.end, picture.misplaced), (99, 100, 1));
+        let points: Vec<i64> = picture.random_access.iter().map(|point| point.pts).collect();
+        assert_eq!(points, [0, 25, 75]);
+    }
+}
+
+#[test]
+fn what_an_edit_list_hides_is_decoded_and_lasts_no_time() {
+    let track = Track { stream: 0, time_base: Rational::new(1, 25) };
+    let mut walk = Walk::new(&[track], 0.04, true);
+    for frame in -10..60 {
+        let mut packet = packet(frame, frame as isize * 10 + 100);
+        packet.set_flags(if frame % 10 == 0 { Flags::KEY } else { Flags::empty() });
+        if !(0..50).contains(&frame) {
+            #[expect(unsafe_code, reason = "a plain field of a packet that is owned here")]
+            unsafe {
+                (*packet.as_mut_ptr()).flags |= ffi::AV_PKT_FLAG_DISCARD;
+            }
+        }
+        walk.add(0, &packet);
+    }
+    let picture = walk.finish().picture;
+    assert_eq!((picture.start(), picture.end, picture.instants.len()), (0, 50, 50));
+    assert_eq!(picture.random_access.first(), Some(&RandomAccess { pts: -10, dts: -10 }));
+}
+
+#[test]
+fn a_picture_that_stands_while_somebody_speaks_is_not_silent() {
+    let time_base = Rational::new(1, 1);
+    let tracks = [0, 1].map(|stream| Track { stream, time_base });
+    let mut walk = Walk::new(&tracks, 1.0, false);
+    for second in 0..300 {
+        if [0, 100, 290].contains(&second) {
+            walk.add(0, &packet(second, second as isize * 10));
+        }
+        if second < 200 {
+            walk.add(1, &packet(second, second as isize * 10 + 5));
+        }
+    }
+    let picture = walk.finish().picture;
+    assert_eq!((picture.largest_gap(), picture.silent_gap), (190, 90));
+}
