@@ -46,6 +46,10 @@ pub(crate) fn run(link: &Link, job: &Job, audio: &AudioJob) -> Outcome<Report> {
             continue;
         }
         mend.packet(&mut packet);
+        if is_guessed(&audio.source.format, &packet) {
+            packet.set_pts(None);
+            packet.set_dts(None);
+        }
         track.damage(input.failed_reads())?;
         track.feed(&mut decoder, Some(&packet))?;
         if track.done() {
@@ -54,6 +58,12 @@ pub(crate) fn run(link: &Link, job: &Job, audio: &AudioJob) -> Outcome<Report> {
     }
     track.feed(&mut decoder, None)?;
     track.finish()
+}
+
+/// Whether the times of a packet are a guess of libav's parser. MPEG stamps the first frame of a PES packet. The parser counts the
+/// others from there at the rate of the first recording, and does not say where they lie.
+fn is_guessed(format: &str, packet: &Packet) -> bool {
+    ["mpegts", "mpeg"].contains(&format) && packet.position() < 0
 }
 
 /// The track on its way from decoded frames to parts.
@@ -198,5 +208,19 @@ impl<'a> Track<'a> {
             parts.segment(&self.units)?;
         }
         parts.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_inside_of_a_pes_packet_are_guesses() {
+        let mut packet = Packet::empty();
+        packet.set_position(-1);
+        assert!(is_guessed("mpegts", &packet) && !is_guessed("ogg", &packet));
+        packet.set_position(188);
+        assert!(!is_guessed("mpegts", &packet));
     }
 }

@@ -105,9 +105,12 @@ impl Resampler {
     /// Places the frame that waits longest.
     fn place(&mut self) -> Outcome<()> {
         let Some(Waiting { mut frame, stamp }) = self.waiting.pop_front() else { return Ok(()) };
+        let shape = shape(&frame);
+        if self.graph.as_ref().is_some_and(|graph| graph.shape != shape) {
+            self.clock.restart();
+        }
         let later = self.waiting.iter().map(|waiting| &waiting.stamp);
         let Some(heard) = self.clock.place(stamp, later) else { return Ok(()) };
-        let shape = shape(&frame);
         let fits = |graph: &Graph| {
             let lag = graph.reached.map_or(0.0, |reached| heard.at - reached);
             graph.shape == shape && !heard.apart && lag.abs() <= LAG_SECONDS

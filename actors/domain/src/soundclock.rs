@@ -36,9 +36,15 @@ pub struct Heard {
 pub struct SoundClock {
     /// When the next frame is due by the samples so far, seconds.
     due: Option<f64>,
+    anew: bool,
 }
 
 impl SoundClock {
+    /// The next frame begins something else: its timestamp alone says when it is heard.
+    pub fn restart(&mut self) {
+        self.anew = true;
+    }
+
     /// Places `frame`, which `later` ones follow: [`AHEAD`] of them, or fewer at the end. `None` where nothing says when it is heard.
     pub fn place<'a>(
         &mut self,
@@ -47,10 +53,11 @@ impl SoundClock {
     ) -> Option<Heard> {
         let heard = match (self.due, frame.at) {
             (None, None) => return None,
-            (None, Some(at)) => Heard { at, apart: true },
+            (Some(due), Some(at)) if !self.anew => against(due, at, frame, later),
+            (_, Some(at)) => Heard { at, apart: true },
             (Some(due), None) => Heard { at: due, apart: false },
-            (Some(due), Some(at)) => against(due, at, frame, later),
         };
+        self.anew = false;
         self.due = Some(heard.at + frame.seconds);
         Some(heard)
     }
@@ -156,6 +163,16 @@ mod tests {
             assert_eq!(heard[30], Heard { at: stamps[30], apart: true });
             assert_eq!(heard.iter().filter(|heard| heard.apart).count(), 2);
         }
+    }
+
+    #[test]
+    fn what_begins_anew_is_heard_when_it_is_stamped() {
+        let mut clock = SoundClock::default();
+        let stamp = |at| Stamp { at: Some(at), seconds: FRAME };
+        clock.place(stamp(0.0), []).unwrap();
+        clock.restart();
+        assert_eq!(clock.place(stamp(0.025), []), Some(Heard { at: 0.025, apart: true }));
+        assert!(!clock.place(stamp(0.05), []).unwrap().apart);
     }
 
     #[test]
