@@ -35,7 +35,7 @@ use recipe::{Clip, Expected};
 use table::Row;
 
 /// One of each kind, the quick ones.
-const SELECTION: [&str; 61] = [
+const SELECTION: [&str; 62] = [
     "mp4 libx264 aac 48000 stereo",
     "mp4 libx265 aac 44100 mono",
     "mov mpeg4 pcm_s24le 96000 stereo",
@@ -72,6 +72,7 @@ const SELECTION: [&str; 61] = [
     "mp4 no sound",
     "ts joined, 40 s",
     "ts joined from three",
+    "ts joined in the middle of a group",
     "ts joined, two languages",
     "ts joined, another sample rate",
     "ts clock back 4 s",

@@ -1,137 +1,22 @@
 //! Source frames in ascending presentation order, with damage counted and bounded.
 //!
 //! Invariants: every frame has a timestamp greater than the last one; a decoder that reports errors for ever ends in
-//! `TooDamaged`, never in a loop; frames that a decoder marks as corrupt count as frames, except at the very start of a source.
+//! `TooDamaged`, never in a loop; frames that a decoder marks as corrupt count as frames, except at the very start of a recording.
 
 use ffmpeg_next::frame::Video;
-use ffmpeg_next::{Dictionary, Error, Packet, Stream, codec, ffi};
+use ffmpeg_next::{Packet, ffi};
 use jetreel_domain::discontinuity::ClockStep;
 use jetreel_domain::media::Rational;
 use jetreel_domain::reason::{ContentFault, OverLimit};
 use jetreel_domain::wire::{Budget, CodecFailure};
 use sha2::{Digest as _, Sha256};
 
-use crate::failure::{Outcome, failure, failure_with, own_failure, source_failure};
+pub(crate) use crate::decoder::{Decoder, Pull};
+use crate::facts;
+use crate::failure::{Outcome, failure, failure_with, own_failure};
 use crate::input::Input;
+use crate::joint::{Joints, Turn, WAIT_SECONDS};
 use crate::mend::Mend;
-use crate::{allow, facts, names};
-
-/// A picture decoder.
-pub(crate) struct Decoder {
-    video: codec::decoder::Video,
-    damage: u64,
-    /// The decoder was told that no packets follow.
-    draining: bool,
-    /// Whether the last frame is complete.
-    intact: bool,
-    /// Whether a frame so far was complete, and whether one was not.
-    seen: (bool, bool),
-}
-
-impl Decoder {
-    /// Opens the allowed decoder for a stream whose packets come in ticks of `time_base`.
-    pub(crate) fn open(
-        stream: &Stream<'_>,
-        time_base: Rational,
-        options: &[(String, String)],
-        budget: &Budget,
-    ) -> Outcome<Self> {
-        let parameters = stream.parameters();
-        let unsupported = || {
-            let name = parameters.id().name();
-            let detail = format!("No allowed decoder for {name}.");
-            failure_with(no_codec(names::codec(stream)), detail)
-        };
-        let found = codec::decoder::find(parameters.id()).ok_or_else(unsupported)?;
-        if !allow::is_picture_decoder(found.name()) {
-            return Err(unsupported());
-        }
-        #[expect(unsafe_code, reason = "plain fields of the stream's parameters")]
-        let (width, height) =
-            unsafe { ((*parameters.as_ptr()).width, (*parameters.as_ptr()).height) };
-        check_pixels(width.unsigned_abs(), height.unsigned_abs(), budget)?;
-        let mut context = codec::Context::from_parameters(parameters.clone())
-            .map_err(|error| source_failure(error.into(), "prepare the decoder"))?;
-        context.set_flags(codec::Flags::OUTPUT_CORRUPT);
-        let mut decoder = context.decoder();
-        decoder.set_packet_time_base(facts::libav(time_base));
-        let mut settings = Dictionary::new();
-        settings.set("threads", "1");
-        settings.set("max_pixels", &budget.pixels_max.to_string());
-        for (name, value) in options {
-            settings.set(name, value);
-        }
-        let video = decoder
-            .open_as_with(found, settings)
-            .and_then(codec::decoder::Opened::video)
-            .map_err(|error| source_failure(error.into(), "open the decoder"))?;
-        Ok(Self { video, damage: 0, draining: false, intact: false, seen: (false, false) })
-    }
-
-    /// Feeds a packet, or the end.
-    pub(crate) fn push(&mut self, packet: Option<&Packet>) -> Outcome<()> {
-        self.draining |= packet.is_none();
-        let result = match packet {
-            Some(packet) => self.video.send_packet(packet),
-            None => self.video.send_eof(),
-        };
-        match result {
-            Ok(()) | Err(Error::Eof) => Ok(()),
-            Err(error) => self.tolerate(error, "decode a packet"),
-        }
-    }
-
-    /// The next frame, if one is ready.
-    pub(crate) fn pull(&mut self, frame: &mut Video) -> Outcome<Pull> {
-        match self.video.receive_frame(frame) {
-            Ok(()) => {
-                self.judge(frame);
-                Ok(Pull::Frame)
-            }
-            Err(Error::Eof) => Ok(Pull::End),
-            Err(Error::Other { errno: ffi::EAGAIN }) => Ok(Pull::Hungry),
-            Err(error) => self.tolerate(error, "decode a frame").map(|()| Pull::Hungry),
-        }
-    }
-
-    /// Whether the last frame is complete; frames are not where decoding began in the middle of a group of pictures.
-    pub(crate) fn is_intact(&self) -> bool {
-        self.intact
-    }
-
-    fn judge(&mut self, frame: &Video) {
-        let (intact, corrupt) = &mut self.seen;
-        // At the end of a stream the H.264 decoder outputs its remaining frames without the mark.
-        let unmarked = self.draining && *corrupt && !*intact;
-        self.intact = !frame.is_corrupt() && !unmarked;
-        *intact |= self.intact;
-        *corrupt |= !self.intact;
-    }
-
-    /// Errors tolerated so far.
-    pub(crate) fn damage(&self) -> u64 {
-        self.damage
-    }
-
-    fn tolerate(&mut self, error: Error, doing: &str) -> Outcome<()> {
-        if error == (Error::Other { errno: ffi::ENOMEM }) {
-            return Err(source_failure(error.into(), doing));
-        }
-        self.damage += 1;
-        Ok(())
-    }
-}
-
-/// Result of [`Decoder::pull`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pull {
-    /// A frame.
-    Frame,
-    /// Nothing before the next packet.
-    Hungry,
-    /// Nothing more.
-    End,
-}
 
 /// The frames of one track of a source.
 pub(crate) struct Frames {
@@ -168,6 +53,11 @@ pub(crate) struct Frames {
     wild: bool,
     ahead_dts: Option<i64>,
     mend: Mend,
+    joints: Joints,
+    /// The first packet of another recording, until the decoder has given all pictures of the one before.
+    next_recording: Option<Packet>,
+    /// No frame of the recording showed what it should; from this time on they are shown all the same.
+    recovers_by: Option<i64>,
     container_aspect: Option<Rational>,
 }
 
@@ -234,12 +124,19 @@ impl Frames {
             wild: false,
             ahead_dts: None,
             mend: Mend::new(track.clock),
+            joints: Joints::new(track.clock, time_base, seek.is_none()),
+            next_recording: None,
+            recovers_by: None,
             container_aspect,
         };
         if seek.is_some() {
             let packet = frames.unmended()?;
             frames.ahead_dts = packet.as_ref().and_then(Packet::dts);
             frames.ahead = packet.map(|packet| frames.mended(packet));
+            // Decoding begins with it whatever recording it is of.
+            if let Some(ahead) = &frames.ahead {
+                frames.joints.take(ahead);
+            }
         }
         Ok(frames)
     }
@@ -286,7 +183,10 @@ impl Frames {
         loop {
             match self.decoder.pull(frame)? {
                 Pull::Frame => return Ok(true),
-                Pull::End => return Ok(false),
+                Pull::End => match self.next_recording.take() {
+                    Some(packet) => self.begin(&packet)?,
+                    None => return Ok(false),
+                },
                 Pull::Hungry => self.feed()?,
             }
             self.check_damage()?;
@@ -331,18 +231,46 @@ impl Frames {
 
     fn feed(&mut self) -> Outcome<()> {
         // Feeding an ended decoder would never end: it answers with its end instead.
-        let packet = match self.ahead.take() {
-            Some(packet) => Some(packet),
+        let next = match self.ahead.take() {
+            Some(packet) => Some((Turn::GoesOn, packet)),
             None if self.ended => None,
             None => self.packet()?,
         };
-        self.ended |= packet.is_none();
-        self.decoder.push(packet.as_ref())
+        match next {
+            Some((Turn::Begins, packet)) => {
+                // The decoder first gives what it holds.
+                self.next_recording = Some(packet);
+                self.decoder.push(None)
+            }
+            Some((Turn::GoesOn | Turn::LeftOut, packet)) => self.decoder.push(Some(&packet)),
+            None => {
+                self.ended = true;
+                self.decoder.push(None)
+            }
+        }
     }
 
-    fn packet(&mut self) -> Outcome<Option<Packet>> {
-        let packet = self.unmended()?.map(|packet| self.mended(packet));
-        Ok(packet.filter(|packet| packet.dts().is_none_or(|dts| dts <= self.until)))
+    /// The next packet to decode.
+    fn packet(&mut self) -> Outcome<Option<(Turn, Packet)>> {
+        while let Some(packet) = self.unmended()?.map(|packet| self.mended(packet)) {
+            if packet.dts().is_some_and(|dts| dts > self.until) {
+                return Ok(None);
+            }
+            match self.joints.take(&packet) {
+                Turn::LeftOut => {}
+                turn @ (Turn::GoesOn | Turn::Begins) => return Ok(Some((turn, packet))),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes on with another recording, which `packet` begins.
+    fn begin(&mut self, packet: &Packet) -> Outcome<()> {
+        self.decoder.restart();
+        let ticks = (WAIT_SECONDS / self.tick).round() as i64;
+        let first = packet.pts().or_else(|| packet.dts());
+        self.recovers_by = first.map(|first| first.saturating_add(ticks));
+        self.decoder.push(Some(packet))
     }
 
     /// The next packet of the track by the container's own clock.
@@ -371,6 +299,11 @@ impl Frames {
         if self.skip_corrupt && !self.decoder.is_intact() {
             return Ok(None);
         }
+        let in_time = |by: i64| frame.timestamp().is_none_or(|pts| pts < by);
+        if self.recovers_by.is_some_and(in_time) && !self.decoder.is_intact() {
+            return Ok(None);
+        }
+        self.recovers_by = None;
         if std::mem::take(&mut self.skip_corrupt) {
             self.head = self.decoder.damage();
         }

@@ -6,6 +6,7 @@
 use ffmpeg_next::packet::{Flags, Ref as _};
 use ffmpeg_next::{Packet, ffi};
 use jetreel_domain::discontinuity::{ClockStep, STEPS_MAX};
+use jetreel_domain::joint::joints;
 use jetreel_domain::media::{RandomAccess, Rational};
 use jetreel_domain::order;
 use jetreel_domain::reason::OverLimit;
@@ -14,6 +15,7 @@ use jetreel_domain::wire::Budget;
 use crate::failure::{Outcome, failure};
 use crate::follow::Follow;
 use crate::input::Input;
+use crate::joint::{PICTURES_MIN, Wait};
 use crate::points;
 use crate::roster::Roster;
 use crate::silence::{self, Interval};
@@ -184,6 +186,8 @@ struct Record {
 struct Stretch {
     /// The jump that begins it; `None` for the first.
     jump: Option<usize>,
+    /// Another recording begins with it.
+    joined: bool,
     start: Option<i64>,
     end: i64,
     /// Pictures alone: times and lengths of those to be shown.
@@ -197,6 +201,27 @@ struct Stretch {
 impl Stretch {
     fn after(jump: Option<usize>) -> Self {
         Self { jump, end: i64::MIN, ..Self::default() }
+    }
+
+    /// Pictures before the first key picture of a recording cannot be shown. `wait`: none came yet.
+    fn drop_before_key(&mut self, wait: &mut Option<Wait>, time_base: Rational) {
+        if let Some((first, _)) = self.shown.first().filter(|_| self.joined) {
+            *wait = Some(Wait::new(*first, time_base));
+        }
+        let Some(waits) = *wait else { return };
+        let key = self.random_access.iter().find_map(|(place, _)| *place);
+        let ends = |(index, (instant, _)): (usize, &(i64, i64))| {
+            waits.ends(key.is_some_and(|key| index >= key), *instant)
+        };
+        let begin = self.shown.iter().enumerate().position(ends);
+        if begin.is_some() {
+            *wait = None;
+        }
+        let begin = begin.unwrap_or(self.shown.len());
+        self.shown.drain(..begin);
+        for (place, _) in &mut self.random_access {
+            *place = place.map(|place| place.saturating_sub(begin));
+        }
     }
 }
 
@@ -293,7 +318,9 @@ impl Walk {
 impl Picture {
     fn collect(&mut self, record: Record, heard: &[(f64, f64)]) {
         let (mut shown, mut random_access) = (Vec::new(), Vec::new());
-        for stretch in record.stretches {
+        let mut wait = None;
+        for mut stretch in record.stretches {
+            stretch.drop_before_key(&mut wait, record.time_base);
             let first = shown.len();
             let placed = |(place, point): (Option<usize>, _)| (place.map(|at| first + at), point);
             random_access.extend(stretch.random_access.into_iter().map(placed));
@@ -339,6 +366,14 @@ impl Record {
         // What leaves the clock as it is need not be told.
         let mut current = 0;
         steps.retain(|step| std::mem::replace(&mut current, step.shift) != step.shift);
+        let joints = joints(&steps);
+        let mut pictures = 0;
+        for stretch in &mut self.stretches {
+            let byte = stretch.jump.map(|jump| follow.byte(jump));
+            let begins = byte.is_some_and(|byte| joints.binary_search(&byte).is_ok());
+            stretch.joined = begins && pictures >= PICTURES_MIN;
+            pictures = stretch.shown.len() + if begins { 0 } else { pictures };
+        }
         steps
     }
 

@@ -30,7 +30,10 @@ fn picture_and_sound_go_on_together_where_the_clock_starts_anew() {
     for (recording, frames) in [(0, 50), (1, 25)] {
         for frame in 0..frames {
             let byte = recording * 1000 + frame as isize * 10;
-            walk.add(0, &packet(frame, byte));
+            let mut picture = packet(frame, byte);
+            // The second recording begins in the middle of a group.
+            picture.set_flags(if frame % 10 == 5 { Flags::KEY } else { Flags::empty() });
+            walk.add(0, &picture);
             // Of the first recording the sound ends five frames early.
             if recording == 1 || frame < 45 {
                 walk.add(1, &packet(frame, byte + 5));
@@ -38,7 +41,7 @@ fn picture_and_sound_go_on_together_where_the_clock_starts_anew() {
         }
     }
     let scan = walk.finish();
-    assert_eq!(scan.picture.instants, (0..75).collect::<Vec<_>>());
+    assert_eq!(scan.picture.instants, (0..50).chain(55..75).collect::<Vec<_>>());
     assert_eq!((scan.picture.end, scan.picture.monotonic), (75, false));
     assert_eq!(scan.picture.clock, [ClockStep { byte: 1000, shift: 50 }]);
     assert_eq!(scan.sound[0].clock, [ClockStep { byte: 1005, shift: 50 }]);

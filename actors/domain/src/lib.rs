@@ -11,6 +11,7 @@ pub mod id;
 pub mod subject;
 pub mod media;
 pub mod discontinuity;
+pub mod joint;
 pub mod order;
 pub mod frame;
 pub mod ladder;

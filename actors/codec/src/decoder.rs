@@ -1,0 +1,133 @@
+//! A decoder of pictures: what it is given, what it gives, and the errors that are borne.
+
+use ffmpeg_next::frame::Video;
+use ffmpeg_next::{Dictionary, Error, Packet, Stream, codec, ffi};
+use jetreel_domain::media::Rational;
+use jetreel_domain::wire::Budget;
+
+use crate::decode::{check_pixels, no_codec};
+use crate::failure::{Outcome, failure_with, source_failure};
+use crate::{allow, facts, names};
+
+/// A picture decoder.
+pub(crate) struct Decoder {
+    video: codec::decoder::Video,
+    damage: u64,
+    /// The end was fed.
+    draining: bool,
+    /// Whether the last frame shows what it should.
+    intact: bool,
+    /// Whether any frame so far did, and whether one did not.
+    seen: (bool, bool),
+}
+
+impl Decoder {
+    /// Opens the allowed decoder for a stream whose packets come in ticks of `time_base`.
+    pub(crate) fn open(
+        stream: &Stream<'_>,
+        time_base: Rational,
+        options: &[(String, String)],
+        budget: &Budget,
+    ) -> Outcome<Self> {
+        let parameters = stream.parameters();
+        let unsupported = || {
+            let name = parameters.id().name();
+            let detail = format!("No allowed decoder for {name}.");
+            failure_with(no_codec(names::codec(stream)), detail)
+        };
+        let found = codec::decoder::find(parameters.id()).ok_or_else(unsupported)?;
+        if !allow::is_picture_decoder(found.name()) {
+            return Err(unsupported());
+        }
+        #[expect(unsafe_code, reason = "plain fields of the stream's parameters")]
+        let (width, height) =
+            unsafe { ((*parameters.as_ptr()).width, (*parameters.as_ptr()).height) };
+        check_pixels(width.unsigned_abs(), height.unsigned_abs(), budget)?;
+        let mut context = codec::Context::from_parameters(parameters.clone())
+            .map_err(|error| source_failure(error.into(), "prepare the decoder"))?;
+        context.set_flags(codec::Flags::OUTPUT_CORRUPT);
+        let mut decoder = context.decoder();
+        decoder.set_packet_time_base(facts::libav(time_base));
+        let mut settings = Dictionary::new();
+        settings.set("threads", "1");
+        settings.set("max_pixels", &budget.pixels_max.to_string());
+        for (name, value) in options {
+            settings.set(name, value);
+        }
+        let video = decoder
+            .open_as_with(found, settings)
+            .and_then(codec::decoder::Opened::video)
+            .map_err(|error| source_failure(error.into(), "open the decoder"))?;
+        Ok(Self { video, damage: 0, draining: false, intact: false, seen: (false, false) })
+    }
+
+    /// Feeds a packet, or the end.
+    pub(crate) fn push(&mut self, packet: Option<&Packet>) -> Outcome<()> {
+        self.draining |= packet.is_none();
+        let result = match packet {
+            Some(packet) => self.video.send_packet(packet),
+            None => self.video.send_eof(),
+        };
+        match result {
+            Ok(()) | Err(Error::Eof) => Ok(()),
+            Err(error) => self.bear(error, "decode a packet"),
+        }
+    }
+
+    /// The next frame, if one is ready.
+    pub(crate) fn pull(&mut self, frame: &mut Video) -> Outcome<Pull> {
+        match self.video.receive_frame(frame) {
+            Ok(()) => {
+                self.judge(frame);
+                Ok(Pull::Frame)
+            }
+            Err(Error::Eof) => Ok(Pull::End),
+            Err(Error::Other { errno: ffi::EAGAIN }) => Ok(Pull::Hungry),
+            Err(error) => self.bear(error, "decode a frame").map(|()| Pull::Hungry),
+        }
+    }
+
+    /// Whether the last frame shows what it should: not where decoding began in the middle of a group of pictures.
+    pub(crate) fn is_intact(&self) -> bool {
+        self.intact
+    }
+
+    fn judge(&mut self, frame: &Video) {
+        let (intact, corrupt) = &mut self.seen;
+        // At its end the H.264 decoder gives what it holds without a mark.
+        let unmarked = self.draining && *corrupt && !*intact;
+        self.intact = !frame.is_corrupt() && !unmarked;
+        *intact |= self.intact;
+        *corrupt |= !self.intact;
+    }
+
+    /// Begins anew after the end, as at the start of a source.
+    pub(crate) fn restart(&mut self) {
+        self.video.flush();
+        (self.draining, self.seen) = (false, (false, false));
+    }
+
+    /// Errors borne so far.
+    pub(crate) fn damage(&self) -> u64 {
+        self.damage
+    }
+
+    fn bear(&mut self, error: Error, doing: &str) -> Outcome<()> {
+        if error == (Error::Other { errno: ffi::ENOMEM }) {
+            return Err(source_failure(error.into(), doing));
+        }
+        self.damage += 1;
+        Ok(())
+    }
+}
+
+/// What a decoder has to offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pull {
+    /// A frame.
+    Frame,
+    /// Nothing before the next packet.
+    Hungry,
+    /// Nothing more.
+    End,
+}
