@@ -14,8 +14,8 @@ use crate::facts;
 use crate::failure::{Outcome, failure_with, internal};
 use crate::input::Input;
 use crate::link::Link;
-use crate::mend::Mend;
 use crate::mux::{self, Sample};
+use crate::offsets::Offsets;
 use crate::parts::Parts;
 use crate::resampler::{Resampler, Run};
 use crate::sound_decoder::SoundDecoder;
@@ -39,13 +39,13 @@ pub(crate) fn run(link: &Link, job: &Job, audio: &AudioJob) -> Outcome<Report> {
         Resampler::new(decoder.time_base(), audio.audio.sample_rate, audio.audio.channels)
             .mixed(audio.mixed);
     let mut track = Track::new(link, audio, resampler, &job.budget);
-    let mut mend = Mend::new(&audio.source.clock);
+    let mut offsets = Offsets::new(&audio.source.clock);
     while let Some(mut packet) = input.read()? {
         let stream = packet.stream() as u32;
         if stream != audio.source.stream && !audio.source.continued.contains(&stream) {
             continue;
         }
-        mend.packet(&mut packet);
+        offsets.apply(&mut packet);
         if is_guessed(&audio.source.format, &packet) {
             packet.set_pts(None);
             packet.set_dts(None);

@@ -16,7 +16,7 @@ use crate::facts;
 use crate::failure::{Outcome, failure, failure_with, own_failure};
 use crate::input::Input;
 use crate::joint::{Joints, Turn, WAIT_SECONDS};
-use crate::mend::Mend;
+use crate::offsets::Offsets;
 
 /// The frames of one track of a source.
 pub(crate) struct Frames {
@@ -52,7 +52,7 @@ pub(crate) struct Frames {
     /// A time was wild: libav then guesses all later times from those of decoding.
     wild: bool,
     ahead_dts: Option<i64>,
-    mend: Mend,
+    offsets: Offsets,
     joints: Joints,
     /// The first packet of another recording, until the decoder has given all pictures of the one before.
     next_recording: Option<Packet>,
@@ -123,16 +123,16 @@ impl Frames {
             following: None,
             wild: false,
             ahead_dts: None,
-            mend: Mend::new(track.clock),
+            offsets: Offsets::new(track.clock),
             joints: Joints::new(track.clock, time_base, seek.is_none()),
             next_recording: None,
             recovers_by: None,
             container_aspect,
         };
         if seek.is_some() {
-            let packet = frames.unmended()?;
+            let packet = frames.unmoved()?;
             frames.ahead_dts = packet.as_ref().and_then(Packet::dts);
-            frames.ahead = packet.map(|packet| frames.mended(packet));
+            frames.ahead = packet.map(|packet| frames.moved(packet));
             // Decoding begins with it whatever recording it is of.
             if let Some(ahead) = &frames.ahead {
                 frames.joints.take(ahead);
@@ -252,7 +252,7 @@ impl Frames {
 
     /// The next packet to decode.
     fn packet(&mut self) -> Outcome<Option<(Turn, Packet)>> {
-        while let Some(packet) = self.unmended()?.map(|packet| self.mended(packet)) {
+        while let Some(packet) = self.unmoved()?.map(|packet| self.moved(packet)) {
             if packet.dts().is_some_and(|dts| dts > self.until) {
                 return Ok(None);
             }
@@ -274,7 +274,7 @@ impl Frames {
     }
 
     /// The next packet of the track by the container's own clock.
-    fn unmended(&mut self) -> Outcome<Option<Packet>> {
+    fn unmoved(&mut self) -> Outcome<Option<Packet>> {
         while let Some(packet) = self.input.read()? {
             let stream = packet.stream() as u32;
             if stream == self.stream || self.continued.contains(&stream) {
@@ -284,8 +284,8 @@ impl Frames {
         Ok(None)
     }
 
-    fn mended(&mut self, mut packet: Packet) -> Packet {
-        self.mend.packet(&mut packet);
+    fn moved(&mut self, mut packet: Packet) -> Packet {
+        self.offsets.apply(&mut packet);
         packet
     }
 

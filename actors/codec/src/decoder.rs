@@ -1,4 +1,4 @@
-//! A decoder of pictures: what it is given, what it gives, and the errors that are borne.
+//! A decoder of pictures: what it is given, what it gives, and the errors that it tolerates.
 
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Dictionary, Error, Packet, Stream, codec, ffi};
@@ -13,11 +13,11 @@ use crate::{allow, facts, names};
 pub(crate) struct Decoder {
     video: codec::decoder::Video,
     damage: u64,
-    /// The end was fed.
+    /// The decoder was told that no packets follow.
     draining: bool,
-    /// Whether the last frame shows what it should.
+    /// Whether the last frame is complete.
     intact: bool,
-    /// Whether any frame so far did, and whether one did not.
+    /// Whether a frame so far was complete, and whether one was not.
     seen: (bool, bool),
 }
 
@@ -70,7 +70,7 @@ impl Decoder {
         };
         match result {
             Ok(()) | Err(Error::Eof) => Ok(()),
-            Err(error) => self.bear(error, "decode a packet"),
+            Err(error) => self.tolerate(error, "decode a packet"),
         }
     }
 
@@ -83,18 +83,18 @@ impl Decoder {
             }
             Err(Error::Eof) => Ok(Pull::End),
             Err(Error::Other { errno: ffi::EAGAIN }) => Ok(Pull::Hungry),
-            Err(error) => self.bear(error, "decode a frame").map(|()| Pull::Hungry),
+            Err(error) => self.tolerate(error, "decode a frame").map(|()| Pull::Hungry),
         }
     }
 
-    /// Whether the last frame shows what it should: not where decoding began in the middle of a group of pictures.
+    /// Whether the last frame is complete; frames are not where decoding began in the middle of a group of pictures.
     pub(crate) fn is_intact(&self) -> bool {
         self.intact
     }
 
     fn judge(&mut self, frame: &Video) {
         let (intact, corrupt) = &mut self.seen;
-        // At its end the H.264 decoder gives what it holds without a mark.
+        // At the end of a stream the H.264 decoder outputs its remaining frames without the mark.
         let unmarked = self.draining && *corrupt && !*intact;
         self.intact = !frame.is_corrupt() && !unmarked;
         *intact |= self.intact;
@@ -107,12 +107,12 @@ impl Decoder {
         (self.draining, self.seen) = (false, (false, false));
     }
 
-    /// Errors borne so far.
+    /// Errors tolerated so far.
     pub(crate) fn damage(&self) -> u64 {
         self.damage
     }
 
-    fn bear(&mut self, error: Error, doing: &str) -> Outcome<()> {
+    fn tolerate(&mut self, error: Error, doing: &str) -> Outcome<()> {
         if error == (Error::Other { errno: ffi::ENOMEM }) {
             return Err(source_failure(error.into(), doing));
         }

@@ -8,7 +8,7 @@ use jetreel_domain::discontinuity::ClockStep;
 use jetreel_domain::joint::joints;
 use jetreel_domain::media::Rational;
 
-use crate::mend::Place;
+use crate::offsets::Place;
 
 /// Seconds without a key picture after which a recording is decoded all the same.
 pub(crate) const WAIT_SECONDS: f64 = 10.0;
@@ -65,7 +65,7 @@ impl Joints {
         Self { bytes, time_base, place, passed: None, pictures, wait: None }
     }
 
-    /// Takes the next packet of the track, on the mended clock.
+    /// Takes the next packet of the track, on the continuous clock.
     pub(crate) fn take(&mut self, packet: &Packet) -> Turn {
         let (byte, _) = self.place.of(packet);
         let passed = self.bytes.partition_point(|joint| *joint <= byte);

@@ -281,7 +281,7 @@ fn cut_behind_pause(
     limit: f64,
 ) -> Option<Warning> {
     let shown = time_base.seconds(scan.picture.end);
-    let (from, to) = silence::longer(shown, &scan.decoded, limit)?;
+    let (from, to) = silence::longer(shown, &scan.heard, limit)?;
     for (sound, usable) in scan.sound.iter_mut().zip(tracks) {
         sound.end = sound.end.min(usable.track.time_base.ticks(from));
     }

@@ -12,8 +12,8 @@ use jetreel_domain::order;
 use jetreel_domain::reason::OverLimit;
 use jetreel_domain::wire::Budget;
 
+use crate::clocks::Clocks;
 use crate::failure::{Outcome, failure};
-use crate::follow::Follow;
 use crate::input::Input;
 use crate::joint::{PICTURES_MIN, Wait};
 use crate::points;
@@ -63,7 +63,7 @@ pub(crate) struct Scan {
     pub clashes: Vec<u32>,
 }
 
-/// What the packets of the picture track say. All times are on the mended clock.
+/// What the packets of the picture track say. All times are on the continuous clock.
 #[derive(Debug, Default)]
 pub(crate) struct Picture {
     /// How many there are.
@@ -121,7 +121,7 @@ impl Scan {
                 last[track] = Some(packet);
             }
             // Fields are packets of their own in some containers.
-            if walk.follow.packets(0) / 2 > budget.frames_max {
+            if walk.clocks.packets(0) / 2 > budget.frames_max {
                 return Err(failure(OverLimit::Frames { limit: budget.frames_max }));
             }
         }
@@ -165,7 +165,7 @@ impl Picture {
 
 /// A scan on its way.
 struct Walk {
-    follow: Follow,
+    clocks: Clocks,
     tracks: Vec<Record>,
     keys: u64,
     monotonic: bool,
@@ -237,7 +237,7 @@ impl Walk {
             moved: 0,
         };
         Self {
-            follow: Follow::new(&clocks, single),
+            clocks: Clocks::new(&clocks, single),
             tracks: tracks.iter().map(record).collect(),
             keys: 0,
             monotonic: true,
@@ -245,14 +245,14 @@ impl Walk {
     }
 
     fn add(&mut self, track: usize, packet: &Packet) {
-        let lasts = self.follow.lasts(track, packet);
-        let Some(followed) = self.follow.take(track, packet) else { return };
+        let lasts = self.clocks.lasts(track, packet);
+        let Some(observed) = self.clocks.observe(track, packet) else { return };
         let record = &mut self.tracks[track];
-        if followed.jump.is_some() {
-            record.stretches.push(Stretch::after(followed.jump));
+        if observed.jump.is_some() {
+            record.stretches.push(Stretch::after(observed.jump));
         }
         if track == 0 {
-            self.monotonic &= !followed.back && packet.pts().is_some();
+            self.monotonic &= !observed.back && packet.pts().is_some();
         }
         let Some(instant) = packet.pts().or_else(|| packet.dts()) else { return };
         let Some(stretch) = record.stretches.last_mut() else { return };
@@ -283,16 +283,16 @@ impl Walk {
     }
 
     fn finish(mut self) -> Scan {
-        let shifts = self.follow.shifts();
+        let shifts = self.clocks.shifts();
         let mut clocks = Vec::new();
         for record in &mut self.tracks {
-            clocks.push(record.mend(&shifts, &self.follow));
+            clocks.push(record.shift(&shifts, &self.clocks));
         }
         let heard = silence::merged(self.tracks.iter().skip(1).flat_map(Record::heard).collect());
         let mut clocks = clocks.into_iter();
         let mut records = self.tracks.into_iter();
         let mut picture = Picture {
-            packets: self.follow.packets(0),
+            packets: self.clocks.packets(0),
             keys: self.keys,
             monotonic: self.monotonic,
             clock: clocks.next().unwrap_or_default(),
@@ -302,7 +302,7 @@ impl Walk {
             picture.collect(record, &heard);
         }
         let sound = records.zip(clocks).zip(1..).map(|((record, clock), track)| Sound {
-            packets: self.follow.packets(track),
+            packets: self.clocks.packets(track),
             continued: Vec::new(),
             start: record.stretches.iter().filter_map(|part| part.start).min().unwrap_or(0),
             end: record.stretches.iter().map(|part| part.end).max().unwrap_or(0),
@@ -350,14 +350,14 @@ impl Picture {
 
 impl Record {
     /// Moves all times onto one continuous clock. Gives the steps.
-    fn mend(&mut self, shifts: &[f64], follow: &Follow) -> Vec<ClockStep> {
+    fn shift(&mut self, shifts: &[f64], clocks: &Clocks) -> Vec<ClockStep> {
         let mut steps = Vec::new();
         let mut begun = self.stretches.first().is_some_and(|first| first.start.is_some());
         for stretch in &mut self.stretches {
             let Some(jump) = stretch.jump else { continue };
             let seconds = shifts.get(jump).copied().unwrap_or(0.0);
             let shift = self.time_base.ticks(seconds);
-            steps.push(ClockStep { byte: follow.byte(jump), shift });
+            steps.push(ClockStep { byte: clocks.byte(jump), shift });
             stretch.shift(shift);
             if !begun && stretch.start.is_some() {
                 (begun, self.moved) = (true, shift);
@@ -369,7 +369,7 @@ impl Record {
         let joints = joints(&steps);
         let mut pictures = 0;
         for stretch in &mut self.stretches {
-            let byte = stretch.jump.map(|jump| follow.byte(jump));
+            let byte = stretch.jump.map(|jump| clocks.byte(jump));
             let begins = byte.is_some_and(|byte| joints.binary_search(&byte).is_ok());
             stretch.joined = begins && pictures >= PICTURES_MIN;
             pictures = stretch.shown.len() + if begins { 0 } else { pictures };

@@ -6,8 +6,8 @@ use ffmpeg_next::codec::Id;
 use crate::facts;
 use crate::failure::Outcome;
 use crate::input::Input;
-use crate::listen::Listener;
 use crate::scan::Sound;
+use crate::sound_decoder::SoundDecoder;
 
 /// Codecs with long frames that can be decoded each by itself.
 const CODECS: [Id; 4] = [Id::TTA, Id::WAVPACK, Id::FLAC, Id::ALAC];
@@ -25,14 +25,14 @@ pub(crate) fn trim(input: &Input, sound: &mut Sound) -> Outcome<()> {
     if claimed <= BELIEVED_SECONDS || !CODECS.contains(&codec) {
         return Ok(());
     }
-    let Ok(mut listener) =
-        Listener::open(&input.stream(stream)?, facts::libav(time_base), &[], false)
+    let Ok(mut decoder) =
+        SoundDecoder::open(&input.stream(stream)?, facts::libav(time_base), &[], false)
     else {
         return Ok(());
     };
     let mut seconds = 0.0;
     for packet in [Some(&packet), None] {
-        listener.decode(packet, &mut |frame| {
+        decoder.decode(packet, &mut |frame| {
             seconds += frame.samples() as f64 / f64::from(frame.rate().max(1));
             Ok(())
         })?;

@@ -1,6 +1,6 @@
-//! Follows the decode times of several tracks through a file and notes where one does not go on from where it was.
+//! The decode times of several tracks through a file, and where one does not go on from where it was.
 //!
-//! Invariant: memory is bounded: a track that jumps more than [`STEPS_MAX`] times is not followed any further.
+//! Invariant: memory is bounded: a track that jumps more than [`STEPS_MAX`] times is not observed any further.
 
 use ffmpeg_next::Packet;
 use jetreel_domain::discontinuity::{
@@ -8,7 +8,7 @@ use jetreel_domain::discontinuity::{
 };
 use jetreel_domain::media::Rational;
 
-use crate::mend::Place;
+use crate::offsets::Place;
 
 /// A decode time that goes back by more packets than this is a clock that started anew, not a packet out of order.
 const RESTART_PACKETS: i64 = 5;
@@ -22,7 +22,7 @@ const ADVANCE_SECONDS_MAX: f64 = 1.0;
 const LOOSE_MAX: usize = 1024;
 
 /// The clocks of the tracks of a file.
-pub(crate) struct Follow {
+pub(crate) struct Clocks {
     tracks: Vec<Track>,
     jumps: Vec<Jump>,
     /// Seconds of media read so far: what the track that got farthest has advanced, jumps not counted.
@@ -42,7 +42,7 @@ struct Track {
     /// Ticks that the last packet lasts.
     step: i64,
     advanced: f64,
-    /// [`Follow::advanced`] at the last packet.
+    /// [`Clocks::advanced`] at the last packet.
     seen: f64,
     steps: usize,
     loose: usize,
@@ -54,14 +54,14 @@ struct Track {
 
 /// What a packet is to its track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Followed {
-    /// The jump that begins with it: an index into the result of [`Follow::shifts`].
+pub(crate) struct Observed {
+    /// The jump that begins with it: an index into the result of [`Clocks::shifts`].
     pub jump: Option<usize>,
     /// Its decode time lies before its predecessor's.
     pub back: bool,
 }
 
-impl Follow {
+impl Clocks {
     /// Tracks by time base and by the seconds that a packet lasts which does not say so.
     pub(crate) fn new(tracks: &[(Rational, f64)], single: bool) -> Self {
         let track = |(time_base, nominal): &(Rational, f64)| Track {
@@ -87,7 +87,7 @@ impl Follow {
     }
 
     /// Takes the next packet of the file, which belongs to `track`. `None` for a late one, which is of no use.
-    pub(crate) fn take(&mut self, track: usize, packet: &Packet) -> Option<Followed> {
+    pub(crate) fn observe(&mut self, track: usize, packet: &Packet) -> Option<Observed> {
         let tracks = self.tracks.len();
         let step = self.lasts(track, packet);
         let own = &mut self.tracks[track];
@@ -99,7 +99,7 @@ impl Follow {
         }
         own.extent.last_byte = own.place.furthest();
         let Some(time) = packet.dts().or_else(|| packet.pts()) else {
-            return Some(Followed { jump: None, back: false });
+            return Some(Observed { jump: None, back: false });
         };
         let last = own.last;
         let before = last.map(|last| last.saturating_add(own.step));
@@ -135,7 +135,7 @@ impl Follow {
             });
             self.jumps.len() - 1
         });
-        Some(Followed { jump, back: last.is_some_and(|last| time < last) })
+        Some(Observed { jump, back: last.is_some_and(|last| time < last) })
     }
 
     fn kind(&self, track: usize, time: i64) -> Kind {
@@ -143,7 +143,7 @@ impl Follow {
         let steps = own.last.is_some_and(|last| own.steps_to(last, time));
         let was_away = self.advanced - own.seen >= AGREE_SECONDS;
         let loose = || was_away || own.last.is_none_or(|last| time < last);
-        // One more than are mended tells that there are too many.
+        // One more than are allowed tells that there are too many.
         if steps && own.steps <= STEPS_MAX {
             Kind::Step
         } else if own.loose < LOOSE_MAX && loose() {

@@ -27,19 +27,19 @@ impl Place {
 }
 
 /// The clock of one track.
-pub(crate) struct Mend {
+pub(crate) struct Offsets {
     steps: Vec<ClockStep>,
     place: Place,
 }
 
-impl Mend {
+impl Offsets {
     /// A clock with `steps`, in file order.
     pub(crate) fn new(steps: &[ClockStep]) -> Self {
         Self { steps: steps.to_vec(), place: Place::default() }
     }
 
     /// Moves a packet onto the continuous clock.
-    pub(crate) fn packet(&mut self, packet: &mut Packet) {
+    pub(crate) fn apply(&mut self, packet: &mut Packet) {
         if self.steps.is_empty() {
             return;
         }
@@ -57,11 +57,11 @@ impl Mend {
 mod tests {
     use super::*;
 
-    fn mended(mend: &mut Mend, byte: isize, time: i64) -> Option<i64> {
+    fn moved(offsets: &mut Offsets, byte: isize, time: i64) -> Option<i64> {
         let mut packet = Packet::empty();
         packet.set_position(byte);
         packet.set_pts(Some(time));
-        mend.packet(&mut packet);
+        offsets.apply(&mut packet);
         assert_eq!(packet.dts(), None);
         packet.pts()
     }
@@ -69,14 +69,14 @@ mod tests {
     #[test]
     fn the_place_in_the_file_tells_the_step() {
         let steps = [ClockStep { byte: 100, shift: 10 }, ClockStep { byte: 200, shift: -5 }];
-        let mut mend = Mend::new(&steps);
-        assert_eq!(mended(&mut mend, 99, 7), Some(7));
-        assert_eq!(mended(&mut mend, 100, 0), Some(10));
+        let mut offsets = Offsets::new(&steps);
+        assert_eq!(moved(&mut offsets, 99, 7), Some(7));
+        assert_eq!(moved(&mut offsets, 100, 0), Some(10));
         // A packet that does not tell its place lies behind its predecessor.
-        assert_eq!(mended(&mut mend, -1, 1), Some(11));
-        assert_eq!(mended(&mut mend, 250, 20), Some(15));
+        assert_eq!(moved(&mut offsets, -1, 1), Some(11));
+        assert_eq!(moved(&mut offsets, 250, 20), Some(15));
         // A late packet leaves its successors where they are.
-        assert_eq!(mended(&mut mend, 150, 2), Some(12));
-        assert_eq!(mended(&mut mend, -1, 21), Some(16));
+        assert_eq!(moved(&mut offsets, 150, 2), Some(12));
+        assert_eq!(moved(&mut offsets, -1, 21), Some(16));
     }
 }
