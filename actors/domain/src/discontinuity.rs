@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub const FORWARD_SECONDS_MIN: f64 = 60.0;
 
 /// Steps of one track that are mended.
-pub const STEPS_MAX: usize = 1024;
+pub const STEPS_MAX: usize = 512;
 
 /// Two tracks have the same clock where they differ by less than this many seconds at the same place of a file: muxers interleave
 /// within a second or two.

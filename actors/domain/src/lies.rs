@@ -2,7 +2,7 @@
 //!
 //! The node is shown each of them by a codec process of its own, see `tests/fixtures/hostile_codec.rs`.
 
-use jetreel_domain::discontinuity::ClockStep;
+use jetreel_domain::discontinuity::{ClockStep, STEPS_MAX};
 use jetreel_domain::media::{
     AudioTrack, ProbeFacts, Rational, UnusedAudio, UnusedReason, VideoTrack,
 };
@@ -124,7 +124,7 @@ pub(crate) const PROBE: &[Lie] = lies! {
         video(facts).continued = vec![0; 1000];
     };
     "probe-clock": FromCodec::Done(Report::Probe(facts)) => {
-        video(facts).clock = vec![ClockStep { byte: 0, shift: 0 }; 257];
+        video(facts).clock = vec![ClockStep { byte: 0, shift: 0 }; STEPS_MAX + 1];
     };
     "probe-option": FromCodec::Done(Report::Probe(facts)) => {
         video(facts).decoder_options = vec![option("dump_separator", "x")];

@@ -92,7 +92,7 @@ fn over_limits() -> Vec<OverLimit> {
         L::Tracks { limit: 64 },
         L::Pixels { width: 12_288, height: 8192, limit: 67_108_864 },
         L::Frames { limit: 2_600_000 },
-        L::ClockSteps { limit: 1024 },
+        L::ClockSteps { limit: 512 },
         L::Length { seconds: 50_000.0, limit: 43_200.0 },
         L::FrameRate { rate: 999.7, limit: 300.0 },
         L::Pause { seconds: 700.0, limit: 60.0 },
