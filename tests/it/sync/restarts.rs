@@ -39,6 +39,8 @@ fn transport() -> Vec<Clip> {
         ),
         Clip::joined("ts clock back 4 s", vec![ts(0.0, 10.0, 0.0), ts(10.0, 10.0, 6.0)], 0),
         Clip::joined("ts clock back 0.4 s", vec![ts(0.0, 10.0, 0.0), ts(10.0, 10.0, 9.6)], 0),
+        // Less than the picture's own slack: its clock seems to go on.
+        Clip::joined("ts clock back 0.15 s", vec![ts(0.0, 10.0, 0.0), ts(10.0, 10.0, 9.85)], 0),
         Clip::joined("ts clock an hour on", vec![ts(0.0, 10.0, 0.0), ts(10.0, 10.0, 3610.0)], 0),
         // 2^33 ticks of 90 kHz are 95443.7 s; the muxer starts at 1.4 s.
         Clip::of("ts clock runs over in the middle", ts(0.0, 12.0, 95_436.0)),
@@ -114,6 +116,20 @@ fn changes() -> Vec<Clip> {
                 ts(0.0, 9.0, 0.0).sounds(vec![Sound::new("aac", 48_000, "stereo").span(0.0, 8.6)]),
                 ts(9.0, 8.0, 0.0),
             ],
+            0,
+        ),
+        // Its second clock begins behind the end of the first sound, which therefore seems to go on.
+        Clip::joined(
+            "ts joined, sound ended long before",
+            vec![
+                ts(0.0, 12.0, 0.0).sounds(vec![Sound::new("aac", 48_000, "stereo").span(0.0, 4.0)]),
+                ts(12.0, 8.0, 4.5),
+            ],
+            0,
+        ),
+        Clip::joined(
+            "ts joined, sound begins in the second",
+            vec![ts(0.0, 3.0, 0.0).sounds(Vec::new()), ts(3.0, 8.0, 0.0)],
             0,
         ),
     ]
