@@ -26,6 +26,15 @@ pub(crate) fn find(program: &str) -> Option<std::path::PathBuf> {
     folders.map(|folder| folder.join(program)).find(|place| place.is_file())
 }
 
+/// Whether a program is there; one that is missing is named.
+pub(crate) fn there_is(program: &str) -> bool {
+    let found = find(program).is_some();
+    if !found {
+        eprintln!("there is no {program}");
+    }
+    found
+}
+
 /// Whether every one of these programs is there; else which is not.
 pub(crate) fn need(programs: &[&str]) -> Result<(), String> {
     match programs.iter().find(|program| find(program).is_none()) {
