@@ -1,8 +1,10 @@
 //! Starting and stopping a private nats-server.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -28,6 +30,10 @@ const STOP_WAIT: Duration = Duration::from_secs(10);
 const LOG: &str = "nats-server.log";
 const LOG_TAIL_BYTES: usize = 2000;
 const USER: &str = "jetreel";
+/// Folders in the data folder that hold configuration, and with it a password.
+const RUNTIME: &str = "run-";
+const OWNER_ALONE: u32 = 0o700;
+const READ_BY_OWNER: u32 = 0o600;
 /// What the streams may reserve. By itself the server refuses streams that could grow beyond three quarters of the free disk, though they
 /// are nearly empty on a node of one's own.
 const STREAMS_BYTES_MAX: u64 = 16 << 30;
@@ -108,6 +114,7 @@ impl PrivateBroker {
         let [Some(nats), Some(monitor)] = [ports.nats.first(), ports.monitoring.first()] else {
             return Err(failed(&options.folder, "it tells no ports"));
         };
+        clear_runtimes(&options.folder, runtime.path());
         let address = nats.trim_start_matches("nats://").to_owned();
         if TcpStream::connect(&address).await.is_err() {
             return Err(failed(&options.folder, "it does not take connections"));
@@ -203,8 +210,10 @@ impl Drop for Process {
 
 /// The folder, and a runtime folder with the configuration; gives the server's arguments.
 fn prepare(folder: &Path, password: &str, kept: bool) -> io::Result<(TempDir, Vec<PathBuf>)> {
-    fs::create_dir_all(folder)?;
-    let runtime = tempfile::Builder::new().prefix("jetreel-broker-").tempdir()?;
+    DirBuilder::new().recursive(true).mode(OWNER_ALONE).create(folder)?;
+    let owner_alone = Permissions::from_mode(OWNER_ALONE);
+    let mut runtime = tempfile::Builder::new();
+    let runtime = runtime.prefix(RUNTIME).permissions(owner_alone).tempdir_in(folder)?;
     let text = |path: &Path| {
         let path = path.to_str().ok_or_else(|| io::Error::other("the path is not UTF-8"))?;
         serde_json::to_string(path).map_err(io::Error::other)
@@ -221,8 +230,20 @@ fn prepare(folder: &Path, password: &str, kept: bool) -> io::Result<(TempDir, Ve
         text(&store)?,
     );
     let path = runtime.path().join("nats.conf");
-    fs::write(&path, config)?;
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(READ_BY_OWNER).open(&path)?;
+    file.write_all(config.as_bytes())?;
     Ok((runtime, vec![PathBuf::from("--config"), path]))
+}
+
+/// Removes what servers left whose parents were killed: whoever runs here now has the lock of the folder.
+fn clear_runtimes(folder: &Path, own: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let old = entry.file_name().to_string_lossy().starts_with(RUNTIME);
+        if old && entry.path() != own && let Err(error) = fs::remove_dir_all(entry.path()) {
+            tracing::warn!(%error, "a former broker's configuration stays behind");
+        }
+    }
 }
 
 fn guarded(guard: &Path, folder: &Path, server: &Path, args: Vec<PathBuf>) -> Command {

@@ -1,6 +1,7 @@
 //! The private broker: synced, persistent, alone in its folder, and gone with its parent.
 
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use jetreel::bus::doctor;
@@ -97,8 +98,47 @@ async fn a_private_broker_ends_when_its_parent_is_killed() {
     parent.kill().unwrap();
     parent.wait().unwrap();
     eventually("the broker ends with its parent", || !runs(process_id)).await;
-    // And its folder is free for the next.
-    start(folder.path()).await.stop().await;
+    let left = runtimes(folder.path());
+    assert_eq!(left.len(), 1);
+    // And its folder is free for the next, which leaves nothing of it.
+    let next = start(folder.path()).await;
+    assert!(!left[0].exists() && runtimes(folder.path()).len() == 1);
+    next.stop().await;
+    assert_eq!(runtimes(folder.path()), Vec::<PathBuf>::new());
+}
+
+/// Folders with the configuration of a broker.
+fn runtimes(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+    entries.filter(|path| name(path).starts_with("run-")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_password_can_be_read_by_its_owner_alone() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("nats");
+    let broker = start(&folder).await;
+    let (_, password) = broker.url.split_once("nats://jetreel:").unwrap();
+    let (password, _) = password.split_once('@').unwrap();
+    let mut holders = 0;
+    for entry in walkdir::WalkDir::new(&folder).into_iter().map(Result::unwrap) {
+        let mode = entry.metadata().unwrap().permissions().mode();
+        if entry.file_type().is_file()
+            && String::from_utf8_lossy(&std::fs::read(entry.path()).unwrap()).contains(password)
+        {
+            holders += 1;
+            assert_eq!(mode & 0o077, 0, "{}", entry.path().display());
+        }
+    }
+    assert_eq!(holders, 2, "configuration and address");
+    for closed in runtimes(&folder).into_iter().chain([folder.clone()]) {
+        assert_eq!(closed.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    }
+    // Nothing of it lies where others look.
+    let command = std::fs::read(format!("/proc/{}/cmdline", broker.process_id())).unwrap();
+    assert!(!String::from_utf8_lossy(&command).contains(password));
+    broker.stop().await;
 }
 
 /// Not a test: the process that [`a_private_broker_ends_when_its_parent_is_killed`] kills.
