@@ -37,8 +37,6 @@ const PULL_WAIT: Duration = Duration::from_secs(2);
 const PUT_DOWN_WAIT: Duration = Duration::from_secs(5);
 /// A node learns what its codec is from its first job; where none comes for this long, it starts a process to ask.
 const FIRST_JOB_WAIT: Duration = Duration::from_millis(500);
-/// Slots that only the lane `high` may take, on nodes that have at least four times as many.
-const SLOTS_FOR_HIGH: usize = 1;
 
 /// The adapters, connected.
 #[derive(Clone)]
@@ -205,7 +203,7 @@ fn config(settings: &Settings) -> Config {
         node: settings.node.name_here(),
         roles: settings.node.roles.words().map(ToOwned::to_owned).collect(),
         slots,
-        slots_for_high: if slots >= 4 * SLOTS_FOR_HIGH { SLOTS_FOR_HIGH } else { 0 },
+        slots_for_high: settings.node.reserved_high,
         task_threads: settings.node.task_threads_here(),
         group_slots: std::collections::BTreeMap::new(),
         ingest_slots: slots.div_ceil(2),
@@ -226,7 +224,8 @@ async fn gateway(
     services: &Services,
     durability: &DurabilityWatch,
 ) -> anyhow::Result<(Option<std::net::SocketAddr>, Option<Http>)> {
-    if !settings.node.roles.has(Role::Gateway) {
+    let public = settings.node.roles.has(Role::Gateway);
+    if !public && settings.http.admin_listen.is_none() {
         return Ok((None, None));
     }
     let gateway = Gateway::new(GatewayOptions {
@@ -237,17 +236,20 @@ async fn gateway(
         hooks: hooks(&services.metrics, durability),
     });
     let stop = CancellationToken::new();
-    let listener = bind(settings.http.listen, "http.listen").await?;
-    let address = listener.local_addr()?;
-    let router = http::router(Arc::clone(&gateway));
-    let mut servers =
-        vec![tokio::spawn(http::serve(listener, router, stop.clone().cancelled_owned()))];
+    let (mut address, mut servers) = (None, Vec::new());
+    if public {
+        let listener = bind(settings.http.listen, "http.listen").await?;
+        address = Some(listener.local_addr()?);
+        let router = http::router(Arc::clone(&gateway));
+        servers.push(tokio::spawn(http::serve(listener, router, stop.clone().cancelled_owned())));
+    }
     if let Some(admin) = settings.http.admin_listen {
         let listener = bind(admin, "http.admin-listen").await?;
+        tracing::info!(address = %listener.local_addr()?, "numbers and health are served");
         let router = http::admin_router(Arc::clone(&gateway));
         servers.push(tokio::spawn(http::serve(listener, router, stop.clone().cancelled_owned())));
     }
-    Ok((Some(address), Some((gateway, stop, servers))))
+    Ok((address, Some((gateway, stop, servers))))
 }
 
 async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
@@ -329,5 +331,24 @@ pub fn store_folder(settings: &Settings) -> Option<&Path> {
     match settings.store.scheme {
         crate::settings::Scheme::Fs => Some(Path::new(&settings.store.root)),
         crate::settings::Scheme::S3 => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Sources;
+
+    #[test]
+    fn no_slot_is_reserved_unless_a_setting_says_so() {
+        let settings = |overrides: &[(&str, &str)]| {
+            let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+            let overrides = overrides.iter().map(own).collect();
+            let sources = Sources { overrides, no_usual_places: true, ..Sources::default() };
+            Settings::load(&sources).unwrap()
+        };
+        let reserved = |overrides: &[_]| config(&settings(overrides)).slots_for_high;
+        assert_eq!(reserved(&[("node.slots", "16")]), 0);
+        assert_eq!(reserved(&[("node.slots", "4"), ("node.reserved-high", "1")]), 1);
     }
 }

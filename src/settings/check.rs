@@ -80,6 +80,9 @@ impl Settings {
         let odd = [1, 3, 5].contains(&replicas);
         ensure(odd, "nats.replicas", format!("{replicas} is not 1, 3 or 5"))?;
         ensure(self.node.slots <= 1024, "node.slots", "more than 1024 is a mistake")?;
+        let (reserved, slots) = (self.node.reserved_high, self.node.slots_here());
+        let text = format!("it must be below node.slots, which is {slots}");
+        ensure(reserved == 0 || reserved < slots, "node.reserved-high", text)?;
         let threads = self.node.task_threads;
         ensure(threads <= 1024, "node.task-threads", "more than 1024 is a mistake")?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -256,6 +259,7 @@ mod tests {
             ("http.part-bytes", "7"),
             ("nats.replicas", "2"),
             ("node.name", "a b"),
+            ("node.reserved-high", "100000"),
             ("hook.url", "ftp://pager"),
             ("node.roles", "cook"),
             ("codec.confinement", "some"),

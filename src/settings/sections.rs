@@ -279,6 +279,8 @@ pub struct Node {
     pub roles: Roles,
     /// Tasks at the same time; 0 is one per core.
     pub slots: usize,
+    /// Slots that only tasks of the lane `high` take.
+    pub reserved_high: usize,
     /// Threads of one picture task that work at once; 0: as many as slots.
     pub task_threads: usize,
     /// Seconds to finish what is in hand when told to stop.

@@ -19,6 +19,7 @@ mod faults;
 mod foreign;
 mod hostile;
 mod orphans;
+mod probes;
 mod reconcile;
 mod refuse;
 mod reopen;
