@@ -1,7 +1,8 @@
 //! What users see of a job: a pure function from state, plan and ledger.
 
 use jetreel_domain::advice;
-use jetreel_domain::failure::Severity;
+use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::id::VideoId;
 use jetreel_domain::ledger::View;
 use jetreel_domain::plan::{Class, Plan};
 use jetreel_domain::printable::printable;
@@ -34,6 +35,51 @@ pub(super) struct Summary {
     playback: Option<String>,
     /// Address of the poster picture, once there is one.
     poster: Option<String>,
+    /// Why progress is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreadable: Option<Unreadable>,
+}
+
+/// Why nothing, or not everything, is known of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Unreadable {
+    code: String,
+    message: String,
+}
+
+/// An entry of a list.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(super) enum Listed {
+    /// A job.
+    Job(Box<Summary>),
+    /// A video whose state cannot be read.
+    Unreadable {
+        /// Its id.
+        video: String,
+        /// Why.
+        unreadable: Unreadable,
+    },
+}
+
+impl Listed {
+    /// A video whose state cannot be read.
+    pub(super) fn unreadable(video: &VideoId, failure: &Failure) -> Self {
+        Self::Unreadable { video: video.to_string(), unreadable: failure.into() }
+    }
+}
+
+impl Summary {
+    /// The same, with what keeps its progress from being known.
+    pub(super) fn without_progress(self, failure: &Failure) -> Self {
+        Self { unreadable: Some(failure.into()), ..self }
+    }
+}
+
+impl From<&Failure> for Unreadable {
+    fn from(failure: &Failure) -> Self {
+        Self { code: failure.code.clone(), message: failure.message.clone() }
+    }
 }
 
 /// A job by itself.
@@ -131,6 +177,7 @@ pub(super) fn summary(video: &Video, order: &Order, known: Known<'_>, pictures: 
         player: format!("/watch/{}", video.id),
         playback: playable.then(|| format!("/v/{}/master.m3u8", video.id)),
         poster: pictures.then(|| format!("/v/{}/poster.jpg", video.id)),
+        unreadable: None,
     }
 }
 
@@ -182,8 +229,6 @@ fn source(plan: &Plan) -> Option<Source> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jetreel_domain::failure::Failure;
-    use jetreel_domain::id::VideoId;
     use jetreel_domain::lane::Lane;
     use jetreel_domain::state::{Dead, INGEST};
 

@@ -8,9 +8,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use jetreel_actors::deadletter::{Desk, Outcome};
-use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::ledger::{Output, View};
 use jetreel_domain::plan::Plan;
@@ -18,7 +17,7 @@ use jetreel_domain::state::{Order, Status, Video};
 use serde::Deserialize;
 
 use super::Gateway;
-use super::job_document::{Document, Summary, document, summary};
+use super::job_document::{Document, Listed, document, summary};
 use super::problem::Problem;
 
 /// Jobs in a list unless the query says otherwise.
@@ -116,12 +115,12 @@ pub(super) async fn list(
     }
     let ids = gateway.ports.broker.videos().await?;
     let gateway = &gateway;
-    let jobs: Vec<Option<Summary>> = stream::iter(ids.into_iter().rev().take(limit))
+    let jobs: Vec<Listed> = stream::iter(ids.into_iter().rev().take(limit))
         .map(|id| async move { listed(gateway, &id).await })
         .buffered(LIST_READS)
-        .try_collect()
-        .await?;
-    let jobs: Vec<Summary> = jobs.into_iter().flatten().collect();
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
     let body = Json(serde_json::json!({ "jobs": jobs }));
     Ok(([(CACHE_CONTROL, "no-store")], body).into_response())
 }
@@ -148,18 +147,24 @@ pub(super) fn newest(video: &Video) -> Option<&Order> {
     video.orders.iter().rev().find(|order| !order.superseded).or_else(|| video.orders.last())
 }
 
-async fn listed(gateway: &Gateway, id: &VideoId) -> Result<Option<Summary>, Failure> {
-    // Deleted since the list was read: not an error.
-    let Some(video) = gateway.ports.broker.video(id).await? else { return Ok(None) };
-    let video = video.value;
-    let Some(order) = newest(&video) else { return Ok(None) };
+/// The entry of a video. What cannot be read of it is said in its entry: it keeps nobody from the others.
+async fn listed(gateway: &Gateway, id: &VideoId) -> Option<Listed> {
+    let video = match gateway.ports.broker.video(id).await {
+        Ok(video) => video?.value,
+        Err(failure) => return Some(Listed::unreadable(id, &failure)),
+    };
+    let order = newest(&video)?;
+    let job = |summary| Some(Listed::Job(Box::new(summary)));
     let Some(plan) = order.plan.as_ref().filter(|_| !order.status.is_closed()) else {
         let completed = order.status == Status::Completed;
-        return Ok(Some(summary(&video, order, None, completed)));
+        return job(summary(&video, order, None, completed));
     };
     let at =
         |plan: &Plan, view: &View| summary(&video, order, Some((plan, view)), pictures_in(view));
-    gateway.orders.look(&gateway.ports, &video.order_id(order.number), plan, at).await.map(Some)
+    let looked = gateway.orders.look(&gateway.ports, &video.order_id(order.number), plan, at).await;
+    job(looked.unwrap_or_else(|failure| {
+        summary(&video, order, None, false).without_progress(&failure)
+    }))
 }
 
 /// The document of an order.

@@ -18,6 +18,7 @@ mod drain;
 mod faults;
 mod foreign;
 mod hostile;
+mod lists;
 mod orphans;
 mod probes;
 mod reconcile;

@@ -46,7 +46,7 @@ function card(job) {
   };
   parts.bar.setAttribute("aria-label", "Progress");
   const about = make("div", { className: "about" }, parts.title, parts.badge, parts.bar, parts.note);
-  const link = make("a", { className: "card", href: job.player }, parts.picture, about);
+  const link = make("a", { className: "card", href: job.player || `/watch/${job.video}` }, parts.picture, about);
   return { ...parts, item: make("li", {}, link) };
 }
 
@@ -54,11 +54,19 @@ function show(job) {
   if (!cards.has(job.video)) cards.set(job.video, card(job));
   const { picture, title, badge, bar, note, item } = cards.get(job.video);
   setText(title, job.title || job.video);
+  badge.hidden = !job.status;
+  if (!job.status) {
+    // Its state cannot be read; the other videos can.
+    bar.hidden = true;
+    setText(note, job.unreadable.message);
+    return item;
+  }
   showStatus(badge, job);
   bar.value = job.progress;
   bar.hidden = ended(job);
   const when = new Date(job.created).toLocaleString();
-  setText(note, job.error ? job.error.message : `${size(job.source_bytes)} · ${when}`);
+  const trouble = job.error || job.unreadable;
+  setText(note, trouble ? trouble.message : `${size(job.source_bytes)} · ${when}`);
   if (job.poster && !picture.firstChild) {
     const image = make("img", { src: job.poster, alt: "", loading: "lazy" });
     image.onerror = () => { image.hidden = true; };
