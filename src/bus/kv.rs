@@ -100,7 +100,7 @@ impl Bus {
         Ok(Some(Versioned { value, revision }))
     }
 
-    async fn raw_document(
+    pub(super) async fn raw_document(
         &self,
         bucket: &str,
         key: &str,

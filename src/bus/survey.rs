@@ -224,8 +224,15 @@ impl Survey for Bus {
     }
 
     fn leadership(&self) -> PortFuture<'_, Option<Versioned<Leadership>>> {
-        let lease = self.document(names::NODES_BUCKET, names::RECONCILER_KEY);
-        port("read the reconciler's lease", lease)
+        port("read the reconciler's lease", async move {
+            let (bucket, key) = (names::NODES_BUCKET, names::RECONCILER_KEY);
+            let Some(found) = self.raw_document(bucket, key).await? else { return Ok(None) };
+            let value = serde_json::from_slice(&found.value).unwrap_or_else(|error| {
+                tracing::warn!(%error, "a reconciler's lease of an unknown form counts as nobody's");
+                Leadership::nobodys()
+            });
+            Ok(Some(Versioned { value, revision: found.revision }))
+        })
     }
 
     fn swap_leadership<'a>(

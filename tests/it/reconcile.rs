@@ -108,6 +108,23 @@ async fn an_upload_that_nobody_was_told_of_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn documents_of_an_unknown_form_keep_nobody_from_the_others() {
+    let Some(clip) = media::made(SHORT) else { return };
+    let site = Site::start().await;
+    let context = async_nats::jetstream::new(site.client().await);
+    let garbage = async |bucket: &str, key: &str| {
+        let bucket = context.get_key_value(bucket).await.unwrap();
+        bucket.put(key, "of another form".into()).await.unwrap();
+    };
+    garbage("nodes", "reconciler").await;
+    garbage("videos", VideoId::from_bits(1).as_str()).await;
+    let order = untold(&site, &clip, 2, Status::Queued).await;
+    let node = hasty(&site, "one", &[]).await;
+    site.facts(&order).await.until("completed").await;
+    is_whole(&site, &node, &order).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn uploads_that_wait_are_not_announced_again() {
     let Some(short) = media::made(SHORT) else { return };
     let site = Site::start().await;
