@@ -53,6 +53,8 @@ struct Trouble {
     attempts_failed: IntCounterVec,
     claims_lost: IntCounterVec,
     buried: IntCounterVec,
+    refused: IntCounterVec,
+    unburied: IntCounterVec,
     hook_calls: IntCounterVec,
     revived: IntCounterVec,
     orphans: IntCounterVec,
@@ -154,6 +156,16 @@ impl Trouble {
             buried: b.counters(
                 "jetreel_dead_letters_total",
                 "Messages that went to the dead letters",
+                &["stage", "reason"],
+            )?,
+            refused: b.counters(
+                "jetreel_refused_total",
+                "Videos whose media was refused",
+                &["reason"],
+            )?,
+            unburied: b.counters(
+                "jetreel_unburied_total",
+                "Attempts to bury a message that failed because dead letters cannot be written",
                 &["stage", "reason"],
             )?,
             hook_calls: b.counters(
@@ -398,6 +410,13 @@ impl Metrics {
             Event::Buried { stage, failure, .. } => {
                 let labels = [stage.as_str(), failure.code.as_str()];
                 self.trouble.buried.with_label_values(&labels).inc();
+            }
+            Event::Refused { failure, .. } => {
+                self.trouble.refused.with_label_values(&[failure.code.as_str()]).inc();
+            }
+            Event::Unburied { stage, failure } => {
+                let labels = [stage.as_str(), failure.code.as_str()];
+                self.trouble.unburied.with_label_values(&labels).inc();
             }
             Event::HookCalled { refused } => {
                 let result = refused.as_ref().map_or("taken", |failure| failure.code.as_str());

@@ -212,6 +212,7 @@ fn config(settings: &Settings) -> Config {
         lease: Lease { heartbeat: HEARTBEAT, lost_after: LOST_AFTER },
         pull_wait: PULL_WAIT,
         retry: (&settings.retry).into(),
+        bury_refused: settings.retry.bury_refused,
         sweep_every: Duration::from_secs(settings.retry.sweep_seconds),
         reconciler: settings.reconciler.clone(),
     }

@@ -72,6 +72,8 @@ pub struct Config {
     pub pull_wait: Duration,
     /// When what failed is tried again.
     pub retry: Schedules,
+    /// Whether refused media leaves a dead letter.
+    pub bury_refused: bool,
     /// Between two looks for messages that the broker gave up.
     pub sweep_every: Duration,
     /// How patient repairs are.

@@ -175,6 +175,20 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
+    /// Media was refused: its order failed, and nobody but its uploader need care.
+    Refused {
+        /// Whose.
+        order: OrderId,
+        /// Why.
+        failure: Failure,
+    },
+    /// A message cannot be buried: the dead letters cannot be written. It waits.
+    Unburied {
+        /// Which stage.
+        stage: Stage,
+        /// Why.
+        failure: Failure,
+    },
     /// The hook was called about a dead letter.
     HookCalled {
         /// Why the call was not taken.

@@ -162,9 +162,8 @@ async fn listed(gateway: &Gateway, id: &VideoId) -> Option<Listed> {
     let at =
         |plan: &Plan, view: &View| summary(&video, order, Some((plan, view)), pictures_in(view));
     let looked = gateway.orders.look(&gateway.ports, &video.order_id(order.number), plan, at).await;
-    job(looked.unwrap_or_else(|failure| {
-        summary(&video, order, None, false).without_progress(&failure)
-    }))
+    job(looked
+        .unwrap_or_else(|failure| summary(&video, order, None, false).without_progress(&failure)))
 }
 
 /// The document of an order.

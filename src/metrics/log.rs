@@ -33,6 +33,16 @@ pub(super) fn event(event: &Event) {
         Event::Buried { stage, order, what, failure } => {
             buried(*stage, order.as_ref(), what, failure);
         }
+        Event::Refused { order, failure } => {
+            info!(%order, code = failure.code, "refused: {}", failure.message);
+        }
+        Event::Unburied { stage, failure } => {
+            let (stage, code, detail) = (stage.as_str(), &failure.code, redact(&failure.detail));
+            warn!(
+                stage,
+                code, detail, "a message waits that cannot be buried: {}", failure.message
+            );
+        }
         Event::HookCalled { refused: None } => info!("the hook was called about a dead letter"),
         Event::HookCalled { refused: Some(failure) } => {
             let (code, detail) = (&failure.code, redact(&failure.detail));

@@ -368,6 +368,8 @@ pub struct Retry {
     pub jitter: f64,
     /// Seconds between two counts of what the broker gave up.
     pub sweep_seconds: u64,
+    /// Whether refused media leaves a dead letter.
+    pub bury_refused: bool,
 }
 
 impl From<&Retry> for Schedules {

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::clips::jetreel;
 use crate::crash::claimed;
+use crate::deadletters::BURY_REFUSED;
 use crate::harness::media::{self, FILM, SHORT, SOUND_ALONE};
 use crate::harness::node::Node;
 use crate::harness::site::Site;
@@ -113,7 +114,7 @@ async fn depth(node: &Node) -> Option<u64> {
 async fn nobody_is_asked_to_review_what_was_cancelled() {
     let Some(sound) = media::made(SOUND_ALONE) else { return };
     let site = Site::start().await;
-    let node = site.node("one", &HASTY).await;
+    let node = site.node("one", &[&HASTY[..], &[BURY_REFUSED]].concat()).await;
     let cancelled = node.submit(&sound).await;
     site.facts(&cancelled).await.until("failed-1").await;
     let kept = node.submit(&sound).await;

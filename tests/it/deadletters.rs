@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod dev;
+mod full;
 mod hook;
 mod natscli;
 mod others;
@@ -29,6 +30,8 @@ use crate::harness::site::{Site, Watched};
 
 /// Three retries, as by default, without the waiting.
 pub(crate) const RETRIES: (&str, &str) = ("RETRY__ENCODE", "100ms, 200ms, 300ms");
+/// Refused media leaves a letter.
+pub(crate) const BURY_REFUSED: (&str, &str) = ("RETRY__BURY_REFUSED", "true");
 /// Attempts until a task is dead.
 const ATTEMPTS: usize = 4;
 /// What is poison in [`FILM`]: a chunk in its middle.

@@ -43,6 +43,8 @@ impl Saboteur {
             | Event::AttemptFailed { .. }
             | Event::ClaimLost { .. }
             | Event::Buried { .. }
+            | Event::Refused { .. }
+            | Event::Unburied { .. }
             | Event::HookCalled { .. }
             | Event::Revived { .. }
             | Event::OrphanSettled { .. }

@@ -225,7 +225,7 @@ pub struct Dead {
     pub sequence: u64,
     /// Why.
     pub failure: Failure,
-    /// Its dead letter; 0 where that is gone for good.
+    /// Its dead letter; 0 where there is none: media that was refused, or a letter that is gone for good.
     #[serde(default)]
     pub letter: u64,
 }

@@ -109,6 +109,9 @@ impl Desk {
         task: &str,
         dead: &Dead,
     ) -> Result<Option<Buried>, Failure> {
+        if dead.letter == 0 {
+            return Ok(None);
+        }
         let found = self.letters.letter(dead.letter).await?;
         Ok(found.filter(|Buried { letter, .. }| {
             letter.order.as_ref() == Some(id) && letter.task == task

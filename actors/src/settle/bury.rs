@@ -1,4 +1,5 @@
-//! Burying a message: its letter, then its death in state, then the broker's copy.
+//! Burying a message: its letter, then its death in state, then the broker's copy. Media that is refused needs no letter: it is an
+//! answer to who uploaded it.
 
 use jetreel_domain::deadletter::DeadLetter;
 use jetreel_domain::excerpt::excerpt;
@@ -54,17 +55,51 @@ impl Origin<'_> {
     }
 }
 
+/// Why a message is not buried.
+pub(super) enum Unburied {
+    /// The dead letters cannot be written: full, or gone. Nothing else needs them.
+    Letter(Failure),
+    /// Something that everything needs.
+    Else(Failure),
+}
+
+impl From<Failure> for Unburied {
+    fn from(failure: Failure) -> Self {
+        Self::Else(failure)
+    }
+}
+
+/// Lets an order fail whose media is refused, under a claim that was just given up.
+pub(super) async fn refuse(
+    case: &Case<'_>,
+    held: &Held,
+    failure: Failure,
+) -> Result<Settlement, Unburied> {
+    case.origin.renew().await?;
+    if !held.is_current(&case.context.ports).await? {
+        return Ok(Settlement::LetGo);
+    }
+    let death = Dead { sequence: case.origin.sequence(), failure: brief(&failure), letter: 0 };
+    if let Some(video) = record(case.context, &held.order, &held.what, &death).await? {
+        crash::point("deadletter-after-death");
+        change::announce(&case.context.ports, &video).await?;
+        let event = Event::Refused { order: held.order.clone(), failure };
+        case.context.ports.environment.emit(event);
+    }
+    Ok(Settlement::Ack)
+}
+
 /// Buries a message under a claim that was just given up, and so is nobody's.
 pub(super) async fn bury(
     case: &Case<'_>,
     held: &Held,
     failure: Failure,
-) -> Result<Settlement, Failure> {
+) -> Result<Settlement, Unburied> {
     let ports = &case.context.ports;
     crash::point("deadletter-before-letter");
     case.origin.renew().await?;
     let letter = letter(case, Some(held), &failure);
-    let sequence = ports.letters.bury(&letter).await?;
+    let sequence = ports.letters.bury(&letter).await.map_err(Unburied::Letter)?;
     crash::point("deadletter-after-letter");
     if !held.is_current(ports).await? {
         // Delivered to another meanwhile, who may succeed: not dead.
@@ -93,9 +128,10 @@ pub(super) async fn bury(
 pub(super) async fn bury_unreadable(
     case: &Case<'_>,
     failure: Failure,
-) -> Result<Settlement, Failure> {
+) -> Result<Settlement, Unburied> {
     case.origin.renew().await?;
-    case.context.ports.letters.bury(&letter(case, None, &failure)).await?;
+    let letter = letter(case, None, &failure);
+    case.context.ports.letters.bury(&letter).await.map_err(Unburied::Letter)?;
     tell(case, None, &failure);
     Ok(Settlement::Terminate(failure.code))
 }

@@ -5,11 +5,14 @@ use std::time::Duration;
 use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::retry::{self, Disposition, Stage};
 
-use super::bury::{self, Case};
+use super::bury::{self, Case, Unburied};
 use crate::claims::Held;
 use crate::config::Context;
 use crate::event::Event;
 use crate::ports::Delivery;
+
+/// How long a message waits that cannot be buried, and by how much longer at most, so that many do not come back together.
+const UNBURIED_WAIT: Duration = Duration::from_secs(60);
 
 /// What to do with a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,8 +62,17 @@ pub(crate) async fn failed(case: &Case<'_>, held: &Held, failure: Failure) -> Se
     });
     match disposition {
         Disposition::HandBack { after, .. } => Settlement::HandBack(after),
+        Disposition::Bury if is_refusal(case, &failure) => {
+            settled(case, bury::refuse(case, &given_up, failure).await)
+        }
         Disposition::Bury => settled(case, bury::bury(case, &given_up, failure).await),
     }
+}
+
+/// Whether a failure is an answer to who uploaded the media, and nothing for an operator to look at.
+fn is_refusal(case: &Case<'_>, failure: &Failure) -> bool {
+    let refused = case.stage == Stage::Ingest && failure.severity == Severity::Permanent;
+    refused && !case.context.config.bury_refused
 }
 
 /// Settles a delivery that failed before it was claimed: its state cannot be read. Nothing but the broker has counted its attempts:
@@ -105,11 +117,20 @@ pub(crate) async fn refused(case: &Case<'_>, failure: Failure) -> Settlement {
 }
 
 /// A burial that is half done is done again when the message comes again.
-fn settled(case: &Case<'_>, outcome: Result<Settlement, Failure>) -> Settlement {
-    outcome.unwrap_or_else(|failure| {
-        case.report(failure);
-        Settlement::LetGo
-    })
+fn settled(case: &Case<'_>, outcome: Result<Settlement, Unburied>) -> Settlement {
+    match outcome {
+        Ok(settlement) => settlement,
+        Err(Unburied::Letter(failure)) => {
+            let environment = &case.context.ports.environment;
+            let wait = UNBURIED_WAIT.mul_f64(1.0 + environment.chance());
+            environment.emit(Event::Unburied { stage: case.stage, failure });
+            Settlement::HandBack(wait)
+        }
+        Err(Unburied::Else(failure)) => {
+            case.report(failure);
+            Settlement::LetGo
+        }
+    }
 }
 
 /// Gives the claim up: only then may this worker say a word about the delivery. `None`: another holds it, or perhaps does, and the

@@ -240,7 +240,10 @@ fn prepare(folder: &Path, password: &str, kept: bool) -> io::Result<(TempDir, Ve
 fn clear_runtimes(folder: &Path, own: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let old = entry.file_name().to_string_lossy().starts_with(RUNTIME);
-        if old && entry.path() != own && let Err(error) = fs::remove_dir_all(entry.path()) {
+        if old
+            && entry.path() != own
+            && let Err(error) = fs::remove_dir_all(entry.path())
+        {
             tracing::warn!(%error, "a former broker's configuration stays behind");
         }
     }

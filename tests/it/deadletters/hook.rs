@@ -4,7 +4,7 @@ use async_nats::jetstream;
 use jetreel::bus::names;
 use serde_json::json;
 
-use super::letter_of;
+use super::{BURY_REFUSED, letter_of};
 use crate::harness::eventually::eventually_so;
 use crate::harness::media::{self, SOUND_ALONE};
 use crate::harness::pager::Pager;
@@ -27,10 +27,14 @@ async fn the_hook_is_called_until_it_answers_and_tells_no_secret() {
     let site = Site::start().await;
     let mut pager = Pager::start().await;
     let url = pager.url(SECRET_PATH);
-    let hook =
-        [("HOOK__URL", url.as_str()), ("HOOK__AUTHORIZATION", BEARER), ("LOG__FILTER", "debug")];
+    let hook = [
+        ("HOOK__URL", url.as_str()),
+        ("HOOK__AUTHORIZATION", BEARER),
+        ("LOG__FILTER", "debug"),
+        BURY_REFUSED,
+    ];
     // What dies while nobody calls is called about later.
-    let silent = site.node("silent", &[]).await;
+    let silent = site.node("silent", &[BURY_REFUSED]).await;
     let first = silent.submit(&sound).await;
     site.facts(&first).await.until("failed-1").await;
     drop(silent);

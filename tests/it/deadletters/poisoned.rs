@@ -6,7 +6,7 @@ use jetreel_domain::id::{Group, OrderId, TaskId};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::{ATTEMPTS, RETRIES, SOURCE, Ward, begun, letter_of};
+use super::{ATTEMPTS, BURY_REFUSED, RETRIES, SOURCE, Ward, begun, letter_of};
 use crate::harness::media::{self, SOUND_ALONE};
 use crate::harness::site::{Site, awaited};
 use crate::upload_to_publish::must_be_published;
@@ -134,7 +134,8 @@ async fn a_dead_task_is_brought_back_even_when_its_letter_is_gone() {
 async fn bad_media_is_dead_at_its_first_attempt() {
     let Some(sound) = media::made(SOUND_ALONE) else { return };
     let site = Site::start().await;
-    let node = site.node("one", &[RETRIES, ("RETRY__INGEST", "100ms, 200ms, 300ms")]).await;
+    let retries = ("RETRY__INGEST", "100ms, 200ms, 300ms");
+    let node = site.node("one", &[RETRIES, BURY_REFUSED, retries]).await;
     let order = node.submit(&sound).await;
     site.facts(&order).await.until("failed-1").await;
     let letter = letter_of(&site, &order).await.letter;
@@ -156,4 +157,18 @@ async fn bad_media_is_dead_at_its_first_attempt() {
     awaited("it dies again", facts.until("failed-2")).await;
     let again = letter_of(&site, &order).await.letter.attempts;
     assert!(again.len() == 2 && again.iter().all(|attempt| attempt.number == 1), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_media_without_a_letter_is_tried_again_when_somebody_asks() {
+    let Some(sound) = media::made(SOUND_ALONE) else { return };
+    let site = Site::start().await;
+    let node = site.node("one", &[]).await;
+    let order = node.submit(&sound).await;
+    let mut facts = site.facts(&order).await;
+    facts.until("failed-1").await;
+    let retry = async || node.command(&format!("/v1/jobs/{order}/retry")).await.status();
+    assert_eq!(retry().await, StatusCode::ACCEPTED);
+    awaited("it is refused again", facts.until("failed-2")).await;
+    assert!(site.bus.letters(0, 1).await.unwrap().is_empty());
 }
