@@ -2,16 +2,18 @@
 //!
 //! Invariant: labels are bounded: groups, statuses, routes, stable failure codes; never an id.
 
+mod labels;
 mod log;
 
 use jetreel_actors::event::{Event, Reconciled};
-use jetreel_domain::state::Fact;
-use prometheus::{CounterVec, core::Collector};
+use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use tracing::warn;
+
+use labels::{count_fault, fact_kind};
 
 /// The numbers of one node.
 pub struct Metrics {
@@ -408,15 +410,13 @@ impl Metrics {
                 self.trouble.claims_lost.with_label_values(&[stage.as_str()]).inc();
             }
             Event::Buried { stage, failure, .. } => {
-                let labels = [stage.as_str(), failure.code.as_str()];
-                self.trouble.buried.with_label_values(&labels).inc();
+                count_fault(&self.trouble.buried, *stage, failure);
             }
             Event::Refused { failure, .. } => {
                 self.trouble.refused.with_label_values(&[failure.code.as_str()]).inc();
             }
             Event::Unburied { stage, failure } => {
-                let labels = [stage.as_str(), failure.code.as_str()];
-                self.trouble.unburied.with_label_values(&labels).inc();
+                count_fault(&self.trouble.unburied, *stage, failure);
             }
             Event::HookCalled { refused } => {
                 let result = refused.as_ref().map_or("taken", |failure| failure.code.as_str());
@@ -451,18 +451,6 @@ impl Metrics {
                 self.tasks.slots_busy.with_label_values(&[group.as_str()]).set(busy);
             }
         }
-    }
-}
-
-/// A fact without what varies in it.
-fn fact_kind(fact: &Fact) -> &'static str {
-    match fact {
-        Fact::Playable => "playable",
-        Fact::Tier(_) => "tier",
-        Fact::Completed => "completed",
-        Fact::Failed(_) => "failed",
-        Fact::Cancelled => "cancelled",
-        Fact::Deleted => "deleted",
     }
 }
 

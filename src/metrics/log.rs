@@ -1,7 +1,7 @@
 //! The log line of an event.
 
 use jetreel_actors::event::{Event, Reconciled};
-use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::redact::redact;
 use jetreel_domain::retry::Stage;
@@ -36,13 +36,7 @@ pub(super) fn event(event: &Event) {
         Event::Refused { order, failure } => {
             info!(%order, code = failure.code, "refused: {}", failure.message);
         }
-        Event::Unburied { stage, failure } => {
-            let (stage, code, detail) = (stage.as_str(), &failure.code, redact(&failure.detail));
-            warn!(
-                stage,
-                code, detail, "a message waits that cannot be buried: {}", failure.message
-            );
-        }
+        Event::Unburied { stage, failure } => unburied(*stage, failure),
         Event::HookCalled { refused: None } => info!("the hook was called about a dead letter"),
         Event::HookCalled { refused: Some(failure) } => {
             let (code, detail) = (&failure.code, redact(&failure.detail));
@@ -83,12 +77,13 @@ pub(super) fn event(event: &Event) {
 fn buried(stage: Stage, order: Option<&OrderId>, what: &str, failure: &Failure) {
     let order = order.map(ToString::to_string);
     let (code, message) = (&failure.code, &failure.message);
-    if stage == Stage::Ingest && failure.severity == Severity::Permanent {
-        // An answer to the uploader: an operator has nothing to do.
-        info!(order, code, "file refused: {message}");
-    } else {
-        error!(stage = stage.as_str(), order, what, code, "dead letter: {message}");
-    }
+    error!(stage = stage.as_str(), order, what, code, "dead letter: {message}");
+}
+
+fn unburied(stage: Stage, failure: &Failure) {
+    let (stage, code, detail) = (stage.as_str(), &failure.code, redact(&failure.detail));
+    let message = &failure.message;
+    error!(stage, code, detail, "a message waits that cannot be buried: {message}");
 }
 
 fn log_reconciled(what: &Reconciled) {

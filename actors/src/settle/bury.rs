@@ -81,7 +81,6 @@ pub(super) async fn refuse(
     }
     let death = Dead { sequence: case.origin.sequence(), failure: brief(&failure), letter: 0 };
     if let Some(video) = record(case.context, &held.order, &held.what, &death).await? {
-        crash::point("deadletter-after-death");
         change::announce(&case.context.ports, &video).await?;
         let event = Event::Refused { order: held.order.clone(), failure };
         case.context.ports.environment.emit(event);

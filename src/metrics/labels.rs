@@ -1,0 +1,23 @@
+//! What events are called in labels.
+
+use jetreel_domain::failure::Failure;
+use jetreel_domain::retry::Stage;
+use jetreel_domain::state::Fact;
+use prometheus::IntCounterVec;
+
+/// Counts a failure by stage and reason.
+pub(super) fn count_fault(counter: &IntCounterVec, stage: Stage, failure: &Failure) {
+    counter.with_label_values(&[stage.as_str(), failure.code.as_str()]).inc();
+}
+
+/// A fact without what varies in it.
+pub(super) fn fact_kind(fact: &Fact) -> &'static str {
+    match fact {
+        Fact::Playable => "playable",
+        Fact::Tier(_) => "tier",
+        Fact::Completed => "completed",
+        Fact::Failed(_) => "failed",
+        Fact::Cancelled => "cancelled",
+        Fact::Deleted => "deleted",
+    }
+}
