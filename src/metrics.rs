@@ -13,7 +13,7 @@ use prometheus::{
 };
 use tracing::warn;
 
-use labels::{count_fault, fact_kind};
+use labels::{count_fault, count_reason, fact_kind};
 
 /// The numbers of one node.
 pub struct Metrics {
@@ -412,9 +412,7 @@ impl Metrics {
             Event::Buried { stage, failure, .. } => {
                 count_fault(&self.trouble.buried, *stage, failure);
             }
-            Event::Refused { failure, .. } => {
-                self.trouble.refused.with_label_values(&[failure.code.as_str()]).inc();
-            }
+            Event::Refused { failure, .. } => count_reason(&self.trouble.refused, failure),
             Event::Unburied { stage, failure } => {
                 count_fault(&self.trouble.unburied, *stage, failure);
             }

@@ -8,8 +8,9 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use jetreel_actors::deadletter::{Desk, Outcome};
+use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::ledger::{Output, View};
 use jetreel_domain::plan::Plan;
@@ -115,12 +116,12 @@ pub(super) async fn list(
     }
     let ids = gateway.ports.broker.videos().await?;
     let gateway = &gateway;
-    let jobs: Vec<Listed> = stream::iter(ids.into_iter().rev().take(limit))
+    let jobs: Vec<Option<Listed>> = stream::iter(ids.into_iter().rev().take(limit))
         .map(|id| async move { listed(gateway, &id).await })
         .buffered(LIST_READS)
-        .filter_map(std::future::ready)
-        .collect()
-        .await;
+        .try_collect()
+        .await?;
+    let jobs: Vec<Listed> = jobs.into_iter().flatten().collect();
     let body = Json(serde_json::json!({ "jobs": jobs }));
     Ok(([(CACHE_CONTROL, "no-store")], body).into_response())
 }
@@ -147,23 +148,32 @@ pub(super) fn newest(video: &Video) -> Option<&Order> {
     video.orders.iter().rev().find(|order| !order.superseded).or_else(|| video.orders.last())
 }
 
-/// The entry of a video. What cannot be read of it is said in its entry: it keeps nobody from the others.
-async fn listed(gateway: &Gateway, id: &VideoId) -> Option<Listed> {
+/// The entry of a video. What cannot be read of it is said in its entry, and keeps nobody from the others.
+///
+/// # Errors
+/// When broker or store are away: for the others too.
+async fn listed(gateway: &Gateway, id: &VideoId) -> Result<Option<Listed>, Failure> {
+    let away = |failure: &Failure| failure.severity == Severity::DependencyFault;
     let video = match gateway.ports.broker.video(id).await {
-        Ok(video) => video?.value,
-        Err(failure) => return Some(Listed::unreadable(id, &failure)),
+        // Deleted since the list was read: not an error.
+        Ok(None) => return Ok(None),
+        Ok(Some(video)) => video.value,
+        Err(failure) if away(&failure) => return Err(failure),
+        Err(failure) => return Ok(Some(Listed::unreadable(id, &failure))),
     };
-    let order = newest(&video)?;
-    let job = |summary| Some(Listed::Job(Box::new(summary)));
+    let Some(order) = newest(&video) else { return Ok(None) };
+    let job = |summary| Ok(Some(Listed::Job(Box::new(summary))));
     let Some(plan) = order.plan.as_ref().filter(|_| !order.status.is_closed()) else {
         let completed = order.status == Status::Completed;
         return job(summary(&video, order, None, completed));
     };
     let at =
         |plan: &Plan, view: &View| summary(&video, order, Some((plan, view)), pictures_in(view));
-    let looked = gateway.orders.look(&gateway.ports, &video.order_id(order.number), plan, at).await;
-    job(looked
-        .unwrap_or_else(|failure| summary(&video, order, None, false).without_progress(&failure)))
+    match gateway.orders.look(&gateway.ports, &video.order_id(order.number), plan, at).await {
+        Ok(summary) => job(summary),
+        Err(failure) if away(&failure) => Err(failure),
+        Err(failure) => job(summary(&video, order, None, false).without_progress(&failure)),
+    }
 }
 
 /// The document of an order.

@@ -5,6 +5,11 @@ use jetreel_domain::retry::Stage;
 use jetreel_domain::state::Fact;
 use prometheus::IntCounterVec;
 
+/// Counts a failure by reason.
+pub(super) fn count_reason(counter: &IntCounterVec, failure: &Failure) {
+    counter.with_label_values(&[failure.code.as_str()]).inc();
+}
+
 /// Counts a failure by stage and reason.
 pub(super) fn count_fault(counter: &IntCounterVec, stage: Stage, failure: &Failure) {
     counter.with_label_values(&[stage.as_str(), failure.code.as_str()]).inc();

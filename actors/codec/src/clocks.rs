@@ -1,6 +1,6 @@
 //! The decode times of several tracks through a file, and where one does not go on from where it was.
 //!
-//! Invariant: memory is bounded: a track that jumps more than [`STEPS_MAX`] times is not observed any further.
+//! Invariant: memory and time are bounded: by the steps and the jumps that are kept.
 
 use ffmpeg_next::Packet;
 use jetreel_domain::discontinuity::{
@@ -17,6 +17,9 @@ const RESTART_SECONDS: f64 = 0.1;
 
 /// A longer distance between two packets says little about how much of the file was read.
 const ADVANCE_SECONDS_MAX: f64 = 1.0;
+
+/// Jumps of all tracks that are kept; later packets are taken to go on. A joint of a recording makes about one for each of its tracks.
+const JUMPS_MAX: usize = 16 * STEPS_MAX;
 
 /// Packets of a track that may follow a step of another one; further ones are taken to go on by their clock.
 const LOOSE_MAX: usize = 1024;
@@ -104,9 +107,11 @@ impl Clocks {
         let last = own.last;
         let before = last.map(|last| last.saturating_add(own.step));
         let noticed = own.noticed;
-        let kind = if self.single { Kind::GoesOn } else { self.kind(track, time) };
+        let observed = !self.single && self.jumps.len() < JUMPS_MAX;
+        let kind = if observed { self.kind(track, time) } else { Kind::GoesOn };
         // Also what goes on is of interest where another track steps.
-        let jumps = kind != Kind::GoesOn || self.jumps[noticed..].iter().any(Jump::is_step);
+        let missed = || self.jumps[noticed..].iter().any(Jump::is_step);
+        let jumps = kind != Kind::GoesOn || observed && missed();
         let clocks = if jumps { self.clocks() } else { Vec::new() };
         let own = &mut self.tracks[track];
         let since = std::mem::replace(&mut own.noticed, self.jumps.len());

@@ -166,7 +166,7 @@ fn of_broker(code: &str) -> Option<&'static str> {
         "topology-missing" | "streams-destructive" => {
             "Compare the streams with `jetreel streams plan`, mend them with `jetreel streams apply`, and replay."
         }
-        "stream-full" => {
+        "stream-full" | "correction-unburied" => {
             "A stream is at its max_bytes. See what fills it with `nats stream report`, give it room in streams.toml, and replay."
         }
         "message-too-large" => {
@@ -208,29 +208,7 @@ mod tests {
     fn every_report_of_a_codec_has_advice() {
         use crate::failure::code;
         use crate::wire::FailureCode as Code;
-        for found in [
-            Code::Empty,
-            Code::TooManyBytes,
-            Code::UnknownFormat,
-            Code::Unreadable,
-            Code::NoVideo,
-            Code::UnsupportedCodec,
-            Code::NoFrames,
-            Code::TooManyPixels,
-            Code::TooManyStreams,
-            Code::TooManyFrames,
-            Code::TooLong,
-            Code::TimestampGap,
-            Code::FrameRate,
-            Code::TimeBase,
-            Code::NoTier,
-            Code::NoLevel,
-            Code::TooDamaged,
-            Code::MemoryBudget,
-            Code::SourceUnavailable,
-            Code::Protocol,
-            Code::Internal,
-        ] {
+        for found in Code::ALL {
             assert!(of_code(code(found)).is_some(), "{found:?}");
         }
     }

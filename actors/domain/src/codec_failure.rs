@@ -66,6 +66,31 @@ pub enum FailureCode {
 pub const MEMORY_EXIT: i32 = 71;
 
 impl FailureCode {
+    /// All codes.
+    pub const ALL: [Self; 21] = [
+        Self::Empty,
+        Self::TooManyBytes,
+        Self::UnknownFormat,
+        Self::Unreadable,
+        Self::NoVideo,
+        Self::UnsupportedCodec,
+        Self::NoFrames,
+        Self::TooManyPixels,
+        Self::TooManyStreams,
+        Self::TooManyFrames,
+        Self::TooLong,
+        Self::TimestampGap,
+        Self::FrameRate,
+        Self::TimeBase,
+        Self::NoTier,
+        Self::NoLevel,
+        Self::TooDamaged,
+        Self::MemoryBudget,
+        Self::SourceUnavailable,
+        Self::Protocol,
+        Self::Internal,
+    ];
+
     /// Exit status of the process: 65 (`EX_DATAERR`) for what the source is to blame for, 71 (`EX_OSERR`) for lack of memory, 74
     /// (`EX_IOERR`) for the delivery of the source, 76 (`EX_PROTOCOL`), 70 (`EX_SOFTWARE`); numbers of BSD `sysexits.h`.
     #[must_use]

@@ -34,6 +34,15 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// Whether it is what a codec or the plan says of media that cannot be used.
+    #[must_use]
+    pub fn is_of_media(&self) -> bool {
+        let says = |found: &FailureCode| {
+            severity(*found) == Severity::Permanent && code(*found) == self.code
+        };
+        self.severity == Severity::Permanent && FailureCode::ALL.iter().any(says)
+    }
+
     /// A failure that trying again cannot mend.
     pub fn permanent(code: &str, message: impl Into<String>) -> Self {
         Self::new(Severity::Permanent, code, message)
@@ -202,5 +211,20 @@ pub fn code(code: FailureCode) -> &'static str {
         FailureCode::SourceUnavailable => "source-unavailable",
         FailureCode::Protocol => "codec-protocol",
         FailureCode::Internal => "codec-internal",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_permanent_reports_of_a_codec_are_about_media() {
+        for found in FailureCode::ALL {
+            let permanent = severity(found) == Severity::Permanent;
+            assert_eq!(Failure::permanent(code(found), "").is_of_media(), permanent, "{found:?}");
+        }
+        assert!(!Failure::permanent("message-too-large", "").is_of_media());
+        assert!(!Failure::task("no-video", "").is_of_media());
     }
 }

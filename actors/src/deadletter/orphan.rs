@@ -129,7 +129,12 @@ async fn upload_again(
         let end = match settle::reopen(&case, message, source).await? {
             Settlement::Ack => "queued-anew",
             Settlement::Terminate(_) => "buried",
-            Settlement::HandBack(_) | Settlement::LetGo => {
+            // No letter can be written, which is nobody else's trouble.
+            Settlement::HandBack(_) => {
+                let message = "The correction of a source cannot be buried.";
+                return Err(Failure::task("correction-unburied", message));
+            }
+            Settlement::LetGo => {
                 let message = "The correction of a source could not be settled.";
                 return Err(Failure::dependency("broker-refused", message));
             }

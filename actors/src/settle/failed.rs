@@ -62,17 +62,8 @@ pub(crate) async fn failed(case: &Case<'_>, held: &Held, failure: Failure) -> Se
     });
     match disposition {
         Disposition::HandBack { after, .. } => Settlement::HandBack(after),
-        Disposition::Bury if is_refusal(case, &failure) => {
-            settled(case, bury::refuse(case, &given_up, failure).await)
-        }
-        Disposition::Bury => settled(case, bury::bury(case, &given_up, failure).await),
+        Disposition::Bury => dead(case, &given_up, failure).await,
     }
-}
-
-/// Whether a failure is an answer to who uploaded the media, and nothing for an operator to look at.
-fn is_refusal(case: &Case<'_>, failure: &Failure) -> bool {
-    let refused = case.stage == Stage::Ingest && failure.severity == Severity::Permanent;
-    refused && !case.context.config.bury_refused
 }
 
 /// Settles a delivery that failed before it was claimed: its state cannot be read. Nothing but the broker has counted its attempts:
@@ -102,7 +93,17 @@ pub(crate) async fn doomed(case: &Case<'_>, held: &Held, failure: Failure) -> Se
     let Some(given_up) = give_up(case, held, None, false).await else {
         return Settlement::LetGo;
     };
-    settled(case, bury::bury(case, &given_up, failure).await)
+    dead(case, &given_up, failure).await
+}
+
+/// Ends what no attempt can help any more.
+async fn dead(case: &Case<'_>, given_up: &Held, failure: Failure) -> Settlement {
+    // An answer to who uploaded the media is nothing for an operator to look at.
+    let answer = case.stage == Stage::Ingest && failure.is_of_media();
+    if answer && !case.context.config.bury_refused {
+        return settled(case, bury::refuse(case, given_up, failure).await);
+    }
+    settled(case, bury::bury(case, given_up, failure).await)
 }
 
 /// Buries a message that nobody can understand.

@@ -239,11 +239,10 @@ fn prepare(folder: &Path, password: &str, kept: bool) -> io::Result<(TempDir, Ve
 /// Removes what servers left whose parents were killed: whoever runs here now has the lock of the folder.
 fn clear_runtimes(folder: &Path, own: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let old = entry.file_name().to_string_lossy().starts_with(RUNTIME);
-        if old
-            && entry.path() != own
-            && let Err(error) = fs::remove_dir_all(entry.path())
-        {
+        let runtime = entry.file_name().to_string_lossy().starts_with(RUNTIME);
+        // By name: one of the paths may be relative.
+        let old = runtime && Some(entry.file_name().as_os_str()) != own.file_name();
+        if old && let Err(error) = fs::remove_dir_all(entry.path()) {
             tracing::warn!(%error, "a former broker's configuration stays behind");
         }
     }

@@ -75,8 +75,13 @@ function show(job) {
   return item;
 }
 
+let refreshing = false;
+
 async function refresh() {
   const trouble = byId("trouble");
+  // A broker that is away answers late: one question at a time.
+  if (refreshing) return;
+  refreshing = true;
   try {
     const { jobs } = await fetchJson("/v1/jobs?limit=48");
     const items = jobs.map(show);
@@ -90,6 +95,8 @@ async function refresh() {
   } catch (error) {
     setText(trouble, `The list cannot be loaded: ${error.message}`);
     trouble.hidden = false;
+  } finally {
+    refreshing = false;
   }
 }
 

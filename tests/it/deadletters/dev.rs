@@ -32,6 +32,10 @@ async fn running(folder: &Path) -> Child {
 async fn the_broker_of_dev_is_found_in_its_folder_as_long_as_it_runs() {
     let folder = tempfile::tempdir().unwrap();
     let mut dev = running(folder.path()).await;
+    // It keeps its configuration, though its folder was named by a relative path.
+    let entries = std::fs::read_dir(folder.path().join("data/nats")).unwrap().map(Result::unwrap);
+    let has = |name| move |entry: &std::fs::DirEntry| entry.path().join(name).is_file();
+    assert_eq!(entries.filter(has("nats.conf")).count(), 1);
     let list = async || {
         let mut list = command(folder.path());
         list.args(["dlq", "ls", "--data", "data", "--json"]).output().await.unwrap()

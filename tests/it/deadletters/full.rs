@@ -3,14 +3,18 @@
 use std::path::Path;
 
 use jetreel_actors::ports::{Broker as _, DeadLetters as _};
+use jetreel_domain::claim;
+use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::state::Status;
+use jetreel_domain::lane::Lane;
+use jetreel_domain::state::{INGEST, Status};
 
 use super::BURY_REFUSED;
 use crate::harness::eventually::eventually_so;
 use crate::harness::media::{self, SHORT};
 use crate::harness::node::Node;
 use crate::harness::site::Site;
+use crate::reconcile::untold;
 
 /// Files that are no video.
 const BAD: usize = 40;
@@ -74,4 +78,22 @@ async fn refused_media_is_no_letter() {
     .await;
     assert_eq!(number(&node, "jetreel_unburied_total").await, 0.0);
     assert!(site.bus.letters(0, 1).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_a_dead_node_did_not_finish_is_no_letter_either() {
+    let site = Site::start().await;
+    fill(&site).await;
+    let file = site.folder().join("bad.mp4");
+    std::fs::write(&file, "this is no video").unwrap();
+    let order = untold(&site, &file, 1, Status::Queued).await;
+    // As a node leaves it that dies right after it gave up.
+    let failure = Failure::permanent("unknown-format", "The file is not recognised as a video.");
+    let claimed = claim::take(None, "a".into(), "gone".into(), 1, 7);
+    let given_up = claimed.given_up(Some(&failure), true);
+    site.bus.swap_claim(&order, INGEST, &given_up, 0).await.unwrap();
+    site.bus.announce_upload(&order.video, 1, Lane::Normal).await.unwrap();
+    let node = site.node("one", &[]).await;
+    site.facts(&order).await.until("failed-1").await;
+    assert_eq!(number(&node, "jetreel_unburied_total").await, 0.0);
 }
