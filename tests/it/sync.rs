@@ -35,7 +35,7 @@ use recipe::{Clip, Expected};
 use table::Row;
 
 /// One of each kind, the quick ones.
-const SELECTION: [&str; 62] = [
+const SELECTION: [&str; 64] = [
     "mp4 libx264 aac 48000 stereo",
     "mp4 libx265 aac 44100 mono",
     "mov mpeg4 pcm_s24le 96000 stereo",
@@ -70,6 +70,8 @@ const SELECTION: [&str; 62] = [
     "mp4 a slide every 70 s",
     "mkv picture stands still for 15 s",
     "mp4 no sound",
+    "mp4 picture pauses for 1.3 s",
+    "mp4 picture pauses, one later",
     "ts joined, 40 s",
     "ts joined from three",
     "ts joined in the middle of a group",

@@ -2,9 +2,9 @@
 //!
 //! Invariants: equal arguments give equal bytes. Every fragment can be placed without its neighbours: decode times are the
 //! sorted presentation times of the fragment itself, so its `tfdt` is its first PTS. Composition times lie behind presentation times by
-//! a fixed shift, which the edit list of the initialisation segment reverses (ISO/IEC 23000-19, brand `cmfc`). Without the shift,
-//! composition offsets would be negative, and libav delays such pictures by the largest of them, behind their sound. Offsets
-//! count from the `moof`.
+//! a fixed shift, which the edit list of the initialisation segment reverses (ISO/IEC 23000-19, brand `cmfc`). Composition offsets are
+//! never negative: libav would delay such pictures by the largest of them, behind their sound. Where pictures are reordered across a
+//! pause that is longer than the shift, decode times are earlier. Offsets count from the `moof`.
 
 use jetreel_domain::wire::CodecFailure;
 use mp4_atom::esds::{DecoderConfig, DecoderSpecific, EsDescriptor, Esds, SLConfig};
@@ -160,8 +160,7 @@ fn init(clock: Clock, entry: Codec) -> Result<Vec<u8>, CodecFailure> {
 
 /// First decode time, and duration, size and composition offset of each sample.
 fn timing(samples: &[Sample], shift: u32) -> Result<(u64, Vec<TrunEntry>), CodecFailure> {
-    let mut decode: Vec<i64> = samples.iter().map(|sample| sample.pts).collect();
-    decode.sort_unstable();
+    let mut decode = decode_times(samples, i64::from(shift));
     let start = *decode.first().ok_or_else(|| refused("a fragment without samples"))?;
     let ends = samples.iter().map(|sample| sample.pts.saturating_add(i64::from(sample.duration)));
     decode.push(ends.max().unwrap_or(start));
@@ -179,6 +178,20 @@ fn timing(samples: &[Sample], shift: u32) -> Result<(u64, Vec<TrunEntry>), Codec
     };
     let entries = samples.iter().zip(decode.windows(2)).map(entry).collect::<Result<_, _>>()?;
     Ok((u64::try_from(start).map_err(refused)?, entries))
+}
+
+/// The sorted presentation times; earlier ones where a sample would be decoded later than it is shown, by `shift` behind its
+/// presentation time.
+fn decode_times(samples: &[Sample], shift: i64) -> Vec<i64> {
+    let mut times: Vec<i64> = samples.iter().map(|sample| sample.pts).collect();
+    times.sort_unstable();
+    let mut latest = i64::MAX;
+    // The first stays: it is where the fragment begins.
+    for (time, sample) in times.iter_mut().zip(samples).skip(1).rev() {
+        latest = sample.pts.saturating_add(shift).min(latest.saturating_sub(1));
+        *time = latest.min(*time);
+    }
+    times
 }
 
 /// Leaves out what all samples share: it stands once, as a default.
@@ -243,6 +256,33 @@ mod tests {
 
     fn entries(moof: &Moof) -> Vec<TrunEntry> {
         moof.traf[0].trun[0].samples.iter().collect()
+    }
+
+    #[test]
+    fn pictures_that_are_reordered_across_a_pause_are_decoded_in_time() {
+        // 40 ms apart but for a pause of 1280 ms before the last three, which are coded as 7, 5, 6.
+        let order = [0, 120, 40, 80, 1480, 1400, 1440];
+        let sample = |pts: i64| Sample { pts, duration: 40, sync: pts == 0, data: vec![1] };
+        let samples: Vec<Sample> = order.into_iter().map(sample).collect();
+        let check = |samples: &[Sample], expected: &[i64]| {
+            let shift = 80;
+            let times = decode_times(samples, shift);
+            assert_eq!(times, expected);
+            let offsets =
+                samples.iter().zip(&times).map(|(sample, time)| sample.pts + shift - time);
+            assert!(offsets.into_iter().all(|offset| offset >= 0));
+            let (start, entries) = timing(samples, 80).unwrap();
+            assert_eq!(start, 0);
+            let lasts: u32 = entries.iter().filter_map(|entry| entry.duration).sum();
+            let end = samples.iter().map(|sample| sample.pts + 40).max().unwrap();
+            assert_eq!(i64::from(lasts), end);
+        };
+        check(&samples, &[0, 40, 80, 120, 1400, 1440, 1480]);
+        // The pause lies within what is reordered: 5 and 6 are shown before it.
+        let samples: Vec<Sample> = [0, 1400, 40, 80, 1440].into_iter().map(sample).collect();
+        check(&samples, &[0, 40, 80, 160, 1440]);
+        let samples: Vec<Sample> = [0, 2800, 1400, 40, 2840].into_iter().map(sample).collect();
+        check(&samples, &[0, 40, 119, 120, 2840]);
     }
 
     #[test]

@@ -244,9 +244,9 @@ mod tests {
         let group =
             |at| vec![sample(at, 10, true), sample(at + 20, 10, false), sample(at + 10, 10, false)];
         let avcc = [1, 0x42, 0, 0x1f, 0xff, 0xe1, 0, 1, 0x67, 1, 0, 1, 0x68];
-        let clock = mux::Clock { timescale: 100, shift: 4 };
+        let clock = mux::Clock { timescale: 100, shift: 10 };
         let init = mux::video_init(16, 16, clock, &avcc).unwrap();
-        let (video, pictures) = stored(init, 0, 4, &[group(50), group(85)]);
+        let (video, pictures) = stored(init, 0, 10, &[group(50), group(85)]);
         let units = |at: i64| (0..2).map(|n| sample(at + n * 1024, 1024, true)).collect();
         let init = mux::audio_init(8000, 1, 64_000, &[0x15, 0x88]).unwrap();
         let (audio, sound) = stored(init, 1, 0, &[units(0), units(2048), units(4096)]);

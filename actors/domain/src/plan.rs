@@ -198,7 +198,7 @@ impl Plan {
     }
 
     /// Output ticks by which composition times of every tier lie behind its presentation times: the distance of as many frames as an
-    /// encoder reorders. A longer distance in a source of variable rate makes a sample's offset negative, which is legal.
+    /// encoder reorders. Where a source of variable rate has a longer distance, samples are decoded earlier than they are shown.
     #[must_use]
     pub fn composition_shift(&self) -> u32 {
         let gap = self.facts.video.as_ref().map_or(0, |video| video.largest_gap.max(0));

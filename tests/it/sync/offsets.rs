@@ -114,6 +114,10 @@ fn ends() -> Vec<Clip> {
         Clip::of("mkv sound 5 s shorter, 40 s", Take::new("mkv", 40.0).sounds(sound(0.0, 35.0))),
         Clip::of("mp4 a slide every 70 s", slides),
         Clip::of("mp4 picture stands still for 15 s", Take::new("mp4", 25.0).still(4.0, 19.0)),
+        // Pictures are reordered across a pause that is shorter than a group.
+        Clip::of("mp4 picture pauses for 1.3 s", Take::new("mp4", 12.0).still(4.04, 5.32)),
+        Clip::of("mp4 picture pauses, one later", Take::new("mp4", 12.0).still(4.08, 5.32)),
+        Clip::of("mp4 picture pauses, two later", Take::new("mp4", 12.0).still(4.12, 5.32)),
         Clip::of("mkv picture stands still for 15 s", Take::new("mkv", 40.0).still(14.0, 29.0)),
         Clip::of("mp4 no sound", Take::new("mp4", 6.0).sounds(Vec::new())),
     ]
