@@ -41,6 +41,8 @@ fn transport() -> Vec<Clip> {
         Clip::joined("ts clock back 0.4 s", vec![ts(0.0, 10.0, 0.0), ts(10.0, 10.0, 9.6)], 0),
         // Less than the picture's own slack: its clock seems to go on.
         Clip::joined("ts clock back 0.15 s", vec![ts(0.0, 10.0, 0.0), ts(10.0, 10.0, 9.85)], 0),
+        // Neither track shows a step by itself.
+        Clip::joined("ts clock back 0.08 s", vec![ts(0.0, 10.0, 0.0), ts(10.0, 10.0, 9.92)], 0),
         Clip::joined("ts clock an hour on", vec![ts(0.0, 10.0, 0.0), ts(10.0, 10.0, 3610.0)], 0),
         // 2^33 ticks of 90 kHz are 95443.7 s; the muxer starts at 1.4 s.
         Clip::of("ts clock runs over in the middle", ts(0.0, 12.0, 95_436.0)),
