@@ -2,7 +2,7 @@
 //
 // A beep must be 20 ms from its flash at most. requestVideoFrameCallback is as exact as a frame on a busy machine:
 // - Where it skips the first frame of a flash, the flash seems late: `listen` says that it is not exact, and offsets leave it out.
-// - Where it skips all frames of a flash, there is none. That is excused if no frame was shown in between, and once in ten flashes.
+// - Where it skips all frames of a flash, there is none. That is excused if no frame was shown in between.
 // - Where it runs when the next frame is drawn already, the flash seems a frame early, and nothing tells.
 // So some flashes must be exact, three quarters of those within 20 ms, and none further than a frame more.
 
@@ -97,7 +97,7 @@ function judge(what, { seconds, parts = [seconds] }, due, tape, hertz) {
   const missed = due.flashes.filter((at) => !flashes.includes(at) && !skipped(at));
   const exact = tape.flashes.filter((flash) => flash.exact).length;
   const apart = offsets(tape);
-  check(missed.length * 10 <= due.flashes.length && tape.flashes.length === flashes.length,
+  check(missed.length === 0 && tape.flashes.length === flashes.length,
     `${what}: ${flashes.length} of ${due.flashes.length} flashes, ${exact} exact, missed at ${missed.join(", ") || "none"}`);
   const close = apart.filter((offset) => Math.abs(offset) <= OFFSET_MAX);
   check(apart.length >= EXACT_MIN && close.length * 4 >= apart.length * 3 && furthest(apart) <= OFFSET_MAX + FRAME,
