@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::failure::{Failure, Severity};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::lead::Lead;
@@ -33,6 +33,21 @@ pub struct Args {
     pub survey: Arc<dyn Survey>,
     /// What nodes say of themselves.
     pub nodes: Arc<dyn Nodes>,
+}
+
+impl Args {
+    /// Tells what is wrong with one entry, which keeps nobody from the others.
+    ///
+    /// # Errors
+    /// When broker or store are away: for the others too.
+    pub(super) fn pass_over(&self, failure: Failure) -> Result<(), Failure> {
+        if failure.severity == Severity::DependencyFault {
+            return Err(failure);
+        }
+        let event = Event::StageFault { stage: "reconcile", failure };
+        self.context.ports.environment.emit(event);
+        Ok(())
+    }
 }
 
 /// What the reconciler knows. Of no use to its successor, which looks for itself.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::reconcile::{self, Found, Need, Position, Watch};
 use jetreel_domain::release::{self, Step};
@@ -84,17 +84,7 @@ impl Orders {
         self.nodes.look(args).await;
         let position = self.position(args).await;
         for id in self.turn() {
-            match self.look_at(args, &id, position).await {
-                Ok(()) => {}
-                // The broker or the store is away: for the others too.
-                Err(failure) if failure.severity == Severity::DependencyFault => {
-                    return Err(failure);
-                }
-                Err(failure) => {
-                    let event = Event::StageFault { stage: "reconcile", failure };
-                    args.context.ports.environment.emit(event);
-                }
-            }
+            self.look_at(args, &id, position).await.or_else(|failure| args.pass_over(failure))?;
         }
         Ok(())
     }

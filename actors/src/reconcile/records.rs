@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use jetreel_domain::announce;
-use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::state::Order;
 
@@ -39,17 +39,7 @@ impl Records {
         }
         let rest = self.round.len().saturating_sub(ORDERS_PER_PASS);
         for order in self.round.split_off(rest) {
-            match self.look_at(args, order).await {
-                Ok(()) => {}
-                // The broker is away: for the others too.
-                Err(failure) if failure.severity == Severity::DependencyFault => {
-                    return Err(failure);
-                }
-                Err(failure) => {
-                    let event = Event::StageFault { stage: "reconcile", failure };
-                    args.context.ports.environment.emit(event);
-                }
-            }
+            self.look_at(args, order).await.or_else(|failure| args.pass_over(failure))?;
         }
         Ok(())
     }

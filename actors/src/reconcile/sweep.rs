@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{OrderId, TaskId};
 use jetreel_domain::manifest::Manifest;
 use jetreel_domain::state::{Order, Published};
@@ -102,17 +102,9 @@ impl Sweep {
             }
         }
         for (owner, objects) in by_owner {
-            match self.judge_owner(args, orders, &owner, objects).await {
-                Ok(()) => {}
-                Err(failure) if failure.severity == Severity::DependencyFault => {
-                    return Err(failure);
-                }
-                // One video whose objects cannot be judged must not keep the others' orphans.
-                Err(failure) => {
-                    let event = Event::StageFault { stage: "reconcile", failure };
-                    args.context.ports.environment.emit(event);
-                }
-            }
+            self.judge_owner(args, orders, &owner, objects)
+                .await
+                .or_else(|failure| args.pass_over(failure))?;
         }
         Ok(())
     }
