@@ -30,8 +30,6 @@ pub(crate) enum Loss {
 struct Orders {
     /// Every block comes so much later.
     delay: Duration,
-    /// Nothing passes.
-    stalled: bool,
     /// Answers to be lost: to publishes on subjects with this prefix, so many.
     losing: Option<(String, Loss, u32)>,
     /// Answers that were lost.
@@ -42,6 +40,8 @@ struct Orders {
 pub(crate) struct Proxy {
     address: SocketAddr,
     orders: Arc<Mutex<Orders>>,
+    /// Nothing passes.
+    stalled: watch::Sender<bool>,
     /// Connections of an older generation are reset.
     generation: watch::Sender<u64>,
     accepting: JoinHandle<()>,
@@ -54,9 +54,10 @@ impl Proxy {
         let address = listener.local_addr()?;
         let orders = Arc::<Mutex<Orders>>::default();
         let (generation, _) = watch::channel(0);
-        let link = Link { orders: orders.clone(), awaited: Arc::default() };
+        let (stalled, is_stalled) = watch::channel(false);
+        let link = Link { orders: orders.clone(), stalled: is_stalled, awaited: Arc::default() };
         let accepting = tokio::spawn(accept(listener, server, link, generation.clone()));
-        Ok(Self { address, orders, generation, accepting })
+        Ok(Self { address, orders, stalled, generation, accepting })
     }
 
     /// Where it listens.
@@ -71,7 +72,7 @@ impl Proxy {
 
     /// Lets nothing pass, or everything again.
     pub(crate) fn stall(&self, stalled: bool) {
-        lock(&self.orders).stalled = stalled;
+        self.stalled.send_replace(stalled);
     }
 
     /// Loses the next `count` answers to publishes on subjects with a prefix.
@@ -107,6 +108,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Clone)]
 struct Link {
     orders: Arc<Mutex<Orders>>,
+    stalled: watch::Receiver<bool>,
     /// Subjects of answers that are to be lost.
     awaited: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -197,13 +199,11 @@ impl Link {
         }
     }
 
-    /// The delay is the fault; a link that stands still is looked at again until the campaign lets it go.
+    /// The delay is the fault; a link that stands still waits until the campaign lets it go.
     async fn hold_up(&self) {
-        const LOOK: Duration = Duration::from_millis(20);
         let delay = lock(&self.orders).delay;
         tokio::time::sleep(delay).await;
-        while lock(&self.orders).stalled {
-            tokio::time::sleep(LOOK).await;
-        }
+        // A proxy that is gone holds nothing up.
+        drop(self.stalled.clone().wait_for(|stalled| !stalled).await);
     }
 }
