@@ -15,6 +15,7 @@ mod clock;
 mod disk;
 mod faults;
 mod frames;
+mod hands;
 #[path = "../it/harness/media.rs"]
 #[expect(dead_code, reason = "shared with the integration tests")]
 mod media;

@@ -146,6 +146,13 @@ impl Stage {
                 self.touched();
                 self.process(step).await
             }
+            Step::FillLetters
+            | Step::Rubbish(_)
+            | Step::RubbishDocuments
+            | Step::DeleteConsumers => {
+                self.touched();
+                self.hands(step).await
+            }
             Step::PowerCut(on) => {
                 self.touched();
                 self.power_cut(on).await?;

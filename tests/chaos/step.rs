@@ -94,6 +94,14 @@ pub(crate) enum Step {
     Squeeze,
     /// Queues everything again that was queued since the last time.
     Duplicate,
+    /// Lets the stream of dead letters take next to nothing.
+    FillLetters,
+    /// Sends so many messages of no form to the ingest.
+    Rubbish(u32),
+    /// Writes documents of no form: of a video, of a node, of the reconciler's lease.
+    RubbishDocuments,
+    /// Deletes the consumers of main tasks and of the publisher.
+    DeleteConsumers,
     /// An upload must be refused now, by a node.
     Refused(usize),
     /// Lets the fault last for so many seconds.

@@ -1,5 +1,6 @@
 //! What a scenario takes place in: brokers, a store, nodes, and clients that upload.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, PoisonError};
@@ -7,6 +8,7 @@ use std::sync::{Arc, PoisonError};
 use anyhow::Context as _;
 use bytes::Bytes;
 use jetreel::bus::{Bus, BusOptions};
+use jetreel_domain::id::VideoId;
 
 use super::broker::{self, Server};
 use super::bucket::Bucket;
@@ -136,6 +138,8 @@ pub(crate) struct World {
     pub(crate) bucket: Option<Bucket>,
     /// Of nodes.
     pub(crate) clock: Option<Clock>,
+    /// Videos that are none: somebody wrote rubbish in their name.
+    pub(crate) rubbish: BTreeSet<VideoId>,
     /// Control groups made on the way.
     pub(crate) groups: Vec<Group>,
     /// Of objects.
@@ -189,6 +193,7 @@ impl World {
             proxy,
             bucket,
             clock,
+            rubbish: BTreeSet::new(),
             groups: Vec::new(),
             store_disk,
             stream_disks,

@@ -1,7 +1,8 @@
 //! The scenarios, as data.
 
-mod processes;
+mod hands;
 mod network;
+mod processes;
 mod storage;
 
 use super::step::Scenario;
@@ -9,7 +10,7 @@ use super::world::{PLAIN, Spec, StoreIn};
 
 /// Every scenario, in the order of the table.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
-    [processes::ALL, network::ALL, storage::ALL].into_iter().flatten()
+    [processes::ALL, network::ALL, storage::ALL, hands::ALL].into_iter().flatten()
 }
 
 /// Two nodes, so that one can go on where the other cannot.
