@@ -1,4 +1,4 @@
-//! The `nats` command line alone, by the very lines of the README.
+//! The `nats` command line alone, by the very lines of the documentation.
 
 use std::process::{Output, Stdio};
 
@@ -9,12 +9,12 @@ use crate::clips::{path, root};
 use crate::harness::site::Site;
 use crate::harness::tools::there_is;
 
-/// The lines of the README's shell block that holds `mark`.
+/// The lines of the shell block that holds `mark`.
 fn recipe(mark: &str) -> String {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let readme = std::fs::read_to_string(root().join("docs/dead-letters.md")).unwrap();
     let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split_once("```"));
     let mut found = blocks.map(|(block, _)| block).filter(|block| block.contains(mark));
-    let block = found.next().expect("a block of the README").to_owned();
+    let block = found.next().expect("a block of the documentation").to_owned();
     assert!(found.next().is_none(), "one block");
     block
 }
