@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use ffmpeg_next::{ChannelLayout, Rational, ffi, filter, format, frame};
 use jetreel_domain::reason::ContentFault;
-use jetreel_domain::soundclock::{AHEAD, SoundClock, Stamp};
+use jetreel_domain::soundclock::{SoundClock, Stamp, suffice};
 use jetreel_domain::wire::CodecFailure;
 
 use crate::failure::{Outcome, failure_with, own_failure};
@@ -99,7 +99,8 @@ impl Resampler {
         let at = frame.timestamp().map(|pts| pts as f64 * f64::from(self.time_base));
         let seconds = frame.samples() as f64 / f64::from(frame.rate());
         self.waiting.push_back(Waiting { frame, stamp: Stamp { at, seconds } });
-        if self.waiting.len() > AHEAD { self.place() } else { Ok(()) }
+        let later = self.waiting.iter().skip(1).map(|waiting| &waiting.stamp);
+        if suffice(later) { self.place() } else { Ok(()) }
     }
 
     /// Places the frame that waits longest.
@@ -152,6 +153,11 @@ impl Resampler {
         }
         self.graph = None;
         Ok(())
+    }
+
+    /// Frames whose successors are not all known yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Frames whose form could not be resampled.

@@ -7,7 +7,6 @@
 
 use ffmpeg_next::{Packet, Rational, frame};
 use jetreel_domain::media::{AudioTrack, UnusedAudio, UnusedReason};
-use jetreel_domain::soundclock::AHEAD;
 use jetreel_domain::soundtrack::{self, Step};
 use jetreel_domain::wire::{CodecFailure, FailureCode};
 
@@ -273,7 +272,8 @@ impl Decoded {
     /// The end of what is decoded.
     fn finish(&mut self) -> Outcome<()> {
         // A frame that breaks the resampler leaves those behind it waiting.
-        for _ in 0..=AHEAD {
+        let waiting = self.resampler.as_ref().map_or(0, Resampler::waiting);
+        for _ in 0..=waiting {
             let finished = self.resampler.as_mut().map_or(Ok(()), Resampler::finish);
             let done = finished.is_ok();
             self.conformed(finished)?;

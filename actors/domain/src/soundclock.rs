@@ -4,8 +4,11 @@
 //! the samples within a few frames. A lost packet does not: every later frame stays behind the count. Only then is the
 //! count wrong, and the frame is heard when its timestamp says.
 
-/// How many later frames are looked at before a deviation counts as a gap.
+/// How many later timestamps are looked at before a deviation counts as a gap.
 pub const AHEAD: usize = 12;
+
+/// Seconds of later frames that are looked at where few of them are stamped: MPEG stamps the first frame of a PES packet alone.
+const AHEAD_SECONDS_MAX: f64 = 10.0;
 
 /// Deviations of less than this many seconds are no gap, however short a frame is: clocks of milliseconds round twice.
 const NOISE_SECONDS: f64 = 0.005;
@@ -45,7 +48,8 @@ impl SoundClock {
         self.anew = true;
     }
 
-    /// Places `frame`, which `later` ones follow: [`AHEAD`] of them, or fewer at the end. `None` where nothing says when it is heard.
+    /// Places `frame`, which `later` ones follow: as many as [`suffice`], or fewer at the end. `None` where nothing says when it is
+    /// heard.
     pub fn place<'a>(
         &mut self,
         frame: Stamp,
@@ -63,6 +67,17 @@ impl SoundClock {
     }
 }
 
+/// Whether `later` frames are enough to place the one before them.
+pub fn suffice<'a>(later: impl IntoIterator<Item = &'a Stamp>) -> bool {
+    let (mut frames, mut stamped, mut seconds) = (0, 0, 0.0);
+    for next in later {
+        frames += 1;
+        stamped += usize::from(next.at.is_some());
+        seconds += next.seconds;
+    }
+    stamped >= AHEAD || frames >= AHEAD && seconds >= AHEAD_SECONDS_MAX
+}
+
 /// Places a frame that is stamped with `at` and due at `due`.
 fn against<'a>(
     due: f64,
@@ -76,12 +91,23 @@ fn against<'a>(
         return Heard { at: due + off * SMOOTHING, apart: false };
     }
     let mut counted = due + frame.seconds;
-    let stays = later.into_iter().all(|next| {
-        let off_too = next.at.is_none_or(|stamped| (stamped - counted) * off.signum() >= least);
+    let (mut frames, mut stamped) = (0, 0);
+    for next in later {
+        if stamped == AHEAD {
+            break;
+        }
+        frames += 1;
+        if let Some(next_at) = next.at {
+            if (next_at - counted) * off.signum() < least {
+                return Heard { at: due, apart: false };
+            }
+            stamped += 1;
+        }
         counted += next.seconds;
-        off_too
-    });
-    if stays { Heard { at, apart: true } } else { Heard { at: due, apart: false } }
+    }
+    // A frame without a timestamp says nothing: it follows its predecessor wherever that is.
+    let confirmed = stamped > 0 || frames == 0;
+    if confirmed { Heard { at, apart: true } } else { Heard { at: due, apart: false } }
 }
 
 #[cfg(test)]
@@ -92,14 +118,27 @@ mod tests {
     const FRAME: f64 = 1024.0 / 48_000.0;
 
     fn heard(stamps: &[f64]) -> Vec<Heard> {
-        let frames: Vec<Stamp> =
-            stamps.iter().map(|at| Stamp { at: Some(*at), seconds: FRAME }).collect();
+        placed(stamps.iter().map(|at| Stamp { at: Some(*at), seconds: FRAME }).collect())
+    }
+
+    /// What becomes of frames of which each is placed as soon as the later ones suffice.
+    fn placed(frames: Vec<Stamp>) -> Vec<Heard> {
         let mut clock = SoundClock::default();
         let place = |index: usize| {
-            let later = frames[index + 1..].iter().take(AHEAD);
-            clock.place(frames[index], later).unwrap()
+            let later = &frames[index + 1..];
+            let enough = (0..=later.len()).find(|count| suffice(&later[..*count]));
+            clock.place(frames[index], &later[..enough.unwrap_or(later.len())]).unwrap()
         };
         (0..frames.len()).map(place).collect()
+    }
+
+    /// PES packets of `frames` frames: the first one of each is stamped.
+    fn packed(stamps: &[f64], frames: usize) -> Vec<Stamp> {
+        let stamp = |(index, at): (usize, &f64)| Stamp {
+            at: (index % frames == 0).then_some(*at),
+            seconds: FRAME,
+        };
+        stamps.iter().enumerate().map(stamp).collect()
     }
 
     fn even(count: u32) -> Vec<f64> {
@@ -135,6 +174,44 @@ mod tests {
         for (heard, stamped) in heard.iter().zip(even(600)) {
             assert!((heard.at - stamped).abs() < 1e-9, "{heard:?}, {stamped}");
         }
+    }
+
+    #[test]
+    fn jitter_of_long_packets_leaves_the_count_as_it_is() {
+        for frames in [13, 14, 20, 40] {
+            let mut stamps = even(1200);
+            let mut state = 7_u32;
+            for stamp in &mut stamps[1..] {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                *stamp += [-0.060, 0.0, 0.060][(state >> 16) as usize % 3];
+            }
+            // No stamp follows that of the last packet, which is off too.
+            let last = stamps.len() - 1 - (stamps.len() - 1) % frames;
+            stamps[last] = even(1200)[last] + 0.060;
+            stamps[last - frames] = even(1200)[last - frames];
+            let heard = placed(packed(&stamps, frames));
+            let moved = heard[1..].iter().position(|heard| heard.apart);
+            assert_eq!(moved, None, "{frames} frames a packet");
+        }
+    }
+
+    #[test]
+    fn a_gap_between_long_packets_is_followed() {
+        for frames in [14, 20, 40] {
+            let mut stamps = even(800);
+            stamps[560..].iter_mut().for_each(|at| *at += 0.85);
+            let heard = placed(packed(&stamps, frames));
+            assert_eq!(heard[560], Heard { at: stamps[560], apart: true }, "{frames}");
+            assert_eq!(heard.iter().filter(|heard| heard.apart).count(), 2, "{frames}");
+        }
+    }
+
+    #[test]
+    fn frames_without_timestamps_are_waited_for_within_bounds() {
+        let untimed = |count| vec![Stamp { at: None, seconds: 0.5 }; count];
+        assert!(!suffice(&untimed(19)) && suffice(&untimed(20)));
+        let second = |count| vec![Stamp { at: None, seconds: 1.0 }; count];
+        assert!(!suffice(&second(11)) && suffice(&second(12)));
     }
 
     #[test]
