@@ -69,7 +69,8 @@ const ZEROED: c_int = 0xff;
 /// Sets up the heap of the C library, before there is a second thread.
 ///
 /// Memory is given out as zeros: x264 (core 164, the AVX-512 code of its rate control) reads some that it never wrote, at widths that are
-/// no multiple of 128, and what it encodes depends on that. All threads share one heap: heaps of their own would take 64 MB of address
+/// no multiple of 128, and what it encodes depends on that. Not covered are allocations of up to 1032 bytes that the C library takes from
+/// what the same thread gave back (its `tcache`): they hold what they held. All threads share one heap: heaps of their own would take 64 MB of address
 /// space each, for which no job has a budget, and encoders allocate little once they are open.
 pub(crate) fn set_up_heap() {
     #[cfg(target_env = "gnu")]
