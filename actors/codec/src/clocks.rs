@@ -89,6 +89,11 @@ impl Clocks {
         if packet.duration() > 0 { packet.duration() } else { self.tracks[track].nominal }
     }
 
+    /// Ticks of a packet of `track` that does not say how long it lasts.
+    pub(crate) fn nominal(&self, track: usize) -> i64 {
+        self.tracks[track].nominal
+    }
+
     /// Takes the next packet of the file, which belongs to `track`. `None` for a late one, which is of no use.
     pub(crate) fn observe(&mut self, track: usize, packet: &Packet) -> Option<Observed> {
         let tracks = self.tracks.len();

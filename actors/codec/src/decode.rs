@@ -7,23 +7,24 @@ use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Packet, ffi};
 use jetreel_domain::discontinuity::ClockStep;
 use jetreel_domain::media::Rational;
+use jetreel_domain::pace::Pace;
 use jetreel_domain::reason::{ContentFault, OverLimit};
 use jetreel_domain::wire::{Budget, CodecFailure};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use crate::decoder::{Decoder, Pull};
+use crate::doubt::{Doubt, Held};
 use crate::facts;
 use crate::failure::{Outcome, failure, failure_with, own_failure};
-use crate::input::Input;
+use crate::input::{Input, PROGRAM_STREAM_FORMAT};
 use crate::joint::{Joints, Turn, WAIT_SECONDS};
 use crate::offsets::Offsets;
+use crate::packets::Packets;
 
 /// The frames of one track of a source.
 pub(crate) struct Frames {
-    input: Input,
+    packets: Packets,
     decoder: Decoder,
-    stream: u32,
-    continued: Vec<u32>,
     budget: Budget,
     /// Ticks to go on by where a frame has no timestamp.
     step: i64,
@@ -45,28 +46,21 @@ pub(crate) struct Frames {
     decoded: u64,
     /// The first packet after a seek, and its DTS by the container's own clock.
     ahead: Option<Packet>,
-    /// A frame far behind its predecessor, until the next one confirms its time.
-    held: Option<Held>,
+    /// Frames far behind their predecessor, until later ones confirm their times.
+    doubt: Doubt<Video>,
     /// The frame that did so.
     following: Option<Video>,
+    /// Times may lie before their predecessors': the container stamps one of several pictures, or recordings overlap.
+    pace: Option<Pace>,
     /// A time was wild: libav then guesses all later times from those of decoding.
     wild: bool,
     ahead_dts: Option<i64>,
-    offsets: Offsets,
     joints: Joints,
     /// The first packet of another recording, until the decoder has given all pictures of the one before.
     next_recording: Option<Packet>,
     /// No frame of the recording showed what it should; from this time on they are shown all the same.
     recovers_by: Option<i64>,
     container_aspect: Option<Rational>,
-}
-
-/// A frame whose time is in doubt.
-struct Held {
-    picture: Video,
-    pts: i64,
-    /// Timestamp of its predecessor.
-    before: i64,
 }
 
 /// What [`Frames::open`] needs to know.
@@ -101,13 +95,14 @@ impl Frames {
             input.seek(track.stream, dts)?;
         }
         let step = (1.0 / (track.frames_per_second.max(0.001) * tick)).round() as i64;
+        let (step, offsets) = (step.max(1), Offsets::new(track.clock));
+        let guessed = input.format() == PROGRAM_STREAM_FORMAT;
+        let (stream, continued) = (track.stream, track.continued);
         let mut frames = Self {
-            input,
+            packets: Packets::new(input, stream, continued, offsets, step, guessed),
             decoder,
-            stream: track.stream,
-            continued: track.continued.to_vec(),
             budget: *budget,
-            step: step.max(1),
+            step,
             last: None,
             told: None,
             tick,
@@ -119,20 +114,18 @@ impl Frames {
             misplaced: 0,
             decoded: 0,
             ahead: None,
-            held: None,
+            doubt: Doubt::new(),
             following: None,
+            pace: guessed.then(Pace::guessed),
             wild: false,
             ahead_dts: None,
-            offsets: Offsets::new(track.clock),
             joints: Joints::new(track.clock, time_base, seek.is_none()),
             next_recording: None,
             recovers_by: None,
             container_aspect,
         };
         if seek.is_some() {
-            let packet = frames.unmoved()?;
-            frames.ahead_dts = packet.as_ref().and_then(Packet::dts);
-            frames.ahead = packet.map(|packet| frames.moved(packet));
+            (frames.ahead, frames.ahead_dts) = frames.packets.first()?;
             // Decoding begins with it whatever recording it is of.
             if let Some(ahead) = &frames.ahead {
                 frames.joints.take(ahead);
@@ -154,19 +147,30 @@ impl Frames {
     /// The next frame's timestamp, the picture being put into `frame`; `None` after the last one.
     pub(crate) fn next(&mut self, frame: &mut Video) -> Outcome<Option<i64>> {
         loop {
-            if !self.pull(frame)? {
-                return self.release(frame);
+            if let Some(held) = self.doubt.next() {
+                check_span(held.pts.saturating_sub(held.before), self.tick, &self.budget)?;
+                *frame = held.picture;
+                return Ok(Some(held.pts));
             }
-            self.doubt(frame);
-            if self.held.is_some() {
+            if !self.pull(frame)? {
+                if !self.doubt.any() {
+                    return Ok(None);
+                }
+                self.doubt.settle();
+                continue;
+            }
+            self.compare(frame);
+            if self.doubt.is_full() {
+                self.doubt.settle();
                 self.following = Some(std::mem::replace(frame, Video::empty()));
-                return self.release(frame);
+                continue;
             }
             let before = self.last;
             match (self.place(frame)?, before) {
-                (Some(pts), Some(before)) if self.is_far(pts, before) => {
+                (Some(pts), Some(before)) if self.doubt.any() || self.is_far(pts, before) => {
                     let picture = std::mem::replace(frame, Video::empty());
-                    self.held = Some(Held { picture, pts, before });
+                    let far = self.is_far(pts, before);
+                    self.doubt.hold(Held { picture, pts, before, far });
                 }
                 (Some(pts), _) => return Ok(Some(pts)),
                 (None, _) => self.check_damage()?,
@@ -198,24 +202,22 @@ impl Frames {
         pts.saturating_sub(before) > self.step.saturating_add(self.step / 2)
     }
 
-    /// Drops the frame in doubt where the next one, `frame`, lies before it.
-    fn doubt(&mut self, frame: &Video) {
-        let contradicts = |held: &mut Held| {
-            frame.timestamp().is_some_and(|pts| held.before < pts && pts < held.pts)
-        };
-        if let Some(held) = self.held.take_if(contradicts) {
-            self.last = Some(held.before);
-            self.misplaced += 1;
-            self.wild = true;
+    /// Takes the frames in doubt that lie behind the next one, `frame`, to where they fit; without a [`Pace`] they are dropped.
+    fn compare(&mut self, frame: &Video) {
+        // libav gives another time to a frame that follows a wild one.
+        for pts in [frame.pts(), frame.timestamp()].into_iter().flatten() {
+            let wild = self.doubt.contradicted(pts);
+            let Some(before) = wild.first().map(|first| first.before) else { continue };
+            if self.pace.is_some() {
+                self.last = pts.checked_sub(1);
+                self.doubt.put_between(wild, pts);
+            } else {
+                self.last = Some(before);
+                self.misplaced += wild.len() as u64;
+                self.wild = true;
+            }
+            return;
         }
-    }
-
-    /// The frame in doubt, into `frame`.
-    fn release(&mut self, frame: &mut Video) -> Outcome<Option<i64>> {
-        let Some(held) = self.held.take() else { return Ok(None) };
-        check_span(held.pts.saturating_sub(held.before), self.tick, &self.budget)?;
-        *frame = held.picture;
-        Ok(Some(held.pts))
     }
 
     /// Sample aspect that the container gives.
@@ -226,7 +228,7 @@ impl Frames {
     /// Packets and frames that had to be left out so far.
     pub(crate) fn damage(&self) -> u64 {
         let head = if self.skip_corrupt { self.decoder.damage() } else { self.head };
-        self.decoder.damage() - head + self.misplaced + self.input.failed_reads()
+        self.decoder.damage() - head + self.misplaced + self.packets.failed_reads()
     }
 
     fn feed(&mut self) -> Outcome<()> {
@@ -252,7 +254,7 @@ impl Frames {
 
     /// The next packet to decode.
     fn packet(&mut self) -> Outcome<Option<(Turn, Packet)>> {
-        while let Some(packet) = self.unmoved()?.map(|packet| self.moved(packet)) {
+        while let Some(packet) = self.following()? {
             if packet.dts().is_some_and(|dts| dts > self.until) {
                 return Ok(None);
             }
@@ -264,6 +266,16 @@ impl Frames {
         Ok(None)
     }
 
+    /// The next packet, also one that is left out.
+    fn following(&mut self) -> Outcome<Option<Packet>> {
+        let packet = self.packets.next()?;
+        if self.packets.overlap() && self.pace.is_none() {
+            self.pace = Some(Pace::overlapping());
+            self.wild = true;
+        }
+        Ok(packet)
+    }
+
     /// Goes on with another recording, which `packet` begins.
     fn begin(&mut self, packet: &Packet) -> Outcome<()> {
         self.decoder.restart();
@@ -271,22 +283,6 @@ impl Frames {
         let first = packet.pts().or_else(|| packet.dts());
         self.recovers_by = first.map(|first| first.saturating_add(ticks));
         self.decoder.push(Some(packet))
-    }
-
-    /// The next packet of the track by the container's own clock.
-    fn unmoved(&mut self) -> Outcome<Option<Packet>> {
-        while let Some(packet) = self.input.read()? {
-            let stream = packet.stream() as u32;
-            if stream == self.stream || self.continued.contains(&stream) {
-                return Ok(Some(packet));
-            }
-        }
-        Ok(None)
-    }
-
-    fn moved(&mut self, mut packet: Packet) -> Packet {
-        self.offsets.apply(&mut packet);
-        packet
     }
 
     /// The timestamp of a decoded frame; `None` where it has no place after its predecessor.
@@ -308,7 +304,8 @@ impl Frames {
             self.head = self.decoder.damage();
         }
         let guess = self.last.map_or(0, |last| last.saturating_add(self.step));
-        let fits = |pts: &i64| self.wild && self.last.is_none_or(|last| *pts > last);
+        let overlap = self.packets.overlap();
+        let fits = |pts: &i64| overlap || self.wild && self.last.is_none_or(|last| *pts > last);
         let mut pts = frame.pts().filter(fits).or_else(|| frame.timestamp()).unwrap_or(guess);
         let shared = self.told.replace(pts) == Some(pts);
         match self.last {
@@ -316,14 +313,24 @@ impl Frames {
             Some(last) if shared && self.step > 1 => pts = last.saturating_add(1),
             // In containers without presentation times, the last frames of the decoder carry times of decoding.
             Some(last) if pts <= last && self.ended && self.whole => pts = guess.max(last + 1),
-            Some(last) if pts <= last => {
-                self.misplaced += 1;
-                return Ok(None);
-            }
-            Some(_) | None => {}
+            Some(last) => match self.pace.as_mut() {
+                Some(pace) => match pace.place(pts, last, self.step, self.tick) {
+                    Some(placed) => pts = placed,
+                    None => return Ok(self.misplace()),
+                },
+                None if pts <= last => return Ok(self.misplace()),
+                None => {}
+            },
+            None => {}
         }
         self.last = Some(pts);
         Ok(Some(pts))
+    }
+
+    /// A frame has no place.
+    fn misplace(&mut self) -> Option<i64> {
+        self.misplaced += 1;
+        None
     }
 
     fn check_damage(&self) -> Outcome<()> {

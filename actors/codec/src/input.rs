@@ -37,6 +37,8 @@ const FAILED_READS_MAX: u32 = 256;
 
 /// libav's name of the MP4 demuxer, the one whose index can be complete.
 pub(crate) const MOVIE_FORMAT: &str = "mov,mp4,m4a,3gp,3g2,mj2";
+/// libav's name of the demuxer of MPEG program streams, in which a packet may hold several pictures and one timestamp.
+pub(crate) const PROGRAM_STREAM_FORMAT: &str = "mpeg";
 
 /// An open source.
 pub(crate) struct Input {

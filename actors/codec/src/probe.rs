@@ -15,7 +15,7 @@ use crate::boxes::{self, Movie};
 use crate::decode::{check_gap, no_codec};
 use crate::facts::Candidate;
 use crate::failure::{Outcome, failure, failure_with};
-use crate::input::{Input, MOVIE_FORMAT};
+use crate::input::{Input, MOVIE_FORMAT, PROGRAM_STREAM_FORMAT};
 use crate::link::Link;
 use crate::scan::{self, Picture, Scan, Sound};
 use crate::sound_probe::{SoundProbe, Usable};
@@ -263,7 +263,8 @@ fn scan_apart(
     let seconds = declared.map_or(NOMINAL_FRAME_SECONDS, |rate| 1.0 / rate.as_f64());
     let indexed = [MOVIE_FORMAT, "avi"].contains(&wanted.format);
     let frame_seconds = seconds.min(1.0);
-    let request = scan::Request { tracks: &tracks, frame_seconds, indexed, apart };
+    let guessed = wanted.format == PROGRAM_STREAM_FORMAT;
+    let request = scan::Request { tracks: &tracks, frame_seconds, indexed, guessed, apart };
     let mut scan = Scan::read(&mut input, &request, &job.budget)?;
     // The index of an MP4 is exact, and its packets are not read.
     for sound in scan.sound.iter_mut().filter(|_| !blank) {

@@ -3,20 +3,22 @@
 //!
 //! Invariants: every number comes from packets, none from a header; memory is bounded by the frame budget.
 
-use ffmpeg_next::packet::{Flags, Ref as _};
-use ffmpeg_next::{Packet, ffi};
+use ffmpeg_next::Packet;
+use ffmpeg_next::packet::Flags;
 use jetreel_domain::discontinuity::{ClockStep, STEPS_MAX};
 use jetreel_domain::joint::joints;
 use jetreel_domain::media::{RandomAccess, Rational};
-use jetreel_domain::order;
+use jetreel_domain::pace::BEHIND_SECONDS_MAX;
 use jetreel_domain::reason::OverLimit;
 use jetreel_domain::wire::Budget;
+use jetreel_domain::{order, preroll};
 
 use crate::clocks::Clocks;
 use crate::failure::{Outcome, failure};
 use crate::input::Input;
 use crate::joint::{PICTURES_MIN, Wait};
 use crate::points;
+use crate::preroll::is_hidden;
 use crate::roster::Roster;
 use crate::silence::{self, Interval};
 
@@ -45,6 +47,8 @@ pub(crate) struct Request<'a> {
     pub frame_seconds: f64,
     /// The order and times of the packets come from an index: there is one clock, and packets may lie in the file in any order.
     pub indexed: bool,
+    /// Times are partly guessed: they say nothing about how recordings overlap.
+    pub guessed: bool,
     /// Streams that carry on with no track.
     pub apart: &'a [u32],
 }
@@ -84,7 +88,8 @@ pub(crate) struct Picture {
     pub continued: Vec<u32>,
     /// Steps of the clock.
     pub clock: Vec<ClockStep>,
-    /// Pictures whose times fit nowhere between those of their neighbours: they are not shown.
+    /// Pictures that are not shown: their times fit nowhere between those of their neighbours, or they come only so that later ones can be
+    /// decoded.
     pub misplaced: usize,
 }
 
@@ -125,7 +130,7 @@ impl Scan {
                 return Err(failure(OverLimit::Frames { limit: budget.frames_max }));
             }
         }
-        let mut scan = walk.finish();
+        let mut scan = walk.finish(request.guessed);
         let sound = scan.sound.iter().map(|sound| sound.clock.len());
         if sound.chain([scan.picture.clock.len()]).any(|steps| steps > STEPS_MAX) {
             return Err(failure(OverLimit::ClockSteps { limit: STEPS_MAX }));
@@ -282,7 +287,7 @@ impl Walk {
         stretch.end = stretch.end.max(instant.saturating_add(lasts));
     }
 
-    fn finish(mut self) -> Scan {
+    fn finish(mut self, guessed: bool) -> Scan {
         let shifts = self.clocks.shifts();
         let mut clocks = Vec::new();
         for record in &mut self.tracks {
@@ -299,7 +304,8 @@ impl Walk {
             ..Picture::default()
         };
         if let Some(record) = records.next() {
-            picture.collect(record, &heard);
+            let step = (!guessed).then(|| self.clocks.nominal(0));
+            picture.collect(record, &heard, step);
         }
         let sound = records.zip(clocks).zip(1..).map(|((record, clock), track)| Sound {
             packets: self.clocks.packets(track),
@@ -316,7 +322,8 @@ impl Walk {
 }
 
 impl Picture {
-    fn collect(&mut self, record: Record, heard: &[(f64, f64)]) {
+    /// `step`: ticks that a picture lasts; `None` where times are partly guessed.
+    fn collect(&mut self, record: Record, heard: &[(f64, f64)], step: Option<i64>) {
         let (mut shown, mut random_access) = (Vec::new(), Vec::new());
         let mut wait = None;
         for mut stretch in record.stretches {
@@ -327,9 +334,9 @@ impl Picture {
             shown.extend(stretch.shown);
         }
         let times: Vec<i64> = shown.iter().map(|(instant, _)| *instant).collect();
-        let misplaced = order::misplaced(&times);
-        let wild = |index: usize| misplaced.ahead.binary_search(&index).is_ok();
-        self.misplaced = misplaced.ahead.len() + misplaced.behind;
+        let keys: Vec<usize> = random_access.iter().filter_map(|(place, _)| *place).collect();
+        let wild = self.left_out(&times, &keys, record.time_base, step);
+        let wild = |index: usize| wild.binary_search(&index).is_ok();
         random_access.retain(|(place, _)| !place.is_some_and(wild));
         self.random_access = random_access.into_iter().map(|(_, point)| point).collect();
         let fitting = || (0..shown.len()).filter(|index| !wild(*index)).map(|index| shown[index]);
@@ -345,6 +352,32 @@ impl Picture {
         let gaps = gaps.filter(|(from, to)| to - from > PAUSE_SECONDS);
         let silent = gaps.map(|gap| silence::longest(gap, heard)).fold(0.0, f64::max);
         self.silent_gap = record.time_base.ticks(silent);
+    }
+}
+
+impl Picture {
+    /// The places of pictures that are not shown, ascending.
+    fn left_out(
+        &mut self,
+        times: &[i64],
+        keys: &[usize],
+        time_base: Rational,
+        step: Option<i64>,
+    ) -> Vec<usize> {
+        let (overlaps, hidden) =
+            step.map_or((false, Vec::new()), |step| preroll::hidden(times, keys, step));
+        let others: Vec<usize> =
+            (0..times.len()).filter(|place| hidden.binary_search(place).is_err()).collect();
+        let slack = if overlaps { time_base.ticks(BEHIND_SECONDS_MAX) } else { 0 };
+        let fitting: Vec<i64> = others.iter().map(|place| times[*place]).collect();
+        let misplaced = order::misplaced(&fitting, slack);
+        self.misplaced = hidden.len() + misplaced.ahead.len() + misplaced.behind;
+        // Whatever is not in order is decoded in one go.
+        self.monotonic &= !overlaps;
+        let ahead = misplaced.ahead.into_iter().map(|place| others[place]);
+        let mut left_out: Vec<usize> = hidden.into_iter().chain(ahead).collect();
+        left_out.sort_unstable();
+        left_out
     }
 }
 
@@ -407,13 +440,6 @@ impl Stretch {
             moved(&mut self.end);
         }
     }
-}
-
-/// Decoded, but not to be shown (edit lists).
-fn is_hidden(packet: &Packet) -> bool {
-    #[expect(unsafe_code, reason = "a plain field; the safe flags leave this one out")]
-    let flags = unsafe { (*packet.as_ptr()).flags };
-    flags & ffi::AV_PKT_FLAG_DISCARD != 0
 }
 
 fn greatest_common_divisor(a: i64, b: i64) -> i64 {

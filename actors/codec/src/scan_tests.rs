@@ -1,5 +1,6 @@
 //! Scans of packets made here.
 
+use ffmpeg_next::ffi;
 use ffmpeg_next::packet::Mut as _;
 
 use super::*;
@@ -40,7 +41,7 @@ fn picture_and_sound_go_on_together_where_the_clock_starts_anew() {
             }
         }
     }
-    let scan = walk.finish();
+    let scan = walk.finish(false);
     assert_eq!(scan.picture.instants, (0..50).chain(55..75).collect::<Vec<_>>());
     assert_eq!((scan.picture.end, scan.picture.monotonic), (75, false));
     assert_eq!(scan.picture.clock, [ClockStep { byte: 1000, shift: 50 }]);
@@ -57,7 +58,7 @@ fn a_late_packet_of_an_old_stream_starts_no_clock_anew() {
     }
     walk.add(0, &packet(49, 490));
     walk.add(0, &packet(100, 1000));
-    let picture = walk.finish().picture;
+    let picture = walk.finish(false).picture;
     assert_eq!((picture.clock, picture.end, picture.monotonic), (Vec::new(), 101, true));
 }
 
@@ -78,10 +79,30 @@ fn a_picture_far_ahead_of_its_neighbours_is_left_out() {
             walk.add(0, &packet);
             walk.add(1, &self::packet(frame, byte + 5));
         }
-        let picture = walk.finish().picture;
+        let picture = walk.finish(false).picture;
         assert_eq!((picture.instants.len(), picture.end, picture.misplaced), (99, 100, 1));
         let points: Vec<i64> = picture.random_access.iter().map(|point| point.pts).collect();
         assert_eq!(points, [0, 25, 75]);
+    }
+}
+
+#[test]
+fn pictures_before_a_cut_are_told_of_and_take_no_others_with_them() {
+    let track = Track { stream: 0, time_base: Rational::new(1, 1000) };
+    for (guessed, left_out) in [(false, 30), (true, 0)] {
+        let mut walk = Walk::new(&[track], 0.04, false);
+        let first = (0..50).map(|index| index * 40);
+        let times = first.chain((0..30).map(|index| 1961 + index));
+        for (index, time) in times.chain((50..100).map(|index| index * 40)).enumerate() {
+            let mut packet = packet(time, index as isize * 10);
+            let is_key = [0, 50].contains(&index);
+            packet.set_flags(if is_key { Flags::KEY } else { Flags::empty() });
+            walk.add(0, &packet);
+        }
+        let picture = walk.finish(guessed).picture;
+        assert_eq!((picture.instants.len(), picture.misplaced), (130 - left_out, left_out));
+        assert_eq!(picture.monotonic, guessed);
+        assert_eq!(picture.random_access.len(), if guessed { 2 } else { 1 });
     }
 }
 
@@ -100,7 +121,7 @@ fn what_an_edit_list_hides_is_decoded_and_lasts_no_time() {
         }
         walk.add(0, &packet);
     }
-    let picture = walk.finish().picture;
+    let picture = walk.finish(false).picture;
     assert_eq!((picture.start(), picture.end, picture.instants.len()), (0, 50, 50));
     assert_eq!(picture.random_access.first(), Some(&RandomAccess { pts: -10, dts: -10 }));
 }
@@ -118,6 +139,6 @@ fn a_picture_that_stands_while_somebody_speaks_is_not_silent() {
             walk.add(1, &packet(second, second as isize * 10 + 5));
         }
     }
-    let picture = walk.finish().picture;
+    let picture = walk.finish(false).picture;
     assert_eq!((picture.largest_gap(), picture.silent_gap), (190, 90));
 }

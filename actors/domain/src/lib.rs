@@ -13,6 +13,8 @@ pub mod media;
 pub mod discontinuity;
 pub mod joint;
 pub mod order;
+pub mod preroll;
+pub mod pace;
 pub mod frame;
 pub mod ladder;
 pub mod h264;

@@ -4,36 +4,53 @@
 //! either lies ahead of everything that follows, or behind what was shown long before.
 
 /// Pictures that a decoder may hold back to put them in order: 16 in H.264 and HEVC.
-const REORDERED_MAX: usize = 16;
+pub(crate) const REORDERED_MAX: usize = 16;
+
+/// Wild pictures that may lie side by side.
+pub const WILD_MAX: usize = 2;
 
 /// Pictures that cannot be shown when their times say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Misplaced {
     /// Indices of those ahead of all that follow, ascending.
     pub ahead: Vec<usize>,
-    /// How many lie behind what is shown before them.
+    /// How many lie behind what is shown before them, by more than is caught up with.
     pub behind: usize,
 }
 
-/// Looks at presentation times in the order of decoding.
+/// Looks at presentation times in the order of decoding. `slack`: ticks that a picture may lie behind and still be shown.
 #[must_use]
-pub fn misplaced(times: &[i64]) -> Misplaced {
+pub fn misplaced(times: &[i64], slack: i64) -> Misplaced {
     let mut found = Misplaced::default();
-    // Of the pictures that are shown by now.
-    let mut latest = i64::MIN;
+    // Of the pictures that are shown by now, and of those before the one looked at.
+    let (mut latest, mut before) = (i64::MIN, i64::MIN);
     for (index, time) in times.iter().enumerate() {
         if let Some(shown) = index.checked_sub(REORDERED_MAX + 1)
             && found.ahead.binary_search(&shown).is_err()
         {
             latest = latest.max(times[shown]);
         }
-        found.behind += usize::from(*time < latest);
-        let following = times[index + 1..].get(..=REORDERED_MAX);
-        if following.is_some_and(|following| following.iter().all(|later| later < time)) {
+        found.behind += usize::from(time.saturating_add(slack) < latest);
+        if is_ahead(*time, before, &times[index + 1..]) {
             found.ahead.push(index);
+        } else {
+            before = before.max(*time);
         }
     }
     found
+}
+
+/// Whether a picture lies ahead of what follows, but for other wild ones beside it. `before`: the latest time before it.
+fn is_ahead(time: i64, before: i64, following: &[i64]) -> bool {
+    let Some(next) = following.get(..=REORDERED_MAX) else { return false };
+    if next.iter().all(|later| *later < time) {
+        return true;
+    }
+    let Some(next) = following.get(..REORDERED_MAX + WILD_MAX) else { return false };
+    let wild = next.iter().filter(|later| **later >= time).count();
+    let goes_on = next.iter().filter(|later| **later < time).max();
+    // A clock that goes back for good does not pass the time before.
+    wild < WILD_MAX && goes_on.is_some_and(|latest| before > i64::MIN && *latest > before)
 }
 
 #[cfg(test)]
@@ -53,7 +70,7 @@ mod tests {
     #[test]
     fn pictures_that_a_decoder_puts_in_order_fit() {
         for between in [0, 2, 7, 16] {
-            assert_eq!(misplaced(&reordered(200, between)), Misplaced::default(), "{between}");
+            assert_eq!(misplaced(&reordered(200, between), 0), Misplaced::default(), "{between}");
         }
     }
 
@@ -62,7 +79,23 @@ mod tests {
         for wild in [50, 90_000] {
             let mut times = reordered(200, 2);
             times[99] += wild;
-            assert_eq!(misplaced(&times), Misplaced { ahead: vec![99], behind: 0 });
+            assert_eq!(misplaced(&times, 0), Misplaced { ahead: vec![99], behind: 0 });
+        }
+    }
+
+    #[test]
+    fn two_pictures_far_ahead_take_no_others_with_them() {
+        for (first, second) in [(50, 50), (50, 90), (90, 50), (90_000, 90_000)] {
+            for between in [0, 2, 7] {
+                for beside in [1, 2] {
+                    let mut times = reordered(200, between);
+                    times[99] += first;
+                    times[99 + beside] += second;
+                    let ahead = vec![99, 99 + beside];
+                    let found = misplaced(&times, 0);
+                    assert_eq!(found, Misplaced { ahead, behind: 0 }, "{between} {beside}");
+                }
+            }
         }
     }
 
@@ -70,9 +103,10 @@ mod tests {
     fn what_lies_behind_is_counted() {
         let mut times = reordered(200, 2);
         times[99] -= 50;
-        assert_eq!(misplaced(&times), Misplaced { ahead: Vec::new(), behind: 1 });
+        assert_eq!(misplaced(&times, 0), Misplaced { ahead: Vec::new(), behind: 1 });
         // A clock that goes back for good.
         let back: Vec<i64> = (0..100).chain(40..80).collect();
-        assert_eq!(misplaced(&back), Misplaced { ahead: vec![99], behind: 40 });
+        assert_eq!(misplaced(&back, 0), Misplaced { ahead: vec![99], behind: 40 });
+        assert_eq!(misplaced(&back, 60).behind, 0);
     }
 }

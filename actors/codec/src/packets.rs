@@ -1,0 +1,83 @@
+//! The packets of a picture track in the order of decoding, on one continuous clock.
+
+use ffmpeg_next::Packet;
+
+use crate::failure::Outcome;
+use crate::input::Input;
+use crate::offsets::Offsets;
+use crate::preroll::Preroll;
+
+/// The packets of a track and of the streams that carry on with it.
+pub(crate) struct Packets {
+    own: Own,
+    /// `None` where times are guessed: they say nothing about how recordings overlap.
+    preroll: Option<Preroll>,
+}
+
+/// The packets by the container's clock.
+struct Own {
+    input: Input,
+    stream: u32,
+    continued: Vec<u32>,
+    offsets: Offsets,
+}
+
+impl Packets {
+    /// Those of `stream`, whose pictures last `step` ticks. `guessed`: its times are partly guessed.
+    pub(crate) fn new(
+        input: Input,
+        stream: u32,
+        continued: &[u32],
+        offsets: Offsets,
+        step: i64,
+        guessed: bool,
+    ) -> Self {
+        let own = Own { input, stream, continued: continued.to_vec(), offsets };
+        Self { own, preroll: (!guessed).then(|| Preroll::new(step)) }
+    }
+
+    /// The first packet after a seek, and its DTS by the container's own clock.
+    pub(crate) fn first(&mut self) -> Outcome<(Option<Packet>, Option<i64>)> {
+        let Some(mut packet) = self.own.unmoved()? else { return Ok((None, None)) };
+        let dts = packet.dts();
+        self.own.offsets.apply(&mut packet);
+        Ok((Some(packet), dts))
+    }
+
+    /// The next packet.
+    pub(crate) fn next(&mut self) -> Outcome<Option<Packet>> {
+        let Self { own, preroll } = self;
+        match preroll {
+            Some(preroll) => preroll.next(|| own.moved()),
+            None => own.moved(),
+        }
+    }
+
+    /// Whether recordings overlap in what has come so far.
+    pub(crate) fn overlap(&self) -> bool {
+        self.preroll.as_ref().is_some_and(Preroll::overlaps)
+    }
+
+    /// Reads that failed so far.
+    pub(crate) fn failed_reads(&self) -> u64 {
+        self.own.input.failed_reads()
+    }
+}
+
+impl Own {
+    fn unmoved(&mut self) -> Outcome<Option<Packet>> {
+        while let Some(packet) = self.input.read()? {
+            let stream = packet.stream() as u32;
+            if stream == self.stream || self.continued.contains(&stream) {
+                return Ok(Some(packet));
+            }
+        }
+        Ok(None)
+    }
+
+    fn moved(&mut self) -> Outcome<Option<Packet>> {
+        let Some(mut packet) = self.unmoved()? else { return Ok(None) };
+        self.offsets.apply(&mut packet);
+        Ok(Some(packet))
+    }
+}

@@ -1,0 +1,159 @@
+//! Pictures that come only so that later ones can be decoded are marked as not to be shown.
+//!
+//! Invariant: packets leave in the order in which they came; packets wait only behind a key picture that is close to what came before it, and
+//! no more than [`PACKETS_MAX`] of them.
+
+use std::collections::VecDeque;
+
+use ffmpeg_next::packet::Mut as _;
+use ffmpeg_next::{Packet, ffi};
+use jetreel_domain::preroll::{Look, is_close, look};
+
+use crate::failure::Outcome;
+
+/// Pictures behind a key picture that are looked at: ten seconds of 60 per second are a long group.
+const PACKETS_MAX: usize = 640;
+
+/// The packets of a picture track on their way to the decoder.
+pub(crate) struct Preroll {
+    /// Ticks that a picture lasts.
+    step: i64,
+    /// The latest time of a picture that is shown.
+    before: i64,
+    waiting: VecDeque<Packet>,
+    /// How many of the waiting are looked at already.
+    looked: usize,
+    /// A picture that is no key has left: some containers call every picture a key.
+    mixed: bool,
+    overlaps: bool,
+}
+
+impl Preroll {
+    /// Of a track whose pictures last `step` ticks.
+    pub(crate) fn new(step: i64) -> Self {
+        let waiting = VecDeque::new();
+        Self { step, before: i64::MIN, waiting, looked: 0, mixed: false, overlaps: false }
+    }
+
+    /// Whether recordings overlap in what has left so far.
+    pub(crate) fn overlaps(&self) -> bool {
+        self.overlaps
+    }
+
+    /// The next packet; `read` gives what follows.
+    pub(crate) fn next(
+        &mut self,
+        mut read: impl FnMut() -> Outcome<Option<Packet>>,
+    ) -> Outcome<Option<Packet>> {
+        if self.waiting.is_empty() {
+            let Some(packet) = read()? else { return Ok(None) };
+            self.waiting.push_back(packet);
+        }
+        if self.looked == 0 && self.waiting.front().is_some_and(|first| self.is_doubtful(first)) {
+            self.look(&mut read)?;
+        }
+        self.looked = self.looked.saturating_sub(1);
+        let next = self.waiting.pop_front();
+        self.mixed |= next.as_ref().is_some_and(|next| !next.is_key());
+        if let Some(pts) = next.as_ref().filter(|next| !is_hidden(next)).and_then(Packet::pts) {
+            self.before = self.before.max(pts);
+        }
+        Ok(next)
+    }
+
+    fn is_doubtful(&self, packet: &Packet) -> bool {
+        let close = |pts| is_close(pts, self.before, self.step);
+        self.mixed && packet.is_key() && !is_hidden(packet) && packet.pts().is_some_and(close)
+    }
+
+    /// Marks those of the waiting that are not to be shown, and lets come as many as are needed to know them.
+    fn look(&mut self, read: &mut impl FnMut() -> Outcome<Option<Packet>>) -> Outcome<()> {
+        loop {
+            // A picture without a time is shown when its neighbours say.
+            let times: Vec<i64> = self.waiting.iter().map_while(Packet::pts).collect();
+            let whole = times.len() < self.waiting.len() || times.len() >= PACKETS_MAX;
+            let mut found = look(&times, self.before, self.step, whole);
+            if found == Look::Open {
+                match read()? {
+                    Some(packet) => {
+                        self.waiting.push_back(packet);
+                        continue;
+                    }
+                    None => found = look(&times, self.before, self.step, true),
+                }
+            }
+            let Look::Hidden(places) = found else { return Ok(()) };
+            self.overlaps |=
+                !places.is_empty() || times.first().is_some_and(|key| *key < self.before);
+            self.looked = places.last().map_or(1, |last| last + 1);
+            for place in places {
+                self.waiting.get_mut(place).into_iter().for_each(hide);
+            }
+            return Ok(());
+        }
+    }
+}
+
+/// Decoded, but not to be shown.
+pub(crate) fn is_hidden(packet: &Packet) -> bool {
+    use ffmpeg_next::packet::Ref as _;
+    #[expect(unsafe_code, reason = "a plain field; the safe flags leave this one out")]
+    let flags = unsafe { (*packet.as_ptr()).flags };
+    flags & ffi::AV_PKT_FLAG_DISCARD != 0
+}
+
+fn hide(packet: &mut Packet) {
+    #[expect(unsafe_code, reason = "a plain field; the safe flags leave this one out")]
+    unsafe {
+        (*packet.as_mut_ptr()).flags |= ffi::AV_PKT_FLAG_DISCARD;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ffmpeg_next::packet::Flags;
+
+    use super::*;
+
+    fn packets(times: impl IntoIterator<Item = i64>, keys: &[usize]) -> VecDeque<Packet> {
+        let packet = |(place, time)| {
+            let mut packet = Packet::copy(&[0]);
+            packet.set_pts(Some(time));
+            let is_key = keys.contains(&place);
+            packet.set_flags(if is_key { Flags::KEY } else { Flags::empty() });
+            packet
+        };
+        times.into_iter().enumerate().map(packet).collect()
+    }
+
+    fn shown(mut packets: VecDeque<Packet>) -> (Vec<i64>, bool) {
+        let (mut preroll, mut shown) = (Preroll::new(40), Vec::new());
+        let count = packets.len();
+        let mut left = 0;
+        while let Some(packet) = preroll.next(|| Ok(packets.pop_front())).unwrap() {
+            left += 1;
+            shown.extend(packet.pts().filter(|_| !is_hidden(&packet)));
+        }
+        assert_eq!(left, count);
+        (shown, preroll.overlaps())
+    }
+
+    #[test]
+    fn what_lies_before_a_cut_is_decoded_and_not_shown() {
+        let first = (0..50).map(|index| index * 40);
+        let pressed = (0..30).map(|index| 1961 + index);
+        let real = (50..100).map(|index| index * 40);
+        let times = first.clone().chain(pressed).chain(real.clone());
+        let (times, overlaps) = shown(packets(times, &[0, 50]));
+        assert_eq!(times, first.chain(real).collect::<Vec<_>>());
+        assert!(overlaps);
+    }
+
+    #[test]
+    fn a_plain_recording_passes_as_it_is() {
+        let times = || (0..200).map(|index| index * 40);
+        let (found, overlaps) = shown(packets(times(), &[0, 50, 100, 150]));
+        assert_eq!(found, times().collect::<Vec<_>>());
+        assert!(!overlaps);
+    }
+}
