@@ -1,10 +1,13 @@
-//! The few boxes of an MP4 that libav does not tell about: edits, sample descriptions, fragments, encryption.
+//! The few boxes of an MP4 that libav does not tell about: edits, sample descriptions, fragments, encryption, a further movie.
 //!
 //! Invariants: only headers and `moov` are read; sizes are checked against what is there; nothing is allocated that a file
 //! merely claims to have.
 
+use crate::edits;
 use crate::failure::Outcome;
 use crate::link::Link;
+use crate::source::Mend;
+use crate::toplevel::{TopLevel, header};
 
 /// Largest `moov` looked at: ten hours of video stay below it.
 const MOOV_BYTES_MAX: u64 = 128 << 20;
@@ -20,6 +23,8 @@ pub(crate) struct Movie {
     pub fragmented: bool,
     /// By track.
     pub tracks: Vec<TrackBoxes>,
+    /// Where another movie begins that has no part in this one. Not looked for behind fragments, which are many.
+    pub another: Option<u64>,
 }
 
 /// What a `trak` says.
@@ -37,25 +42,55 @@ pub(crate) struct TrackBoxes {
 
 /// Reads the `moov` of an object; `None` where there is none to be found, or where it is compressed or too large.
 pub(crate) fn movie(link: &Link, object: u32, size: u64) -> Outcome<Option<Movie>> {
-    let mut position = 0;
-    for _ in 0..TOP_BOXES_MAX {
-        if position + 8 > size {
-            return Ok(None);
+    let (mut boxes, mut movie) = (TopLevel::new(size), None);
+    while let Some((start, body)) = next_moov(&mut boxes, link, object, size)? {
+        if movie.is_some() {
+            continue;
         }
-        let head = link.read(object, position, (size - position).min(16) as u32)?;
-        let Some((kind, header, length)) = header(&head, size - position) else {
+        let Some(found) = moov(link, object, start, body)?.map(|moov| parse(&moov)) else {
             return Ok(None);
         };
-        if kind == *b"moov" {
-            let body = length - header;
-            if body > MOOV_BYTES_MAX {
-                return Ok(None);
-            }
-            return Ok(Some(parse(&read_all(link, object, position + header, body)?)));
+        if found.fragmented {
+            return Ok(Some(found));
         }
-        position += length;
+        movie = Some(found);
+    }
+    Ok(movie.map(|movie| Movie { another: boxes.another(), ..movie }))
+}
+
+/// What is to be read otherwise for libav to show tracks whose only edit says that it lasts no time: it means the whole media. Fragmented
+/// movies have such edits too, and libav knows.
+pub(crate) fn mends(link: &Link, object: u32, size: u64) -> Outcome<Vec<Mend>> {
+    let found = next_moov(&mut TopLevel::new(size), link, object, size)?;
+    let Some((start, body)) = found else { return Ok(Vec::new()) };
+    let Some(moov) = moov(link, object, start, body)? else { return Ok(Vec::new()) };
+    Ok(if child(&moov, b"mvex").is_some() { Vec::new() } else { edits::whole(&moov, start) })
+}
+
+/// Start and length of the content of the next `moov` among the first boxes.
+fn next_moov(
+    boxes: &mut TopLevel,
+    link: &Link,
+    object: u32,
+    size: u64,
+) -> Outcome<Option<(u64, u64)>> {
+    for _ in 0..TOP_BOXES_MAX {
+        let Some(position) = boxes.next() else { return Ok(None) };
+        let head = link.read(object, position, (size - position).min(16) as u32)?;
+        let Some(found) = boxes.see(position, &head) else { return Ok(None) };
+        if &found.kind == b"moov" {
+            return Ok(Some((found.position + found.header, found.length - found.header)));
+        }
     }
     Ok(None)
+}
+
+/// The content of a `moov`, unless it is too large.
+fn moov(link: &Link, object: u32, start: u64, body: u64) -> Outcome<Option<Vec<u8>>> {
+    if body > MOOV_BYTES_MAX {
+        return Ok(None);
+    }
+    read_all(link, object, start, body).map(Some)
 }
 
 /// Whether an object begins like an MP4 or MOV.
@@ -65,7 +100,8 @@ pub(crate) fn begins(link: &Link, object: u32, size: u64) -> bool {
     head.get(4..8).is_some_and(|kind| FIRST.contains(&kind))
 }
 
-fn read_all(link: &Link, object: u32, start: u64, length: u64) -> Outcome<Vec<u8>> {
+/// `length` bytes of an object from `start` on; fewer at its end.
+pub(crate) fn read_all(link: &Link, object: u32, start: u64, length: u64) -> Outcome<Vec<u8>> {
     let mut bytes = Vec::new();
     while (bytes.len() as u64) < length {
         let done = bytes.len() as u64;
@@ -78,20 +114,8 @@ fn read_all(link: &Link, object: u32, start: u64, length: u64) -> Outcome<Vec<u8
     Ok(bytes)
 }
 
-/// Kind, header bytes and total bytes of the box at the start of `bytes`, of which `rest` are left in the file.
-fn header(bytes: &[u8], rest: u64) -> Option<([u8; 4], u64, u64)> {
-    let small = u64::from(u32_at(bytes, 0)?);
-    let kind: [u8; 4] = bytes.get(4..8)?.try_into().ok()?;
-    let (header, length) = match small {
-        0 => (8, rest),
-        1 => (16, u64::from_be_bytes(bytes.get(8..16)?.try_into().ok()?)),
-        _ => (8, small),
-    };
-    (length >= header && length <= rest).then_some((kind, header, length))
-}
-
 /// The boxes directly inside `bytes`.
-fn children(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+pub(crate) fn children(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     std::iter::from_fn(move || {
         let (kind, header, length) = header(bytes, bytes.len() as u64)?;
         let (this, rest) = bytes.split_at_checked(usize::try_from(length).ok()?)?;
@@ -100,13 +124,14 @@ fn children(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     })
 }
 
-fn child<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
+/// The first box of a kind directly inside `bytes`.
+pub(crate) fn child<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
     children(bytes).find(|(found, _)| found == kind).map(|(_, body)| body)
 }
 
 fn parse(moov: &[u8]) -> Movie {
     let tracks = children(moov).filter(|(kind, _)| kind == b"trak").map(|(_, body)| track(body));
-    Movie { fragmented: child(moov, b"mvex").is_some(), tracks: tracks.collect() }
+    Movie { fragmented: child(moov, b"mvex").is_some(), tracks: tracks.collect(), another: None }
 }
 
 fn track(trak: &[u8]) -> TrackBoxes {
@@ -142,15 +167,16 @@ fn media_edits(elst: &[u8]) -> u32 {
     u32::try_from(shown.filter(|entry| !empty(entry)).count()).unwrap_or(u32::MAX)
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+/// Four bytes as a number.
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn boxed(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    pub(crate) fn boxed(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
         [&(body.len() as u32 + 8).to_be_bytes(), &kind[..], body].concat()
     }
 
@@ -174,7 +200,7 @@ mod tests {
         elst.extend([0, 0, 0, 9, 0, 0, 0, 0, 0, 1, 0, 0]);
         let movie = parse(&moov(&elst));
         let track = TrackBoxes { id: 7, media_edits: 1, descriptions: 2, encrypted: true };
-        assert_eq!(movie, Movie { fragmented: true, tracks: vec![track] });
+        assert_eq!(movie, Movie { fragmented: true, tracks: vec![track], another: None });
     }
 
     #[test]

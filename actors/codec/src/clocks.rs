@@ -179,6 +179,11 @@ impl Clocks {
         self.tracks[track].extent.packets
     }
 
+    /// Where the last packet of all tracks lies in the file.
+    pub(crate) fn last_byte(&self) -> u64 {
+        self.tracks.iter().map(|track| track.extent.last_byte).max().unwrap_or(0)
+    }
+
     fn clocks(&self) -> Vec<Option<f64>> {
         let fresh = |track: &Track| self.advanced - track.seen < AGREE_SECONDS;
         let clock = |track: &Track| {

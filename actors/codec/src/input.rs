@@ -4,34 +4,24 @@
 //! denied); streams, probing and errors are bounded; a fault of the link always wins over what libav makes of it. No packet leaves
 //! with a time base that is finer than the outputs can carry.
 
-use std::ffi::{CStr, CString};
-use std::io::Read as _;
-use std::os::raw::{c_char, c_int};
-use std::ptr;
-use std::sync::Arc;
+use std::os::raw::c_int;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use ffmpeg_next::format::context::{self, StreamIo};
-use ffmpeg_next::{Dictionary, Error, Packet, Stream, ffi};
+use ffmpeg_next::format::context;
+use ffmpeg_next::{Error, Packet, Stream, ffi, media};
 use jetreel_domain::clock;
 use jetreel_domain::media::Rational;
-use jetreel_domain::reason::{FileFault, OverLimit};
-use jetreel_domain::wire::{Budget, CodecFailure};
+use jetreel_domain::reason::FileFault;
+use jetreel_domain::wire::Budget;
 
-use crate::failure::{
-    Outcome, failure, failure_with, internal, libav_text, own_failure, source_failure,
-};
+use crate::blocks::Blocks;
+use crate::facts;
+use crate::failure::{Outcome, failure_with, internal, source_failure};
 use crate::link::Link;
-use crate::names;
-use crate::source::Source;
-use crate::{allow, facts};
+use crate::opening::Opening;
+use crate::toplevel::TopLevel;
 
-/// libav's own buffer; larger reads go straight to the windows of [`Source`].
-const AVIO_BYTES: usize = 64 << 10;
-/// Bytes the demuxers may look at to find out what is inside.
-const PROBE_BYTES: &str = "10000000";
-/// Microseconds of media they may look at.
-const ANALYZE_MICROSECONDS: &str = "10000000";
 /// Failed reads in a row after which the rest of a source is given up.
 const FAILED_READS_MAX: u32 = 256;
 
@@ -42,13 +32,16 @@ pub(crate) const PROGRAM_STREAM_FORMAT: &str = "mpeg";
 
 /// An open source.
 pub(crate) struct Input {
-    context: context::Input,
-    link: Link,
-    past_end: Arc<AtomicBool>,
-    blank: Arc<AtomicBool>,
-    fetched: Arc<AtomicU64>,
-    failed_reads: u64,
-    truncated: bool,
+    pub(super) context: context::Input,
+    pub(super) link: Link,
+    pub(super) past_end: Arc<AtomicBool>,
+    pub(super) blank: Arc<AtomicBool>,
+    pub(super) fetched: Arc<AtomicU64>,
+    pub(super) top: Arc<Mutex<TopLevel>>,
+    pub(super) failed_reads: u64,
+    pub(super) truncated: bool,
+    /// Of a Matroska file.
+    pub(super) blocks: Option<Blocks>,
 }
 
 impl Input {
@@ -60,7 +53,7 @@ impl Input {
         format: Option<&str>,
         budget: &Budget,
     ) -> Outcome<Self> {
-        Self::open_looking(link, object, size, format, budget, true)
+        Opening { link, object, size, format, budget, look: true }.open(Vec::new())
     }
 
     /// Opens what an earlier probe has looked into, for its pictures. MP4 describes its tracks in the header, so libav need not
@@ -72,37 +65,8 @@ impl Input {
         format: &str,
         budget: &Budget,
     ) -> Outcome<Self> {
-        Self::open_looking(link, object, size, Some(format), budget, format != MOVIE_FORMAT)
-    }
-
-    fn open_looking(
-        link: &Link,
-        object: u32,
-        size: u64,
-        format: Option<&str>,
-        budget: &Budget,
-        look: bool,
-    ) -> Outcome<Self> {
-        if size == 0 {
-            return Err(failure(FileFault::Empty));
-        }
-        let mut source = Source::new(link.clone(), object, size);
-        let (past_end, blank, fetched) = (source.past_end(), source.blank(), source.fetched());
-        refuse_text(&mut source, link)?;
-        let mut io = StreamIo::from_read_seek_with_capacity(source, AVIO_BYTES)
-            .map_err(|error| own_failure(error, "make an input"))?;
-        let demuxer = recognise(&mut io, format).map_err(|refusal| first(link, refusal))?;
-        let mut context = open_with(io, demuxer, budget).map_err(|refusal| first(link, refusal))?;
-        if look {
-            find_streams(&mut context, budget).map_err(|refusal| first(link, refusal))?;
-        }
-        link.fault()?;
-        if context.nb_streams() > budget.streams_max {
-            return Err(failure(OverLimit::Tracks { limit: budget.streams_max }));
-        }
-        past_end.store(false, Ordering::Relaxed);
-        let link = link.clone();
-        Ok(Self { context, link, past_end, blank, fetched, failed_reads: 0, truncated: false })
+        let look = format != MOVIE_FORMAT;
+        Opening { link, object, size, format: Some(format), budget, look }.open(Vec::new())
     }
 
     /// The demuxer's name, as [`Input::open`] takes it.
@@ -254,10 +218,13 @@ impl Input {
     ///
     /// A failed read is counted ([`Input::failed_reads`]) and the next packet tried: damage is local in most formats.
     pub(crate) fn read(&mut self) -> Outcome<Option<Packet>> {
-        for _ in 0..FAILED_READS_MAX {
+        let mut failed = 0;
+        while failed < FAILED_READS_MAX {
             let mut packet = Packet::empty();
             match packet.read(&mut self.context) {
+                Ok(()) if self.is_of_another(&packet) => {}
                 Ok(()) => {
+                    self.complete(&mut packet)?;
                     self.coarsen(&mut packet)?;
                     return Ok(Some(packet));
                 }
@@ -274,11 +241,26 @@ impl Input {
                         return Ok(None);
                     }
                     self.failed_reads += 1;
+                    failed += 1;
                 }
             }
         }
         self.truncated = true;
         Ok(None)
+    }
+
+    /// Whether a packet belongs to a movie behind the first one: libav takes fragments of both for those of one.
+    fn is_of_another(&self, packet: &Packet) -> bool {
+        let begins = self.another_movie().and_then(|begins| isize::try_from(begins).ok());
+        begins.is_some_and(|begins| packet.position() >= begins)
+    }
+
+    /// Gives a packet the times that libav leaves out.
+    fn complete(&mut self, packet: &mut Packet) -> Outcome<()> {
+        let Some(blocks) = &mut self.blocks else { return Ok(()) };
+        let stream = self.context.stream(packet.stream());
+        let medium = stream.map(|stream| stream.parameters().medium());
+        if medium == Some(media::Type::Video) { blocks.mend(packet) } else { Ok(()) }
     }
 
     /// Puts a packet on the time base of [`Input::time_base`].
@@ -289,6 +271,11 @@ impl Input {
             packet.rescale_ts(facts::libav(own), facts::libav(working));
         }
         Ok(())
+    }
+
+    /// Where another movie begins in an MP4, as far as it was read.
+    pub(crate) fn another_movie(&self) -> Option<u64> {
+        self.top.lock().unwrap_or_else(PoisonError::into_inner).another()
     }
 
     /// Bytes of the source that were read so far.
@@ -305,133 +292,4 @@ impl Input {
     pub(crate) fn truncated(&self) -> bool {
         self.truncated
     }
-}
-
-/// A fault of the link explains any failure that followed it.
-fn first(link: &Link, refusal: CodecFailure) -> CodecFailure {
-    link.fault().err().unwrap_or(refusal)
-}
-
-/// Playlists and descriptions are text that makes demuxers open other files: refused before any demuxer sees them.
-fn refuse_text(source: &mut Source, link: &Link) -> Outcome<()> {
-    let mut head = Vec::new();
-    let read = source.take(256).read_to_end(&mut head);
-    link.fault()?;
-    if read.is_err() || allow::is_reference_text(&head) {
-        return Err(failure(FileFault::PointsElsewhere));
-    }
-    let rewound = std::io::Seek::rewind(source);
-    rewound.map_err(|error| internal(error.to_string()))
-}
-
-/// The demuxer for the content, if it is on the list.
-fn recognise(io: &mut StreamIo, format: Option<&str>) -> Outcome<*const ffi::AVInputFormat> {
-    let mut found: *const ffi::AVInputFormat = ptr::null();
-    if let Some(name) = format.and_then(|name| CString::new(name).ok()) {
-        #[expect(unsafe_code, reason = "looks a name up in a static table")]
-        unsafe {
-            found = ffi::av_find_input_format(name.as_ptr());
-        }
-    } else {
-        #[expect(unsafe_code, reason = "reads from the open io context and rewinds it")]
-        let result = unsafe {
-            ffi::av_probe_input_buffer2(
-                io.as_mut_ptr(),
-                &mut found,
-                c"".as_ptr(),
-                ptr::null_mut(),
-                0,
-                0,
-            )
-        };
-        if result < 0 || found.is_null() {
-            let accepted = allow::accepted_formats();
-            return Err(failure_with(FileFault::NotRecognised { accepted }, libav_text(result)));
-        }
-    }
-    if found.is_null() {
-        return Err(source_failure(ffi::AVERROR_DEMUXER_NOT_FOUND, "find the demuxer"));
-    }
-    #[expect(unsafe_code, reason = "the names of a demuxer are static strings")]
-    let (name, long_name) =
-        unsafe { (CStr::from_ptr((*found).name).to_string_lossy(), (*found).long_name) };
-    if allow::is_format(&name) {
-        return Ok(found);
-    }
-    let (recognised, accepted) = (names::format(&name, long_name), allow::accepted_formats());
-    let detail = format!("Recognised as {name}.");
-    Err(failure_with(FileFault::FormatNotAccepted { recognised, accepted }, detail))
-}
-
-fn open_with(
-    mut io: StreamIo,
-    demuxer: *const ffi::AVInputFormat,
-    budget: &Budget,
-) -> Outcome<context::Input> {
-    let mut options = Dictionary::new();
-    for (name, value) in allow::options() {
-        options.set(name, &value);
-    }
-    options.set("probesize", PROBE_BYTES);
-    options.set("analyzeduration", ANALYZE_MICROSECONDS);
-    // MPEG-TS: recordings put one after the other may number their tracks anew.
-    options.set("merge_pmt_versions", "1");
-    // One more than allowed, so that too many can be told apart from a damaged file.
-    options.set("max_streams", &(budget.streams_max.saturating_add(1)).to_string());
-    #[expect(
-        unsafe_code,
-        reason = "opening with own io, a forced demuxer and a denied io_open has no safe form; on failure libav frees the context, and `io` is freed here in every case"
-    )]
-    unsafe {
-        let mut context = ffi::avformat_alloc_context();
-        if context.is_null() {
-            return Err(own_failure(ffi::AVERROR(ffi::ENOMEM), "make a context"));
-        }
-        (*context).pb = io.as_mut_ptr();
-        (*context).flags |= ffi::AVFMT_FLAG_CUSTOM_IO;
-        if !allow::may_open_others() {
-            (*context).io_open = Some(deny);
-        }
-        let mut options = options.disown();
-        let url = allow::url().as_ptr();
-        let result = ffi::avformat_open_input(&mut context, url, demuxer, &mut options);
-        drop(Dictionary::own(options));
-        if result < 0 {
-            return Err(source_failure(result, "open the file"));
-        }
-        Ok(context::Input::wrap_with_custom_io(context, io))
-    }
-}
-
-/// Looks into the streams. The decoders that libav opens for that get their limits too.
-fn find_streams(context: &mut context::Input, budget: &Budget) -> Outcome<()> {
-    let limits = || {
-        let mut limits = Dictionary::new();
-        limits.set("threads", "1");
-        limits.set("max_pixels", &budget.pixels_max.to_string());
-        limits
-    };
-    #[expect(
-        unsafe_code,
-        reason = "one dictionary for each stream there is, taken back and freed afterwards"
-    )]
-    let result = unsafe {
-        let mut options: Vec<*mut ffi::AVDictionary> =
-            (0..context.nb_streams()).map(|_| limits().disown()).collect();
-        let result = ffi::avformat_find_stream_info(context.as_mut_ptr(), options.as_mut_ptr());
-        options.into_iter().for_each(|options| drop(Dictionary::own(options)));
-        result
-    };
-    if result < 0 { Err(source_failure(result, "find out what is inside")) } else { Ok(()) }
-}
-
-/// No demuxer may open anything besides the source itself.
-extern "C" fn deny(
-    _context: *mut ffi::AVFormatContext,
-    _io: *mut *mut ffi::AVIOContext,
-    _url: *const c_char,
-    _flags: c_int,
-    _options: *mut *mut ffi::AVDictionary,
-) -> c_int {
-    ffi::AVERROR(ffi::EACCES)
 }

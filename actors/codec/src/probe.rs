@@ -20,7 +20,7 @@ use crate::link::Link;
 use crate::scan::{self, Picture, Scan, Sound};
 use crate::sound_probe::{SoundProbe, Usable};
 use crate::trial::{self, Trial};
-use crate::{allow, facts, names, programme, silence, tail};
+use crate::{allow, another, facts, names, programme, silence, tail};
 
 /// A container's frame rate is believed within this fraction of the measured one.
 const RATE_TOLERANCE: f64 = 0.15;
@@ -50,7 +50,7 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
     let subtitles = facts::subtitles(&input);
     let format = input.format();
     let wanted = Wanted { format: &format, stream, audio: &usable };
-    let (mut scan, cut_short) = scan(link, job, size, &wanted, movie.as_ref())?;
+    let Scanned { mut scan, cut_short, another } = scan(link, job, size, &wanted, movie.as_ref())?;
     let pause = cut_behind_pause(&mut scan, &usable, time_base, job.budget.gap_seconds_max);
     let mut audio = Vec::new();
     for (usable, sound) in usable.into_iter().zip(&scan.sound) {
@@ -75,6 +75,9 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
         warnings.push(Warning::PicturesMisplaced { pictures: scan.picture.misplaced });
     }
     warnings.extend(pause);
+    if let Some(begins) = another {
+        warnings.push(Warning::AnotherRecording { bytes: size - begins });
+    }
     if scan.latecomers > 0 {
         warnings.push(Warning::Latecomers { tracks: scan.latecomers as usize });
     }
@@ -220,20 +223,28 @@ struct Wanted<'a> {
     audio: &'a [Usable],
 }
 
-/// All packets of the tracks; and whether the file ends before its picture does.
+/// All packets of the tracks.
+struct Scanned {
+    scan: Scan,
+    /// The file ends before its picture does.
+    cut_short: bool,
+    /// Where another recording begins that was not read.
+    another: Option<u64>,
+}
+
 fn scan(
     link: &Link,
     job: &Job,
     size: u64,
     wanted: &Wanted<'_>,
     movie: Option<&Movie>,
-) -> Outcome<(Scan, bool)> {
+) -> Outcome<Scanned> {
     let found = scan_apart(link, job, size, wanted, movie, &[])?;
-    if found.0.clashes.is_empty() {
+    if found.scan.clashes.is_empty() {
         return Ok(found);
     }
     // A track that begins in the middle of another one was mixed into it.
-    scan_apart(link, job, size, wanted, movie, &found.0.clashes)
+    scan_apart(link, job, size, wanted, movie, &found.scan.clashes)
 }
 
 /// A scan from a fresh demuxer, in which the streams `apart` carry on with no track.
@@ -244,7 +255,7 @@ fn scan_apart(
     wanted: &Wanted<'_>,
     movie: Option<&Movie>,
     apart: &[u32],
-) -> Outcome<(Scan, bool)> {
+) -> Outcome<Scanned> {
     let mut input = Input::open(link, 0, size, Some(wanted.format), &job.budget)?;
     let sound: Vec<u32> = wanted.audio.iter().map(|usable| usable.track.stream).collect();
     let streams: Vec<u32> = std::iter::once(wanted.stream).chain(sound.iter().copied()).collect();
@@ -270,7 +281,11 @@ fn scan_apart(
     for sound in scan.sound.iter_mut().filter(|_| !blank) {
         tail::trim(&input, sound)?;
     }
-    Ok((scan, input.truncated() || input.index_exceeds(wanted.stream, size)))
+    let another = another::recording(link, size, &input, movie, scan.last_byte)?;
+    // Whether another movie follows is known to who reads all headers before it.
+    scan.picture.monotonic &= another.is_none() || !movie.is_some_and(|movie| movie.fragmented);
+    let cut_short = input.truncated() || input.index_exceeds(wanted.stream, size);
+    Ok(Scanned { scan, cut_short, another })
 }
 
 /// Leaves out sound that comes more than `limit` seconds after everything else: such a distance is hardly meant, and to fill it

@@ -65,6 +65,8 @@ pub(crate) struct Scan {
     pub latecomers: u32,
     /// Streams that were taken to carry on with a track and do not: scan again with them apart.
     pub clashes: Vec<u32>,
+    /// Where the last packet lies in the file.
+    pub last_byte: u64,
 }
 
 /// What the packets of the picture track say. All times are on the continuous clock.
@@ -317,7 +319,8 @@ impl Walk {
             last: None,
         });
         let sound = sound.collect();
-        Scan { picture, sound, heard, latecomers: 0, clashes: Vec::new() }
+        let last_byte = self.clocks.last_byte();
+        Scan { picture, sound, heard, latecomers: 0, clashes: Vec::new(), last_byte }
     }
 }
 

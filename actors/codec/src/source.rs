@@ -6,10 +6,11 @@
 //! index says all about the packets, a demuxer can so be walked through a file of any size without reading it.
 
 use std::io::{Error, Read, Result, Seek, SeekFrom};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::link::Link;
+use crate::toplevel::TopLevel;
 
 /// First read after a jump.
 const WINDOW_BYTES_MIN: u32 = 128 << 10;
@@ -30,6 +31,27 @@ pub(crate) struct Source {
     past_end: Arc<AtomicBool>,
     blank: Arc<AtomicBool>,
     fetched: Arc<AtomicU64>,
+    boxes: Arc<Mutex<TopLevel>>,
+    mends: Vec<Mend>,
+}
+
+/// Bytes to read in the place of others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mend {
+    /// Where the first of them is.
+    pub position: u64,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl Mend {
+    /// Changes what was read from `start` on.
+    fn apply(&self, start: u64, bytes: &mut [u8]) {
+        for (at, byte) in (self.position..).zip(&self.bytes) {
+            let place = at.checked_sub(start).and_then(|at| usize::try_from(at).ok());
+            place.and_then(|place| bytes.get_mut(place)).into_iter().for_each(|old| *old = *byte);
+        }
+    }
 }
 
 struct Window {
@@ -59,7 +81,19 @@ impl Source {
             past_end: Arc::default(),
             blank: Arc::default(),
             fetched: Arc::default(),
+            boxes: Arc::new(Mutex::new(TopLevel::new(size))),
+            mends: Vec::new(),
         }
+    }
+
+    /// With other bytes in places.
+    pub(crate) fn mended(self, mends: Vec<Mend>) -> Self {
+        Self { mends, ..self }
+    }
+
+    /// The boxes at the top level of an MP4 whose headers came by. What another container has in their place is no box.
+    pub(crate) fn boxes(&self) -> Arc<Mutex<TopLevel>> {
+        Arc::clone(&self.boxes)
     }
 
     /// Raised when something beyond the end was asked for.
@@ -93,10 +127,12 @@ impl Source {
         };
         let length = length.clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX);
         let length = u64::from(length).min(self.size - position) as u32;
-        let bytes = self
+        let mut bytes = self
             .link
             .read(self.object, position, length)
             .map_err(|failure| Error::other(failure.detail))?;
+        self.mends.iter().for_each(|mend| mend.apply(position, &mut bytes));
+        self.boxes.lock().unwrap_or_else(PoisonError::into_inner).see(position, &bytes);
         self.fetched.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         if self.windows.len() == WINDOWS {
             self.windows.remove(0);
@@ -149,6 +185,23 @@ impl Seek for Source {
                 Ok(position)
             }
             None => Err(Error::from(std::io::ErrorKind::InvalidInput)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_changed_whatever_window_they_lie_in() {
+        let mend = Mend { position: 10, bytes: vec![1, 2, 3] };
+        for (start, expected) in
+            [(0, [0; 4]), (8, [0, 0, 1, 2]), (11, [2, 3, 0, 0]), (12, [3, 0, 0, 0]), (13, [0; 4])]
+        {
+            let mut bytes = [0; 4];
+            mend.apply(start, &mut bytes);
+            assert_eq!(bytes, expected, "{start}");
         }
     }
 }

@@ -174,6 +174,7 @@ fn warnings() -> Vec<Warning> {
         W::ToneMapped,
         W::TierMissing { tier: text("4320p") },
         W::SubtitlesLeftOut { languages },
+        W::AnotherRecording { bytes: 28_514_000 },
     ];
     let number = |warning: &W| match warning {
         W::Damaged => 0,
@@ -189,6 +190,7 @@ fn warnings() -> Vec<Warning> {
         W::ToneMapped => 10,
         W::TierMissing { .. } => 11,
         W::SubtitlesLeftOut { .. } => 12,
+        W::AnotherRecording { .. } => 13,
     };
     in_order(&all, number);
     all
@@ -263,7 +265,7 @@ fn everything_said_about_a_video_is_plain_and_whole() {
     let mut warnings: Vec<String> = warnings().iter().map(Warning::sentence).collect();
     warnings.extend(sound_warnings());
     // Six reasons, too many tracks, another main track, a mixdown, none that can be used, none at all.
-    assert_eq!(warnings.len(), 13 + 11);
+    assert_eq!(warnings.len(), 14 + 11);
     let sentences = failures.iter().map(|(_, sentence)| sentence).chain(&warnings);
     let wrong: Vec<String> = sentences.clone().filter_map(|text| check_plain(text).err()).collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));

@@ -24,6 +24,11 @@ pub enum Warning {
         /// How many.
         tracks: usize,
     },
+    /// Another recording follows of which nothing can be read.
+    AnotherRecording {
+        /// Bytes from its beginning to the end of the file.
+        bytes: u64,
+    },
     /// Sound goes on after the longest that a video may last.
     SoundCut {
         /// Seconds of sound.
@@ -84,6 +89,11 @@ impl Warning {
             Self::Latecomers { tracks } => format!(
                 "Tracks that begin in the middle of the file are left out: {} of them. Upload the recordings one by one to keep them.",
                 number(*tracks as u64)
+            ),
+            Self::AnotherRecording { bytes } => format!(
+                "Another recording begins behind the end of the first one: the last {} bytes of the file are left out. Upload the \
+                 recordings one by one to keep them.",
+                number(*bytes)
             ),
             Self::SoundCut { sound, picture, kept } => format!(
                 "The sound lasts {sound:.0} s and the picture {picture:.0} s; the sound is cut after {kept:.0} s, the longest that a \

@@ -1,0 +1,202 @@
+//! The boxes at the top level of an MP4, and whether another movie follows the first one: libav reads one.
+//!
+//! Invariant: a file that holds one movie has one `moov`, and no `ftyp` behind it.
+
+/// Bytes behind a further `ftyp` that are worth telling of.
+const MOVIE_BYTES_MIN: u64 = 4096;
+/// Bytes of the longest box header.
+const HEADER_BYTES: usize = 16;
+
+/// A box at the top level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TopBox {
+    /// Its kind.
+    pub kind: [u8; 4],
+    /// Where it begins.
+    pub position: u64,
+    /// Bytes before its content.
+    pub header: u64,
+    /// Bytes with the header.
+    pub length: u64,
+}
+
+impl TopBox {
+    /// The box that `bytes` begins, which lie at `position` of a file of `size` bytes.
+    pub(crate) fn read(bytes: &[u8], position: u64, size: u64) -> Option<Self> {
+        let (kind, header, length) = header(bytes, size.checked_sub(position)?)?;
+        Some(Self { kind, position, header, length })
+    }
+
+    fn end(&self) -> u64 {
+        self.position + self.length
+    }
+}
+
+/// Kind, header bytes and total bytes of the box at the start of `bytes`, of which `rest` are left in the file.
+pub(crate) fn header(bytes: &[u8], rest: u64) -> Option<([u8; 4], u64, u64)> {
+    let small = u64::from(u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?));
+    let kind: [u8; 4] = bytes.get(4..8)?.try_into().ok()?;
+    let (header, length) = match small {
+        0 => (8, rest),
+        1 => (16, u64::from_be_bytes(bytes.get(8..16)?.try_into().ok()?)),
+        _ => (8, small),
+    };
+    (length >= header && length <= rest).then_some((kind, header, length))
+}
+
+/// What the boxes say of movies.
+#[derive(Debug, Default)]
+struct Movies {
+    first: Option<TopBox>,
+    /// Media lies before its `moov`.
+    media_first: bool,
+    /// Boxes with media.
+    media: u32,
+    /// The further `ftyp` or `moov`.
+    type_again: Option<u64>,
+    movie_again: Option<u64>,
+}
+
+impl Movies {
+    fn take(&mut self, found: &TopBox) {
+        match &found.kind {
+            b"moov" if self.first.is_none() => self.first = Some(*found),
+            b"moov" => self.movie_again = self.movie_again.or(Some(found.position)),
+            b"ftyp" if self.first.is_some() => {
+                self.type_again = self.type_again.or(Some(found.position));
+            }
+            b"mdat" if found.length > found.header => {
+                self.media_first |= self.first.is_none();
+                self.media += 1;
+            }
+            _ => {}
+        }
+    }
+
+    /// Where another movie begins, in a file of `size` bytes.
+    fn another(&self, size: u64) -> Option<u64> {
+        let first = self.first.as_ref()?;
+        if let Some(begins) = self.type_again {
+            return (size.saturating_sub(begins) >= MOVIE_BYTES_MIN).then_some(begins);
+        }
+        let again = self.movie_again.filter(|_| self.media > 1)?;
+        Some(if self.media_first { first.end() } else { again })
+    }
+}
+
+/// Reads the boxes of a file as its bytes come by, in whatever windows.
+#[derive(Debug, Default)]
+pub(crate) struct TopLevel {
+    movies: Movies,
+    /// Where the next box begins; `None` where no box can be found any more.
+    next: Option<u64>,
+    size: u64,
+    /// Bytes from `next` on that came by already.
+    head: Vec<u8>,
+}
+
+impl TopLevel {
+    /// Of a file of `size` bytes.
+    pub(crate) fn new(size: u64) -> Self {
+        Self { next: Some(0), size, ..Self::default() }
+    }
+
+    /// Where a box begins that did not come by.
+    pub(crate) fn next(&self) -> Option<u64> {
+        self.next.filter(|next| next + 8 <= self.size)
+    }
+
+    /// Where another movie begins, as far as is known.
+    pub(crate) fn another(&self) -> Option<u64> {
+        self.movies.another(self.size)
+    }
+
+    /// `bytes` come by, which lie at `start`. What lies behind a box that did not is left alone. The last box of which all is known.
+    pub(crate) fn see(&mut self, start: u64, bytes: &[u8]) -> Option<TopBox> {
+        let mut last = None;
+        while let Some(next) = self.next() {
+            let known = next + self.head.len() as u64;
+            let from = known.checked_sub(start).and_then(|from| usize::try_from(from).ok());
+            let Some(rest) = from.and_then(|from| bytes.get(from..)) else { return last };
+            let wanted = HEADER_BYTES.min((self.size - next) as usize) - self.head.len();
+            self.head.extend_from_slice(&rest[..wanted.min(rest.len())]);
+            if rest.len() < wanted {
+                return last;
+            }
+            let found = TopBox::read(&std::mem::take(&mut self.head), next, self.size);
+            self.next = found.map(|found| found.end());
+            self.movies.take(found.as_ref()?);
+            last = found;
+        }
+        last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boxed(kind: &[u8; 4], bytes: usize) -> Vec<u8> {
+        [&(bytes as u32 + 8).to_be_bytes(), &kind[..], &vec![0; bytes]].concat()
+    }
+
+    fn file(kinds: &[&[u8; 4]]) -> Vec<u8> {
+        kinds.iter().flat_map(|kind| boxed(kind, 5000)).collect()
+    }
+
+    /// Where another movie begins by what comes by in windows of `window` bytes.
+    fn another(bytes: &[u8], window: usize) -> Option<u64> {
+        let mut boxes = TopLevel::new(bytes.len() as u64);
+        let mut start = 0;
+        for bytes in bytes.chunks(window) {
+            boxes.see(start, bytes);
+            start += bytes.len() as u64;
+        }
+        assert_eq!(boxes.next(), None);
+        boxes.another()
+    }
+
+    #[test]
+    fn a_movie_behind_the_first_one_is_found_whatever_the_order() {
+        for (kinds, begins) in [
+            (&[b"ftyp", b"free", b"mdat", b"moov", b"ftyp", b"mdat", b"moov"][..], 4),
+            (&[b"ftyp", b"moov", b"mdat", b"ftyp", b"moov", b"mdat"], 3),
+            (&[b"ftyp", b"moov", b"moof", b"mdat", b"ftyp", b"moov", b"moof", b"mdat"], 4),
+            (&[b"moov", b"mdat", b"moov", b"mdat"], 2),
+            (&[b"wide", b"mdat", b"moov", b"wide", b"mdat", b"moov"], 3),
+        ] {
+            for window in [3, 100, 5008, 1 << 20] {
+                let found = another(&file(kinds), window);
+                assert_eq!(found, Some(begins * 5008), "{kinds:?} {window}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_with_one_movie_has_no_other() {
+        for kinds in [
+            &[b"ftyp", b"moov", b"free", b"mdat", b"mdat", b"free", b"uuid"][..],
+            &[b"ftyp", b"mdat", b"mdat", b"moov", b"free"],
+            &[b"ftyp", b"moov", b"sidx", b"moof", b"mdat", b"moof", b"mdat", b"mfra"],
+            // A movie header that was written twice.
+            &[b"ftyp", b"moov", b"mdat", b"moov"],
+            &[b"ftyp", b"mdat"],
+        ] {
+            assert_eq!(another(&file(kinds), 4096), None, "{kinds:?}");
+        }
+        let small = [file(&[b"ftyp", b"moov", b"mdat"]), boxed(b"ftyp", 8)].concat();
+        assert_eq!(another(&small, 4096), None);
+    }
+
+    #[test]
+    fn bytes_that_are_no_boxes_end_the_search() {
+        let mut boxes = TopLevel::new(1000);
+        boxes.see(0, &[1; 8]);
+        boxes.see(8, &[1; 8]);
+        assert_eq!((boxes.next(), boxes.another()), (None, None));
+        // A window that was left out.
+        let mut boxes = TopLevel::new(1000);
+        boxes.see(500, &boxed(b"moov", 20));
+        assert_eq!(boxes.next(), Some(0));
+    }
+}
