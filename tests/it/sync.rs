@@ -5,6 +5,7 @@
 
 mod amr;
 mod beeps;
+mod cuts;
 mod ebml;
 mod elders;
 mod instants;
@@ -35,7 +36,7 @@ use recipe::{Clip, Expected};
 use table::Row;
 
 /// One of each kind, the quick ones.
-const SELECTION: [&str; 64] = [
+const SELECTION: [&str; 70] = [
     "mp4 libx264 aac 48000 stereo",
     "mp4 libx265 aac 44100 mono",
     "mov mpeg4 pcm_s24le 96000 stereo",
@@ -100,6 +101,12 @@ const SELECTION: [&str; 64] = [
     "dv dvvideo pcm_s16le 48000 stereo",
     "mkv ticks of 1 ns",
     "mkv picture of 8x8",
+    "vob several pictures in a packet",
+    "mkv before time 0",
+    "mkv cut and joined between key pictures",
+    "mp4 edits that last no time",
+    "mp4 joined",
+    "mp4 in fragments, joined",
 ];
 
 const LIMIT: Duration = Duration::from_secs(300);
@@ -108,7 +115,9 @@ const LIMIT: Duration = Duration::from_secs(300);
 const TOGETHER: usize = 2;
 
 fn clips() -> Vec<Clip> {
-    [plain::clips(), offsets::clips(), restarts::clips(), tracks::clips(), elders::clips()].concat()
+    let kinds =
+        [plain::clips, offsets::clips, restarts::clips, tracks::clips, elders::clips, cuts::clips];
+    kinds.iter().flat_map(|clips| clips()).collect()
 }
 
 fn wanted(clip: &Clip) -> bool {

@@ -62,6 +62,7 @@ fn examine(expected: &Expected, view: &View) -> (Vec<String>, Option<f64>) {
     let found = &view.picture.flashes;
     wrong.extend(count("flashes", found.len(), flashes.len()));
     wrong.extend(placed("flash", found, flashes, *slack));
+    wrong.extend(expected.pictures.and_then(|all| count("pictures", view.picture.count, all)));
     if view.picture.first.abs() > LEAD + NOISE {
         wrong.push(format!("the picture starts at {:.3} s", view.picture.first));
     }

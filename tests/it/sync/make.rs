@@ -58,6 +58,7 @@ fn produce(clip: &Clip, folder: &Path, whole: &Path) -> Result<(), String> {
             words.extend(after.iter().cloned().chain([text(whole)]));
             ffmpeg(&words).map(drop)
         }
+        Make::Cut { takes } => cut(takes, folder, whole),
         Make::Amr { take: one, packed } => amr::produce(one, *packed, folder, whole),
         Make::Programmes(takes) => programmes(takes, folder, whole),
         Make::Patched(one, patch) => {
@@ -73,6 +74,20 @@ fn bytes(one: &Take, folder: &Path, index: usize) -> Result<Vec<u8>, String> {
     let place = folder.join(format!("{index}.{}", one.container));
     take(one, &place)?;
     std::fs::read(&place).map_err(|error| error.to_string())
+}
+
+/// Parts of takes, copied one after the other.
+fn cut(takes: &[(Take, f64, f64)], folder: &Path, whole: &Path) -> Result<(), String> {
+    let mut list = String::new();
+    for (index, (one, from, until)) in takes.iter().enumerate() {
+        let name = format!("{index}.{}", one.container);
+        take(one, &folder.join(&name))?;
+        list += &format!("file {name}\ninpoint {from}\noutpoint {until}\n");
+    }
+    let place = folder.join("list.txt");
+    std::fs::write(&place, list).map_err(|error| error.to_string())?;
+    let words = ["-f", "concat", "-i", &text(&place), "-c", "copy", &text(whole)];
+    ffmpeg(&words.map(str::to_owned)).map(drop)
 }
 
 /// Takes as programmes 1, 2, …, each with its first picture and its first sound.

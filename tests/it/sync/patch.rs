@@ -11,6 +11,8 @@ pub(super) enum Patch {
     NoLayout,
     /// The ticks of a Matroska file are nanoseconds.
     Nanoseconds,
+    /// The edits of an MP4 last no time.
+    NoEdit,
 }
 
 impl Patch {
@@ -23,6 +25,7 @@ impl Patch {
                 *bytes = in_nanoseconds(bytes)?;
                 Ok(())
             }
+            Self::NoEdit => no_edit(bytes),
         }
     }
 }
@@ -35,6 +38,20 @@ fn avi_sound_rate(bytes: &mut [u8]) -> Result<(), String> {
     let rate = u32::from_le_bytes([field[0], field[1], field[2], field[3]]);
     field.copy_from_slice(&(rate * 5).to_le_bytes());
     Ok(())
+}
+
+/// The only entry of every box `elst`: its duration is 12 bytes after the name, in 32 bits.
+fn no_edit(bytes: &mut [u8]) -> Result<(), String> {
+    let names: Vec<usize> =
+        (0..bytes.len()).filter(|at| bytes[*at..].starts_with(b"elst")).collect();
+    for name in &names {
+        let (head, entry) = bytes.get_mut(name + 4..name + 16).ok_or("cut short")?.split_at_mut(8);
+        if head != [0, 0, 0, 0, 0, 0, 0, 1] {
+            return Err("more than one edit".to_owned());
+        }
+        entry.fill(0);
+    }
+    if names.is_empty() { Err("no edits".to_owned()) } else { Ok(()) }
 }
 
 /// The last box `chan` becomes free space.
@@ -63,4 +80,12 @@ fn the_last_layout_is_gone() {
     let mut bytes = b"..chan..chan..".to_vec();
     Patch::NoLayout.apply(&mut bytes).expect("a MOV");
     assert_eq!(bytes, b"..chan..free..");
+}
+
+#[test]
+fn an_edit_lasts_no_time() {
+    let mut bytes = b"..elst\0\0\0\0\0\0\0\x01\0\0\x12\x34\0\0\x04\0".to_vec();
+    Patch::NoEdit.apply(&mut bytes).expect("an MP4");
+    assert_eq!(bytes, b"..elst\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\x04\0");
+    assert!(Patch::NoEdit.apply(&mut vec![0; 64]).is_err());
 }

@@ -14,6 +14,8 @@ pub(super) enum Make {
     Copied { take: Take, before: Vec<String>, after: Vec<String> },
     /// Takes side by side as programmes of one transport stream.
     Programmes(Vec<Take>),
+    /// A copy of takes one after the other, each from its first instant until its second, by ffmpeg's list of files.
+    Cut { takes: Vec<(Take, f64, f64)> },
     /// Bytes of a take are changed.
     Patched(Take, Patch),
     /// A take without sound gets AMR, with five frames in a packet if `packed`.
@@ -40,6 +42,8 @@ pub(super) struct Expected {
     pub(super) seconds: f64,
     /// Seconds that flashes, beeps and the end may be off where they are expected. Sound and picture are compared more sharply.
     pub(super) slack: f64,
+    /// Pictures; `None` where they are not counted.
+    pub(super) pictures: Option<usize>,
     /// Words that a warning holds.
     pub(super) warning: Option<&'static str>,
     /// The first track may be left out with a warning that holds these words.
@@ -74,6 +78,7 @@ impl Clip {
                 tracks,
                 seconds: take.end(),
                 slack: SLACK,
+                pictures: None,
                 warning: None,
                 or_warned: None,
                 or_refused: false,
@@ -91,6 +96,7 @@ impl Clip {
             seconds: takes.last().map_or(0.0, Take::end),
             // Each joint may add or lose part of a frame.
             slack: SLACK * takes.len() as f64,
+            pictures: None,
             warning: None,
             or_warned: None,
             or_refused: false,
@@ -112,6 +118,34 @@ impl Clip {
         clip.make = Make::Copied { take, before: own(before), after: own(after) };
         clip.container = container;
         clip.shift(shift);
+        clip
+    }
+
+    /// Takes one after the other, of which only the first becomes a video.
+    pub(super) fn first_of(name: &str, takes: Vec<Take>) -> Self {
+        let mut clip = Self::of(name, takes[0].clone());
+        clip.make = Make::Joined { takes, skip: 0 };
+        clip.warned("another recording begins")
+    }
+
+    /// A copy of parts of takes, each from its first instant until its second, into another container.
+    pub(super) fn cut(name: &str, takes: Vec<(Take, f64, f64)>, container: &'static str) -> Self {
+        let mut clip = Self::of(name, takes[0].0.clone());
+        clip.container = container;
+        let (mut flashes, mut beeps, mut end) = (Vec::new(), Vec::new(), 0.0);
+        for (take, from, until) in &takes {
+            let moved = |all: Vec<f64>| {
+                let inside = all.into_iter().filter(|at| (from..until).contains(&at));
+                inside.map(|at| at - from + end).collect::<Vec<_>>()
+            };
+            flashes.extend(moved(take.flashes()));
+            beeps.extend(moved(take.beeps(0)));
+            end += until - from;
+        }
+        clip.expected.flashes = flashes;
+        clip.expected.tracks.iter_mut().for_each(|track| track.beeps.clone_from(&beeps));
+        clip.expected.seconds = end;
+        clip.make = Make::Cut { takes };
         clip
     }
 
@@ -140,6 +174,12 @@ impl Clip {
         clip.expected.tracks = vec![Track { beeps, frequency: Some(1000.0) }];
         clip.make = Make::Amr { take, packed };
         clip
+    }
+
+    /// So many pictures, no more and no fewer.
+    pub(super) fn pictures(mut self, count: usize) -> Self {
+        self.expected.pictures = Some(count);
+        self
     }
 
     /// A warning must hold these words.

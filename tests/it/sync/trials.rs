@@ -91,6 +91,7 @@ impl Said {
             tracks: self.frequencies.iter().map(track).collect(),
             seconds: self.seconds * f64::from(self.joined),
             slack: SLACK * f64::from(self.joined),
+            pictures: None,
             warning: self.warning,
             or_warned: self.or_warned,
             or_refused: false,
