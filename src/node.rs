@@ -287,6 +287,7 @@ impl RunningNode {
     /// the end of `grace`, or when `hurry` resolves, is handed back uncharged; requests go on until then. Closes.
     pub async fn shutdown(mut self, grace: Duration, hurry: impl Future<Output = ()>) {
         let end = Instant::now() + grace;
+        tracing::info!(seconds = grace.as_secs(), "the drain begins: nothing more is taken");
         self.context.drain.cancel();
         if let Some((gateway, ..)) = &self.http {
             gateway.drain();

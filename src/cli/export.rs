@@ -3,7 +3,7 @@
 //! Invariant: the folder appears complete or not at all. It is put together beside its place and then renamed.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,15 +12,22 @@ use jetreel_domain::ledger::Object;
 use jetreel_domain::manifest::Manifest;
 use jetreel_domain::playlist;
 use jetreel_domain::state::Published;
+use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
 /// File name of the manifest.
 const MANIFEST: &str = "manifest.json";
 
+/// What the folders are called that hold the scratch of a run.
+const SCRATCH: &str = ".jetreel-";
+/// The file in a scratch folder that its run keeps locked as long as it lives.
+const OWNER: &str = "owner";
+
 /// A folder to be made, and the scratch beside it.
 pub(super) struct Target {
     folder: PathBuf,
     scratch: TempDir,
+    _owner: File,
 }
 
 impl Target {
@@ -35,11 +42,12 @@ impl Target {
         // The nearest folder above that exists: where nothing comes out, nothing is left behind.
         let above = folder.ancestors().skip(1).find(|above| above.is_dir());
         let above = above.context("--out has no folder above it")?;
-        let scratch =
-            tempfile::Builder::new().prefix(".jetreel-").tempdir_in(above).with_context(|| {
-                format!("cannot write in {}; choose another --out", above.display())
-            })?;
-        Ok(Self { folder, scratch })
+        clear_abandoned(above);
+        let unusable = || format!("cannot write in {}; choose another --out", above.display());
+        let scratch = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(above);
+        let scratch = scratch.with_context(unusable)?;
+        let _owner = own(scratch.path()).with_context(unusable)?;
+        Ok(Self { folder, scratch, _owner })
     }
 
     /// Where streams and objects of this run lie.
@@ -105,6 +113,30 @@ impl Target {
             }
         }
         Ok(())
+    }
+}
+
+/// Locks a scratch folder. The lock can be seen only once it is held.
+fn own(scratch: &Path) -> io::Result<File> {
+    let unlocked = scratch.join(format!("{OWNER}.new"));
+    let file = File::create_new(&unlocked)?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    fs::rename(unlocked, scratch.join(OWNER))?;
+    Ok(file)
+}
+
+/// Removes the scratch of runs that were killed: nobody holds its lock.
+fn clear_abandoned(above: &Path) {
+    for entry in fs::read_dir(above).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let is_scratch = entry.file_name().to_string_lossy().starts_with(SCRATCH);
+        if is_scratch
+            && let Ok(owner) = File::open(path.join(OWNER))
+            && flock(&owner, FlockOperation::NonBlockingLockExclusive).is_ok()
+            && let Err(error) = fs::remove_dir_all(&path)
+        {
+            tracing::warn!(%error, path = %path.display(), "scratch of a run that was killed stays behind");
+        }
     }
 }
 
@@ -175,6 +207,25 @@ mod tests {
         }
         assert!(out.join("mine.txt").exists());
         assert_eq!(fs::read_dir(&out).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn the_next_run_removes_the_scratch_of_one_that_was_killed_and_of_no_other() {
+        let above = tempfile::tempdir().unwrap();
+        let out = above.path().join("out");
+        let killed = Target::new(&out).unwrap();
+        // As a kill leaves it: the folder stays, the lock goes with the process.
+        let left = killed.scratch.keep();
+        drop(killed._owner);
+        fs::create_dir(above.path().join(".jetreel-somebody-elses")).unwrap();
+        let running = Target::new(&out).unwrap();
+        assert!(!left.exists());
+        let other = Target::new(&out).unwrap();
+        assert!(running.scratch().join(OWNER).exists() && other.scratch() != running.scratch());
+        drop((running, other));
+        let names: Vec<_> =
+            fs::read_dir(above.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, [".jetreel-somebody-elses"]);
     }
 
     #[test]

@@ -104,15 +104,10 @@ impl Directory {
 
     /// Removes the directories that held the object `key` and hold nothing any more; the first level stays. Blocks.
     pub(super) fn prune(&self, key: &str) {
-        let object = self.root.join(key);
-        for directory in object.ancestors().skip(1) {
-            let depth = directory.strip_prefix(&self.root).map_or(0, |below| below.iter().count());
-            // Whatever the reason, it stays, and so do those above it.
-            if depth < 2 || std::fs::remove_dir(directory).is_err() {
-                return;
-            }
+        let forget = |directory: &Path| {
             self.settled().remove(directory);
-        }
+        };
+        prune_above(&self.root, &self.root.join(key), forget);
     }
 
     fn settled(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
@@ -125,6 +120,18 @@ impl Directory {
             settled.clear();
         }
         settled.insert(directory.to_owned());
+    }
+}
+
+/// Removes the directories above an object that hold nothing any more, up to the first level below `root`, which stays; tells which. Blocks.
+pub(super) fn prune_above(root: &Path, object: &Path, mut removed: impl FnMut(&Path)) {
+    for directory in object.ancestors().skip(1) {
+        let depth = directory.strip_prefix(root).map_or(0, |below| below.iter().count());
+        // Whatever the reason, it stays, and so do those above it.
+        if depth < 2 || std::fs::remove_dir(directory).is_err() {
+            return;
+        }
+        removed(directory);
     }
 }
 

@@ -28,7 +28,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::durable::Directory;
+use super::durable::{Directory, prune_above};
 use super::severity::{broken, gone, io_failure, timed_out};
 use super::writer::hex;
 
@@ -59,16 +59,21 @@ impl Files {
     }
 }
 
-/// A file that goes when it is dropped, unless it was given its name.
+/// A file that goes when it is dropped, with the folders that held nothing else, unless it was given its name.
 #[derive(Debug)]
-struct Temporary(Option<PathBuf>);
+struct Temporary {
+    path: Option<PathBuf>,
+    root: PathBuf,
+}
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if let Some(path) = self.0.take()
-            && let Err(error) = std::fs::remove_file(&path)
-        {
-            tracing::debug!(%error, path = %path.display(), "left a temporary file to the sweeper");
+        let Some(path) = self.path.take() else { return };
+        match std::fs::remove_file(&path) {
+            Ok(()) => prune_above(&self.root, &path, |_| ()),
+            Err(error) => {
+                tracing::debug!(%error, path = %path.display(), "left a temporary file to the sweeper");
+            }
         }
     }
 }
@@ -90,7 +95,8 @@ impl Sink {
             let path = temporary_for(&target);
             match File::create_new(&path) {
                 Ok(file) => {
-                    let temporary = Temporary(Some(path));
+                    let root = directory.root().to_owned();
+                    let temporary = Temporary { path: Some(path), root };
                     return Ok(Self { file, temporary, hasher: Sha256::new(), bytes: 0 });
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound && tries < OPEN_TRIES_MAX => {
@@ -120,10 +126,10 @@ impl Sink {
             let text = format!("{key}: wrote {} bytes, found {found}", self.bytes);
             return Err(io::Error::other(text));
         }
-        if let Some(path) = &self.temporary.0 {
+        if let Some(path) = &self.temporary.path {
             rename_new(path, &directory.path(key)?)?;
         }
-        self.temporary.0 = None;
+        self.temporary.path = None;
         directory.settle(key)?;
         let sha256 = hex(&self.hasher.finalize());
         Ok(Object { key: key.to_owned(), bytes: self.bytes, sha256 })
@@ -271,7 +277,7 @@ mod tests {
         assert_eq!(names(&folder).len(), 1);
         assert!(names(&folder)[0].starts_with(".a.") && !folder.join("a").exists());
         drop(sink);
-        assert_eq!(names(&folder), Vec::<String>::new());
+        assert_eq!(names(place.path().join("out").as_path()), Vec::<String>::new());
     }
 
     #[test]
@@ -311,7 +317,7 @@ mod tests {
         assert_eq!(failure.severity, jetreel_domain::failure::Severity::DependencyFault);
         assert_eq!(failure.code, "storage-failed");
         let folder = place.path().join("out/v");
-        while !names(&folder).is_empty() {
+        while folder.exists() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -33,6 +33,8 @@ async fn nothing_remains(site: &Site, order: &OrderId) {
     for prefix in [format!("raw/{}/", order.video), format!("out/{}/", order.video)] {
         let what = format!("nothing is left below {prefix}");
         in_time(&what, async || site.keys(&prefix).await.is_empty()).await;
+        let folder = site.folder().join("media").join(&prefix);
+        in_time("its folder is gone, too", async || !folder.exists()).await;
     }
     in_time("no records are left", async || {
         site.ledger(order).await.is_empty() && site.claim_keys(order).await.is_empty()

@@ -70,6 +70,7 @@ async fn what_can_be_finished_within_the_grace_is_finished() {
     // It goes on, and has time.
     drop(held.codec);
     assert_eq!(held.node.ended().await, Some(0), "{}", held.node.log());
+    assert!(held.node.log().contains("the drain begins"), "{}", held.node.log());
     let entries = held.site.ledger(&held.order).await;
     let entry = entries.iter().find(|entry| entry.task == TASK).unwrap();
     assert_eq!((entry.node.as_str(), entry.attempt), ("first", 1));
