@@ -10,6 +10,9 @@ use super::{notice, output, signals::Signals};
 use crate::node;
 use crate::settings::{Roles, Settings};
 
+/// How long work may go on without a broker.
+const LOST_WAIT: Duration = Duration::from_secs(2);
+
 /// Arguments of `dev`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -43,15 +46,19 @@ pub(super) async fn run(arguments: Arguments, mut settings: Settings) -> anyhow:
         output::note(&format!("  numbers:  http://{address}/metrics"));
         output::data(&format!("http://{address}/"));
     }
-    let failed = tokio::select! {
-        () = signals.next() => false,
-        () = notice::given(&settings.node) => false,
-        () = running.ended() => true,
+    let mut grace = Duration::from_secs(settings.node.drain_seconds);
+    let ended = tokio::select! {
+        () = signals.next() => Ok(Exit::Done),
+        () = notice::given(&settings.node) => Ok(Exit::Done),
+        () = running.ended() => Err(anyhow::anyhow!("a stage failed too often; see the log above")),
+        lost = Local::lost(broker.as_ref()) => {
+            // Nothing can be told to anybody.
+            grace = LOST_WAIT;
+            Err(lost)
+        }
     };
     output::note("stopping; what is in hand is finished; Ctrl-C once more to stop at once");
-    let grace = Duration::from_secs(settings.node.drain_seconds);
     running.shutdown(grace, signals.next()).await;
     Local::stop(broker).await;
-    anyhow::ensure!(!failed, "a stage failed too often; see the log above");
-    Ok(Exit::Done)
+    ended
 }

@@ -58,6 +58,14 @@ impl Local {
         Ok(Self { services, broker })
     }
 
+    /// Returns when there is a private broker and it is gone for good; says why.
+    pub(super) async fn lost(broker: Option<&PrivateBroker>) -> anyhow::Error {
+        match broker {
+            Some(broker) => anyhow::Error::msg(broker.lost().await.message),
+            None => std::future::pending().await,
+        }
+    }
+
     /// Ends the private broker. The node that used it must have ended.
     pub(super) async fn stop(broker: Option<PrivateBroker>) {
         if let Some(broker) = broker {

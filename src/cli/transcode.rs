@@ -70,7 +70,11 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> anyhow::Res
     let ports = services.ports.clone();
     let outcome = match node::start(&settings, services).await {
         Ok(mut running) => {
-            let outcome = work(&settings, &ports, &file, started, &mut bars, &mut running).await;
+            let worked = work(&settings, &ports, &file, started, &mut bars, &mut running);
+            let outcome = tokio::select! {
+                outcome = worked => outcome,
+                lost = Local::lost(broker.as_ref()) => Err(lost),
+            };
             let made = match outcome {
                 Ok(Outcome::Ended(ended)) => {
                     finish(&settings, &ports, ended, &target, started).await

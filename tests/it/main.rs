@@ -14,6 +14,7 @@ mod clips;
 mod confine;
 mod crash;
 mod deadletters;
+mod dev;
 mod drain;
 mod faults;
 mod foreign;

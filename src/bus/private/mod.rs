@@ -6,14 +6,17 @@
 //! ```
 //! The guard asks the kernel for SIGTERM at the death of its parent, takes the lock of the folder, and becomes the server:
 //! both survive `exec`. So `kill -9` of the parent ends the server, and two servers never share a folder. The death signal
-//! follows the *thread* that spawned, hence a keeper thread that lives as long as the server.
+//! follows the *thread* that spawned, hence a keeper thread that lives as long as the server. A server that ends unasked is started again.
 
 mod locate;
 mod address;
 mod guard;
 mod launch;
+mod process;
+mod keep;
 
 pub use address::running_in;
 pub use guard::{GUARD, guard_main};
-pub use launch::{PrivateBroker, PrivateOptions};
+pub use keep::PrivateBroker;
+pub use launch::PrivateOptions;
 pub use locate::locate;

@@ -1,0 +1,155 @@
+//! A private nats-server as its users know it: one that ends unasked is started again where it was, on the same data and port, so that
+//! connections come back by themselves.
+
+use std::fmt;
+use std::time::Duration;
+
+use jetreel_domain::failure::Failure;
+use jetreel_domain::restart::{RestartBudget, Verdict};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::address::Address;
+use super::launch::{Launch, Listening, PrivateOptions};
+use super::process::{LOG, Process};
+
+/// Ends within [`WINDOW`] after which a server is not started again.
+const ENDS_MAX: u32 = 5;
+
+/// See [`ENDS_MAX`].
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// A running private nats-server. Dropped, it is told to end; [`PrivateBroker::stop`] also waits.
+pub struct PrivateBroker {
+    /// Where to connect, user and password included.
+    pub url: String,
+    /// Its monitoring port, for `/varz` and the like.
+    pub monitor_url: String,
+    process_id: watch::Receiver<u32>,
+    lost: watch::Receiver<Option<Failure>>,
+    stopping: DropGuard,
+    keeping: JoinHandle<()>,
+    // For other programs of this user, as long as the server runs.
+    _address: Option<Address>,
+}
+
+impl fmt::Debug for PrivateBroker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the address, which holds the password.
+        f.debug_struct("PrivateBroker").field("process", &self.process_id()).finish_non_exhaustive()
+    }
+}
+
+impl PrivateBroker {
+    /// Starts a server and waits until it takes connections.
+    ///
+    /// # Errors
+    /// When there is no fitting program, the folder cannot be used or is in use, or the server does not come up.
+    pub async fn start(options: &PrivateOptions) -> Result<Self, Failure> {
+        let launch = Launch::prepare(options).await?;
+        let (process, listening) = launch.run(None).await?;
+        let url = launch.url(&listening);
+        let left = Address::leave(&launch.folder, &url).inspect_err(|error| {
+            tracing::warn!(%error, "other commands will not find the private broker");
+        });
+        let monitor_url = format!("http://{}", listening.monitor);
+        let (tell_id, process_id) = watch::channel(process.id());
+        let (tell_loss, lost) = watch::channel(None);
+        let stop = CancellationToken::new();
+        let keeper = Keeper { launch, listening, tell_id, stop: stop.clone() };
+        let keeping = tokio::spawn(async move {
+            if let Err(failure) = keeper.keep(process).await {
+                tell_loss.send_replace(Some(failure));
+            }
+        });
+        let stopping = stop.drop_guard();
+        Ok(Self { url, monitor_url, process_id, lost, stopping, keeping, _address: left.ok() })
+    }
+
+    /// Process id of the server that runs, or ran last.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        *self.process_id.borrow()
+    }
+
+    /// Returns when the server has ended too often and is not started again; says why.
+    pub async fn lost(&self) -> Failure {
+        let mut lost = self.lost.clone();
+        match lost.wait_for(Option::is_some).await.map(|failure| failure.clone()) {
+            Ok(Some(failure)) => failure,
+            // It was stopped: that is no loss.
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Ends the server and waits until it is gone.
+    pub async fn stop(self) {
+        drop(self.stopping);
+        if let Err(error) = self.keeping.await {
+            tracing::warn!(%error, "the private broker was not kept to its end");
+        }
+    }
+}
+
+/// Who starts the server again and again.
+struct Keeper {
+    launch: Launch,
+    listening: Listening,
+    tell_id: watch::Sender<u32>,
+    stop: CancellationToken,
+}
+
+impl Keeper {
+    /// Returns when the server was stopped.
+    ///
+    /// # Errors
+    /// When it ended too often.
+    async fn keep(self, process: Process) -> Result<(), Failure> {
+        let (started, mut budget) = (Instant::now(), RestartBudget::new(ENDS_MAX, WINDOW));
+        let mut process = Some(process);
+        loop {
+            let why = match process.take() {
+                Some(running) => tokio::select! {
+                    () = self.stop.cancelled() => {
+                        running.stop().await;
+                        return Ok(());
+                    }
+                    status = running.ended() => format!("it ended with {status}"),
+                },
+                None => "it does not start".to_owned(),
+            };
+            let delay = match budget.on_failure(started.elapsed()) {
+                Verdict::RestartAfter(delay) => delay,
+                Verdict::Escalate => return Err(self.given_up(&why)),
+            };
+            tracing::warn!(why, "the private broker is started again");
+            let again = async {
+                sleep(delay).await;
+                self.launch.run(Some(&self.listening)).await
+            };
+            let started = tokio::select! {
+                () = self.stop.cancelled() => return Ok(()),
+                started = again => started,
+            };
+            process = started.inspect_err(|failure| {
+                tracing::warn!(%failure, detail = failure.detail, "the private broker does not start");
+            })
+            .ok()
+            .map(|(process, _)| process);
+            if let Some(process) = &process {
+                self.tell_id.send_replace(process.id());
+            }
+        }
+    }
+
+    fn given_up(&self, why: &str) -> Failure {
+        let log = self.launch.folder.join(LOG);
+        let text = format!(
+            "The private broker does not stay alive: at last {why}. Its log is {}.",
+            log.display()
+        );
+        Failure::dependency("private-broker", text)
+    }
+}
