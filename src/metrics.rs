@@ -4,8 +4,9 @@
 
 mod labels;
 mod log;
+mod reconciler;
 
-use jetreel_actors::event::{Event, Reconciled};
+use jetreel_actors::event::Event;
 use prometheus::core::Collector;
 use prometheus::{
     CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -14,6 +15,7 @@ use prometheus::{
 use tracing::warn;
 
 use labels::{count_fault, count_reason, fact_kind};
+use reconciler::Reconciler;
 
 /// The numbers of one node.
 pub struct Metrics {
@@ -28,16 +30,6 @@ pub struct Metrics {
     sync_always: IntGaugeVec,
     codec_confinement: IntGaugeVec,
     reconciler: Reconciler,
-}
-
-struct Reconciler {
-    leads: IntGauge,
-    dlq_depth: IntGaugeVec,
-    repairs: IntCounterVec,
-    orphans_deleted: IntCounter,
-    orphan_bytes_deleted: IntCounter,
-    orphans: IntGauge,
-    unread: IntGauge,
 }
 
 struct Tasks {
@@ -220,72 +212,6 @@ impl Http {
     }
 }
 
-impl Reconciler {
-    fn new(b: &Builder) -> prometheus::Result<Self> {
-        Ok(Self {
-            leads: b.add(IntGauge::new(
-                "jetreel_reconciler_leads",
-                "1 on the node that reconciles, 0 on the others",
-            )?)?,
-            dlq_depth: b.add(IntGaugeVec::new(
-                Opts::new(
-                    "jetreel_dlq_depth",
-                    "Dead letters that wait for somebody; told by the node that reconciles alone",
-                ),
-                &[],
-            )?)?,
-            repairs: b.counters(
-                "jetreel_repairs_total",
-                "What the reconciler mended",
-                &["repair"],
-            )?,
-            orphans_deleted: b.counter(
-                "jetreel_orphan_objects_deleted_total",
-                "Deleted objects that nothing named",
-            )?,
-            orphan_bytes_deleted: b.counter(
-                "jetreel_orphan_object_bytes_deleted_total",
-                "Bytes of deleted objects that nothing named",
-            )?,
-            orphans: b.add(IntGauge::new(
-                "jetreel_orphan_objects",
-                "Old objects that nothing names, as the last walk through the store found them",
-            )?)?,
-            unread: b.add(IntGauge::new(
-                "jetreel_unreadable_folders",
-                "Folders that the last walk through the store could not read",
-            )?)?,
-        })
-    }
-}
-
-impl Reconciler {
-    fn count(&self, what: &Reconciled) {
-        match what {
-            Reconciled::Leading { leads } => {
-                self.leads.set(i64::from(*leads));
-                // What it counted would be told for ever, beside what its successor counts.
-                self.dlq_depth.reset();
-            }
-            Reconciled::LettersCounted { letters } => {
-                let depth = i64::try_from(*letters).unwrap_or(i64::MAX);
-                self.dlq_depth.with_label_values::<&str>(&[]).set(depth);
-            }
-            Reconciled::Repaired { repair, .. } => {
-                self.repairs.with_label_values(&[repair.as_str()]).inc();
-            }
-            Reconciled::OrphanDeleted { bytes, .. } => {
-                self.orphans_deleted.inc();
-                self.orphan_bytes_deleted.inc_by(*bytes);
-            }
-            Reconciled::StoreWalked { orphans, unread, .. } => {
-                self.orphans.set(i64::try_from(*orphans).unwrap_or(i64::MAX));
-                self.unread.set(i64::try_from(*unread).unwrap_or(i64::MAX));
-            }
-        }
-    }
-}
-
 impl Metrics {
     /// Numbers at zero, with those of the process itself.
     ///
@@ -455,7 +381,9 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jetreel_actors::event::Reconciled;
     use jetreel_domain::failure::Failure;
+    use jetreel_domain::room::Room;
 
     #[test]
     fn every_name_carries_the_prefix_and_events_are_counted() {
@@ -467,12 +395,16 @@ mod tests {
         assert!(!metrics.render().contains("jetreel_js_sync_always"));
         metrics.sync_always(Some(false));
         metrics.codec_confinement("FULL");
-        metrics.record(&Event::Reconciled(Reconciled::LettersCounted { letters: 3 }));
+        let room = Room { letters: 3, bytes: 300, limit: Some(1000) };
+        metrics.record(&Event::Reconciled(Reconciled::LettersCounted(room)));
         let text = metrics.render();
         assert!(text.contains("jetreel_js_sync_always 0"), "{text}");
-        assert!(text.contains("jetreel_dlq_depth 3"), "{text}");
+        for line in ["jetreel_dlq_depth 3", "jetreel_dlq_bytes 300", "jetreel_dlq_limit_bytes 1000"]
+        {
+            assert!(text.contains(line), "{text}");
+        }
         metrics.record(&Event::Reconciled(Reconciled::Leading { leads: false }));
-        assert!(!metrics.render().contains("jetreel_dlq_depth"), "it counts no more");
+        assert!(!metrics.render().contains("jetreel_dlq_"), "it counts no more");
         let line = "jetreel_stage_faults_total{reason=\"store-timeout\",stage=\"ingest\"} 1";
         assert!(text.contains(line), "{text}");
         assert!(text.contains("jetreel_codec_confinement{tier=\"FULL\"} 1"), "{text}");

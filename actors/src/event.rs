@@ -3,6 +3,7 @@
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{Group, OrderId, TaskId};
 use jetreel_domain::retry::Stage;
+use jetreel_domain::room::Room;
 use jetreel_domain::state::{Fact, Status};
 
 /// What the reconciler can do.
@@ -52,10 +53,7 @@ pub enum Reconciled {
         leads: bool,
     },
     /// The reconciler counted the dead letters.
-    LettersCounted {
-        /// How many there are.
-        letters: u64,
-    },
+    LettersCounted(Room),
     /// The reconciler mended something.
     Repaired {
         /// Whose.

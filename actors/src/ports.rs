@@ -22,6 +22,7 @@ use jetreel_domain::message::EncodeTask;
 use jetreel_domain::presence::Presence;
 use jetreel_domain::reconcile::Position;
 use jetreel_domain::retry::Stage;
+use jetreel_domain::room::Room;
 use jetreel_domain::state::{Fact, Known, Video};
 use jetreel_domain::wire::{FromCodec, Job};
 
@@ -242,8 +243,8 @@ pub struct States {
 pub trait Survey: Send + Sync {
     /// States with a revision above `after`; reads at most `limit` documents.
     fn states(&self, after: u64, limit: usize) -> PortFuture<'_, States>;
-    /// How many dead letters there are.
-    fn dead_letters(&self) -> PortFuture<'_, u64>;
+    /// What the stream of dead letters holds.
+    fn dead_letters(&self) -> PortFuture<'_, Room>;
     /// Since when states are kept, seconds since the Unix epoch: nothing can be said of what is older.
     fn states_since(&self) -> PortFuture<'_, i64>;
     /// How far the consumer of uploads is.

@@ -9,6 +9,7 @@ use jetreel_domain::id::{OrderId, TaskId};
 use jetreel_domain::leadership::Leadership;
 use jetreel_domain::message::Uploaded;
 use jetreel_domain::reconcile::Position;
+use jetreel_domain::room::Room;
 use jetreel_domain::state::Video;
 use jetreel_domain::subject;
 use serde::{Deserialize, Serialize};
@@ -52,12 +53,21 @@ struct StreamBirth {
 
 #[derive(Deserialize)]
 struct StreamDepth {
+    config: Limits,
     state: Depth,
+}
+
+#[derive(Deserialize)]
+struct Limits {
+    /// Negative where there is no limit.
+    #[serde(default)]
+    max_bytes: i64,
 }
 
 #[derive(Deserialize)]
 struct Depth {
     messages: u64,
+    bytes: u64,
 }
 
 #[derive(Deserialize)]
@@ -132,11 +142,12 @@ impl Bus {
         Ok(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
     }
 
-    async fn dlq_depth(&self) -> Result<u64, Fault> {
+    async fn dlq_room(&self) -> Result<Room, Fault> {
         let path = format!("STREAM.INFO.{}", names::DLQ);
-        let depth: StreamDepth =
+        let found: StreamDepth =
             persist(READ_BUDGET, || self.api(path.clone(), &Nothing {})).await?;
-        Ok(depth.state.messages)
+        let limit = u64::try_from(found.config.max_bytes).ok().filter(|limit| *limit > 0);
+        Ok(Room { letters: found.state.messages, bytes: found.state.bytes, limit })
     }
 
     async fn ingest_position(&self) -> Result<Position, Fault> {
@@ -197,8 +208,8 @@ impl Survey for Bus {
         port("ask since when states are kept", self.states_birth())
     }
 
-    fn dead_letters(&self) -> PortFuture<'_, u64> {
-        port("count dead letters", self.dlq_depth())
+    fn dead_letters(&self) -> PortFuture<'_, Room> {
+        port("count dead letters", self.dlq_room())
     }
 
     fn uploads_position(&self) -> PortFuture<'_, Position> {

@@ -89,7 +89,9 @@ fn unburied(stage: Stage, failure: &Failure) {
 fn log_reconciled(what: &Reconciled) {
     match what {
         Reconciled::Leading { leads } => info!(leads, "reconciler's lease changed hands"),
-        Reconciled::LettersCounted { letters } => debug!(letters, "counted the dead letters"),
+        Reconciled::LettersCounted(room) => {
+            debug!(room.letters, room.bytes, room.limit, "counted the dead letters");
+        }
         Reconciled::Repaired { order, repair } => {
             warn!(%order, repair = repair.as_str(), "reconciler mended something");
         }

@@ -2,6 +2,9 @@
 //!
 //! The body is the original's, byte for byte, under `video.transcodes.dlq.<original subject>`: taking the prefix off the subject
 //! and publishing the body again is a replay, with any client. What explains it stands in headers.
+//!
+//! Invariant: however long what is known, a letter is its body and at most [`HEADERS_MAX`] bytes, so that nobody fills the dead letters with
+//! words. The body stays whole: cut, it could not be replayed, and the broker bounds it.
 
 use std::collections::BTreeMap;
 
@@ -38,8 +41,19 @@ pub const FIRST_SEEN: &str = "Jetreel-First-Seen";
 /// Stream and sequence of the original: `ENCODE 17`.
 pub const ORIGIN: &str = "Jetreel-Origin";
 
-/// Longest detail that is kept, in bytes: a log tail, not a log.
-const DETAIL_LENGTH_MAX: usize = 16 << 10;
+/// Bytes of the names and values of all headers of a letter at most.
+pub const HEADERS_MAX: usize = 10 << 10;
+
+/// Longest detail that is kept, in bytes, as it is written: a log tail, not a log.
+const DETAIL_MAX: usize = 4 << 10;
+/// The same of the attempts: the newest that fit.
+const ATTEMPTS_MAX: usize = 2 << 10;
+/// The same of the message's own headers, names included: those of CloudEvents and of a trace take a quarter of it.
+const OWN_MAX: usize = 2 << 10;
+/// The same of the sentence.
+const ERROR_MAX: usize = 512;
+/// The same of a name or a code.
+const WORD_MAX: usize = 128;
 
 /// A message that died.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,22 +130,22 @@ impl DeadLetter {
     /// Everything that goes into headers: the original's own, then the explanation. Values are single lines.
     #[must_use]
     pub fn to_headers(&self) -> Vec<(String, String)> {
-        let mut headers = self.headers.clone();
+        let mut headers = within(&self.headers, OWN_MAX);
         let mut add = |name: &str, value: String| headers.push((name.to_owned(), value));
-        add(REASON, one_line(&self.failure.code));
-        add(ERROR, one_line(&redact(&self.failure.message)));
-        add(DETAIL, json_text(&excerpt(&redact(&self.failure.detail), DETAIL_LENGTH_MAX)));
+        add(REASON, one_line(&self.failure.code, WORD_MAX));
+        add(ERROR, one_line(&redact(&self.failure.message), ERROR_MAX));
+        add(DETAIL, json_text(&redact(&self.failure.detail), DETAIL_MAX));
         add(SEVERITY, format!("{:?}", self.failure.severity));
-        add(ATTEMPTS, serde_json::to_string(&self.attempts).unwrap_or_default());
-        add(NODE, one_line(&self.node));
-        add(STAGE, one_line(&self.stage));
+        add(ATTEMPTS, newest(&self.attempts, ATTEMPTS_MAX));
+        add(NODE, one_line(&self.node, WORD_MAX));
+        add(STAGE, one_line(&self.stage, WORD_MAX));
         if let Some(order) = &self.order {
             add(ORDER, order.to_string());
             add(VIDEO, order.video.to_string());
         }
-        add(TASK, one_line(&self.task));
+        add(TASK, one_line(&self.task, WORD_MAX));
         add(FIRST_SEEN, self.first_seen.to_string());
-        add(ORIGIN, format!("{} {}", self.stream, self.sequence));
+        add(ORIGIN, format!("{} {}", one_line(&self.stream, WORD_MAX), self.sequence));
         headers
     }
 
@@ -206,14 +220,41 @@ fn severity(word: &str) -> Severity {
     }
 }
 
-/// A header ends at the end of its line.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// The first headers that fit.
+fn within(headers: &[(String, String)], bytes_max: usize) -> Vec<(String, String)> {
+    let mut bytes = 0;
+    let fits = |(name, value): &&(String, String)| {
+        bytes += name.len() + value.len();
+        bytes <= bytes_max
+    };
+    headers.iter().take_while(fits).cloned().collect()
 }
 
-/// A JSON string has no line ends of its own.
-fn json_text(text: &str) -> String {
-    serde_json::to_string(text).unwrap_or_default()
+/// A header ends at the end of its line.
+fn one_line(text: &str, bytes_max: usize) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    excerpt(&line, bytes_max - EXCERPT_SLACK)
+}
+
+/// What an excerpt may be longer by than it was asked for.
+const EXCERPT_SLACK: usize = 8;
+
+/// A JSON string has no line ends of its own. Written, a character may take six bytes.
+fn json_text(text: &str, bytes_max: usize) -> String {
+    let mut room = bytes_max - EXCERPT_SLACK;
+    loop {
+        let written = serde_json::to_string(&excerpt(text, room)).unwrap_or_default();
+        if written.len() <= bytes_max {
+            return written;
+        }
+        room /= 2;
+    }
+}
+
+/// The newest attempts that fit, oldest first.
+fn newest(attempts: &[Attempt], bytes_max: usize) -> String {
+    let written = (0..=attempts.len()).map(|from| serde_json::to_string(&attempts[from..]));
+    written.flatten().find(|written| written.len() <= bytes_max).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -266,11 +307,37 @@ mod tests {
     #[test]
     fn a_long_log_keeps_its_end() {
         let mut letter = letter();
-        letter.failure.detail = format!("{}é end", "é".repeat(DETAIL_LENGTH_MAX));
+        letter.failure.detail = format!("{}é end", "é".repeat(DETAIL_MAX));
         let read = DeadLetter::from_parts(String::new(), Vec::new(), letter.to_headers());
         assert!(
-            read.failure.detail.len() <= DETAIL_LENGTH_MAX
-                && read.failure.detail.ends_with("é end")
+            read.failure.detail.len() <= DETAIL_MAX && read.failure.detail.ends_with("é end"),
+            "{}",
+            read.failure.detail.len()
         );
+    }
+
+    #[test]
+    fn whatever_is_known_a_letter_is_small_and_can_be_replayed() {
+        let long = |text: &str| text.repeat(100_000);
+        let mut letter = letter();
+        letter.failure = Failure::task(&long("c"), long("a sentence ")).with_detail(long("\u{1}é"));
+        letter.attempts = (0..50)
+            .map(|number| Attempt { number, node: "n".repeat(200), at: 5, error: Some(long("e")) })
+            .collect();
+        let last = Attempt { number: 51, node: "last".into(), at: 6, error: None };
+        letter.attempts.push(last.clone());
+        letter.node = long("node");
+        letter.stage = long("stage");
+        letter.task = long("task");
+        letter.headers.extend((0..100).map(|n| (format!("x-{n}"), "v".repeat(1000))));
+        letter.body = vec![7; 100_000];
+        let headers = letter.to_headers();
+        let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        assert!(bytes <= HEADERS_MAX, "{bytes}");
+        let read = DeadLetter::from_parts(letter.subject.clone(), letter.body.clone(), headers);
+        assert_eq!((&read.body, &read.subject), (&letter.body, &letter.subject));
+        assert_eq!((read.sequence, &read.order), (letter.sequence, &letter.order));
+        assert_eq!((read.attempts, &read.headers[0]), (vec![last], &letter.headers[0]));
+        assert!(read.failure.detail.ends_with('é') && read.failure.message.starts_with("a sent"));
     }
 }

@@ -55,6 +55,7 @@ pub mod orphan;
 pub mod selection;
 pub mod advice;
 pub mod restart;
+pub mod room;
 pub mod state;
 pub mod cancel;
 pub mod takeover;

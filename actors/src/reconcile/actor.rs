@@ -153,7 +153,7 @@ impl State {
 /// For who watches numbers; nothing waits for it.
 async fn count_letters(args: &Args) {
     let event = match args.survey.dead_letters().await {
-        Ok(letters) => Event::Reconciled(Reconciled::LettersCounted { letters }),
+        Ok(room) => Event::Reconciled(Reconciled::LettersCounted(room)),
         Err(failure) => Event::StageFault { stage: "reconcile", failure },
     };
     args.context.ports.environment.emit(event);

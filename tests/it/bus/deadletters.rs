@@ -75,12 +75,12 @@ async fn a_letter_whose_job_has_no_state_stays_until_it_is_discarded() {
     for _ in 0..2 {
         let handled = desk.handle(Action::Replay, &found, false).await.unwrap();
         assert_eq!((handled.outcome, handled.outcome.is_good()), (Fate::Unknown, false));
-        assert_eq!(bus.dead_letters().await.unwrap(), 1);
+        assert_eq!(bus.dead_letters().await.unwrap().letters, 1);
     }
     assert!(bus.next_task(Lane::Normal, Group::Main).await.unwrap().is_none());
     let handled = desk.handle(Action::Discard, &found, false).await.unwrap();
     assert_eq!(handled.outcome, Fate::Discarded);
-    assert_eq!(bus.dead_letters().await.unwrap(), 0);
+    assert_eq!(bus.dead_letters().await.unwrap().letters, 0);
 }
 
 async fn buried(bus: &Bus, letter: &DeadLetter) -> jetreel_domain::deadletter::Buried {
