@@ -1,19 +1,23 @@
 //! `jetreel doctor`: examines this machine, the broker and the store, and says how to mend what is wrong.
 
+use std::io::ErrorKind;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use jetreel_actors::ports::{Codec, Nodes as _, Store};
+use jetreel_actors::ports::{Codec, Nodes as _, Store, Survey as _};
 use jetreel_domain::failure::Failure;
 use jetreel_domain::presence::{Builds, Presence};
+use jetreel_domain::room::{Fill, Room};
 use jetreel_domain::sweep::PROBES;
+use rustix::fs::{Access, access};
 use serde::Serialize;
 
 use super::exit::Exit;
 use super::{local, output};
 use crate::bus::doctor::Durability;
 use crate::bus::{Bus, BusOptions, doctor, private};
-use crate::node::codec_binary;
+use crate::node::{codec_binary, store_folder};
 use crate::sandbox::{CodecProcesses, Confinement};
 use crate::settings::{Nats, Settings};
 use crate::store::{OpenDalStore, StoreOptions};
@@ -86,6 +90,9 @@ fn line(finding: &Finding) -> String {
 
 async fn store(settings: &Settings) -> Vec<Finding> {
     let advice = "check the section [store] of the settings, and who may write there";
+    if let Some(folder) = store_folder(settings).filter(|folder| is_unused(folder)) {
+        return vec![unused(folder, advice)];
+    }
     let tried = async {
         let store = OpenDalStore::open(&StoreOptions::from(&settings.store))?;
         let key = format!("{PROBES}{}", uuid::Uuid::new_v4());
@@ -100,6 +107,26 @@ async fn store(settings: &Settings) -> Vec<Finding> {
         Ok(false) => Finding::fail("store", "an object was not read or removed as written", advice),
         Err(failure) => Finding::fail("store", failure.told(), advice),
     }]
+}
+
+/// Whether nothing was ever stored there. To examine a machine must leave nothing on it.
+fn is_unused(folder: &Path) -> bool {
+    match std::fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == ErrorKind::NotFound,
+    }
+}
+
+fn unused(folder: &Path, advice: &str) -> Finding {
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let there = folder.ancestors().find(|above| above.exists()).unwrap_or(&folder);
+    let found = format!("{} is empty", folder.display());
+    match access(there, Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) => Finding::ok("store", format!("{found}, and can be written in")),
+        Err(error) => {
+            Finding::fail("store", format!("{found}: {}: {error}", there.display()), advice)
+        }
+    }
 }
 
 async fn codec(settings: &Settings) -> Vec<Finding> {
@@ -192,9 +219,33 @@ async fn broker(settings: &Settings) -> Vec<Finding> {
             if facts.jetstream && facts.drift.is_empty() {
                 findings.push(nodes(&bus, settings.reconciler.build_seconds).await);
             }
+            if facts.jetstream {
+                findings.push(match bus.dead_letters().await {
+                    Ok(room) => of_letters(&room),
+                    Err(failure) => Finding::fail("dead letters", failure.told(), advice),
+                });
+            }
             findings
         }
         Err(failure) => vec![Finding::fail("broker", failure.told(), advice)],
+    }
+}
+
+fn of_letters(room: &Room) -> Finding {
+    const CHECK: &str = "dead letters";
+    let Room { letters, bytes, limit } = room;
+    let found = match (limit, room.percent()) {
+        (Some(limit), Some(percent)) => {
+            format!("{letters} of {bytes} bytes, {percent} % of {limit}")
+        }
+        (_, _) => format!("{letters} of {bytes} bytes"),
+    };
+    let advice =
+        "replay or discard some with `jetreel dlq`, or raise max_bytes of DLQ in streams.toml";
+    match room.fill() {
+        Fill::Fine => Finding::ok(CHECK, found),
+        Fill::Filling => Finding::warn(CHECK, found, advice),
+        Fill::Full => Finding::fail(CHECK, format!("full: {found}; what dies waits"), advice),
     }
 }
 
@@ -215,6 +266,10 @@ fn of_nodes(nodes: &[Presence]) -> Finding {
     const CHECK: &str = "nodes";
     let builds = Builds::of(nodes);
     let in_vain: Vec<&str> = builds.in_vain().into_iter().collect();
+    if !nodes.is_empty() && !nodes.iter().any(Presence::encodes) {
+        let found = format!("{} running, none encodes: jobs wait", nodes.len());
+        return Finding::warn(CHECK, found, "start a node whose node.roles has `encode`");
+    }
     if !in_vain.is_empty() {
         let found = format!(
             "jobs are planned with a codec build that none encodes with: {}",
@@ -224,7 +279,8 @@ fn of_nodes(nodes: &[Presence]) -> Finding {
     }
     let encoding: Vec<&str> = builds.encoding().iter().map(String::as_str).collect();
     let found = match encoding.as_slice() {
-        [] => format!("{} running, none encodes", nodes.len()),
+        [] if nodes.is_empty() => "none running".to_owned(),
+        [] => format!("{} running, the codec of none works", nodes.len()),
         [_] => format!("{} running, of one codec build", nodes.len()),
         several => {
             format!("{} running, of several codec builds: {}", nodes.len(), several.join("; "))
@@ -316,6 +372,30 @@ mod tests {
         let mixed = [node("ingest", "a"), node("encode", "a"), node("encode", "b")];
         assert_eq!(verdict(&mixed), Verdict::Warn);
         assert_eq!(verdict(&[node("ingest", "a"), node("encode", "b")]), Verdict::Fail);
+        let nobody = of_nodes(&[node("ingest", "a"), node("gateway", "a")]);
+        assert_eq!(nobody.verdict, Verdict::Warn);
+        assert!(nobody.advice.contains("`encode`"), "{nobody:?}");
+    }
+
+    #[test]
+    fn letters_are_told_before_there_is_no_room() {
+        let verdict = |bytes| of_letters(&Room { letters: 7, bytes, limit: Some(1 << 30) }).verdict;
+        assert_eq!(verdict(1 << 29), Verdict::Ok);
+        assert_eq!(verdict(900 << 20), Verdict::Warn);
+        assert_eq!(verdict(1 << 30), Verdict::Fail);
+        let found = of_letters(&Room { letters: 7, bytes: 900 << 20, limit: Some(1 << 30) });
+        assert_eq!(found.found, "7 of 943718400 bytes, 87 % of 1073741824");
+    }
+
+    #[test]
+    fn a_store_that_was_never_used_is_left_as_it_is() {
+        let above = tempfile::tempdir().unwrap();
+        let absent = above.path().join("a/media");
+        assert!(is_unused(&absent) && is_unused(above.path()));
+        assert_eq!(unused(&absent, "").verdict, Verdict::Ok);
+        assert!(!above.path().join("a").exists());
+        std::fs::write(above.path().join("x"), "x").unwrap();
+        assert!(!is_unused(above.path()));
     }
 
     #[test]
