@@ -10,6 +10,7 @@ pub mod store;
 pub mod http;
 pub mod admin;
 pub mod durability;
+pub mod upkeep;
 pub mod hook;
 pub mod node;
 pub mod cli;

@@ -17,15 +17,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin;
 use crate::bus::service::RunningService;
+use crate::bus::topology::{DEFAULT, Topology};
 use crate::bus::{Bus, BusOptions};
 use crate::durability::DurabilityWatch;
 use crate::environment::SystemEnvironment;
 use crate::hook::HttpHook;
-use crate::http::{self, Gateway, GatewayOptions, Hooks, Seen};
+use crate::http::{self, Gateway, GatewayOptions, Hooks, Seen, Warning};
 use crate::metrics::Metrics;
 use crate::sandbox::CodecProcesses;
 use crate::settings::{Role, Settings};
 use crate::store::{OpenDalStore, StoreOptions};
+use crate::upkeep::Upkeep;
 
 /// Between two renewals of a lease; `ack_wait` in `streams.toml` is five of them.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -139,6 +141,7 @@ pub struct RunningNode {
     http: Option<Http>,
     admin: Option<RunningService>,
     _durability: DurabilityWatch,
+    _upkeep: Upkeep,
 }
 
 /// Starts the branches that the settings name.
@@ -148,7 +151,9 @@ pub struct RunningNode {
 pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<RunningNode> {
     let context = Context::new(config(settings), services.ports.clone());
     let durability = DurabilityWatch::start(settings, services.metrics.clone()).await;
-    let (gateway, http) = gateway(settings, &services, &durability).await?;
+    let upkeep = Upkeep::start(settings, services.bus.clone(), streams(settings)?);
+    let warnings = [durability.warnings(), upkeep.warnings()];
+    let (gateway, http) = gateway(settings, &services, warnings).await?;
     let roles = &settings.node.roles;
     let branches = Branches {
         ingest: roles.has(Role::Ingest),
@@ -167,7 +172,8 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
         .await
         .context("the supervisor tree did not start")?;
     let admin = admin(settings, &services).await?;
-    Ok(RunningNode { services, gateway, context, root, tree, http, admin, _durability: durability })
+    let (_durability, _upkeep) = (durability, upkeep);
+    Ok(RunningNode { services, gateway, context, root, tree, http, admin, _durability, _upkeep })
 }
 
 fn hook(settings: &Settings) -> anyhow::Result<Option<Arc<dyn Hook>>> {
@@ -223,7 +229,7 @@ type Http = (Arc<Gateway>, CancellationToken, Vec<JoinHandle<std::io::Result<()>
 async fn gateway(
     settings: &Settings,
     services: &Services,
-    durability: &DurabilityWatch,
+    warnings: [Warnings; 2],
 ) -> anyhow::Result<(Option<std::net::SocketAddr>, Option<Http>)> {
     let public = settings.node.roles.has(Role::Gateway);
     if !public && settings.http.admin_listen.is_none() {
@@ -234,7 +240,7 @@ async fn gateway(
         part_bytes: settings.http.part_bytes as u64,
         upload_bytes_max: settings.limits.upload_bytes_max,
         public_metrics: settings.http.admin_listen.is_none(),
-        hooks: hooks(&services.metrics, durability),
+        hooks: hooks(&services.metrics, warnings),
     });
     let stop = CancellationToken::new();
     let (mut address, mut servers) = (None, Vec::new());
@@ -259,7 +265,10 @@ async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpLis
         .with_context(|| format!("cannot listen on {address}: choose another {key}"))
 }
 
-fn hooks(metrics: &Arc<Metrics>, durability: &DurabilityWatch) -> Hooks {
+/// What somebody has to say to whoever asks whether the node is ready.
+type Warnings = Arc<dyn Fn() -> Vec<Warning> + Send + Sync>;
+
+fn hooks(metrics: &Arc<Metrics>, warnings: [Warnings; 2]) -> Hooks {
     let (render, seen) = (Arc::clone(metrics), Arc::clone(metrics));
     Hooks {
         render: Arc::new(move || render.render()),
@@ -271,7 +280,7 @@ fn hooks(metrics: &Arc<Metrics>, durability: &DurabilityWatch) -> Hooks {
                 seen.upload_accepted(bytes, confirmation_seconds);
             }
         }),
-        warnings: durability.warnings(),
+        warnings: Arc::new(move || warnings.iter().flat_map(|said| said()).collect()),
     }
 }
 
@@ -325,6 +334,19 @@ impl RunningNode {
             self.ended().await;
         }
     }
+}
+
+/// The streams as the operator wants them.
+///
+/// # Errors
+/// When `nats.streams` names a file that cannot be read, or is none of streams.
+pub fn streams(settings: &Settings) -> anyhow::Result<Topology> {
+    let text = match &settings.nats.streams {
+        None => DEFAULT.to_owned(),
+        Some(path) => std::fs::read_to_string(path)
+            .with_context(|| format!("nats.streams: cannot read {}", path.display()))?,
+    };
+    Ok(Topology::parse(&text)?.with_replicas(settings.nats.replicas))
 }
 
 /// The folder of a store on this machine, where it is one.

@@ -13,6 +13,9 @@ use tokio_util::bytes::Bytes;
 use crate::event::Event;
 use crate::ports::Ports;
 
+/// Code of what fails where a queue is missing.
+const QUEUE_MISSING: &str = "topology-missing";
+
 /// A probe that takes longer has failed.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -46,6 +49,13 @@ impl Gate {
             ports.environment.emit(Event::BreakerOpened { failure: failure.clone() });
         }
         self.changed.send_replace(());
+    }
+
+    /// A pull met a failure. A queue that is missing holds up nobody who pulls from another.
+    pub fn on_pull_failure(&self, ports: &Ports, failure: &Failure) {
+        if failure.code != QUEUE_MISSING {
+            self.on_failure(ports, failure);
+        }
     }
 
     /// Work ended well.

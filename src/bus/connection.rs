@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::hint::Hints;
 use super::patience::Patience;
+use super::suspicion::Suspicion;
 use super::version::Version;
 
 /// A dead peer is noticed after two of these, well within a lease.
@@ -59,6 +60,7 @@ pub struct Bus {
     pub(super) client: Client,
     pub(super) context: jetstream::Context,
     pub(super) hints: Hints,
+    pub(super) suspicion: Suspicion,
     closed: watch::Receiver<bool>,
 }
 
@@ -90,7 +92,8 @@ impl Bus {
         })?;
         let hints = Hints::subscribe(&client).await.map_err(|e| e.failure("subscribe to hints"))?;
         let context = jetstream::new(client.clone());
-        Ok(Arc::new(Self { client, context, hints, closed }))
+        let suspicion = Suspicion::default();
+        Ok(Arc::new(Self { client, context, hints, suspicion, closed }))
     }
 
     /// Version of the connected server.

@@ -28,6 +28,7 @@ mod survey;
 mod nodes;
 pub mod names;
 mod severity;
+mod suspicion;
 mod version;
 
 pub use connection::{Bus, BusOptions};

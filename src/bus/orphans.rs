@@ -67,13 +67,17 @@ impl Bus {
     pub(super) async fn find_lost_sight(&self) -> Result<Vec<LostSight>, Fault> {
         let mut lost = Vec::new();
         for (stream, consumer, filter) in queues() {
-            let found = self.suspects(stream, &consumer, &filter).await?;
-            lost.extend(found);
+            match self.account(stream, &consumer, &filter).await {
+                Ok(found) => lost.extend(found),
+                // What is missing gives nothing up, and others may.
+                Err(fault) if fault.is_absent() => {}
+                Err(fault) => return Err(fault),
+            }
         }
         Ok(lost)
     }
 
-    async fn suspects(
+    async fn account(
         &self,
         stream: &str,
         consumer: &str,
@@ -147,8 +151,9 @@ impl Bus {
         }
     }
 
-    /// Any answer of the leader of the state will do.
+    /// Any answer of the leader of the state will do, unless a stream is known to be missing that all work needs.
     pub(super) async fn probe(&self) -> Result<(), Fault> {
+        self.lacking()?;
         let stream = names::bucket_stream(names::VIDEOS_BUCKET);
         let subject = names::bucket_subject(names::VIDEOS_BUCKET, "probe");
         self.last_message(&stream, &subject).await.map(|_| ())

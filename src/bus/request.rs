@@ -87,13 +87,15 @@ impl Bus {
     ) -> Result<T, Fault> {
         let body = serde_json::to_vec(body).map_err(|e| Fault::Malformed(e.to_string()))?;
         let request = Request::new().payload(body.into());
-        answer(&self.ask(format!("$JS.API.{path}"), request).await?)
+        let asked = self.ask(format!("$JS.API.{path}"), request).await;
+        asked.and_then(|reply| answer(&reply)).inspect_err(|fault| self.suspect(fault))
     }
 
     /// Publishes once; gives the sequence under which the stream has it.
     pub(super) async fn publish(&self, message: &Outgoing) -> Result<u64, Fault> {
         let request = Request::new().headers(message.headers.clone()).payload(message.body.clone());
-        let reply = self.ask(message.subject.clone(), request).await?;
+        let reply = self.ask(message.subject.clone(), request).await;
+        let reply = reply.inspect_err(|fault| self.suspect(fault))?;
         answer::<PublishAck>(&reply).map(|ack| ack.sequence)
     }
 
@@ -166,16 +168,17 @@ impl Bus {
             Ok(message) => message,
             // The server's own "nothing came" was lost with a connection or a leader.
             Err(Fault::Timeout) if !no_wait => return Ok(None),
-            Err(fault) => return Err(fault),
+            Err(fault) => return Err(self.of_pull(stream, consumer, fault).await),
         };
         match message.status {
             None | Some(StatusCode::OK) => Ok(Some(message)),
             Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => Ok(None),
-            Some(status) => Err(Fault::Refused {
-                status: usize::from(status.as_u16()),
-                code: 0,
-                description: message.description.unwrap_or_default(),
-            }),
+            Some(status) => {
+                let (status, code) = (usize::from(status.as_u16()), 0);
+                let description = message.description.unwrap_or_default();
+                let fault = Fault::Refused { status, code, description };
+                Err(self.of_pull(stream, consumer, fault).await)
+            }
         }
     }
 }

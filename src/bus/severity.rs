@@ -12,7 +12,8 @@ pub(super) const WRONG_LAST_SEQUENCE: u64 = 10071;
 pub(super) const WRONG_LAST_SEQUENCE_IN_PROCESS: u64 = 10164;
 /// "store failed": the subject is taken, or the stream is full.
 pub(super) const STORE_FAILED: u64 = 10077;
-const STREAM_NOT_FOUND: u64 = 10059;
+/// There is no such stream.
+pub(super) const STREAM_NOT_FOUND: u64 = 10059;
 const CONSUMER_NOT_FOUND: u64 = 10014;
 const MESSAGE_TOO_LARGE: u64 = 10054;
 const NO_SPACE: [u64; 4] = [10047, 10023, 10002, 10028];

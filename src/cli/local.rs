@@ -6,9 +6,11 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::exit::{Exit, told};
+use crate::bus::names;
 use crate::bus::private::{self, PrivateBroker, PrivateOptions};
-use crate::bus::topology::{self, DEFAULT, Topology};
+use crate::bus::topology::{self, Asset, Change, Deed};
 use crate::bus::{Bus, BusOptions};
+pub(super) use crate::node::streams;
 use crate::node::{Offline, Services};
 use crate::settings::Settings;
 
@@ -54,7 +56,15 @@ impl Local {
             }
         };
         let services = Services::connect_with(offline, settings, &url).await?;
-        topology::apply(&services.bus, &streams(settings)?, false).await?;
+        let changes = topology::apply(&services.bus, &streams(settings)?, false).await?;
+        let made = |change: &Change| (change.deed == Deed::Create).then(|| change.asset.clone());
+        let lost: Vec<Asset> = changes.iter().filter_map(made).collect();
+        // On a new broker, that one is made too.
+        let new = lost.contains(&Asset::Stream(names::UPLOADS.to_owned()));
+        if !new && lost.iter().any(|asset| !asset.may_be_made()) {
+            let lost = topology::told(&lost);
+            tracing::error!(lost, "the broker lacked what nothing else knows; it is empty now");
+        }
         Ok(Self { services, broker })
     }
 
@@ -101,16 +111,6 @@ pub(super) async fn connect(settings: &Settings) -> anyhow::Result<Arc<Bus>> {
 pub(super) fn use_folder(settings: &mut Settings, folder: &Path) {
     settings.nats.data = folder.join("nats");
     settings.store.root = folder.join("media").to_string_lossy().into_owned();
-}
-
-/// The streams as the operator wants them.
-pub(super) fn streams(settings: &Settings) -> anyhow::Result<Topology> {
-    let text = match &settings.nats.streams {
-        None => DEFAULT.to_owned(),
-        Some(path) => std::fs::read_to_string(path)
-            .with_context(|| format!("nats.streams: cannot read {}", path.display()))?,
-    };
-    Ok(Topology::parse(&text)?.with_replicas(settings.nats.replicas))
 }
 
 /// A file that a user named, as an absolute path.

@@ -8,6 +8,28 @@ use crate::bus::topology;
 use crate::node::{self, Services};
 use crate::settings::Settings;
 
+/// Makes what may be made of what the broker lacks, and refuses to start without the rest.
+async fn must_be_complete(settings: &Settings, services: &Services) -> anyhow::Result<()> {
+    let (bus, wanted) = (&services.bus, node::streams(settings)?);
+    if settings.nats.recreate {
+        let made = topology::mend(bus, &wanted).await?;
+        if !made.is_empty() {
+            tracing::warn!(
+                made = topology::told(&made),
+                "the broker lacked what is declared; it was made"
+            );
+        }
+    }
+    let missing = topology::missing(bus, &wanted).await?;
+    anyhow::ensure!(
+        missing.is_empty(),
+        "the broker lacks {}; {} first",
+        topology::told(&missing),
+        topology::advice(&missing)
+    );
+    Ok(())
+}
+
 /// Runs until told to stop.
 pub(super) async fn run(settings: Settings) -> anyhow::Result<Exit> {
     let Some(url) = settings.nats.url.clone() else {
@@ -15,12 +37,7 @@ pub(super) async fn run(settings: Settings) -> anyhow::Result<Exit> {
     };
     let mut signals = Signals::listen();
     let services = Services::connect(&settings, &url).await?;
-    let missing = topology::missing(&services.bus).await?;
-    anyhow::ensure!(
-        missing.is_empty(),
-        "the broker lacks {}; run `jetreel streams apply` first",
-        missing.join(", ")
-    );
+    must_be_complete(&settings, &services).await?;
     let mut running = node::start(&settings, services).await?;
     match running.gateway {
         Some(address) => output::note(&format!("listening on http://{address}/")),

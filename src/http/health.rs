@@ -11,11 +11,14 @@ use axum::response::{IntoResponse, Response};
 use jetreel_domain::id::VideoId;
 use serde_json::{Value, json};
 
-use super::Gateway;
 use super::problem::Problem;
+use super::{Gateway, Warning};
 
 /// A dependency that has not answered by then is not ready.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Code of the warning that the broker lacks a stream, a consumer or a bucket: the reason why reads fail, where it stands.
+pub(crate) const TOPOLOGY_MISSING: &str = "topology-missing";
 
 /// The process answers: nothing else is asked.
 pub(super) async fn live() -> &'static str {
@@ -34,15 +37,19 @@ pub(super) async fn ready(State(gateway): State<Arc<Gateway>>) -> Result<Json<Va
     let broker = tokio::time::timeout(PATIENCE, gateway.ports.broker.video(&nobody));
     let store = tokio::time::timeout(PATIENCE, gateway.ports.store.size("ready"));
     let (broker, store) = tokio::join!(broker, store);
+    let warnings = (gateway.hooks.warnings)();
+    let lacks = |warning: &&Warning| warning.refuses && warning.code == TOPOLOGY_MISSING;
+    if let Some(warning) = warnings.iter().find(lacks) {
+        return Err(not(warning.code, &warning.detail));
+    }
     if !matches!(broker, Ok(Ok(_))) {
         return Err(not("broker-unavailable", "NATS does not answer; see `jetreel doctor`"));
     }
     if !matches!(store, Ok(Ok(_))) {
         return Err(not("store-unavailable", "the store does not answer; see `jetreel doctor`"));
     }
-    let warnings = (gateway.hooks.warnings)();
     if let Some(warning) = warnings.iter().find(|warning| warning.refuses) {
-        return Err(not(warning.code, warning.detail));
+        return Err(not(warning.code, &warning.detail));
     }
     Ok(Json(json!({ "status": "ready", "warnings": warnings })))
 }

@@ -23,5 +23,6 @@ mod testing;
 mod tests;
 
 pub use gateway::{Gateway, GatewayOptions, Hooks, Seen, Warning, admin_router, router, serve};
+pub(crate) use health::TOPOLOGY_MISSING;
 pub use problem::Problem;
 pub use time::rfc3339;

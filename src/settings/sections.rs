@@ -59,6 +59,8 @@ pub struct Nats {
     /// A `streams.toml` of the operator's own.
     #[serde(deserialize_with = "optional")]
     pub streams: Option<PathBuf>,
+    /// Make anew what is missing of the streams on a broker that has others.
+    pub recreate: bool,
     /// Monitoring address of a server.
     #[serde(deserialize_with = "optional")]
     pub monitor: Option<String>,

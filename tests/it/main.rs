@@ -37,5 +37,6 @@ mod takeover;
 mod tidy;
 mod told;
 mod two_nodes;
+mod upkeep;
 mod upload_to_publish;
 mod warnings;

@@ -90,7 +90,7 @@ impl State {
         let context = self.context.clone();
         context.gate.pass(&context.ports).await;
         if let Err(failure) = self.advance().await {
-            context.gate.on_failure(&context.ports, &failure);
+            context.gate.on_pull_failure(&context.ports, &failure);
             context.ports.environment.emit(Event::StageFault { stage: "deadletter", failure });
             tokio::time::sleep(TROUBLE_PAUSE).await;
         }

@@ -118,10 +118,12 @@ impl State {
                     Ok(Some(delivery)) => return Some((group, delivery)),
                     Ok(None) => {}
                     Err(failure) => {
-                        self.context.gate.on_failure(&self.context.ports, &failure);
+                        self.context.gate.on_pull_failure(&self.context.ports, &failure);
                         let event = Event::StageFault { stage: "encode", failure };
                         self.context.ports.environment.emit(event);
-                        return None;
+                        if self.context.gate.is_open() {
+                            return None;
+                        }
                     }
                 }
             }

@@ -71,12 +71,17 @@ async fn pull(context: &Context) {
         pulled = next => pulled,
     };
     let outcome = match pulled {
-        Ok(Some(delivery)) => take(context, Arc::from(delivery)).await,
+        Ok(Some(delivery)) => {
+            let taken = take(context, Arc::from(delivery)).await;
+            taken.inspect_err(|failure| context.gate.on_failure(&context.ports, failure))
+        }
         Ok(None) => Ok(()),
-        Err(failure) => Err(failure),
+        Err(failure) => {
+            context.gate.on_pull_failure(&context.ports, &failure);
+            Err(failure)
+        }
     };
     if let Err(failure) = outcome {
-        context.gate.on_failure(&context.ports, &failure);
         context.ports.environment.emit(Event::StageFault { stage: "ingest", failure });
         tokio::select! {
             () = context.drain.cancelled() => {}

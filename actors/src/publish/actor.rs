@@ -92,12 +92,17 @@ impl Args {
             pulled = self.next() => pulled,
         };
         let outcome = match pulled {
-            Ok(Some(delivery)) => self.take(delivery).await,
+            Ok(Some(delivery)) => {
+                let taken = self.take(delivery).await;
+                taken.inspect_err(|failure| context.gate.on_failure(&context.ports, failure))
+            }
             Ok(None) => Ok(()),
-            Err(failure) => Err(failure),
+            Err(failure) => {
+                context.gate.on_pull_failure(&context.ports, &failure);
+                Err(failure)
+            }
         };
         if let Err(failure) = outcome {
-            context.gate.on_failure(&context.ports, &failure);
             context.ports.environment.emit(Event::StageFault { stage: "publish", failure });
             tokio::select! {
                 () = context.drain.cancelled() => {}

@@ -136,7 +136,8 @@ fn stream_diff(wanted: &WantedStream, found: Option<&FoundStream>) -> Vec<Change
     own.into_iter().chain(strangers).chain(consumers).collect()
 }
 
-fn create(asset: Asset) -> Change {
+/// What is missing is made.
+pub(super) fn create(asset: Asset) -> Change {
     Change { asset, deed: Deed::Create, differences: Vec::new(), destructive: None }
 }
 

@@ -1,16 +1,19 @@
 //! Streams, consumers and buckets: from `streams.toml` to the server.
 //!
 //! [`Topology::parse`] turns the file into the wanted configurations, [`diff`] compares them with what the server has
-//! (both pure), [`plan`] asks the server and compares, [`apply`] carries the differences out.
+//! (both pure), [`plan`] asks the server and compares, [`apply`] carries the differences out. [`missing`] asks for less, often, and [`mend`]
+//! makes what is missing where that can destroy nothing.
 //!
 //! Invariant: nothing that loses messages or drops a subject happens without being allowed by name.
 
 mod declared;
 mod wanted;
 mod diff;
+mod missing;
 mod server;
 
 pub use declared::{BadTopology, DEFAULT};
 pub use diff::{Asset, Change, Deed, Difference, Found, FoundStream, diff};
-pub use server::{apply, missing, plan};
+pub use missing::{advice, told};
+pub use server::{apply, mend, missing, plan};
 pub use wanted::{Topology, WantedStream, export_json};

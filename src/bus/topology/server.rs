@@ -1,17 +1,23 @@
 //! The server's side: what it has, and carrying changes out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use jetreel_domain::failure::Failure;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::diff::{Asset, Change, Deed, Found, FoundStream, diff};
+use super::diff::{Asset, Change, Deed, Found, FoundStream, create, diff};
+use super::missing::{self, There};
 use super::wanted::{Topology, WantedStream};
 use crate::bus::connection::Bus;
-use crate::bus::names;
 use crate::bus::request::{READ_BUDGET, WRITE_BUDGET, persist};
 use crate::bus::severity::Fault;
+
+/// A stream of that name has another configuration.
+const STREAM_EXISTS: u64 = 10058;
+/// The same of a consumer.
+const CONSUMER_EXISTS: u64 = 10148;
 
 #[derive(Deserialize)]
 struct StreamInfo {
@@ -35,6 +41,8 @@ struct NamePage {
     total: usize,
     #[serde(default)]
     consumers: Option<Vec<String>>,
+    #[serde(default)]
+    streams: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -61,7 +69,9 @@ pub async fn apply(
     topology: &Topology,
     allow_destructive: bool,
 ) -> Result<Vec<Change>, Failure> {
-    let changes = plan(bus, topology).await?;
+    let found = find(bus, topology).await.map_err(|f| f.failure("read the topology"))?;
+    let among = if found.is_empty() { Among::Nothing } else { Among::Others };
+    let changes = diff(topology, &found);
     let destructive: Vec<String> =
         changes.iter().filter(|c| c.destructive.is_some()).map(ToString::to_string).collect();
     if !allow_destructive && !destructive.is_empty() {
@@ -71,31 +81,63 @@ pub async fn apply(
         );
     }
     for change in &changes {
-        carry_out(bus, topology, change).await.map_err(|f| f.failure(&change.to_string()))?;
+        carry_out(bus, topology, change, among)
+            .await
+            .map_err(|f| f.failure(&change.to_string()))?;
     }
     Ok(changes)
 }
 
-/// Durable consumers that a stage would pull from and the server does not have, as `STREAM/consumer`.
+/// What is declared and the server does not have, each stream before its consumers.
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn missing(bus: &Bus) -> Result<Vec<String>, Failure> {
-    let mut by_stream: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (stream, consumer) in names::required_consumers() {
-        by_stream.entry(stream).or_default().push(consumer);
+pub async fn missing(bus: &Bus, topology: &Topology) -> Result<Vec<Asset>, Failure> {
+    let there = there(bus, topology).await.map_err(|f| f.failure("read the topology"))?;
+    Ok(missing::missing(topology, &there))
+}
+
+/// Makes what is missing, as far as that hides no loss ([`Asset::may_be_made`]); gives what was made. On a server that has nothing of all
+/// this nothing is made: it may be another's.
+///
+/// # Errors
+/// When the server cannot be asked or refuses; what was made stays.
+pub async fn mend(bus: &Bus, topology: &Topology) -> Result<Vec<Asset>, Failure> {
+    let there = there(bus, topology).await.map_err(|f| f.failure("read the topology"))?;
+    let missing = missing::missing(topology, &there);
+    let mut made = Vec::new();
+    for asset in missing.into_iter().filter(|asset| !there.is_empty() && asset.may_be_made()) {
+        let change = create(asset);
+        let done = carry_out(bus, topology, &change, Among::Others).await;
+        done.or_else(made_by_another).map_err(|f| f.failure(&change.to_string()))?;
+        made.push(change.asset);
     }
-    let mut missing = Vec::new();
-    for (stream, wanted) in by_stream {
-        let there = match consumer_names(bus, stream).await {
-            Ok(there) => there,
-            Err(fault) if fault.is_absent() => BTreeSet::new(),
-            Err(fault) => return Err(fault.failure("read the topology")),
+    Ok(made)
+}
+
+/// Another node was faster.
+fn made_by_another(fault: Fault) -> Result<(), Fault> {
+    let exists = matches!(fault, Fault::Refused { code: STREAM_EXISTS | CONSUMER_EXISTS, .. });
+    if exists { Ok(()) } else { Err(fault) }
+}
+
+async fn there(bus: &Bus, topology: &Topology) -> Result<There, Fault> {
+    let names = stream_names(bus).await?;
+    let mut there = There::new();
+    for wanted in topology.streams().iter().filter(|stream| names.contains(&stream.name)) {
+        let consumers = if wanted.consumers.is_empty() {
+            Ok(BTreeSet::new())
+        } else {
+            consumer_names(bus, &wanted.name).await
         };
-        let absent = wanted.into_iter().filter(|name| !there.contains(name));
-        missing.extend(absent.map(|name| format!("{stream}/{name}")));
+        match consumers {
+            Ok(consumers) => drop(there.insert(wanted.name.clone(), consumers)),
+            // Deleted since its name was read.
+            Err(fault) if fault.is_absent() => {}
+            Err(fault) => return Err(fault),
+        }
     }
-    Ok(missing)
+    Ok(there)
 }
 
 async fn find(bus: &Bus, topology: &Topology) -> Result<Found, Fault> {
@@ -150,12 +192,20 @@ async fn consumer_page(bus: &Bus, stream: &str, offset: usize) -> Result<Consume
 
 /// Names of all consumers, those without a leader too.
 async fn consumer_names(bus: &Bus, stream: &str) -> Result<BTreeSet<String>, Fault> {
-    let path = format!("CONSUMER.NAMES.{stream}");
+    names(bus, format!("CONSUMER.NAMES.{stream}")).await
+}
+
+/// Names of all streams, those without a leader too.
+async fn stream_names(bus: &Bus) -> Result<BTreeSet<String>, Fault> {
+    names(bus, "STREAM.NAMES".to_owned()).await
+}
+
+async fn names(bus: &Bus, path: String) -> Result<BTreeSet<String>, Fault> {
     let (mut found, mut offset) = (BTreeSet::new(), 0);
     loop {
         let wanted = json!({ "offset": offset });
         let page: NamePage = persist(READ_BUDGET, || bus.api(path.clone(), &wanted)).await?;
-        let names = page.consumers.unwrap_or_default();
+        let names = page.consumers.or(page.streams).unwrap_or_default();
         offset += names.len();
         let is_last = names.is_empty() || offset >= page.total;
         found.extend(names);
@@ -165,13 +215,27 @@ async fn consumer_names(bus: &Bus, stream: &str) -> Result<BTreeSet<String>, Fau
     }
 }
 
-async fn carry_out(bus: &Bus, topology: &Topology, change: &Change) -> Result<(), Fault> {
+/// Whether a stream is made on a server that had others of ours, and so perhaps this one too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Among {
+    /// It has none.
+    Nothing,
+    /// It has some.
+    Others,
+}
+
+async fn carry_out(
+    bus: &Bus,
+    topology: &Topology,
+    change: &Change,
+    among: Among,
+) -> Result<(), Fault> {
     match &change.asset {
         Asset::Stream(name) => {
             let Some(wanted) = topology.streams().iter().find(|s| s.name == *name) else {
                 return Ok(());
             };
-            change_stream(bus, wanted, change.deed).await
+            change_stream(bus, wanted, change.deed, among).await
         }
         Asset::Consumer { stream, name } => {
             let wanted = topology.streams().iter().find(|s| s.name == *stream);
@@ -181,20 +245,37 @@ async fn carry_out(bus: &Bus, topology: &Topology, change: &Change) -> Result<()
     }
 }
 
-async fn change_stream(bus: &Bus, wanted: &WantedStream, deed: Deed) -> Result<(), Fault> {
+async fn change_stream(
+    bus: &Bus,
+    wanted: &WantedStream,
+    deed: Deed,
+    among: Among,
+) -> Result<(), Fault> {
     let name = &wanted.name;
     match deed {
-        Deed::Create => send(bus, format!("STREAM.CREATE.{name}"), &json!(wanted.config)).await,
+        Deed::Create => make_stream(bus, wanted, among).await,
         Deed::Update => {
             let config = laid_over(stream_config(bus, name).await?, &wanted.config);
             send(bus, format!("STREAM.UPDATE.{name}"), &json!(config)).await
         }
         Deed::Recreate => {
             remove(bus, format!("STREAM.DELETE.{name}")).await?;
-            send(bus, format!("STREAM.CREATE.{name}"), &json!(wanted.config)).await
+            make_stream(bus, wanted, Among::Others).await
         }
         Deed::Delete => remove(bus, format!("STREAM.DELETE.{name}")).await,
     }
+}
+
+/// A sequence names a message for ever, in claims, in deaths and for whoever has read so far: a stream that is made anew counts on above all
+/// that it ever gave, which is far less than one a microsecond.
+async fn make_stream(bus: &Bus, wanted: &WantedStream, among: Among) -> Result<(), Fault> {
+    let mut config = wanted.config.clone();
+    if among == Among::Others {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let first = u64::try_from(since.as_micros()).unwrap_or(1);
+        config.insert("first_seq".to_owned(), first.into());
+    }
+    send(bus, format!("STREAM.CREATE.{}", wanted.name), &json!(config)).await
 }
 
 async fn change_consumer(

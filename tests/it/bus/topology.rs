@@ -2,11 +2,14 @@
 
 use jetreel::bus::doctor;
 use jetreel::bus::topology::{self, DEFAULT, Deed, Topology};
+use std::time::Duration;
+
 use jetreel_actors::ports::Broker;
 use jetreel_domain::id::Group;
 use jetreel_domain::lane::Lane;
 
 use super::{order, task};
+use crate::harness::eventually::eventually_so;
 use crate::harness::nats::Nats;
 
 fn shipped() -> Topology {
@@ -17,12 +20,14 @@ fn shipped() -> Topology {
 async fn applying_twice_changes_nothing_the_second_time() {
     let nats = Nats::start().await;
     let bus = nats.bus().await;
-    assert_eq!(topology::missing(&bus).await.unwrap().len(), 22, "an empty server has no consumer");
+    let all: usize = shipped().streams().iter().map(|stream| 1 + stream.consumers.len()).sum();
+    assert_eq!(topology::missing(&bus, &shipped()).await.unwrap().len(), all);
+    assert_eq!(topology::mend(&bus, &shipped()).await.unwrap(), [], "it may be another's");
     let first = topology::apply(&bus, &shipped(), false).await.unwrap();
     assert!(first.iter().all(|change| change.deed == Deed::Create));
     assert_eq!(topology::apply(&bus, &shipped(), false).await.unwrap(), []);
     assert_eq!(topology::plan(&bus, &shipped()).await.unwrap(), []);
-    assert!(topology::missing(&bus).await.unwrap().is_empty());
+    assert!(topology::missing(&bus, &shipped()).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -52,7 +57,7 @@ async fn a_change_that_loses_messages_is_refused_unless_allowed() {
 
     topology::apply(&bus, &changed, true).await.unwrap();
     assert_eq!(topology::plan(&bus, &changed).await.unwrap(), []);
-    assert!(topology::missing(&bus).await.unwrap().is_empty());
+    assert!(topology::missing(&bus, &changed).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -61,9 +66,57 @@ async fn a_stage_without_its_consumer_is_found_out() {
     let context = async_nats::jetstream::new(nats.client().await);
     let encode = context.get_stream("ENCODE").await.unwrap();
     encode.delete_consumer("encode-low-package").await.unwrap();
-    assert_eq!(topology::missing(&bus).await.unwrap(), ["ENCODE/encode-low-package"]);
+    let missing = topology::missing(&bus, &shipped()).await.unwrap();
+    assert_eq!(topology::told(&missing), "consumer ENCODE/encode-low-package");
     let failure = bus.next_task(Lane::Low, Group::Package).await.err().unwrap();
-    assert_eq!(failure.code, "broker-unavailable");
+    assert_eq!(failure.code, "topology-missing");
+    assert!(failure.detail.contains("ENCODE/encode-low-package"), "{failure:?}");
+    // Others work on.
+    assert!(bus.next_task(Lane::High, Group::Package).await.unwrap().is_none());
+    assert!(bus.lost_sight().await.unwrap().is_empty());
+    assert_eq!(topology::mend(&bus, &shipped()).await.unwrap(), missing);
+    assert!(bus.next_task(Lane::Low, Group::Package).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_learns_at_once_that_its_consumer_is_deleted() {
+    let (nats, bus) = Nats::start_with_streams().await;
+    let pull = tokio::spawn({
+        let bus = bus.clone();
+        async move { bus.next_upload(Duration::from_secs(60)).await.map(|_| ()) }
+    });
+    let context = async_nats::jetstream::new(nats.client().await);
+    let uploads = context.get_stream("UPLOADS").await.unwrap();
+    eventually_so("the pull waits", async || {
+        let info = uploads.consumer_info("ingest").await.unwrap();
+        info.num_waiting == 1
+    })
+    .await;
+    uploads.delete_consumer("ingest").await.unwrap();
+    let told = tokio::time::timeout(Duration::from_secs(20), pull).await.unwrap().unwrap();
+    assert_eq!(told.unwrap_err().code, "topology-missing");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_made_anew_gives_no_sequence_twice() {
+    let (nats, bus) = Nats::start_with_streams().await;
+    let order = order(1);
+    let client = async_nats::jetstream::new(nats.client().await);
+    let sequence = async || {
+        bus.evaluate(&order).await.unwrap();
+        client.get_stream("PUBLISH").await.unwrap().cached_info().state.last_sequence
+    };
+    let mut before = sequence().await;
+    assert_eq!(before, 1);
+    for _ in 0..2 {
+        client.delete_stream("PUBLISH").await.unwrap();
+        let made = topology::mend(&bus, &shipped()).await.unwrap();
+        assert_eq!(topology::told(&made), "stream PUBLISH");
+        assert_eq!(topology::plan(&bus, &shipped()).await.unwrap(), []);
+        let after = sequence().await;
+        assert!(after > before, "{after} after {before}");
+        before = after;
+    }
 }
 
 #[tokio::test]

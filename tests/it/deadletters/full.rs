@@ -1,6 +1,7 @@
 //! Dead letters that cannot be written: full, by whoever uploads what is no video.
 
 use std::path::Path;
+use std::time::Instant;
 
 use jetreel_actors::ports::{Broker as _, DeadLetters as _};
 use jetreel_domain::claim;
@@ -14,16 +15,19 @@ use crate::harness::eventually::eventually_so;
 use crate::harness::media::{self, SHORT};
 use crate::harness::node::Node;
 use crate::harness::site::Site;
-use crate::reconcile::untold;
+use crate::reconcile::{in_time, untold};
 
 /// Files that are no video.
 const BAD: usize = 40;
 
-/// Lets the stream take less than one letter.
-async fn fill(site: &Site) {
+/// Less than one letter.
+const NOTHING: i64 = 200;
+
+/// Lets the stream take so many bytes.
+async fn fill(site: &Site, bytes: i64) {
     let context = async_nats::jetstream::new(site.client().await);
     let mut config = context.get_stream("DLQ").await.unwrap().cached_info().config.clone();
-    config.max_bytes = 200;
+    config.max_bytes = bytes;
     context.update_stream(config).await.unwrap();
 }
 
@@ -33,11 +37,11 @@ async fn number(node: &Node, name: &str) -> f64 {
     numbers.lines().filter_map(of).sum()
 }
 
-async fn submit_bad(node: &Node, folder: &Path) -> Vec<OrderId> {
+async fn submit_bad(node: &Node, folder: &Path, count: usize) -> Vec<OrderId> {
     let file = folder.join("bad.mp4");
     std::fs::write(&file, "this is no video\n".repeat(100)).unwrap();
     let mut orders = Vec::new();
-    for _ in 0..BAD {
+    for _ in 0..count {
         orders.push(node.submit(&file).await);
     }
     orders
@@ -47,9 +51,9 @@ async fn submit_bad(node: &Node, folder: &Path) -> Vec<OrderId> {
 async fn what_cannot_be_buried_waits_and_keeps_nobody_from_work() {
     let Some(clip) = media::made(SHORT) else { return };
     let site = Site::start().await;
-    fill(&site).await;
+    fill(&site, NOTHING).await;
     let node = site.node("one", &[BURY_REFUSED]).await;
-    let bad = submit_bad(&node, site.folder()).await;
+    let bad = submit_bad(&node, site.folder(), BAD).await;
     let good = node.submit(&clip).await;
     site.facts(&good).await.until("completed").await;
     eventually_so("all bad ones wait", async || {
@@ -66,9 +70,9 @@ async fn what_cannot_be_buried_waits_and_keeps_nobody_from_work() {
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_media_is_no_letter() {
     let site = Site::start().await;
-    fill(&site).await;
+    fill(&site, NOTHING).await;
     let node = site.node("one", &[]).await;
-    for order in submit_bad(&node, site.folder()).await {
+    for order in submit_bad(&node, site.folder(), BAD).await {
         let told = site.facts(&order).await.until("failed-1").await;
         assert_eq!(told[0].body.error.as_ref().unwrap().code, "unknown-format");
     }
@@ -83,7 +87,7 @@ async fn refused_media_is_no_letter() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_that_a_dead_node_did_not_finish_is_no_letter_either() {
     let site = Site::start().await;
-    fill(&site).await;
+    fill(&site, NOTHING).await;
     let file = site.folder().join("bad.mp4");
     std::fs::write(&file, "this is no video").unwrap();
     let order = untold(&site, &file, 1, Status::Queued).await;
@@ -96,4 +100,56 @@ async fn a_refusal_that_a_dead_node_did_not_finish_is_no_letter_either() {
     let node = site.node("one", &[]).await;
     site.facts(&order).await.until("failed-1").await;
     assert_eq!(number(&node, "jetreel_unburied_total").await, 0.0);
+}
+
+/// How long each of some good jobs takes, one after the other.
+async fn paces(site: &Site, node: &Node, clip: &Path) -> Vec<f64> {
+    const GOOD: usize = 5;
+    let mut paces = Vec::new();
+    for _ in 0..GOOD {
+        let since = Instant::now();
+        let order = node.submit(clip).await;
+        site.facts(&order).await.until("completed").await;
+        paces.push(since.elapsed().as_secs_f64());
+    }
+    paces.sort_by(f64::total_cmp);
+    paces
+}
+
+/// `JETREEL_FLOOD` says how many bad uploads come; the figures are printed.
+#[tokio::test(flavor = "multi_thread")]
+async fn good_jobs_go_on_while_the_dead_letters_are_full() {
+    const PARALLEL: usize = 4;
+    /// Far below the wait of a message that cannot be buried.
+    const SLOWEST: f64 = 45.0;
+    let Some(clip) = media::made(SHORT) else { return };
+    let bad = std::env::var("JETREEL_FLOOD").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
+    let site = Site::start().await;
+    fill(&site, 1000).await;
+    let node = site.node("one", &[BURY_REFUSED, ("NODE__SLOTS", "2")]).await;
+    let before = paces(&site, &node, &clip).await;
+    let flood = futures::future::join_all(
+        (0..PARALLEL).map(|_| submit_bad(&node, site.folder(), bad / PARALLEL)),
+    );
+    let (flooded, during) = tokio::join!(flood, paces(&site, &node, &clip));
+    let bad: usize = flooded.iter().map(Vec::len).sum();
+    in_time("all bad ones wait, but one that may fit", async || {
+        number(&node, "jetreel_unburied_total").await >= bad as f64 - 1.0
+    })
+    .await;
+    let after = paces(&site, &node, &clip).await;
+    let told = |paces: &[f64]| format!("median {:.2} s, slowest {:.2} s", paces[2], paces[4]);
+    println!(
+        "{bad} bad uploads; good jobs before: {}; during: {}; after: {}",
+        told(&before),
+        told(&during),
+        told(&after)
+    );
+    assert!(during[4] < SLOWEST && after[4] < SLOWEST);
+    assert_eq!(number(&node, "jetreel_breaker_opened_total").await, 0.0);
+    let ready = node.json("/readyz").await;
+    let codes = ready["warnings"].as_array().unwrap().iter().map(|warning| &warning["code"]);
+    assert!(codes.into_iter().any(|code| code == "dead-letters-full"), "{ready}");
+    assert_eq!(number(&node, "jetreel_dlq_limit_bytes").await, 1000.0);
+    assert!(number(&node, "jetreel_dlq_bytes").await <= 1000.0);
 }
