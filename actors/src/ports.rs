@@ -267,8 +267,16 @@ pub trait Survey: Send + Sync {
     ) -> PortFuture<'a, Swap>;
 }
 
-/// What was said, each with the id of its node, and up to where it was read.
-pub type Said = (Vec<(String, Presence)>, u64);
+/// What nodes said.
+#[derive(Debug, Clone, Default)]
+pub struct Said {
+    /// Each with the id of its node.
+    pub words: Vec<(String, Presence)>,
+    /// Words that are there and cannot be understood: of which node, and why.
+    pub unreadable: Vec<(String, Failure)>,
+    /// Up to where it was read.
+    pub read: u64,
+}
 
 /// What nodes say of themselves. It vanishes when it was not said again for long.
 pub trait Nodes: Send + Sync {

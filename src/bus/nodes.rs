@@ -33,22 +33,27 @@ impl Bus {
         let stream = names::bucket_stream(names::NODES_BUCKET);
         let prefix = names::bucket_subject(names::NODES_BUCKET, &names::node_key(""));
         let filter = format!("{prefix}>");
-        let (mut said, mut read) = (Vec::new(), after);
+        let mut said = Said { read: after, ..Said::default() };
         for _ in 0..limit {
-            let from = read + 1;
+            let from = said.read + 1;
             let next = persist(READ_BUDGET, || self.next_message(&stream, &filter, from)).await?;
             let Some(message) = next else { break };
-            read = message.sequence;
+            said.read = message.sequence;
             if is_marker(&message) {
                 continue;
             }
             let Some(id) = message.subject.strip_prefix(&prefix) else { continue };
-            // Passed over, a node would seem to be absent: rather nothing is said of any.
-            let presence = serde_json::from_slice(&message.payload)
-                .map_err(|error| Fault::Unreadable(format!("{}: {error}", message.subject)))?;
-            said.push((id.to_owned(), presence));
+            match serde_json::from_slice(&message.payload) {
+                Ok(presence) => said.words.push((id.to_owned(), presence)),
+                Err(error) => {
+                    let known = Presence::of_unknown_form(id, &message.payload);
+                    said.words.extend(known.map(|presence| (id.to_owned(), presence)));
+                    let fault = Fault::Unreadable(format!("{}: {error}", message.subject));
+                    said.unreadable.push((id.to_owned(), fault.failure("read what a node says")));
+                }
+            }
         }
-        Ok((said, read))
+        Ok(said)
     }
 }
 

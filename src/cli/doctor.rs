@@ -254,9 +254,19 @@ async fn nodes(bus: &Bus, seconds: u64) -> Finding {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let since = i64::try_from(since.as_secs().saturating_sub(seconds)).unwrap_or(i64::MAX);
     match bus.said(0, usize::MAX).await {
-        Ok((said, _)) => {
-            let lately = said.into_iter().map(|(_, presence)| presence);
-            of_nodes(&lately.filter(|presence| presence.at >= since).collect::<Vec<_>>())
+        Ok(said) => {
+            let lately = said.words.into_iter().map(|(_, presence)| presence);
+            let lately: Vec<Presence> = lately.filter(|said| said.at >= since).collect();
+            let unreadable: Vec<String> =
+                said.unreadable.iter().map(|(_, failure)| failure.told()).collect();
+            match unreadable.as_slice() {
+                [] => of_nodes(&lately),
+                unreadable => Finding::warn(
+                    "nodes",
+                    format!("{} Of the others: {}", unreadable.join(" "), of_nodes(&lately).found),
+                    "look into the bucket `nodes`; what a node that is gone left there goes within an hour",
+                ),
+            }
         }
         Err(failure) => Finding::warn("nodes", failure.told(), "look into the bucket `nodes`"),
     }

@@ -117,6 +117,7 @@ async fn documents_of_an_unknown_form_keep_nobody_from_the_others() {
         bucket.put(key, "of another form".into()).await.unwrap();
     };
     garbage("nodes", "reconciler").await;
+    garbage("nodes", "node.odd").await;
     garbage("videos", VideoId::from_bits(1).as_str()).await;
     let order = untold(&site, &clip, 2, Status::Queued).await;
     let node = hasty(&site, "one", &[]).await;

@@ -47,7 +47,22 @@ pub struct Presence {
     pub at: i64,
 }
 
+/// All that matters of a word of an unknown form.
+#[derive(Deserialize)]
+struct Odd {
+    codec_build: String,
+}
+
 impl Presence {
+    /// What follows from a word of an unknown form, as of a newer version: that there is a node with its build, which must not be taken for
+    /// missing, where it tells one. Nobody plans by it.
+    #[must_use]
+    pub fn of_unknown_form(node: &str, document: &[u8]) -> Option<Self> {
+        let Odd { codec_build } = serde_json::from_slice(document).ok()?;
+        let (node, roles) = (node.to_owned(), [Stage::Encode.as_str().to_owned()].into());
+        Some(Self { v: 0, node, roles, codec_build: Some(codec_build), slots: 0, since: 0, at: 0 })
+    }
+
     /// Whether it plans orders.
     #[must_use]
     pub fn plans(&self) -> bool {
@@ -255,6 +270,17 @@ mod tests {
         assert_eq!(interval(PATIENCE), Duration::from_secs(30));
         assert_eq!(interval(10), Duration::from_millis(500));
         assert_eq!(interval(1 << 40), INTERVAL_MAX);
+    }
+
+    #[test]
+    fn a_node_of_an_unknown_form_has_its_build_all_the_same() {
+        let text = br#"{"v":9,"codec_build":"new","roles":"encode and ingest"}"#;
+        let found = Presence::of_unknown_form("n", text).unwrap();
+        assert!(!Builds::of([&found, &node("ingest,encode", Some("other"))]).strand("new"));
+        assert!(!Builds::of([&found]).strand("old"), "nobody is known who could plan");
+        for text in ["{}", "of another form", "{\"codec_build\":7}"] {
+            assert_eq!(Presence::of_unknown_form("n", text.as_bytes()), None, "{text}");
+        }
     }
 
     #[test]

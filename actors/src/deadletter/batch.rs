@@ -28,7 +28,7 @@ pub enum Fate {
     NotNeeded,
     /// State knows no such job. The letter stays.
     Unknown,
-    /// Its subject is none that a stage reads, or cannot be published to. The letter stays.
+    /// Its subject is none that a stage reads or cannot be published to, or what it is of cannot be read. The letter stays.
     Refused,
     /// Removed for good.
     Discarded,
@@ -90,7 +90,8 @@ impl Desk {
             (true, _) => Fate::Meant,
             (false, Action::Replay) => match self.replay(buried).await {
                 Ok(outcome) => outcome.into(),
-                Err(failure) if failure.severity == Severity::Permanent => {
+                // Of this letter alone; what is away would be so for the others, too.
+                Err(failure) if failure.severity != Severity::DependencyFault => {
                     tracing::warn!(sequence = buried.sequence, %failure, "a letter cannot be replayed");
                     Fate::Refused
                 }

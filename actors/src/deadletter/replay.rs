@@ -7,7 +7,7 @@
 //! A crash in between leaves a letter whose replay is harmless.
 
 use jetreel_domain::deadletter::{Buried, DeadLetter};
-use jetreel_domain::failure::Failure;
+use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::id::{OrderId, TaskId};
 use jetreel_domain::message::{Evaluate, Uploaded, VERSION};
 use jetreel_domain::state::{Dead, INGEST, Order, PUBLISH};
@@ -73,11 +73,21 @@ impl Desk {
         if order.is_closed() {
             return Ok(Some(Vec::new()));
         }
-        let mut replayed = Vec::new();
+        let (mut replayed, mut refused) = (Vec::new(), None);
         for (task, dead) in &order.dead {
-            replayed.push(self.replay_task(id, order, task, dead).await?);
+            match self.replay_task(id, order, task, dead).await {
+                Ok(done) => replayed.push(done),
+                // Of this task alone: the others are replayed all the same.
+                Err(failure) if failure.severity != Severity::DependencyFault => {
+                    refused = Some(failure);
+                }
+                Err(failure) => return Err(failure),
+            }
         }
-        Ok(Some(replayed))
+        match refused {
+            Some(failure) if replayed.is_empty() => Err(failure),
+            Some(_) | None => Ok(Some(replayed)),
+        }
     }
 
     async fn replay_task(

@@ -1,5 +1,8 @@
 //! Which codec builds there are, by what nodes say of themselves.
 
+use std::collections::BTreeSet;
+
+use jetreel_domain::failure::Failure;
 use jetreel_domain::presence::Roll;
 use tokio::time::Instant;
 
@@ -9,16 +12,21 @@ use crate::event::Event;
 /// Words read in one pass; more are read in the next.
 const WORDS_PER_PASS: usize = 500;
 
+/// Nodes that are remembered as told of.
+const TOLD_MAX: usize = 1000;
+
 /// The nodes, as long as this reconciler leads.
 pub(super) struct Nodes {
     started: Instant,
     read: u64,
     roll: Roll,
+    /// Nodes whose words cannot be understood, as far as that was told.
+    told: BTreeSet<String>,
 }
 
 impl Default for Nodes {
     fn default() -> Self {
-        Self { started: Instant::now(), read: 0, roll: Roll::default() }
+        Self { started: Instant::now(), read: 0, roll: Roll::default(), told: BTreeSet::new() }
     }
 }
 
@@ -26,13 +34,25 @@ impl Nodes {
     /// Reads what was said since the last look. Where that fails, nothing is said of builds; the rest goes on.
     pub(super) async fn look(&mut self, args: &Args) {
         match args.nodes.said(self.read, WORDS_PER_PASS).await {
-            Ok((said, read)) => {
-                self.read = read;
+            Ok(said) => {
+                self.read = said.read;
                 let patience = args.context.config.reconciler.build_seconds;
-                self.roll.hear(self.started.elapsed().as_secs(), said, patience);
+                self.roll.hear(self.started.elapsed().as_secs(), said.words, patience);
+                self.tell(args, said.unreadable);
             }
             Err(failure) => {
                 self.roll.miss();
+                let event = Event::StageFault { stage: "reconcile", failure };
+                args.context.ports.environment.emit(event);
+            }
+        }
+    }
+
+    /// What one node says in words of its own keeps nobody from hearing the others; of it nothing is known, as if it were silent. Told once
+    /// a node.
+    fn tell(&mut self, args: &Args, unreadable: Vec<(String, Failure)>) {
+        for (id, failure) in unreadable {
+            if self.told.len() < TOLD_MAX && self.told.insert(id) {
                 let event = Event::StageFault { stage: "reconcile", failure };
                 args.context.ports.environment.emit(event);
             }

@@ -132,7 +132,11 @@ impl Orders {
         };
         let mut found = BTreeMap::new();
         for order in &video.orders {
-            found.insert(order.number, self.find(args, &video, order, position).await?);
+            match self.find(args, &video, order, position).await {
+                Ok(about) => drop(found.insert(order.number, about)),
+                // Not judged; the video's other orders are.
+                Err(failure) => args.pass_over(failure)?,
+            }
         }
         let now = ports.environment.now();
         let amiss = reconcile::troubles(&video, &found, now, policy);
@@ -143,7 +147,8 @@ impl Orders {
             while self.read_on(args).await? {}
         }
         for trouble in ripe {
-            repair::mend(args, self, &video, trouble).await?;
+            let mended = repair::mend(args, self, &video, trouble).await;
+            mended.or_else(|failure| args.pass_over(failure))?;
         }
         Ok(())
     }

@@ -21,6 +21,9 @@ const OBJECTS_PER_PAGE: usize = 1000;
 /// Walks through the objects of a cancelled order, where folders could not be read.
 const CLEARING_WALKS_MAX: usize = 3;
 
+/// Code of what the store does not allow.
+const DENIED: &str = "storage-denied";
+
 /// Where the walk through the store is.
 #[derive(Default)]
 pub(super) struct Sweep {
@@ -176,8 +179,16 @@ async fn clear_once(args: &Args, orders: &Orders, owner: &Owner) -> Result<bool,
     }
 }
 
+/// What may not be deleted stays, and keeps nobody from deleting the others.
 async fn delete(args: &Args, met: &Met) -> Result<(), Failure> {
-    args.context.ports.store.delete(&met.key).await?;
+    match args.context.ports.store.delete(&met.key).await {
+        Err(failure) if failure.code == DENIED => {
+            let event = Event::StageFault { stage: "reconcile", failure };
+            args.context.ports.environment.emit(event);
+            return Ok(());
+        }
+        deleted => deleted?,
+    }
     crash::point("sweep-after-delete");
     let event =
         Event::Reconciled(Reconciled::OrphanDeleted { key: met.key.clone(), bytes: met.bytes });

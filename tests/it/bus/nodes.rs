@@ -26,25 +26,27 @@ async fn what_nodes_say_is_read_on_from_where_it_was_read() {
     // The lease beside it is nobody's word.
     let lease = leadership::take(None, "holder", "one", 0, 10).unwrap();
     assert!(matches!(bus.swap_leadership(&lease, 0).await.unwrap(), Swap::Done(_)));
-    assert!(bus.said(0, 10).await.unwrap().0.is_empty());
+    assert!(bus.said(0, 10).await.unwrap().words.is_empty());
     for (id, at) in [("a", 10), ("b", 11), ("a", 12)] {
         bus.tell(id, &presence(id, at)).await.unwrap();
     }
     let by_id = |id: &str, at| (id.to_owned(), presence(id, at));
-    let (said, read) = bus.said(0, 10).await.unwrap();
-    assert_eq!(said, [by_id("b", 11), by_id("a", 12)], "the last word of each");
-    assert_eq!(bus.said(read, 10).await.unwrap(), (Vec::new(), read));
+    let said = async |after, limit| {
+        let said = bus.said(after, limit).await.unwrap();
+        assert!(said.unreadable.is_empty());
+        (said.words, said.read)
+    };
+    let (words, read) = said(0, 10).await;
+    assert_eq!(words, [by_id("b", 11), by_id("a", 12)], "the last word of each");
+    assert_eq!(said(read, 10).await, (Vec::new(), read));
     bus.tell("b", &presence("b", 13)).await.unwrap();
-    assert_eq!(bus.said(read, 10).await.unwrap().0, [by_id("b", 13)]);
-    let (one, read) = bus.said(0, 1).await.unwrap();
-    assert_eq!(
-        (one, bus.said(read, 10).await.unwrap().0),
-        (vec![by_id("a", 12)], vec![by_id("b", 13)])
-    );
+    assert_eq!(said(read, 10).await.0, [by_id("b", 13)]);
+    let (one, read) = said(0, 1).await;
+    assert_eq!((one, said(read, 10).await.0), (vec![by_id("a", 12)], vec![by_id("b", 13)]));
 
     bus.leave("a").await.unwrap();
     bus.leave("never-there").await.unwrap();
-    assert_eq!(bus.said(0, 10).await.unwrap().0, [by_id("b", 13)]);
+    assert_eq!(said(0, 10).await.0, [by_id("b", 13)]);
     // Anybody else sees it so too.
     let bucket = jetstream::new(nats.client().await).get_key_value(names::NODES_BUCKET).await;
     let bucket = bucket.unwrap();
@@ -53,11 +55,18 @@ async fn what_nodes_say_is_read_on_from_where_it_was_read() {
 }
 
 #[tokio::test]
-async fn a_word_that_nobody_understands_is_not_passed_over() {
+async fn a_word_that_nobody_understands_keeps_nobody_from_hearing_the_others() {
     let (nats, bus) = Nats::start_with_streams().await;
-    let subject = names::bucket_subject(names::NODES_BUCKET, &names::node_key("odd"));
     let context = jetstream::new(nats.client().await);
-    context.publish(subject, "{}".into()).await.unwrap().await.unwrap();
-    let failure = bus.said(0, 10).await.unwrap_err();
-    assert_eq!(failure.code, "unreadable-document", "{failure:?}");
+    for (id, word) in [("odd", "{}"), ("newer", "{\"v\":9,\"codec_build\":\"new\"}")] {
+        let subject = names::bucket_subject(names::NODES_BUCKET, &names::node_key(id));
+        context.publish(subject, word.into()).await.unwrap().await.unwrap();
+    }
+    bus.tell("a", &presence("a", 12)).await.unwrap();
+    let said = bus.said(0, 10).await.unwrap();
+    let words: Vec<&str> = said.words.iter().map(|(id, _)| id.as_str()).collect();
+    assert_eq!((words.as_slice(), said.read), (["newer", "a"].as_slice(), 3));
+    let codes = said.unreadable.iter().map(|(id, failure)| (id.as_str(), failure.code.as_str()));
+    let unreadable = "unreadable-document";
+    assert!(codes.eq([("odd", unreadable), ("newer", unreadable)]), "{said:?}");
 }

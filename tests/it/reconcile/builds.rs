@@ -28,8 +28,8 @@ async fn state(site: &Site, order: &OrderId) -> Video {
 
 /// What the nodes say of themselves.
 async fn listed(site: &Site) -> Vec<Presence> {
-    let (said, _) = site.bus.said(0, 100).await.unwrap();
-    said.into_iter().map(|(_, presence)| presence).collect()
+    let said = site.bus.said(0, 100).await.unwrap();
+    said.words.into_iter().map(|(_, presence)| presence).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,6 +38,11 @@ async fn an_order_whose_codec_build_is_gone_is_planned_anew() {
     let site = Site::start().await;
     let codec = |build| Poison::of_build(site.folder(), build);
     let (gone, kept) = (codec("gone"), codec("kept"));
+
+    // A word that nobody understands keeps nobody from hearing the others.
+    let context = jetstream::new(site.client().await);
+    let nodes = context.get_key_value(names::NODES_BUCKET).await.unwrap();
+    nodes.put("node.odd", "of another form".into()).await.unwrap();
 
     // A node dies in the middle of an order, and nobody else has its codec.
     let mut first = node(&site, "first", &gone, "gateway,ingest,encode").await;
