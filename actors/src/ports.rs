@@ -168,6 +168,10 @@ pub trait Broker: Send + Sync {
     /// All ledger entries of an order (checkpoints included) with a stream sequence above `after`, with the highest sequence
     /// seen; from the leader.
     fn entries<'a>(&'a self, order: &'a OrderId, after: u64) -> PortFuture<'a, (Vec<Entry>, u64)>;
+    /// How many ledger entries an order has (checkpoints included), from the leader.
+    fn entry_count<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, u64>;
+    /// Removes the entry of a finished task, which is then to be done again; its checkpoints stay.
+    fn forget_entry<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, ()>;
     /// Writes an entry once.
     fn write_entry<'a>(&'a self, entry: &'a Entry) -> PortFuture<'a, WriteOnce>;
     /// Removes all entries and claims of an order.
@@ -179,6 +183,8 @@ pub trait Broker: Send + Sync {
     fn create_video<'a>(&'a self, video: &'a Video) -> PortFuture<'a, WriteOnce>;
     /// Compare-and-set of the state of a video.
     fn swap_video<'a>(&'a self, video: &'a Video, revision: u64) -> PortFuture<'a, Swap>;
+    /// Removes the state of a video that was deleted: nothing of it is left.
+    fn remove_video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, ()>;
     /// Ids of all videos, ascending.
     fn videos(&self) -> PortFuture<'_, Vec<VideoId>>;
 

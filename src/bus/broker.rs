@@ -111,6 +111,14 @@ impl Broker for Bus {
         port("read ledger entries", self.read_entries(order, after))
     }
 
+    fn entry_count<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, u64> {
+        port("count ledger entries", self.count_entries(order))
+    }
+
+    fn forget_entry<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, ()> {
+        port("forget a task", self.purge_entry(order, task))
+    }
+
     fn write_entry<'a>(&'a self, entry: &'a Entry) -> PortFuture<'a, WriteOnce> {
         port("write a ledger entry", self.write_ledger(entry))
     }
@@ -129,6 +137,10 @@ impl Broker for Bus {
 
     fn swap_video<'a>(&'a self, video: &'a Video, revision: u64) -> PortFuture<'a, Swap> {
         port("write a video", self.replace_video(video, revision))
+    }
+
+    fn remove_video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, ()> {
+        port("remove a video", self.purge_video(id))
     }
 
     fn videos(&self) -> PortFuture<'_, Vec<VideoId>> {

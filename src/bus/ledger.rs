@@ -3,7 +3,7 @@
 use async_nats::HeaderMap;
 use async_nats::jetstream::message::StreamMessage;
 use jetreel_actors::ports::WriteOnce;
-use jetreel_domain::id::{OrderId, TaskId};
+use jetreel_domain::id::{OrderId, TaskId, VideoId};
 use jetreel_domain::ledger::Entry;
 use jetreel_domain::subject;
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,20 @@ impl Bus {
         self.purge(names::LEDGER, &subject::ledger_filter(order)).await?;
         let claims = names::bucket_subject(names::CLAIMS_BUCKET, &subject::claim_filter(order));
         self.purge(&names::bucket_stream(names::CLAIMS_BUCKET), &claims).await
+    }
+
+    pub(super) async fn count_entries(&self, order: &OrderId) -> Result<u64, Fault> {
+        self.count(names::LEDGER, &subject::ledger_filter(order)).await
+    }
+
+    pub(super) async fn purge_entry(&self, order: &OrderId, task: TaskId) -> Result<(), Fault> {
+        self.purge(names::LEDGER, &subject::ledger(order, task)).await
+    }
+
+    /// Purged, not marked as deleted: a marker would stay for ever.
+    pub(super) async fn purge_video(&self, id: &VideoId) -> Result<(), Fault> {
+        let subject = names::bucket_subject(names::VIDEOS_BUCKET, id.as_str());
+        self.purge(&names::bucket_stream(names::VIDEOS_BUCKET), &subject).await
     }
 
     async fn purge(&self, stream: &str, filter: &str) -> Result<(), Fault> {

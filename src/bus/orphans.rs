@@ -103,7 +103,7 @@ impl Bus {
         }))
     }
 
-    async fn count(&self, stream: &str, filter: &str) -> Result<u64, Fault> {
+    pub(super) async fn count(&self, stream: &str, filter: &str) -> Result<u64, Fault> {
         let path = format!("STREAM.INFO.{stream}");
         let wanted = Filter { subjects_filter: filter };
         let info: StreamInfo = persist(READ_BUDGET, || self.api(path.clone(), &wanted)).await?;

@@ -118,6 +118,15 @@ impl Broker for Videos {
     fn entries<'a>(&'a self, _: &'a OrderId, _: u64) -> PortFuture<'a, (Vec<Entry>, u64)> {
         away()
     }
+    fn entry_count<'a>(&'a self, _: &'a OrderId) -> PortFuture<'a, u64> {
+        away()
+    }
+    fn forget_entry<'a>(&'a self, _: &'a OrderId, _: TaskId) -> PortFuture<'a, ()> {
+        away()
+    }
+    fn remove_video<'a>(&'a self, _: &'a VideoId) -> PortFuture<'a, ()> {
+        away()
+    }
     fn write_entry<'a>(&'a self, _: &'a Entry) -> PortFuture<'a, WriteOnce> {
         away()
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod builds;
+mod gaps;
 
 use std::path::Path;
 use std::time::Duration;

@@ -142,6 +142,10 @@ fn of_object(code: &str) -> Option<&'static str> {
         "storage-busy" | "storage-failed" | "source-unavailable" | "probe-timeout" => {
             "The store was away or overloaded. Replay once `jetreel doctor` can write, read and remove an object."
         }
+        "ledger-gap" => {
+            "Somebody removed entries of the stream LEDGER while the job ran; it does again what is missing. Leave the stream alone: entries \
+             go by themselves when their job has ended."
+        }
         "seam-mismatch" => {
             "The chunks do not fit together. The next job of this video is encoded in one go: discard this letter."
         }

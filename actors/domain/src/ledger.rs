@@ -172,16 +172,12 @@ pub struct View {
 }
 
 impl View {
-    /// Takes an entry in. Repeated entries change nothing: the first wins, as in the stream.
+    /// Takes an entry in. The stream takes one of a kind: where another is read later, somebody has removed the first, and it counts no more.
     pub fn insert(&mut self, entry: Entry) {
         match entry.part {
-            None => {
-                self.finished.entry(entry.task).or_insert(entry);
-            }
-            Some(part) => {
-                self.parts.entry((entry.task, part)).or_insert(entry);
-            }
-        }
+            None => self.finished.insert(entry.task, entry),
+            Some(part) => self.parts.insert((entry.task, part), entry),
+        };
     }
 
     /// Whether the task is finished.
@@ -222,6 +218,25 @@ impl View {
     pub fn outputs(&self, task: TaskId) -> impl Iterator<Item = &Output> {
         let entries = self.checkpoints(task).chain(self.finished.get(&task));
         entries.flat_map(|entry| entry.outputs.iter())
+    }
+
+    /// Finished tasks of which parts are missing that they were finished with: somebody removed entries. Their results cannot be used.
+    #[must_use]
+    pub fn torn(&self) -> Vec<TaskId> {
+        let torn = |entry: &&Entry| self.parts(entry.task).len() < entry.parts as usize;
+        self.finished.values().filter(torn).map(|entry| entry.task).collect()
+    }
+
+    /// Whether these tasks are finished, with all their parts.
+    #[must_use]
+    pub fn holds(&self, tasks: &[TaskId]) -> bool {
+        let torn = self.torn();
+        tasks.iter().all(|task| self.is_finished(*task) && !torn.contains(task))
+    }
+
+    /// Forgets that a task is finished; its parts stay.
+    pub fn forget(&mut self, task: TaskId) {
+        self.finished.remove(&task);
     }
 
     /// Every entry, of parts and of tasks.

@@ -36,6 +36,8 @@ pub(super) enum Finished {
     Entry(Box<Entry>),
     /// It must be put down.
     Lost(Lost),
+    /// What it builds on is not in the ledger, where it once was.
+    Unmet,
 }
 
 /// Does the work.
@@ -57,7 +59,9 @@ pub(super) async fn perform(run: Run<'_>) -> Result<Finished, Failure> {
         lost = &mut heartbeat.lost => Ok(Finished::Lost(lost.unwrap_or(Lost::Expired))),
         () = run.context.put_down.cancelled() => Ok(Finished::Lost(Lost::Draining)),
         () = cancelled(ports, &run.held.order) => Ok(Finished::Lost(Lost::Closed)),
-        entry = encode(&run, planned, build) => entry.map(|entry| Finished::Entry(Box::new(entry))),
+        done = encode(&run, planned, build) => {
+            Ok(done?.map_or(Finished::Unmet, |entry| Finished::Entry(Box::new(entry))))
+        }
     }
 }
 
@@ -75,10 +79,17 @@ async fn cancelled(ports: &Ports, order: &OrderId) {
     }
 }
 
-/// From job to entry. Dropped in the middle, it takes the codec process with it.
-async fn encode(run: &Run<'_>, planned: &PlannedTask, build: String) -> Result<Entry, Failure> {
+/// From job to entry; `None` where the ledger lacks what the task needs. Dropped in the middle, it takes the codec process with it.
+async fn encode(
+    run: &Run<'_>,
+    planned: &PlannedTask,
+    build: String,
+) -> Result<Option<Entry>, Failure> {
     let ports = &run.context.ports;
     let view = known(ports, planned, &run.held.order).await?;
+    if !planned.needs.is_empty() && !view.holds(&planned.needs) {
+        return Ok(None);
+    }
     let (work, objects) = assignment(run, planned, &view).await?;
     let job = Job {
         version: wire::VERSION,
@@ -95,7 +106,7 @@ async fn encode(run: &Run<'_>, planned: &PlannedTask, build: String) -> Result<E
     if outcome.is_err() {
         collector.abandon().await;
     }
-    outcome
+    outcome.map(Some)
 }
 
 async fn collect(

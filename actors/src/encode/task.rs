@@ -20,6 +20,9 @@ use crate::lease::Lost;
 use crate::ports::{Delivery, WriteOnce};
 use crate::settle::{self, Case, Origin, Settlement};
 
+/// Between two looks whether what a task builds on is there again.
+const UNMET_WAIT: Duration = Duration::from_secs(5);
+
 /// Works on one delivery.
 ///
 /// # Errors
@@ -89,6 +92,7 @@ async fn work(
     match done.await {
         Ok(Finished::Entry(entry)) => finish(case, &held, *entry, started).await,
         Ok(Finished::Lost(lost)) => put_down(case, &held, lost).await,
+        Ok(Finished::Unmet) => unmet(case, &held).await,
         Err(failure) => settle::failed(case, &held, failure).await,
     }
 }
@@ -111,6 +115,22 @@ async fn finish(case: &Case<'_>, held: &Held, entry: Entry, started: Instant) ->
         won,
     });
     Settlement::Ack
+}
+
+/// It was released when its needs were in the ledger: somebody removed them. They are due again, and it waits for them, uncharged.
+async fn unmet(case: &Case<'_>, held: &Held) -> Settlement {
+    let ports = &case.context.ports;
+    let message = "The ledger lacks what the task builds on. That is done again.";
+    let failure = Failure::task("ledger-gap", message).with_detail(&held.what);
+    ports.environment.emit(Event::StageFault { stage: "encode", failure });
+    match held.give_up(ports, None, false).await {
+        Ok(Some(_)) => {}
+        Ok(None) | Err(_) => return Settlement::LetGo,
+    }
+    if let Err(failure) = ports.broker.evaluate(&held.order).await {
+        ports.environment.emit(Event::StageFault { stage: "encode", failure });
+    }
+    Settlement::HandBack(UNMET_WAIT)
 }
 
 /// The lease is gone, or the work is not wanted any more.

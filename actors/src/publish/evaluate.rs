@@ -40,6 +40,9 @@ pub(super) async fn order(
     let read = views.of(order).await;
     let mut read = read.lock().await;
     read.refresh(ports.broker.as_ref(), order).await?;
+    // Asked for only where it may matter: who asks for an evaluation may have seen a gap, and nothing is published that is not there.
+    let thorough = writer == Writer::Anyone || progress::complete(&plan, &read.view);
+    let gap = thorough && has_gap(context, order, &mut read).await?;
     let Read { view, released, .. } = &mut *read;
     if state.status == Status::Failed {
         return change::announce(ports, &video).await;
@@ -58,6 +61,9 @@ pub(super) async fn order(
         // Closed by another publisher since it was read: what was read of the ledger may be half purged.
         return close(context, views, order, &video).await;
     }
+    if gap {
+        tell_gap(context, order);
+    }
     releases::due(context, state, &plan, view, released).await?;
     crash::point("publish-after-release");
     if progress::complete(&plan, view) {
@@ -69,6 +75,29 @@ pub(super) async fn order(
         return change::announce(ports, &after).await;
     }
     Ok(())
+}
+
+/// Finds out whether entries of the order were removed: what they told is not known any more, and what is missing is due again.
+async fn has_gap(context: &Context, order: &OrderId, read: &mut Read) -> Result<bool, Failure> {
+    let broker = context.ports.broker.as_ref();
+    let ahead = read.is_ahead(broker, order).await?;
+    if ahead {
+        *read = Read::default();
+        read.refresh(broker, order).await?;
+    }
+    let torn = read.view.torn();
+    for task in &torn {
+        broker.forget_entry(order, *task).await?;
+        read.view.forget(*task);
+        read.released.remove(task);
+    }
+    Ok(ahead || !torn.is_empty())
+}
+
+fn tell_gap(context: &Context, order: &OrderId) {
+    let message = "The ledger lacks entries that were there. What they told of is done again.";
+    let failure = Failure::task("ledger-gap", message).with_detail(order);
+    context.ports.environment.emit(Event::StageFault { stage: "publish", failure });
 }
 
 /// Records what the ledger makes known: playable, tiers that are ready.

@@ -47,6 +47,16 @@ impl Views {
 }
 
 impl Read {
+    /// Whether the ledger lacks entries that were read from it: somebody removed some.
+    pub(super) async fn is_ahead(
+        &self,
+        broker: &dyn Broker,
+        order: &OrderId,
+    ) -> Result<bool, Failure> {
+        let read = self.view.entries().count() as u64;
+        Ok(read > 0 && broker.entry_count(order).await? < read)
+    }
+
     /// Reads what is new.
     pub(super) async fn refresh(
         &mut self,
