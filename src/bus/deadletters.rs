@@ -164,7 +164,7 @@ impl Bus {
 /// The same for every replay of one death, so that the server takes it once within its window.
 fn replay_id(buried: &Buried) -> String {
     match (buried.sequence, &buried.letter) {
-        // A message that was made again has no letter: the one that died names it.
+        // Made again where there never was a letter: the message that died names it.
         (0, letter) => format!("replay-{}-{}", letter.subject, letter.sequence),
         (sequence, _) => format!("replay-{sequence}"),
     }

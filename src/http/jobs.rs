@@ -9,7 +9,10 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt, TryStreamExt, stream};
-use jetreel_actors::deadletter::{Desk, Outcome};
+use jetreel_actors::change;
+use jetreel_actors::deadletter::{Desk, Outcome, Replayed};
+use jetreel_actors::event::Event;
+use jetreel_domain::again::ASKED_SECONDS;
 use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::ledger::{Output, View};
@@ -68,7 +71,22 @@ pub(super) async fn retry(
     };
     let order = order.ok_or_else(no_such_job)?;
     let job = video.order_id(order.number);
-    let replayed = Desk::new(&gateway.ports).replay_order(&job).await?.ok_or_else(no_such_job)?;
+    if !ask(&gateway, &job).await? {
+        return Err(if order.dead.is_empty() || order.is_closed() {
+            nothing_to_retry(order)
+        } else {
+            already_retried()
+        });
+    }
+    let replayed = Desk::new(&gateway.ports).replay_order(&job).await;
+    let done = |replayed: &Option<Vec<Replayed>>| {
+        let busy = |replayed: &Replayed| replayed.outcome == Outcome::Busy;
+        replayed.as_ref().is_some_and(|all| !all.is_empty() && !all.iter().any(busy))
+    };
+    if !replayed.as_ref().is_ok_and(done) {
+        unask(&gateway, &job).await;
+    }
+    let replayed = replayed?.ok_or_else(no_such_job)?;
     if replayed.is_empty() {
         return Err(nothing_to_retry(order));
     }
@@ -84,6 +102,32 @@ pub(super) async fn retry(
         (RETRY_AFTER, "1".to_owned()),
     ];
     Ok((StatusCode::ACCEPTED, headers, Json(document)).into_response())
+}
+
+/// Takes note that somebody asks, once however many ask. `false`: nothing is dead, or somebody asked a moment ago.
+async fn ask(gateway: &Gateway, job: &OrderId) -> Result<bool, Failure> {
+    let now = gateway.ports.environment.now();
+    let mut asked = false;
+    let change = change::video(&gateway.ports, &job.video, |video| {
+        asked = video.ask_again(job.number, now);
+        Ok(asked)
+    });
+    change.await?;
+    Ok(asked)
+}
+
+/// Nothing came of it: the next may ask at once. Where that cannot be noted, in a few seconds.
+async fn unask(gateway: &Gateway, job: &OrderId) {
+    let change = change::video(&gateway.ports, &job.video, |video| Ok(video.unask(job.number)));
+    if let Err(failure) = change.await {
+        gateway.ports.environment.emit(Event::StageFault { stage: "gateway", failure });
+    }
+}
+
+fn already_retried() -> Problem {
+    let detail = "Somebody asked a moment ago, and the job is tried again. See what becomes of it.";
+    let seconds = u32::try_from(ASKED_SECONDS).unwrap_or(1);
+    Problem::new(StatusCode::CONFLICT, "already-retried", detail).retry_after(seconds)
 }
 
 fn nothing_to_retry(order: &Order) -> Problem {

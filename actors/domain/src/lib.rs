@@ -58,6 +58,7 @@ pub mod restart;
 pub mod room;
 pub mod state;
 pub mod cancel;
+pub mod again;
 pub mod takeover;
 pub mod announce;
 pub mod verify;

@@ -201,6 +201,9 @@ pub struct Order {
     /// Source of this order, where it is another than the video's.
     #[serde(default)]
     pub source: Option<Source>,
+    /// When its user last asked for what is dead of it to be tried again, seconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<i64>,
 }
 
 /// Where a plan is, and its summary.
@@ -450,6 +453,7 @@ impl Order {
             successor: None,
             sequential: false,
             source: None,
+            asked: None,
         }
     }
 

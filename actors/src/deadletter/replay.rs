@@ -104,7 +104,8 @@ impl Desk {
         }
         // Replayed by hand, discarded, or never buried: state and plan say what the message was.
         let letter = remade(id, order, &task, dead)?;
-        let buried = Buried { sequence: 0, at: 0, letter };
+        // By the number of the letter that is gone, a replay of it a moment ago is known again.
+        let buried = Buried { sequence: dead.letter, at: 0, letter };
         let outcome = match self.letters.replay(&buried).await? {
             WriteOnce::Mine => Outcome::Replayed,
             WriteOnce::Taken => Outcome::Busy,

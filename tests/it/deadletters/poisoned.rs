@@ -102,8 +102,9 @@ async fn a_dead_task_is_brought_back_over_http() {
             let status = answer.status();
             let document: Value = answer.json().await.unwrap();
             // The second time a worker may have taken it up.
-            let busy = document["code"] == "nothing-to-retry" && job.is_some();
-            assert!(status == StatusCode::ACCEPTED || busy, "{status} {document}");
+            let late = ["nothing-to-retry", "already-retried"].map(Value::from);
+            let late = late.contains(&document["code"]) && job.is_some();
+            assert!(status == StatusCode::ACCEPTED || late, "{status} {document}");
             job = Some(order.clone());
         }
         assert!(!ward.has_letters().await);
@@ -171,4 +172,34 @@ async fn refused_media_without_a_letter_is_tried_again_when_somebody_asks() {
     assert_eq!(retry().await, StatusCode::ACCEPTED);
     awaited("it is refused again", facts.until("failed-2")).await;
     assert!(site.bus.letters(0, 1).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_ask_at_once_one_brings_a_job_back() {
+    const MANY: usize = 60;
+    let Some(sound) = media::made(SOUND_ALONE) else { return };
+    let site = Site::start().await;
+    let front = site.node("front", &[("NODE__ROLES", "gateway")]).await;
+    let ingest = [BURY_REFUSED, ("NODE__ROLES", "ingest,publisher")];
+    let mut worker = site.node("worker", &ingest).await;
+    let order = front.submit(&sound).await;
+    let mut facts = site.facts(&order).await;
+    facts.until("failed-1").await;
+    // Nobody works on it while they ask.
+    worker.terminate();
+    worker.ended().await;
+    let path = format!("/v1/jobs/{order}/retry");
+    let asked = futures::future::join_all((0..MANY).map(|_| front.command(&path))).await;
+    let mut answers = std::collections::BTreeMap::<String, usize>::new();
+    for answer in asked {
+        let (status, document) = (answer.status(), answer.json::<Value>().await.unwrap());
+        let code = document["code"].as_str().unwrap_or(status.as_str()).to_owned();
+        *answers.entry(code).or_default() += 1;
+    }
+    let wanted = [("202".to_owned(), 1), ("already-retried".to_owned(), MANY - 1)];
+    assert_eq!(answers, wanted.into());
+    assert!(site.bus.letters(0, 1).await.unwrap().is_empty(), "it was replayed");
+    let _worker = site.node("worker", &ingest).await;
+    awaited("it dies again", facts.until("failed-2")).await;
+    letter_of(&site, &order).await;
 }
