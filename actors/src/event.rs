@@ -25,6 +25,8 @@ pub enum Repair {
     PlannedAnew,
     /// Removed entries and claims of a closed order.
     RecordsRemoved,
+    /// Removed the last of a deleted video.
+    Removed,
 }
 
 impl Repair {
@@ -40,6 +42,7 @@ impl Repair {
             Self::Cleared => "cleared",
             Self::PlannedAnew => "planned-anew",
             Self::RecordsRemoved => "records-removed",
+            Self::Removed => "removed",
         }
     }
 }

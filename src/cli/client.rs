@@ -126,6 +126,16 @@ impl Remote {
         self.job_by(self.client.post(self.job_url(&[id, "cancel"])?)).await
     }
 
+    /// Deletes a video; gives what the server says to that.
+    pub(super) async fn remove(&self, video: &str) -> anyhow::Result<Value> {
+        let mut url = self.base.join("v1/videos/")?;
+        let path = url.path_segments_mut();
+        path.map_err(|()| anyhow::anyhow!("the URL has no path"))?.pop().push(video);
+        let answer = self.client.delete(url).timeout(STATUS_WAIT).send().await;
+        let answer = self.checked(answer.map_err(|error| self.away(&error))?).await?;
+        Ok(answer.json().await?)
+    }
+
     fn job_url(&self, words: &[&str]) -> anyhow::Result<Url> {
         let mut url = self.base.join("v1/jobs/")?;
         let mut path =

@@ -16,6 +16,7 @@ mod notice;
 mod output;
 mod plan;
 mod report;
+mod rm;
 mod signals;
 mod status;
 mod streams;
@@ -79,6 +80,8 @@ enum Command {
     Status(status::Arguments),
     /// End a job for good, and delete what it made
     Cancel(cancel::Arguments),
+    /// Delete a video, with all that was made of it
+    Rm(rm::Arguments),
     /// Show what would be made of a file, and what it would cost
     Plan(plan::Arguments),
     /// Compare the broker's streams with streams.toml, and create them
@@ -134,6 +137,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<Exit> 
         Command::Submit(arguments) => submit::run(arguments, &settings).await,
         Command::Status(arguments) => status::run(arguments, &settings).await,
         Command::Cancel(arguments) => cancel::run(arguments, &settings).await,
+        Command::Rm(arguments) => rm::run(arguments, &settings).await,
         Command::Plan(arguments) => plan::run(arguments, &settings).await,
         Command::Dlq(command) => dlq::run(command, settings).await,
         Command::Streams(command) => streams::run(command, &settings).await,

@@ -12,7 +12,7 @@ use axum::http::header::{
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
 use jetreel_actors::ports::Ports;
 use serde::Serialize;
@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::orders::Orders;
-use super::{cancel, health, jobs, pages, playback, problem, videos};
+use super::{cancel, erase, health, jobs, pages, playback, problem, videos};
 
 /// Something the gateway saw, to be counted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -130,6 +130,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/watch/{video}", get(pages::watch))
         .route("/assets/{*name}", get(pages::file))
         .route("/v1/videos", post(videos::create))
+        .route("/v1/videos/{id}", delete(erase::erase))
         .route("/v1/jobs", get(jobs::list))
         .route("/v1/jobs/{id}", get(jobs::get))
         .route("/v1/jobs/{id}/status", get(jobs::get))

@@ -20,9 +20,9 @@ use jetreel_domain::plan::Plan;
 use jetreel_domain::state::{Order, Status, Video};
 use serde::Deserialize;
 
-use super::Gateway;
 use super::job_document::{Document, Listed, document, summary};
 use super::problem::Problem;
+use super::{Gateway, erase};
 
 /// Jobs in a list unless the query says otherwise.
 const LIST_DEFAULT: usize = 20;
@@ -43,7 +43,7 @@ pub(super) async fn get(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let (id, number) = parse(&id)?;
-    let video = gateway.ports.broker.video(&id).await?.ok_or_else(no_such_job)?.value;
+    let video = erase::there(&gateway, &id).await?.ok_or_else(no_such_job)?;
     let order = match number {
         Some(number) => video.order(number),
         None => newest(&video),
@@ -64,7 +64,7 @@ pub(super) async fn retry(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let (id, number) = parse(&id)?;
-    let video = gateway.ports.broker.video(&id).await?.ok_or_else(no_such_job)?.value;
+    let video = erase::there(&gateway, &id).await?.ok_or_else(no_such_job)?;
     let order = match number {
         Some(number) => video.order(number),
         None => newest(&video),
@@ -198,10 +198,10 @@ pub(super) fn newest(video: &Video) -> Option<&Order> {
 /// When broker or store are away: for the others too.
 async fn listed(gateway: &Gateway, id: &VideoId) -> Result<Option<Listed>, Failure> {
     let away = |failure: &Failure| failure.severity == Severity::DependencyFault;
-    let video = match gateway.ports.broker.video(id).await {
+    let video = match erase::there(gateway, id).await {
         // Deleted since the list was read: not an error.
         Ok(None) => return Ok(None),
-        Ok(Some(video)) => video.value,
+        Ok(Some(video)) => video,
         Err(failure) if away(&failure) => return Err(failure),
         Err(failure) => return Ok(Some(Listed::unreadable(id, &failure))),
     };

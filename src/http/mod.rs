@@ -5,6 +5,7 @@
 
 mod cancel;
 mod disposition;
+mod erase;
 mod gateway;
 mod health;
 mod job_document;

@@ -16,9 +16,9 @@ use jetreel_domain::plan::Plan;
 use jetreel_domain::state::{Order, Published, Status, Video};
 use jetreel_domain::{assembly, playlist, progress};
 
-use super::Gateway;
 use super::objects::{Freshness, media_type, rendered, stored};
 use super::problem::Problem;
+use super::{Gateway, erase};
 
 /// Longest address of an object.
 const REST_LENGTH_MAX: usize = 256;
@@ -47,7 +47,7 @@ pub(super) async fn file(
     if !is_plain(&name) || name.contains('/') {
         return Err(no_such_file());
     }
-    let video = gateway.ports.broker.video(&id).await?.ok_or_else(no_such_video)?.value;
+    let video = erase::there(&gateway, &id).await?.ok_or_else(no_such_video)?;
     let order = video.playback_order().ok_or_else(no_such_video)?;
     let found = match &order.published {
         Some(published) => finished(&gateway, &video, order, published, &name).await?,

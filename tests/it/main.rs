@@ -25,6 +25,7 @@ mod probes;
 mod reconcile;
 mod refuse;
 mod reopen;
+mod rm;
 mod s3;
 mod sandbox;
 mod seams;

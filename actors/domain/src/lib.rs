@@ -58,6 +58,7 @@ pub mod restart;
 pub mod room;
 pub mod state;
 pub mod cancel;
+pub mod erase;
 pub mod again;
 pub mod takeover;
 pub mod announce;

@@ -153,6 +153,8 @@ pub enum Trouble {
     Stalled(u32, i64),
     /// A cancelled order still names what it left.
     Uncleared(u32),
+    /// The video was deleted, and something of it is left: its state at least.
+    Deleted,
 }
 
 /// A part of an upload arrives within this time even on a slow line: 64 MiB at 150 kbit/s.
@@ -165,7 +167,7 @@ impl Trouble {
     /// Whether objects are deleted to mend it.
     #[must_use]
     pub fn deletes(self) -> bool {
-        matches!(self, Self::Stalled(..) | Self::Uncleared(_))
+        matches!(self, Self::Stalled(..) | Self::Uncleared(_) | Self::Deleted)
     }
 
     /// For how long it must have been seen before it is mended.
@@ -183,7 +185,7 @@ impl Trouble {
             // After a clock has leapt ahead everything looks old: who goes on shows it with the next part.
             Self::Stalled(..) => policy.receiving_seconds_max.min(NEXT_PART_SECONDS),
             // Its patience is in what was found; nobody works on it any more.
-            Self::Uncleared(_) => 0,
+            Self::Uncleared(_) | Self::Deleted => 0,
         }
     }
 }
@@ -199,6 +201,11 @@ pub fn troubles(
     let mut troubles = BTreeSet::new();
     if !announce::due(video).is_empty() {
         troubles.insert(Trouble::Unannounced);
+    }
+    if let Some(deleted) = video.deleted {
+        // Its workers have noticed by then, as those of a cancelled order.
+        troubles.extend((now - deleted >= policy.cancelled_seconds).then_some(Trouble::Deleted));
+        return troubles;
     }
     for order in &video.orders {
         let number = order.number;
@@ -262,6 +269,7 @@ fn all_in(steps: &[Step], finished: &BTreeSet<TaskId>) -> bool {
 pub fn is_settled(video: &Video) -> bool {
     let rests = |order: &Order| order.is_closed() || order.status == Status::Failed;
     announce::due(video).is_empty()
+        && !video.is_deleted()
         && video.orders.iter().all(|order| rests(order) && !video.is_uncleared(order.number))
 }
 

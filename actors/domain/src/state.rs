@@ -136,6 +136,9 @@ pub struct Video {
     /// Facts up to this number are on PROGRESS.
     #[serde(default)]
     pub announced: u64,
+    /// When it was deleted, seconds since the Unix epoch: what is left of it is being removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<i64>,
 }
 
 /// The original as stored: parts in order, never changed.
@@ -302,6 +305,7 @@ impl Video {
             orders: vec![Order::new(1, Status::Receiving, lane, now)],
             seq: 0,
             announced: 0,
+            deleted: None,
         }
     }
 

@@ -97,7 +97,8 @@ pub enum Evidence {
 /// See [`Evidence`].
 #[must_use]
 pub fn evidence(video: Option<&Video>, number: u32) -> Evidence {
-    let Some(order) = video.and_then(|video| video.order(number)) else { return Evidence::State };
+    let there = video.filter(|video| !video.is_deleted());
+    let Some(order) = there.and_then(|video| video.order(number)) else { return Evidence::State };
     match (&order.published, order.status) {
         (Some(published), Status::Completed) => Evidence::Manifest(published.clone()),
         _ if order.is_closed() => Evidence::State,
@@ -149,11 +150,11 @@ impl Names {
     }
 }
 
-/// What state names of an owner's objects. `None`: there is no such video.
+/// What state names of an owner's objects: nothing of a video that is deleted. `None`: there is no such video.
 #[must_use]
 pub fn names(video: Option<&Video>, owner: &Owner) -> Names {
     let mut names = Names::default();
-    let Some(video) = video else { return names };
+    let Some(video) = video.filter(|video| !video.is_deleted()) else { return names };
     match owner {
         Owner::Probe => {}
         Owner::Original(_) => {
@@ -194,7 +195,8 @@ pub fn names(video: Option<&Video>, owner: &Owner) -> Names {
 /// Keys of originals that a video names outside its own folder: made from an object that lay in the store before.
 pub fn foreign_keys(video: &Video) -> impl Iterator<Item = &str> {
     let own = Owner::Original(video.id.clone()).prefix();
-    source_keys(video).filter(move |key| !key.starts_with(&own))
+    let there = !video.is_deleted();
+    source_keys(video).filter(move |key| there && !key.starts_with(&own))
 }
 
 fn source_keys(video: &Video) -> impl Iterator<Item = &str> {

@@ -69,8 +69,12 @@ pub(super) async fn mend(
             }
             (number, Repair::UploadGivenUp)
         }
+        Trouble::Deleted => {
+            remove(args, orders, video).await?;
+            (video.orders.last().map_or(1, |order| order.number), Repair::Removed)
+        }
         Trouble::Uncleared(number) => {
-            discard_letters(args, video, number).await?;
+            discard_letters(args, video, video.letters_left(number).map(|l| (number, l))).await?;
             clear(args, orders, &video.order_id(number)).await?;
             (number, Repair::Cleared)
         }
@@ -102,10 +106,28 @@ async fn give_up(args: &Args, orders: &Orders, order: &OrderId) -> Result<bool, 
     Ok(true)
 }
 
-/// Before state forgets them: nobody looks for the letters of a cancelled order later on.
-async fn discard_letters(args: &Args, video: &Video, number: u32) -> Result<(), Failure> {
+/// Everything of a deleted video: told first, its state last, so that whatever is interrupted is done again.
+async fn remove(args: &Args, orders: &Orders, video: &Video) -> Result<(), Failure> {
+    let ports = &args.context.ports;
+    change::announce(ports, video).await?;
+    discard_letters(args, video, video.letters()).await?;
+    for order in &video.orders {
+        let order = video.order_id(order.number);
+        ports.broker.forget(&order).await?;
+        sweep::clear(args, orders, &Owner::Order(order)).await?;
+    }
+    sweep::clear(args, orders, &Owner::Original(video.id.clone())).await?;
+    ports.broker.remove_video(&video.id).await
+}
+
+/// Before state forgets them: nobody looks for the letters of what is cancelled or deleted later on.
+async fn discard_letters(
+    args: &Args,
+    video: &Video,
+    left: impl Iterator<Item = (u32, u64)>,
+) -> Result<(), Failure> {
     let letters = &args.context.ports.letters;
-    for sequence in video.letters_left(number) {
+    for (number, sequence) in left {
         let found = letters.letter(sequence).await?;
         // After the stream was made anew the number may be of another's letter.
         let own = |found: &Buried| found.letter.order == Some(video.order_id(number));

@@ -1,0 +1,77 @@
+//! `DELETE /v1/videos/{id}`: deletes a video, whatever became of it.
+//!
+//! Invariant: it is deleted by one compare-and-set; nobody sees it from then on, and what is left of it the reconciler removes.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use jetreel_actors::change;
+use jetreel_actors::event::Event;
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::VideoId;
+use jetreel_domain::state::Video;
+use serde_json::json;
+
+use super::Gateway;
+use super::problem::Problem;
+
+/// Deletes the video of that id. Deleting it again changes nothing.
+pub(super) async fn erase(
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let id: VideoId = id.parse().map_err(|_| no_such_video())?;
+    let ports = &gateway.ports;
+    let now = ports.environment.now();
+    let (mut erased, mut before) = (false, None);
+    let video = change::video(ports, &id, |video| {
+        before = Some(video.clone());
+        erased = video.erase(now);
+        Ok(erased)
+    })
+    .await?
+    .ok_or_else(no_such_video)?;
+    if !video.is_deleted() {
+        let detail = "The video cannot be deleted as it stands. Cancel its jobs, then delete it.";
+        return Err(Problem::new(StatusCode::CONFLICT, "not-deleted", detail));
+    }
+    if let Some(before) = before.filter(|_| erased) {
+        tell(&gateway, &before, &video).await;
+    }
+    let document = json!({ "video": id, "deleted": true });
+    Ok((StatusCode::ACCEPTED, Json(document)).into_response())
+}
+
+/// Workers and subscribers learn of it. It is deleted already: trouble here is the reconciler's to mend, not the user's.
+async fn tell(gateway: &Gateway, before: &Video, video: &Video) {
+    let ports = &gateway.ports;
+    for order in before.orders.iter().filter(|order| !order.is_closed()) {
+        if let Some(after) = video.order(order.number) {
+            let order = video.order_id(order.number);
+            ports.environment.emit(Event::OrderMoved { order, to: after.status });
+        }
+    }
+    let told = async {
+        change::announce(ports, video).await?;
+        for order in &video.orders {
+            ports.broker.forget(&video.order_id(order.number)).await?;
+        }
+        Ok::<(), Failure>(())
+    };
+    if let Err(failure) = told.await {
+        ports.environment.emit(Event::StageFault { stage: "gateway", failure });
+    }
+}
+
+/// The state of a video that users see.
+pub(super) async fn there(gateway: &Gateway, id: &VideoId) -> Result<Option<Video>, Failure> {
+    let found = gateway.ports.broker.video(id).await?.map(|found| found.value);
+    Ok(found.filter(|video| !video.is_deleted()))
+}
+
+fn no_such_video() -> Problem {
+    Problem::not_found("no-such-video", "There is no such video. GET /v1/jobs lists the newest.")
+}
