@@ -95,7 +95,7 @@ impl Fault {
             }
             Self::NoResponders => Failure::dependency(
                 "broker-unavailable",
-                "The broker has no leader for this stream.",
+                "Nobody at the broker takes this: a stream is missing or has no leader.",
             ),
             Self::Connection(_) => {
                 Failure::dependency("broker-unreachable", "The connection to the broker is down.")
