@@ -209,6 +209,7 @@ fn config(settings: &Settings) -> Config {
         ingest_slots: slots.div_ceil(2),
         policy: settings.plan_policy(),
         limits: settings.limits.clone(),
+        sources: settings.store.sources.clone(),
         lease: Lease { heartbeat: HEARTBEAT, lost_after: LOST_AFTER },
         pull_wait: PULL_WAIT,
         retry: (&settings.retry).into(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jetreel_domain::id::Group;
+use jetreel_domain::intake::SourcePrefixes;
 use jetreel_domain::limits::Limits;
 use jetreel_domain::planner::PlanPolicy;
 use jetreel_domain::reconcile::Policy;
@@ -66,6 +67,8 @@ pub struct Config {
     pub policy: PlanPolicy,
     /// What bounds a source and its tasks.
     pub limits: Limits,
+    /// From where a message may take another source.
+    pub sources: SourcePrefixes,
     /// Lease of a delivery.
     pub lease: Lease,
     /// Longest wait of one pull.

@@ -24,6 +24,8 @@ pub enum Repair {
     PlannedAnew,
     /// Removed entries and claims of a closed order.
     RecordsRemoved,
+    /// Removed forged entries of an open order.
+    ForgedRemoved,
 }
 
 impl Repair {
@@ -39,6 +41,7 @@ impl Repair {
             Self::Cleared => "cleared",
             Self::PlannedAnew => "planned-anew",
             Self::RecordsRemoved => "records-removed",
+            Self::ForgedRemoved => "forged-removed",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use jetreel_actors::ports::{
-    Broker, Delivered, FactBody, LostSight, PortFuture, Stored, Swap, Versioned, WriteOnce,
+    Broker, Delivered, FactBody, Forged, LostSight, PortFuture, Stored, Swap, Versioned, WriteOnce,
 };
 use jetreel_domain::claim::Claim;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
@@ -109,6 +109,10 @@ impl Broker for Bus {
 
     fn entries<'a>(&'a self, order: &'a OrderId, after: u64) -> PortFuture<'a, (Vec<Entry>, u64)> {
         port("read ledger entries", self.read_entries(order, after))
+    }
+
+    fn forged<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, Vec<Forged>> {
+        port("look for forged ledger entries", self.forged_entries(order))
     }
 
     fn write_entry<'a>(&'a self, entry: &'a Entry) -> PortFuture<'a, WriteOnce> {

@@ -17,6 +17,7 @@ mod deadletters;
 mod drain;
 mod faults;
 mod foreign;
+mod guard;
 mod hostile;
 mod lists;
 mod orphans;

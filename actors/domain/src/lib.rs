@@ -56,7 +56,10 @@ pub mod selection;
 pub mod advice;
 pub mod restart;
 pub mod state;
+pub mod unknown;
+pub mod document;
 pub mod cancel;
+pub mod reopen;
 pub mod takeover;
 pub mod announce;
 pub mod verify;
@@ -75,6 +78,7 @@ pub mod presence;
 pub mod reconcile;
 pub mod leadership;
 pub mod sweep;
+pub mod intake;
 
 #[cfg(test)]
 extern crate self as jetreel_domain;
