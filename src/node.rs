@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use jetreel_actors::binding;
 use jetreel_actors::config::{Config, Context, Lease, Roles as Branches};
 use jetreel_actors::deadletter::Desk;
 use jetreel_actors::ports::{Hook, Ports, Store};
 use jetreel_actors::supervisor;
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::VideoId;
 use ractor::{Actor, ActorRef};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -144,8 +147,11 @@ pub struct RunningNode {
 /// Starts the branches that the settings name.
 ///
 /// # Errors
-/// When an address cannot be bound, or the tree does not start.
+/// When the store is not the broker's, an address cannot be bound, or the tree does not start.
 pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<RunningNode> {
+    let (bus, store) = (services.bus.as_ref(), services.ports.store.as_ref());
+    let bound = binding::verify(bus, store, new_store_id()).await.map_err(|f| at(settings, f))?;
+    tracing::info!(store = bound.store(), "the store is the broker's");
     let context = Context::new(config(settings), services.ports.clone());
     let durability = DurabilityWatch::start(settings, services.metrics.clone()).await;
     let (gateway, http) = gateway(settings, &services, &durability).await?;
@@ -161,13 +167,38 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
         tokio::spawn(tell_confinement(services.clone()));
     }
     let (survey, nodes) = (services.bus.clone(), services.bus.clone());
-    let hook = hook(settings)?;
-    let args = supervisor::Args { context: context.clone(), roles: branches, survey, nodes, hook };
+    let args = supervisor::Args {
+        context: context.clone(),
+        roles: branches,
+        survey,
+        nodes,
+        bound,
+        binding: services.bus.clone(),
+        hook: hook(settings)?,
+    };
     let (root, tree) = supervisor::Node::spawn(None, supervisor::Node, args)
         .await
         .context("the supervisor tree did not start")?;
     let admin = admin(settings, &services).await?;
     Ok(RunningNode { services, gateway, context, root, tree, http, admin, _durability: durability })
+}
+
+/// The id of a store that has none yet.
+#[must_use]
+pub fn new_store_id() -> String {
+    VideoId::from_bits(uuid::Uuid::now_v7().as_u128()).to_string()
+}
+
+/// A mismatch with the place of the store, which may be relative to where the node was started.
+fn at(settings: &Settings, failure: Failure) -> Failure {
+    let place = match store_folder(settings) {
+        Some(folder) => std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
+        None => PathBuf::from(format!("{}/{}", settings.store.bucket, settings.store.root)),
+    };
+    if failure.code != "store-mismatch" {
+        return failure;
+    }
+    failure.with_detail(format_args!("the store of this node is {}", place.display()))
 }
 
 fn hook(settings: &Settings) -> anyhow::Result<Option<Arc<dyn Hook>>> {

@@ -324,6 +324,8 @@ pub trait Store: Send + Sync {
     fn write<'a>(&'a self, key: &'a str, bytes: Bytes) -> PortFuture<'a, Object>;
     /// Size of an object; `None` where there is none.
     fn size<'a>(&'a self, key: &'a str) -> PortFuture<'a, Option<u64>>;
+    /// Writes a small object where there is none. `Taken`: there is one.
+    fn create<'a>(&'a self, key: &'a str, bytes: Bytes) -> PortFuture<'a, WriteOnce>;
     /// Removes an object; removing what is not there is fine.
     fn delete<'a>(&'a self, key: &'a str) -> PortFuture<'a, ()>;
     /// Starts a walk over every object whose key begins with the folder `prefix`, which ends with `/` (or is empty: all). In no

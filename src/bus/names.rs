@@ -47,6 +47,11 @@ pub const NODES_BUCKET: &str = "nodes";
 /// Key of the reconciler's lease in the bucket `nodes`.
 pub const RECONCILER_KEY: &str = "reconciler";
 
+/// Which store belongs to the broker.
+pub const STORE_BUCKET: &str = "store";
+/// Key of that in the bucket `store`.
+pub const STORE_KEY: &str = "mark";
+
 /// Marks what Jetreel itself published to a work queue: the id of that publish. A message without it is a replay by hand.
 pub const RELEASE_HEADER: &str = "Jetreel-Release";
 /// Says that a message of a bucket is none of its documents.

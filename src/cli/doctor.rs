@@ -3,7 +3,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use jetreel_actors::binding;
 use jetreel_actors::ports::{Codec, Nodes as _, Store};
+use jetreel_domain::advice;
+use jetreel_domain::binding::Step;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::presence::{Builds, Presence};
 use jetreel_domain::sweep::PROBES;
@@ -183,7 +186,7 @@ async fn broker(settings: &Settings) -> Vec<Finding> {
     let wanted = match local::streams(settings) {
         Ok(wanted) => wanted,
         Err(error) => {
-            return vec![Finding::fail("streams", error.to_string(), "mend nats.streams")];
+            return vec![Finding::fail("streams", format!("{error:#}"), "mend nats.streams")];
         }
     };
     match doctor::examine(&bus, &wanted, settings.nats.monitor.as_deref()).await {
@@ -191,10 +194,29 @@ async fn broker(settings: &Settings) -> Vec<Finding> {
             let mut findings = of_facts(&facts, &settings.nats);
             if facts.jetstream && facts.drift.is_empty() {
                 findings.push(nodes(&bus, settings.reconciler.build_seconds).await);
+                findings.push(belonging(&bus, settings).await);
             }
             findings
         }
         Err(failure) => vec![Finding::fail("broker", failure.told(), advice)],
+    }
+}
+
+/// Whether the store is the broker's.
+async fn belonging(bus: &Bus, settings: &Settings) -> Finding {
+    const CHECK: &str = "binding";
+    let looked = async {
+        let store = OpenDalStore::open(&StoreOptions::from(&settings.store))?;
+        binding::look(bus, &store).await
+    };
+    let advice = advice::of_code("store-mismatch").unwrap_or_default();
+    match looked.await {
+        Ok(Ok(Step::Bound(id))) => Finding::ok(CHECK, format!("the broker's store is {id}")),
+        Ok(Ok(Step::MarkStore | Step::MarkBroker(_))) => {
+            Finding::ok(CHECK, "the first node binds store and broker")
+        }
+        Ok(Err(mismatch)) => Finding::fail(CHECK, Failure::from(mismatch).message, advice),
+        Err(failure) => Finding::warn(CHECK, failure.told(), "see the findings before"),
     }
 }
 

@@ -18,6 +18,7 @@ mod plan;
 mod report;
 mod signals;
 mod status;
+mod store;
 mod streams;
 mod submit;
 mod transcode;
@@ -84,6 +85,9 @@ enum Command {
     /// Compare the broker's streams with streams.toml, and create them
     #[command(subcommand)]
     Streams(streams::Command),
+    /// Say which store belongs to the broker, and bind them anew
+    #[command(subcommand)]
+    Store(store::Command),
     /// Look at dead letters, replay or discard them
     #[command(subcommand)]
     Dlq(dlq::Command),
@@ -136,6 +140,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<Exit> 
         Command::Cancel(arguments) => cancel::run(arguments, &settings).await,
         Command::Plan(arguments) => plan::run(arguments, &settings).await,
         Command::Dlq(command) => dlq::run(command, settings).await,
+        Command::Store(command) => store::run(command, settings).await,
         Command::Streams(command) => streams::run(command, &settings).await,
         Command::Doctor(arguments) => doctor::run(arguments, &settings).await,
         Command::Config(_) => Ok(Exit::Done),

@@ -117,6 +117,9 @@ fn of_codec(code: &str) -> Option<&'static str> {
 /// What is wrong with a stored object, or with the store.
 fn of_object(code: &str) -> Option<&'static str> {
     Some(match code {
+        "store-mismatch" => {
+            "Let [store] and nats.url name what belongs together. `jetreel store adopt` binds the broker to another store for good:              objects that its state does not name are deleted a day later."
+        }
         "object-missing" | "object-short" | "object-cut-short" | "object-broken"
         | "manifest-broken" | "store-corrupt" => {
             "An object in the store is not what was written. Restore it from a copy and replay, or upload the video again; then ask \

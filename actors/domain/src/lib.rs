@@ -79,6 +79,7 @@ pub mod reconcile;
 pub mod leadership;
 pub mod sweep;
 pub mod intake;
+pub mod binding;
 
 #[cfg(test)]
 extern crate self as jetreel_domain;

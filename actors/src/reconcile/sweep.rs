@@ -50,6 +50,7 @@ impl Sweep {
             Some(walking) => walking,
             None if now < self.next_walk => return Ok(()),
             None => {
+                args.bound.holds(args.binding.as_ref(), args.context.ports.store.as_ref()).await?;
                 let since = args.survey.states_since().await?;
                 let walk = args.context.ports.store.walk(FOLDERS[0]).await?;
                 Walking { walk, folder: 0, since, met: 0, unread: Vec::new() }
@@ -152,6 +153,7 @@ impl Sweep {
 
 /// Deletes every object of an owner that is not named, whatever its age: its order was cancelled, and its workers have stopped.
 pub(super) async fn clear(args: &Args, orders: &Orders, owner: &Owner) -> Result<(), Failure> {
+    args.bound.holds(args.binding.as_ref(), args.context.ports.store.as_ref()).await?;
     for _ in 0..CLEARING_WALKS_MAX {
         if clear_once(args, orders, owner).await? {
             return Ok(());
