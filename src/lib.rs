@@ -11,5 +11,6 @@ pub mod http;
 pub mod admin;
 pub mod durability;
 pub mod hook;
+pub mod relations;
 pub mod node;
 pub mod cli;

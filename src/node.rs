@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jetreel_actors::binding;
-use jetreel_actors::config::{Config, Context, Lease, Roles as Branches};
+use jetreel_actors::config::{Config, Context, Roles as Branches};
 use jetreel_actors::deadletter::Desk;
 use jetreel_actors::ports::{Hook, Ports, Store};
 use jetreel_actors::supervisor;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::VideoId;
+use jetreel_domain::relations::LEASE;
 use ractor::{Actor, ActorRef};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -26,14 +27,11 @@ use crate::environment::SystemEnvironment;
 use crate::hook::HttpHook;
 use crate::http::{self, Gateway, GatewayOptions, Hooks, Seen};
 use crate::metrics::Metrics;
+use crate::relations;
 use crate::sandbox::CodecProcesses;
 use crate::settings::{Role, Settings};
 use crate::store::{OpenDalStore, StoreOptions};
 
-/// Between two renewals of a lease; `ack_wait` in `streams.toml` is five of them.
-const HEARTBEAT: Duration = Duration::from_secs(5);
-/// Work stops this long after the last confirmed renewal: shorter than `ack_wait`.
-const LOST_AFTER: Duration = Duration::from_secs(20);
 /// Longest wait of a pull, and so the longest that a redelivered task waits for a free slot.
 const PULL_WAIT: Duration = Duration::from_secs(2);
 /// What is in hand at the end of the grace goes back with this much of it left, to be told to the broker.
@@ -147,8 +145,9 @@ pub struct RunningNode {
 /// Starts the branches that the settings name.
 ///
 /// # Errors
-/// When the store is not the broker's, an address cannot be bound, or the tree does not start.
+/// When the store is not the broker's, settings and server do not fit together, an address cannot be bound, or the tree does not start.
 pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<RunningNode> {
+    relations::must_hold(&relations::of_server(settings, &services.bus).await?)?;
     let (bus, store) = (services.bus.as_ref(), services.ports.store.as_ref());
     let bound = binding::verify(bus, store, new_store_id()).await.map_err(|f| at(settings, f))?;
     tracing::info!(store = bound.store(), "the store is the broker's");
@@ -241,7 +240,7 @@ fn config(settings: &Settings) -> Config {
         policy: settings.plan_policy(),
         limits: settings.limits.clone(),
         sources: settings.store.sources.clone(),
-        lease: Lease { heartbeat: HEARTBEAT, lost_after: LOST_AFTER },
+        lease: LEASE,
         pull_wait: PULL_WAIT,
         retry: (&settings.retry).into(),
         bury_refused: settings.retry.bury_refused,

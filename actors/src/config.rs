@@ -9,6 +9,7 @@ use jetreel_domain::intake::SourcePrefixes;
 use jetreel_domain::limits::Limits;
 use jetreel_domain::planner::PlanPolicy;
 use jetreel_domain::reconcile::Policy;
+use jetreel_domain::relations::Lease;
 use jetreel_domain::retry::Schedules;
 use tokio_util::sync::CancellationToken;
 
@@ -35,15 +36,6 @@ impl Roles {
     /// Everything.
     pub const ALL: Self =
         Self { ingest: true, encode: true, publish: true, deadletter: true, reconcile: true };
-}
-
-/// How a lease on a delivery is kept.
-#[derive(Debug, Clone, Copy)]
-pub struct Lease {
-    /// Between two renewals. The consumer's `ack_wait` must hold several of them.
-    pub heartbeat: Duration,
-    /// Work stops this long after the last confirmed renewal, before the server gives the message to another.
-    pub lost_after: Duration,
 }
 
 /// Settings of the stages.

@@ -101,6 +101,12 @@ pub fn bucket_subject(bucket: &str, key: &str) -> String {
     format!("$KV.{bucket}.{key}")
 }
 
+/// Streams that stages read from or write to.
+pub const REQUIRED_STREAMS: [&str; 7] = [UPLOADS, ENCODE, LEDGER, PUBLISH, PROGRESS, DLQ, ADVISORY];
+
+/// Buckets that stages read and write.
+pub const REQUIRED_BUCKETS: [&str; 4] = [VIDEOS_BUCKET, CLAIMS_BUCKET, NODES_BUCKET, STORE_BUCKET];
+
 /// Every durable consumer that a stage pulls from, with its stream.
 #[must_use]
 pub fn required_consumers() -> Vec<(&'static str, String)> {

@@ -17,6 +17,7 @@ use super::{local, output};
 use crate::bus::doctor::Durability;
 use crate::bus::{Bus, BusOptions, doctor, private};
 use crate::node::codec_binary;
+use crate::relations;
 use crate::sandbox::{CodecProcesses, Confinement};
 use crate::settings::{Nats, Settings};
 use crate::store::{OpenDalStore, StoreOptions};
@@ -192,6 +193,7 @@ async fn broker(settings: &Settings) -> Vec<Finding> {
     match doctor::examine(&bus, &wanted, settings.nats.monitor.as_deref()).await {
         Ok(facts) => {
             let mut findings = of_facts(&facts, &settings.nats);
+            findings.extend(declared(&relations::of_declared(settings, &wanted, Some(&bus))));
             if facts.jetstream && facts.drift.is_empty() {
                 findings.push(nodes(&bus, settings.reconciler.build_seconds).await);
                 findings.push(belonging(&bus, settings).await);
@@ -200,6 +202,15 @@ async fn broker(settings: &Settings) -> Vec<Finding> {
         }
         Err(failure) => vec![Finding::fail("broker", failure.told(), advice)],
     }
+}
+
+/// Settings, streams and server together. What the server has and does not agree is told with the streams.
+fn declared(violations: &[String]) -> Vec<Finding> {
+    if violations.is_empty() {
+        return vec![Finding::ok("relations", "settings, streams and server fit together")];
+    }
+    let advice = "change one of the two values that it names";
+    violations.iter().map(|text| Finding::fail("relations", text.as_str(), advice)).collect()
 }
 
 /// Whether the store is the broker's.

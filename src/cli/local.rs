@@ -10,6 +10,7 @@ use crate::bus::private::{self, PrivateBroker, PrivateOptions};
 use crate::bus::topology::{self, DEFAULT, Topology};
 use crate::bus::{Bus, BusOptions};
 use crate::node::{Offline, Services};
+use crate::relations;
 use crate::settings::Settings;
 
 /// Codec processes that every video needs: probe, pictures, sound, files.
@@ -54,7 +55,10 @@ impl Local {
             }
         };
         let services = Services::connect_with(offline, settings, &url).await?;
-        topology::apply(&services.bus, &streams(settings)?, false).await?;
+        let wanted = streams(settings)?;
+        let declared = relations::of_declared(settings, &wanted, Some(&services.bus));
+        relations::must_hold(&declared)?;
+        topology::apply(&services.bus, &wanted, false).await?;
         Ok(Self { services, broker })
     }
 
@@ -97,12 +101,23 @@ pub(super) fn use_folder(settings: &mut Settings, folder: &Path) {
 
 /// The streams as the operator wants them.
 pub(super) fn streams(settings: &Settings) -> anyhow::Result<Topology> {
-    let text = match &settings.nats.streams {
-        None => DEFAULT.to_owned(),
-        Some(path) => std::fs::read_to_string(path)
-            .with_context(|| format!("nats.streams: cannot read {}", path.display()))?,
+    let text = streams_text(settings)?;
+    let parsed = Topology::parse(&text);
+    let named = |path: &PathBuf| format!("nats.streams: {} cannot be used", path.display());
+    let topology = match &settings.nats.streams {
+        None => parsed?,
+        Some(path) => parsed.with_context(|| named(path))?,
     };
-    Ok(Topology::parse(&text)?.with_replicas(settings.nats.replicas))
+    Ok(topology.with_replicas(settings.nats.replicas))
+}
+
+/// The text of the streams file that is used.
+pub(super) fn streams_text(settings: &Settings) -> anyhow::Result<String> {
+    match &settings.nats.streams {
+        None => Ok(DEFAULT.to_owned()),
+        Some(path) => std::fs::read_to_string(path)
+            .with_context(|| format!("nats.streams: cannot read {}", path.display())),
+    }
 }
 
 /// A file that a user named, as an absolute path.

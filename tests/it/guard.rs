@@ -1,5 +1,5 @@
 //! What is read from broker and store is not believed: who may publish to one subject reaches nothing else, documents of newer
-//! programs stay as they are, and a store belongs to one broker.
+//! programs stay as they are, a store belongs to one broker, and settings that cannot work are refused.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -7,6 +7,7 @@ mod binding;
 mod forged;
 mod forgeries;
 mod reach;
+mod settings;
 mod versions;
 
 use std::process::{Output, Stdio};

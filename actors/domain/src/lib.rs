@@ -80,6 +80,7 @@ pub mod leadership;
 pub mod sweep;
 pub mod intake;
 pub mod binding;
+pub mod relations;
 
 #[cfg(test)]
 extern crate self as jetreel_domain;

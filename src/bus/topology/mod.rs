@@ -9,8 +9,10 @@ mod declared;
 mod wanted;
 mod diff;
 mod server;
+mod pulled;
 
 pub use declared::{BadTopology, DEFAULT};
 pub use diff::{Asset, Change, Deed, Difference, Found, FoundStream, diff};
+pub use pulled::{PulledConsumer, nodes_max_age, pulled};
 pub use server::{apply, missing, plan};
 pub use wanted::{Topology, WantedStream, export_json};
