@@ -172,10 +172,15 @@ async fn trespass(codec: &CodecProcesses) -> Finding {
 
 async fn broker(settings: &Settings) -> Vec<Finding> {
     let Some(url) = &settings.nats.url else {
-        return vec![match private::locate(settings.nats.server.as_deref()).await {
+        let broker = match private::locate(settings.nats.server.as_deref()).await {
             Ok(path) => Finding::ok("broker", format!("private, by {}", path.display())),
             Err(failure) => Finding::fail("broker", failure.told(), "set nats.url or nats.server"),
-        }];
+        };
+        let related = match local::streams(settings) {
+            Ok(wanted) => declared(&relations::of_declared(settings, &wanted, None)),
+            Err(error) => vec![unusable(&error)],
+        };
+        return [vec![broker], related].concat();
     };
     let mut options = BusOptions::new(url, settings.node.name_here());
     options.credentials.clone_from(&settings.nats.credentials);
@@ -186,9 +191,7 @@ async fn broker(settings: &Settings) -> Vec<Finding> {
     };
     let wanted = match local::streams(settings) {
         Ok(wanted) => wanted,
-        Err(error) => {
-            return vec![Finding::fail("streams", format!("{error:#}"), "mend nats.streams")];
-        }
+        Err(error) => return vec![unusable(&error)],
     };
     match doctor::examine(&bus, &wanted, settings.nats.monitor.as_deref()).await {
         Ok(facts) => {
@@ -196,12 +199,18 @@ async fn broker(settings: &Settings) -> Vec<Finding> {
             findings.extend(declared(&relations::of_declared(settings, &wanted, Some(&bus))));
             if facts.jetstream && facts.drift.is_empty() {
                 findings.push(nodes(&bus, settings.reconciler.build_seconds).await);
+            }
+            if facts.jetstream {
                 findings.push(belonging(&bus, settings).await);
             }
             findings
         }
         Err(failure) => vec![Finding::fail("broker", failure.told(), advice)],
     }
+}
+
+fn unusable(streams: &anyhow::Error) -> Finding {
+    Finding::fail("streams", format!("{streams:#}"), "mend nats.streams")
 }
 
 /// Settings, streams and server together. What the server has and does not agree is told with the streams.
