@@ -12,5 +12,6 @@ pub mod admin;
 pub mod durability;
 pub mod upkeep;
 pub mod hook;
+pub mod relations;
 pub mod node;
 pub mod cli;

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use jetreel_actors::config::{Config, Context, Lease, Roles as Branches};
+use jetreel_actors::binding;
+use jetreel_actors::config::{Config, Context, Roles as Branches};
 use jetreel_actors::deadletter::Desk;
 use jetreel_actors::ports::{Hook, Ports, Store};
 use jetreel_actors::supervisor;
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::VideoId;
+use jetreel_domain::relations::LEASE;
 use ractor::{Actor, ActorRef};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -24,15 +28,12 @@ use crate::environment::SystemEnvironment;
 use crate::hook::HttpHook;
 use crate::http::{self, Gateway, GatewayOptions, Hooks, Seen, Warning};
 use crate::metrics::Metrics;
+use crate::relations;
 use crate::sandbox::CodecProcesses;
 use crate::settings::{Role, Settings};
 use crate::store::{OpenDalStore, StoreOptions};
 use crate::upkeep::Upkeep;
 
-/// Between two renewals of a lease; `ack_wait` in `streams.toml` is five of them.
-const HEARTBEAT: Duration = Duration::from_secs(5);
-/// Work stops this long after the last confirmed renewal: shorter than `ack_wait`.
-const LOST_AFTER: Duration = Duration::from_secs(20);
 /// Longest wait of a pull, and so the longest that a redelivered task waits for a free slot.
 const PULL_WAIT: Duration = Duration::from_secs(2);
 /// What is in hand at the end of the grace goes back with this much of it left, to be told to the broker.
@@ -147,8 +148,12 @@ pub struct RunningNode {
 /// Starts the branches that the settings name.
 ///
 /// # Errors
-/// When an address cannot be bound, or the tree does not start.
+/// When the store is not the broker's, settings and server do not fit together, an address cannot be bound, or the tree does not start.
 pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<RunningNode> {
+    relations::must_hold(&relations::of_server(settings, &services.bus).await?)?;
+    let (bus, store) = (services.bus.as_ref(), services.ports.store.as_ref());
+    let bound = binding::verify(bus, store, new_store_id()).await.map_err(|f| at(settings, f))?;
+    tracing::info!(store = bound.store(), "the store is the broker's");
     let context = Context::new(config(settings), services.ports.clone());
     let durability = DurabilityWatch::start(settings, services.metrics.clone()).await;
     let upkeep = Upkeep::start(settings, services.bus.clone(), streams(settings)?);
@@ -166,14 +171,39 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
         tokio::spawn(tell_confinement(services.clone()));
     }
     let (survey, nodes) = (services.bus.clone(), services.bus.clone());
-    let hook = hook(settings)?;
-    let args = supervisor::Args { context: context.clone(), roles: branches, survey, nodes, hook };
+    let args = supervisor::Args {
+        context: context.clone(),
+        roles: branches,
+        survey,
+        nodes,
+        bound,
+        binding: services.bus.clone(),
+        hook: hook(settings)?,
+    };
     let (root, tree) = supervisor::Node::spawn(None, supervisor::Node, args)
         .await
         .context("the supervisor tree did not start")?;
     let admin = admin(settings, &services).await?;
     let (_durability, _upkeep) = (durability, upkeep);
     Ok(RunningNode { services, gateway, context, root, tree, http, admin, _durability, _upkeep })
+}
+
+/// The id of a store that has none yet.
+#[must_use]
+pub fn new_store_id() -> String {
+    VideoId::from_bits(uuid::Uuid::now_v7().as_u128()).to_string()
+}
+
+/// A mismatch with the place of the store, which may be relative to where the node was started.
+fn at(settings: &Settings, failure: Failure) -> Failure {
+    let place = match store_folder(settings) {
+        Some(folder) => std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
+        None => PathBuf::from(format!("{}/{}", settings.store.bucket, settings.store.root)),
+    };
+    if failure.code != "store-mismatch" {
+        return failure;
+    }
+    failure.with_detail(format_args!("the store of this node is {}", place.display()))
 }
 
 fn hook(settings: &Settings) -> anyhow::Result<Option<Arc<dyn Hook>>> {
@@ -215,7 +245,8 @@ fn config(settings: &Settings) -> Config {
         ingest_slots: slots.div_ceil(2),
         policy: settings.plan_policy(),
         limits: settings.limits.clone(),
-        lease: Lease { heartbeat: HEARTBEAT, lost_after: LOST_AFTER },
+        sources: settings.store.sources.clone(),
+        lease: LEASE,
         pull_wait: PULL_WAIT,
         retry: (&settings.retry).into(),
         bury_refused: settings.retry.bury_refused,
@@ -341,12 +372,26 @@ impl RunningNode {
 /// # Errors
 /// When `nats.streams` names a file that cannot be read, or is none of streams.
 pub fn streams(settings: &Settings) -> anyhow::Result<Topology> {
-    let text = match &settings.nats.streams {
-        None => DEFAULT.to_owned(),
-        Some(path) => std::fs::read_to_string(path)
-            .with_context(|| format!("nats.streams: cannot read {}", path.display()))?,
+    let text = streams_text(settings)?;
+    let parsed = Topology::parse(&text);
+    let named = |path: &PathBuf| format!("nats.streams: {} cannot be used", path.display());
+    let topology = match &settings.nats.streams {
+        None => parsed?,
+        Some(path) => parsed.with_context(|| named(path))?,
     };
-    Ok(Topology::parse(&text)?.with_replicas(settings.nats.replicas))
+    Ok(topology.with_replicas(settings.nats.replicas))
+}
+
+/// The text of the streams file that is used.
+///
+/// # Errors
+/// When `nats.streams` names a file that cannot be read.
+pub fn streams_text(settings: &Settings) -> anyhow::Result<String> {
+    match &settings.nats.streams {
+        None => Ok(DEFAULT.to_owned()),
+        Some(path) => std::fs::read_to_string(path)
+            .with_context(|| format!("nats.streams: cannot read {}", path.display())),
+    }
 }
 
 /// The folder of a store on this machine, where it is one.

@@ -1,6 +1,7 @@
 //! Compare-and-set loops: read, decide, write, and again when somebody was faster.
 
 use jetreel_domain::announce;
+use jetreel_domain::document::{self, Document as _};
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::VideoId;
 use jetreel_domain::state::Video;
@@ -27,6 +28,9 @@ where
         if !change(&mut video)? {
             return Ok(Some(video));
         }
+        if video.is_newer() {
+            return Err(document::newer().with_detail(id));
+        }
         match ports.broker.swap_video(&video, found.revision).await? {
             Swap::Done(_) => return Ok(Some(video)),
             Swap::Conflict => ports.environment.emit(Event::SwapConflict { bucket: "videos" }),
@@ -45,6 +49,10 @@ where
 pub async fn announce(ports: &Ports, video: &Video) -> Result<(), Failure> {
     let due = announce::due(video);
     let Some(last) = due.last().map(|(_, known)| known.seq) else { return Ok(()) };
+    if video.is_newer() {
+        // How far it came could not be noted.
+        return Err(document::newer().with_detail(&video.id));
+    }
     for (number, known) in &due {
         let order = video.order_id(*number);
         let body = FactBody { fact: known.fact.clone(), video: video.clone() };

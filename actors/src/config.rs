@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jetreel_domain::id::Group;
+use jetreel_domain::intake::SourcePrefixes;
 use jetreel_domain::limits::Limits;
 use jetreel_domain::planner::PlanPolicy;
 use jetreel_domain::reconcile::Policy;
+use jetreel_domain::relations::Lease;
 use jetreel_domain::retry::Schedules;
 use tokio_util::sync::CancellationToken;
 
@@ -36,15 +38,6 @@ impl Roles {
         Self { ingest: true, encode: true, publish: true, deadletter: true, reconcile: true };
 }
 
-/// How a lease on a delivery is kept.
-#[derive(Debug, Clone, Copy)]
-pub struct Lease {
-    /// Between two renewals. The consumer's `ack_wait` must hold several of them.
-    pub heartbeat: Duration,
-    /// Work stops this long after the last confirmed renewal, before the server gives the message to another.
-    pub lost_after: Duration,
-}
-
 /// Settings of the stages.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -66,6 +59,8 @@ pub struct Config {
     pub policy: PlanPolicy,
     /// What bounds a source and its tasks.
     pub limits: Limits,
+    /// From where a message may take another source.
+    pub sources: SourcePrefixes,
     /// Lease of a delivery.
     pub lease: Lease,
     /// Longest wait of one pull.

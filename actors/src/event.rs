@@ -27,6 +27,8 @@ pub enum Repair {
     RecordsRemoved,
     /// Removed the last of a deleted video.
     Removed,
+    /// Removed forged entries of an open order.
+    ForgedRemoved,
 }
 
 impl Repair {
@@ -43,6 +45,7 @@ impl Repair {
             Self::PlannedAnew => "planned-anew",
             Self::RecordsRemoved => "records-removed",
             Self::Removed => "removed",
+            Self::ForgedRemoved => "forged-removed",
         }
     }
 }

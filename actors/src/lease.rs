@@ -5,11 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jetreel_domain::relations::Lease;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::config::Lease;
 use crate::ports::{Delivery, PortFuture};
 
 /// Why work must be put down.

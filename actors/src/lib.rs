@@ -6,6 +6,8 @@ pub mod ports;
 pub mod crash;
 pub mod event;
 pub mod config;
+pub mod intake;
+pub mod binding;
 pub mod plans;
 pub mod change;
 pub mod releases;

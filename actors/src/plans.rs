@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jetreel_domain::failure::Failure;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::intake;
 use jetreel_domain::plan::Plan;
 use sha2::{Digest, Sha256};
 use tokio_util::bytes::Bytes;
@@ -26,18 +28,23 @@ struct Kept {
 }
 
 impl Plans {
-    /// The plan at `key` with that hash.
+    /// The plan of `order`, at `key` and with that hash.
     ///
     /// # Errors
     /// When the store fails, or the object is not the one that was planned.
     pub async fn get(
         &self,
         store: &dyn Store,
+        order: &OrderId,
         key: &str,
         sha256: &str,
     ) -> Result<Arc<Plan>, Failure> {
+        // By its hash alone, another order's plan would be found too.
+        let own = |plan: &Plan| {
+            intake::plan(key, order, plan).map_err(|contradiction| contradiction.of_document())
+        };
         if let Some(plan) = self.find(sha256) {
-            return Ok(plan);
+            return own(&plan).map(|()| plan);
         }
         let bytes = store.read_all(key).await?;
         let hash: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
@@ -46,6 +53,7 @@ impl Plans {
             return Err(Failure::task("plan-changed", message).with_detail(key));
         }
         let plan = Arc::new(decode(&bytes)?);
+        own(&plan)?;
         self.keep(sha256, &plan);
         Ok(plan)
     }

@@ -118,6 +118,17 @@ pub struct LostSight {
 /// A delivery in hand.
 pub type Delivered = Box<dyn Delivery>;
 
+/// A message in the ledger that does not belong on its subject: no result, and in the way of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forged {
+    /// Stream.
+    pub stream: String,
+    /// Sequence there.
+    pub sequence: u64,
+    /// What contradicts.
+    pub failure: Failure,
+}
+
 /// Queues, ledger, state, claims and facts.
 pub trait Broker: Send + Sync {
     /// The next completed upload; waits up to `wait`.
@@ -163,15 +174,17 @@ pub trait Broker: Send + Sync {
     /// Whether the message with this sequence is still in ENCODE.
     fn is_queued(&self, sequence: u64) -> PortFuture<'_, bool>;
 
-    /// The ledger entry of a finished task, from the leader.
+    /// The ledger entry of a finished task, from the leader. One that contradicts its subject is none.
     fn entry<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, Option<Entry>>;
     /// All ledger entries of an order (checkpoints included) with a stream sequence above `after`, with the highest sequence
-    /// seen; from the leader.
+    /// seen; from the leader. Those that contradict their subjects are left out.
     fn entries<'a>(&'a self, order: &'a OrderId, after: u64) -> PortFuture<'a, (Vec<Entry>, u64)>;
     /// How many ledger entries an order has (checkpoints included), from the leader.
     fn entry_count<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, u64>;
     /// Removes the entry of a finished task, which is then to be done again; its checkpoints stay.
     fn forget_entry<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, ()>;
+    /// Messages in the ledger of an order that contradict their subjects; from the leader.
+    fn forged<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, Vec<Forged>>;
     /// Writes an entry once.
     fn write_entry<'a>(&'a self, entry: &'a Entry) -> PortFuture<'a, WriteOnce>;
     /// Removes all entries and claims of an order.
@@ -326,6 +339,8 @@ pub trait Store: Send + Sync {
     fn write<'a>(&'a self, key: &'a str, bytes: Bytes) -> PortFuture<'a, Object>;
     /// Size of an object; `None` where there is none.
     fn size<'a>(&'a self, key: &'a str) -> PortFuture<'a, Option<u64>>;
+    /// Writes a small object where there is none. `Taken`: there is one.
+    fn create<'a>(&'a self, key: &'a str, bytes: Bytes) -> PortFuture<'a, WriteOnce>;
     /// Removes an object; removing what is not there is fine.
     fn delete<'a>(&'a self, key: &'a str) -> PortFuture<'a, ()>;
     /// Starts a walk over every object whose key begins with the folder `prefix`, which ends with `/` (or is empty: all). In no

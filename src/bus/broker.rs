@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use jetreel_actors::ports::{
-    Broker, Delivered, FactBody, LostSight, PortFuture, Stored, Swap, Versioned, WriteOnce,
+    Broker, Delivered, FactBody, Forged, LostSight, PortFuture, Stored, Swap, Versioned, WriteOnce,
 };
 use jetreel_domain::claim::Claim;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
@@ -117,6 +117,10 @@ impl Broker for Bus {
 
     fn forget_entry<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, ()> {
         port("forget a task", self.purge_entry(order, task))
+    }
+
+    fn forged<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, Vec<Forged>> {
+        port("look for forged ledger entries", self.forged_entries(order))
     }
 
     fn write_entry<'a>(&'a self, entry: &'a Entry) -> PortFuture<'a, WriteOnce> {

@@ -102,6 +102,12 @@ impl Bus {
         self.client.server_info().version
     }
 
+    /// Bytes of a message that the connected server takes, headers included.
+    #[must_use]
+    pub fn max_payload(&self) -> u64 {
+        self.client.server_info().max_payload as u64
+    }
+
     /// Sends what is still to be sent and closes. Deliveries in hand must be settled before.
     pub async fn close(&self) {
         if self.client.drain().await.is_err() {

@@ -10,6 +10,7 @@ use async_nats::{Client, Message, Subject, jetstream};
 use bytes::Bytes;
 use jetreel_actors::ports::{Delivery, PortFuture};
 use jetreel_domain::failure::Failure;
+use jetreel_domain::relations::LEASE;
 
 use super::deadletters::pairs;
 use super::names;
@@ -20,8 +21,8 @@ use super::severity::Fault;
 const SETTLE_BUDGET: Duration = Duration::from_secs(15);
 /// A renewal is worth something only soon; the worker tries again with its next heartbeat.
 const RENEW_BUDGET: Duration = Duration::from_secs(4);
-/// The server keeps a message for its worker for 25 s (`ack_wait`): what was not renewed for this long is not spoken for.
-const HELD_FOR: Duration = Duration::from_secs(20);
+/// The server keeps a message for its worker for a while longer (`ack_wait`): what was not renewed for this long is not spoken for.
+const HELD_FOR: Duration = LEASE.lost_after;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// The server keeps a reason in an advisory; a long one would be refused with it.
 const REASON_LENGTH_MAX: usize = 256;

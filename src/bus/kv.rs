@@ -6,7 +6,9 @@ use async_nats::HeaderMap;
 use bytes::Bytes;
 use jetreel_actors::ports::{Swap, Versioned, WriteOnce};
 use jetreel_domain::claim::Claim;
+use jetreel_domain::document::{self, Document, DocumentFault};
 use jetreel_domain::id::{OrderId, VideoId};
+use jetreel_domain::intake;
 use jetreel_domain::state::Video;
 use jetreel_domain::subject;
 use serde::Serialize;
@@ -23,11 +25,19 @@ const CREATE_TRIES_MAX: u32 = 8;
 
 impl Bus {
     pub(super) async fn read_video(&self, id: &VideoId) -> Result<Option<Versioned<Video>>, Fault> {
-        self.document(names::VIDEOS_BUCKET, id.as_str()).await
+        let (bucket, key) = (names::VIDEOS_BUCKET, id.as_str());
+        let Some(found) = self.raw_document(bucket, key).await? else { return Ok(None) };
+        let Versioned { value, revision } = found;
+        let place = names::bucket_subject(bucket, key);
+        let video: Video =
+            document::read(&value).map_err(|fault| Fault::of_document(&place, &fault))?;
+        intake::video(key, &video)
+            .map_err(|contradiction| Fault::Contradicting(contradiction.of_document()))?;
+        Ok(Some(Versioned { value: video, revision }))
     }
 
     pub(super) async fn new_video(&self, video: &Video) -> Result<WriteOnce, Fault> {
-        let message = outgoing(names::VIDEOS_BUCKET, video.id.as_str(), video)?;
+        let message = changed(names::VIDEOS_BUCKET, video.id.as_str(), video)?;
         let stream = names::bucket_stream(names::VIDEOS_BUCKET);
         for _ in 0..CREATE_TRIES_MAX {
             if let Swap::Done(_) = self.swap(&stream, &message, 0).await? {
@@ -47,7 +57,7 @@ impl Bus {
     }
 
     pub(super) async fn replace_video(&self, video: &Video, revision: u64) -> Result<Swap, Fault> {
-        let message = outgoing(names::VIDEOS_BUCKET, video.id.as_str(), video)?;
+        let message = changed(names::VIDEOS_BUCKET, video.id.as_str(), video)?;
         self.swap(&names::bucket_stream(names::VIDEOS_BUCKET), &message, revision).await
     }
 
@@ -67,9 +77,16 @@ impl Bus {
         let (bucket, key) = (names::CLAIMS_BUCKET, subject::claim_key(order, what));
         let Some(found) = self.raw_document(bucket, &key).await? else { return Ok(None) };
         let Versioned { value, revision } = found;
-        let value = serde_json::from_slice(&value).unwrap_or_else(|error| {
-            // Of another version, or written by hand. It fences all the same; what it counted is lost.
-            tracing::warn!(key, %error, "a claim of an unknown form counts as nobody's");
+        let read = match document::read(&value) {
+            Err(fault @ DocumentFault::Newer(_)) => {
+                return Err(Fault::of_document(&names::bucket_subject(bucket, &key), &fault));
+            }
+            Err(DocumentFault::Form(why)) => Err(why),
+            Ok(claim) => intake::claim(&key, &claim).map(|()| claim).map_err(|e| e.to_string()),
+        };
+        let value = read.unwrap_or_else(|why| {
+            // Written by hand. It fences all the same; what it counted is lost.
+            tracing::warn!(key, why, "a claim of an unknown form counts as nobody's");
             Claim::nobodys()
         });
         Ok(Some(Versioned { value, revision }))
@@ -83,7 +100,7 @@ impl Bus {
         revision: u64,
     ) -> Result<Swap, Fault> {
         let key = subject::claim_key(order, what);
-        let message = outgoing(names::CLAIMS_BUCKET, &key, claim)?;
+        let message = changed(names::CLAIMS_BUCKET, &key, claim)?;
         self.swap(&names::bucket_stream(names::CLAIMS_BUCKET), &message, revision).await
     }
 
@@ -119,7 +136,18 @@ pub(super) fn outgoing(
     document: &impl Serialize,
 ) -> Result<Outgoing, Fault> {
     let body = serde_json::to_vec(document).map_err(|e| Fault::Unreadable(e.to_string()))?;
+    Ok(written(bucket, key, body))
+}
+
+/// A document that several versions change: refused where a newer one wrote it, and with what is not known of it.
+fn changed(bucket: &str, key: &str, document: &impl Document) -> Result<Outgoing, Fault> {
+    let place = names::bucket_subject(bucket, key);
+    let body = document::write(document).map_err(|fault| Fault::of_document(&place, &fault))?;
+    Ok(written(bucket, key, body))
+}
+
+fn written(bucket: &str, key: &str, body: Vec<u8>) -> Outgoing {
     let mut headers = HeaderMap::new();
     headers.insert(names::WRITER_HEADER, uuid::Uuid::new_v4().to_string());
-    Ok(Outgoing { subject: names::bucket_subject(bucket, key), headers, body: body.into() })
+    Outgoing { subject: names::bucket_subject(bucket, key), headers, body: body.into() }
 }

@@ -1,8 +1,12 @@
 //! The ledger: write-once entries, and reading them from the leader.
 
+use std::sync::{Mutex, PoisonError};
+
 use async_nats::HeaderMap;
 use async_nats::jetstream::message::StreamMessage;
-use jetreel_actors::ports::WriteOnce;
+use jetreel_actors::intake::{self, Refused};
+use jetreel_actors::ports::{Forged, WriteOnce};
+use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{OrderId, TaskId, VideoId};
 use jetreel_domain::ledger::Entry;
 use jetreel_domain::subject;
@@ -30,7 +34,11 @@ impl Bus {
     ) -> Result<Option<Entry>, Fault> {
         let subject = subject::ledger(order, task);
         let read = persist(READ_BUDGET, || self.last_message(names::LEDGER, &subject)).await?;
-        read.as_ref().map(decode).transpose()
+        match read.as_ref().map(decode) {
+            None | Some(Err(Refused::Contradicting { .. } | Refused::Unreadable(_))) => Ok(None),
+            Some(Ok(entry)) => Ok(Some(entry)),
+            Some(Err(Refused::Newer(failure))) => Err(Fault::Newer(failure.detail)),
+        }
     }
 
     pub(super) async fn read_entries(
@@ -38,16 +46,45 @@ impl Bus {
         order: &OrderId,
         after: u64,
     ) -> Result<(Vec<Entry>, u64), Fault> {
-        let filter = subject::ledger_filter(order);
         let (mut entries, mut highest) = (Vec::new(), after);
-        loop {
-            let from = highest + 1;
-            let next =
-                persist(READ_BUDGET, || self.next_message(names::LEDGER, &filter, from)).await?;
-            let Some(message) = next else { return Ok((entries, highest)) };
+        while let Some(message) = self.next_in_ledger(order, highest).await? {
+            match decode(&message) {
+                Ok(entry) => entries.push(entry),
+                Err(Refused::Newer(failure)) => return Err(Fault::Newer(failure.detail)),
+                Err(Refused::Contradicting { failure, .. } | Refused::Unreadable(failure)) => {
+                    tracing::debug!(%failure, subject = %message.subject, "no ledger entry");
+                }
+            }
             highest = message.sequence;
-            entries.push(decode(&message)?);
         }
+        Ok((entries, highest))
+    }
+
+    pub(super) async fn forged_entries(&self, order: &OrderId) -> Result<Vec<Forged>, Fault> {
+        let (mut forged, mut highest) = (Vec::new(), 0);
+        while let Some(message) = self.next_in_ledger(order, highest).await? {
+            highest = message.sequence;
+            // What a newer program wrote, only such a program may judge.
+            let Err(
+                Refused::Contradicting { failure, newer: false } | Refused::Unreadable(failure),
+            ) = decode(&message)
+            else {
+                continue;
+            };
+            let stream = names::LEDGER.to_owned();
+            forged.push(Forged { stream, sequence: message.sequence, failure });
+        }
+        Ok(forged)
+    }
+
+    async fn next_in_ledger(
+        &self,
+        order: &OrderId,
+        after: u64,
+    ) -> Result<Option<StreamMessage>, Fault> {
+        let filter = subject::ledger_filter(order);
+        let from = after + 1;
+        persist(READ_BUDGET, || self.next_message(names::LEDGER, &filter, from)).await
     }
 
     pub(super) async fn write_ledger(&self, entry: &Entry) -> Result<WriteOnce, Fault> {
@@ -56,11 +93,22 @@ impl Bus {
             Some(part) => subject::ledger_part(&entry.order, entry.task, part),
         };
         let body = queue::encode(entry)?.into();
-        let mine = |there: &StreamMessage| {
-            decode(there).is_ok_and(|found: Entry| found.writer == entry.writer)
+        let forged = Mutex::new(None);
+        let mine = |there: &StreamMessage| match decode(there) {
+            Ok(found) => found.writer == entry.writer,
+            Err(refused) => {
+                forged.lock().unwrap_or_else(PoisonError::into_inner).replace(refused);
+                false
+            }
         };
         let message = Outgoing { subject, headers: HeaderMap::new(), body };
-        self.write_once(names::LEDGER, message, mine).await
+        let written = self.write_once(names::LEDGER, message, mine).await?;
+        let forged = forged.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match forged.filter(|_| written == WriteOnce::Taken) {
+            // It is no result: whoever reads the ledger removes it, and the task is done again.
+            Some(refused) => Err(Fault::Contradicting(in_the_way(refused))),
+            None => Ok(written),
+        }
     }
 
     /// Purges by filter: deleting key by key would leave a marker each.
@@ -91,7 +139,17 @@ impl Bus {
     }
 }
 
-fn decode(message: &StreamMessage) -> Result<Entry, Fault> {
-    rmp_serde::from_slice(&message.payload)
-        .map_err(|error| Fault::Unreadable(format!("{}: {error}", message.subject)))
+fn decode(message: &StreamMessage) -> Result<Entry, Refused> {
+    intake::read(&message.subject, &message.payload)
+}
+
+/// The failure of an attempt whose result has no place. It costs no attempt.
+fn in_the_way(refused: Refused) -> Failure {
+    let failure = Failure::from(refused);
+    if failure.code == "bad-message" { unread(failure) } else { failure }
+}
+
+fn unread(failure: Failure) -> Failure {
+    let message = "A ledger entry cannot be understood. Its task is done again.";
+    Failure::task("entry-contradicts", message).with_detail(failure.detail)
 }

@@ -26,6 +26,7 @@ mod facts;
 pub mod news;
 mod survey;
 mod nodes;
+mod binding;
 pub mod names;
 mod severity;
 mod suspicion;

@@ -47,6 +47,11 @@ pub const NODES_BUCKET: &str = "nodes";
 /// Key of the reconciler's lease in the bucket `nodes`.
 pub const RECONCILER_KEY: &str = "reconciler";
 
+/// Which store belongs to the broker.
+pub const STORE_BUCKET: &str = "store";
+/// Key of that in the bucket `store`.
+pub const STORE_KEY: &str = "mark";
+
 /// Marks what Jetreel itself published to a work queue: the id of that publish. A message without it is a replay by hand.
 pub const RELEASE_HEADER: &str = "Jetreel-Release";
 /// Says that a message of a bucket is none of its documents.
@@ -95,6 +100,12 @@ pub fn node_key(id: &str) -> String {
 pub fn bucket_subject(bucket: &str, key: &str) -> String {
     format!("$KV.{bucket}.{key}")
 }
+
+/// Streams that stages read from or write to.
+pub const REQUIRED_STREAMS: [&str; 7] = [UPLOADS, ENCODE, LEDGER, PUBLISH, PROGRESS, DLQ, ADVISORY];
+
+/// Buckets that stages read and write.
+pub const REQUIRED_BUCKETS: [&str; 4] = [VIDEOS_BUCKET, CLAIMS_BUCKET, NODES_BUCKET, STORE_BUCKET];
 
 /// Every durable consumer that a stage pulls from, with its stream.
 #[must_use]

@@ -4,6 +4,7 @@
 //! mend (a message that is too large) is permanent, and only a document that cannot be read is the task's own fault.
 
 use async_nats::{RequestError, RequestErrorKind, jetstream};
+use jetreel_domain::document::{self, DocumentFault};
 use jetreel_domain::failure::Failure;
 
 /// "wrong last sequence": a compare-and-set lost.
@@ -42,6 +43,12 @@ pub(super) enum Fault {
     /// A stored document that this version cannot read.
     #[error("unreadable document: {0}")]
     Unreadable(String),
+    /// A stored document of a newer version, which this one cannot read or must not change.
+    #[error("newer document: {0}")]
+    Newer(String),
+    /// What is stored does not belong where it lies.
+    #[error("{}", .0.told())]
+    Contradicting(Failure),
     /// The server said no.
     #[error("{description} ({status}, {code})")]
     Refused {
@@ -62,7 +69,12 @@ impl Fault {
             Self::Refused { status, code, .. } => {
                 *status == 503 && !NO_SPACE.contains(code) && *code != STORE_FAILED
             }
-            Self::TooLarge | Self::BadSubject | Self::Malformed(_) | Self::Unreadable(_) => false,
+            Self::TooLarge
+            | Self::BadSubject
+            | Self::Malformed(_)
+            | Self::Unreadable(_)
+            | Self::Newer(_)
+            | Self::Contradicting(_) => false,
         }
     }
 
@@ -110,6 +122,8 @@ impl Fault {
             Self::Unreadable(_) => {
                 Failure::task("unreadable-document", "A stored document is of an unknown form.")
             }
+            Self::Newer(_) => document::newer(),
+            Self::Contradicting(failure) => return failure.clone(),
             Self::Refused { status, code, .. } => refusal(*status, *code),
         };
         failure.with_detail(format_args!("{doing}: {self}"))
@@ -141,6 +155,17 @@ fn refusal(status: usize, code: u64) -> Failure {
             Failure::dependency("broker-unavailable", "The broker is not ready for this request.")
         }
         _ => Failure::dependency("broker-refused", "The broker refused a request."),
+    }
+}
+
+impl Fault {
+    /// A document at `place` that cannot be read, or written.
+    pub(super) fn of_document(place: &str, fault: &DocumentFault) -> Self {
+        let told = format!("{place}: {fault}");
+        match fault {
+            DocumentFault::Newer(_) => Self::Newer(told),
+            DocumentFault::Form(_) => Self::Unreadable(told),
+        }
     }
 }
 
@@ -184,6 +209,7 @@ mod tests {
             (Fault::BadSubject, Permanent, "bad-subject", false),
             (Fault::Malformed("?".into()), DependencyFault, "broker-protocol", false),
             (Fault::Unreadable("?".into()), TaskFault, "unreadable-document", false),
+            (Fault::Newer("?".into()), TaskFault, "newer-document", false),
             (refused(400, 10071), DependencyFault, "broker-conflict", false),
             (refused(400, 10164), DependencyFault, "broker-conflict", false),
             (refused(503, 10077), DependencyFault, "stream-full", false),

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::UNIX_EPOCH;
 
 use humantime_serde::re::humantime;
+use jetreel_actors::intake;
 use jetreel_actors::ports::{PortFuture, States, Survey, Swap, Versioned};
+use jetreel_domain::document;
 use jetreel_domain::id::{OrderId, TaskId};
 use jetreel_domain::leadership::Leadership;
 use jetreel_domain::message::Uploaded;
@@ -111,6 +113,7 @@ impl Bus {
     async fn states_after(&self, after: u64, limit: usize) -> Result<States, Fault> {
         let stream = names::bucket_stream(names::VIDEOS_BUCKET);
         let filter = names::bucket_subject(names::VIDEOS_BUCKET, ">");
+        let prefix = names::bucket_subject(names::VIDEOS_BUCKET, "");
         let mut states = States { videos: Vec::new(), read: after, more: true };
         for _ in 0..limit {
             let from = states.read + 1;
@@ -123,8 +126,13 @@ impl Bus {
             if is_marker(&message) {
                 continue;
             }
-            match serde_json::from_slice::<Video>(&message.payload) {
-                Ok(value) => states.videos.push(Versioned { value, revision: message.sequence }),
+            let key = message.subject.strip_prefix(&prefix).unwrap_or_default();
+            match document::read::<Video>(&message.payload) {
+                // What else may contradict is looked at where it is acted on.
+                Ok(value) if value.id.as_str() == key => {
+                    states.videos.push(Versioned { value, revision: message.sequence });
+                }
+                Ok(value) => tracing::warn!(key, id = %value.id, "a state of another video"),
                 // Of a newer version, perhaps: not for this node to judge.
                 Err(error) => tracing::warn!(subject = %message.subject, %error, "state unread"),
             }
@@ -164,7 +172,8 @@ impl Bus {
     async fn newest_upload(&self, order: &OrderId) -> Result<Option<u64>, Fault> {
         let subject = subject::upload(&order.video);
         let is_for = |payload: &[u8]| {
-            rmp_serde::from_slice::<Uploaded>(payload).is_ok_and(|u| u.number == order.number)
+            let read = intake::read::<Uploaded>(&subject, payload);
+            read.is_ok_and(|upload| upload.number == order.number && upload.source.is_none())
         };
         let last = persist(READ_BUDGET, || self.last_message(names::UPLOADS, &subject)).await?;
         let Some(last) = last else { return Ok(None) };

@@ -54,6 +54,8 @@ impl Bus {
             | Fault::TooLarge
             | Fault::BadSubject
             | Fault::Malformed(_)
+            | Fault::Newer(_)
+            | Fault::Contradicting(_)
             | Fault::Unreadable(_) => false,
         };
         if !looks_absent {

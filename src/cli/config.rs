@@ -3,7 +3,8 @@
 use clap::Subcommand;
 
 use super::exit::Exit;
-use super::output;
+use super::{local, output};
+use crate::relations;
 use crate::settings::{Settings, Sources};
 
 /// Commands about settings.
@@ -30,7 +31,9 @@ pub(super) fn run(command: Command, sources: &Sources) -> anyhow::Result<Exit> {
             }
         }
         Command::Check => {
-            Settings::load(sources)?;
+            let settings = Settings::load(sources)?;
+            let streams = local::streams(&settings)?;
+            relations::must_hold(&relations::of_declared(&settings, &streams, None))?;
             output::note("the settings are fine");
         }
     }

@@ -5,7 +5,10 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use jetreel_actors::binding;
 use jetreel_actors::ports::{Codec, Nodes as _, Store, Survey as _};
+use jetreel_domain::advice;
+use jetreel_domain::binding::Step;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::presence::{Builds, Presence};
 use jetreel_domain::room::{Fill, Room};
@@ -18,6 +21,7 @@ use super::{local, output};
 use crate::bus::doctor::Durability;
 use crate::bus::{Bus, BusOptions, doctor, private};
 use crate::node::{codec_binary, store_folder};
+use crate::relations;
 use crate::sandbox::{CodecProcesses, Confinement};
 use crate::settings::{Nats, Settings};
 use crate::store::{OpenDalStore, StoreOptions};
@@ -195,10 +199,15 @@ async fn trespass(codec: &CodecProcesses) -> Finding {
 
 async fn broker(settings: &Settings) -> Vec<Finding> {
     let Some(url) = &settings.nats.url else {
-        return vec![match private::locate(settings.nats.server.as_deref()).await {
+        let broker = match private::locate(settings.nats.server.as_deref()).await {
             Ok(path) => Finding::ok("broker", format!("private, by {}", path.display())),
             Err(failure) => Finding::fail("broker", failure.told(), "set nats.url or nats.server"),
-        }];
+        };
+        let related = match local::streams(settings) {
+            Ok(wanted) => declared(&relations::of_declared(settings, &wanted, None)),
+            Err(error) => vec![unusable(&error)],
+        };
+        return [vec![broker], related].concat();
     };
     let mut options = BusOptions::new(url, settings.node.name_here());
     options.credentials.clone_from(&settings.nats.credentials);
@@ -209,13 +218,12 @@ async fn broker(settings: &Settings) -> Vec<Finding> {
     };
     let wanted = match local::streams(settings) {
         Ok(wanted) => wanted,
-        Err(error) => {
-            return vec![Finding::fail("streams", error.to_string(), "mend nats.streams")];
-        }
+        Err(error) => return vec![unusable(&error)],
     };
     match doctor::examine(&bus, &wanted, settings.nats.monitor.as_deref()).await {
         Ok(facts) => {
             let mut findings = of_facts(&facts, &settings.nats);
+            findings.extend(declared(&relations::of_declared(settings, &wanted, Some(&bus))));
             if facts.jetstream && facts.drift.is_empty() {
                 findings.push(nodes(&bus, settings.reconciler.build_seconds).await);
             }
@@ -224,6 +232,7 @@ async fn broker(settings: &Settings) -> Vec<Finding> {
                     Ok(room) => of_letters(&room),
                     Err(failure) => Finding::fail("dead letters", failure.told(), advice),
                 });
+                findings.push(belonging(&bus, settings).await);
             }
             findings
         }
@@ -246,6 +255,37 @@ fn of_letters(room: &Room) -> Finding {
         Fill::Fine => Finding::ok(CHECK, found),
         Fill::Filling => Finding::warn(CHECK, found, advice),
         Fill::Full => Finding::fail(CHECK, format!("full: {found}; what dies waits"), advice),
+    }
+}
+
+fn unusable(streams: &anyhow::Error) -> Finding {
+    Finding::fail("streams", format!("{streams:#}"), "mend nats.streams")
+}
+
+/// Settings, streams and server together. What the server has and does not agree is told with the streams.
+fn declared(violations: &[String]) -> Vec<Finding> {
+    if violations.is_empty() {
+        return vec![Finding::ok("relations", "settings, streams and server fit together")];
+    }
+    let advice = "change one of the two values that it names";
+    violations.iter().map(|text| Finding::fail("relations", text.as_str(), advice)).collect()
+}
+
+/// Whether the store is the broker's.
+async fn belonging(bus: &Bus, settings: &Settings) -> Finding {
+    const CHECK: &str = "binding";
+    let looked = async {
+        let store = OpenDalStore::open(&StoreOptions::from(&settings.store))?;
+        binding::look(bus, &store).await
+    };
+    let advice = advice::of_code("store-mismatch").unwrap_or_default();
+    match looked.await {
+        Ok(Ok(Step::Bound(id))) => Finding::ok(CHECK, format!("the broker's store is {id}")),
+        Ok(Ok(Step::MarkStore | Step::MarkBroker(_))) => {
+            Finding::ok(CHECK, "the first node binds store and broker")
+        }
+        Ok(Err(mismatch)) => Finding::fail(CHECK, Failure::from(mismatch).message, advice),
+        Err(failure) => Finding::warn(CHECK, failure.told(), "see the findings before"),
     }
 }
 

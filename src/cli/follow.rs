@@ -107,8 +107,9 @@ impl Watched {
     ) -> Result<Option<Arc<Plan>>, Failure> {
         let Some(plan) = &order.plan else { return Ok(None) };
         let object = &plan.object;
-        let plan = self.plans.get(ports.store.as_ref(), &object.key, &object.sha256).await?;
         let id = video.order_id(order.number);
+        let store = ports.store.as_ref();
+        let plan = self.plans.get(store, &id, &object.key, &object.sha256).await?;
         let (entries, last) = ports.broker.entries(&id, self.after).await?;
         entries.into_iter().for_each(|entry| self.view.insert(entry));
         self.after = self.after.max(last);

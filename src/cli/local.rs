@@ -10,8 +10,9 @@ use crate::bus::names;
 use crate::bus::private::{self, PrivateBroker, PrivateOptions};
 use crate::bus::topology::{self, Asset, Change, Deed};
 use crate::bus::{Bus, BusOptions};
-pub(super) use crate::node::streams;
 use crate::node::{Offline, Services};
+pub(super) use crate::node::{streams, streams_text};
+use crate::relations;
 use crate::settings::Settings;
 
 /// Codec processes that every video needs: probe, pictures, sound, files.
@@ -56,7 +57,10 @@ impl Local {
             }
         };
         let services = Services::connect_with(offline, settings, &url).await?;
-        let changes = topology::apply(&services.bus, &streams(settings)?, false).await?;
+        let wanted = streams(settings)?;
+        let declared = relations::of_declared(settings, &wanted, Some(&services.bus));
+        relations::must_hold(&declared)?;
+        let changes = topology::apply(&services.bus, &wanted, false).await?;
         let made = |change: &Change| (change.deed == Deed::Create).then(|| change.asset.clone());
         let lost: Vec<Asset> = changes.iter().filter_map(made).collect();
         // On a new broker, that one is made too.

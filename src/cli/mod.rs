@@ -19,6 +19,7 @@ mod report;
 mod rm;
 mod signals;
 mod status;
+mod store;
 mod streams;
 mod submit;
 mod transcode;
@@ -87,6 +88,9 @@ enum Command {
     /// Compare the broker's streams with streams.toml, and create them
     #[command(subcommand)]
     Streams(streams::Command),
+    /// Say which store belongs to the broker, and bind them anew
+    #[command(subcommand)]
+    Store(store::Command),
     /// Look at dead letters, replay or discard them
     #[command(subcommand)]
     Dlq(dlq::Command),
@@ -140,6 +144,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<Exit> 
         Command::Rm(arguments) => rm::run(arguments, &settings).await,
         Command::Plan(arguments) => plan::run(arguments, &settings).await,
         Command::Dlq(command) => dlq::run(command, settings).await,
+        Command::Store(command) => store::run(command, settings).await,
         Command::Streams(command) => streams::run(command, &settings).await,
         Command::Doctor(arguments) => doctor::run(arguments, &settings).await,
         Command::Config(_) => Ok(Exit::Done),

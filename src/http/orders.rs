@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use jetreel_actors::ports::Ports;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
+use jetreel_domain::intake;
 use jetreel_domain::ledger::{Object, View};
 use jetreel_domain::manifest::Manifest;
 use jetreel_domain::plan::Plan;
@@ -67,7 +68,7 @@ impl Orders {
         plan: &PlanRef,
     ) -> Result<Arc<Plan>, Failure> {
         let slot = self.slot(order);
-        slot.lock().await.plan(ports, &plan.object).await
+        slot.lock().await.plan(ports, order, &plan.object).await
     }
 
     /// Looks at the plan and the ledger of an order together.
@@ -80,7 +81,7 @@ impl Orders {
     ) -> Result<T, Failure> {
         let slot = self.slot(order);
         let mut known = slot.lock().await;
-        let plan = known.plan(ports, &plan.object).await?;
+        let plan = known.plan(ports, order, &plan.object).await?;
         known.read_on(ports, order).await?;
         Ok(at(&plan, &known.view))
     }
@@ -97,12 +98,17 @@ impl Orders {
         // Nobody asks for the ledger of a completed order again.
         known.view = View::default();
         known.after = 0;
-        known.manifest(ports, object).await
+        known.manifest(ports, order, object).await
     }
 }
 
 impl Known {
-    async fn plan(&mut self, ports: &Ports, object: &Object) -> Result<Arc<Plan>, Failure> {
+    async fn plan(
+        &mut self,
+        ports: &Ports,
+        order: &OrderId,
+        object: &Object,
+    ) -> Result<Arc<Plan>, Failure> {
         if let Some((sha256, plan)) = &self.plan
             && *sha256 == object.sha256
         {
@@ -110,12 +116,18 @@ impl Known {
         }
         let bytes = verified(ports, object).await?;
         let plan: Plan = serde_json::from_slice(&bytes).map_err(|error| broken(object, &error))?;
+        intake::plan(&object.key, order, &plan).map_err(|found| found.of_document())?;
         let plan = Arc::new(plan);
         self.plan = Some((object.sha256.clone(), plan.clone()));
         Ok(plan)
     }
 
-    async fn manifest(&mut self, ports: &Ports, object: &Object) -> Result<Arc<Manifest>, Failure> {
+    async fn manifest(
+        &mut self,
+        ports: &Ports,
+        order: &OrderId,
+        object: &Object,
+    ) -> Result<Arc<Manifest>, Failure> {
         if let Some((sha256, manifest)) = &self.manifest
             && *sha256 == object.sha256
         {
@@ -124,6 +136,7 @@ impl Known {
         let bytes = verified(ports, object).await?;
         let manifest: Manifest =
             serde_json::from_slice(&bytes).map_err(|error| broken(object, &error))?;
+        intake::manifest(&object.key, order, &manifest).map_err(|found| found.of_document())?;
         let manifest = Arc::new(manifest);
         self.manifest = Some((object.sha256.clone(), manifest.clone()));
         Ok(manifest)

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jetreel_actors::event::Event;
 use jetreel_actors::ports::{
-    Broker, Codec, CodecSession, DeadLetters, Delivered, Environment, FactBody, LostSight,
+    Broker, Codec, CodecSession, DeadLetters, Delivered, Environment, FactBody, Forged, LostSight,
     PortFuture, Ports, ProcessBudget, Readable, Stored, Swap, Versioned, WriteOnce,
 };
 use jetreel_domain::claim::Claim;
@@ -104,6 +104,9 @@ impl Broker for Videos {
         away()
     }
     fn release<'a>(&'a self, _: &'a EncodeTask) -> PortFuture<'a, WriteOnce> {
+        away()
+    }
+    fn forged<'a>(&'a self, _: &'a OrderId) -> PortFuture<'a, Vec<Forged>> {
         away()
     }
     fn evaluate<'a>(&'a self, _: &'a OrderId) -> PortFuture<'a, WriteOnce> {

@@ -255,6 +255,7 @@ mod tests {
             ("store.scheme", "ftp"),
             ("store.root", ""),
             ("store.access-key", "half"),
+            ("store.sources", "raw/"),
             ("http.listen", "nowhere"),
             ("http.part-bytes", "7"),
             ("nats.replicas", "2"),

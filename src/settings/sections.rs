@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use humantime_serde::re::humantime;
+use jetreel_domain::intake::SourcePrefixes;
 use jetreel_domain::redact::redact;
 use jetreel_domain::retry::{Schedule, Schedules};
 use serde::{Deserialize, Deserializer};
@@ -107,6 +108,9 @@ pub struct Store {
     pub access_key: String,
     /// S3 secret.
     pub secret_key: String,
+    /// Key prefixes below which a message may name a source.
+    #[serde(deserialize_with = "parsed")]
+    pub sources: SourcePrefixes,
 }
 
 impl From<&Store> for StoreOptions {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use jetreel_actors::ports::{ObjectWriter, PortFuture, Store, Walk};
+use jetreel_actors::ports::{ObjectWriter, PortFuture, Store, Walk, WriteOnce};
 use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::ledger::Object;
 use opendal::layers::{RetryLayer, TimeoutLayer};
@@ -14,7 +14,7 @@ use super::file::{FileWriter, Files};
 use super::lister::ListerWalk;
 use super::options::{S3_CHUNK_BYTES_MIN, Scheme, StoreOptions};
 use super::reader;
-use super::severity::{Doing, failure, gone, io_failure, missing};
+use super::severity::{Doing, conflict, failure, gone, io_failure, missing};
 use super::walk::FolderWalk;
 use super::writer::OpenDalWriter;
 
@@ -95,6 +95,35 @@ impl OpenDalStore {
         }
     }
 
+    /// A folder gives a name only once. A bucket is asked to, where it can be; then what is there is read back, for a request may have
+    /// been carried out though its answer was lost.
+    async fn write_new(&self, key: &str, bytes: Bytes) -> Result<WriteOnce, Failure> {
+        if self.files.is_some() {
+            return match self.write(key, bytes).await {
+                Ok(_) => Ok(WriteOnce::Mine),
+                Err(failure) if failure.code == conflict().code => Ok(WriteOnce::Taken),
+                Err(failure) => Err(failure),
+            };
+        }
+        if self.size_of(key).await?.is_some() {
+            return Ok(WriteOnce::Taken);
+        }
+        let conditional = self.operator.info().capability().write_with_if_not_exists;
+        let write = |new| self.operator.write_with(key, bytes.clone()).if_not_exists(new);
+        let written = match write(conditional).await {
+            // Of a server that speaks like S3, and does not know this.
+            Err(error) if error.kind() == ErrorKind::Unsupported => write(false).await,
+            written => written,
+        };
+        match written {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::ConditionNotMatch => {}
+            Err(error) => return Err(failure(Doing::Writing, &error)),
+        }
+        let mine = self.read_all(key).await? == bytes;
+        Ok(if mine { WriteOnce::Mine } else { WriteOnce::Taken })
+    }
+
     /// Removes the folders that an object was the last in. What cannot be removed harms nobody.
     async fn prune(&self, key: &str) {
         let Some(files) = &self.files else { return };
@@ -139,6 +168,10 @@ impl Store for OpenDalStore {
             }
             writer.finish().await
         })
+    }
+
+    fn create<'a>(&'a self, key: &'a str, bytes: Bytes) -> PortFuture<'a, WriteOnce> {
+        Box::pin(self.write_new(key, bytes))
     }
 
     fn size<'a>(&'a self, key: &'a str) -> PortFuture<'a, Option<u64>> {

@@ -64,6 +64,11 @@ pub(super) fn gone() -> Failure {
     Failure::dependency("storage-gone", "The storage directory lost its content. Mount it again.")
 }
 
+/// Something else has the key.
+pub(super) fn conflict() -> Failure {
+    Failure::task("object-conflict", "Another object is in the way of this one.")
+}
+
 fn kind_failure(doing: Doing, kind: ErrorKind, full: bool) -> Failure {
     match kind {
         _ if full => Failure::dependency("storage-full", "The storage is full."),
@@ -75,9 +80,7 @@ fn kind_failure(doing: Doing, kind: ErrorKind, full: bool) -> Failure {
         | ErrorKind::NotADirectory
         | ErrorKind::AlreadyExists
         | ErrorKind::IsSameFile
-        | ErrorKind::ConditionNotMatch => {
-            Failure::task("object-conflict", "Another object is in the way of this one.")
-        }
+        | ErrorKind::ConditionNotMatch => conflict(),
         ErrorKind::PermissionDenied | ErrorKind::ConfigInvalid | ErrorKind::Unsupported => {
             Failure::dependency("storage-denied", "The storage refuses access. Check its settings.")
         }

@@ -15,6 +15,7 @@ use async_nats::jetstream::consumer::pull::OrderedConfig;
 use futures::StreamExt as _;
 use jetreel::bus::names;
 use jetreel_actors::ports::{Broker as _, Survey as _};
+use jetreel_domain::binding;
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::ledger::{Object, Output};
 use jetreel_domain::manifest::Manifest;
@@ -351,13 +352,13 @@ fn objects(output: &Output) -> Vec<&Object> {
     }
 }
 
-/// Every file of a store but its marker, half-written ones too.
+/// Every file of a store but its markers, half-written ones too.
 fn list(root: &Path, prefix: &str, found: &mut Vec<String>) -> anyhow::Result<()> {
     let Ok(entries) = std::fs::read_dir(root.join(prefix)) else { return Ok(()) };
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name == MARKER {
+        if name == MARKER || name == binding::KEY {
             continue;
         }
         let key = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };

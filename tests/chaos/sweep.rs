@@ -47,6 +47,7 @@ pub(crate) async fn crash_at(
     arm(&mut stage, point, way.settings()).await?;
     way.go(&mut stage, &clip).await?;
     aborted(&mut stage, point).await?;
+    way.mend(&stage).await?;
     stage.step(Step::Start(Victim::Node(0))).await?;
     let settled = tokio::time::timeout(ENDED_WITHIN, settle(&mut stage, way)).await;
     let expected = Expected { frames, may_fail: way.fails(), swept };

@@ -188,7 +188,6 @@ impl Way {
     pub(super) async fn go_on(self, stage: &mut Stage) -> anyhow::Result<()> {
         match self {
             Self::Retry => self.ask_all(stage).await,
-            Self::Stranded => give_up_soon(&stage.world, false).await,
             Self::Video
             | Self::Refusal
             | Self::Replay
@@ -196,8 +195,17 @@ impl Way {
             | Self::Cancel
             | Self::Untold
             | Self::HalfDone
+            | Self::Stranded
             | Self::Outdated => Ok(()),
         }
+    }
+
+    /// Sets right what no node starts with.
+    pub(super) async fn mend(self, stage: &Stage) -> anyhow::Result<()> {
+        if self == Self::Stranded {
+            give_up_soon(&stage.world, false).await?;
+        }
+        Ok(())
     }
 
     /// Whether what was done on this way to a video that had ended before has come to its end too.

@@ -18,6 +18,7 @@ mod dev;
 mod drain;
 mod faults;
 mod foreign;
+mod guard;
 mod hostile;
 mod lists;
 mod orphans;

@@ -11,6 +11,7 @@ use jetreel_domain::claim;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{Group, OrderId, TaskId};
 use jetreel_domain::lane::Lane;
+use jetreel_domain::relations::LEASE;
 use jetreel_domain::state::{Dead, Status};
 use jetreel_domain::subject;
 
@@ -35,6 +36,15 @@ async fn impatient(stream: &Stream) -> Consumer<pull::Config> {
     config.max_deliver = 1;
     config.ack_wait = std::time::Duration::from_millis(200);
     stream.create_consumer(config).await.unwrap()
+}
+
+/// The lease as it was, without which no node starts. What was given up stays so.
+async fn patient(stream: &Stream) {
+    let name = names::encode_consumer(Lane::Normal, Group::First);
+    let config = stream.consumer_info(&name).await.unwrap().config;
+    let mut config = pull::Config::try_from_consumer_config(config).unwrap();
+    config.ack_wait = LEASE.ack_wait_min();
+    stream.create_consumer(config).await.unwrap();
 }
 
 /// A video whose first tasks were delivered once to somebody who went away, with no further delivery allowed, and nobody there to hear
@@ -67,6 +77,7 @@ async fn given_up() -> Option<GivenUp> {
         awaited("the broker's word", heard.next()).await.unwrap();
     }
     assert!(!tasks.is_empty());
+    patient(&stream).await;
     Some(GivenUp { site, front, order, tasks })
 }
 
@@ -142,6 +153,7 @@ async fn replayed_in_vain(site: &Site, order: &OrderId, task: TaskId) {
     let mut messages = consumer.batch().max_messages(1).expires(WAIT).messages().await.unwrap();
     awaited("the replay", messages.next()).await.unwrap().unwrap();
     awaited("the broker's word", heard.next()).await.unwrap();
+    patient(&stream).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

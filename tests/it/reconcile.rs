@@ -51,7 +51,7 @@ pub(crate) async fn in_time(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     awaited(what, looking).await;
 }
 
-async fn repairs(node: &Node, repair: &str) -> u64 {
+pub(crate) async fn repairs(node: &Node, repair: &str) -> u64 {
     let numbers = String::from_utf8(node.bytes("/metrics").await).unwrap();
     let line = format!("jetreel_repairs_total{{repair=\"{repair}\"}} ");
     let found = numbers.lines().find_map(|text| text.strip_prefix(&line));
@@ -168,7 +168,7 @@ async fn a_task_that_got_lost_is_queued_again() {
 }
 
 /// Makes a consumer anew that knows nothing of what was published before.
-async fn forgets_everything(site: &Site, stream: &str, consumer: &str) {
+pub(crate) async fn forgets_everything(site: &Site, stream: &str, consumer: &str) {
     let context = jetstream::new(site.client().await);
     let stream: stream::Stream = context.get_stream(stream).await.unwrap();
     let consumer: jetstream::consumer::Consumer<pull::Config> =

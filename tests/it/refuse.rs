@@ -110,7 +110,9 @@ async fn half_an_upload(node: &Node, length: usize, sent: &[u8]) -> TcpStream {
 async fn an_upload_that_breaks_off_leaves_nothing() {
     const PART: usize = 1 << 20;
     let site = Site::start().await;
-    let node = site.node("one", &[("HTTP__PART_BYTES", "1048576")]).await;
+    let node = site
+        .node("one", &[("HTTP__PART_BYTES", "1048576"), ("LIMITS__UPLOAD_BYTES_MAX", "1073741824")])
+        .await;
     let mut states = site.states().await;
     let stream = half_an_upload(&node, 8 * PART, &vec![7; 3 * PART + 99]).await;
     let begun = states.next("the upload is begun", |_, _| true).await;

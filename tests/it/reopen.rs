@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
-use jetreel_actors::ports::Broker as _;
+use jetreel_actors::ports::{Broker as _, DeadLetters as _};
 use jetreel_domain::id::OrderId;
 use jetreel_domain::lane::Lane;
 use jetreel_domain::message::{Uploaded, VERSION};
@@ -11,6 +11,7 @@ use jetreel_domain::subject;
 
 use crate::harness::media::{self, SHORT, SOUND_ALONE};
 use crate::harness::site::Site;
+use crate::reconcile::in_time;
 
 async fn publish(site: &Site, message: &Uploaded) {
     let context = async_nats::jetstream::new(site.client().await);
@@ -23,7 +24,7 @@ async fn publish(site: &Site, message: &Uploaded) {
 async fn another_source_opens_the_next_order_once() {
     let (Some(bad), Some(good)) = (media::made(SOUND_ALONE), media::made(SHORT)) else { return };
     let site = Site::start().await;
-    let node = site.node("one", &[]).await;
+    let node = site.node("one", &[("STORE__SOURCES", "incoming/")]).await;
     let first = node.submit(&bad).await;
     let mut facts = site.facts(&first).await;
     facts.until("failed-1").await;
@@ -49,8 +50,47 @@ async fn another_source_opens_the_next_order_once() {
 
     publish(&site, &message(key)).await;
     publish(&site, &message("../../etc/passwd")).await;
-    node.logs("source-missing").await;
+    node.logs("source-denied").await;
     let state = site.bus.video(&video).await.unwrap().unwrap().value;
     let orders: Vec<(u32, Status)> = state.orders.iter().map(|o| (o.number, o.status)).collect();
     assert_eq!(orders, [(1, Status::Failed), (2, Status::Completed)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_setting_only_the_original_can_be_made_once_more() {
+    let Some(good) = media::made(SHORT) else { return };
+    let site = Site::start().await;
+    let node = site.node("one", &[]).await;
+    let (first, other) = (node.submit(&good).await, node.submit(&good).await);
+    site.facts(&first).await.until("completed").await;
+    site.facts(&other).await.until("completed").await;
+    site.put("incoming/better.mp4", std::fs::read(&good).unwrap()).await;
+
+    let video = first.video.clone();
+    let message = |source: &str| Uploaded {
+        v: VERSION,
+        video: video.clone(),
+        number: 1,
+        lane: Lane::Normal,
+        source: Some(source.to_owned()),
+    };
+    for source in ["incoming/better.mp4", &format!("raw/{}/00000", other.video)] {
+        publish(&site, &message(source)).await;
+    }
+    in_time("both are dead letters", async || {
+        let letters = site.bus.letters(0, 10).await.unwrap();
+        letters.iter().filter(|found| found.letter.failure.code == "source-denied").count() == 2
+    })
+    .await;
+    let letters = site.bus.letters(0, 10).await.unwrap();
+    let failure = &letters[0].letter.failure;
+    assert!(failure.message.contains("store.sources"), "{failure:?}");
+
+    for _ in 0..2 {
+        publish(&site, &message(&format!("raw/{video}/00000"))).await;
+    }
+    site.facts(&OrderId::new(video.clone(), 2)).await.until("completed").await;
+    let state = site.bus.video(&video).await.unwrap().unwrap().value;
+    assert_eq!(state.orders.len(), 2, "once");
+    assert_eq!(state.orders[1].source, None, "the original");
 }

@@ -13,7 +13,8 @@ async fn an_upload_becomes_a_video_on_s3() {
     let server = S3Server::start().await;
     let site = Site::start_on_s3(&server.options()).await;
     // Parts of the upload as small as S3 takes them, so that there are several.
-    let node = site.node("one", &[("NODE__SLOTS", "2"), ("HTTP__PART_BYTES", "5242880")]).await;
+    let uploads = [("HTTP__PART_BYTES", "5242880"), ("LIMITS__UPLOAD_BYTES_MAX", "1073741824")];
+    let node = site.node("one", &[&[("NODE__SLOTS", "2")], &uploads[..]].concat()).await;
     let orders = [(node.submit(&film).await, FILM), (node.submit(&sequential).await, SEQUENTIAL)];
     for (order, from) in orders {
         site.facts(&order).await.until("completed").await;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jetreel::bus::topology::{DEFAULT, Topology};
+use jetreel::bus::topology::{self, DEFAULT, Topology};
 use jetreel::node::{self, Services};
 use jetreel::settings::{Settings, Sources};
 use jetreel::store::store_parts;
@@ -88,9 +88,7 @@ impl Environment for Saboteur {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stage_that_panics_is_started_again() {
     let Some(file) = media::made(SHORT) else { return };
-    // What a dead actor held comes again when its lease ends: soon, for this test.
-    let short = DEFAULT.replace("ack_wait = \"25s\"", "ack_wait = \"6s\"");
-    let (nats, _bus) = Nats::start_with(&Topology::parse(&short).unwrap()).await;
+    let (nats, bus) = Nats::start_with_streams().await;
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&folder);
     let mut services = Services::connect(&settings, nats.url()).await.unwrap();
@@ -102,12 +100,15 @@ async fn a_stage_that_panics_is_started_again() {
     services.ports.environment = saboteur.clone();
     let ports = services.ports.clone();
     let running = node::start(&settings, services).await.unwrap();
+    // What a dead actor held comes again when its lease ends: soon, for this test.
+    let short = DEFAULT.replace("ack_wait = \"25s\"", "ack_wait = \"6s\"");
+    topology::apply(&bus, &Topology::parse(&short).unwrap(), false).await.unwrap();
 
     let id = VideoId::from_bits(7);
     let bytes = bytes::Bytes::from(std::fs::read(&file).unwrap());
     let body = futures::stream::iter([Ok::<_, std::convert::Infallible>(bytes)]);
-    let (parts, bytes) =
-        store_parts(ports.store.as_ref(), "raw/test", body, 1 << 20, 1 << 30).await.unwrap();
+    let (store, prefix) = (ports.store.as_ref(), format!("raw/{id}"));
+    let (parts, bytes) = store_parts(store, &prefix, body, 1 << 20, 1 << 30).await.unwrap();
     let mut video = Video::receiving(id.clone(), String::new(), Lane::Normal, 0);
     video.source = Source { bytes, parts };
     video.advance(1, Status::Queued, 0).unwrap();

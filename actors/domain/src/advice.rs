@@ -117,6 +117,9 @@ fn of_codec(code: &str) -> Option<&'static str> {
 /// What is wrong with a stored object, or with the store.
 fn of_object(code: &str) -> Option<&'static str> {
     Some(match code {
+        "store-mismatch" => {
+            "Let [store] and nats.url name what belongs together. `jetreel store adopt` binds the broker to another store for good:              objects that its state does not name are deleted a day later."
+        }
         "object-missing" | "object-short" | "object-cut-short" | "object-broken"
         | "manifest-broken" | "store-corrupt" => {
             "An object in the store is not what was written. Restore it from a copy and replay, or upload the video again; then ask \
@@ -124,6 +127,9 @@ fn of_object(code: &str) -> Option<&'static str> {
         }
         "source-missing" => {
             "Name a key that the store has, in the same form as `jetreel config show` names its root, and publish the message again."
+        }
+        "source-denied" => {
+            "Move the object below a prefix that store.sources allows, or add its prefix there on every node, and publish the message again."
         }
         "object-conflict" => {
             "Something else lies where an object should be. Look who else writes below store.root, and replay."
@@ -189,6 +195,12 @@ fn of_node(code: &str) -> Option<&'static str> {
         "bad-message" | "bad-subject" | "unreadable-document" => {
             "The message or document is of no known form: written by hand, or by a newer version. Compare the versions of the nodes; \
              discard the letter if nobody knows it."
+        }
+        "message-contradicts" | "document-contradicts" | "entry-contradicts" => {
+            "Somebody published it who may publish there, and names what is another's. Find out who has that right, and take it away;              then discard the letter."
+        }
+        "newer-document" => {
+            "Finish the upgrade: only nodes of the newer version change this. A task that waits for it costs no attempt."
         }
         "video-gone" | "id-taken" => {
             "The video this is about is not there any more, or is another. Nothing is left to do: discard the letter."

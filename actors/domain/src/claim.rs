@@ -3,11 +3,23 @@
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::unknown::Unknown;
+
+/// Schema version written into every claim.
+pub const VERSION: u32 = 1;
+
+/// Claims of before they had a version are of the first.
+fn first() -> u32 {
+    1
+}
 
 /// The document at `claims/<video>.<number>.<task>`. Its revision in the bucket is the fence: only its holder may hand back,
 /// fail or dead-letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
+    /// Schema version.
+    #[serde(default = "first")]
+    pub v: u32,
     /// UUID of the attempt; also the last part of its object keys.
     pub attempt_id: String,
     /// Node that runs it.
@@ -28,6 +40,9 @@ pub struct Claim {
     /// What ended the last attempt that was charged.
     #[serde(default)]
     pub last: Option<Failure>,
+    /// What a newer program wrote into it.
+    #[serde(skip)]
+    pub unknown: Unknown,
 }
 
 /// One attempt at a task.
@@ -74,13 +89,13 @@ pub fn take(
     sequence: u64,
     now: i64,
 ) -> Claim {
-    let (attempts, faults, mut history, last) = found
-        .map_or((0, 0, Vec::new(), None), |old| (old.attempts, old.faults, old.history, old.last));
-    let attempts = attempts + 1;
-    history.push(Attempt { number: attempts, node: node.clone(), at: now, error: None });
-    let surplus = history.len().saturating_sub(HISTORY_MAX);
-    history.drain(..surplus);
-    Claim { attempt_id, node, sequence, attempts, faults, history, released: false, last }
+    let mut claim = found.unwrap_or_else(Claim::nobodys);
+    claim.attempts = claim.attempts.saturating_add(1);
+    let attempt = Attempt { number: claim.attempts, node: node.clone(), at: now, error: None };
+    claim.history.push(attempt);
+    let surplus = claim.history.len().saturating_sub(HISTORY_MAX);
+    claim.history.drain(..surplus);
+    Claim { attempt_id, node, sequence, released: false, ..claim }
 }
 
 impl Claim {
@@ -88,6 +103,7 @@ impl Claim {
     #[must_use]
     pub fn nobodys() -> Self {
         Self {
+            v: VERSION,
             attempt_id: String::new(),
             node: String::new(),
             sequence: 0,
@@ -96,6 +112,7 @@ impl Claim {
             released: true,
             faults: 0,
             last: None,
+            unknown: Unknown::default(),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::excerpt::excerpt;
 use crate::failure::{Failure, Severity};
 use crate::id::OrderId;
 use crate::redact::redact;
+use crate::subject;
 
 /// Stable code of the reason.
 pub const REASON: &str = "Jetreel-Reason";
@@ -162,11 +163,11 @@ impl DeadLetter {
         Self {
             stream: stream.to_owned(),
             sequence: sequence.parse().unwrap_or_default(),
+            order: text(ORDER).parse().ok().filter(|order| owns(order, &subject)),
             subject,
             body,
             headers,
             stage: text(STAGE),
-            order: text(ORDER).parse().ok(),
             task: text(TASK),
             failure: Failure {
                 severity: severity(&text(SEVERITY)),
@@ -201,6 +202,17 @@ impl Buried {
             died: self.at,
             suggestion: crate::advice::suggestion(&letter.failure).to_owned(),
         }
+    }
+}
+
+/// Whether an order may be that of a message: a letter that was put there by hand can name any. Of a subject that is no stage's queue
+/// nothing is known.
+fn owns(order: &OrderId, subject: &str) -> bool {
+    match subject::owner(subject) {
+        Some((video, number)) => {
+            order.video == video && number.is_none_or(|number| order.number == number)
+        }
+        None => subject::stage(subject).is_none(),
     }
 }
 
@@ -302,6 +314,19 @@ mod tests {
             (read.subject.as_str(), read.order, read.attempts),
             ("video.publish.x.1", None, vec![])
         );
+    }
+
+    #[test]
+    fn a_letter_is_of_the_order_that_its_subject_names() {
+        let letter = letter();
+        let read = |subject: &str| {
+            DeadLetter::from_parts(subject.to_owned(), Vec::new(), letter.to_headers()).order
+        };
+        assert_eq!(read(&letter.subject), letter.order);
+        let other = VideoId::from_bits(8);
+        for forged in [letter.subject.replace(".1.", ".2."), format!("video.uploads.raw.{other}")] {
+            assert_eq!(read(&forged), None, "{forged}");
+        }
     }
 
     #[test]

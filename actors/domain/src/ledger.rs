@@ -8,6 +8,9 @@ use serde_bytes::ByteBuf;
 use crate::id::{OrderId, TaskId};
 use crate::wire::{PictureRef, Segment, Verified};
 
+/// Schema version written into every entry.
+pub const VERSION: u32 = 1;
+
 /// A stored object: immutable, under a key of its own attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Object {

@@ -57,9 +57,12 @@ pub mod advice;
 pub mod restart;
 pub mod room;
 pub mod state;
+pub mod unknown;
+pub mod document;
 pub mod cancel;
 pub mod erase;
 pub mod again;
+pub mod reopen;
 pub mod takeover;
 pub mod announce;
 pub mod verify;
@@ -78,6 +81,9 @@ pub mod presence;
 pub mod reconcile;
 pub mod leadership;
 pub mod sweep;
+pub mod intake;
+pub mod binding;
+pub mod relations;
 
 #[cfg(test)]
 extern crate self as jetreel_domain;

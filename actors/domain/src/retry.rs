@@ -123,9 +123,14 @@ pub fn settle(failure: &Failure, attempts: u32, schedule: &Schedule, chance: f64
     }
 }
 
-/// A dependency's trouble; or a plan that another build of the codec has to carry out, for the bytes to be the same.
+/// Failures that are nothing of the task's own: another build of the codec has to carry the plan out, for the bytes to be the same;
+/// only a newer program may change the state; a forged entry stands where the result belongs, and is being removed.
+const NOT_ITS_FAULTS: [&str; 3] = ["codec-build", "newer-document", "entry-contradicts"];
+
+/// A dependency's trouble, or one of [`NOT_ITS_FAULTS`].
 fn is_not_its_fault(failure: &Failure) -> bool {
-    failure.severity == Severity::DependencyFault || failure.code == "codec-build"
+    let severe = failure.severity == Severity::DependencyFault;
+    severe || NOT_ITS_FAULTS.contains(&failure.code.as_str())
 }
 
 /// Why a claimed message is dead before it is worked on: what ended it last was final, but the one who held it did not live to say so;
@@ -171,8 +176,8 @@ mod tests {
     #[test]
     fn somebody_elses_fault_costs_no_attempt_however_often() {
         let uncharged = Disposition::HandBack { after: NOT_ITS_FAULT, charged: false };
-        for failure in [Failure::dependency("storage-failed", ""), Failure::task("codec-build", "")]
-        {
+        let others = NOT_ITS_FAULTS.map(|code| Failure::task(code, ""));
+        for failure in others.into_iter().chain([Failure::dependency("storage-failed", "")]) {
             assert_eq!(settle(&failure, 1000, &schedule(), 0.5), uncharged);
         }
     }

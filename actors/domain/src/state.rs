@@ -18,6 +18,10 @@ use crate::lane::Lane;
 use crate::ledger::Object;
 use crate::plan::Class;
 use crate::takeover::Takeover;
+use crate::unknown::Unknown;
+
+/// Schema version written into every state.
+pub const VERSION: u32 = 1;
 
 /// Where an order stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -139,6 +143,9 @@ pub struct Video {
     /// When it was deleted, seconds since the Unix epoch: what is left of it is being removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<i64>,
+    /// What a newer program wrote into it.
+    #[serde(skip)]
+    pub unknown: Unknown,
 }
 
 /// The original as stored: parts in order, never changed.
@@ -207,6 +214,9 @@ pub struct Order {
     /// When its user last asked for what is dead of it to be tried again, seconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<i64>,
+    /// Key that a message named to have the video made once more; the source is what that key stands for.
+    #[serde(default)]
+    pub reopened: Option<String>,
 }
 
 /// Where a plan is, and its summary.
@@ -297,7 +307,7 @@ impl Video {
     #[must_use]
     pub fn receiving(id: VideoId, title: String, lane: Lane, now: i64) -> Self {
         Self {
-            v: 1,
+            v: VERSION,
             id,
             title,
             created: now,
@@ -306,6 +316,7 @@ impl Video {
             seq: 0,
             announced: 0,
             deleted: None,
+            unknown: Unknown::default(),
         }
     }
 
@@ -412,24 +423,6 @@ impl Video {
         true
     }
 
-    /// The order that reads the object `key` instead of the original: the one that is there, or a new one, which waits for ingest.
-    /// Opened once, however often it is asked for.
-    pub fn reopen(&mut self, after: u32, key: &str, bytes: u64, now: i64) -> Option<(u32, bool)> {
-        let reads = |order: &&Order| {
-            order.number > after
-                && order.source.as_ref().is_some_and(|s| s.parts.iter().any(|part| part.key == key))
-        };
-        if let Some(order) = self.orders.iter().find(reads) {
-            return Some((order.number, false));
-        }
-        let lane = self.order(after)?.lane;
-        let next = self.orders.iter().map(|order| order.number).max()? + 1;
-        let source = Source { bytes, parts: vec![Part { key: key.to_owned(), bytes }] };
-        let order = Order { source: Some(source), ..Order::new(next, Status::Queued, lane, now) };
-        self.orders.push(order);
-        Some((next, true))
-    }
-
     /// The death of a task, or of a stage under its own name.
     #[must_use]
     pub fn death(&self, number: u32, what: &str) -> Option<&Dead> {
@@ -458,6 +451,7 @@ impl Order {
             sequential: false,
             source: None,
             asked: None,
+            reopened: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::id::{Group, OrderId, TaskId, VideoId};
 use crate::lane::Lane;
+use crate::retry::Stage;
 use crate::state::Fact;
 
 /// Every subject filter that a stage reads or a stream holds, for the rule that all are bound to a stream.
@@ -135,6 +136,37 @@ pub fn dead_letter(original: &str) -> String {
     format!("{DLQ_PREFIX}{original}")
 }
 
+/// The stage that reads a subject; `None` where it is none of a stage's queue.
+#[must_use]
+pub fn stage(subject: &str) -> Option<Stage> {
+    match subject.split('.').take(2).collect::<Vec<_>>().as_slice() {
+        ["video", "uploads"] => Some(Stage::Ingest),
+        ["video", "encode"] => Some(Stage::Encode),
+        ["video", "publish"] => Some(Stage::Publish),
+        _ => None,
+    }
+}
+
+/// The video that a subject of a stage's queue names, and where it names one, the number of the order.
+#[must_use]
+pub fn owner(subject: &str) -> Option<(VideoId, Option<u32>)> {
+    let words: Vec<&str> = subject.split('.').collect();
+    let (video, number) = match (stage(subject)?, words.as_slice()) {
+        (Stage::Ingest, [_, _, _, video]) => (video, None),
+        (Stage::Encode, [_, _, _, _, video, number, _]) => (video, Some(number)),
+        (Stage::Publish, [_, _, video, number]) => (video, Some(number)),
+        (Stage::Ingest | Stage::Encode | Stage::Publish, _) => return None,
+    };
+    let number = number.map(|number| number.parse()).transpose().ok()?;
+    Some((video.parse().ok()?, number))
+}
+
+/// Where the broker says that a consumer has given a message up.
+#[must_use]
+pub fn given_up(stream: &str, consumer: &str) -> String {
+    format!("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{stream}.{consumer}")
+}
+
 /// What the endpoints of the micro service for dead letters begin with.
 pub const ADMIN_DLQ: &str = "jetreel.admin.dlq";
 
@@ -148,4 +180,27 @@ pub fn claim_filter(order: &OrderId) -> String {
 #[must_use]
 pub fn event_type(fact: &Fact) -> String {
     format!("video.transcodes.{fact}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Group;
+
+    #[test]
+    fn a_subject_names_its_stage_and_its_owner() {
+        let order = OrderId::new(VideoId::from_bits(7), 3);
+        let task = TaskId::new(Group::Main, 1);
+        let (video, number) = (order.video.clone(), Some(3));
+        for (subject, stage_of, owner_of) in [
+            (upload(&order.video), Some(Stage::Ingest), Some((video.clone(), None))),
+            (encode(Lane::Low, &order, task), Some(Stage::Encode), Some((video.clone(), number))),
+            (publish(&order), Some(Stage::Publish), Some((video, number))),
+            (ledger(&order, task), None, None),
+            ("video.publish.nobody.1".to_owned(), Some(Stage::Publish), None),
+            (String::new(), None, None),
+        ] {
+            assert_eq!((stage(&subject), owner(&subject)), (stage_of, owner_of), "{subject}");
+        }
+    }
 }

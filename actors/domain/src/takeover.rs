@@ -21,7 +21,7 @@ impl Video {
     /// Closes an order and opens the next, which is decoded in one go where this one was, or where its chunks do not fit together.
     /// Gives its number; `None` where the order is closed already.
     pub fn supersede(&mut self, number: u32, why: Takeover, now: i64) -> Option<u32> {
-        let next = self.orders.iter().map(|order| order.number).max()? + 1;
+        let next = self.orders.iter().map(|order| order.number).max()?.checked_add(1)?;
         let order = self.order_mut(number)?;
         if order.is_closed() {
             return None;

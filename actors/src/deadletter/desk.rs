@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jetreel_domain::deadletter::{Buried, Explanation};
 use jetreel_domain::failure::Failure;
+use jetreel_domain::id::OrderId;
 use jetreel_domain::plan::{Class, Plan};
 use jetreel_domain::selection::Selection;
 use jetreel_domain::state::PlanRef;
@@ -129,14 +130,14 @@ impl Desk {
 
     async fn facts(&self, buried: &Buried) -> Result<Option<Facts>, Failure> {
         let Some(store) = &self.store else { return Ok(None) };
-        let Some(plan) = self.plan(buried).await? else { return Ok(None) };
-        let plan =
-            Plans::default().get(store.as_ref(), &plan.object.key, &plan.object.sha256).await?;
+        let Some(order) = &buried.letter.order else { return Ok(None) };
+        let Some(PlanRef { object, .. }) = self.plan(order).await? else { return Ok(None) };
+        let store = store.as_ref();
+        let plan = Plans::default().get(store, order, &object.key, &object.sha256).await?;
         Ok(facts(&plan))
     }
 
-    async fn plan(&self, buried: &Buried) -> Result<Option<PlanRef>, Failure> {
-        let Some(order) = &buried.letter.order else { return Ok(None) };
+    async fn plan(&self, order: &OrderId) -> Result<Option<PlanRef>, Failure> {
         let video = self.broker.video(&order.video).await?;
         Ok(video.and_then(|video| video.value.order(order.number)?.plan.clone()))
     }

@@ -1,9 +1,10 @@
 //! A message that the broker gave up: dead if its budget is spent, else queued anew, for it would block its own subject.
 
 use jetreel_domain::claim::Claim;
+use jetreel_domain::document;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded};
+use jetreel_domain::message::{self, EncodeTask, Evaluate, Uploaded};
 use jetreel_domain::retry::{self, Stage};
 use jetreel_domain::state::{INGEST, PUBLISH, Status, Video};
 
@@ -11,6 +12,7 @@ use crate::claims::{self, Claimant};
 use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
+use crate::intake;
 use crate::ports::{Stored, WriteOnce};
 use crate::settle::{self, Case, Origin, Settlement};
 
@@ -22,16 +24,18 @@ pub(super) async fn settle(
     certain: bool,
 ) -> Result<(), Failure> {
     let end = match stage {
-        Stage::Encode => match rmp_serde::from_slice::<EncodeTask>(&stored.body) {
+        Stage::Encode => match intake::read::<EncodeTask>(&stored.subject, &stored.body) {
+            // Queued anew, it would lose what only a newer program knows.
+            Ok(task) if task.v > message::VERSION => return Err(document::newer()),
             Ok(task) => encode(context, stored, &task, certain).await?,
-            Err(error) => unreadable(context, stage, stored, &error.to_string()).await?,
+            Err(refused) => bury(context, stage, stored, refused.into()).await?,
         },
-        Stage::Publish => match rmp_serde::from_slice::<Evaluate>(&stored.body) {
+        Stage::Publish => match intake::read::<Evaluate>(&stored.subject, &stored.body) {
             Ok(evaluate) => publish(context, stored, &evaluate).await?,
-            Err(error) => unreadable(context, stage, stored, &error.to_string()).await?,
+            Err(refused) => bury(context, stage, stored, refused.into()).await?,
         },
         // A log: its messages stay, whatever becomes of them.
-        Stage::Ingest => match rmp_serde::from_slice::<Uploaded>(&stored.body) {
+        Stage::Ingest => match intake::read::<Uploaded>(&stored.subject, &stored.body) {
             Ok(upload) => return upload_again(context, stored, &upload).await,
             Err(_) => None,
         },
@@ -42,14 +46,15 @@ pub(super) async fn settle(
     Ok(())
 }
 
-async fn unreadable(
+/// Buries what no node has understood in all its deliveries, or what does not belong on its subject.
+async fn bury(
     context: &Context,
     stage: Stage,
     stored: &Stored,
-    why: &str,
+    failure: Failure,
 ) -> Result<Option<&'static str>, Failure> {
     let case = Case { context, stage, origin: Origin::Stranded(stored) };
-    remove_if_buried(context, stored, settle::unreadable(&case, why).await).await
+    remove_if_buried(context, stored, settle::refused(&case, failure).await).await
 }
 
 fn tell(context: &Context, stored: &Stored, end: &'static str) {

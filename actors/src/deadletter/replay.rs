@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::desk::Desk;
 use crate::crash;
+use crate::intake;
 use crate::ports::WriteOnce;
 use crate::releases;
 
@@ -48,8 +49,9 @@ impl Desk {
     /// Replays a letter.
     ///
     /// # Errors
-    /// When the broker fails, or the letter's subject is none that a stage reads; the letter stays then.
+    /// When the broker fails, or the letter's subject is none that a stage reads or not that of its body; the letter stays then.
     pub async fn replay(&self, buried: &Buried) -> Result<Outcome, Failure> {
+        intake::letter(&buried.letter)?;
         let outcome = match self.standing(buried).await? {
             Standing::Unknown => return Ok(Outcome::Unknown),
             Standing::Over => Outcome::NotNeeded,

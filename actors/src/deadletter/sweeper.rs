@@ -7,6 +7,7 @@ use std::time::Duration;
 use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::orphan::Suspects;
 use jetreel_domain::retry::Stage;
+use jetreel_domain::subject;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -116,6 +117,9 @@ impl State {
             return delivery.terminate("bad-message").await;
         };
         let Advisory { stream, consumer, stream_seq } = advisory;
+        if delivery.subject() != subject::given_up(&stream, &consumer) {
+            return delivery.terminate("message-contradicts").await;
+        }
         if let Some(stage) = self.context.ports.broker.stage_of(&stream, &consumer) {
             self.settle(stage, &stream, stream_seq, true).await?;
         }

@@ -7,7 +7,7 @@ use jetreel_domain::id::{OrderId, TaskId};
 use jetreel_domain::job;
 use jetreel_domain::ledger::{Entry, Object, View};
 use jetreel_domain::plan::{Plan, PlannedTask, Work};
-use jetreel_domain::state::{Order, Source};
+use jetreel_domain::state::Order;
 use jetreel_domain::wire::{self, FromCodec, Job, JobWork};
 use jetreel_domain::{batch, budget};
 use ractor::ActorCell;
@@ -18,6 +18,7 @@ use crate::config::Context;
 use crate::event::Event;
 use crate::lease::{self, Lost, Watch};
 use crate::ports::{CodecSession, Delivery, PortFuture, Ports, Readable};
+use crate::settle;
 
 /// A claimed task and what it needs.
 pub(super) struct Run<'a> {
@@ -177,10 +178,13 @@ fn readables(objects: &[Object]) -> Vec<Readable> {
 async fn source(run: &Run<'_>) -> Result<Readable, Failure> {
     let order = &run.held.order;
     let found = run.context.ports.broker.video(&order.video).await?;
-    let source: Source = found
-        .map(|found| found.value.source_of(order.number).clone())
-        .ok_or_else(|| Failure::task("video-gone", "The video was deleted."))?;
-    let pieces = source.parts.into_iter().map(|part| (part.key, part.bytes)).collect();
+    let gone = || Failure::task("video-gone", "The video was deleted.");
+    let video = found.ok_or_else(gone)?.value;
+    if let Some(key) = run.context.config.sources.denied(&video, order.number) {
+        return Err(settle::source_denied(key));
+    }
+    let parts = &video.source_of(order.number).parts;
+    let pieces = parts.iter().map(|part| (part.key.clone(), part.bytes)).collect();
     Ok(Readable { pieces })
 }
 

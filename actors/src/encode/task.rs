@@ -16,6 +16,7 @@ use crate::claims::{self, Claimant, Held};
 use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
+use crate::intake::{self, Refused};
 use crate::lease::Lost;
 use crate::ports::{Delivery, WriteOnce};
 use crate::settle::{self, Case, Origin, Settlement};
@@ -34,9 +35,10 @@ pub(super) async fn run(
 ) -> Result<Settlement, Failure> {
     let origin = Origin::Delivery(delivery.as_ref());
     let case = Case { context, stage: Stage::Encode, origin };
-    let message: EncodeTask = match rmp_serde::from_slice(delivery.body()) {
+    let message: EncodeTask = match intake::read(delivery.subject(), delivery.body()) {
         Ok(message) => message,
-        Err(error) => return Ok(settle::unreadable(&case, &error.to_string()).await),
+        Err(Refused::Newer(failure)) => return Err(failure),
+        Err(refused) => return Ok(settle::refused(&case, refused.into()).await),
     };
     if let Some(settlement) = settled_already(context, delivery.as_ref(), &message).await? {
         return Ok(settlement);
@@ -72,7 +74,7 @@ async fn settled_already(
 
 async fn load_plan(context: &Context, message: &EncodeTask) -> Result<Arc<Plan>, Failure> {
     let store = context.ports.store.as_ref();
-    context.plans.get(store, &message.plan, &message.plan_sha256).await
+    context.plans.get(store, &message.order, &message.plan, &message.plan_sha256).await
 }
 
 async fn work(

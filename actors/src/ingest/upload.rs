@@ -13,6 +13,7 @@ use super::work::{self, Outcome};
 use crate::claims::{self, Claimant, Held};
 use crate::config::Context;
 use crate::crash;
+use crate::intake::{self, Refused};
 use crate::ports::Delivery;
 use crate::settle::{self, Case, Origin, Settlement};
 
@@ -26,9 +27,10 @@ pub(super) async fn take(
 ) -> Result<Settlement, Failure> {
     let origin = Origin::Delivery(delivery.as_ref());
     let case = Case { context, stage: Stage::Ingest, origin };
-    let message: Uploaded = match rmp_serde::from_slice(delivery.body()) {
+    let message: Uploaded = match intake::read(delivery.subject(), delivery.body()) {
         Ok(message) => message,
-        Err(error) => return Ok(settle::unreadable(&case, &error.to_string()).await),
+        Err(Refused::Newer(failure)) => return Err(failure),
+        Err(refused) => return Ok(settle::refused(&case, refused.into()).await),
     };
     if let Some(source) = &message.source {
         return settle::reopen(&case, &message, source).await;

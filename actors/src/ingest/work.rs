@@ -21,6 +21,7 @@ use crate::lease::{self, Lost, Watch};
 use crate::plans;
 use crate::ports::{Delivery, PortFuture, Ports, Readable};
 use crate::releases;
+use crate::settle;
 
 /// How work on an upload ended, when it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +63,7 @@ async fn release(context: &Context, video: &Video, order: &OrderId) -> Result<()
         return Ok(());
     };
     let store = context.ports.store.as_ref();
-    let plan = context.plans.get(store, &object.key, &object.sha256).await?;
+    let plan = context.plans.get(store, order, &object.key, &object.sha256).await?;
     releases::due(context, state, &plan, &View::default(), &mut BTreeSet::new()).await
 }
 
@@ -95,6 +96,9 @@ async fn probe(
         budget: context.config.limits.budget(),
         work: JobWork::Probe,
     };
+    if let Some(key) = context.config.sources.denied(video, order.number) {
+        return Err(settle::source_denied(key));
+    }
     let source = readable(video.source_of(order.number));
     let limits = budget::probe(&context.config.limits, source.bytes());
     let mut session = context.ports.codec.start(job, vec![source], limits.into()).await?;

@@ -14,11 +14,15 @@ use super::{evaluate, evaluation};
 use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
+use crate::intake::{self, Refused};
 use crate::ports::{Delivered, Delivery};
 use crate::settle::{self, Settlement};
 
 /// Pause after trouble, before the next pull and before the message is delivered again.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Before a node that may be of a newer version is offered what this one cannot read.
+const NEWER_WAIT: Duration = Duration::from_secs(60);
 
 /// What the worker is told.
 #[derive(Debug)]
@@ -148,11 +152,32 @@ impl Args {
         }
     }
 
+    /// A message in the ledger that is no entry. It stands where a result belongs, for good: so it is removed, and its task is done
+    /// again. What only a newer program reads is left to one.
+    async fn refuse(
+        &self,
+        delivery: &dyn Delivery,
+        refused: Refused,
+    ) -> Result<Settlement, Failure> {
+        let ports = &self.context.ports;
+        let (failure, settlement) = match refused {
+            Refused::Newer(failure) => (failure, Settlement::HandBack(NEWER_WAIT)),
+            Refused::Contradicting { failure, newer: true } => (failure, Settlement::Ack),
+            Refused::Contradicting { failure, newer: false } | Refused::Unreadable(failure) => {
+                ports.broker.remove(delivery.stream(), delivery.sequence()).await?;
+                (failure, Settlement::Ack)
+            }
+        };
+        ports.environment.emit(Event::StageFault { stage: "publish", failure });
+        Ok(settlement)
+    }
+
     /// A ledger entry: its order is looked at. An order in trouble of its own goes on under its own name, where attempts are
     /// counted; entries only say that something is new.
     async fn entry(&self, delivery: &dyn Delivery) -> Result<Settlement, Failure> {
-        let Ok(entry) = rmp_serde::from_slice::<Entry>(delivery.body()) else {
-            return Ok(Settlement::Terminate("bad-message".to_owned()));
+        let entry: Entry = match intake::read(delivery.subject(), delivery.body()) {
+            Ok(entry) => entry,
+            Err(refused) => return self.refuse(delivery, refused).await,
         };
         // Of two publishers that see the last entries, one is enough; a message that comes again is that of one who died.
         let writer = if delivery.delivered() > 1 { Writer::Anyone } else { Writer::Mover };

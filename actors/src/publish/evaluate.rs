@@ -36,7 +36,7 @@ pub(super) async fn order(
         return close(context, views, order, &video).await;
     }
     let (key, sha256) = (&reference.object.key, &reference.object.sha256);
-    let plan = context.plans.get(ports.store.as_ref(), key, sha256).await?;
+    let plan = context.plans.get(ports.store.as_ref(), order, key, sha256).await?;
     let read = views.of(order).await;
     let mut read = read.lock().await;
     read.refresh(ports.broker.as_ref(), order).await?;

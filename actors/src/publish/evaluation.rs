@@ -15,6 +15,7 @@ use crate::claims::{self, Claimant, Held};
 use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
+use crate::intake::{self, Refused};
 use crate::lease::{self, Lost, Watch};
 use crate::ports::{Delivery, PortFuture, Ports};
 use crate::settle::{self, Case, Origin, Settlement};
@@ -30,9 +31,10 @@ pub(super) async fn take(
 ) -> Result<Settlement, Failure> {
     let origin = Origin::Delivery(delivery.as_ref());
     let case = Case { context, stage: Stage::Publish, origin };
-    let order = match rmp_serde::from_slice::<Evaluate>(delivery.body()) {
+    let order = match intake::read::<Evaluate>(delivery.subject(), delivery.body()) {
         Ok(message) => message.order,
-        Err(error) => return Ok(settle::unreadable(&case, &error.to_string()).await),
+        Err(Refused::Newer(failure)) => return Err(failure),
+        Err(refused) => return Ok(settle::refused(&case, refused.into()).await),
     };
     let asked = delivery.as_ref().into();
     match settle::admit(context, Stage::Publish, asked, &order, PUBLISH).await? {

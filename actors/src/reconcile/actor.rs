@@ -10,6 +10,7 @@ use super::lead::Lead;
 use super::orders::Orders;
 use super::records::Records;
 use super::sweep::Sweep;
+use crate::binding::{Binding, Bound};
 use crate::config::Context;
 use crate::event::{Event, Reconciled};
 use crate::ports::{Nodes, Survey};
@@ -33,6 +34,10 @@ pub struct Args {
     pub survey: Arc<dyn Survey>,
     /// What nodes say of themselves.
     pub nodes: Arc<dyn Nodes>,
+    /// That the store is the broker's: without it nothing is swept.
+    pub bound: Bound,
+    /// Where that is looked up again.
+    pub binding: Arc<dyn Binding>,
 }
 
 impl Args {

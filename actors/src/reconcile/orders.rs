@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jetreel_domain::document::{self, Document as _};
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::reconcile::{self, Found, Need, Position, Watch};
@@ -17,6 +18,7 @@ use super::nodes::Nodes;
 use super::repair;
 use crate::event::Event;
 use crate::plans::Plans;
+use crate::ports::Versioned;
 
 /// States read in one pass.
 const STATES_PER_PASS: usize = 500;
@@ -64,7 +66,11 @@ impl Orders {
             } else {
                 self.foreign.insert(video.id.clone(), foreign);
             }
-            if reconcile::is_settled(&video) {
+            if video.is_newer() {
+                // Only a newer program changes it, whatever is amiss. Told once for each change.
+                self.open.remove(&video.id);
+                args.pass_over(document::newer().with_detail(&video.id))?;
+            } else if reconcile::is_settled(&video) {
                 self.open.remove(&video.id);
             } else {
                 self.open.entry(video.id).or_default();
@@ -124,7 +130,11 @@ impl Orders {
         let ports = &args.context.ports;
         let policy = &args.context.config.reconciler;
         let video = match ports.broker.video(id).await? {
-            Some(found) if !reconcile::is_settled(&found.value) => found.value,
+            Some(Versioned { value, .. })
+                if !value.is_newer() && !reconcile::is_settled(&value) =>
+            {
+                value
+            }
             Some(_) | None => {
                 self.open.remove(id);
                 return Ok(());
@@ -196,7 +206,7 @@ impl Orders {
             return Ok(None);
         };
         let store = args.context.ports.store.as_ref();
-        let plan = self.plans.get(store, &object.key, &object.sha256).await?;
+        let plan = self.plans.get(store, id, &object.key, &object.sha256).await?;
         let codec_build = plan.codec_build.clone();
         let planned = Planned { steps: release::steps(&plan), codec_build };
         open.planned.insert(order.number, planned.clone());

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use jetreel_domain::announce;
+use jetreel_domain::document::Document as _;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::state::Order;
@@ -48,6 +49,9 @@ impl Records {
     async fn look_at(&mut self, args: &Args, order: OrderId) -> Result<(), Failure> {
         let ports = &args.context.ports;
         let Some(found) = ports.broker.video(&order.video).await? else { return Ok(()) };
+        if found.value.is_newer() {
+            return Ok(());
+        }
         let closed = found.value.order(order.number).is_some_and(Order::is_closed);
         if !closed || !announce::due(&found.value).is_empty() {
             return Ok(());

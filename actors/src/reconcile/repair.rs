@@ -15,7 +15,7 @@ use super::sweep;
 use crate::change;
 use crate::crash;
 use crate::event::{Event, Reconciled, Repair};
-use crate::ports::WriteOnce;
+use crate::ports::{Forged, WriteOnce};
 use crate::releases;
 use crate::takeover;
 
@@ -38,6 +38,11 @@ pub(super) async fn mend(
             let lane = video.order(number).map(|order| order.lane).unwrap_or_default();
             broker.announce_upload(&video.id, number, lane).await?;
             (number, Repair::UploadAnnounced)
+        }
+        Trouble::TaskLost(number, _) | Trouble::Unevaluated(number)
+            if remove_forged(args, &video.order_id(number)).await? =>
+        {
+            (number, Repair::ForgedRemoved)
         }
         Trouble::TaskLost(number, task) => {
             let Some(order) = video.order(number) else { return Ok(()) };
@@ -83,6 +88,19 @@ pub(super) async fn mend(
     let order = video.order_id(number);
     ports.environment.emit(Event::Reconciled(Reconciled::Repaired { order, repair }));
     Ok(())
+}
+
+/// Removes what stands in the ledger of an order and is no entry: it counts as finished where only subjects are looked at. `false`: there
+/// was nothing of the kind. Usually a publisher has done it long since.
+async fn remove_forged(args: &Args, order: &OrderId) -> Result<bool, Failure> {
+    let ports = &args.context.ports;
+    let forged = ports.broker.forged(order).await?;
+    let found = !forged.is_empty();
+    for Forged { stream, sequence, failure } in forged {
+        ports.broker.remove(&stream, sequence).await?;
+        ports.environment.emit(Event::StageFault { stage: "reconcile", failure });
+    }
+    Ok(found)
 }
 
 /// Cancels an upload that stood still, and deletes what has arrived. `false`: it has gone on meanwhile.

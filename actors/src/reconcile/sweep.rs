@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jetreel_domain::document::Document;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{OrderId, TaskId};
-use jetreel_domain::manifest::Manifest;
+use jetreel_domain::manifest::{self, Manifest};
 use jetreel_domain::state::{Order, Published};
 use jetreel_domain::sweep::{self, Candidates, Evidence, FOLDERS, Names, Owner};
+use jetreel_domain::{intake, ledger};
 use sha2::{Digest, Sha256};
 
 use super::actor::Args;
@@ -51,6 +53,7 @@ impl Sweep {
             Some(walking) => walking,
             None if now < self.next_walk => return Ok(()),
             None => {
+                args.bound.holds(args.binding.as_ref(), args.context.ports.store.as_ref()).await?;
                 let since = args.survey.states_since().await?;
                 let walk = args.context.ports.store.walk(FOLDERS[0]).await?;
                 Walking { walk, folder: 0, since, met: 0, unread: Vec::new() }
@@ -153,6 +156,7 @@ impl Sweep {
 
 /// Deletes every object of an owner that is not named, whatever its age: its order was cancelled, and its workers have stopped.
 pub(super) async fn clear(args: &Args, orders: &Orders, owner: &Owner) -> Result<(), Failure> {
+    args.bound.holds(args.binding.as_ref(), args.context.ports.store.as_ref()).await?;
     for _ in 0..CLEARING_WALKS_MAX {
         if clear_once(args, orders, owner).await? {
             return Ok(());
@@ -203,13 +207,25 @@ async fn named(args: &Args, owner: &Owner, objects: &[Met]) -> Result<Option<Nam
         Some(video) => broker.video(video).await?.map(|found| found.value),
         None => None,
     };
+    if found.as_ref().is_some_and(Document::is_newer) {
+        // What a newer program names in fields of its own is not seen.
+        return Ok(None);
+    }
     let mut names = sweep::names(found.as_ref(), owner);
     let Owner::Order(order) = owner else { return Ok(Some(names)) };
     match sweep::evidence(found.as_ref(), order.number) {
         Evidence::State => {}
-        Evidence::Manifest(published) => names.add_manifest(&manifest(args, &published).await?),
+        Evidence::Manifest(published) => {
+            let manifest = manifest(args, order, &published).await?;
+            if manifest.v > manifest::VERSION {
+                return Ok(None);
+            }
+            names.add_manifest(&manifest);
+        }
         Evidence::Ledger => {
-            add_records(args, order, objects, &mut names).await?;
+            if !add_records(args, order, objects, &mut names).await? {
+                return Ok(None);
+            }
             // An order that was closed meanwhile may have lost its records before they were read.
             let after = broker.video(&order.video).await?;
             let open = after.as_ref().and_then(|after| after.value.order(order.number));
@@ -221,12 +237,13 @@ async fn named(args: &Args, owner: &Owner, objects: &[Met]) -> Result<Option<Nam
     Ok(Some(names))
 }
 
+/// `false`: a newer program wrote some of them, which may name more.
 async fn add_records(
     args: &Args,
     order: &OrderId,
     objects: &[Met],
     names: &mut Names,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let broker = &args.context.ports.broker;
     // Claims first: who loses one after this will find its results in the ledger, or enters nothing any more.
     let tasks: BTreeSet<TaskId> = objects.iter().filter_map(|met| Owner::task(&met.key)).collect();
@@ -237,10 +254,14 @@ async fn add_records(
     }
     let (entries, _) = broker.entries(order, 0).await?;
     entries.iter().for_each(|entry| names.add_entry(entry));
-    Ok(())
+    Ok(entries.iter().all(|entry| entry.v <= ledger::VERSION))
 }
 
-async fn manifest(args: &Args, published: &Published) -> Result<Manifest, Failure> {
+async fn manifest(
+    args: &Args,
+    order: &OrderId,
+    published: &Published,
+) -> Result<Manifest, Failure> {
     let object = &published.manifest;
     let bytes = args.context.ports.store.read_all(&object.key).await?;
     let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -251,5 +272,9 @@ async fn manifest(args: &Args, published: &Published) -> Result<Manifest, Failur
     if hash != object.sha256 {
         return Err(broken("its hash is another".to_owned()));
     }
-    serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))
+    let manifest: Manifest =
+        serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
+    intake::manifest(&object.key, order, &manifest)
+        .map_err(|contradiction| contradiction.of_document())?;
+    Ok(manifest)
 }

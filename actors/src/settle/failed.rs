@@ -106,13 +106,7 @@ async fn dead(case: &Case<'_>, given_up: &Held, failure: Failure) -> Settlement 
     settled(case, bury::bury(case, given_up, failure).await)
 }
 
-/// Buries a message that nobody can understand.
-pub(crate) async fn unreadable(case: &Case<'_>, detail: &str) -> Settlement {
-    let failure = Failure::permanent("bad-message", "The message cannot be understood.");
-    settled(case, bury::bury_unreadable(case, failure.with_detail(detail)).await)
-}
-
-/// Buries a message that asks for what cannot be done, without any harm to the order it names.
+/// Buries a message that nobody understands, or that asks for what cannot be done, without any harm to the order it names.
 pub(crate) async fn refused(case: &Case<'_>, failure: Failure) -> Settlement {
     settled(case, bury::bury_unreadable(case, failure).await)
 }

@@ -13,6 +13,6 @@ mod reopen;
 mod revive;
 
 pub(crate) use bury::{Case, Origin};
-pub(crate) use failed::{Settlement, doomed, failed, unclaimed, unreadable};
-pub(crate) use reopen::reopen;
+pub(crate) use failed::{Settlement, doomed, failed, refused, unclaimed};
+pub(crate) use reopen::{reopen, source_denied};
 pub(crate) use revive::admit;

@@ -2,11 +2,11 @@
 
 use jetreel_domain::failure::Failure;
 use jetreel_domain::message::Uploaded;
+use jetreel_domain::sweep::Owner;
 
 use super::bury::Case;
 use super::failed::{Settlement, refused};
 use crate::change;
-use crate::config::Context;
 use crate::crash;
 
 /// The next order reads that one. Opened once, announced as often as this comes.
@@ -17,20 +17,28 @@ pub(crate) async fn reopen(
 ) -> Result<Settlement, Failure> {
     let context = case.context;
     let ports = &context.ports;
-    let Some(bytes) = size_of(context, source).await? else {
-        let failure = Failure::permanent(
-            "source-missing",
-            "The store has no object under the key that the message names as its source.",
-        );
-        return Ok(refused(case, failure.with_detail(source)).await);
+    if !context.config.sources.allow(&message.video, source) {
+        return Ok(refused(case, source_denied(source)).await);
+    }
+    let Some(bytes) = ports.store.size(source).await? else {
+        return Ok(refused(case, source_missing(source)).await);
     };
     let now = ports.environment.now();
-    let mut opened = None;
+    let own = Owner::Original(message.video.clone()).prefix();
+    let (mut opened, mut stray) = (None, false);
     change::video(ports, &message.video, |video| {
+        stray = source.starts_with(&own) && !video.original_has(source);
+        if stray {
+            return Ok(false);
+        }
         opened = video.reopen(message.number, source, bytes, now);
         Ok(opened.is_some_and(|(_, new)| new))
     })
     .await?;
+    if stray {
+        // In its folder, but no part of it: of an upload that broke off, perhaps.
+        return Ok(refused(case, source_missing(source)).await);
+    }
     crash::point("reopen-after-state");
     if let Some((number, _)) = opened {
         ports.broker.announce_upload(&message.video, number, message.lane).await?;
@@ -38,8 +46,14 @@ pub(crate) async fn reopen(
     Ok(Settlement::Ack)
 }
 
-/// Size of an object that a person named. A key that leaves the store is as good as none.
-async fn size_of(context: &Context, key: &str) -> Result<Option<u64>, Failure> {
-    let inside = key.split('/').all(|part| !matches!(part, "" | "." | ".."));
-    if inside { context.ports.store.size(key).await } else { Ok(None) }
+/// A message, or a state, names a source that may not be read.
+pub(crate) fn source_denied(key: &str) -> Failure {
+    let message =
+        "The key of the source lies below no prefix that the setting store.sources allows.";
+    Failure::permanent("source-denied", message).with_detail(key)
+}
+
+fn source_missing(key: &str) -> Failure {
+    let message = "The store has no object under the key that the message names as its source.";
+    Failure::permanent("source-missing", message).with_detail(key)
 }

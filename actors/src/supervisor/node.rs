@@ -10,6 +10,7 @@ use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, Supervisio
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::binding::{Binding, Bound};
 use crate::config::{Context, Roles};
 use crate::deadletter::{Caller, CallerArgs, Sweeper};
 use crate::encode::Dispatch;
@@ -66,6 +67,10 @@ pub struct Args {
     pub survey: Arc<dyn Survey>,
     /// Where nodes say that they are there.
     pub nodes: Arc<dyn Nodes>,
+    /// That the store is the broker's.
+    pub bound: Bound,
+    /// Where that is looked up again.
+    pub binding: Arc<dyn Binding>,
     /// Who is called about dead letters, if anybody.
     pub hook: Option<Arc<dyn Hook>>,
 }
@@ -75,6 +80,8 @@ pub struct State {
     context: Context,
     survey: Arc<dyn Survey>,
     nodes: Arc<dyn Nodes>,
+    bound: Bound,
+    binding: Arc<dyn Binding>,
     /// Cancelled when only the herald is left of a draining node.
     alone: CancellationToken,
     hook: Option<Arc<dyn Hook>>,
@@ -101,6 +108,8 @@ impl Actor for Node {
             context: args.context,
             survey: args.survey,
             nodes: args.nodes,
+            bound: args.bound,
+            binding: args.binding,
             alone: CancellationToken::new(),
             hook: args.hook,
             views: Arc::default(),
@@ -207,7 +216,8 @@ impl State {
             Branch::Evaluations => self.publisher(Inbox::Evaluations, root).await?,
             Branch::Reconciler => {
                 let (survey, nodes) = (Arc::clone(&self.survey), Arc::clone(&self.nodes));
-                let args = reconcile::Args { context, survey, nodes };
+                let (bound, binding) = (self.bound.clone(), Arc::clone(&self.binding));
+                let args = reconcile::Args { context, survey, nodes, bound, binding };
                 Reconciler::spawn_linked(None, Reconciler, args, root).await?.0.get_id()
             }
             Branch::Herald => {

@@ -25,6 +25,9 @@ pub enum BadTopology {
         "streams.toml: {0} needs max_msgs_per_subject and discard = \"new\" for discard_new_per_subject"
     )]
     PerSubject(String),
+    /// Without these a stage has nothing to read from or to write to.
+    #[error("streams.toml: {} missing; begin with what `jetreel streams export` prints", list(.0))]
+    Lacks(Vec<String>),
     /// A placeholder without values.
     #[error("streams.toml: {0} has a placeholder that `expand` does not fill")]
     Placeholder(String),
@@ -111,6 +114,11 @@ pub(super) enum Retention {
 pub(super) enum Discard {
     Old,
     New,
+}
+
+fn list(names: &[String]) -> String {
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    format!("{} {verb}", names.join(", "))
 }
 
 fn one() -> u32 {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
+use humantime_serde::re::humantime;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -14,6 +16,9 @@ const FIXED_IN_STREAM: [&str; 3] = ["retention", "storage", "deny_delete"];
 const FIXED_IN_CONSUMER: [&str; 3] = ["deliver_policy", "ack_policy", "replay_policy"];
 /// Lowering one of these removes messages that are there.
 const LIMITS: [&str; 4] = ["max_msgs", "max_bytes", "max_age", "max_msgs_per_subject"];
+
+/// Times, in nanoseconds.
+const TIMES: [&str; 3] = ["max_age", "ack_wait", "duplicate_window"];
 
 /// What the server has of the declared streams, by name.
 pub type Found = BTreeMap<String, FoundStream>;
@@ -89,6 +94,23 @@ impl fmt::Display for Asset {
     }
 }
 
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, found, wanted } = self;
+        write!(f, "{key} {} → {}", shown(key, found), shown(key, wanted))
+    }
+}
+
+/// A value as it is written in `streams.toml`. The API counts times in nanoseconds.
+fn shown(key: &str, value: &Value) -> String {
+    match value.as_u64() {
+        Some(nanos) if TIMES.contains(&key) => {
+            humantime::format_duration(Duration::from_nanos(nanos)).to_string()
+        }
+        Some(_) | None => value.to_string(),
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let deed = match self.deed {
@@ -98,8 +120,8 @@ impl fmt::Display for Change {
             Deed::Delete => "delete",
         };
         write!(f, "{deed} {}", self.asset)?;
-        for (i, Difference { key, found, wanted }) in self.differences.iter().enumerate() {
-            write!(f, "{} {key} {found} → {wanted}", if i == 0 { ":" } else { "," })?;
+        for (i, difference) in self.differences.iter().enumerate() {
+            write!(f, "{} {difference}", if i == 0 { ":" } else { "," })?;
         }
         self.destructive.as_ref().map_or(Ok(()), |why| write!(f, " (destructive: {why})"))
     }
@@ -297,5 +319,12 @@ mod tests {
             ingest.insert("max_deliver".to_owned(), 5.into());
         });
         assert_eq!(changes[0].to_string(), "update consumer UPLOADS/ingest: max_deliver 5 → 50");
+        let times = after(|found| {
+            let ingest = found.get_mut("UPLOADS").unwrap().consumers.get_mut("ingest").unwrap();
+            ingest.insert("ack_wait".to_owned(), 2_000_000_000_u64.into());
+            set(found, "UPLOADS", "max_age", 0.into());
+        });
+        assert!(times[0].to_string().contains("max_age 0s → 7days"), "{}", times[0]);
+        assert_eq!(times[1].to_string(), "update consumer UPLOADS/ingest: ack_wait 2s → 25s");
     }
 }

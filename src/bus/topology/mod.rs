@@ -11,9 +11,11 @@ mod wanted;
 mod diff;
 mod missing;
 mod server;
+mod pulled;
 
 pub use declared::{BadTopology, DEFAULT};
 pub use diff::{Asset, Change, Deed, Difference, Found, FoundStream, diff};
 pub use missing::{advice, told};
+pub use pulled::{PulledConsumer, nodes_max_age, pulled};
 pub use server::{apply, mend, missing, plan};
 pub use wanted::{Topology, WantedStream, export_json};

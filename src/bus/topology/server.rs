@@ -75,7 +75,8 @@ pub async fn apply(
     let destructive: Vec<String> =
         changes.iter().filter(|c| c.destructive.is_some()).map(ToString::to_string).collect();
     if !allow_destructive && !destructive.is_empty() {
-        let text = "The declared streams differ from the server's in a way that loses messages.";
+        let text = "The declared streams differ from the server's in a way that loses messages. `jetreel streams apply --allow-destructive` makes \
+                    the change all the same.";
         return Err(
             Failure::permanent("streams-destructive", text).with_detail(destructive.join("; "))
         );
@@ -154,14 +155,17 @@ async fn find(bus: &Bus, topology: &Topology) -> Result<Found, Fault> {
     Ok(found)
 }
 
-async fn stream_config(bus: &Bus, stream: &str) -> Result<Map<String, Value>, Fault> {
+pub(super) async fn stream_config(bus: &Bus, stream: &str) -> Result<Map<String, Value>, Fault> {
     let path = format!("STREAM.INFO.{stream}");
     let info: StreamInfo = persist(READ_BUDGET, || bus.api(path.clone(), &())).await?;
     Ok(info.config)
 }
 
 /// Durable consumers; ephemeral ones belong to whoever reads.
-async fn consumers(bus: &Bus, stream: &str) -> Result<BTreeMap<String, Map<String, Value>>, Fault> {
+pub(super) async fn consumers(
+    bus: &Bus,
+    stream: &str,
+) -> Result<BTreeMap<String, Map<String, Value>>, Fault> {
     let (mut found, mut offset) = (BTreeMap::new(), 0);
     loop {
         // While an election is on, as patient as a write.

@@ -31,13 +31,33 @@ impl Topology {
     /// Reads a topology file.
     ///
     /// # Errors
-    /// When it does not have the form of `streams.toml`, or declares what would lose work.
+    /// When it does not have the form of `streams.toml`, declares what would lose work, or leaves out what stages need.
     pub fn parse(text: &str) -> Result<Self, BadTopology> {
         let declared = Declared::parse(text)?;
         let replicas = declared.replicas;
         let streams = declared.stream.iter().map(|stream| of_stream(stream, replicas));
         let buckets = declared.bucket.iter().map(|bucket| of_bucket(bucket, replicas));
-        Ok(Self { streams: streams.chain(buckets).collect() })
+        let topology = Self { streams: streams.chain(buckets).collect() };
+        match topology.lacks() {
+            lacks if lacks.is_empty() => Ok(topology),
+            lacks => Err(BadTopology::Lacks(lacks)),
+        }
+    }
+
+    /// What stages need and nothing declares.
+    fn lacks(&self) -> Vec<String> {
+        let stream = |name: &str| self.streams.iter().find(|stream| stream.name == name);
+        let streams = names::REQUIRED_STREAMS.into_iter().filter(|name| stream(name).is_none());
+        let mut lacks: Vec<String> = streams.map(|name| format!("stream {name}")).collect();
+        for (of, name) in names::required_consumers() {
+            if stream(of).is_some_and(|stream| !stream.consumers.contains_key(&name)) {
+                lacks.push(format!("consumer {of}/{name}"));
+            }
+        }
+        let absent = |bucket: &&str| stream(&names::bucket_stream(bucket)).is_none();
+        let buckets = names::REQUIRED_BUCKETS.into_iter().filter(absent);
+        lacks.extend(buckets.map(|bucket| format!("bucket {bucket}")));
+        lacks
     }
 
     /// The same with another number of copies.
@@ -184,12 +204,21 @@ mod tests {
         for (name, consumer) in names::required_consumers() {
             assert!(stream(name).unwrap().consumers.contains_key(&consumer), "{name} {consumer}");
         }
-        for bucket in [names::VIDEOS_BUCKET, names::CLAIMS_BUCKET, names::NODES_BUCKET] {
-            assert!(stream(&names::bucket_stream(bucket)).is_some(), "{bucket}");
-        }
         for name in [names::PROGRESS, names::DLQ, names::DELIVERIES, names::REDO] {
             assert!(stream(name).is_some(), "{name}");
         }
+    }
+
+    #[test]
+    fn what_stages_need_must_be_declared() {
+        let lacks = |text: &str| Topology::parse(text).unwrap_err().to_string();
+        let empty = lacks("");
+        for name in ["stream UPLOADS", "stream DLQ", "bucket videos", "bucket store"] {
+            assert!(empty.contains(name), "{empty}");
+        }
+        let renamed =
+            lacks(&DEFAULT.replace("durable_name = \"evaluate\"", "durable_name = \"x\""));
+        assert!(renamed.contains("consumer PUBLISH/evaluate is missing"), "{renamed}");
     }
 
     #[test]

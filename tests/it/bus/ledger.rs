@@ -75,6 +75,40 @@ async fn entries_are_read_from_where_one_left_off() {
 }
 
 #[tokio::test]
+async fn what_does_not_belong_on_its_subject_is_no_entry_and_can_be_removed() {
+    let (nats, bus) = Nats::start_with_streams().await;
+    let (order, other) = (order(9), order(10));
+    let task = TaskId::new(Group::Main, 0);
+    let sound = entry(&order, 1, None, "w");
+    bus.write_entry(&sound).await.unwrap();
+    let context = jetstream::new(nats.client().await);
+    let put = async |subject: String, body: Vec<u8>| {
+        context.publish(subject, body.into()).await.unwrap().await.unwrap().sequence
+    };
+    let encoded = |entry| rmp_serde::to_vec_named(entry).unwrap();
+    let theirs = entry(&other, 0, None, "w");
+    let forged = put(subject::ledger(&order, task), encoded(&theirs)).await;
+    let garbage = put(subject::ledger_part(&order, task, 3), b"garbage".to_vec()).await;
+    let mut newer = entry(&other, 5, None, "w");
+    newer.v = 99;
+    put(subject::ledger(&order, TaskId::new(Group::Top, 0)), encoded(&newer)).await;
+
+    assert_eq!(bus.entry(&order, task).await.unwrap(), None);
+    assert_eq!(bus.entries(&order, 0).await.unwrap().0, [sound]);
+    let mine = entry(&order, 0, None, "me");
+    let failure = bus.write_entry(&mine).await.unwrap_err();
+    assert_eq!(failure.code, "entry-contradicts", "the attempt is not lost in silence");
+    let found = bus.forged(&order).await.unwrap();
+    let sequences: Vec<u64> = found.iter().map(|forged| forged.sequence).collect();
+    assert_eq!(sequences, [forged, garbage], "what a newer program wrote is left alone");
+    for forged in found {
+        bus.remove(&forged.stream, forged.sequence).await.unwrap();
+    }
+    assert_eq!(bus.write_entry(&mine).await.unwrap(), WriteOnce::Mine);
+    assert_eq!(bus.entry(&order, task).await.unwrap(), Some(mine));
+}
+
+#[tokio::test]
 async fn forgetting_an_order_removes_its_entries_and_claims_and_no_others() {
     let (nats, bus) = Nats::start_with_streams().await;
     let (gone, kept) = (order(6), order(7));

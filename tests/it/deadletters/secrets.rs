@@ -37,9 +37,9 @@ async fn a_secret_of_the_settings_is_written_nowhere() {
     let poison = Poison::new(site.folder());
     poison.arm(CHUNK);
     let codec = poison.codec();
-    let own =
-        [RETRIES, EVERYTHING, ("CODEC__PATH", codec.as_str()), ("HTTP__PART_BYTES", "5242880")];
-    let node = site.node("one", &own).await;
+    let uploads = [("HTTP__PART_BYTES", "5242880"), ("LIMITS__UPLOAD_BYTES_MAX", "1073741824")];
+    let own = [RETRIES, EVERYTHING, ("CODEC__PATH", codec.as_str())];
+    let node = site.node("one", &[&own[..], &uploads].concat()).await;
     let order = node.submit(&film).await;
     site.facts(&order).await.until("failed-1").await;
 

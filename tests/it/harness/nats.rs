@@ -19,6 +19,8 @@ pub(crate) struct Nats {
     extra: &'static str,
     /// User and password, where it asks for them.
     user: Option<(&'static str, &'static str)>,
+    /// Further users, each of whom may publish to one subject and to nothing else.
+    publishers: Vec<String>,
     address: String,
     url: String,
     monitor_url: String,
@@ -27,24 +29,33 @@ pub(crate) struct Nats {
 impl Nats {
     /// Starts an empty server.
     pub(crate) async fn start() -> Self {
-        Self::start_as("", None).await
+        Self::start_as("", None, Vec::new()).await
     }
 
     /// Starts an empty server that syncs every write.
     pub(crate) async fn start_synced() -> Self {
-        Self::start_as("sync_interval: always", None).await
+        Self::start_as("sync_interval: always", None, Vec::new()).await
     }
 
     /// Starts an empty server that asks for a password.
     pub(crate) async fn start_guarded(user: &'static str, password: &'static str) -> Self {
-        Self::start_as("", Some((user, password))).await
+        Self::start_as("", Some((user, password)), Vec::new()).await
     }
 
-    async fn start_as(extra: &'static str, user: Option<(&'static str, &'static str)>) -> Self {
+    /// Starts an empty server with one user for everything, and one for each subject who may publish there and nowhere else.
+    pub(crate) async fn start_with_publishers(subjects: Vec<String>) -> Self {
+        Self::start_as("", Some(("all", "all")), subjects).await
+    }
+
+    async fn start_as(
+        extra: &'static str,
+        user: Option<(&'static str, &'static str)>,
+        publishers: Vec<String>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let server = spawn(folder.path(), "127.0.0.1:-1", extra, user);
+        let server = spawn(folder.path(), "127.0.0.1:-1", extra, user, &publishers);
         let (address, url, monitor_url) = (String::new(), String::new(), String::new());
-        let mut nats = Self { folder, server, extra, user, address, url, monitor_url };
+        let mut nats = Self { folder, server, extra, user, publishers, address, url, monitor_url };
         nats.wait_for_ports().await;
         nats
     }
@@ -96,6 +107,13 @@ impl Nats {
         options.connect(&self.address).await.unwrap()
     }
 
+    /// The client of the user who may publish to the subject with that index.
+    pub(crate) async fn publisher(&self, index: usize) -> async_nats::Client {
+        let user = format!("publisher-{index}");
+        let options = async_nats::ConnectOptions::with_user_and_password(user.clone(), user);
+        options.connect(&self.address).await.unwrap()
+    }
+
     /// Ends the server as a power switch would.
     pub(crate) fn kill(&mut self) {
         self.server.kill().unwrap();
@@ -105,7 +123,8 @@ impl Nats {
     /// Starts it again on the same port and store.
     pub(crate) async fn restart(&mut self) {
         std::fs::remove_dir_all(self.ports_folder()).unwrap();
-        self.server = spawn(self.folder.path(), &self.address, self.extra, self.user);
+        let (folder, publishers) = (self.folder.path(), &self.publishers);
+        self.server = spawn(folder, &self.address, self.extra, self.user, publishers);
         self.wait_for_ports().await;
     }
 
@@ -140,15 +159,19 @@ impl Drop for Nats {
     }
 }
 
-fn spawn(folder: &std::path::Path, listen: &str, extra: &str, user: Option<(&str, &str)>) -> Child {
+fn spawn(
+    folder: &std::path::Path,
+    listen: &str,
+    extra: &str,
+    user: Option<(&str, &str)>,
+    publishers: &[String],
+) -> Child {
     let ports = folder.join("ports");
     std::fs::create_dir_all(&ports).unwrap();
     let config = format!(
         "listen: \"{listen}\"\nhttp: \"127.0.0.1:-1\"\nports_file_dir: {ports:?}\n\
          {}jetstream {{ store_dir: {:?}\nmax_file_store: 16GB\n{extra} }}\n",
-        user.map_or_else(String::new, |(user, password)| format!(
-            "authorization {{ user: {user}, password: \"{password}\" }}\n"
-        )),
+        user.map_or_else(String::new, |user| users(user, publishers)),
         folder.join("store"),
     );
     let path = folder.join("nats.conf");
@@ -157,4 +180,18 @@ fn spawn(folder: &std::path::Path, listen: &str, extra: &str, user: Option<(&str
     let mut command = Command::new("nats-server");
     command.arg("--config").arg(path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     command.spawn().expect("nats-server is on PATH")
+}
+
+/// The section about users: one for everything, and those who may publish to one subject each.
+fn users((user, password): (&str, &str), publishers: &[String]) -> String {
+    if publishers.is_empty() {
+        return format!("authorization {{ user: {user}, password: \"{password}\" }}\n");
+    }
+    let mut lines = vec![format!("{{ user: \"{user}\", password: \"{password}\" }}")];
+    lines.extend(publishers.iter().enumerate().map(|(index, subject)| {
+        let user = format!("user: \"publisher-{index}\", password: \"publisher-{index}\"");
+        let allowed = format!("publish: [\"{subject}\"], subscribe: [\"_INBOX.>\"]");
+        format!("{{ {user}, permissions: {{ {allowed} }} }}")
+    }));
+    format!("authorization {{ users: [\n{}\n] }}\n", lines.join(",\n"))
 }

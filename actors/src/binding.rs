@@ -1,0 +1,140 @@
+//! Store and broker belong together, and both say so: looked at before a node takes work, made where neither says anything yet.
+//!
+//! Invariant: a [`Bound`] exists only where both marks were read and agree. Nothing deletes objects without one.
+
+use jetreel_domain::binding::{self, BrokerMark, KEY, Mismatch, Step, StoreMark, VERSION};
+use jetreel_domain::failure::Failure;
+use tokio_util::bytes::Bytes;
+
+use crate::ports::{PortFuture, Store, Swap, Versioned, WriteOnce};
+
+/// Rounds of looking and marking: each of two marks, with a rival for each.
+const ROUNDS_MAX: usize = 8;
+
+/// The broker's side of it; all of it from the leader.
+pub trait Binding: Send + Sync {
+    /// Which store belongs to the broker.
+    fn store_mark(&self) -> PortFuture<'_, Option<Versioned<BrokerMark>>>;
+    /// Compare-and-set of that; `revision` 0 creates it.
+    fn swap_store_mark<'a>(&'a self, mark: &'a BrokerMark, revision: u64) -> PortFuture<'a, Swap>;
+    /// When the broker's state was born: another one was born at another time.
+    fn birth(&self) -> PortFuture<'_, String>;
+}
+
+/// That a store and a broker belong together, as this process has seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bound {
+    store: String,
+}
+
+impl Bound {
+    /// Id of the store.
+    #[must_use]
+    pub fn store(&self) -> &str {
+        &self.store
+    }
+
+    /// Looks once more: a disk can be exchanged under a node that runs.
+    ///
+    /// # Errors
+    /// When they do not belong together any more, or one of them cannot be asked.
+    pub async fn holds(&self, broker: &dyn Binding, store: &dyn Store) -> Result<(), Failure> {
+        match look(broker, store).await? {
+            Ok(Step::Bound(id)) if id == self.store => Ok(()),
+            Ok(Step::Bound(store)) => {
+                Err(Mismatch::Different { wanted: self.store.clone(), store }.into())
+            }
+            // Whoever removed a mark has its reasons; nothing is made anew under a node that runs.
+            Ok(Step::MarkStore | Step::MarkBroker(_)) => {
+                Err(Mismatch::Unmarked { wanted: self.store.clone() }.into())
+            }
+            Err(mismatch) => Err(mismatch.into()),
+        }
+    }
+}
+
+/// Reads both marks, and writes none.
+///
+/// # Errors
+/// When broker or store cannot be asked, or a mark has no known form.
+pub async fn look(
+    broker: &dyn Binding,
+    store: &dyn Store,
+) -> Result<Result<Step, Mismatch>, Failure> {
+    // The store first: it is marked first.
+    let on_store = store_mark(store).await?;
+    let named = broker.store_mark().await?.map(|found| found.value);
+    Ok(binding::judge(on_store.as_ref(), named.as_ref(), &broker.birth().await?))
+}
+
+/// Sees to it that both say that they belong together. `id` is that of the store where it has none.
+///
+/// # Errors
+/// When they do not belong together, or one of them cannot be asked.
+pub async fn verify(broker: &dyn Binding, store: &dyn Store, id: String) -> Result<Bound, Failure> {
+    for _ in 0..ROUNDS_MAX {
+        match look(broker, store).await?? {
+            Step::Bound(store) => return Ok(Bound { store }),
+            Step::MarkStore => mark_store(broker, store, &id).await?,
+            Step::MarkBroker(store) => {
+                // A conflict: another node was faster, with this store or another.
+                broker.swap_store_mark(&BrokerMark { v: VERSION, store }, 0).await?;
+            }
+        }
+    }
+    Err(contended())
+}
+
+/// Lets the broker belong to this store from now on, whatever it named before. Gives the id of the store, which gets `id` where it has
+/// none.
+///
+/// # Errors
+/// When one of them cannot be asked.
+pub async fn adopt(broker: &dyn Binding, store: &dyn Store, id: String) -> Result<Bound, Failure> {
+    for _ in 0..ROUNDS_MAX {
+        let Some(on_store) = store_mark(store).await? else {
+            mark_store(broker, store, &id).await?;
+            continue;
+        };
+        let found = broker.store_mark().await?;
+        let revision = found.as_ref().map_or(0, |found| found.revision);
+        if found.is_some_and(|found| found.value.store == on_store.id) {
+            return Ok(Bound { store: on_store.id });
+        }
+        let mark = BrokerMark { v: VERSION, store: on_store.id };
+        broker.swap_store_mark(&mark, revision).await?;
+    }
+    Err(contended())
+}
+
+fn contended() -> Failure {
+    Failure::dependency(
+        "state-contended",
+        "Other nodes change what store belongs to the broker. Try again.",
+    )
+}
+
+/// Whoever is first marks the store; where another was, its mark is the one.
+async fn mark_store(broker: &dyn Binding, store: &dyn Store, id: &str) -> Result<(), Failure> {
+    let mark = StoreMark { v: VERSION, id: id.to_owned(), broker: broker.birth().await? };
+    let bytes = serde_json::to_vec_pretty(&mark).map_err(|error| unreadable(&error))?;
+    let written = store.create(KEY, Bytes::from(bytes)).await?;
+    if written == WriteOnce::Taken {
+        tracing::debug!("another node has marked the store");
+    }
+    Ok(())
+}
+
+async fn store_mark(store: &dyn Store) -> Result<Option<StoreMark>, Failure> {
+    // By its size first: only there a missing object is no failure.
+    if store.size(KEY).await?.is_none() {
+        return Ok(None);
+    }
+    let bytes = store.read_all(KEY).await?;
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &serde_json::Error) -> Failure {
+    let message = "The mark of the store has no known form. Restore it from a copy.";
+    Failure::task("unreadable-document", message).with_detail(format!("{KEY}: {error}"))
+}

@@ -1,0 +1,131 @@
+//! Bodies of messages as stages take them in: decoded, and checked against the subject where they were found.
+
+use jetreel_domain::deadletter::DeadLetter;
+use jetreel_domain::document;
+use jetreel_domain::failure::Failure;
+use jetreel_domain::intake::{Body, Peek};
+use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded};
+use jetreel_domain::retry::Stage;
+use jetreel_domain::subject;
+
+/// A body that is not acted on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// A newer program wrote it, in a form that only such a program reads.
+    Newer(Failure),
+    /// It has no known form.
+    Unreadable(Failure),
+    /// It does not belong on its subject.
+    Contradicting {
+        /// Why.
+        failure: Failure,
+        /// A newer program wrote it: whatever it means, only such a program may judge it.
+        newer: bool,
+    },
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Newer(failure)
+            | Refused::Unreadable(failure)
+            | Refused::Contradicting { failure, .. } => failure,
+        }
+    }
+}
+
+/// Reads a body that was found on `subject`.
+///
+/// # Errors
+/// When it has another form, or does not belong there.
+pub fn read<B: Body>(subject: &str, bytes: &[u8]) -> Result<B, Refused> {
+    let body: B = rmp_serde::from_slice(bytes).map_err(|error| unread::<B>(bytes, &error))?;
+    match body.agrees(subject) {
+        Ok(()) => Ok(body),
+        Err(contradiction) => {
+            let newer = body.version() > B::VERSION;
+            Err(Refused::Contradicting { failure: B::refused(&contradiction), newer })
+        }
+    }
+}
+
+fn unread<B: Body>(bytes: &[u8], error: &rmp_serde::decode::Error) -> Refused {
+    match rmp_serde::from_slice::<Peek>(bytes) {
+        Ok(Peek { v }) if v > B::VERSION => {
+            Refused::Newer(document::newer().with_detail(format_args!("version {v}: {error}")))
+        }
+        Ok(_) | Err(_) => {
+            let message = "The message cannot be understood.";
+            Refused::Unreadable(Failure::permanent("bad-message", message).with_detail(error))
+        }
+    }
+}
+
+/// Whether a letter may go back to where it came from: its body must belong there. What cannot be read at all names nobody else's.
+///
+/// # Errors
+/// When it contradicts its subject.
+pub(crate) fn letter(letter: &DeadLetter) -> Result<(), Failure> {
+    let (subject, body) = (letter.subject.as_str(), letter.body.as_slice());
+    let read = match subject::stage(subject) {
+        Some(Stage::Ingest) => read::<Uploaded>(subject, body).map(drop),
+        Some(Stage::Encode) => read::<EncodeTask>(subject, body).map(drop),
+        Some(Stage::Publish) => read::<Evaluate>(subject, body).map(drop),
+        None => Ok(()),
+    };
+    match read {
+        Ok(()) | Err(Refused::Newer(_) | Refused::Unreadable(_)) => Ok(()),
+        Err(Refused::Contradicting { failure, .. }) => Err(failure),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jetreel_domain::id::{OrderId, VideoId};
+    use serde::Serialize;
+
+    use super::*;
+
+    #[derive(Serialize)]
+    struct OfTomorrow<'a> {
+        v: u32,
+        order: &'a str,
+    }
+
+    fn order(bits: u128) -> OrderId {
+        OrderId::new(VideoId::from_bits(bits), 1)
+    }
+
+    fn encoded(body: &impl Serialize) -> Vec<u8> {
+        rmp_serde::to_vec_named(body).unwrap()
+    }
+
+    #[test]
+    fn a_body_is_read_or_refused_for_what_it_is() {
+        let subject = subject::publish(&order(1));
+        let evaluate = |v, bits| encoded(&Evaluate { v, order: order(bits) });
+        let read = |bytes: &[u8]| read::<Evaluate>(&subject, bytes);
+        assert!(read(&evaluate(1, 1)).is_ok());
+        assert!(read(&evaluate(99, 1)).is_ok(), "what can be read is");
+        let contradicting = |v| match read(&evaluate(v, 2)) {
+            Err(Refused::Contradicting { failure, newer }) => (failure.code, newer),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(contradicting(1), ("message-contradicts".to_owned(), false));
+        assert_eq!(contradicting(99), ("message-contradicts".to_owned(), true));
+        let tomorrow = |v| encoded(&OfTomorrow { v, order: "1-of-tomorrow" });
+        assert!(matches!(read(&tomorrow(2)), Err(Refused::Newer(_))));
+        assert!(matches!(read(&tomorrow(1)), Err(Refused::Unreadable(_))));
+        assert!(matches!(read(b"\xff"), Err(Refused::Unreadable(_))));
+    }
+
+    #[test]
+    fn a_letter_goes_back_only_where_it_belongs() {
+        let body = |bits| encoded(&Evaluate { v: 1, order: order(bits) });
+        let letter =
+            |bytes| letter(&DeadLetter::from_parts(subject::publish(&order(1)), bytes, Vec::new()));
+        assert_eq!(letter(body(1)), Ok(()));
+        assert_eq!(letter(b"garbage".to_vec()), Ok(()), "it dies again");
+        assert_eq!(letter(body(2)).unwrap_err().code, "message-contradicts");
+    }
+}

@@ -1,0 +1,61 @@
+//! Settings, streams and server together: what of them cannot work, for every place that asks.
+
+use std::time::Duration;
+
+use jetreel_domain::failure::Failure;
+use jetreel_domain::presence;
+use jetreel_domain::relations::{Consumer, Facts, LEASE, violations};
+
+use crate::bus::Bus;
+use crate::bus::topology::{self, PulledConsumer, Topology};
+use crate::settings::Settings;
+
+/// What cannot work of settings and declared streams; `bus` adds what its server takes.
+#[must_use]
+pub fn of_declared(settings: &Settings, topology: &Topology, bus: Option<&Bus>) -> Vec<String> {
+    let (consumers, nodes_max_age) = (topology.pulled(), topology.nodes_max_age());
+    let max_payload = bus.map(Bus::max_payload);
+    violations(&facts(settings, consumers, nodes_max_age, max_payload))
+}
+
+/// What cannot work of settings and the streams that the server really has.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn of_server(settings: &Settings, bus: &Bus) -> Result<Vec<String>, Failure> {
+    let consumers = topology::pulled(bus).await?;
+    let nodes_max_age = topology::nodes_max_age(bus).await?;
+    Ok(violations(&facts(settings, consumers, nodes_max_age, Some(bus.max_payload()))))
+}
+
+/// An error that names all violations, where there are any.
+///
+/// # Errors
+/// See there.
+pub fn must_hold(violations: &[String]) -> anyhow::Result<()> {
+    anyhow::ensure!(violations.is_empty(), "{}", violations.join(" "));
+    Ok(())
+}
+
+fn facts(
+    settings: &Settings,
+    consumers: Vec<PulledConsumer>,
+    nodes_max_age: Duration,
+    max_payload: Option<u64>,
+) -> Facts {
+    let consumer = |pulled: PulledConsumer| Consumer {
+        name: format!("{}/{}", pulled.stream, pulled.name),
+        ack_wait: pulled.ack_wait,
+    };
+    let policy = &settings.reconciler;
+    Facts {
+        lease: LEASE,
+        consumers: consumers.into_iter().map(consumer).collect(),
+        nodes_max_age,
+        presence_interval: presence::interval(policy.build_seconds),
+        leadership: Duration::from_secs(u64::try_from(policy.lease_seconds).unwrap_or_default()),
+        part_bytes: settings.http.part_bytes as u64,
+        upload_bytes_max: settings.limits.upload_bytes_max,
+        max_payload,
+    }
+}

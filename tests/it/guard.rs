@@ -1,0 +1,32 @@
+//! What is read from broker and store is not believed: who may publish to one subject reaches nothing else, documents of newer
+//! programs stay as they are, a store belongs to one broker, and settings that cannot work are refused.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+mod binding;
+mod forged;
+mod forgeries;
+mod reach;
+mod settings;
+mod versions;
+
+use std::process::{Output, Stdio};
+
+use tokio::process::Command;
+
+use crate::clips::{jetreel, path};
+use crate::harness::site::Site;
+
+/// `jetreel` with these words, in the folder of a site and with its settings.
+async fn told(site: &Site, words: &[&str], own: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(jetreel());
+    command.args(words).envs(site.settings().iter().cloned());
+    command.envs(own.iter().map(|(key, value)| (format!("JETREEL__{key}"), *value)));
+    command.current_dir(site.folder()).stdin(Stdio::null()).env("PATH", path());
+    command.output().await.unwrap()
+}
+
+/// What it said on standard error.
+fn complaint(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
