@@ -18,6 +18,7 @@ mod plan;
 mod report;
 mod signals;
 mod status;
+mod strangers;
 mod streams;
 mod submit;
 mod transcode;

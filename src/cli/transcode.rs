@@ -18,6 +18,7 @@ use super::export::{self, Target};
 use super::follow::{self, Ended};
 use super::local::{self, Lasting, Local};
 use super::report::{Completed, Unmade};
+use super::strangers::{self, Strangers};
 use super::{output, signals};
 use crate::node::{self, RunningNode};
 use crate::settings::{Role, Roles, Scheme, Settings};
@@ -33,9 +34,12 @@ const FIRST: u32 = 1;
 pub(super) struct Arguments {
     /// The video
     file: PathBuf,
-    /// Folder for the result; made where missing
+    /// Folder for the result, made where missing; an earlier result of Jetreel in it is replaced
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Also replace files in that folder that Jetreel did not make
+    #[arg(long)]
+    force: bool,
     /// Make only these tiers, as in 720p,360p [default: all that upscale no line of the source's picture in square pixels]
     #[arg(long, value_delimiter = ',', value_name = "TIERS")]
     tiers: Option<Vec<String>>,
@@ -65,6 +69,8 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> anyhow::Res
     let target = Target::new(&arguments.out)?;
     let settings = arguments.applied_to(settings, target.scratch());
     settings.validate()?;
+    let strangers = Strangers::new(&arguments.out, arguments.force);
+    strangers.refuse(strangers::names(&settings))?;
     let mut bars = Bars::new(arguments.json);
     let (services, broker) = Local::start(&settings, Lasting::OneJob).await?.split();
     let ports = services.ports.clone();
@@ -73,7 +79,7 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> anyhow::Res
             let outcome = work(&settings, &ports, &file, started, &mut bars, &mut running).await;
             let made = match outcome {
                 Ok(Outcome::Ended(ended)) => {
-                    finish(&settings, &ports, ended, &target, started).await
+                    finish(&settings, &ports, ended, (&target, &strangers), started).await
                 }
                 Ok(Outcome::Interrupted) => Ok(Made::Nothing),
                 Err(error) => Err(error),
@@ -162,7 +168,7 @@ async fn finish(
     settings: &Settings,
     ports: &Ports,
     ended: Ended,
-    target: &Target,
+    (target, strangers): (&Target, &Strangers),
     started: Instant,
 ) -> anyhow::Result<Made> {
     let order = ended.video.order(ended.number).context("the order is gone")?;
@@ -172,8 +178,14 @@ async fn finish(
     };
     let bytes = ports.store.read_all(&published.manifest.key).await?;
     let manifest: Manifest = serde_json::from_slice(&bytes)?;
-    let folder =
-        target.fill(Path::new(&settings.store.root), &export::files(&manifest, published))?;
+    let files = export::files(&manifest, published);
+    // Once more: files can have come since.
+    let top = |name: &str| {
+        let folder = format!("{name}/");
+        files.keys().any(|file| file == name || file.starts_with(&folder))
+    };
+    strangers.refuse(top)?;
+    let folder = target.fill(Path::new(&settings.store.root), &files)?;
     let completed = Completed::new(&manifest, &folder, started.elapsed(), ended.first_playable);
     Ok(Made::Folder(Box::new(completed)))
 }
