@@ -79,7 +79,7 @@ fn warning(known: Durability, required: bool) -> Option<Warning> {
             "whether the broker syncs every write is not known: set nats.monitor to its monitoring address",
         ),
     };
-    Some(Warning { code, detail, refuses: required })
+    Some(Warning { code, detail: detail.into(), refuses: required })
 }
 
 #[cfg(test)]

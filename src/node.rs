@@ -9,6 +9,7 @@ use jetreel_actors::config::{Config, Context, Lease, Roles as Branches};
 use jetreel_actors::deadletter::Desk;
 use jetreel_actors::ports::{Hook, Ports, Store};
 use jetreel_actors::supervisor;
+use jetreel_domain::failure::Failure;
 use ractor::{Actor, ActorRef};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -21,7 +22,7 @@ use crate::bus::{Bus, BusOptions};
 use crate::durability::DurabilityWatch;
 use crate::environment::SystemEnvironment;
 use crate::hook::HttpHook;
-use crate::http::{self, Gateway, GatewayOptions, Hooks, Seen};
+use crate::http::{self, Gateway, GatewayOptions, Hooks, Seen, Warning};
 use crate::metrics::Metrics;
 use crate::sandbox::CodecProcesses;
 use crate::settings::{Role, Settings};
@@ -148,7 +149,8 @@ pub struct RunningNode {
 pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<RunningNode> {
     let context = Context::new(config(settings), services.ports.clone());
     let durability = DurabilityWatch::start(settings, services.metrics.clone()).await;
-    let (gateway, http) = gateway(settings, &services, &durability).await?;
+    let warnings = [durability.warnings(), codec_warnings(settings, &services.codec)];
+    let (gateway, http) = gateway(settings, &services, warnings).await?;
     let roles = &settings.node.roles;
     let branches = Branches {
         ingest: roles.has(Role::Ingest),
@@ -223,7 +225,7 @@ type Http = (Arc<Gateway>, CancellationToken, Vec<JoinHandle<std::io::Result<()>
 async fn gateway(
     settings: &Settings,
     services: &Services,
-    durability: &DurabilityWatch,
+    warnings: [Warnings; 2],
 ) -> anyhow::Result<(Option<std::net::SocketAddr>, Option<Http>)> {
     let public = settings.node.roles.has(Role::Gateway);
     if !public && settings.http.admin_listen.is_none() {
@@ -234,7 +236,7 @@ async fn gateway(
         part_bytes: settings.http.part_bytes as u64,
         upload_bytes_max: settings.limits.upload_bytes_max,
         public_metrics: settings.http.admin_listen.is_none(),
-        hooks: hooks(&services.metrics, durability),
+        hooks: hooks(&services.metrics, warnings),
     });
     let stop = CancellationToken::new();
     let (mut address, mut servers) = (None, Vec::new());
@@ -259,7 +261,26 @@ async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpLis
         .with_context(|| format!("cannot listen on {address}: choose another {key}"))
 }
 
-fn hooks(metrics: &Arc<Metrics>, durability: &DurabilityWatch) -> Hooks {
+/// What somebody has to say to whoever asks whether the node is ready.
+type Warnings = Arc<dyn Fn() -> Vec<Warning> + Send + Sync>;
+
+/// What readiness says of the codec, where the node needs one.
+fn codec_warnings(settings: &Settings, codec: &Arc<CodecProcesses>) -> Warnings {
+    let roles = &settings.node.roles;
+    let needed = roles.has(Role::Ingest) || roles.has(Role::Encode);
+    let codec = Some(Arc::clone(codec)).filter(|_| needed);
+    Arc::new(move || {
+        let trouble = codec.as_ref().and_then(|codec| codec.trouble());
+        trouble.map(codec_warning).into_iter().collect()
+    })
+}
+
+fn codec_warning(Failure { code, message, .. }: Failure) -> Warning {
+    let known = ["codec-missing", "sandbox-weak"].into_iter().find(|known| *known == code);
+    Warning { code: known.unwrap_or("codec-unusable"), detail: message.into(), refuses: true }
+}
+
+fn hooks(metrics: &Arc<Metrics>, warnings: [Warnings; 2]) -> Hooks {
     let (render, seen) = (Arc::clone(metrics), Arc::clone(metrics));
     Hooks {
         render: Arc::new(move || render.render()),
@@ -271,7 +292,7 @@ fn hooks(metrics: &Arc<Metrics>, durability: &DurabilityWatch) -> Hooks {
                 seen.upload_accepted(bytes, confirmation_seconds);
             }
         }),
-        warnings: durability.warnings(),
+        warnings: Arc::new(move || warnings.iter().flat_map(|said| said()).collect()),
     }
 }
 

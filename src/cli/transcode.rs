@@ -21,11 +21,14 @@ use super::report::{Completed, Unmade};
 use super::strangers::{self, Strangers};
 use super::{output, signals};
 use crate::node::{self, RunningNode};
+use crate::sandbox::CodecProcesses;
 use crate::settings::{Role, Roles, Scheme, Settings};
 use crate::store::link_source;
 
 /// All work is done by then; what still runs is cut off.
 const SHUTDOWN_WAIT: Duration = Duration::from_secs(5);
+/// A codec that cannot be used for so long is given up; it is started again meanwhile.
+const CODEC_WAIT: Duration = Duration::from_secs(4);
 /// The only order of the video.
 const FIRST: u32 = 1;
 
@@ -128,6 +131,7 @@ async fn work(
 ) -> anyhow::Result<Outcome> {
     let id = VideoId::from_bits(uuid::Uuid::now_v7().as_u128());
     let bus = Arc::clone(&running.services.bus);
+    let codec = Arc::clone(&running.services.codec);
     let enqueue = enqueue(settings, ports, &id, file);
     let followed = async {
         let news = bus.news_of(&id).await?;
@@ -137,7 +141,19 @@ async fn work(
     tokio::select! {
         ended = followed => Ok(Outcome::Ended(ended?)),
         () = signals::stopped() => Ok(Outcome::Interrupted),
+        failure = unusable(&codec) => Err(failure.into()),
         () = running.ended() => anyhow::bail!("a stage failed too often; --verbose shows why"),
+    }
+}
+
+/// Returns when the codec cannot be used and starting it again does not help: no other node could do the work.
+async fn unusable(codec: &CodecProcesses) -> Failure {
+    loop {
+        codec.troubled().await;
+        tokio::time::sleep(CODEC_WAIT).await;
+        if let Some(failure) = codec.trouble() {
+            return failure;
+        }
     }
 }
 

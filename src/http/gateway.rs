@@ -1,5 +1,6 @@
 //! Routes, and what all of them share.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -45,12 +46,12 @@ pub enum Seen<'a> {
 }
 
 /// Something an operator should mend, said by the readiness check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Warning {
     /// Stable.
     pub code: &'static str,
     /// A sentence with what to do.
-    pub detail: &'static str,
+    pub detail: Cow<'static, str>,
     /// The node is not ready as long as it stands.
     #[serde(skip)]
     pub refuses: bool,

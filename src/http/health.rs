@@ -42,7 +42,7 @@ pub(super) async fn ready(State(gateway): State<Arc<Gateway>>) -> Result<Json<Va
     }
     let warnings = (gateway.hooks.warnings)();
     if let Some(warning) = warnings.iter().find(|warning| warning.refuses) {
-        return Err(not(warning.code, warning.detail));
+        return Err(not(warning.code, &warning.detail));
     }
     Ok(Json(json!({ "status": "ready", "warnings": warnings })))
 }
