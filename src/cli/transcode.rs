@@ -52,7 +52,7 @@ pub(super) struct Arguments {
     /// No poster and thumbnails
     #[arg(long)]
     no_images: bool,
-    /// No progressive MP4
+    /// No MP4 files, which hold the first sound track alone
     #[arg(long)]
     no_package: bool,
     /// Print one JSON object, and no progress
