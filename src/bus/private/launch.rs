@@ -267,7 +267,10 @@ fn read_ports(runtime: &Path, suffix: &str) -> Option<Ports> {
 }
 
 fn unusable(folder: &Path, error: &io::Error) -> Failure {
-    let text = format!("No broker can be started in {}.", folder.display());
+    let text = format!(
+        "No broker can be started in {}. Choose another folder with --data or nats.data.",
+        folder.display()
+    );
     Failure::permanent("private-broker", text).with_detail(error)
 }
 
