@@ -113,6 +113,8 @@ pub enum CodecDeath {
     Protocol,
 }
 
+/// `SIGKILL`: nothing in the process sends it to itself.
+const SIGKILL: i32 = 9;
 /// `SIGXCPU` on Linux: the kernel's word for a spent CPU limit.
 const SIGXCPU: i32 = 24;
 
@@ -123,10 +125,14 @@ impl From<CodecDeath> for Failure {
                 "codec-cpu-budget",
                 "The video needs more CPU time than it may use. Export it with smaller pictures and upload that.",
             ),
+            CodecDeath::Signal(SIGKILL) => Self::task(
+                "codec-signal",
+                "The work on the video was killed (signal 9), most often because the machine ran out of memory. Try again when it has less to do.",
+            ),
             CodecDeath::Signal(signal) => Self::task(
                 "codec-signal",
                 format!(
-                    "The decoder crashes on this video (signal {signal}). Export the video again and upload that."
+                    "The decoder crashes on this video (signal {signal}). Export the video again, and upload the new file."
                 ),
             ),
             CodecDeath::Exit(MEMORY_EXIT) => Reason::from(WorkFault::OutOfMemory).into(),

@@ -267,6 +267,7 @@ fn failures() -> Vec<(String, String)> {
     all.extend(over_limits().into_iter().map(told));
     all.extend(work_faults().into_iter().map(told));
     all.extend(deaths().into_iter().map(death));
+    all.push(death(CodecDeath::Signal(9)));
     all
 }
 
@@ -293,6 +294,13 @@ fn every_failure_says_what_to_do_next_and_has_advice_for_operators() {
         assert!(named && sentence.contains(". "), "{code}: {sentence}");
         assert!(advice::of_code(&code).is_some(), "{code} has no advice");
     }
+}
+
+#[test]
+fn a_process_that_was_killed_is_not_blamed_on_the_video() {
+    let killed = Failure::from(CodecDeath::Signal(9)).message;
+    assert!(killed.contains("memory") && !killed.contains("Export"), "{killed}");
+    assert!(Failure::from(CodecDeath::Signal(11)).message.contains("crashes on this video"));
 }
 
 #[test]
