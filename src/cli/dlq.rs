@@ -2,7 +2,6 @@
 
 mod explain;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,8 @@ use jetreel_domain::selection::Selection;
 use serde_json::json;
 
 use super::exit::{Exit, told};
-use super::{local, output};
+use super::local::{self, Place};
+use super::output;
 use crate::http::rfc3339;
 use crate::settings::{Scheme, Settings};
 use crate::store::{OpenDalStore, StoreOptions};
@@ -35,14 +35,6 @@ pub(super) enum Command {
     Replay(Selected),
     /// Remove letters for good
     Discard(Selected),
-}
-
-/// Which broker.
-#[derive(Debug, clap::Args)]
-pub(super) struct Place {
-    /// Folder of a running `jetreel dev`, as given to it [default: the setting nats.url, else nats.data]
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
 }
 
 /// Which letters.
@@ -144,11 +136,8 @@ impl Filters {
 }
 
 /// The broker that the settings name, or that a `jetreel dev` runs; and the store beside it, where there is one.
-async fn desk(place: Place, mut settings: Settings) -> anyhow::Result<Desk> {
-    if let Some(data) = place.data {
-        settings.nats.url = None;
-        local::use_folder(&mut settings, &data);
-    }
+async fn desk(place: Place, settings: Settings) -> anyhow::Result<Desk> {
+    let settings = place.applied_to(settings);
     let bus = local::connect(&settings).await?;
     Ok(Desk { broker: bus.clone(), letters: bus, store: store(&settings) })
 }

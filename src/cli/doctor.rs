@@ -10,9 +10,10 @@ use jetreel_domain::sweep::PROBES;
 use serde::Serialize;
 
 use super::exit::Exit;
-use super::{local, output};
+use super::local::{self, Place};
+use super::output;
 use crate::bus::doctor::Durability;
-use crate::bus::{Bus, BusOptions, doctor, private};
+use crate::bus::{Bus, doctor, private};
 use crate::node::codec_binary;
 use crate::sandbox::{CodecProcesses, Confinement};
 use crate::settings::{Nats, Settings};
@@ -21,6 +22,8 @@ use crate::store::{OpenDalStore, StoreOptions};
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
+    #[command(flatten)]
+    place: Place,
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
@@ -59,7 +62,8 @@ impl Finding {
 }
 
 /// Runs the command.
-pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<Exit> {
+pub(super) async fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<Exit> {
+    let settings = &arguments.place.applied_to(settings);
     let mut findings = vec![Finding::ok("settings", "they can be used")];
     findings.extend(store(settings).await);
     findings.extend(codec(settings).await);
@@ -167,18 +171,16 @@ async fn trespass(codec: &CodecProcesses) -> Finding {
 }
 
 async fn broker(settings: &Settings) -> Vec<Finding> {
-    let Some(url) = &settings.nats.url else {
-        return vec![match private::locate(settings.nats.server.as_deref()).await {
-            Ok(path) => Finding::ok("broker", format!("private, by {}", path.display())),
-            Err(failure) => Finding::fail("broker", failure.told(), "set nats.url or nats.server"),
-        }];
-    };
-    let mut options = BusOptions::new(url, settings.node.name_here());
-    options.credentials.clone_from(&settings.nats.credentials);
     let advice = "check nats.url and nats.credentials, and whether the server runs with JetStream";
-    let bus = match Bus::connect(&options).await {
-        Ok(bus) => bus,
-        Err(failure) => return vec![Finding::fail("broker", failure.told(), advice)],
+    let bus = match &settings.nats.url {
+        Some(_) => match local::connect(settings).await {
+            Ok(bus) => bus,
+            Err(error) => return vec![Finding::fail("broker", told(&error), advice)],
+        },
+        None => match local::running(settings).await {
+            Some(bus) => bus,
+            None => return vec![private_broker(settings).await],
+        },
     };
     let wanted = match local::streams(settings) {
         Ok(wanted) => wanted,
@@ -196,6 +198,25 @@ async fn broker(settings: &Settings) -> Vec<Finding> {
         }
         Err(failure) => vec![Finding::fail("broker", failure.told(), advice)],
     }
+}
+
+/// The broker that `dev` and `transcode` would start.
+async fn private_broker(settings: &Settings) -> Finding {
+    match private::locate(settings.nats.server.as_deref()).await {
+        Ok(path) => Finding::ok(
+            "broker",
+            format!(
+                "private, by {}; none runs in {} now, --data names another folder",
+                path.display(),
+                settings.nats.data.display()
+            ),
+        ),
+        Err(failure) => Finding::fail("broker", failure.told(), "set nats.url or nats.server"),
+    }
+}
+
+fn told(error: &anyhow::Error) -> String {
+    error.downcast_ref().map_or_else(|| error.to_string(), Failure::told)
 }
 
 /// The nodes that were heard of lately.

@@ -137,8 +137,8 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<Exit> 
         Command::Cancel(arguments) => cancel::run(arguments, &settings).await,
         Command::Plan(arguments) => plan::run(arguments, &settings).await,
         Command::Dlq(command) => dlq::run(command, settings).await,
-        Command::Streams(command) => streams::run(command, &settings).await,
-        Command::Doctor(arguments) => doctor::run(arguments, &settings).await,
+        Command::Streams(command) => streams::run(command, settings).await,
+        Command::Doctor(arguments) => doctor::run(arguments, settings).await,
         Command::Config(_) => Ok(Exit::Done),
     }
 }

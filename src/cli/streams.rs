@@ -3,7 +3,8 @@
 use clap::{Subcommand, ValueEnum};
 
 use super::exit::Exit;
-use super::{local, output};
+use super::local::{self, Place};
+use super::output;
 use crate::bus::topology::{self, export_json};
 use crate::settings::Settings;
 
@@ -11,9 +12,11 @@ use crate::settings::Settings;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Say what `apply` would change
-    Plan,
+    Plan(Place),
     /// Create and update streams, consumers and buckets
     Apply {
+        #[command(flatten)]
+        place: Place,
         /// Also make changes that lose messages
         #[arg(long)]
         allow_destructive: bool,
@@ -34,19 +37,19 @@ pub(super) enum Format {
 }
 
 /// Runs the command.
-pub(super) async fn run(command: Command, settings: &Settings) -> anyhow::Result<Exit> {
-    let wanted = local::streams(settings)?;
+pub(super) async fn run(command: Command, settings: Settings) -> anyhow::Result<Exit> {
+    let wanted = local::streams(&settings)?;
     match command {
-        Command::Plan => {
-            let bus = local::connect(settings).await?;
+        Command::Plan(place) => {
+            let bus = local::connect(&place.applied_to(settings)).await?;
             let changes = topology::plan(&bus, &wanted).await?;
             changes.iter().for_each(|change| output::data(&change.to_string()));
             if changes.is_empty() {
                 output::note("the broker is as declared");
             }
         }
-        Command::Apply { allow_destructive } => {
-            let bus = local::connect(settings).await?;
+        Command::Apply { place, allow_destructive } => {
+            let bus = local::connect(&place.applied_to(settings)).await?;
             let changes = topology::apply(&bus, &wanted, allow_destructive).await?;
             changes.iter().for_each(|change| output::data(&change.to_string()));
             output::note("the broker is as declared");
