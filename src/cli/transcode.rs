@@ -10,10 +10,11 @@ use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::id::VideoId;
 use jetreel_domain::lane::Lane;
 use jetreel_domain::manifest::Manifest;
+use jetreel_domain::planner::PlanPolicy;
 use jetreel_domain::state::{Source, Status, Video};
 
 use super::bars::Bars;
-use super::exit::Exit;
+use super::exit::{self, Exit};
 use super::export::{self, Target};
 use super::follow::{self, Ended};
 use super::local::{self, Lasting, Local};
@@ -60,6 +61,18 @@ pub(super) struct Arguments {
     json: bool,
 }
 
+/// Refuses tiers that the ladder does not have, as a wrong command line.
+fn check_tiers(plan: &PlanPolicy) -> anyhow::Result<()> {
+    let names: Vec<&str> = plan.ladder.iter().map(|rung| rung.name.as_str()).collect();
+    let unknown = plan.tiers.iter().flatten().find(|tier| !names.contains(&tier.as_str()));
+    let Some(tier) = unknown else { return Ok(()) };
+    let names = names.join(", ");
+    Err(exit::told(
+        Exit::Refused,
+        format!("there is no tier {tier:?}; --tiers takes names of {names}"),
+    ))
+}
+
 enum Outcome {
     Ended(Ended),
     Interrupted,
@@ -71,6 +84,7 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> anyhow::Res
     let file = local::input(&arguments.file)?;
     let target = Target::new(&arguments.out)?;
     let settings = arguments.applied_to(settings, target.scratch());
+    check_tiers(&settings.plan)?;
     settings.validate()?;
     let strangers = Strangers::new(&arguments.out, arguments.force);
     strangers.refuse(strangers::names(&settings))?;
@@ -112,8 +126,9 @@ impl Arguments {
         if let Some(preset) = &self.preset {
             settings.plan.preset.clone_from(preset);
         }
-        if self.tiers.is_some() {
-            settings.plan.tiers.clone_from(&self.tiers);
+        if let Some(tiers) = &self.tiers {
+            let trimmed = tiers.iter().map(|tier| tier.trim().to_owned());
+            settings.plan.tiers = Some(trimmed.collect());
         }
         settings.plan.images &= !self.no_images;
         settings.plan.package &= !self.no_package;

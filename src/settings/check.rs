@@ -202,7 +202,9 @@ impl Settings {
         ensure(thumbnail, "plan.thumbnail-seconds", "it must be within 0.5 and 3600")?;
         for tier in plan.tiers.iter().flatten() {
             let known = plan.ladder.iter().any(|rung| rung.name == *tier);
-            ensure(known, "plan.tiers", format!("the ladder has no {tier:?}"))?;
+            let names: Vec<&str> = plan.ladder.iter().map(|rung| rung.name.as_str()).collect();
+            let problem = format!("the ladder has no {tier:?}; it has {}", names.join(", "));
+            ensure(known, "plan.tiers", problem)?;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ fn a_strangers_file_is_replaced_only_by_force_and_an_earlier_result_as_it_is() {
     let mine = folder.path().join("out/240p.mp4");
     fs::create_dir(folder.path().join("out")).unwrap();
     fs::write(&mine, "mine").unwrap();
-    let words = ["transcode", clip, "--out", "out", "--tiers", "240p", "--preset", "ultrafast"];
+    let words = ["transcode", clip, "--out", "out", "--tiers", " 240p", "--preset", "ultrafast"];
     let refused = said(folder.path(), &words);
     assert_eq!(refused.code, Some(1), "{}{}", refused.out, refused.err);
     for named in ["240p.mp4", "--out", "--force"] {
