@@ -8,13 +8,13 @@ use super::exit::Exit;
 use super::local::{self, Lasting, Local};
 use super::{notice, output, signals::Signals};
 use crate::node;
-use crate::settings::{Roles, Settings};
+use crate::settings::{Roles, Settings, listen_address};
 
 /// Arguments of `dev`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Where to listen [default: the setting http.listen]
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    /// Where to listen; a port alone means this machine alone [default: the setting http.listen]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
     listen: Option<SocketAddr>,
     /// Folder for streams and videos [default: the settings nats.data and store.root]
     #[arg(long, value_name = "DIR")]

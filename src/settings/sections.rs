@@ -12,6 +12,7 @@ use jetreel_domain::redact::redact;
 use jetreel_domain::retry::{Schedule, Schedules};
 use serde::{Deserialize, Deserializer};
 
+use super::listen::listen_address;
 use crate::sandbox::Confinement;
 use crate::store::StoreOptions;
 
@@ -37,6 +38,19 @@ where
     T::Err: fmt::Display,
 {
     String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+}
+
+fn listening<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    listen_address(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+}
+
+fn perhaps_listening<'de, D>(deserializer: D) -> Result<Option<SocketAddr>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let text = String::deserialize(deserializer)?;
+    let address = (!text.is_empty()).then(|| listen_address(&text));
+    address.transpose().map_err(serde::de::Error::custom)
 }
 
 /// `[nats]`: coordination.
@@ -140,10 +154,10 @@ impl fmt::Debug for Store {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Http {
     /// Where it listens.
-    #[serde(deserialize_with = "parsed")]
+    #[serde(deserialize_with = "listening")]
     pub listen: SocketAddr,
     /// Where metrics and health are served alone.
-    #[serde(deserialize_with = "optional")]
+    #[serde(deserialize_with = "perhaps_listening")]
     pub admin_listen: Option<SocketAddr>,
     /// Bytes of a stored part of an upload.
     pub part_bytes: usize,

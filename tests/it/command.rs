@@ -4,6 +4,8 @@
 
 mod transcode;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -26,6 +28,28 @@ fn said(folder: &Path, arguments: &[&str]) -> Said {
 }
 
 #[test]
+fn a_server_that_is_not_jetreel_is_called_one_and_its_address_needs_no_scheme() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("clip.mp4"), "no video").unwrap();
+    for head in ["404 Not Found", "200 OK"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let answering = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            assert!(stream.read(&mut request).unwrap() > 0);
+            let body = "<html>Hello</html>";
+            let length = body.len();
+            write!(stream, "HTTP/1.1 {head}\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+        });
+        let Said { code, err, .. } = said(folder.path(), &["status", "x", "--url", &address]);
+        answering.join().unwrap();
+        assert_eq!(code, Some(6), "{err}");
+        assert!(err.contains("no Jetreel server") && err.contains("--url"), "{err}");
+    }
+}
+
+#[test]
 fn a_mistake_in_the_command_line_is_named_with_what_is_right() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("clips")).unwrap();
@@ -37,6 +61,7 @@ fn a_mistake_in_the_command_line_is_named_with_what_is_right() {
         (&tiers, 2, &["\"144p\"", "240p, 360p, 480p", "--tiers"]),
         (&["dev", "--data", "clip.mp4/x"], 1, &["clip.mp4/x/media", "--data", "ot a directory"]),
         (&["streams", "plan"], 6, &["--data", "nats.url"]),
+        (&["dev", "--listen", "nowhere"], 2, &["--listen", "127.0.0.1:8080"]),
     ] {
         let Said { code: found, err, .. } = said(folder.path(), words);
         assert_eq!(found, Some(code), "{words:?}: {err}");
