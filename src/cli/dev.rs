@@ -36,7 +36,9 @@ pub(super) async fn run(arguments: Arguments, mut settings: Settings) -> anyhow:
     let (services, broker) = local.split();
     let mut running = node::start(&settings, services).await?;
     if let Some(address) = running.gateway {
-        output::note("jetreel runs, for trying out: there is no login, and one machine has it all");
+        output::note(
+            "jetreel runs, to try it out: it has no login, and this machine does all the work",
+        );
         output::note(&format!(
             "  try:      jetreel submit video.mp4 --wait --url http://{address}"
         ));

@@ -263,14 +263,14 @@ async fn one(
 fn sentence(outcome: Fate, action: Action) -> &'static str {
     match (outcome, action) {
         (Fate::Replayed, _) => "queued again",
-        (Fate::Busy, _) => "its message is still on its way out; replay it again in a moment",
+        (Fate::Busy, _) => "its message is still being removed; replay it again in a moment",
         (Fate::NotNeeded, _) => "its job is over, nothing to do; the letter is removed",
         (Fate::Unknown, _) => {
-            "the state of its job is missing, so it would run into nothing; the letter stays until it is discarded"
+            "the state of its job is missing, so the message would do nothing; the letter stays until it is discarded"
         }
-        (Fate::Refused, _) => "it cannot be published to where it came from; the letter stays",
+        (Fate::Refused, _) => "it cannot be published to its subject; the letter stays",
         (Fate::Discarded, _) => "removed",
-        (Fate::Absent, _) => "somebody else removed it",
+        (Fate::Absent, _) => "it is already removed",
         (Fate::Meant, Action::Replay) => "would be queued again",
         (Fate::Meant, Action::Discard) => "would be removed",
     }

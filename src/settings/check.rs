@@ -192,7 +192,7 @@ impl Settings {
         ensure(
             preset,
             "plan.preset",
-            format!("{:?} is none of {}", plan.preset, PRESETS.join(", ")),
+            format!("{:?} is not a preset; use one of {}", plan.preset, PRESETS.join(", ")),
         )?;
         let rate = (32_000..=512_000).contains(&plan.audio_bit_rate);
         ensure(rate, "plan.audio-bit-rate", "it must be within 32000 and 512000")?;

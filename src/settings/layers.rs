@@ -70,13 +70,13 @@ pub enum SettingsError {
         detail: String,
     },
     /// A key that does not exist.
-    #[error("unknown setting `{key}` in {origin}{hint}; `jetreel config show` lists every setting")]
+    #[error("unknown setting `{key}` in {origin}{hint} `jetreel config show` lists every setting")]
     Unknown {
         /// The key as understood.
         key: String,
         /// Which layer.
         origin: String,
-        /// ", did you mean …" or nothing.
+        /// ": did you mean …?", or a semicolon.
         hint: String,
     },
     /// A value of the wrong type.
@@ -212,7 +212,7 @@ fn hint<'a>(wrong: &str, known: impl Iterator<Item = &'a String>) -> String {
         .map(|key| (distance(wrong, key), key))
         .min()
         .filter(|(steps, _)| *steps <= 3)
-        .map_or_else(String::new, |(_, key)| format!(", did you mean `{key}`"))
+        .map_or_else(|| ";".to_owned(), |(_, key)| format!(": did you mean `{key}`?"))
 }
 
 /// Edits between two texts (Levenshtein).
@@ -297,7 +297,7 @@ mod tests {
         let (_file, sources) = file("[store]\nbuckett = \"x\"\n");
         let error = Settings::load(&sources).unwrap_err().to_string();
         assert!(error.contains("`store.buckett`"), "{error}");
-        assert!(error.contains("did you mean `store.bucket`"), "{error}");
+        assert!(error.contains("did you mean `store.bucket`? `jetreel"), "{error}");
         let error = load(&[("JETREEL__STORE__SECRETKEY", "x")]).unwrap_err().to_string();
         assert!(error.contains("JETREEL__STORE__SECRETKEY"), "{error}");
     }

@@ -277,7 +277,7 @@ fn role(word: &str) -> Result<Role, String> {
     let found = Role::ALL.into_iter().find(|role| role.as_str() == word.trim());
     found.ok_or_else(|| {
         let known: Vec<&str> = Role::ALL.into_iter().map(Role::as_str).collect();
-        format!("{:?} is no role; use \"all\" or some of {}", word.trim(), known.join(", "))
+        format!("{:?} is not a role; use \"all\", or some of {}", word.trim(), known.join(", "))
     })
 }
 
@@ -359,7 +359,9 @@ impl FromStr for Delays {
         let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
         let delays = words.map(|word| {
             let delay = humantime::parse_duration(word);
-            delay.map_err(|_| format!("{word:?} is no time; write it as in \"1m, 5m, 25m\""))
+            delay.map_err(|_| {
+                format!("{word:?} is not a duration; write a list such as \"1m, 5m, 25m\"")
+            })
         });
         delays.collect::<Result<_, _>>().map(Self)
     }

@@ -84,7 +84,7 @@ fn kind_failure(doing: Doing, kind: ErrorKind, full: bool) -> Failure {
         | ErrorKind::AlreadyExists
         | ErrorKind::IsSameFile
         | ErrorKind::ConditionNotMatch => {
-            Failure::task("object-conflict", "Another object is in the way of this one.")
+            Failure::task("object-conflict", "Another object is already stored under this name.")
         }
         ErrorKind::PermissionDenied | ErrorKind::ConfigInvalid | ErrorKind::Unsupported => {
             Failure::dependency("storage-denied", "The storage refuses access. Check its settings.")

@@ -123,7 +123,7 @@ impl From<CodecDeath> for Failure {
         match death {
             CodecDeath::Signal(SIGXCPU) | CodecDeath::Cpu => Self::task(
                 "codec-cpu-budget",
-                "The video needs more CPU time than it may use. Export it with smaller pictures and upload that.",
+                "The video needs more CPU time than it may use. Export it with smaller pictures and upload the new file.",
             ),
             CodecDeath::Signal(SIGKILL) => Self::task(
                 "codec-signal",
@@ -132,7 +132,7 @@ impl From<CodecDeath> for Failure {
             CodecDeath::Signal(signal) => Self::task(
                 "codec-signal",
                 format!(
-                    "The decoder crashes on this video (signal {signal}). Export the video again, and upload the new file."
+                    "The decoder crashes on this video (signal {signal}). Export the video again and upload the new file."
                 ),
             ),
             CodecDeath::Exit(MEMORY_EXIT) => Reason::from(WorkFault::OutOfMemory).into(),
@@ -146,11 +146,11 @@ impl From<CodecDeath> for Failure {
             ),
             CodecDeath::NoProgress => Self::task(
                 "codec-no-progress",
-                "The decoder makes no progress on this video. Export the video again and upload that.",
+                "The decoder makes no progress on this video. Export the video again and upload the new file.",
             ),
             CodecDeath::Output => Self::task(
                 "codec-output-budget",
-                "The video becomes more data than it may. Export the video again and upload that.",
+                "The video becomes more data than it may. Export the video again and upload the new file.",
             ),
             CodecDeath::Protocol => Self::task(
                 "codec-protocol",
@@ -158,7 +158,7 @@ impl From<CodecDeath> for Failure {
             ),
             CodecDeath::Reads => Self::task(
                 "codec-read-budget",
-                "The decoder reads far more of the video than there is. Export the video again and upload that.",
+                "The decoder reads far more of the video than there is. Export the video again and upload the new file.",
             ),
         }
     }

@@ -104,8 +104,8 @@ impl Warning {
             }
             Self::CutShort => "The file is cut short; what is there is used.".to_owned(),
             Self::TimesMended { steps } => format!(
-                "The times of the recording start anew or jump {}; picture and sound are put together without a break.",
-                count(*steps, "time")
+                "The times of the recording start again or jump at {}; picture and sound are joined there without a break.",
+                count(*steps, "place")
             ),
             Self::Latecomers { tracks } => format!(
                 "Tracks that begin in the middle of the file are left out: {} of them. Upload the recordings one by one to keep them.",

