@@ -8,6 +8,7 @@ use jetreel_actors::ports::{Codec, ProcessBudget, Readable};
 use jetreel_domain::budget;
 use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::id::{OrderId, VideoId};
+use jetreel_domain::ladder::display_size;
 use jetreel_domain::media::ProbeFacts;
 use jetreel_domain::plan::Plan;
 use jetreel_domain::planner;
@@ -88,11 +89,13 @@ async fn probe(
 fn text(plan: &Plan) -> String {
     let mut lines = Vec::new();
     if let Some(video) = &plan.facts.video {
+        // As displayed, like the tiers: a phone writes its pictures lying, and says how to turn them.
+        let (width, height) = display_size(video);
         lines.push(format!(
             "{} {}x{}, {:.2} frames/s, {:.1} s, {}",
             video.codec,
-            video.width,
-            video.height,
+            width,
+            height,
             video.frame_rate.as_f64(),
             plan.seconds(),
             count(plan.audio.len(), "sound track")
