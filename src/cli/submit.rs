@@ -111,8 +111,13 @@ async fn wait(remote: &Remote, id: &str, bars: &mut Bars) -> anyhow::Result<(Job
                 }
                 let of = |tier: &super::client::Tier| (tier.name.clone(), tier.progress);
                 let mut parts: Vec<(String, u8)> = job.tiers.iter().map(of).collect();
-                parts.push(("all".to_owned(), job.progress));
-                bars.show(&job.status.to_lowercase(), &parts);
+                parts.push(("total".to_owned(), job.progress));
+                let word = job.status.to_lowercase();
+                if job.is_ended() {
+                    bars.end(&word, &parts);
+                } else {
+                    bars.show(&word, &parts);
+                }
                 if job.playable && !playable && !job.is_ended() {
                     playable = true;
                     tracing::info!(player = remote.address(&job.player), "playable");
