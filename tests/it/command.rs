@@ -61,6 +61,7 @@ fn a_mistake_in_the_command_line_is_named_with_what_is_right() {
         (&tiers, 2, &["\"144p\"", "240p, 360p, 480p", "--tiers"]),
         (&["dev", "--data", "clip.mp4/x"], 1, &["clip.mp4/x/media", "--data", "ot a directory"]),
         (&["streams", "plan"], 6, &["--data", "nats.url"]),
+        (&["config", "check", "absent.toml"], 1, &["absent.toml"]),
         (&["dev", "--listen", "nowhere"], 2, &["--listen", "127.0.0.1:8080"]),
     ] {
         let Said { code: found, err, .. } = said(folder.path(), words);
