@@ -54,10 +54,12 @@ fn a_mistake_in_the_command_line_is_named_with_what_is_right() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("clips")).unwrap();
     std::fs::write(folder.path().join("clip.mp4"), "no video").unwrap();
+    std::fs::write(folder.path().join("empty.mp4"), "").unwrap();
     let tiers = ["transcode", "clip.mp4", "--out", "out", "--tiers", "240p, 144p"];
     for (words, code, named) in [
         // The path stays as the person wrote it.
         (&["submit", "clips"][..], 1, &["path clips is a folder", "video file"][..]),
+        (&["submit", "empty.mp4"], 2, &["The file is empty.", "[empty]"]),
         (&tiers, 2, &["\"144p\"", "240p, 360p, 480p", "--tiers"]),
         (&["dev", "--data", "clip.mp4/x"], 1, &["clip.mp4/x/media", "--data", "ot a directory"]),
         (&["streams", "plan"], 6, &["--data", "nats.url"]),
