@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use config::{Config, File, FileFormat, Source, Value, ValueKind};
+use config::{Config, ConfigError, File, FileFormat, Source, Value, ValueKind};
 use serde::de::DeserializeOwned;
 
 /// Every default with its reason, as users can read it.
@@ -81,7 +81,7 @@ pub enum SettingsError {
     },
     /// A value of the wrong type.
     #[error("wrong value in the settings: {0}")]
-    Type(#[from] config::ConfigError),
+    Type(#[from] ConfigError),
     /// A value that makes no sense.
     #[error("setting `{key}` is wrong: {problem}")]
     Invalid {
@@ -100,7 +100,15 @@ pub(super) fn read<T: DeserializeOwned>(sources: &Sources) -> Result<T, Settings
     for (key, (value, _)) in merge(sources)? {
         builder = builder.set_override(key, value)?;
     }
-    Ok(builder.build()?.try_deserialize()?)
+    builder.build()?.try_deserialize().map_err(named)
+}
+
+/// A value that is refused with a sentence of its own is told as any other wrong one.
+fn named(error: ConfigError) -> SettingsError {
+    if let ConfigError::At { error, key: Some(key), .. } = error {
+        return SettingsError::Invalid { key, problem: error.to_string() };
+    }
+    SettingsError::Type(error)
 }
 
 /// Every setting with its origin.
@@ -306,6 +314,11 @@ mod tests {
     fn a_value_of_the_wrong_type_names_its_key() {
         let error = load(&[("JETREEL__NODE__SLOTS", "many")]).unwrap_err().to_string();
         assert!(error.contains("node.slots"), "{error}");
+        let error = load(&[("JETREEL__NODE__ROLES", "cook")]).unwrap_err().to_string();
+        assert!(
+            error.starts_with("setting `node.roles` is wrong: \"cook\" is not a role"),
+            "{error}"
+        );
     }
 
     #[test]
