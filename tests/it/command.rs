@@ -56,9 +56,11 @@ fn a_mistake_in_the_command_line_is_named_with_what_is_right() {
     std::fs::write(folder.path().join("clip.mp4"), "no video").unwrap();
     std::fs::write(folder.path().join("empty.mp4"), "").unwrap();
     let tiers = ["transcode", "clip.mp4", "--out", "out", "--tiers", "240p, 144p"];
+    let codec = ["transcode", "clip.mp4", "--out", "out", "--set", "codec.path=/bin/false"];
     for (words, code, named) in [
+        (&codec[..], 1, &["/bin/false", "codec.path"][..]),
         // The path stays as the person wrote it.
-        (&["submit", "clips"][..], 1, &["path clips is a folder", "video file"][..]),
+        (&["submit", "clips"], 1, &["path clips is a folder", "video file"]),
         (&["submit", "empty.mp4"], 2, &["The file is empty.", "[empty]"]),
         (&tiers, 2, &["\"144p\"", "240p, 360p, 480p", "--tiers"]),
         (&["dev", "--data", "clip.mp4/x"], 1, &["clip.mp4/x/media", "--data", "ot a directory"]),
