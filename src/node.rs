@@ -157,7 +157,8 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
     let context = Context::new(config(settings), services.ports.clone());
     let durability = DurabilityWatch::start(settings, services.metrics.clone()).await;
     let upkeep = Upkeep::start(settings, services.bus.clone(), streams(settings)?);
-    let warnings = [durability.warnings(), upkeep.warnings()];
+    let codec = codec_warnings(settings, &services.codec);
+    let warnings = [durability.warnings(), upkeep.warnings(), codec];
     let (gateway, http) = gateway(settings, &services, warnings).await?;
     let roles = &settings.node.roles;
     let branches = Branches {
@@ -260,7 +261,7 @@ type Http = (Arc<Gateway>, CancellationToken, Vec<JoinHandle<std::io::Result<()>
 async fn gateway(
     settings: &Settings,
     services: &Services,
-    warnings: [Warnings; 2],
+    warnings: [Warnings; 3],
 ) -> anyhow::Result<(Option<std::net::SocketAddr>, Option<Http>)> {
     let public = settings.node.roles.has(Role::Gateway);
     if !public && settings.http.admin_listen.is_none() {
@@ -299,7 +300,23 @@ async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpLis
 /// What somebody has to say to whoever asks whether the node is ready.
 type Warnings = Arc<dyn Fn() -> Vec<Warning> + Send + Sync>;
 
-fn hooks(metrics: &Arc<Metrics>, warnings: [Warnings; 2]) -> Hooks {
+/// What readiness says of the codec, where the node needs one.
+fn codec_warnings(settings: &Settings, codec: &Arc<CodecProcesses>) -> Warnings {
+    let roles = &settings.node.roles;
+    let needed = roles.has(Role::Ingest) || roles.has(Role::Encode);
+    let codec = Some(Arc::clone(codec)).filter(|_| needed);
+    Arc::new(move || {
+        let trouble = codec.as_ref().and_then(|codec| codec.trouble());
+        trouble.map(codec_warning).into_iter().collect()
+    })
+}
+
+fn codec_warning(Failure { code, message, .. }: Failure) -> Warning {
+    let known = ["codec-missing", "sandbox-weak"].into_iter().find(|known| *known == code);
+    Warning { code: known.unwrap_or("codec-unusable"), detail: message.into(), refuses: true }
+}
+
+fn hooks(metrics: &Arc<Metrics>, warnings: [Warnings; 3]) -> Hooks {
     let (render, seen) = (Arc::clone(metrics), Arc::clone(metrics));
     Hooks {
         render: Arc::new(move || render.render()),

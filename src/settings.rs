@@ -4,6 +4,7 @@
 
 mod check;
 mod layers;
+mod listen;
 mod sections;
 
 use jetreel_domain::limits::Limits;
@@ -12,6 +13,7 @@ use jetreel_domain::reconcile::Policy;
 use serde::Deserialize;
 
 pub use layers::{Setting, SettingsError, Sources};
+pub use listen::listen_address;
 pub use sections::{
     Codec, Hook, Http, Log, LogFormat, Nats, Node, Retry, Role, Roles, Scheme, Store,
 };

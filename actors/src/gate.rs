@@ -1,5 +1,6 @@
 //! The node's circuit breaker: while storage or broker fail, nothing is pulled.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,17 +20,28 @@ const QUEUE_MISSING: &str = "topology-missing";
 /// A probe that takes longer has failed.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Faults of the node's codec that starting it once more shows to be over.
+const CODEC_FAULTS: [&str; 2] = ["codec-missing", "codec-unusable"];
+
 /// The breaker of a node, shared by all its stages.
 #[derive(Debug)]
 pub struct Gate {
     breaker: Mutex<Breaker>,
+    /// The newest fault was of the node's codec.
+    codec: AtomicBool,
     changed: watch::Sender<()>,
     started: Instant,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { breaker: Mutex::default(), changed: watch::channel(()).0, started: Instant::now() }
+        let codec = AtomicBool::new(false);
+        Self {
+            breaker: Mutex::default(),
+            codec,
+            changed: watch::channel(()).0,
+            started: Instant::now(),
+        }
     }
 }
 
@@ -39,6 +51,7 @@ impl Gate {
         if failure.severity != Severity::DependencyFault {
             return;
         }
+        self.codec.store(CODEC_FAULTS.contains(&failure.code.as_str()), Ordering::Relaxed);
         let opened = {
             let mut breaker = self.lock();
             let was_open = breaker.is_open();
@@ -100,9 +113,10 @@ impl Gate {
 
     async fn probe(self: Arc<Self>, ports: Ports) {
         // A task of its own: even where a port panics, somebody must close the breaker one day.
+        let codec = self.codec.load(Ordering::Relaxed);
         let looked = tokio::spawn({
             let ports = ports.clone();
-            async move { tokio::time::timeout(PROBE_TIMEOUT, look(&ports)).await }
+            async move { tokio::time::timeout(PROBE_TIMEOUT, look(&ports, codec)).await }
         });
         let none =
             || Failure::dependency("probe-timeout", "Storage or broker did not answer in time.");
@@ -125,8 +139,12 @@ impl Gate {
     }
 }
 
-/// What every task needs: an answer from the broker's leader, and a small object written, read and removed.
-async fn look(ports: &Ports) -> Result<(), Failure> {
+/// What every task needs: an answer from the broker's leader, and a small object written, read and removed; and the codec, where that
+/// failed.
+async fn look(ports: &Ports, codec: bool) -> Result<(), Failure> {
+    if codec {
+        ports.codec.build().await?;
+    }
     ports.broker.check().await?;
     let content = ports.environment.uuid();
     let key = format!("{PROBES}{content}");

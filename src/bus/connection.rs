@@ -71,18 +71,26 @@ impl Bus {
     /// A dependency fault when the server cannot be reached in time; a permanent one when it is too old or the
     /// credentials cannot be read.
     pub async fn connect(options: &BusOptions) -> Result<Arc<Self>, Failure> {
+        if let Some(address) = unparsable(&options.url) {
+            let text =
+                format!("The address {address:?} is not one of a broker. Use nats://host:4222.");
+            return Err(Failure::dependency("broker-unreachable", text));
+        }
         let (closing, closed) = watch::channel(false);
+        let mut warned = false;
         let mut patience = Patience::new(options.connect_wait);
         let client = loop {
             let attempt = connect_options(options, closing.clone()).await?;
             match attempt.connect(bare(&options.url)).await {
                 Ok(client) => break client,
                 Err(error) if !patience.pause().await => {
-                    return Err(unreachable(&options.url).with_detail(error));
+                    return Err(unreachable(&options.url).await.with_detail(error));
                 }
-                Err(error) => {
+                // Once: the failure tells the end of it.
+                Err(error) if !std::mem::replace(&mut warned, true) => {
                     tracing::warn!(url = redacted(&options.url), %error, "broker is not there yet");
                 }
+                Err(error) => tracing::debug!(%error, "broker is not there yet"),
             }
         };
         let server = client.server_info();
@@ -125,8 +133,31 @@ fn addresses(url: &str) -> Vec<String> {
     url.split(',').map(|address| address.trim().to_owned()).filter(|a| !a.is_empty()).collect()
 }
 
-fn unreachable(url: &str) -> Failure {
-    let text = format!("No broker answers at {}.", redacted(url));
+/// The first address that is none, without its password.
+fn unparsable(url: &str) -> Option<String> {
+    let bad = |address: &&String| address.parse::<ServerAddr>().is_err();
+    let addresses = bare(url);
+    if addresses.is_empty() {
+        return Some(redacted(url));
+    }
+    addresses.iter().find(bad).cloned()
+}
+
+async fn unreachable(url: &str) -> Failure {
+    let mut unknown = Vec::new();
+    for address in bare(url).iter().filter_map(|address| address.parse::<ServerAddr>().ok()) {
+        if tokio::net::lookup_host((address.host(), address.port())).await.is_err() {
+            unknown.push(address.host().to_owned());
+        }
+    }
+    let (addresses, names) = (redacted(url), unknown.join(", "));
+    let text = if names.is_empty() {
+        format!("No broker answers at {addresses}. Check nats.url, and whether it runs.")
+    } else {
+        format!(
+            "No broker answers at {addresses}: the name {names} cannot be found. Check nats.url."
+        )
+    };
     Failure::dependency("broker-unreachable", text)
 }
 
@@ -199,6 +230,20 @@ mod tests {
         let pair = Some(("u".to_owned(), "p".to_owned()));
         assert_eq!(user("nats://a:1,nats://u:p@b:2"), pair);
         assert_eq!(user("a:4222"), None);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_none_and_a_name_that_nobody_has_are_told() {
+        let at = async |url: &str| {
+            let mut options = BusOptions::new(url, "x");
+            options.connect_wait = Duration::from_millis(50);
+            Bus::connect(&options).await.unwrap_err()
+        };
+        let bad = at("nats://user:secret@a b").await;
+        assert!(bad.message.contains("nats://host:4222") && !bad.message.contains("secret"));
+        let unknown = at("nowhere.invalid").await;
+        assert!(unknown.message.contains("nowhere.invalid cannot be found"), "{unknown}");
+        assert!([bad, unknown].iter().all(|failure| failure.code == "broker-unreachable"));
     }
 
     #[test]

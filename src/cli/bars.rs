@@ -45,9 +45,7 @@ impl Bars {
                 }
             }
             Way::Lines { last, said } => {
-                let shown: Vec<String> =
-                    parts.iter().map(|(name, percent)| format!("{name} {percent}%")).collect();
-                let line = format!("{word} {}", shown.join(" ")).trim().to_owned();
+                let line = line(word, parts);
                 let due = last.is_none_or(|last| last.elapsed() >= LINE_INTERVAL);
                 if due && line != *said {
                     output::note(&line);
@@ -56,6 +54,14 @@ impl Bars {
                 }
             }
         }
+    }
+
+    /// Shows these for the last time, whenever the line before was.
+    pub(super) fn end(&mut self, word: &str, parts: &[(String, u8)]) {
+        if let Way::Lines { last, .. } = &mut self.0 {
+            *last = None;
+        }
+        self.show(word, parts);
     }
 
     /// Removes what is shown.
@@ -69,9 +75,32 @@ impl Bars {
     }
 }
 
+/// The word, and the parts once one of them has begun.
+fn line(word: &str, parts: &[(String, u8)]) -> String {
+    if parts.iter().all(|(_, percent)| *percent == 0) {
+        return word.to_owned();
+    }
+    let parts: Vec<String> =
+        parts.iter().map(|(name, percent)| format!("{name} {percent}%")).collect();
+    format!("{word} {}", parts.join(" "))
+}
+
 fn bar(name: &str) -> ProgressBar {
     let bar = ProgressBar::new(100).with_prefix(name.to_owned());
     let style =
         ProgressStyle::with_template("{prefix:>8} {wide_bar} {pos:>3} % {elapsed_precise} {msg}");
     style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_parts_once_they_have_begun() {
+        let part = |name: &str, percent| (name.to_owned(), percent);
+        assert_eq!(line("queued", &[part("total", 0)]), "queued");
+        let parts = [part("360p", 40), part("240p", 0), part("total", 20)];
+        assert_eq!(line("encoding", &parts), "encoding 360p 40% 240p 0% total 20%");
+    }
 }

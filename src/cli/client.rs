@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::exit::{Exit, told};
@@ -91,9 +92,10 @@ impl Job {
 impl Server {
     /// The server that was named, or the one of the settings.
     pub(super) fn remote(&self, settings: &Settings) -> anyhow::Result<Remote> {
-        let url = self.url.clone().unwrap_or_else(|| format!("http://{}", settings.http.listen));
+        let url = self.url.clone().unwrap_or_else(|| settings.http.listen.to_string());
+        let url = if url.contains("://") { url } else { format!("http://{url}") };
         let base = Url::parse(&url).map_err(|error| {
-            anyhow::anyhow!("{url:?} is not a URL ({error}); use http://host:port")
+            anyhow::anyhow!("the address {url:?} is not a URL ({error}); use http://host:port")
         })?;
         let client = Client::builder().connect_timeout(CONNECT_WAIT).build()?;
         Ok(Remote { client, base })
@@ -113,7 +115,7 @@ impl Remote {
         let request = request.header("content-type", "application/octet-stream");
         let answer = request.send().await.map_err(|error| self.away(&error))?;
         let answer = self.checked(answer).await?;
-        Ok(answer.json::<Accepted>().await?.id)
+        Ok(self.decoded::<Accepted>(answer).await?.id)
     }
 
     /// Where a job stands: what the command line shows, and the whole document.
@@ -148,8 +150,9 @@ impl Remote {
     async fn job_by(&self, request: RequestBuilder) -> anyhow::Result<(Job, Value)> {
         let answer = request.timeout(STATUS_WAIT).send().await;
         let answer = self.checked(answer.map_err(|error| self.away(&error))?).await?;
-        let document: Value = answer.json().await?;
-        Ok((serde_json::from_value(document.clone())?, document))
+        let document: Value = self.decoded(answer).await?;
+        let job = serde_json::from_value(document.clone()).map_err(|_| self.foreign())?;
+        Ok((job, document))
     }
 
     /// An address of the server, for people.
@@ -174,12 +177,27 @@ impl Remote {
             return Ok(answer);
         }
         let problem: Value = answer.json().await.unwrap_or_default();
-        let detail = problem["detail"].as_str().unwrap_or("it gave no reason");
+        let Some(detail) = problem["detail"].as_str() else {
+            let (host, status) = (&self.base, status.as_u16());
+            let why = "no Jetreel server, or a proxy before one";
+            let text = format!("what answered at {host} with {status} is {why}; check --url");
+            return Err(told(Exit::Unreachable, text));
+        };
         let exit = match status {
             StatusCode::NOT_FOUND => Exit::NotFound,
             status if status.is_server_error() => Exit::Unreachable,
             _ => Exit::Failed,
         };
         Err(told(exit, format!("the server answered {}: {detail}", status.as_u16())))
+    }
+
+    async fn decoded<T: DeserializeOwned>(&self, answer: Response) -> anyhow::Result<T> {
+        let body = answer.bytes().await.map_err(|error| self.away(&error))?;
+        serde_json::from_slice(&body).map_err(|_| self.foreign())
+    }
+
+    fn foreign(&self) -> anyhow::Error {
+        let text = format!("what answers at {} is no Jetreel server; check --url", self.base);
+        told(Exit::Unreachable, text)
     }
 }

@@ -1,5 +1,7 @@
 //! `jetreel config`: what the settings are, and whether they are right.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 
 use super::exit::Exit;
@@ -17,7 +19,10 @@ pub(super) enum Command {
         origin: bool,
     },
     /// Say whether the settings can be used
-    Check,
+    Check {
+        /// The settings file, as --config names it
+        file: Option<PathBuf>,
+    },
 }
 
 /// Runs the command.
@@ -30,8 +35,9 @@ pub(super) fn run(command: Command, sources: &Sources) -> anyhow::Result<Exit> {
                 output::data(&format!("{line}{from}"));
             }
         }
-        Command::Check => {
-            let settings = Settings::load(sources)?;
+        Command::Check { file } => {
+            let file = file.or_else(|| sources.file.clone());
+            let settings = Settings::load(&Sources { file, ..sources.clone() })?;
             let streams = local::streams(&settings)?;
             relations::must_hold(&relations::of_declared(&settings, &streams, None))?;
             output::note("the settings are fine");

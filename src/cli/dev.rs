@@ -8,7 +8,7 @@ use super::exit::Exit;
 use super::local::{self, Lasting, Local};
 use super::{notice, output, signals::Signals};
 use crate::node;
-use crate::settings::{Roles, Settings};
+use crate::settings::{Roles, Settings, listen_address};
 
 /// How long work may go on without a broker.
 const LOST_WAIT: Duration = Duration::from_secs(2);
@@ -16,8 +16,8 @@ const LOST_WAIT: Duration = Duration::from_secs(2);
 /// Arguments of `dev`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Where to listen [default: the setting http.listen]
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    /// Where to listen; a port alone means this machine alone [default: the setting http.listen]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
     listen: Option<SocketAddr>,
     /// Folder for streams and videos [default: the settings nats.data and store.root]
     #[arg(long, value_name = "DIR")]
@@ -39,7 +39,9 @@ pub(super) async fn run(arguments: Arguments, mut settings: Settings) -> anyhow:
     let (services, broker) = local.split();
     let mut running = node::start(&settings, services).await?;
     if let Some(address) = running.gateway {
-        output::note("jetreel runs, for trying out: there is no login, and one machine has it all");
+        output::note(
+            "jetreel runs, to try it out: it has no login, and this machine does all the work",
+        );
         output::note(&format!(
             "  try:      jetreel submit video.mp4 --wait --url http://{address}"
         ));

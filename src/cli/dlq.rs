@@ -2,7 +2,6 @@
 
 mod explain;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,8 @@ use jetreel_domain::selection::Selection;
 use serde_json::json;
 
 use super::exit::{Exit, told};
-use super::{local, output};
+use super::local::{self, Place};
+use super::output;
 use crate::http::rfc3339;
 use crate::settings::{Scheme, Settings};
 use crate::store::{OpenDalStore, StoreOptions};
@@ -35,14 +35,6 @@ pub(super) enum Command {
     Replay(Selected),
     /// Remove letters for good
     Discard(Selected),
-}
-
-/// Which broker.
-#[derive(Debug, clap::Args)]
-pub(super) struct Place {
-    /// Folder of a running `jetreel dev`, as given to it [default: the setting nats.url, else nats.data]
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
 }
 
 /// Which letters.
@@ -144,11 +136,8 @@ impl Filters {
 }
 
 /// The broker that the settings name, or that a `jetreel dev` runs; and the store beside it, where there is one.
-async fn desk(place: Place, mut settings: Settings) -> anyhow::Result<Desk> {
-    if let Some(data) = place.data {
-        settings.nats.url = None;
-        local::use_folder(&mut settings, &data);
-    }
+async fn desk(place: Place, settings: Settings) -> anyhow::Result<Desk> {
+    let settings = place.applied_to(settings);
     let bus = local::connect(&settings).await?;
     Ok(Desk { broker: bus.clone(), letters: bus, store: store(&settings) })
 }
@@ -274,14 +263,14 @@ async fn one(
 fn sentence(outcome: Fate, action: Action) -> &'static str {
     match (outcome, action) {
         (Fate::Replayed, _) => "queued again",
-        (Fate::Busy, _) => "its message is still on its way out; replay it again in a moment",
+        (Fate::Busy, _) => "its message is still being removed; replay it again in a moment",
         (Fate::NotNeeded, _) => "its job is over, nothing to do; the letter is removed",
         (Fate::Unknown, _) => {
-            "the state of its job is missing, so it would run into nothing; the letter stays until it is discarded"
+            "the state of its job is missing, so the message would do nothing; the letter stays until it is discarded"
         }
-        (Fate::Refused, _) => "it cannot be published to where it came from; the letter stays",
+        (Fate::Refused, _) => "it cannot be published to its subject; the letter stays",
         (Fate::Discarded, _) => "removed",
-        (Fate::Absent, _) => "somebody else removed it",
+        (Fate::Absent, _) => "it is already removed",
         (Fate::Meant, Action::Replay) => "would be queued again",
         (Fate::Meant, Action::Discard) => "would be removed",
     }

@@ -17,9 +17,10 @@ use rustix::fs::{Access, access};
 use serde::Serialize;
 
 use super::exit::Exit;
-use super::{local, output};
+use super::local::{self, Place};
+use super::output;
 use crate::bus::doctor::Durability;
-use crate::bus::{Bus, BusOptions, doctor, private};
+use crate::bus::{Bus, doctor, private};
 use crate::node::{codec_binary, store_folder};
 use crate::relations;
 use crate::sandbox::{CodecProcesses, Confinement};
@@ -29,6 +30,8 @@ use crate::store::{OpenDalStore, StoreOptions};
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
+    #[command(flatten)]
+    place: Place,
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
@@ -67,7 +70,8 @@ impl Finding {
 }
 
 /// Runs the command.
-pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<Exit> {
+pub(super) async fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<Exit> {
+    let settings = &arguments.place.applied_to(settings);
     let mut findings = vec![Finding::ok("settings", "they can be used")];
     findings.extend(store(settings).await);
     findings.extend(codec(settings).await);
@@ -198,23 +202,22 @@ async fn trespass(codec: &CodecProcesses) -> Finding {
 }
 
 async fn broker(settings: &Settings) -> Vec<Finding> {
-    let Some(url) = &settings.nats.url else {
-        let broker = match private::locate(settings.nats.server.as_deref()).await {
-            Ok(path) => Finding::ok("broker", format!("private, by {}", path.display())),
-            Err(failure) => Finding::fail("broker", failure.told(), "set nats.url or nats.server"),
-        };
-        let related = match local::streams(settings) {
-            Ok(wanted) => declared(&relations::of_declared(settings, &wanted, None)),
-            Err(error) => vec![unusable(&error)],
-        };
-        return [vec![broker], related].concat();
-    };
-    let mut options = BusOptions::new(url, settings.node.name_here());
-    options.credentials.clone_from(&settings.nats.credentials);
     let advice = "check nats.url and nats.credentials, and whether the server runs with JetStream";
-    let bus = match Bus::connect(&options).await {
-        Ok(bus) => bus,
-        Err(failure) => return vec![Finding::fail("broker", failure.told(), advice)],
+    let bus = match &settings.nats.url {
+        Some(_) => match local::connect(settings).await {
+            Ok(bus) => bus,
+            Err(error) => return vec![Finding::fail("broker", told(&error), advice)],
+        },
+        None => match local::running(settings).await {
+            Some(bus) => bus,
+            None => {
+                let related = match local::streams(settings) {
+                    Ok(wanted) => declared(&relations::of_declared(settings, &wanted, None)),
+                    Err(error) => vec![unusable(&error)],
+                };
+                return [vec![private_broker(settings).await], related].concat();
+            }
+        },
     };
     let wanted = match local::streams(settings) {
         Ok(wanted) => wanted,
@@ -287,6 +290,25 @@ async fn belonging(bus: &Bus, settings: &Settings) -> Finding {
         Ok(Err(mismatch)) => Finding::fail(CHECK, Failure::from(mismatch).message, advice),
         Err(failure) => Finding::warn(CHECK, failure.told(), "see the findings before"),
     }
+}
+
+/// The broker that `dev` and `transcode` would start.
+async fn private_broker(settings: &Settings) -> Finding {
+    match private::locate(settings.nats.server.as_deref()).await {
+        Ok(path) => Finding::ok(
+            "broker",
+            format!(
+                "private, by {}; none runs in {} now, --data names another folder",
+                path.display(),
+                settings.nats.data.display()
+            ),
+        ),
+        Err(failure) => Finding::fail("broker", failure.told(), "set nats.url or nats.server"),
+    }
+}
+
+fn told(error: &anyhow::Error) -> String {
+    error.downcast_ref().map_or_else(|| error.to_string(), Failure::told)
 }
 
 /// The nodes that were heard of lately.

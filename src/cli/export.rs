@@ -2,7 +2,7 @@
 //!
 //! Invariant: the folder appears complete or not at all. It is put together beside its place and then renamed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
 /// File name of the manifest.
-const MANIFEST: &str = "manifest.json";
+pub(super) const MANIFEST: &str = "manifest.json";
 
 /// What the folders are called that hold the scratch of a run.
 const SCRATCH: &str = ".jetreel-";
@@ -103,10 +103,9 @@ impl Target {
 
     /// Removes what an earlier run left and this one does not replace; the folder's manifest names it.
     fn clear_earlier(&self, made: &Path) -> io::Result<()> {
-        let Ok(text) = fs::read(self.folder.join(MANIFEST)) else { return Ok(()) };
-        let Ok(earlier) = serde_json::from_slice::<Manifest>(&text) else { return Ok(()) };
         let plain = |name: &&String| !name.contains('/') && !name.starts_with('.');
-        for name in listed(&earlier).keys().filter(plain).filter(|name| !made.join(name).exists()) {
+        let earlier = earlier(&self.folder);
+        for name in earlier.iter().filter(plain).filter(|name| !made.join(name).exists()) {
             match fs::remove_file(self.folder.join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 Ok(()) | Err(_) => {}
@@ -138,6 +137,13 @@ fn clear_abandoned(above: &Path) {
             tracing::warn!(%error, path = %path.display(), "scratch of a run that was killed stays behind");
         }
     }
+}
+
+/// Names of the files that an earlier run made in the folder, by its manifest; none where there is no manifest of Jetreel.
+pub(super) fn earlier(folder: &Path) -> BTreeSet<String> {
+    let Ok(text) = fs::read(folder.join(MANIFEST)) else { return BTreeSet::new() };
+    let Ok(manifest) = serde_json::from_slice::<Manifest>(&text) else { return BTreeSet::new() };
+    listed(&manifest).into_keys().chain([MANIFEST.to_owned()]).collect()
 }
 
 /// Linked where the file system can, copied elsewhere.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -15,8 +16,29 @@ pub(super) use crate::node::{streams, streams_text};
 use crate::relations;
 use crate::settings::Settings;
 
+/// A private broker on this machine answers at once.
+const PRIVATE_WAIT: Duration = Duration::from_secs(2);
 /// Codec processes that every video needs: probe, pictures, sound, files.
 const JOBS_AHEAD: u32 = 4;
+
+/// Which broker and store.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Place {
+    /// Folder of a running `jetreel dev`, as given to it [default: the setting nats.url, else nats.data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+impl Place {
+    /// The settings with that folder.
+    pub(super) fn applied_to(self, mut settings: Settings) -> Settings {
+        if let Some(data) = self.data {
+            settings.nats.url = None;
+            use_folder(&mut settings, &data);
+        }
+        settings
+    }
+}
 
 /// Services, and the private broker behind them where there is one.
 pub(super) struct Local {
@@ -95,20 +117,39 @@ impl Local {
 
 /// The broker of the settings, or the private one that a `jetreel dev` with the same settings runs now.
 pub(super) async fn connect(settings: &Settings) -> anyhow::Result<Arc<Bus>> {
-    let folder = &settings.nats.data;
-    let found = settings.nats.url.clone().or_else(|| private::running_in(folder));
-    let Some(url) = found else {
-        return Err(told(
+    let bus = match &settings.nats.url {
+        Some(url) => Some(Bus::connect(&bus_options(settings, url)).await?),
+        None => running(settings).await,
+    };
+    bus.ok_or_else(|| {
+        told(
             Exit::Unreachable,
             format!(
-                "nats.url is not set, and no `jetreel dev` runs in {}; say which broker, as in --set nats.url=nats://host:4222",
-                folder.display()
+                "nats.url is not set, and no `jetreel dev` runs in {}; name its folder with --data, or another broker as in --set nats.url=nats://host:4222",
+                settings.nats.data.display()
             ),
-        ));
-    };
+        )
+    })
+}
+
+/// The private broker that a `jetreel dev` runs now in the folder of the settings.
+pub(super) async fn running(settings: &Settings) -> Option<Arc<Bus>> {
+    let url = private::running_in(&settings.nats.data)?;
+    let options = BusOptions { connect_wait: PRIVATE_WAIT, ..bus_options(settings, &url) };
+    match Bus::connect(&options).await {
+        Ok(bus) => Some(bus),
+        Err(failure) => {
+            // A `dev` that was killed leaves its address.
+            tracing::debug!(%failure, "no private broker answers");
+            None
+        }
+    }
+}
+
+fn bus_options(settings: &Settings, url: &str) -> BusOptions {
     let mut options = BusOptions::new(url, settings.node.name_here());
     options.credentials.clone_from(&settings.nats.credentials);
-    Ok(Bus::connect(&options).await?)
+    options
 }
 
 /// Lets streams and videos be in one folder, as `jetreel dev --data` has them.
@@ -121,7 +162,8 @@ pub(super) fn use_folder(settings: &mut Settings, folder: &Path) {
 pub(super) fn input(file: &Path) -> anyhow::Result<PathBuf> {
     let path = std::fs::canonicalize(file)
         .with_context(|| format!("cannot read {}; check the path", file.display()))?;
-    anyhow::ensure!(path.is_file(), "{} is not a file; name a video file", file.display());
+    anyhow::ensure!(!path.is_dir(), "the path {} is a folder; name a video file", file.display());
+    anyhow::ensure!(path.is_file(), "the path {} is not a file; name a video file", file.display());
     std::fs::File::open(&path)
         .with_context(|| format!("cannot read {}; check its permissions", file.display()))?;
     Ok(path)

@@ -20,6 +20,7 @@ mod rm;
 mod signals;
 mod status;
 mod store;
+mod strangers;
 mod streams;
 mod submit;
 mod transcode;
@@ -145,8 +146,8 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<Exit> 
         Command::Plan(arguments) => plan::run(arguments, &settings).await,
         Command::Dlq(command) => dlq::run(command, settings).await,
         Command::Store(command) => store::run(command, settings).await,
-        Command::Streams(command) => streams::run(command, &settings).await,
-        Command::Doctor(arguments) => doctor::run(arguments, &settings).await,
+        Command::Streams(command) => streams::run(command, settings).await,
+        Command::Doctor(arguments) => doctor::run(arguments, settings).await,
         Command::Config(_) => Ok(Exit::Done),
     }
 }

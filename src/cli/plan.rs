@@ -8,9 +8,11 @@ use jetreel_actors::ports::{Codec, ProcessBudget, Readable};
 use jetreel_domain::budget;
 use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::id::{OrderId, VideoId};
+use jetreel_domain::ladder::display_size;
 use jetreel_domain::media::ProbeFacts;
 use jetreel_domain::plan::Plan;
 use jetreel_domain::planner;
+use jetreel_domain::sentence::count;
 use jetreel_domain::wire::{FromCodec, Job, JobWork, Report, VERSION};
 
 use super::exit::Exit;
@@ -87,14 +89,16 @@ async fn probe(
 fn text(plan: &Plan) -> String {
     let mut lines = Vec::new();
     if let Some(video) = &plan.facts.video {
+        // As displayed, like the tiers: a phone writes its pictures lying, and says how to turn them.
+        let (width, height) = display_size(video);
         lines.push(format!(
-            "{} {}x{}, {:.2} frames/s, {:.1} s, {} audio tracks",
+            "{} {}x{}, {:.2} frames/s, {:.1} s, {}",
             video.codec,
-            video.width,
-            video.height,
+            width,
+            height,
             video.frame_rate.as_f64(),
             plan.seconds(),
-            plan.audio.len()
+            count(plan.audio.len(), "sound track")
         ));
     }
     lines.push(format!("class {:?}: {}", plan.class, plan.class_reason));
@@ -102,9 +106,9 @@ fn text(plan: &Plan) -> String {
     lines.push(tiers(plan));
     let cost: f64 = plan.tasks.iter().map(|task| task.cost).sum();
     lines.push(format!(
-        "{} chunks, {} tasks, about {cost:.0} s of CPU time",
-        plan.chunks.len(),
-        plan.tasks.len()
+        "{}, {}, about {cost:.0} s of CPU time",
+        count(plan.chunks.len(), "chunk"),
+        count(plan.tasks.len(), "task")
     ));
     lines.join("\n")
 }

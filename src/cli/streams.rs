@@ -3,7 +3,8 @@
 use clap::{Subcommand, ValueEnum};
 
 use super::exit::Exit;
-use super::{local, output};
+use super::local::{self, Place};
+use super::output;
 use crate::bus::Bus;
 use crate::bus::topology::Topology;
 use crate::bus::topology::{self, export_json};
@@ -14,9 +15,11 @@ use crate::settings::Settings;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Say what `apply` would change
-    Plan,
+    Plan(Place),
     /// Create and update streams, consumers and buckets
     Apply {
+        #[command(flatten)]
+        place: Place,
         /// Also make changes that lose messages
         #[arg(long)]
         allow_destructive: bool,
@@ -39,27 +42,29 @@ pub(super) enum Format {
 }
 
 /// Runs the command.
-pub(super) async fn run(command: Command, settings: &Settings) -> anyhow::Result<Exit> {
-    let wanted = local::streams(settings)?;
+pub(super) async fn run(command: Command, settings: Settings) -> anyhow::Result<Exit> {
+    let wanted = local::streams(&settings)?;
     match command {
-        Command::Plan => {
-            let bus = local::connect(settings).await?;
-            must_work(settings, &wanted, &bus)?;
+        Command::Plan(place) => {
+            let settings = place.applied_to(settings);
+            let bus = local::connect(&settings).await?;
+            must_work(&settings, &wanted, &bus)?;
             let changes = topology::plan(&bus, &wanted).await?;
             changes.iter().for_each(|change| output::data(&change.to_string()));
             if changes.is_empty() {
                 output::note("the broker is as declared");
             }
         }
-        Command::Apply { allow_destructive } => {
-            let bus = local::connect(settings).await?;
-            must_work(settings, &wanted, &bus)?;
+        Command::Apply { place, allow_destructive } => {
+            let settings = place.applied_to(settings);
+            let bus = local::connect(&settings).await?;
+            must_work(&settings, &wanted, &bus)?;
             let changes = topology::apply(&bus, &wanted, allow_destructive).await?;
             changes.iter().for_each(|change| output::data(&change.to_string()));
             output::note("the broker is as declared");
         }
         Command::Export { format: Format::Toml } => {
-            output::data(local::streams_text(settings)?.trim_end());
+            output::data(local::streams_text(&settings)?.trim_end());
         }
         Command::Export { format: Format::Json } => output::json(&export_json(&wanted))?,
     }

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use jetreel_domain::failure::Failure;
+use jetreel_domain::reason::{FileFault, Reason};
 use reqwest::Body;
 use serde_json::Value;
 use tokio_util::io::ReaderStream;
@@ -13,6 +15,7 @@ use tokio_util::io::ReaderStream;
 use super::bars::Bars;
 use super::client::{Job, Remote, Server};
 use super::exit::Exit;
+use super::report::Unmade;
 use super::{local, output, signals};
 use crate::settings::Settings;
 
@@ -46,6 +49,15 @@ pub(super) struct Arguments {
 /// Runs the command.
 pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<Exit> {
     let file = local::input(&arguments.file)?;
+    if tokio::fs::metadata(&file).await?.len() == 0 {
+        // As `plan` and `transcode` refuse it.
+        let empty = Failure::from(Reason::from(FileFault::Empty));
+        if arguments.json {
+            output::json(&Unmade::new(&empty))?;
+        }
+        output::error(&format!("{} [{}]", empty.message, empty.code));
+        return Ok(Exit::Refused);
+    }
     let remote = arguments.server.remote(settings)?;
     let name = || file.file_name().map(|name| name.to_string_lossy().into_owned());
     let title = arguments.title.clone().or_else(name).unwrap_or_default();
@@ -111,8 +123,13 @@ async fn wait(remote: &Remote, id: &str, bars: &mut Bars) -> anyhow::Result<(Job
                 }
                 let of = |tier: &super::client::Tier| (tier.name.clone(), tier.progress);
                 let mut parts: Vec<(String, u8)> = job.tiers.iter().map(of).collect();
-                parts.push(("all".to_owned(), job.progress));
-                bars.show(&job.status.to_lowercase(), &parts);
+                parts.push(("total".to_owned(), job.progress));
+                let word = job.status.to_lowercase();
+                if job.is_ended() {
+                    bars.end(&word, &parts);
+                } else {
+                    bars.show(&word, &parts);
+                }
                 if job.playable && !playable && !job.is_ended() {
                     playable = true;
                     tracing::info!(player = remote.address(&job.player), "playable");

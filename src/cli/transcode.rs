@@ -10,21 +10,26 @@ use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::id::VideoId;
 use jetreel_domain::lane::Lane;
 use jetreel_domain::manifest::Manifest;
+use jetreel_domain::planner::PlanPolicy;
 use jetreel_domain::state::{Source, Status, Video};
 
 use super::bars::Bars;
-use super::exit::Exit;
+use super::exit::{self, Exit};
 use super::export::{self, Target};
 use super::follow::{self, Ended};
 use super::local::{self, Lasting, Local};
 use super::report::{Completed, Unmade};
+use super::strangers::{self, Strangers};
 use super::{output, signals};
 use crate::node::{self, RunningNode};
+use crate::sandbox::CodecProcesses;
 use crate::settings::{Role, Roles, Scheme, Settings};
 use crate::store::link_source;
 
 /// All work is done by then; what still runs is cut off.
 const SHUTDOWN_WAIT: Duration = Duration::from_secs(5);
+/// A codec that cannot be used for so long is given up; it is started again meanwhile.
+const CODEC_WAIT: Duration = Duration::from_secs(4);
 /// The only order of the video.
 const FIRST: u32 = 1;
 
@@ -33,9 +38,12 @@ const FIRST: u32 = 1;
 pub(super) struct Arguments {
     /// The video
     file: PathBuf,
-    /// Folder for the result; made where missing
+    /// Folder for the result, made where missing; an earlier result of Jetreel in it is replaced
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Also replace files in that folder that Jetreel did not make
+    #[arg(long)]
+    force: bool,
     /// Make only these tiers, as in 720p,360p [default: all that upscale no line of the source's picture in square pixels]
     #[arg(long, value_delimiter = ',', value_name = "TIERS")]
     tiers: Option<Vec<String>>,
@@ -45,12 +53,24 @@ pub(super) struct Arguments {
     /// No poster and thumbnails
     #[arg(long)]
     no_images: bool,
-    /// No progressive MP4
+    /// No MP4 files, which hold the first sound track alone
     #[arg(long)]
     no_package: bool,
     /// Print one JSON object, and no progress
     #[arg(long)]
     json: bool,
+}
+
+/// Refuses tiers that the ladder does not have, as a wrong command line.
+fn check_tiers(plan: &PlanPolicy) -> anyhow::Result<()> {
+    let names: Vec<&str> = plan.ladder.iter().map(|rung| rung.name.as_str()).collect();
+    let unknown = plan.tiers.iter().flatten().find(|tier| !names.contains(&tier.as_str()));
+    let Some(tier) = unknown else { return Ok(()) };
+    let names = names.join(", ");
+    Err(exit::told(
+        Exit::Refused,
+        format!("there is no tier {tier:?}; --tiers takes names of {names}"),
+    ))
 }
 
 enum Outcome {
@@ -64,7 +84,10 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> anyhow::Res
     let file = local::input(&arguments.file)?;
     let target = Target::new(&arguments.out)?;
     let settings = arguments.applied_to(settings, target.scratch());
+    check_tiers(&settings.plan)?;
     settings.validate()?;
+    let strangers = Strangers::new(&arguments.out, arguments.force);
+    strangers.refuse(strangers::names(&settings))?;
     let mut bars = Bars::new(arguments.json);
     let (services, broker) = Local::start(&settings, Lasting::OneJob).await?.split();
     let ports = services.ports.clone();
@@ -77,7 +100,7 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> anyhow::Res
             };
             let made = match outcome {
                 Ok(Outcome::Ended(ended)) => {
-                    finish(&settings, &ports, ended, &target, started).await
+                    finish(&settings, &ports, ended, (&target, &strangers), started).await
                 }
                 Ok(Outcome::Interrupted) => Ok(Made::Nothing),
                 Err(error) => Err(error),
@@ -107,8 +130,9 @@ impl Arguments {
         if let Some(preset) = &self.preset {
             settings.plan.preset.clone_from(preset);
         }
-        if self.tiers.is_some() {
-            settings.plan.tiers.clone_from(&self.tiers);
+        if let Some(tiers) = &self.tiers {
+            let trimmed = tiers.iter().map(|tier| tier.trim().to_owned());
+            settings.plan.tiers = Some(trimmed.collect());
         }
         settings.plan.images &= !self.no_images;
         settings.plan.package &= !self.no_package;
@@ -126,6 +150,7 @@ async fn work(
 ) -> anyhow::Result<Outcome> {
     let id = VideoId::from_bits(uuid::Uuid::now_v7().as_u128());
     let bus = Arc::clone(&running.services.bus);
+    let codec = Arc::clone(&running.services.codec);
     let enqueue = enqueue(settings, ports, &id, file);
     let followed = async {
         let news = bus.news_of(&id).await?;
@@ -135,7 +160,19 @@ async fn work(
     tokio::select! {
         ended = followed => Ok(Outcome::Ended(ended?)),
         () = signals::stopped() => Ok(Outcome::Interrupted),
+        failure = unusable(&codec) => Err(failure.into()),
         () = running.ended() => anyhow::bail!("a stage failed too often; --verbose shows why"),
+    }
+}
+
+/// Returns when the codec cannot be used and starting it again does not help: no other node could do the work.
+async fn unusable(codec: &CodecProcesses) -> Failure {
+    loop {
+        codec.troubled().await;
+        tokio::time::sleep(CODEC_WAIT).await;
+        if let Some(failure) = codec.trouble() {
+            return failure;
+        }
     }
 }
 
@@ -166,7 +203,7 @@ async fn finish(
     settings: &Settings,
     ports: &Ports,
     ended: Ended,
-    target: &Target,
+    (target, strangers): (&Target, &Strangers),
     started: Instant,
 ) -> anyhow::Result<Made> {
     let order = ended.video.order(ended.number).context("the order is gone")?;
@@ -176,8 +213,14 @@ async fn finish(
     };
     let bytes = ports.store.read_all(&published.manifest.key).await?;
     let manifest: Manifest = serde_json::from_slice(&bytes)?;
-    let folder =
-        target.fill(Path::new(&settings.store.root), &export::files(&manifest, published))?;
+    let files = export::files(&manifest, published);
+    // Once more: files can have come since.
+    let top = |name: &str| {
+        let folder = format!("{name}/");
+        files.keys().any(|file| file == name || file.starts_with(&folder))
+    };
+    strangers.refuse(top)?;
+    let folder = target.fill(Path::new(&settings.store.root), &files)?;
     let completed = Completed::new(&manifest, &folder, started.elapsed(), ended.first_playable);
     Ok(Made::Folder(Box::new(completed)))
 }

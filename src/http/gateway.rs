@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::orders::Orders;
-use super::{cancel, erase, health, jobs, pages, playback, problem, videos};
+use super::{attachment, cancel, erase, health, jobs, pages, playback, problem, videos};
 
 /// Something the gateway saw, to be counted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -124,6 +124,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
     let playback = Router::new()
         .route("/v/{video}/{name}", get(playback::file).options(preflight))
         .route("/v/{video}/o/{*rest}", get(playback::object).options(preflight))
+        .layer(middleware::from_fn(attachment::named))
         .layer(middleware::from_fn(cross_origin));
     let mut routes = Router::new()
         .route("/", get(pages::home))

@@ -3,6 +3,7 @@
 use jetreel_domain::advice;
 use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::id::VideoId;
+use jetreel_domain::ladder::display_size;
 use jetreel_domain::ledger::View;
 use jetreel_domain::plan::{Class, Plan};
 use jetreel_domain::printable::printable;
@@ -121,7 +122,9 @@ struct Tier {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Source {
     duration_seconds: f64,
+    /// As displayed, in square pixels.
     width: u32,
+    /// As displayed, in square pixels.
     height: u32,
     frame_rate: f64,
     codec: String,
@@ -216,10 +219,11 @@ fn tiers(video: &Video, order: &Order, (plan, view): (&Plan, &View)) -> Vec<Tier
 
 fn source(plan: &Plan) -> Option<Source> {
     let track = plan.facts.video.as_ref()?;
+    let (width, height) = display_size(track);
     Some(Source {
         duration_seconds: plan.seconds(),
-        width: track.width,
-        height: track.height,
+        width,
+        height,
         frame_rate: track.frame_rate.as_f64(),
         codec: track.codec.clone(),
         class: plan.class,

@@ -3,6 +3,7 @@
 //! Invariants: an answer below 300 to an upload means that it is on disk and in the state; every error is a problem document;
 //! memory does not grow with the size of a file or the number of viewers of one video.
 
+mod attachment;
 mod cancel;
 mod disposition;
 mod erase;

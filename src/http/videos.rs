@@ -111,7 +111,7 @@ fn empty() -> Problem {
     Problem::new(
         StatusCode::BAD_REQUEST,
         "empty-upload",
-        "The body is empty. Send the bytes of the video as the body.",
+        "The file is empty. The body of the request is the file itself: send the bytes of the video as the body.",
     )
 }
 

@@ -44,7 +44,7 @@ impl fmt::Display for Confinement {
 
 /// A word that names no confinement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no confinement: NONE, SECCOMP, NS or FULL")]
+#[error("{0:?} is not a confinement; use NONE, SECCOMP, NS or FULL")]
 pub struct UnknownConfinement(String);
 
 impl FromStr for Confinement {

@@ -1,6 +1,11 @@
-//! Build and confinement of the codec, learned from the first greeting of a codec process with any job.
+//! Build and confinement of the codec, learned from the first greeting of a codec process with any job; and whether the codec can
+//! be used at all, by how the newest greeting went.
+
+use std::path::Path;
+use std::sync::Arc;
 
 use jetreel_actors::ports::{CodecSession, PortFuture};
+use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::wire::FromCodec;
 use tokio::sync::watch;
 
@@ -21,23 +26,71 @@ impl About {
     }
 }
 
-/// Holds the first greeting.
+/// Holds the first greeting, and why the newest one failed.
 #[derive(Debug, Clone)]
-pub(super) struct Introduction(watch::Sender<Option<About>>);
+pub(super) struct Introduction {
+    binary: Arc<Path>,
+    first: watch::Sender<Option<About>>,
+    trouble: watch::Sender<Option<Failure>>,
+}
 
 impl Introduction {
-    pub(super) fn new() -> Self {
-        Self(watch::Sender::new(None))
+    /// Of processes of `binary`.
+    pub(super) fn new(binary: &Path) -> Self {
+        let (first, trouble) = (watch::Sender::new(None), watch::Sender::new(None));
+        Self { binary: binary.into(), first, trouble }
     }
 
     /// The greeting, if one came.
     pub(super) fn known(&self) -> Option<About> {
-        self.0.borrow().clone()
+        self.first.borrow().clone()
+    }
+
+    /// Why the codec cannot be used; `None` where it can, as far as is known.
+    pub(super) fn trouble(&self) -> Option<Failure> {
+        self.trouble.borrow().clone()
+    }
+
+    /// Returns when the codec cannot be used, with the reason.
+    pub(super) async fn troubled(&self) -> Failure {
+        let mut trouble = self.trouble.subscribe();
+        // Its sender is this.
+        match trouble.wait_for(Option::is_some).await.map(|failure| failure.clone()) {
+            Ok(Some(failure)) => failure,
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Notes whether the codec can be used.
+    pub(super) fn note(&self, trouble: Option<Failure>) {
+        self.trouble.send_if_modified(|noted| {
+            let news = *noted != trouble;
+            *noted = trouble;
+            news
+        });
+    }
+
+    /// The failure for a process that did not greet, noted: it had no job yet, so no video is to blame (a missing library, another
+    /// version, no memory).
+    pub(super) fn failed(&self, failure: Failure) -> Failure {
+        let failure = match failure.severity {
+            Severity::DependencyFault => failure,
+            Severity::TaskFault | Severity::Permanent => {
+                let message = format!(
+                    "The codec program {} cannot be used. Put the jetreel-codec of this version there, or set codec.path.",
+                    self.binary.display()
+                );
+                let detail = format!("{}: {}", failure.code, failure.told());
+                Failure::dependency("codec-unusable", message).with_detail(detail)
+            }
+        };
+        self.note(Some(failure.clone()));
+        failure
     }
 
     /// Waits for the first greeting.
     pub(super) async fn heard(&self) -> About {
-        let mut known = self.0.subscribe();
+        let mut known = self.first.subscribe();
         // Its sender is this.
         match known.wait_for(Option::is_some).await.map(|about| about.clone()) {
             Ok(Some(about)) => about,
@@ -47,7 +100,7 @@ impl Introduction {
 
     /// Keeps a greeting, unless one is kept already.
     pub(super) fn learn(&self, about: About) {
-        self.0.send_if_modified(|known| {
+        self.first.send_if_modified(|known| {
             let news = known.is_none();
             if news {
                 *known = Some(about);
@@ -59,15 +112,28 @@ impl Introduction {
 
 /// A session whose greeting is kept.
 pub(super) struct Overheard<S> {
-    pub(super) session: S,
-    pub(super) introduction: Introduction,
+    session: S,
+    introduction: Introduction,
+    greeted: bool,
+}
+
+impl<S> Overheard<S> {
+    /// A session that has not begun.
+    pub(super) fn new(session: S, introduction: Introduction) -> Self {
+        Self { session, introduction, greeted: false }
+    }
 }
 
 impl<S: CodecSession> CodecSession for Overheard<S> {
     fn next(&mut self) -> PortFuture<'_, FromCodec> {
         Box::pin(async {
-            let frame = self.session.next().await?;
+            let frame = match self.session.next().await {
+                Err(failure) if !self.greeted => return Err(self.introduction.failed(failure)),
+                come => come?,
+            };
             if let Some(about) = About::told_by(&frame) {
+                self.greeted = true;
+                self.introduction.note(None);
                 self.introduction.learn(about);
             }
             Ok(frame)

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ahead::Ahead;
-use super::hello::Confinement;
+use super::hello::{Confinement, Refusal};
 use super::introduction::{About, Introduction, Overheard};
 use super::process::Process;
 use super::readahead::Sources;
 use super::session::Session;
 use jetreel_actors::ports::{Codec, CodecSession, PortFuture, ProcessBudget, Readable, Store};
-use jetreel_domain::failure::{CodecDeath, Failure, Severity};
+use jetreel_domain::failure::{CodecDeath, Failure};
 use jetreel_domain::wire::{Attempt, Budget, FromCodec, Job, JobWork, Report, VERSION};
 
 /// File name of the codec binary.
@@ -35,12 +35,13 @@ impl CodecProcesses {
     #[must_use]
     pub fn new(codec_binary: PathBuf, store: Arc<dyn Store>) -> Self {
         let ahead = Ahead::new(codec_binary.clone());
+        let about = Introduction::new(&codec_binary);
         Self {
             binary: codec_binary,
             store,
             demanded: Confinement::None,
             patience: Duration::ZERO,
-            about: Introduction::new(),
+            about,
             asking: tokio::sync::Mutex::default(),
             ahead,
         }
@@ -81,6 +82,17 @@ impl CodecProcesses {
         Ok(self.about().await?.weaknesses)
     }
 
+    /// Why no job can be done here, as far as is known: the codec does not start, does not greet, or is confined too weakly.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Failure> {
+        self.about.trouble()
+    }
+
+    /// Returns when no job can be done here, with the reason.
+    pub async fn troubled(&self) -> Failure {
+        self.about.troubled().await
+    }
+
     /// Lets a confined process try what it must not be able to do.
     pub async fn trespass(&self) -> Result<Vec<Attempt>, Failure> {
         let (_, report) = self.introduce(JobWork::Trespass).await?;
@@ -104,18 +116,17 @@ impl CodecProcesses {
         if let Some(about) = self.about.known() {
             return Ok(about);
         }
-        // A codec that cannot even introduce itself is this node's trouble (a missing library, no memory), not the video's.
-        let unusable = |failure: Failure| match failure.severity {
-            Severity::DependencyFault => failure,
-            Severity::TaskFault | Severity::Permanent => {
-                let message = "The codec does not work on this node.";
-                let detail = format!("{failure} {}", failure.detail);
-                Failure::dependency("codec-unusable", message).with_detail(detail)
-            }
-        };
-        let (about, _) = self.introduce(JobWork::Hello).await.map_err(unusable)?;
+        let failed = |failure| self.about.failed(failure);
+        let (about, _) = self.introduce(JobWork::Hello).await.map_err(failed)?;
+        self.about.note(self.weakness(&about));
         self.about.learn(about.clone());
         Ok(about)
+    }
+
+    /// What is wrong with the confinement of a process.
+    fn weakness(&self, about: &About) -> Option<Failure> {
+        let found: Confinement = about.confinement.parse().unwrap_or_default();
+        (found < self.demanded).then(|| Refusal::Confinement(found).failure())
     }
 
     /// A job without media: whatever the confinement, it endangers nothing, and what was reached can be told.
@@ -141,9 +152,11 @@ impl CodecProcesses {
     ) -> Result<Session, Failure> {
         job.objects = objects.iter().map(Readable::bytes).collect();
         let missing = |error: std::io::Error| {
-            let detail = format!("{}: {error}", self.binary.display());
-            Failure::dependency("codec-missing", "The codec could not be started.")
-                .with_detail(detail)
+            let message = format!(
+                "The codec program {} cannot be started. Put jetreel-codec there, or set codec.path.",
+                self.binary.display()
+            );
+            self.about.failed(Failure::dependency("codec-missing", message).with_detail(error))
         };
         let (process, socket) = match self.ahead.take() {
             Some(idle) => idle,
@@ -164,8 +177,7 @@ impl Codec for CodecProcesses {
     ) -> PortFuture<'_, Box<dyn CodecSession>> {
         Box::pin(async move {
             let session = self.session(job, objects, budget, self.demanded).await?;
-            let introduction = self.about.clone();
-            Ok(Box::new(Overheard { session, introduction }) as Box<dyn CodecSession>)
+            Ok(Box::new(Overheard::new(session, self.about.clone())) as Box<dyn CodecSession>)
         })
     }
 

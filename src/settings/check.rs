@@ -192,7 +192,7 @@ impl Settings {
         ensure(
             preset,
             "plan.preset",
-            format!("{:?} is none of {}", plan.preset, PRESETS.join(", ")),
+            format!("{:?} is not a preset; use one of {}", plan.preset, PRESETS.join(", ")),
         )?;
         let rate = (32_000..=512_000).contains(&plan.audio_bit_rate);
         ensure(rate, "plan.audio-bit-rate", "it must be within 32000 and 512000")?;
@@ -202,7 +202,9 @@ impl Settings {
         ensure(thumbnail, "plan.thumbnail-seconds", "it must be within 0.5 and 3600")?;
         for tier in plan.tiers.iter().flatten() {
             let known = plan.ladder.iter().any(|rung| rung.name == *tier);
-            ensure(known, "plan.tiers", format!("the ladder has no {tier:?}"))?;
+            let names: Vec<&str> = plan.ladder.iter().map(|rung| rung.name.as_str()).collect();
+            let problem = format!("the ladder has no {tier:?}; it has {}", names.join(", "));
+            ensure(known, "plan.tiers", problem)?;
         }
         Ok(())
     }

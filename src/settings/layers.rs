@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use config::{Config, File, FileFormat, Source, Value, ValueKind};
+use config::{Config, ConfigError, File, FileFormat, Source, Value, ValueKind};
 use serde::de::DeserializeOwned;
 
 /// Every default with its reason, as users can read it.
@@ -70,18 +70,18 @@ pub enum SettingsError {
         detail: String,
     },
     /// A key that does not exist.
-    #[error("unknown setting `{key}` in {origin}{hint}; `jetreel config show` lists every setting")]
+    #[error("unknown setting `{key}` in {origin}{hint} `jetreel config show` lists every setting")]
     Unknown {
         /// The key as understood.
         key: String,
         /// Which layer.
         origin: String,
-        /// ", did you mean …" or nothing.
+        /// ": did you mean …?", or a semicolon.
         hint: String,
     },
     /// A value of the wrong type.
     #[error("wrong value in the settings: {0}")]
-    Type(#[from] config::ConfigError),
+    Type(#[from] ConfigError),
     /// A value that makes no sense.
     #[error("setting `{key}` is wrong: {problem}")]
     Invalid {
@@ -100,7 +100,15 @@ pub(super) fn read<T: DeserializeOwned>(sources: &Sources) -> Result<T, Settings
     for (key, (value, _)) in merge(sources)? {
         builder = builder.set_override(key, value)?;
     }
-    Ok(builder.build()?.try_deserialize()?)
+    builder.build()?.try_deserialize().map_err(named)
+}
+
+/// A value that is refused with a sentence of its own is told as any other wrong one.
+fn named(error: ConfigError) -> SettingsError {
+    if let ConfigError::At { error, key: Some(key), .. } = error {
+        return SettingsError::Invalid { key, problem: error.to_string() };
+    }
+    SettingsError::Type(error)
 }
 
 /// Every setting with its origin.
@@ -212,7 +220,7 @@ fn hint<'a>(wrong: &str, known: impl Iterator<Item = &'a String>) -> String {
         .map(|key| (distance(wrong, key), key))
         .min()
         .filter(|(steps, _)| *steps <= 3)
-        .map_or_else(String::new, |(_, key)| format!(", did you mean `{key}`"))
+        .map_or_else(|| ";".to_owned(), |(_, key)| format!(": did you mean `{key}`?"))
 }
 
 /// Edits between two texts (Levenshtein).
@@ -297,7 +305,7 @@ mod tests {
         let (_file, sources) = file("[store]\nbuckett = \"x\"\n");
         let error = Settings::load(&sources).unwrap_err().to_string();
         assert!(error.contains("`store.buckett`"), "{error}");
-        assert!(error.contains("did you mean `store.bucket`"), "{error}");
+        assert!(error.contains("did you mean `store.bucket`? `jetreel"), "{error}");
         let error = load(&[("JETREEL__STORE__SECRETKEY", "x")]).unwrap_err().to_string();
         assert!(error.contains("JETREEL__STORE__SECRETKEY"), "{error}");
     }
@@ -306,6 +314,11 @@ mod tests {
     fn a_value_of_the_wrong_type_names_its_key() {
         let error = load(&[("JETREEL__NODE__SLOTS", "many")]).unwrap_err().to_string();
         assert!(error.contains("node.slots"), "{error}");
+        let error = load(&[("JETREEL__NODE__ROLES", "cook")]).unwrap_err().to_string();
+        assert!(
+            error.starts_with("setting `node.roles` is wrong: \"cook\" is not a role"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ use jetreel_domain::redact::redact;
 use jetreel_domain::retry::{Schedule, Schedules};
 use serde::{Deserialize, Deserializer};
 
+use super::listen::listen_address;
 use crate::sandbox::Confinement;
 use crate::store::StoreOptions;
 
@@ -38,6 +39,19 @@ where
     T::Err: fmt::Display,
 {
     String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+}
+
+fn listening<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    listen_address(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+}
+
+fn perhaps_listening<'de, D>(deserializer: D) -> Result<Option<SocketAddr>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let text = String::deserialize(deserializer)?;
+    let address = (!text.is_empty()).then(|| listen_address(&text));
+    address.transpose().map_err(serde::de::Error::custom)
 }
 
 /// `[nats]`: coordination.
@@ -146,10 +160,10 @@ impl fmt::Debug for Store {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Http {
     /// Where it listens.
-    #[serde(deserialize_with = "parsed")]
+    #[serde(deserialize_with = "listening")]
     pub listen: SocketAddr,
     /// Where metrics and health are served alone.
-    #[serde(deserialize_with = "optional")]
+    #[serde(deserialize_with = "perhaps_listening")]
     pub admin_listen: Option<SocketAddr>,
     /// Bytes of a stored part of an upload.
     pub part_bytes: usize,
@@ -269,7 +283,7 @@ fn role(word: &str) -> Result<Role, String> {
     let found = Role::ALL.into_iter().find(|role| role.as_str() == word.trim());
     found.ok_or_else(|| {
         let known: Vec<&str> = Role::ALL.into_iter().map(Role::as_str).collect();
-        format!("{:?} is no role; use \"all\" or some of {}", word.trim(), known.join(", "))
+        format!("{:?} is not a role; use \"all\", or some of {}", word.trim(), known.join(", "))
     })
 }
 
@@ -351,7 +365,9 @@ impl FromStr for Delays {
         let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
         let delays = words.map(|word| {
             let delay = humantime::parse_duration(word);
-            delay.map_err(|_| format!("{word:?} is no time; write it as in \"1m, 5m, 25m\""))
+            delay.map_err(|_| {
+                format!("{word:?} is not a duration; write a list such as \"1m, 5m, 25m\"")
+            })
         });
         delays.collect::<Result<_, _>>().map(Self)
     }

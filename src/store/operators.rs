@@ -14,7 +14,7 @@ use super::file::{FileWriter, Files};
 use super::lister::ListerWalk;
 use super::options::{S3_CHUNK_BYTES_MIN, Scheme, StoreOptions};
 use super::reader;
-use super::severity::{Doing, conflict, failure, gone, io_failure, missing};
+use super::severity::{Doing, conflict, failure, gone, missing, unusable};
 use super::walk::FolderWalk;
 use super::writer::OpenDalWriter;
 
@@ -36,7 +36,8 @@ impl OpenDalStore {
         let retry = RetryLayer::new().with_max_times(options.retries).with_jitter();
         match options.scheme {
             Scheme::Fs => {
-                let directory = Directory::open(&options.root).map_err(|e| io_failure(&e))?;
+                let directory = Directory::open(&options.root);
+                let directory = directory.map_err(|error| unusable(&options.root, &error))?;
                 let root = directory.root().to_string_lossy().into_owned();
                 let plain = Operator::new(services::Fs::default().root(&root)).map_err(opening)?;
                 Ok(Self {

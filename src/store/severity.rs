@@ -40,6 +40,14 @@ pub(super) fn io_failure(error: &io::Error) -> Failure {
     kind_failure(Doing::Writing, kind, is_full_kind(error.kind())).with_detail(error)
 }
 
+/// The failure for a folder that cannot be opened as a store.
+pub(super) fn unusable(root: &str, error: &io::Error) -> Failure {
+    let message = format!(
+        "The storage folder {root} cannot be used. Choose another with --data or store.root, or allow writing there."
+    );
+    Failure { message, ..io_failure(error) }
+}
+
 fn bad_key() -> Failure {
     Failure::task("object-key", "An object cannot be stored under such a key.")
 }
@@ -66,7 +74,7 @@ pub(super) fn gone() -> Failure {
 
 /// Something else has the key.
 pub(super) fn conflict() -> Failure {
-    Failure::task("object-conflict", "Another object is in the way of this one.")
+    Failure::task("object-conflict", "Another object is already stored under this name.")
 }
 
 fn kind_failure(doing: Doing, kind: ErrorKind, full: bool) -> Failure {
@@ -153,6 +161,16 @@ mod tests {
         ] {
             assert_eq!(io_failure(&io::Error::from(kind)).code, code, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_opened_is_named() {
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let failure = unusable("ro/x/media", &denied);
+        assert_eq!(failure.code, "storage-denied");
+        let named = ["ro/x/media", "--data", "permission denied"];
+        let told = failure.told();
+        assert!(named.iter().all(|name| told.contains(name)), "{told}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod big;
 mod bus;
 mod cancel;
 mod clips;
+mod command;
 mod confine;
 mod crash;
 mod deadletters;

@@ -206,7 +206,11 @@ async fn a_process_that_does_not_greet_properly_gets_no_job() {
         let codec = stage.codec(script);
         let mut session = start(&codec, vec![], BUDGET).await;
         let failure = session.next().await.unwrap_err();
-        assert_eq!(failure.code, "codec-protocol", "{script}");
+        // It knew no video yet.
+        let found = (failure.code.as_str(), failure.severity);
+        assert_eq!(found, ("codec-unusable", Severity::DependencyFault), "{script}");
+        assert!(failure.message.contains(script), "{failure}");
+        assert_eq!(codec.trouble(), Some(failure));
     }
 }
 

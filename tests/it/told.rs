@@ -161,3 +161,28 @@ fn subtitles_that_are_left_out_are_named() {
         assert_eq!(sentence::check_plain(warning), Ok(()));
     }
 }
+
+#[test]
+fn a_second_video_track_is_named_and_a_cover_picture_is_not() {
+    if !there_is("ffmpeg") {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let clip = folder.path().join("two.mp4");
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-v", "error"]).args(PICTURE);
+    command.args(["-f", "lavfi", "-i", "testsrc2=size=96x48:rate=5:duration=1"]);
+    command.args(["-f", "lavfi", "-i", "color=red:size=32x32:rate=1:duration=1"]);
+    command.args(["-map", "0", "-map", "1", "-map", "2", "-c:v", "libx264", "-c:v:2", "mjpeg"]);
+    command.args(["-pix_fmt:v:2", "yuvj420p", "-disposition:v:1", "0"]);
+    command.args(["-disposition:v:2", "attached_pic"]);
+    assert!(command.arg(&clip).stdin(Stdio::null()).status().unwrap().success());
+    let mut command = Command::new(jetreel());
+    command.args(["plan", "--json"]).arg(&clip).env("PATH", path());
+    let output = command.current_dir(folder.path()).stdin(Stdio::null()).output().unwrap();
+    let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let warnings = plan["warnings"].as_array().unwrap();
+    let of_tracks = warnings.iter().filter_map(Value::as_str).filter(|w| w.contains("ideo track"));
+    let expected = "Video track 2 (96×48, h264) is left out: only one video track is used. To keep it, upload it as a file of its own.";
+    assert_eq!(of_tracks.collect::<Vec<_>>(), [expected], "{plan}");
+}

@@ -64,4 +64,6 @@ async fn a_warning_reaches_whoever_asks_for_the_video() {
         assert!(status.lines().any(|line| line == note), "{status}");
         assert!(messages.lines().any(|line| line == note), "{messages}");
     }
+    let last = messages.lines().rfind(|line| line.contains("total"));
+    assert!(last.is_some_and(|line| line.starts_with("completed") && line.ends_with("total 100%")));
 }

@@ -11,9 +11,13 @@ use ffmpeg_next::{Stream, codec, ffi, media};
 use jetreel_domain::clock;
 use jetreel_domain::hdr::Signs;
 use jetreel_domain::media::{AudioTrack, Colour, Rational, UnusedReason};
+use jetreel_domain::printable::printable;
 
 use crate::input::Input;
 use crate::sound_decoder;
+
+/// Characters of a track's title that are kept.
+const TITLE_LENGTH_MAX: usize = 100;
 
 /// The time base of a stream's packets, as [`Input::read`] gives them.
 pub(crate) fn time_base(stream: &Stream<'_>) -> Rational {
@@ -226,6 +230,7 @@ fn candidate(number: u32, stream: &Stream<'_>) -> Candidate {
         continued: Vec::new(),
         clock: Vec::new(),
         language: language(stream),
+        title: title(stream),
         default: disposition.contains(Disposition::DEFAULT),
         number,
         secondary: disposition.intersects(secondary),
@@ -282,6 +287,14 @@ fn language(stream: &Stream<'_>) -> String {
     #[expect(unsafe_code, reason = "a plain field of the stream")]
     let metadata = unsafe { (*stream.as_ptr()).metadata };
     clean(&text(metadata, c"language"))
+}
+
+/// What the container calls a track; empty where it does not.
+fn title(stream: &Stream<'_>) -> String {
+    #[expect(unsafe_code, reason = "a plain field of the stream")]
+    let metadata = unsafe { (*stream.as_ptr()).metadata };
+    let title: String = printable(&text(metadata, c"title"));
+    title.trim().chars().take(TITLE_LENGTH_MAX).collect()
 }
 
 /// A language tag is letters, digits and hyphens; anything else is somebody's joke.

@@ -25,7 +25,12 @@ pub(crate) struct Track {
     pub stbl: Stbl,
     /// Edit list; empty for none.
     pub edits: Vec<ElstEntry>,
+    /// ISO 639-2 code of its language.
+    pub language: String,
 }
+
+/// Language of a track that has none.
+pub(crate) const UNDETERMINED: &str = "und";
 
 /// A `moov` of `tracks`, whose movie header has `timescale`. With `fragmented` the samples come in fragments.
 pub(crate) fn moov(
@@ -100,7 +105,7 @@ fn mdia(track: &Track, picture: bool) -> Result<Vec<u8>, CodecFailure> {
     let mdhd = Mdhd {
         timescale: track.timescale,
         duration: track.duration,
-        language: "und".to_owned(),
+        language: track.language.clone(),
         ..Mdhd::default()
     };
     let (handler, name) = if picture { (b"vide", "video") } else { (b"soun", "audio") };

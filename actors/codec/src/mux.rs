@@ -152,6 +152,7 @@ fn init(clock: Clock, entry: Codec) -> Result<Vec<u8>, CodecFailure> {
         movie_duration: 0,
         stbl: movie::empty_tables(entry),
         edits: edits.into_iter().collect(),
+        language: movie::UNDETERMINED.to_owned(),
     };
     let mut out = movie::bytes(&ftyp)?;
     out.extend(movie::moov(timescale, &[track], true)?);

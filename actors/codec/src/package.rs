@@ -148,6 +148,7 @@ fn track(id: u32, table: &Table, timescale: u32) -> Track {
         movie_duration: start + duration,
         stbl: table.boxes(),
         edits,
+        language: table.language.clone(),
     }
 }
 
@@ -232,7 +233,8 @@ mod tests {
             segments.push((object, segment));
             bytes.extend(fragment);
         }
-        (PackageTrack { init: init.into(), segments }, bytes)
+        let language = String::new();
+        (PackageTrack { init: init.into(), language, segments }, bytes)
     }
 
     fn sample(pts: i64, duration: u32, sync: bool) -> Sample {
@@ -250,6 +252,7 @@ mod tests {
         let units = |at: i64| (0..2).map(|n| sample(at + n * 1024, 1024, true)).collect();
         let init = mux::audio_init(8000, 1, 64_000, &[0x15, 0x88]).unwrap();
         let (audio, sound) = stored(init, 1, 0, &[units(0), units(2048), units(4096)]);
+        let audio = PackageTrack { language: "deu".to_owned(), ..audio };
         let package =
             PackageJob { name: "x.mp4".to_owned(), video, audio: Some(audio), verify: false };
         let (codec, socket) = UnixStream::pair().unwrap();
@@ -320,6 +323,13 @@ mod tests {
         assert_eq!(edits, [(50 * 80, None), (65 * 80, Some(10))]);
         assert!(moov.trak[1].edts.is_none());
         assert!(moov.trak[1].mdia.minf.stbl.stss.is_none());
+    }
+
+    #[test]
+    fn the_sound_has_its_language() {
+        let moov = packaged().2;
+        let languages = moov.trak.iter().map(|trak| trak.mdia.mdhd.language.as_str());
+        assert_eq!(languages.collect::<Vec<_>>(), ["und", "deu"]);
     }
 
     #[test]

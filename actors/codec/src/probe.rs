@@ -8,7 +8,7 @@ use ffmpeg_next::{Stream, codec, media};
 use jetreel_domain::hdr;
 use jetreel_domain::media::{AudioTrack, ProbeFacts, Rational, UnusedReason, VideoTrack};
 use jetreel_domain::reason::{ContentFault, FileFault, OverLimit};
-use jetreel_domain::warning::Warning;
+use jetreel_domain::warning::{PictureTrack, Warning};
 use jetreel_domain::wire::{CodecFailure, FailureCode, Job, Report};
 
 use crate::boxes::{self, Movie};
@@ -81,6 +81,7 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
     if scan.latecomers > 0 {
         warnings.push(Warning::Latecomers { tracks: scan.latecomers as usize });
     }
+    warnings.extend(other_pictures(&input, stream, &scan.picture.continued));
     let video = describe(&input, stream, trial, &scan.picture, movie.as_ref())?;
     check(&video, job)?;
     Ok(Report::Probe(Box::new(ProbeFacts {
@@ -167,6 +168,22 @@ fn pick(input: &Input, movie: Option<&Movie>) -> Outcome<u32> {
     Ok(best.index() as u32)
 }
 
+/// Video tracks beside the stream `picture`, which goes on in `continued`.
+fn other_pictures(input: &Input, picture: u32, continued: &[u32]) -> Option<Warning> {
+    let streams = (0..input.streams()).filter_map(|index| input.stream(index).ok());
+    let pictures = (1..).zip(streams.filter(is_picture));
+    let others = pictures.filter(|(_, stream)| {
+        let index = stream.index() as u32;
+        index != picture && !continued.contains(&index)
+    });
+    let track = |(number, stream): (u32, Stream<'_>)| {
+        let (width, height) = size(&stream);
+        PictureTrack { number, width, height, codec: facts::codec_name(&stream) }
+    };
+    let tracks: Vec<PictureTrack> = others.map(track).collect();
+    (!tracks.is_empty()).then_some(Warning::PicturesLeftOut { tracks })
+}
+
 fn is_picture(stream: &Stream<'_>) -> bool {
     stream.parameters().medium() == media::Type::Video
         && !stream.disposition().contains(Disposition::ATTACHED_PIC)
@@ -188,10 +205,16 @@ fn no_video(streams: &[Stream<'_>]) -> ContentFault {
 }
 
 fn pixels(stream: &Stream<'_>) -> u64 {
+    let (width, height) = size(stream);
+    u64::from(width) * u64::from(height)
+}
+
+/// Width and height by the header; 0 where it has none.
+fn size(stream: &Stream<'_>) -> (u32, u32) {
     let parameters = stream.parameters();
     #[expect(unsafe_code, reason = "plain fields of the stream's parameters")]
     let (width, height) = unsafe { ((*parameters.as_ptr()).width, (*parameters.as_ptr()).height) };
-    u64::try_from(width).unwrap_or(0) * u64::try_from(height).unwrap_or(0)
+    (u32::try_from(width).unwrap_or(0), u32::try_from(height).unwrap_or(0))
 }
 
 fn boxes_of<'a>(movie: Option<&'a Movie>, stream: &Stream<'_>) -> Option<&'a boxes::TrackBoxes> {

@@ -12,7 +12,7 @@ use mp4_atom::{
 
 use crate::failure::{Outcome, failure_with};
 use crate::link::Link;
-use crate::movie::refused;
+use crate::movie::{UNDETERMINED, refused};
 
 /// `sample_is_non_sync_sample` of the sample flags (ISO/IEC 14496-12, 8.8.3.1).
 const NON_SYNC: u32 = 0x0001_0000;
@@ -50,6 +50,8 @@ pub(crate) struct Table {
     entry: Codec,
     /// Ticks per second.
     pub timescale: u32,
+    /// ISO 639-2 code of its language.
+    pub language: String,
     /// Its chunks in order.
     pub payloads: Vec<Payload>,
     /// Decode time of the first sample, which is the track's first presentation time too.
@@ -57,6 +59,12 @@ pub(crate) struct Table {
     /// Ticks by which composition times lie behind presentation times.
     shift: i64,
     entries: Vec<Entry>,
+}
+
+/// A code that a media header can hold: three letters, of five bits each.
+fn language(code: &str) -> String {
+    let holds = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_lowercase());
+    if holds { code } else { UNDETERMINED }.to_owned()
 }
 
 impl Table {
@@ -73,6 +81,7 @@ impl Table {
         let mut table = Self {
             entry,
             timescale: trak.mdia.mdhd.timescale,
+            language: language(&track.language),
             payloads: Vec::with_capacity(track.segments.len()),
             start: 0,
             shift: i64::try_from(shift).map_err(refused)?,

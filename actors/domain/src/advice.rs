@@ -35,14 +35,14 @@ pub fn of_code(code: &str) -> Option<&'static str> {
 fn of_media(code: &str) -> Option<&'static str> {
     Some(match code {
         "unknown-format" | "unreadable" | "empty" | "no-frames" | "too-damaged" | "time-base" => {
-            "The file is the trouble: export or copy it again from where it came, and upload the new one. A replay of this file ends \
-             the same."
+            "The file itself is at fault: export it again, or copy it again from its source, and upload the new file. A replay of this \
+             file ends the same way."
         }
         "no-video" => {
-            "The file has no picture. Upload one that has; if it should have one, export it again."
+            "The file has no picture. Upload a file that has one; if this one should have a picture, export it again."
         }
         "unsupported-codec" => {
-            "Export the video with a codec of the allow-list, such as H.264 or HEVC in MP4, and upload that."
+            "Export the video with a codec of the allow-list, such as H.264 or HEVC in MP4, and upload the new file."
         }
         "no-tier" => {
             "No rung of [plan] ladder fits this source. Add a smaller rung, or empty plan.tiers, and replay."
@@ -83,17 +83,17 @@ fn of_codec(code: &str) -> Option<&'static str> {
         }
         "codec-cpu-budget" | "codec-wall-clock" | "codec-no-progress" => {
             "The task ran out of time. Replay while the nodes have less to do, or with a quicker plan.preset for new uploads; a file \
-             that runs out again is damaged or made to."
+             that runs out of time again is damaged, or made to do so."
         }
         "codec-memory-budget" => {
-            "The task ran out of the memory that its pictures explain. With a slow plan.preset, replay with a quicker one for new \
-             uploads; a file that runs out all the same is damaged or made to."
+            "The task needed more memory than its pictures explain. Where plan.preset is slow, choose a quicker one for new uploads; a \
+             file that needs too much all the same is damaged, or made to do so."
         }
         "codec-output-budget" => {
             "The task made more data than its source explains. Look at the file before it is replayed: it may be made to fill disks."
         }
         "codec-read-budget" => {
-            "The index of the file makes a decoder jump to and fro. Export the video again, or look at the file before it is \
+            "The index of the file makes the decoder read it back and forth. Export the video again, or look at the file before it is \
              replayed: it may be made to keep the store busy."
         }
         "codec-protocol" | "frames-lost" => {
@@ -101,7 +101,7 @@ fn of_codec(code: &str) -> Option<&'static str> {
         }
         "codec-build" => {
             "No node has the codec that the job was planned with. Start one that has, or wait: after reconciler.build-seconds the video \
-             is planned anew."
+             is planned again."
         }
         "codec-missing" | "codec-unusable" => {
             "Put jetreel-codec beside jetreel or set codec.path; `jetreel doctor` says what it finds. Then replay."
@@ -122,8 +122,8 @@ fn of_object(code: &str) -> Option<&'static str> {
         }
         "object-missing" | "object-short" | "object-cut-short" | "object-broken"
         | "manifest-broken" | "store-corrupt" => {
-            "An object in the store is not what was written. Restore it from a copy and replay, or upload the video again; then ask \
-             what else that disk or bucket has lost."
+            "An object in the store is not what was written. Restore it from a copy and replay, or upload the video again; then find \
+             out what else that disk or bucket has lost."
         }
         "source-missing" => {
             "Name a key that the store has, in the same form as `jetreel config show` names its root, and publish the message again."
@@ -132,11 +132,11 @@ fn of_object(code: &str) -> Option<&'static str> {
             "Move the object below a prefix that store.sources allows, or add its prefix there on every node, and publish the message again."
         }
         "object-conflict" => {
-            "Something else lies where an object should be. Look who else writes below store.root, and replay."
+            "Another object is stored where this one should be. Find out what else writes below store.root, and replay."
         }
         "plan-changed" | "plan-unreadable" | "plan-encode" | "manifest-encode" | "task-unknown"
         | "object-key" => {
-            "Plan and program do not fit. Run the same version on every node and replay; if that does not help, upload the video again."
+            "The plan does not fit this version. Run the same version on every node and replay; if that does not help, upload the video again."
         }
         "storage-gone" => "Mount the disk of store.root again, and replay.",
         "storage-full" => {
@@ -194,7 +194,7 @@ fn of_node(code: &str) -> Option<&'static str> {
     Some(match code {
         "bad-message" | "bad-subject" | "unreadable-document" => {
             "The message or document is of no known form: written by hand, or by a newer version. Compare the versions of the nodes; \
-             discard the letter if nobody knows it."
+             discard the letter if none of them knows it."
         }
         "message-contradicts" | "document-contradicts" | "entry-contradicts" => {
             "Somebody published it who may publish there, and names what is another's. Find out who has that right, and take it away;              then discard the letter."
@@ -203,10 +203,10 @@ fn of_node(code: &str) -> Option<&'static str> {
             "Finish the upgrade: only nodes of the newer version change this. A task that waits for it costs no attempt."
         }
         "video-gone" | "id-taken" => {
-            "The video this is about is not there any more, or is another. Nothing is left to do: discard the letter."
+            "The video does not exist any more, or its id belongs to another. Nothing is left to do: discard the letter."
         }
         "hook-unreachable" | "hook-refused" => {
-            "Nobody heard of a dead letter: see whether hook.url answers with a 2xx, and hook.authorization is what it asks for. The \
+            "The hook of dead letters was not reached. Check that hook.url answers with a 2xx, and that hook.authorization is right. The \
              call is repeated."
         }
         "branch-failed" | "encoder-gone" | "upload-crashed" | "no-reason" => {

@@ -113,6 +113,8 @@ pub struct Explanation {
     pub reason: String,
     /// A sentence a user understands.
     pub error: String,
+    /// A replay ends the same, unless what is wrong was mended.
+    pub permanent: bool,
     /// For an operator.
     pub detail: String,
     /// What was tried, oldest first.
@@ -195,6 +197,7 @@ impl Buried {
             task: letter.task.clone(),
             reason: letter.failure.code.clone(),
             error: letter.failure.message.clone(),
+            permanent: letter.failure.severity == Severity::Permanent,
             detail: letter.failure.detail.clone(),
             attempts: letter.attempts.clone(),
             node: letter.node.clone(),

@@ -113,6 +113,8 @@ pub enum CodecDeath {
     Protocol,
 }
 
+/// `SIGKILL`: nothing in the process sends it to itself.
+const SIGKILL: i32 = 9;
 /// `SIGXCPU` on Linux: the kernel's word for a spent CPU limit.
 const SIGXCPU: i32 = 24;
 
@@ -121,12 +123,16 @@ impl From<CodecDeath> for Failure {
         match death {
             CodecDeath::Signal(SIGXCPU) | CodecDeath::Cpu => Self::task(
                 "codec-cpu-budget",
-                "The video needs more CPU time than it may use. Export it with smaller pictures and upload that.",
+                "The video needs more CPU time than it may use. Export it with smaller pictures and upload the new file.",
+            ),
+            CodecDeath::Signal(SIGKILL) => Self::task(
+                "codec-signal",
+                "The work on the video was killed (signal 9), most often because the machine ran out of memory. Try again when it has less to do.",
             ),
             CodecDeath::Signal(signal) => Self::task(
                 "codec-signal",
                 format!(
-                    "The decoder crashes on this video (signal {signal}). Export the video again and upload that."
+                    "The decoder crashes on this video (signal {signal}). Export the video again and upload the new file."
                 ),
             ),
             CodecDeath::Exit(MEMORY_EXIT) => Reason::from(WorkFault::OutOfMemory).into(),
@@ -140,11 +146,11 @@ impl From<CodecDeath> for Failure {
             ),
             CodecDeath::NoProgress => Self::task(
                 "codec-no-progress",
-                "The decoder makes no progress on this video. Export the video again and upload that.",
+                "The decoder makes no progress on this video. Export the video again and upload the new file.",
             ),
             CodecDeath::Output => Self::task(
                 "codec-output-budget",
-                "The video becomes more data than it may. Export the video again and upload that.",
+                "The video becomes more data than it may. Export the video again and upload the new file.",
             ),
             CodecDeath::Protocol => Self::task(
                 "codec-protocol",
@@ -152,7 +158,7 @@ impl From<CodecDeath> for Failure {
             ),
             CodecDeath::Reads => Self::task(
                 "codec-read-budget",
-                "The decoder reads far more of the video than there is. Export the video again and upload that.",
+                "The decoder reads far more of the video than there is. Export the video again and upload the new file.",
             ),
         }
     }

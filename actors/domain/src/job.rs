@@ -4,6 +4,7 @@
 
 use crate::assembly;
 use crate::frame::FirstPicture;
+use crate::language;
 use crate::ledger::{Object, TierOutput, View};
 use crate::plan::{ImagePlan, Plan, Work};
 use crate::wire::{
@@ -134,6 +135,7 @@ pub fn package_job(
     let chunks = assembly::tier_prefix(plan, view, tier);
     let video = PackageTrack {
         init: first_init(&chunks),
+        language: String::new(),
         segments: chunks
             .iter()
             .filter_map(|part| Some((part.object.as_ref()?, part.segments.as_slice())))
@@ -143,6 +145,11 @@ pub fn package_job(
     let parts = assembly::audio_prefix(view, 0);
     let audio = parts.first().filter(|_| !plan.audio.is_empty()).map(|first| PackageTrack {
         init: first.init.clone(),
+        language: plan
+            .audio
+            .first()
+            .and_then(|track| language::iso_639_2(&track.language))
+            .unwrap_or_default(),
         segments: parts
             .iter()
             .flat_map(|part| place(&mut objects, &part.object, &part.segments))

@@ -1,18 +1,27 @@
 //! Language tags: containers write ISO 639-2, playlists want BCP 47, which takes the two-letter code where there is one.
 
-/// ISO 639-2 codes (terminological and bibliographic) of the languages with most speakers and the official ones of Europe.
+/// ISO 639-2 codes of the languages with most speakers, of the official ones of Europe, and of all that have two: the terminological
+/// code, then the bibliographic one. With each the code of ISO 639-1 and the English name.
 #[rustfmt::skip]
-const SHORT: [(&str, &str); 56] = [
-    ("ara", "ar"), ("ben", "bn"), ("bul", "bg"), ("cat", "ca"), ("ces", "cs"), ("cze", "cs"),
-    ("chi", "zh"), ("zho", "zh"), ("cym", "cy"), ("wel", "cy"), ("dan", "da"), ("deu", "de"),
-    ("ger", "de"), ("ell", "el"), ("gre", "el"), ("eng", "en"), ("est", "et"), ("eus", "eu"),
-    ("baq", "eu"), ("fas", "fa"), ("per", "fa"), ("fin", "fi"), ("fra", "fr"), ("fre", "fr"),
-    ("gle", "ga"), ("heb", "he"), ("hin", "hi"), ("hrv", "hr"), ("hun", "hu"), ("ind", "id"),
-    ("isl", "is"), ("ice", "is"), ("ita", "it"), ("jpn", "ja"), ("kor", "ko"), ("lav", "lv"),
-    ("lit", "lt"), ("msa", "ms"), ("may", "ms"), ("mlt", "mt"), ("nld", "nl"), ("dut", "nl"),
-    ("nor", "no"), ("pol", "pl"), ("por", "pt"), ("ron", "ro"), ("rum", "ro"), ("rus", "ru"),
-    ("slk", "sk"), ("slo", "sk"), ("slv", "sl"), ("spa", "es"), ("swe", "sv"), ("tur", "tr"),
-    ("ukr", "uk"), ("vie", "vi"),
+const LANGUAGES: [(&str, &str, &str); 71] = [
+    ("ara", "ar", "Arabic"), ("ben", "bn", "Bengali"), ("bod", "bo", "Tibetan"), ("tib", "bo", "Tibetan"),
+    ("bul", "bg", "Bulgarian"), ("cat", "ca", "Catalan"), ("ces", "cs", "Czech"), ("cze", "cs", "Czech"),
+    ("zho", "zh", "Chinese"), ("chi", "zh", "Chinese"), ("cym", "cy", "Welsh"), ("wel", "cy", "Welsh"),
+    ("dan", "da", "Danish"), ("deu", "de", "German"), ("ger", "de", "German"), ("ell", "el", "Greek"),
+    ("gre", "el", "Greek"), ("eng", "en", "English"), ("est", "et", "Estonian"), ("eus", "eu", "Basque"),
+    ("baq", "eu", "Basque"), ("fas", "fa", "Persian"), ("per", "fa", "Persian"), ("fin", "fi", "Finnish"),
+    ("fra", "fr", "French"), ("fre", "fr", "French"), ("gle", "ga", "Irish"), ("heb", "he", "Hebrew"),
+    ("hin", "hi", "Hindi"), ("hrv", "hr", "Croatian"), ("hun", "hu", "Hungarian"), ("hye", "hy", "Armenian"),
+    ("arm", "hy", "Armenian"), ("ind", "id", "Indonesian"), ("isl", "is", "Icelandic"), ("ice", "is", "Icelandic"),
+    ("ita", "it", "Italian"), ("jpn", "ja", "Japanese"), ("kat", "ka", "Georgian"), ("geo", "ka", "Georgian"),
+    ("kor", "ko", "Korean"), ("lav", "lv", "Latvian"), ("lit", "lt", "Lithuanian"), ("mkd", "mk", "Macedonian"),
+    ("mac", "mk", "Macedonian"), ("mlt", "mt", "Maltese"), ("mri", "mi", "Maori"), ("mao", "mi", "Maori"),
+    ("msa", "ms", "Malay"), ("may", "ms", "Malay"), ("mya", "my", "Burmese"), ("bur", "my", "Burmese"),
+    ("nld", "nl", "Dutch"), ("dut", "nl", "Dutch"), ("nor", "no", "Norwegian"), ("pol", "pl", "Polish"),
+    ("por", "pt", "Portuguese"), ("ron", "ro", "Romanian"), ("rum", "ro", "Romanian"), ("rus", "ru", "Russian"),
+    ("slk", "sk", "Slovak"), ("slo", "sk", "Slovak"), ("slv", "sl", "Slovenian"), ("spa", "es", "Spanish"),
+    ("sqi", "sq", "Albanian"), ("alb", "sq", "Albanian"), ("srp", "sr", "Serbian"), ("swe", "sv", "Swedish"),
+    ("tur", "tr", "Turkish"), ("ukr", "uk", "Ukrainian"), ("vie", "vi", "Vietnamese"),
 ];
 
 /// The BCP 47 tag of a language as a container names it. `None` where it names none, or nothing that is a tag: the text comes
@@ -29,8 +38,31 @@ pub fn tag(found: &str) -> Option<String> {
     if !letters || lower.len() > 35 || !lower.split('-').all(part) || primary == "und" {
         return None;
     }
-    let short = SHORT.iter().find(|(long, _)| *long == primary).map_or(primary, |(_, two)| *two);
+    let short = LANGUAGES.iter().find(|(long, ..)| *long == primary);
+    let short = short.map_or(primary, |(_, two, _)| *two);
     Some(format!("{short}{}", &found[primary.len()..]))
+}
+
+/// The English name of a BCP 47 tag, such as `German` or `German (de-CH)`; the tag itself where the name is not known.
+#[must_use]
+pub fn name(tag: &str) -> String {
+    let primary = tag.split('-').next().unwrap_or_default();
+    match LANGUAGES.iter().find(|(_, two, _)| *two == primary) {
+        Some((.., name)) if primary == tag => (*name).to_owned(),
+        Some((.., name)) => format!("{name} ({tag})"),
+        None => tag.to_owned(),
+    }
+}
+
+/// The terminological code of ISO 639-2, which MP4 files hold, of a language as a container names it. `None` where it names none, or
+/// one that has no such code here.
+#[must_use]
+pub fn iso_639_2(found: &str) -> Option<String> {
+    let tag = tag(found)?;
+    let primary = tag.split('-').next().unwrap_or_default();
+    let known = LANGUAGES.iter().find(|(_, two, _)| *two == primary).map(|(long, ..)| *long);
+    let code = known.unwrap_or(primary);
+    (code.len() == 3).then(|| code.to_owned())
 }
 
 #[cfg(test)]
@@ -43,6 +75,28 @@ mod tests {
             [("eng", "en"), ("GER", "de"), ("de-CH", "de-CH"), ("haw", "haw"), ("pt", "pt")];
         for (found, expected) in pairs {
             assert_eq!(tag(found).as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn mp4_has_the_terminological_code() {
+        for (found, expected) in [
+            ("ger", Some("deu")),
+            ("deu", Some("deu")),
+            ("de-CH", Some("deu")),
+            ("zh", Some("zho")),
+            ("haw", Some("haw")),
+            ("xx", None),
+            ("und", None),
+        ] {
+            assert_eq!(iso_639_2(found).as_deref(), expected, "{found}");
+        }
+    }
+
+    #[test]
+    fn a_language_has_a_name_and_a_region_is_told() {
+        for (tag, expected) in [("de", "German"), ("pt-BR", "Portuguese (pt-BR)"), ("haw", "haw")] {
+            assert_eq!(name(tag), expected);
         }
     }
 

@@ -202,6 +202,9 @@ pub struct AudioTrack {
     pub clock: Vec<ClockStep>,
     /// ISO 639 language as tagged, `und` where not.
     pub language: String,
+    /// Title as tagged, printable; empty where there is none.
+    #[serde(default)]
+    pub title: String,
     /// The container marks it as the default.
     pub default: bool,
     /// Number among the sound tracks of the file, from 1; 0 in facts of older probes.

@@ -5,6 +5,7 @@
 //!
 //! Invariant: no text from an upload reaches a list unchecked; names of tiers come from settings, keys from Jetreel itself.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::assembly;
@@ -14,6 +15,7 @@ use crate::id::VideoId;
 use crate::language;
 use crate::ledger::{Object, View};
 use crate::plan::{AudioPlan, Plan};
+use crate::printable::printable;
 use crate::progress;
 use crate::wire::Segment;
 
@@ -44,8 +46,9 @@ pub fn master(plan: &Plan, view: Option<&View>) -> String {
     let audio: Vec<(usize, &AudioPlan)> =
         plan.audio.iter().enumerate().filter(|(index, _)| !is_silent(*index)).collect();
     let view = view.filter(|view| progress::complete(plan, view));
+    let names = track_names(plan);
     for (index, track) in &audio {
-        rendition(&mut text, *index, track);
+        rendition(&mut text, &names[*index], track);
     }
     let start = plan.tiers.iter().position(|tier| tier.max_rate <= START_RATE_MAX);
     let start = start.unwrap_or_else(|| plan.tiers.len().saturating_sub(1));
@@ -166,13 +169,43 @@ fn head() -> String {
     "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n".to_owned()
 }
 
-fn rendition(text: &mut String, index: usize, track: &AudioPlan) {
+/// Names of the sound tracks, unique within the group, as RFC 8216 asks: the title, else the language, else the number; with the number
+/// where names are the same. Tracks have their numbers of the source, as warnings name them.
+fn track_names(plan: &Plan) -> Vec<String> {
+    let found = |index: usize| plan.audio_track(index);
+    let number = |index: usize| match found(index).map_or(0, |track| track.number) {
+        0 => index + 1,
+        number => number as usize,
+    };
+    let name = |(index, track): (usize, &AudioPlan)| {
+        let title = found(index).map_or_else(String::new, |track| quotable(&track.title));
+        let language = language::tag(&track.language).map(|tag| language::name(&tag));
+        let title = Some(title).filter(|title| !title.is_empty());
+        title.or(language).unwrap_or_else(|| format!("Track {}", number(index)))
+    };
+    let plain: Vec<String> = plan.audio.iter().enumerate().map(name).collect();
+    let mut taken = BTreeSet::new();
+    let unique = |(index, name): (usize, &String)| {
+        let alone = plain.iter().filter(|other| *other == name).count() == 1;
+        let mut unique = name.clone();
+        if !alone {
+            unique = format!("{name}, track {}", number(index));
+        }
+        while !taken.insert(unique.clone()) {
+            unique.push_str(" (2)");
+        }
+        unique
+    };
+    plain.iter().enumerate().map(unique).collect()
+}
+
+/// A text from an upload as a quoted string of a playlist may hold it.
+fn quotable(text: &str) -> String {
+    printable(text).replace('"', "'").trim().to_owned()
+}
+
+fn rendition(text: &mut String, name: &str, track: &AudioPlan) {
     let language = language::tag(&track.language);
-    // The number keeps names unique within the group, as RFC 8216 asks.
-    let name = language.as_ref().map_or_else(
-        || format!("Track {}", index + 1),
-        |language| format!("{language} {}", index + 1),
-    );
     let language = language.map_or_else(String::new, |tag| format!(",LANGUAGE=\"{tag}\""));
     let default = if track.default { "YES" } else { "NO" };
     line(

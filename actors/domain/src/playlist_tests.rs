@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::id::{Group, OrderId, TaskId};
+use crate::media::AudioTrack;
 use crate::{planner, sample, simulate};
 
 /// Ten seconds with sound, smallest tiers only.
@@ -102,7 +103,7 @@ fn the_master_list_declares_the_plan_first_and_what_was_measured_later() {
 #EXTM3U
 #EXT-X-VERSION:7
 #EXT-X-INDEPENDENT-SEGMENTS
-#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"en 1\",LANGUAGE=\"en\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"audio-0.m3u8\"
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"English\",LANGUAGE=\"en\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"audio-0.m3u8\"
 #EXT-X-STREAM-INF:BANDWIDTH=1020800,CODECS=\"avc1.64001e,mp4a.40.2\",RESOLUTION=640x360,FRAME-RATE=25.000,CLOSED-CAPTIONS=NONE,AUDIO=\"audio\"
 360p.m3u8
 #EXT-X-STREAM-INF:BANDWIDTH=525800,CODECS=\"avc1.640015,mp4a.40.2\",RESOLUTION=426x240,FRAME-RATE=25.000,CLOSED-CAPTIONS=NONE,AUDIO=\"audio\"
@@ -136,6 +137,45 @@ fn text_from_an_upload_cannot_write_lines() {
     let text = master(&plan, None);
     assert!(text.contains("NAME=\"Track 1\",DEFAULT=YES"), "{text}");
     assert!(!text.contains("ENDLIST"));
+}
+
+#[test]
+fn sound_tracks_have_the_names_of_the_source_and_no_two_the_same() {
+    let mut facts = sample::facts();
+    let tracks = [
+        (4, "fra", "Français (commentaire)"),
+        (5, "fra", ""),
+        (6, "fre", ""),
+        (7, "und", "   "),
+        (8, "und", "a \"quoted\"\r\n#EXT-X-ENDLIST\n"),
+        (9, "und", "French, track 5"),
+    ];
+    let track = |(number, language, title): (u32, &str, &str)| AudioTrack {
+        stream: number,
+        number,
+        language: language.to_owned(),
+        title: title.to_owned(),
+        default: false,
+        ..sample::sound()
+    };
+    facts.audio = tracks.into_iter().map(track).collect();
+    let order = OrderId::new(VideoId::from_bits(1), 1);
+    let plan =
+        planner::plan(order, facts, &sample::policy(), &sample::limits(), "build", false).unwrap();
+    let text = master(&plan, None);
+    let lines = text.lines().filter(|line| line.starts_with("#EXT-X-MEDIA:"));
+    let names = lines.map(|line| line.split('"').nth(3).unwrap());
+    assert_eq!(
+        names.collect::<Vec<_>>(),
+        [
+            "Français (commentaire)",
+            "French, track 5",
+            "French, track 6",
+            "Track 7",
+            "a 'quoted'#EXT-X-ENDLIST",
+            "French, track 5 (2)",
+        ]
+    );
 }
 
 #[test]

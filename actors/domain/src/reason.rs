@@ -196,7 +196,7 @@ impl From<FileFault> for Reason {
             FileFault::FormatNotAccepted { recognised, accepted } => (
                 UnknownFormat,
                 format!(
-                    "The file is recognised as {recognised}, which is not accepted. Export the video as {accepted} and upload that."
+                    "The file is recognised as {recognised}, which is not accepted. Export the video as {accepted} and upload the new file."
                 ),
             ),
             FileFault::Damaged => (
@@ -238,23 +238,23 @@ impl From<ContentFault> for Reason {
             ContentFault::NoVideo { sounds, cover } => (NoVideo, no_video(sounds, cover)),
             ContentFault::CodecNotSupported { codec } => (
                 UnsupportedCodec,
-                format!("The video is coded as {codec}, which is not supported. Export it as {CODECS} and upload that."),
+                format!("The video is coded as {codec}, which is not supported. Export it as {CODECS} and upload the new file."),
             ),
             ContentFault::CodecUnknown => (
                 UnsupportedCodec,
-                format!("The file does not say how its video is coded. Export it as {CODECS} and upload that."),
+                format!("The file does not say how its video is coded. Export it as {CODECS} and upload the new file."),
             ),
             ContentFault::FeatureNotSupported => (
                 UnsupportedCodec,
-                format!("The video uses a feature of its codec that is not supported. Export it as {CODECS} and upload that."),
+                format!("The video uses a feature of its codec that is not supported. Export it as {CODECS} and upload the new file."),
             ),
             ContentFault::SoundNotSupported { codec } => (
                 UnsupportedCodec,
-                format!("The sound is coded as {codec}, which is not supported. Export the video with AAC sound and upload that."),
+                format!("The sound is coded as {codec}, which is not supported. Export the video with AAC sound and upload the new file."),
             ),
             ContentFault::SoundFormNotSupported => (
                 UnsupportedCodec,
-                "The channels of the sound cannot be mixed down to stereo. Export the video with stereo sound and upload that."
+                "The channels of the sound cannot be mixed down to stereo. Export the video with stereo sound and upload the new file."
                     .to_owned(),
             ),
             ContentFault::NoPictures => {
@@ -326,7 +326,7 @@ impl From<OverLimit> for Reason {
             ),
             OverLimit::ClockSteps { limit } => (
                 Code::TooDamaged,
-                format!("The times of the recording start anew or jump more than {} times, the most that are put together. Upload it in parts.", number(limit as u64)),
+                format!("The times of the recording start again or jump at more than {} places, the most that can be joined. Upload it in parts.", number(limit as u64)),
             ),
             OverLimit::Length { seconds, limit } => (
                 Code::TooLong,
@@ -352,7 +352,7 @@ impl From<OverLimit> for Reason {
             ),
             OverLimit::NoTier { width, height } => (
                 Code::NoTier,
-                format!("No rendition that was asked for is as small as the video, which has {width}×{height} pixels. Ask for smaller ones."),
+                format!("All renditions that were asked for are larger than the video, which has {width}×{height} pixels. Ask for smaller ones."),
             ),
             OverLimit::NoLevel { width, height, rate } => (
                 Code::NoLevel,
@@ -380,7 +380,7 @@ impl From<WorkFault> for Reason {
         let (code, sentence) = match fault {
             WorkFault::OutOfMemory => (
                 FailureCode::MemoryBudget,
-                "The video needs more memory than it may use. Export it with smaller pictures and upload that.",
+                "The video needs more memory than it may use. Export it with smaller pictures and upload the new file.",
             ),
             WorkFault::SourceUnavailable => (
                 FailureCode::SourceUnavailable,

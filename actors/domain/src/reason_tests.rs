@@ -7,7 +7,7 @@ use crate::advice;
 use crate::failure::CodecDeath;
 use crate::media::{AudioTrack, ProbeFacts, UnusedAudio, UnusedReason};
 use crate::sentence::check_plain;
-use crate::warning::Warning;
+use crate::warning::{PictureTrack, Warning};
 use crate::{sample, soundtrack};
 
 /// A code and its sentence, as a failure carries them.
@@ -157,6 +157,15 @@ fn deaths() -> Vec<CodecDeath> {
     all
 }
 
+/// Video tracks 2, 3 and so on; the size of the last one is not known.
+fn picture_tracks(tracks: u32) -> Vec<PictureTrack> {
+    let track = |number| {
+        let (width, height) = if number > tracks { (0, 0) } else { (480, 270) };
+        PictureTrack { number, width, height, codec: text("h264") }
+    };
+    (2..tracks + 2).map(track).collect()
+}
+
 fn warnings() -> Vec<Warning> {
     use Warning as W;
     let languages = ["eng", "ger", "und", "deu"].map(text).to_vec();
@@ -175,6 +184,7 @@ fn warnings() -> Vec<Warning> {
         W::TierMissing { tier: text("4320p") },
         W::SubtitlesLeftOut { languages },
         W::AnotherRecording { bytes: 28_514_000 },
+        W::PicturesLeftOut { tracks: picture_tracks(7) },
     ];
     let number = |warning: &W| match warning {
         W::Damaged => 0,
@@ -191,6 +201,7 @@ fn warnings() -> Vec<Warning> {
         W::TierMissing { .. } => 11,
         W::SubtitlesLeftOut { .. } => 12,
         W::AnotherRecording { .. } => 13,
+        W::PicturesLeftOut { .. } => 14,
     };
     in_order(&all, number);
     all
@@ -256,6 +267,7 @@ fn failures() -> Vec<(String, String)> {
     all.extend(over_limits().into_iter().map(told));
     all.extend(work_faults().into_iter().map(told));
     all.extend(deaths().into_iter().map(death));
+    all.push(death(CodecDeath::Signal(9)));
     all
 }
 
@@ -265,7 +277,7 @@ fn everything_said_about_a_video_is_plain_and_whole() {
     let mut warnings: Vec<String> = warnings().iter().map(Warning::sentence).collect();
     warnings.extend(sound_warnings());
     // Six reasons, too many tracks, another main track, a mixdown, none that can be used, none at all.
-    assert_eq!(warnings.len(), 14 + 11);
+    assert_eq!(warnings.len(), 15 + 11);
     let sentences = failures.iter().map(|(_, sentence)| sentence).chain(&warnings);
     let wrong: Vec<String> = sentences.clone().filter_map(|text| check_plain(text).err()).collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
@@ -282,6 +294,13 @@ fn every_failure_says_what_to_do_next_and_has_advice_for_operators() {
         assert!(named && sentence.contains(". "), "{code}: {sentence}");
         assert!(advice::of_code(&code).is_some(), "{code} has no advice");
     }
+}
+
+#[test]
+fn a_process_that_was_killed_is_not_blamed_on_the_video() {
+    let killed = Failure::from(CodecDeath::Signal(9)).message;
+    assert!(killed.contains("memory") && !killed.contains("Export"), "{killed}");
+    assert!(Failure::from(CodecDeath::Signal(11)).message.contains("crashes on this video"));
 }
 
 #[test]
@@ -312,4 +331,15 @@ fn subtitles_are_named_by_language() {
         "The file has 4 subtitle tracks (de and en); subtitles are not carried over yet."
     );
     assert_eq!(of(&["und"]), "The file has 1 subtitle track; subtitles are not carried over yet.");
+}
+
+#[test]
+fn video_tracks_that_are_left_out_are_named_and_many_are_counted() {
+    let of = |tracks| Warning::PicturesLeftOut { tracks: picture_tracks(tracks) }.sentence();
+    assert_eq!(
+        of(1),
+        "Video track 2 (h264) is left out: only one video track is used. To keep it, upload it as a file of its own."
+    );
+    assert!(of(2).starts_with("Video tracks 2 (480×270, h264) and 3 (h264) are left out: "));
+    assert!(of(9).contains("5 (480×270, h264) and 5 more are left out"), "{}", of(9));
 }

@@ -61,6 +61,7 @@ pub(crate) fn sound() -> AudioTrack {
         continued: Vec::new(),
         clock: Vec::new(),
         language: "eng".to_owned(),
+        title: String::new(),
         default: true,
         number: 1,
         secondary: false,

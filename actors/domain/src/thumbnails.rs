@@ -40,6 +40,13 @@ pub fn sheet(number: usize) -> String {
     format!("sprite-{number:03}.jpg")
 }
 
+/// Whether a file name is that of a sheet.
+#[must_use]
+pub fn is_sheet_name(name: &str) -> bool {
+    let number = name.strip_prefix("sprite-").and_then(|rest| rest.strip_suffix(".jpg"));
+    number.and_then(|number| number.parse().ok()).is_some_and(|number| sheet(number) == name)
+}
+
 /// All sheets, in order.
 pub fn sheets(job: &ImagesJob) -> impl Iterator<Item = Sheet> {
     let plan = job.images;

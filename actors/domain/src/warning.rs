@@ -71,7 +71,28 @@ pub enum Warning {
         /// Language tags as found, one for each track.
         languages: Vec<String>,
     },
+    /// Video tracks beside the one that is used.
+    PicturesLeftOut {
+        /// In file order.
+        tracks: Vec<PictureTrack>,
+    },
 }
+
+/// A video track as a warning names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PictureTrack {
+    /// Number among the video tracks of the file, from 1.
+    pub number: u32,
+    /// Pixels; 0 where the file does not say.
+    pub width: u32,
+    /// Pixels; 0 where the file does not say.
+    pub height: u32,
+    /// libav's codec name.
+    pub codec: String,
+}
+
+/// Video tracks that a warning names.
+const TRACKS_NAMED_MAX: usize = 4;
 
 impl Warning {
     /// Whole sentences.
@@ -83,8 +104,8 @@ impl Warning {
             }
             Self::CutShort => "The file is cut short; what is there is used.".to_owned(),
             Self::TimesMended { steps } => format!(
-                "The times of the recording start anew or jump {}; picture and sound are put together without a break.",
-                count(*steps, "time")
+                "The times of the recording start again or jump at {}; picture and sound are joined there without a break.",
+                count(*steps, "place")
             ),
             Self::Latecomers { tracks } => format!(
                 "Tracks that begin in the middle of the file are left out: {} of them. Upload the recordings one by one to keep them.",
@@ -128,8 +149,30 @@ impl Warning {
                 "The rendition {tier} is not made: it is larger than the video, or not in the ladder."
             ),
             Self::SubtitlesLeftOut { languages } => subtitles(languages),
+            Self::PicturesLeftOut { tracks } => pictures(tracks),
         }
     }
+}
+
+fn pictures(tracks: &[PictureTrack]) -> String {
+    let name = |PictureTrack { number, width, height, codec }: &PictureTrack| match (width, height)
+    {
+        (0, _) | (_, 0) => format!("{number} ({codec})"),
+        _ => format!("{number} ({width}×{height}, {codec})"),
+    };
+    let mut names: Vec<String> = tracks.iter().take(TRACKS_NAMED_MAX).map(name).collect();
+    if tracks.len() > TRACKS_NAMED_MAX {
+        names.push(format!("{} more", tracks.len() - TRACKS_NAMED_MAX));
+    }
+    let names = list(&names, "and");
+    if tracks.len() == 1 {
+        return format!(
+            "Video track {names} is left out: only one video track is used. To keep it, upload it as a file of its own."
+        );
+    }
+    format!(
+        "Video tracks {names} are left out: only one video track is used. To keep them, upload each as a file of its own."
+    )
 }
 
 fn subtitles(languages: &[String]) -> String {

@@ -437,6 +437,8 @@ pub struct PackageJob {
 pub struct PackageTrack {
     /// Initialisation segment.
     pub init: ByteBuf,
+    /// ISO 639-2 code; empty where the language is not known.
+    pub language: String,
     /// Its fragments in order: index into [`Job::objects`] and place.
     pub segments: Vec<(u32, Segment)>,
 }

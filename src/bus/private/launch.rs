@@ -156,6 +156,9 @@ fn clear_runtimes(folder: &Path, own: &Path) {
 }
 
 fn unusable(folder: &Path, error: &io::Error) -> Failure {
-    let text = format!("No broker can be started in {}.", folder.display());
+    let text = format!(
+        "No broker can be started in {}. Choose another folder with --data or nats.data.",
+        folder.display()
+    );
     Failure::permanent("private-broker", text).with_detail(error)
 }

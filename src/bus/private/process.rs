@@ -145,7 +145,10 @@ fn read_ports(runtime: &Path, suffix: &str) -> Option<Ports> {
 }
 
 fn held(folder: &Path) -> Failure {
-    let text = format!("Another broker uses {}.", folder.display());
+    let text = format!(
+        "Another `jetreel dev` runs with the folder {}. End it first, or choose another folder with --data.",
+        folder.display()
+    );
     Failure::permanent("private-broker-in-use", text)
 }
 

@@ -178,7 +178,8 @@ fn changed(asset: Asset, differences: Vec<Difference>, fixed: &[&str]) -> Option
             Asset::Stream(_) => "its messages are lost",
             Asset::Consumer { .. } => "its progress is lost",
         };
-        let why = format!("{} cannot be changed: made anew, {lost}", difference.key);
+        let why =
+            format!("{} cannot be changed: deleted and created again, {lost}", difference.key);
         return Some(Change { asset, deed: Deed::Recreate, differences, destructive: Some(why) });
     }
     let destructive = differences.iter().find_map(loss);

@@ -32,8 +32,19 @@ pub(super) fn text(found: &Inspection) -> String {
         lines.extend(tail(&letter.detail).map(|line| format!("  | {}", plain(line))));
     }
     lines.extend([String::new(), "what to do:".to_owned(), format!("  {}", letter.suggestion)]);
-    lines.extend([String::new(), "replay by any of:".to_owned()]);
+    let when = if letter.permanent {
+        "a replay ends the same, unless what is wrong was mended before; then replay by any of:"
+    } else {
+        "replay by any of:"
+    };
+    lines.extend([String::new(), when.to_owned()]);
     lines.extend(found.replay.iter().map(|command| format!("  {command}")));
+    if found.replay.iter().any(|command| command.contains("//GATEWAY/")) {
+        lines.push(
+            "GATEWAY is the address of a node with the role gateway, such as 127.0.0.1:8080."
+                .to_owned(),
+        );
+    }
     lines.join("\n")
 }
 
@@ -85,11 +96,18 @@ mod tests {
         };
         let buried = Buried { sequence: 17, at: 90, letter };
         let replay = vec!["jetreel dlq replay 17".to_owned()];
-        let text = text(&Inspection { letter: buried.explain(), source: None, replay });
+        let mut found = Inspection { letter: buried.explain(), source: None, replay };
+        let text = super::text(&found);
         assert!(text.starts_with("letter 17: the decoder crashed\n"), "{text}");
         assert!(text.contains("1 on a at 1970-01-01T00:00:00Z: codec-signal"), "{text}");
         assert!(text.contains("2 on b at 1970-01-01T00:01:00Z: its node was lost"), "{text}");
         assert!(text.contains("line 99") && !text.contains("line 79 "), "{text}");
         assert!(!text.contains('\x1b') && text.ends_with("  jetreel dlq replay 17"), "{text}");
+        assert!(!text.contains("ends the same"), "{text}");
+        found.letter.permanent = true;
+        found.replay.push("curl -X POST http://GATEWAY/v1/jobs/x/retry".to_owned());
+        let text = super::text(&found);
+        assert!(text.contains("a replay ends the same, unless"), "{text}");
+        assert!(text.contains("GATEWAY is the address"), "{text}");
     }
 }

@@ -3,6 +3,8 @@
 
 const REFRESH_MS = 2000;
 const cards = new Map();
+/** Links to the videos that were uploaded here. */
+const uploaded = new Map();
 
 function upload(file) {
   const bar = make("progress", { max: 100, value: 0 });
@@ -27,10 +29,13 @@ function upload(file) {
     try { answer = JSON.parse(request.responseText); } catch { /* the status says enough */ }
     if (request.status !== 202) return failed(answer.detail || `The server answered ${request.status}.`);
     bar.value = 100;
-    note.replaceChildren(make("a", { href: answer.player, textContent: "Watch" }));
+    const link = make("a", { href: answer.player, textContent: "Watch" });
+    uploaded.set(answer.video, link);
+    note.replaceChildren(link);
     say(`${file.name} is uploaded.`);
     refresh();
   };
+  if (!file.size) return failed("The file is empty.");
   request.open("POST", `/v1/videos?title=${encodeURIComponent(file.name)}`);
   request.setRequestHeader("content-type", file.type || "application/octet-stream");
   request.send(file);
@@ -62,6 +67,8 @@ function show(job) {
     return item;
   }
   showStatus(badge, job);
+  // A refused video cannot be watched.
+  if (uploaded.has(job.video) && ended(job) && !job.playable) setText(uploaded.get(job.video), "See why");
   bar.value = job.progress;
   bar.hidden = ended(job);
   const when = new Date(job.created).toLocaleString();

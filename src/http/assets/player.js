@@ -17,20 +17,17 @@ function languageName(tag) {
   }
 }
 
-/** Labels of sound tracks by their languages: the number is named where the language alone does not tell tracks apart. */
-function soundLabels(tags) {
-  const names = tags.map(languageName);
-  return names.map((name, index) => {
-    if (!name) return `Track ${index + 1}`;
-    return names.indexOf(name) === names.lastIndexOf(name) ? name : `${name}, track ${index + 1}`;
-  });
-}
-
 /** A menu is shown where there is something to choose. */
 function fill(select, options, chosen) {
   select.replaceChildren(...options.map(([value, textContent]) => make("option", { value, textContent })));
   select.value = chosen;
   select.closest("label").hidden = options.filter(([value]) => value !== AUTO).length < 2;
+}
+
+/** The menu of sound tracks, and the hint that goes with several. */
+function fillSound(select, options, chosen) {
+  fill(select, options, chosen);
+  byId("mp4").hidden = select.closest("label").hidden;
 }
 
 function offerQualities(hls, select) {
@@ -43,8 +40,7 @@ function offerQualities(hls, select) {
 
 function offerSound(hls, select) {
   hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, (_, { audioTracks }) => {
-    const labels = soundLabels(audioTracks.map((track) => track.lang));
-    fill(select, labels.map((label, index) => [String(index), label]), String(hls.audioTrack));
+    fillSound(select, audioTracks.map((track, index) => [String(index), track.name]), String(hls.audioTrack));
   });
   hls.on(Hls.Events.AUDIO_TRACK_SWITCHING, (_, { id }) => { select.value = String(id); });
   select.addEventListener("change", () => { hls.audioTrack = Number(select.value); });
@@ -56,8 +52,10 @@ function offerNativeSound(video, select) {
   if (!tracks) return;
   const update = () => {
     const list = [...tracks];
-    const labels = soundLabels(list.map((track) => track.language));
-    fill(select, labels.map((label, index) => [String(index), label]), String(list.findIndex((track) => track.enabled)));
+    const labels = list.map((track, index) => (
+      [String(index), track.label || languageName(track.language) || `Track ${index + 1}`]
+    ));
+    fillSound(select, labels, String(list.findIndex((track) => track.enabled)));
   };
   for (const kind of ["addtrack", "removetrack", "change"]) tracks.addEventListener(kind, update);
   select.addEventListener("change", () => {

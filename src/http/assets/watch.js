@@ -27,11 +27,23 @@ function jump(to) {
   video.focus();
 }
 
-function tierRow(tier) {
+/** Name of a file to keep: the title without the ending of a video file, and the rendition. */
+function fileName(job, tier) {
+  const title = (job.title || job.video).replace(/\.(mp4|m4v|mov|mkv|webm|avi|ts|mts|wmv|flv|mpe?g|3gp|ogv)$/i, "");
+  return `${title}-${tier.name}.mp4`;
+}
+
+function downloadLink(job, tier) {
+  const name = fileName(job, tier);
+  const href = `${tier.download}?download=${encodeURIComponent(name)}`;
+  return make("a", { href, download: name, textContent: "MP4" });
+}
+
+function tierRow(job, tier) {
   const bar = make("progress", { max: 100, value: tier.progress });
   bar.setAttribute("aria-label", `Progress of ${tier.name}`);
   const note = make("span");
-  if (tier.download) note.append(make("a", { href: tier.download, download: "", textContent: "MP4" }));
+  if (tier.download) note.append(downloadLink(job, tier));
   else note.textContent = tier.ready ? "Ready" : `${tier.progress} %`;
   const name = make("span", {}, make("b", { textContent: tier.name }), ` ${tier.width}×${tier.height}`);
   return make("li", {}, name, bar, note);
@@ -85,7 +97,7 @@ function show(job) {
   showStatus(byId("status"), job);
   byId("progress").value = job.progress;
   setText(byId("percent"), `${job.progress} %`);
-  byId("tiers").replaceChildren(...job.tiers.map(tierRow));
+  byId("tiers").replaceChildren(...job.tiers.map((tier) => tierRow(job, tier)));
   showWarnings(job.warnings);
   announce(job);
   if (job.poster && !video.poster) video.poster = job.poster;
@@ -100,6 +112,10 @@ function show(job) {
   if (job.error) {
     const advice = job.error.permanent ? "Trying the same file again will not help." : "";
     setText(error, `${sentence(job.error.message)} ${advice}`);
+  }
+  if (job.status === "CANCELLED") {
+    error.hidden = false;
+    setText(error, "The video was cancelled. What was made of it is deleted.");
   }
   byId("retry").hidden = !job.retry_available;
 }

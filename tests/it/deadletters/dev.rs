@@ -45,10 +45,18 @@ async fn the_broker_of_dev_is_found_in_its_folder_as_long_as_it_runs() {
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
     assert_eq!(listed, json!({ "letters": [] }));
 
+    for words in [&["doctor", "--data", "data"][..], &["streams", "plan", "--data", "data"]] {
+        let output = command(folder.path()).args(words).output().await.unwrap();
+        let said = [output.stdout, output.stderr].map(|b| String::from_utf8(b).unwrap()).concat();
+        let found = said.contains("as declared");
+        assert!(output.status.success() && found, "{words:?}: {said}");
+    }
+
     let pid = rustix::process::Pid::from_raw(dev.id().unwrap().cast_signed()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert!(awaited("the end of dev", dev.wait()).await.unwrap().success());
     let listed = list().await;
     assert_eq!(listed.status.code(), Some(6), "{}", String::from_utf8_lossy(&listed.stderr));
-    assert!(String::from_utf8_lossy(&listed.stderr).contains("jetreel dev"));
+    let said = String::from_utf8_lossy(&listed.stderr).into_owned();
+    assert!(said.contains("jetreel dev") && said.contains("--data"), "{said}");
 }

@@ -139,7 +139,8 @@ fn job() -> Job {
     };
     let all =
         Segment { offset: 0, bytes: 0, header_bytes: 0, start: 0, duration: 1, frames: u32::MAX };
-    let video = PackageTrack { init: ByteBuf::new(), segments: vec![(0, all)] };
+    let video =
+        PackageTrack { init: ByteBuf::new(), language: String::new(), segments: vec![(0, all)] };
     let package = PackageJob { name: "result".to_owned(), video, audio: None, verify: true };
     Job { version: VERSION, objects: Vec::new(), budget, work: JobWork::Package(package) }
 }

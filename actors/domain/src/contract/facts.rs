@@ -15,6 +15,8 @@ const WARNINGS_MAX: usize = 64;
 const WARNING_BYTES_MAX: usize = 512;
 /// Bytes of a language tag (RFC 5646, 4.4.1).
 const LANGUAGE_BYTES_MAX: usize = 35;
+/// Bytes of a track's title.
+const TITLE_BYTES_MAX: usize = 400;
 /// Bytes of a programme's number and name.
 const PROGRAMME_BYTES_MAX: usize = 256;
 /// Bytes of a random-access point in MessagePack.
@@ -145,6 +147,7 @@ fn sound(track: &AudioTrack, job: &Job) -> Checked {
         continued,
         clock,
         language,
+        title,
         default: _,
         number: _,
         secondary: _,
@@ -157,6 +160,7 @@ fn sound(track: &AudioTrack, job: &Job) -> Checked {
     ensure(*sample_rate > 0 && *channels > 0, "sound without samples or channels")?;
     text::seconds(*seconds, f64::MAX)?;
     steps(continued, clock, job)?;
+    text::words(title, TITLE_BYTES_MAX)?;
     self::language(language)
 }
 
