@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use jetreel_actors::event::Event;
 use jetreel_actors::ports::{
-    Broker, Codec, CodecSession, DeadLetters, Delivered, Environment, FactBody, LostSight,
-    PortFuture, Ports, ProcessBudget, Readable, Stored, Swap, Versioned, WriteOnce,
+    Broker, Changed, Changes, Codec, CodecSession, DeadLetters, Delivered, Environment, FactBody,
+    LostSight, PortFuture, Ports, ProcessBudget, Readable, Stored, Swap, Versioned, WriteOnce,
 };
 use jetreel_domain::claim::Claim;
 use jetreel_domain::deadletter::{Buried, DeadLetter};
@@ -140,7 +140,19 @@ impl Broker for Videos {
         away()
     }
     fn check(&self) -> PortFuture<'_, ()> {
-        away()
+        self.answer(|| ())
+    }
+    fn changes(&self, after: u64) -> PortFuture<'_, Changes> {
+        // All of them each time: revisions here count by video.
+        self.answer(|| {
+            let kept = self.kept.lock().unwrap();
+            let changed = kept.values().map(|(revision, video)| Changed {
+                id: video.id.clone(),
+                revision: *revision,
+                state: Ok(Some(video.clone())),
+            });
+            Changes { changed: changed.collect(), read: after, more: false }
+        })
     }
     fn claim<'a>(&'a self, _: &'a OrderId, _: &'a str) -> PortFuture<'a, Option<Versioned<Claim>>> {
         away()
