@@ -10,6 +10,7 @@ mod health;
 mod job_document;
 mod jobs;
 mod objects;
+mod error_page;
 mod orders;
 mod pages;
 mod playback;
