@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 pub use layers::{Setting, SettingsError, Sources};
 pub use sections::{
-    Codec, Hook, Http, Log, LogFormat, Nats, Node, Retry, Role, Roles, Scheme, Store,
+    Codec, Hook, Http, Log, LogFormat, Nats, Node, Retry, Role, Roles, Scheme, Store, host_name,
 };
 
 /// All settings.

@@ -15,11 +15,13 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use jetreel_actors::ports::Ports;
 use serde::Serialize;
-use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::orders::Orders;
+use super::pace::Pace;
 use super::{cancel, health, jobs, pages, playback, problem, videos};
+use crate::descriptors::Budget;
 
 /// Something the gateway saw, to be counted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,6 +81,10 @@ pub struct GatewayOptions {
     pub public_metrics: bool,
     /// How it counts.
     pub hooks: Hooks,
+    /// Descriptors of uploads and reads.
+    pub budget: Budget,
+    /// What is asked of a client that uploads.
+    pub pace: Pace,
 }
 
 /// What all requests share.
@@ -88,6 +94,9 @@ pub struct Gateway {
     pub(super) upload_bytes_max: u64,
     pub(super) hooks: Hooks,
     pub(super) orders: Orders,
+    pub(super) pace: Pace,
+    /// Places for uploads that write.
+    pub(super) uploads: Semaphore,
     public_metrics: bool,
     draining: AtomicBool,
 }
@@ -96,13 +105,16 @@ impl Gateway {
     /// A gateway over the ports.
     #[must_use]
     pub fn new(options: GatewayOptions) -> Arc<Self> {
-        let GatewayOptions { ports, part_bytes, upload_bytes_max, public_metrics, hooks } = options;
+        let GatewayOptions { ports, part_bytes, upload_bytes_max, public_metrics, .. } = options;
+        let uploads = options.budget.uploads;
         Arc::new(Self {
             ports,
             part_bytes,
             upload_bytes_max,
-            hooks,
+            hooks: options.hooks,
             orders: Orders::default(),
+            pace: options.pace,
+            uploads: Semaphore::new(uploads.min(Semaphore::MAX_PERMITS)),
             public_metrics,
             draining: AtomicBool::new(false),
         })
@@ -182,16 +194,4 @@ async fn preflight() -> (StatusCode, [(axum::http::HeaderName, &'static str); 3]
         (ACCESS_CONTROL_MAX_AGE, "86400"),
     ];
     (StatusCode::NO_CONTENT, headers)
-}
-
-/// Serves until `stop` resolves, then lets running requests end.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
 }

@@ -23,9 +23,10 @@ use jetreel_domain::message::EncodeTask;
 use jetreel_domain::state::{Known, Video};
 use jetreel_domain::wire::Job;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
-use super::{Gateway, GatewayOptions, Hooks, router};
+use super::{Bounds, Gateway, GatewayOptions, Hooks, Pace, Patience, listen, router, serve};
+use crate::descriptors::Budget;
 use crate::store::{OpenDalStore, StoreOptions};
 
 /// Bytes of a part in tests: small, so that small bodies have several.
@@ -234,10 +235,24 @@ pub(super) struct Served {
     pub(super) videos: Arc<Videos>,
     pub(super) gateway: Arc<Gateway>,
     pub(super) folder: TempDir,
+    pub(super) stop: CancellationToken,
+    pub(super) server: tokio::task::JoinHandle<()>,
 }
+
+/// What tests bear: short, and far longer than a busy machine needs for what is not to be cut off.
+const PATIENCE: Patience = Patience {
+    head: Duration::from_secs(2),
+    idle: Duration::from_secs(4),
+    write: Duration::from_secs(2),
+};
 
 /// Serves a gateway on a free port.
 pub(super) async fn served() -> Served {
+    served_to(100).await
+}
+
+/// The same, with few connections.
+pub(super) async fn served_to(connections: usize) -> Served {
     let folder = tempfile::tempdir().unwrap();
     let store = OpenDalStore::open(&StoreOptions::fs(folder.path().to_string_lossy())).unwrap();
     let videos = Arc::new(Videos::default());
@@ -259,12 +274,16 @@ pub(super) async fn served() -> Served {
         upload_bytes_max: UPLOAD_BYTES_MAX,
         public_metrics: true,
         hooks,
+        budget: Budget { connections, uploads: 10, reads: 10 },
+        pace: Pace { idle: Duration::from_secs(2), bytes_per_second: 500 },
     });
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let routes = router(gateway.clone());
-    tokio::spawn(super::serve(listener, routes, std::future::pending()));
-    Served { address, videos, gateway, folder }
+    let stop = CancellationToken::new();
+    let bounds = Bounds { connections, patience: PATIENCE };
+    let server = tokio::spawn(serve(listener, routes, bounds, stop.clone()));
+    Served { address, videos, gateway, folder, stop, server }
 }
 
 impl Served {

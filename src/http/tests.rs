@@ -21,7 +21,7 @@ async fn problem(answer: Response) -> (u16, String) {
     (status, body["code"].as_str().unwrap().to_owned())
 }
 
-async fn eventually(holds: impl Fn() -> bool) {
+pub(super) async fn eventually(holds: impl Fn() -> bool) {
     let patience = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(10)).await;

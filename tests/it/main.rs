@@ -13,6 +13,7 @@ mod cancel;
 mod clips;
 mod confine;
 mod crash;
+mod crowd;
 mod deadletters;
 mod drain;
 mod faults;
