@@ -22,7 +22,7 @@ use crate::descriptors::{self, Budget};
 use crate::durability::DurabilityWatch;
 use crate::environment::SystemEnvironment;
 use crate::hook::HttpHook;
-use crate::http::{self, Gateway, GatewayOptions, Hooks, Pace, Patience, Seen};
+use crate::http::{self, Gateway, GatewayOptions, Hooks, Hosts, Pace, Patience, Seen};
 use crate::metrics::Metrics;
 use crate::sandbox::CodecProcesses;
 use crate::settings::{Role, Settings};
@@ -245,6 +245,10 @@ fn gateway(
             idle: Duration::from_secs(settings.http.body_idle_seconds),
             bytes_per_second: settings.http.body_rate_min,
         },
+        hosts: Hosts::new(
+            settings.http.public_names.0.iter().map(String::as_str),
+            [crate::settings::host_name().as_str()],
+        ),
     });
     let stop = CancellationToken::new();
     let (mut address, mut servers) = (None, Vec::new());

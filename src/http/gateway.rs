@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::orders::Orders;
+use super::origin::{self, Hosts};
 use super::pace::Pace;
 use super::{cancel, health, jobs, pages, playback, problem, videos};
 use crate::descriptors::Budget;
@@ -85,6 +86,8 @@ pub struct GatewayOptions {
     pub budget: Budget,
     /// What is asked of a client that uploads.
     pub pace: Pace,
+    /// Names under which browsers reach it.
+    pub hosts: Hosts,
 }
 
 /// What all requests share.
@@ -97,6 +100,7 @@ pub struct Gateway {
     pub(super) pace: Pace,
     /// Places for uploads that write.
     pub(super) uploads: Semaphore,
+    hosts: Arc<Hosts>,
     public_metrics: bool,
     draining: AtomicBool,
 }
@@ -115,6 +119,7 @@ impl Gateway {
             orders: Orders::default(),
             pace: options.pace,
             uploads: Semaphore::new(uploads.min(Semaphore::MAX_PERMITS)),
+            hosts: Arc::new(options.hosts),
             public_metrics,
             draining: AtomicBool::new(false),
         })
@@ -171,6 +176,7 @@ fn finished(routes: Router<Arc<Gateway>>, gateway: Arc<Gateway>) -> Router {
     routes
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(CatchPanicLayer::new())
+        .layer(middleware::from_fn_with_state(gateway.hosts.clone(), origin::guard))
         .layer(middleware::from_fn(problem::finish))
         .layer(Extension(hooks))
         .with_state(gateway)

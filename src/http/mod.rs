@@ -16,6 +16,7 @@ mod job_document;
 mod jobs;
 mod objects;
 mod orders;
+mod origin;
 mod pace;
 mod pages;
 mod playback;
@@ -33,6 +34,7 @@ mod clients_tests;
 
 pub use connection::Patience;
 pub use gateway::{Gateway, GatewayOptions, Hooks, Seen, Warning, admin_router, router};
+pub use origin::Hosts;
 pub use pace::Pace;
 pub use problem::Problem;
 pub use server::{Bounds, listen, serve};

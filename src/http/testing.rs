@@ -25,7 +25,7 @@ use jetreel_domain::wire::Job;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::{Bounds, Gateway, GatewayOptions, Hooks, Pace, Patience, listen, router, serve};
+use super::{Bounds, Gateway, GatewayOptions, Hooks, Hosts, Pace, Patience, listen, router, serve};
 use crate::descriptors::Budget;
 use crate::store::{OpenDalStore, StoreOptions};
 
@@ -276,6 +276,7 @@ pub(super) async fn served_to(connections: usize) -> Served {
         hooks,
         budget: Budget { connections, uploads: 10, reads: 10 },
         pace: Pace { idle: Duration::from_secs(2), bytes_per_second: 500 },
+        hosts: Hosts::new(["videos.example.com"], []),
     });
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();

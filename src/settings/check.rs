@@ -271,6 +271,7 @@ mod tests {
             ("store.access-key", "half"),
             ("http.listen", "nowhere"),
             ("http.part-bytes", "7"),
+            ("http.public-names", "https://videos.example.com"),
             ("http.keep-alive-seconds", "0"),
             ("http.body-rate-min", "2000000"),
             ("nats.replicas", "2"),

@@ -147,6 +147,9 @@ pub struct Http {
     pub admin_listen: Option<SocketAddr>,
     /// Bytes of a stored part of an upload.
     pub part_bytes: usize,
+    /// Names under which browsers reach it, beside addresses.
+    #[serde(deserialize_with = "parsed")]
+    pub public_names: Names,
     /// Connections at the same time; 0: as many as fit.
     pub connections_max: usize,
     /// Seconds that the head of a request may take.
@@ -159,6 +162,25 @@ pub struct Http {
     pub body_rate_min: u32,
     /// Seconds without a byte of an answer being taken.
     pub write_stall_seconds: u64,
+}
+
+/// Host names, separated by commas.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Names(pub Vec<String>);
+
+impl FromStr for Names {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let names = names.map(|name| {
+            let valid = name.len() <= 253 && name.chars().all(plain);
+            let wrong = || format!("{name:?} is no host name; leave out scheme, port and path");
+            valid.then(|| name.to_owned()).ok_or_else(wrong)
+        });
+        names.collect::<Result<_, _>>().map(Self)
+    }
 }
 
 /// `[hook]`: who is called about dead letters.
