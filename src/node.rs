@@ -259,6 +259,8 @@ fn gateway(
         let router = http::router(Arc::clone(&gateway));
         let bounds = bounds(budget.connections);
         servers.push(tokio::spawn(http::serve(listener, router, bounds, stop.clone())));
+        let keeping_up = stop.clone().run_until_cancelled_owned(Arc::clone(&gateway).keep_up());
+        servers.push(tokio::spawn(async move { _ = keeping_up.await }));
     }
     if let Some(admin) = settings.http.admin_listen {
         let listener = bind(admin, "http.admin-listen")?;

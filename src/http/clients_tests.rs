@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::objects::{Freshness, stored};
 use super::testing::{Served, served, served_to};
 use super::tests::eventually;
 
@@ -160,4 +161,20 @@ async fn a_server_that_stops_waits_for_work_and_not_for_silence() {
     uploading.write_all(&[1; 500]).await.unwrap();
     assert!(until_closed(&mut uploading).await.starts_with("HTTP/1.1 202 "));
     timeout(LONG, served.server).await.expect("it ends").unwrap();
+}
+
+#[tokio::test]
+async fn a_small_object_is_one_piece_with_its_length_known() {
+    let served = served().await;
+    let key = "out/00000000000000000000000000/1/final-1/master.m3u8";
+    let path = served.folder.path().join(key);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, vec![7; 1000]).unwrap();
+    for size in [None, Some(1000)] {
+        let request = axum::http::HeaderMap::new();
+        let answer =
+            stored(&served.gateway, key.to_owned(), size, &request, Freshness::Immutable).await;
+        let body = answer.unwrap().into_body();
+        assert_eq!(hyper::body::Body::size_hint(&body).exact(), Some(1000));
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::header::{
@@ -18,11 +19,15 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::catalog::Catalog;
 use super::orders::Orders;
 use super::origin::{self, Hosts};
 use super::pace::Pace;
-use super::{cancel, health, jobs, pages, playback, problem, videos};
+use super::{cancel, health, jobs, listing, pages, playback, problem, videos};
 use crate::descriptors::Budget;
+
+/// Between two looks at what changed among the videos.
+const CATALOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Something the gateway saw, to be counted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -97,9 +102,12 @@ pub struct Gateway {
     pub(super) upload_bytes_max: u64,
     pub(super) hooks: Hooks,
     pub(super) orders: Orders,
+    pub(super) catalog: Catalog,
     pub(super) pace: Pace,
     /// Places for uploads that write.
     pub(super) uploads: Semaphore,
+    /// Places for reads of the store.
+    pub(super) reads: Arc<Semaphore>,
     hosts: Arc<Hosts>,
     public_metrics: bool,
     draining: AtomicBool,
@@ -110,15 +118,17 @@ impl Gateway {
     #[must_use]
     pub fn new(options: GatewayOptions) -> Arc<Self> {
         let GatewayOptions { ports, part_bytes, upload_bytes_max, public_metrics, .. } = options;
-        let uploads = options.budget.uploads;
+        let Budget { uploads, reads, .. } = options.budget;
         Arc::new(Self {
             ports,
             part_bytes,
             upload_bytes_max,
             hooks: options.hooks,
             orders: Orders::default(),
+            catalog: Catalog::default(),
             pace: options.pace,
             uploads: Semaphore::new(uploads.min(Semaphore::MAX_PERMITS)),
+            reads: Arc::new(Semaphore::new(reads.min(Semaphore::MAX_PERMITS))),
             hosts: Arc::new(options.hosts),
             public_metrics,
             draining: AtomicBool::new(false),
@@ -128,6 +138,16 @@ impl Gateway {
     /// From now on the node is not ready and takes no uploads; what runs goes on.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Keeps up with what changes among the videos, for as long as this is polled.
+    pub async fn keep_up(self: Arc<Self>) {
+        loop {
+            if let Err(failure) = self.catalog.read_on(&*self.ports.broker).await {
+                tracing::debug!(%failure, "changes of videos cannot be read");
+            }
+            tokio::time::sleep(CATALOG_INTERVAL).await;
+        }
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -146,7 +166,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/watch/{video}", get(pages::watch))
         .route("/assets/{*name}", get(pages::file))
         .route("/v1/videos", post(videos::create))
-        .route("/v1/jobs", get(jobs::list))
+        .route("/v1/jobs", get(listing::list))
         .route("/v1/jobs/{id}", get(jobs::get))
         .route("/v1/jobs/{id}/status", get(jobs::get))
         .route("/v1/jobs/{id}/retry", post(jobs::retry))

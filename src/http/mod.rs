@@ -6,6 +6,7 @@
 
 mod asking;
 mod cancel;
+mod catalog;
 mod connection;
 mod crowd;
 mod disposition;
@@ -14,6 +15,7 @@ mod gateway;
 mod health;
 mod job_document;
 mod jobs;
+mod listing;
 mod objects;
 mod orders;
 mod origin;

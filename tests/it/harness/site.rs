@@ -120,6 +120,11 @@ impl Site {
         &self.nats
     }
 
+    /// The broker, to be ended and started again.
+    pub(crate) fn nats_mut(&mut self) -> &mut Nats {
+        &mut self.nats
+    }
+
     /// The settings of its nodes, as environment variables.
     pub(crate) fn settings(&self) -> &[(String, String)] {
         &self.settings
