@@ -4,6 +4,7 @@ pub mod settings;
 pub mod telemetry;
 pub mod metrics;
 pub mod environment;
+pub mod descriptors;
 pub mod bus;
 pub mod sandbox;
 pub mod store;

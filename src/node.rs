@@ -23,10 +23,11 @@ use crate::admin;
 use crate::bus::service::RunningService;
 use crate::bus::topology::{DEFAULT, Topology};
 use crate::bus::{Bus, BusOptions};
+use crate::descriptors::{self, Budget};
 use crate::durability::DurabilityWatch;
 use crate::environment::SystemEnvironment;
 use crate::hook::HttpHook;
-use crate::http::{self, Gateway, GatewayOptions, Hooks, Seen, Warning};
+use crate::http::{self, Gateway, GatewayOptions, Hooks, Hosts, Pace, Patience, Seen, Warning};
 use crate::metrics::Metrics;
 use crate::relations;
 use crate::sandbox::CodecProcesses;
@@ -159,7 +160,7 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
     let upkeep = Upkeep::start(settings, services.bus.clone(), streams(settings)?);
     let codec = codec_warnings(settings, &services.codec);
     let warnings = [durability.warnings(), upkeep.warnings(), codec];
-    let (gateway, http) = gateway(settings, &services, warnings).await?;
+    let (gateway, http) = gateway(settings, &services, warnings)?;
     let roles = &settings.node.roles;
     let branches = Branches {
         ingest: roles.has(Role::Ingest),
@@ -256,9 +257,12 @@ fn config(settings: &Settings) -> Config {
     }
 }
 
-type Http = (Arc<Gateway>, CancellationToken, Vec<JoinHandle<std::io::Result<()>>>);
+type Http = (Arc<Gateway>, CancellationToken, Vec<JoinHandle<()>>);
 
-async fn gateway(
+/// Connections to the address for health and numbers alone.
+const ADMIN_CONNECTIONS: usize = 16;
+
+fn gateway(
     settings: &Settings,
     services: &Services,
     warnings: [Warnings; 3],
@@ -267,33 +271,73 @@ async fn gateway(
     if !public && settings.http.admin_listen.is_none() {
         return Ok((None, None));
     }
+    let budget = budget(settings);
     let gateway = Gateway::new(GatewayOptions {
         ports: services.ports.clone(),
         part_bytes: settings.http.part_bytes as u64,
         upload_bytes_max: settings.limits.upload_bytes_max,
         public_metrics: settings.http.admin_listen.is_none(),
         hooks: hooks(&services.metrics, warnings),
+        budget,
+        pace: Pace {
+            idle: Duration::from_secs(settings.http.body_idle_seconds),
+            bytes_per_second: settings.http.body_rate_min,
+        },
+        hosts: Hosts::new(
+            settings.http.public_names.0.iter().map(String::as_str),
+            [crate::settings::host_name().as_str()],
+        ),
     });
     let stop = CancellationToken::new();
     let (mut address, mut servers) = (None, Vec::new());
+    let bounds = |connections| http::Bounds { connections, patience: patience(&settings.http) };
     if public {
-        let listener = bind(settings.http.listen, "http.listen").await?;
+        let listener = bind(settings.http.listen, "http.listen")?;
         address = Some(listener.local_addr()?);
         let router = http::router(Arc::clone(&gateway));
-        servers.push(tokio::spawn(http::serve(listener, router, stop.clone().cancelled_owned())));
+        let bounds = bounds(budget.connections);
+        servers.push(tokio::spawn(http::serve(listener, router, bounds, stop.clone())));
+        let keeping_up = stop.clone().run_until_cancelled_owned(Arc::clone(&gateway).keep_up());
+        servers.push(tokio::spawn(async move { _ = keeping_up.await }));
     }
     if let Some(admin) = settings.http.admin_listen {
-        let listener = bind(admin, "http.admin-listen").await?;
+        let listener = bind(admin, "http.admin-listen")?;
         tracing::info!(address = %listener.local_addr()?, "numbers and health are served");
         let router = http::admin_router(Arc::clone(&gateway));
-        servers.push(tokio::spawn(http::serve(listener, router, stop.clone().cancelled_owned())));
+        let bounds = bounds(ADMIN_CONNECTIONS);
+        servers.push(tokio::spawn(http::serve(listener, router, bounds, stop.clone())));
     }
     Ok((address, Some((gateway, stop, servers))))
 }
 
-async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
+/// The gateway's descriptors, beside those of the tasks that this node works at.
+fn budget(settings: &Settings) -> Budget {
+    let slots = settings.node.slots_here();
+    let tasks = slots + slots.div_ceil(2);
+    let budget = Budget::new(descriptors::limit(), tasks, settings.http.connections_max);
+    let Budget { connections, uploads, reads } = budget;
+    if connections < settings.http.connections_max {
+        tracing::warn!(
+            connections,
+            "http.connections-max does not fit into the limit of open files"
+        );
+    }
+    if settings.node.roles.has(Role::Gateway) {
+        tracing::info!(connections, uploads, reads, "the gateway has its share of descriptors");
+    }
+    budget
+}
+
+fn patience(http: &crate::settings::Http) -> Patience {
+    Patience {
+        head: Duration::from_secs(http.head_seconds),
+        idle: Duration::from_secs(http.keep_alive_seconds),
+        write: Duration::from_secs(http.write_stall_seconds),
+    }
+}
+
+fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    http::listen(address)
         .with_context(|| format!("cannot listen on {address}: choose another {key}"))
 }
 
@@ -365,7 +409,7 @@ impl RunningNode {
             }
             self.tree_ended().await;
             for server in self.http.take().into_iter().flat_map(|(_, _, servers)| servers) {
-                if let Ok(Err(error)) = server.await {
+                if let Err(error) = server.await {
                     tracing::warn!(%error, "gateway ended badly");
                 }
             }

@@ -15,7 +15,8 @@ use serde::Deserialize;
 pub use layers::{Setting, SettingsError, Sources};
 pub use listen::listen_address;
 pub use sections::{
-    Codec, Hook, Http, Log, LogFormat, Nats, Node, Retry, Role, Roles, Scheme, Store,
+    Codec, Hook, Http, Log, LogFormat, Names, Nats, Node, Retry, Role, Roles, Scheme, Store,
+    host_name,
 };
 
 /// All settings.

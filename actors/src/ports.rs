@@ -200,6 +200,8 @@ pub trait Broker: Send + Sync {
     fn remove_video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, ()>;
     /// Ids of all videos, ascending.
     fn videos(&self) -> PortFuture<'_, Vec<VideoId>>;
+    /// States of videos that were written with a revision above `after`, some at a time; from the leader.
+    fn changes(&self, after: u64) -> PortFuture<'_, Changes>;
 
     /// The claim of a task, or of a whole stage under its own name; from the leader.
     fn claim<'a>(
@@ -245,6 +247,28 @@ pub trait DeadLetters: Send + Sync {
 pub trait Hook: Send + Sync {
     /// Calls, with a document in JSON. `key` is the same in every call about one letter. An error means that the call was not taken.
     fn call<'a>(&'a self, key: &'a str, document: Bytes) -> PortFuture<'a, ()>;
+}
+
+/// A state that was written.
+#[derive(Debug, Clone)]
+pub struct Changed {
+    /// Of which video.
+    pub id: VideoId,
+    /// Its revision.
+    pub revision: u64,
+    /// What was written; `None`: the video is gone. An error where it cannot be read.
+    pub state: Result<Option<Video>, Failure>,
+}
+
+/// States in the order in which they were written; of a video only the last one is kept.
+#[derive(Debug, Clone)]
+pub struct Changes {
+    /// The states.
+    pub changed: Vec<Changed>,
+    /// Revision up to which all was read.
+    pub read: u64,
+    /// Whether there may be more.
+    pub more: bool,
 }
 
 /// States of videos as they changed.

@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use jetreel_actors::ports::{
-    Broker, Delivered, FactBody, Forged, LostSight, PortFuture, Stored, Swap, Versioned, WriteOnce,
+    Broker, Changes, Delivered, FactBody, Forged, LostSight, PortFuture, Stored, Swap, Versioned,
+    WriteOnce,
 };
 use jetreel_domain::claim::Claim;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
@@ -149,6 +150,10 @@ impl Broker for Bus {
 
     fn videos(&self) -> PortFuture<'_, Vec<VideoId>> {
         port("list videos", self.video_ids())
+    }
+
+    fn changes(&self, after: u64) -> PortFuture<'_, Changes> {
+        port("read changes of videos", self.changes_after(after))
     }
 
     fn claim<'a>(

@@ -28,12 +28,7 @@ impl Bus {
         let (bucket, key) = (names::VIDEOS_BUCKET, id.as_str());
         let Some(found) = self.raw_document(bucket, key).await? else { return Ok(None) };
         let Versioned { value, revision } = found;
-        let place = names::bucket_subject(bucket, key);
-        let video: Video =
-            document::read(&value).map_err(|fault| Fault::of_document(&place, &fault))?;
-        intake::video(key, &video)
-            .map_err(|contradiction| Fault::Contradicting(contradiction.of_document()))?;
-        Ok(Some(Versioned { value: video, revision }))
+        Ok(Some(Versioned { value: state(key, &value)?, revision }))
     }
 
     pub(super) async fn new_video(&self, video: &Video) -> Result<WriteOnce, Fault> {
@@ -128,6 +123,15 @@ impl Bus {
         let message = read.filter(|message| !is_marker(message));
         Ok(message.map(|found| Versioned { value: found.payload, revision: found.sequence }))
     }
+}
+
+/// The state that was found under the key of a video.
+pub(super) fn state(key: &str, bytes: &[u8]) -> Result<Video, Fault> {
+    let place = names::bucket_subject(names::VIDEOS_BUCKET, key);
+    let video: Video = document::read(bytes).map_err(|fault| Fault::of_document(&place, &fault))?;
+    intake::video(key, &video)
+        .map_err(|contradiction| Fault::Contradicting(contradiction.of_document()))?;
+    Ok(video)
 }
 
 pub(super) fn outgoing(

@@ -22,6 +22,7 @@ mod ledger;
 mod deadletters;
 mod orphans;
 mod kv;
+mod changes;
 mod facts;
 pub mod news;
 mod survey;

@@ -90,6 +90,13 @@ impl Job {
 }
 
 impl Server {
+    /// The arguments that name the same server again; nothing where the settings or the environment name it.
+    pub(super) fn again(&self) -> String {
+        let of_environment = std::env::var("JETREEL_URL").ok();
+        let named = self.url.as_ref().filter(|url| of_environment.as_ref() != Some(url));
+        named.map_or_else(String::new, |url| format!(" --url {url}"))
+    }
+
     /// The server that was named, or the one of the settings.
     pub(super) fn remote(&self, settings: &Settings) -> anyhow::Result<Remote> {
         let url = self.url.clone().unwrap_or_else(|| settings.http.listen.to_string());
@@ -199,5 +206,17 @@ impl Remote {
     fn foreign(&self) -> anyhow::Error {
         let text = format!("what answers at {} is no Jetreel server; check --url", self.base);
         told(Exit::Unreachable, text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_was_named_is_named_again_in_advice() {
+        let named = Server { url: Some("http://videos.example.com".to_owned()) };
+        assert_eq!(named.again(), " --url http://videos.example.com");
+        assert_eq!(Server { url: None }.again(), "");
     }
 }

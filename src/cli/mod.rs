@@ -32,6 +32,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::bus::private::{GUARD, guard_main};
+use crate::descriptors;
 use crate::settings::{Log, Settings, Sources};
 use crate::telemetry;
 use exit::Exit;
@@ -130,6 +131,9 @@ fn run(arguments: Arguments, sources: &Sources) -> anyhow::Result<Exit> {
     let quiet = if matches!(command, Command::Transcode(_)) { QUIET_NODE } else { QUIET };
     let filter = if serves || verbose { &settings.log.filter } else { quiet };
     telemetry::start(&Log { filter: filter.to_owned(), format: settings.log.format })?;
+    if serves || matches!(command, Command::Transcode(_)) {
+        descriptors::raise();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(dispatch(command, settings))
 }

@@ -61,12 +61,13 @@ pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Re
     let remote = arguments.server.remote(settings)?;
     let name = || file.file_name().map(|name| name.to_string_lossy().into_owned());
     let title = arguments.title.clone().or_else(name).unwrap_or_default();
+    let again = arguments.server.again();
     let mut bars = Bars::new(arguments.json);
     let id = upload(&remote, &file, &title, &mut bars).await?;
     bars.clear();
     if !arguments.wait {
         let (job, document) = remote.job(&id).await?;
-        output::note(&format!("follow it with: jetreel status {id}"));
+        output::note(&format!("follow it with: jetreel status {id}{again}"));
         output::note(&format!("watch it at:    {}", remote.address(&job.player)));
         return tell(&id, &document, arguments.json).map(|()| Exit::Done);
     }
@@ -77,7 +78,7 @@ pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Re
             finish(&remote, &job, &document, arguments.json)
         }
         () = signals::stopped() => {
-            output::note(&format!("the job goes on; follow it with: jetreel status {id}"));
+            output::note(&format!("the job goes on; follow it with: jetreel status {id}{again}"));
             Ok(Exit::Interrupted)
         }
     }

@@ -16,6 +16,7 @@ use jetreel_domain::state::Video;
 use serde_json::json;
 
 use super::Gateway;
+use super::asking::soon;
 use super::problem::Problem;
 
 /// Deletes the video of that id. Deleting it again changes nothing.
@@ -68,7 +69,7 @@ async fn tell(gateway: &Gateway, before: &Video, video: &Video) {
 
 /// The state of a video that users see.
 pub(super) async fn there(gateway: &Gateway, id: &VideoId) -> Result<Option<Video>, Failure> {
-    let found = gateway.ports.broker.video(id).await?.map(|found| found.value);
+    let found = soon(gateway.ports.broker.video(id)).await?.map(|found| found.value);
     Ok(found.filter(|video| !video.is_deleted()))
 }
 

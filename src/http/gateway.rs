@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::header::{
@@ -16,11 +17,18 @@ use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
 use jetreel_actors::ports::Ports;
 use serde::Serialize;
-use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::catalog::Catalog;
 use super::orders::Orders;
-use super::{attachment, cancel, erase, health, jobs, pages, playback, problem, videos};
+use super::origin::{self, Hosts};
+use super::pace::Pace;
+use super::{attachment, cancel, erase, health, jobs, listing, pages, playback, problem, videos};
+use crate::descriptors::Budget;
+
+/// Between two looks at what changed among the videos.
+const CATALOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Something the gateway saw, to be counted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,6 +88,12 @@ pub struct GatewayOptions {
     pub public_metrics: bool,
     /// How it counts.
     pub hooks: Hooks,
+    /// Descriptors of uploads and reads.
+    pub budget: Budget,
+    /// What is asked of a client that uploads.
+    pub pace: Pace,
+    /// Names under which browsers reach it.
+    pub hosts: Hosts,
 }
 
 /// What all requests share.
@@ -89,6 +103,13 @@ pub struct Gateway {
     pub(super) upload_bytes_max: u64,
     pub(super) hooks: Hooks,
     pub(super) orders: Orders,
+    pub(super) catalog: Catalog,
+    pub(super) pace: Pace,
+    /// Places for uploads that write.
+    pub(super) uploads: Semaphore,
+    /// Places for reads of the store.
+    pub(super) reads: Arc<Semaphore>,
+    hosts: Arc<Hosts>,
     public_metrics: bool,
     draining: AtomicBool,
 }
@@ -97,13 +118,19 @@ impl Gateway {
     /// A gateway over the ports.
     #[must_use]
     pub fn new(options: GatewayOptions) -> Arc<Self> {
-        let GatewayOptions { ports, part_bytes, upload_bytes_max, public_metrics, hooks } = options;
+        let GatewayOptions { ports, part_bytes, upload_bytes_max, public_metrics, .. } = options;
+        let Budget { uploads, reads, .. } = options.budget;
         Arc::new(Self {
             ports,
             part_bytes,
             upload_bytes_max,
-            hooks,
+            hooks: options.hooks,
             orders: Orders::default(),
+            catalog: Catalog::default(),
+            pace: options.pace,
+            uploads: Semaphore::new(uploads.min(Semaphore::MAX_PERMITS)),
+            reads: Arc::new(Semaphore::new(reads.min(Semaphore::MAX_PERMITS))),
+            hosts: Arc::new(options.hosts),
             public_metrics,
             draining: AtomicBool::new(false),
         })
@@ -112,6 +139,16 @@ impl Gateway {
     /// From now on the node is not ready and takes no uploads; what runs goes on.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Keeps up with what changes among the videos, for as long as this is polled.
+    pub async fn keep_up(self: Arc<Self>) {
+        loop {
+            if let Err(failure) = self.catalog.read_on(&*self.ports.broker).await {
+                tracing::debug!(%failure, "changes of videos cannot be read");
+            }
+            tokio::time::sleep(CATALOG_INTERVAL).await;
+        }
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -132,7 +169,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/assets/{*name}", get(pages::file))
         .route("/v1/videos", post(videos::create))
         .route("/v1/videos/{id}", delete(erase::erase))
-        .route("/v1/jobs", get(jobs::list))
+        .route("/v1/jobs", get(listing::list))
         .route("/v1/jobs/{id}", get(jobs::get))
         .route("/v1/jobs/{id}/status", get(jobs::get))
         .route("/v1/jobs/{id}/retry", post(jobs::retry))
@@ -162,6 +199,7 @@ fn finished(routes: Router<Arc<Gateway>>, gateway: Arc<Gateway>) -> Router {
     routes
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(CatchPanicLayer::new())
+        .layer(middleware::from_fn_with_state(gateway.hosts.clone(), origin::guard))
         .layer(middleware::from_fn(problem::finish))
         .layer(Extension(hooks))
         .with_state(gateway)
@@ -185,16 +223,4 @@ async fn preflight() -> (StatusCode, [(axum::http::HeaderName, &'static str); 3]
         (ACCESS_CONTROL_MAX_AGE, "86400"),
     ];
     (StatusCode::NO_CONTENT, headers)
-}
-
-/// Serves until `stop` resolves, then lets running requests end.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
 }

@@ -1,41 +1,25 @@
-//! `GET /v1/jobs…`: where a job stands.
+//! `GET /v1/jobs/{id}`: where a job stands; and its retry.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
-use futures::{StreamExt, TryStreamExt, stream};
 use jetreel_actors::change;
 use jetreel_actors::deadletter::{Desk, Outcome, Replayed};
 use jetreel_actors::event::Event;
 use jetreel_domain::again::ASKED_SECONDS;
-use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::ledger::{Output, View};
 use jetreel_domain::plan::Plan;
 use jetreel_domain::state::{Order, Status, Video};
-use serde::Deserialize;
 
-use super::job_document::{Document, Listed, document, summary};
+use super::job_document::{Document, document};
 use super::problem::Problem;
 use super::{Gateway, erase};
-
-/// Jobs in a list unless the query says otherwise.
-const LIST_DEFAULT: usize = 20;
-/// Jobs in a list at most.
-const LIST_MAX: usize = 100;
-/// States that are read at the same time for a list.
-const LIST_READS: usize = 8;
-
-/// Query of a list.
-#[derive(Debug, Deserialize)]
-pub(super) struct Params {
-    limit: Option<usize>,
-}
 
 /// One job, by `<video>-<number>`, or by `<video>`: its newest order.
 pub(super) async fn get(
@@ -148,33 +132,6 @@ fn nothing_to_retry(order: &Order) -> Problem {
     Problem::new(StatusCode::CONFLICT, "nothing-to-retry", detail)
 }
 
-/// The newest jobs first.
-pub(super) async fn list(
-    State(gateway): State<Arc<Gateway>>,
-    query: Result<Query<Params>, QueryRejection>,
-) -> Result<Response, Problem> {
-    let Query(params) = query.map_err(|_| bad_limit())?;
-    let limit = params.limit.unwrap_or(LIST_DEFAULT);
-    if !(1..=LIST_MAX).contains(&limit) {
-        return Err(bad_limit());
-    }
-    let ids = gateway.ports.broker.videos().await?;
-    let gateway = &gateway;
-    let jobs: Vec<Option<Listed>> = stream::iter(ids.into_iter().rev().take(limit))
-        .map(|id| async move { listed(gateway, &id).await })
-        .buffered(LIST_READS)
-        .try_collect()
-        .await?;
-    let jobs: Vec<Listed> = jobs.into_iter().flatten().collect();
-    let body = Json(serde_json::json!({ "jobs": jobs }));
-    Ok(([(CACHE_CONTROL, "no-store")], body).into_response())
-}
-
-fn bad_limit() -> Problem {
-    let detail = format!("`limit` is a number from 1 to {LIST_MAX}.");
-    Problem::new(StatusCode::BAD_REQUEST, "bad-query", detail)
-}
-
 pub(super) fn no_such_job() -> Problem {
     Problem::not_found("no-such-job", "There is no such job. GET /v1/jobs lists the newest.")
 }
@@ -190,34 +147,6 @@ pub(super) fn parse(id: &str) -> Result<(VideoId, Option<u32>), Problem> {
 /// The order that a video's id stands for.
 pub(super) fn newest(video: &Video) -> Option<&Order> {
     video.orders.iter().rev().find(|order| !order.superseded).or_else(|| video.orders.last())
-}
-
-/// The entry of a video. What cannot be read of it is said in its entry, and keeps nobody from the others.
-///
-/// # Errors
-/// When broker or store are away: for the others too.
-async fn listed(gateway: &Gateway, id: &VideoId) -> Result<Option<Listed>, Failure> {
-    let away = |failure: &Failure| failure.severity == Severity::DependencyFault;
-    let video = match erase::there(gateway, id).await {
-        // Deleted since the list was read: not an error.
-        Ok(None) => return Ok(None),
-        Ok(Some(video)) => video,
-        Err(failure) if away(&failure) => return Err(failure),
-        Err(failure) => return Ok(Some(Listed::unreadable(id, &failure))),
-    };
-    let Some(order) = newest(&video) else { return Ok(None) };
-    let job = |summary| Ok(Some(Listed::Job(Box::new(summary))));
-    let Some(plan) = order.plan.as_ref().filter(|_| !order.status.is_closed()) else {
-        let completed = order.status == Status::Completed;
-        return job(summary(&video, order, None, completed));
-    };
-    let at =
-        |plan: &Plan, view: &View| summary(&video, order, Some((plan, view)), pictures_in(view));
-    match gateway.orders.look(&gateway.ports, &video.order_id(order.number), plan, at).await {
-        Ok(summary) => job(summary),
-        Err(failure) if away(&failure) => Err(failure),
-        Err(failure) => job(summary(&video, order, None, false).without_progress(&failure)),
-    }
 }
 
 /// The document of an order.
@@ -244,7 +173,7 @@ pub(super) async fn describe(
 }
 
 /// Whether poster and thumbnails are in the ledger.
-fn pictures_in(view: &View) -> bool {
+pub(super) fn pictures_in(view: &View) -> bool {
     view.finished().flat_map(|entry| &entry.outputs).any(|output| match output {
         Output::Images(_) => true,
         Output::Chunk(_) | Output::Audio(_) | Output::Package(_) => false,

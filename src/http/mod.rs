@@ -1,30 +1,46 @@
 //! The gateway: uploads, jobs, playback and pages over HTTP.
 //!
 //! Invariants: an answer below 300 to an upload means that it is on disk and in the state; every error is a problem document;
-//! memory does not grow with the size of a file or the number of viewers of one video.
+//! memory does not grow with the size of a file or the number of viewers of one video; no client takes more descriptors than its share, or
+//! makes the server wait for longer than the settings say.
 
+mod asking;
 mod attachment;
 mod cancel;
+mod catalog;
+mod connection;
+mod crowd;
 mod disposition;
 mod erase;
+mod error_page;
 mod gateway;
 mod health;
 mod job_document;
 mod jobs;
+mod listing;
 mod objects;
 mod orders;
+mod origin;
+mod pace;
 mod pages;
 mod playback;
 mod problem;
 mod range;
+mod server;
 mod time;
 mod videos;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod clients_tests;
 
-pub use gateway::{Gateway, GatewayOptions, Hooks, Seen, Warning, admin_router, router, serve};
+pub use connection::Patience;
+pub use gateway::{Gateway, GatewayOptions, Hooks, Seen, Warning, admin_router, router};
 pub(crate) use health::TOPOLOGY_MISSING;
+pub use origin::Hosts;
+pub use pace::Pace;
 pub use problem::Problem;
+pub use server::{Bounds, listen, serve};
 pub use time::rfc3339;

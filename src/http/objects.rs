@@ -15,7 +15,9 @@ use futures::{Stream, stream};
 use jetreel_actors::ports::Store;
 use jetreel_domain::failure::Failure;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
+use super::Gateway;
 use super::problem::Problem;
 use super::range::{Wanted, wanted};
 
@@ -57,22 +59,22 @@ pub(super) fn media_type(name: &str) -> &'static str {
     }
 }
 
-/// Answers with a stored object.
+/// Answers with a stored object; `size` where it is known.
 pub(super) async fn stored(
-    store: Arc<dyn Store>,
+    gateway: &Gateway,
     key: String,
+    size: Option<u64>,
     request: &HeaderMap,
     freshness: Freshness,
 ) -> Result<Response, Problem> {
-    let Some(size) = store.size(&key).await? else {
-        return Err(Problem::not_found(
-            "no-such-object",
-            "There is no such object. Reload the playlist.",
-        ));
-    };
+    let source = Source { store: gateway.ports.store.clone(), reads: gateway.reads.clone(), key };
     // A key is written once, so it names its content.
-    let etag = etag(key.as_bytes());
-    let media_type = media_type(&key);
+    let etag = etag(source.key.as_bytes());
+    let size = match size {
+        // The read tells whether it is there.
+        Some(size) if size <= READ_BYTES => size,
+        Some(_) | None => source.size().await?.ok_or_else(no_such_object)?,
+    };
     if let Some(unchanged) = unchanged(request, &etag, freshness) {
         return Ok(unchanged);
     }
@@ -83,7 +85,7 @@ pub(super) async fn stored(
         Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
         Wanted::Outside => return Ok(outside(size)),
     };
-    let mut headers = head(media_type, &etag, freshness);
+    let mut headers = head(media_type(&source.key), &etag, freshness);
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
     if status == StatusCode::PARTIAL_CONTENT {
@@ -92,7 +94,51 @@ pub(super) async fn stored(
             content_range(&format!("{}-{}", range.start, range.end - 1), size),
         );
     }
-    Ok((status, headers, Body::from_stream(pieces(store, key, range))).into_response())
+    Ok((status, headers, source.body(range).await?).into_response())
+}
+
+fn no_such_object() -> Problem {
+    Problem::not_found("no-such-object", "There is no such object. Reload the playlist.")
+}
+
+/// A stored object, and the places for reads.
+struct Source {
+    store: Arc<dyn Store>,
+    reads: Arc<Semaphore>,
+    key: String,
+}
+
+impl Source {
+    async fn size(&self) -> Result<Option<u64>, Failure> {
+        let _place = self.reads.acquire().await;
+        self.store.size(&self.key).await
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, Failure> {
+        let place = self.reads.acquire().await;
+        let bytes = self.store.read(&self.key, range.clone()).await?;
+        drop(place);
+        if bytes.is_empty() && !range.is_empty() {
+            return Err(cut_short());
+        }
+        Ok(bytes)
+    }
+
+    /// What is read at once is the whole body, and leaves together with its head.
+    async fn body(self, range: Range<u64>) -> Result<Body, Problem> {
+        let bytes = range.end - range.start;
+        if bytes > READ_BYTES {
+            return Ok(Body::from_stream(pieces(self, range)));
+        }
+        let read = self.read(range).await.map_err(|failure| {
+            if failure.code == "object-missing" { no_such_object() } else { failure.into() }
+        })?;
+        if read.len() as u64 == bytes { Ok(Body::from(read)) } else { Err(cut_short().into()) }
+    }
+}
+
+fn cut_short() -> Failure {
+    Failure::dependency("object-cut-short", "A stored object is shorter than it was.")
 }
 
 /// Answers with bytes at hand, such as a rendered playlist.
@@ -152,25 +198,15 @@ fn content_range(range: &str, size: u64) -> HeaderValue {
 }
 
 /// The bytes of `range`, piece by piece, read when the client takes them.
-fn pieces(
-    store: Arc<dyn Store>,
-    key: String,
-    range: Range<u64>,
-) -> impl Stream<Item = Result<Bytes, Failure>> + Send {
-    stream::try_unfold((store, key, range), |(store, key, range)| async move {
+fn pieces(source: Source, range: Range<u64>) -> impl Stream<Item = Result<Bytes, Failure>> + Send {
+    stream::try_unfold((source, range), |(source, range)| async move {
         if range.is_empty() {
             return Ok(None);
         }
         let end = range.end.min(range.start + READ_BYTES);
-        let bytes = store.read(&key, range.start..end).await?;
-        if bytes.is_empty() {
-            return Err(Failure::dependency(
-                "object-cut-short",
-                "A stored object is shorter than it was.",
-            ));
-        }
+        let bytes = source.read(range.start..end).await?;
         let next = range.start + bytes.len() as u64..range.end;
-        Ok(Some((bytes, (store, key, next))))
+        Ok(Some((bytes, (source, next))))
     })
 }
 

@@ -16,6 +16,8 @@ use jetreel_domain::plan::Plan;
 use jetreel_domain::state::PlanRef;
 use sha2::{Digest, Sha256};
 
+use super::catalog::Finished;
+
 /// Orders that are remembered; the one that was asked for longest ago is forgotten first.
 const ORDERS_MAX: usize = 64;
 /// A ledger is read on at most this often: many viewers of one video cost the broker no more than one.
@@ -90,15 +92,14 @@ impl Orders {
     pub(super) async fn manifest(
         &self,
         ports: &Ports,
-        order: &OrderId,
-        object: &Object,
+        finished: &Finished,
     ) -> Result<Arc<Manifest>, Failure> {
-        let slot = self.slot(order);
+        let slot = self.slot(&finished.order);
         let mut known = slot.lock().await;
         // Nobody asks for the ledger of a completed order again.
         known.view = View::default();
         known.after = 0;
-        known.manifest(ports, order, object).await
+        known.manifest(ports, &finished.order, &finished.published.manifest).await
     }
 }
 

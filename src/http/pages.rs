@@ -50,13 +50,17 @@ fn asset(name: &str, request: &HeaderMap) -> Result<Response, Problem> {
         .ok_or_else(|| Problem::not_found("not-found", "There is no such file. Start at /."))?;
     let body = Bytes::from(file.data.into_owned());
     let mut response = rendered(body, media_type(name), request, Freshness::Revalidate);
-    let headers = response.headers_mut();
+    guard(response.headers_mut());
+    Ok(response)
+}
+
+/// What every page says about itself.
+pub(super) fn guard(headers: &mut HeaderMap) {
     let fixed = axum::http::HeaderValue::from_static;
     headers.insert(CONTENT_SECURITY_POLICY, fixed(CONTENT_POLICY));
     headers.insert(X_CONTENT_TYPE_OPTIONS, fixed("nosniff"));
     headers.insert(X_FRAME_OPTIONS, fixed("DENY"));
     headers.insert(REFERRER_POLICY, fixed("same-origin"));
-    Ok(response)
 }
 
 #[cfg(test)]

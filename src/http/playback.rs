@@ -16,9 +16,10 @@ use jetreel_domain::plan::Plan;
 use jetreel_domain::state::{Order, Published, Status, Video};
 use jetreel_domain::{assembly, playlist, progress};
 
+use super::Gateway;
+use super::catalog::Playing;
 use super::objects::{Freshness, media_type, rendered, stored};
 use super::problem::Problem;
-use super::{Gateway, erase};
 
 /// Longest address of an object.
 const REST_LENGTH_MAX: usize = 256;
@@ -34,7 +35,7 @@ pub(super) async fn object(
         return Err(no_such_file());
     }
     let key = format!("out/{video}/{rest}");
-    stored(gateway.ports.store.clone(), key, &request, Freshness::Immutable).await
+    stored(&gateway, key, None, &request, Freshness::Immutable).await
 }
 
 /// A playlist, an initialisation segment, a picture or a progressive file, by its name.
@@ -47,20 +48,26 @@ pub(super) async fn file(
     if !is_plain(&name) || name.contains('/') {
         return Err(no_such_file());
     }
-    let video = erase::there(&gateway, &id).await?.ok_or_else(no_such_video)?;
-    let order = video.playback_order().ok_or_else(no_such_video)?;
-    let found = match &order.published {
-        Some(published) => finished(&gateway, &video, order, published, &name).await?,
-        None => unfinished(&gateway, &video, order, &name).await?,
-    };
-    match found {
-        Some(Found::Body(body)) => {
-            Ok(rendered(body, media_type(&name), &request, Freshness::Revalidate))
+    let broker = &*gateway.ports.broker;
+    match gateway.catalog.playing(broker, &id).await?.ok_or_else(no_such_video)? {
+        Playing::Finished(finished) => {
+            let manifest = gateway.orders.manifest(&gateway.ports, &finished).await?;
+            let object = in_manifest(&manifest, &finished.published, &name);
+            let Object { key, bytes, .. } = object.ok_or_else(no_such_file)?;
+            stored(&gateway, key, Some(bytes), &request, Freshness::Revalidate).await
         }
-        Some(Found::Key(key)) => {
-            stored(gateway.ports.store.clone(), key, &request, Freshness::Revalidate).await
+        Playing::Open(video) => {
+            let order = video.playback_order().ok_or_else(no_such_video)?;
+            match unfinished(&gateway, &video, order, &name).await? {
+                Some(Found::Body(body)) => {
+                    Ok(rendered(body, media_type(&name), &request, Freshness::Revalidate))
+                }
+                Some(Found::Key(key)) => {
+                    stored(&gateway, key, None, &request, Freshness::Revalidate).await
+                }
+                None => Err(not_yet(order)),
+            }
         }
-        None => Err(not_yet(order)),
     }
 }
 
@@ -71,18 +78,6 @@ enum Found {
     Body(Bytes),
     /// The object with this key.
     Key(String),
-}
-
-async fn finished(
-    gateway: &Gateway,
-    video: &Video,
-    order: &Order,
-    published: &Published,
-    name: &str,
-) -> Result<Option<Found>, Problem> {
-    let id = video.order_id(order.number);
-    let manifest = gateway.orders.manifest(&gateway.ports, &id, &published.manifest).await?;
-    Ok(in_manifest(&manifest, published, name).map(Found::Key))
 }
 
 async fn unfinished(
@@ -99,17 +94,16 @@ async fn unfinished(
     Ok(gateway.orders.look(&gateway.ports, &id, plan, at).await?)
 }
 
-fn in_manifest(manifest: &Manifest, published: &Published, name: &str) -> Option<String> {
+fn in_manifest(manifest: &Manifest, published: &Published, name: &str) -> Option<Object> {
     if name == "manifest.json" {
-        return Some(published.manifest.key.clone());
+        return Some(published.manifest.clone());
     }
     let progressive = name.strip_suffix(".mp4").and_then(|tier| {
         let tier = manifest.tiers.iter().find(|summary| summary.name == tier)?;
         tier.progressive.as_ref()
     });
     let picture = || manifest.images.as_ref().and_then(|images| images.files.get(name));
-    let object = manifest.file(name).or(progressive).or_else(picture)?;
-    Some(object.key.clone())
+    manifest.file(name).or(progressive).or_else(picture).cloned()
 }
 
 fn render(plan: &Plan, view: &View, name: &str, ended: bool) -> Option<Found> {

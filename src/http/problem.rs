@@ -5,14 +5,14 @@ use std::time::Instant;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, VARY};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jetreel_domain::failure::{Failure, Severity};
 use serde_json::json;
 
-use super::{Hooks, Seen};
+use super::{Hooks, Seen, error_page};
 
 /// Names a request in answers and logs.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -24,8 +24,8 @@ const REQUEST_ID_LENGTH_MAX: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     status: StatusCode,
-    code: String,
-    detail: String,
+    pub(super) code: String,
+    pub(super) detail: String,
     retry_after: Option<u32>,
 }
 
@@ -127,9 +127,10 @@ pub(super) async fn finish(
     let started = Instant::now();
     let method = request.method().clone();
     let request_id = request_id(&request);
+    let as_page = error_page::is_wanted(request.method(), request.headers());
     let mut response = next.run(request).await;
     if response.status().is_client_error() || response.status().is_server_error() {
-        response = as_problem(response, &request_id);
+        response = as_problem(response, &request_id, as_page);
     }
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
@@ -151,16 +152,24 @@ fn request_id(request: &Request) -> String {
     given.filter(plain).map_or_else(|| uuid::Uuid::now_v7().to_string(), ToOwned::to_owned)
 }
 
-fn as_problem(mut response: Response, request_id: &str) -> Response {
+fn as_problem(mut response: Response, request_id: &str, as_page: bool) -> Response {
     let problem = response.extensions_mut().remove::<Problem>();
     let problem = problem.unwrap_or_else(|| Problem::of_status(response.status()));
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(axum::http::header::CONTENT_LENGTH);
-    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if let Some(seconds) = problem.retry_after {
         parts.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    Response::from_parts(parts, Body::from(problem.body(request_id)))
+    let fixed = HeaderValue::from_static;
+    parts.headers.insert(VARY, fixed("accept"));
+    let body = if as_page {
+        error_page::describe(&mut parts.headers);
+        error_page::page(parts.status, &problem, request_id)
+    } else {
+        parts.headers.insert(CONTENT_TYPE, fixed("application/problem+json"));
+        problem.body(request_id)
+    };
+    Response::from_parts(parts, Body::from(body))
 }
 
 #[cfg(test)]

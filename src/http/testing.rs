@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use jetreel_actors::event::Event;
 use jetreel_actors::ports::{
-    Broker, Codec, CodecSession, DeadLetters, Delivered, Environment, FactBody, Forged, LostSight,
-    PortFuture, Ports, ProcessBudget, Readable, Stored, Swap, Versioned, WriteOnce,
+    Broker, Changed, Changes, Codec, CodecSession, DeadLetters, Delivered, Environment, FactBody,
+    Forged, LostSight, PortFuture, Ports, ProcessBudget, Readable, Stored, Swap, Versioned,
+    WriteOnce,
 };
 use jetreel_domain::claim::Claim;
 use jetreel_domain::deadletter::{Buried, DeadLetter};
@@ -23,9 +24,10 @@ use jetreel_domain::message::EncodeTask;
 use jetreel_domain::state::{Known, Video};
 use jetreel_domain::wire::Job;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
-use super::{Gateway, GatewayOptions, Hooks, router};
+use super::{Bounds, Gateway, GatewayOptions, Hooks, Hosts, Pace, Patience, listen, router, serve};
+use crate::descriptors::Budget;
 use crate::store::{OpenDalStore, StoreOptions};
 
 /// Bytes of a part in tests: small, so that small bodies have several.
@@ -152,7 +154,19 @@ impl Broker for Videos {
         away()
     }
     fn check(&self) -> PortFuture<'_, ()> {
-        away()
+        self.answer(|| ())
+    }
+    fn changes(&self, after: u64) -> PortFuture<'_, Changes> {
+        // All of them each time: revisions here count by video.
+        self.answer(|| {
+            let kept = self.kept.lock().unwrap();
+            let changed = kept.values().map(|(revision, video)| Changed {
+                id: video.id.clone(),
+                revision: *revision,
+                state: Ok(Some(video.clone())),
+            });
+            Changes { changed: changed.collect(), read: after, more: false }
+        })
     }
     fn claim<'a>(&'a self, _: &'a OrderId, _: &'a str) -> PortFuture<'a, Option<Versioned<Claim>>> {
         away()
@@ -234,10 +248,24 @@ pub(super) struct Served {
     pub(super) videos: Arc<Videos>,
     pub(super) gateway: Arc<Gateway>,
     pub(super) folder: TempDir,
+    pub(super) stop: CancellationToken,
+    pub(super) server: tokio::task::JoinHandle<()>,
 }
+
+/// What tests bear: short, and far longer than a busy machine needs for what is not to be cut off.
+const PATIENCE: Patience = Patience {
+    head: Duration::from_secs(2),
+    idle: Duration::from_secs(4),
+    write: Duration::from_secs(2),
+};
 
 /// Serves a gateway on a free port.
 pub(super) async fn served() -> Served {
+    served_to(100).await
+}
+
+/// The same, with few connections.
+pub(super) async fn served_to(connections: usize) -> Served {
     let folder = tempfile::tempdir().unwrap();
     let store = OpenDalStore::open(&StoreOptions::fs(folder.path().to_string_lossy())).unwrap();
     let videos = Arc::new(Videos::default());
@@ -259,12 +287,17 @@ pub(super) async fn served() -> Served {
         upload_bytes_max: UPLOAD_BYTES_MAX,
         public_metrics: true,
         hooks,
+        budget: Budget { connections, uploads: 10, reads: 10 },
+        pace: Pace { idle: Duration::from_secs(2), bytes_per_second: 500 },
+        hosts: Hosts::new(["videos.example.com"], []),
     });
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let routes = router(gateway.clone());
-    tokio::spawn(super::serve(listener, routes, std::future::pending()));
-    Served { address, videos, gateway, folder }
+    let stop = CancellationToken::new();
+    let bounds = Bounds { connections, patience: PATIENCE };
+    let server = tokio::spawn(serve(listener, routes, bounds, stop.clone()));
+    Served { address, videos, gateway, folder, stop, server }
 }
 
 impl Served {

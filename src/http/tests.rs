@@ -21,7 +21,7 @@ async fn problem(answer: Response) -> (u16, String) {
     (status, body["code"].as_str().unwrap().to_owned())
 }
 
-async fn eventually(holds: impl Fn() -> bool) {
+pub(super) async fn eventually(holds: impl Fn() -> bool) {
     let patience = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -107,6 +107,8 @@ async fn an_upload_that_breaks_off_is_cancelled_and_cleared_up() {
     assert!(request.send().await.is_err());
     eventually(|| served.video().orders[0].status == Status::Cancelled).await;
     assert_eq!(served.files(), 0);
+    let list: Value = reqwest::get(served.at("/v1/jobs")).await.unwrap().json().await.unwrap();
+    assert_eq!(list["jobs"], Value::Array(Vec::new()), "it was given up");
     assert!(served.videos.announced.lock().unwrap().is_empty());
 }
 
@@ -147,6 +149,103 @@ async fn a_job_that_has_not_failed_is_not_retried() {
 }
 
 #[tokio::test]
+async fn what_is_no_plain_upload_is_refused_with_what_to_do() {
+    let served = served().await;
+    let post = |query: &str, name: &'static str, value: &'static str| {
+        let url = served.at(&format!("/v1/videos{query}"));
+        Client::new().post(url).header(name, value).body("x").send()
+    };
+    for (name, value, code) in [
+        ("content-type", "Application/JSON", "unsupported-media-type"),
+        ("content-type", "Multipart/Form-Data; boundary=x", "unsupported-media-type"),
+        ("content-encoding", "gzip", "content-encoding"),
+    ] {
+        let answer = post("", name, value).await.unwrap();
+        assert_eq!(problem(answer).await, (415, code.into()), "{value}");
+    }
+    let answer = post("?source=raw/x", "content-type", "video/mp4").await.unwrap();
+    assert_eq!(problem(answer).await, (400, "bad-query".into()));
+    assert!(served.videos.kept.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_can_neither_upload_nor_cancel() {
+    let served = served().await;
+    assert_eq!(upload(&served, "", "x").await.status(), 202);
+    let cancel = format!("/v1/jobs/{}-1/cancel", served.video().id);
+    for (name, value) in [
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+    ] {
+        for path in ["/v1/videos", &cancel] {
+            let request = Client::new().post(served.at(path)).header(name, value);
+            let request = request.header("content-type", "text/plain").body("x");
+            let answer = request.send().await.unwrap();
+            assert_eq!(problem(answer).await, (403, "cross-site".into()), "{path} {name}: {value}");
+        }
+    }
+    assert_eq!(served.videos.kept.lock().unwrap().len(), 1);
+    assert_eq!(served.video().orders[0].status, Status::Queued);
+    // Its own page, and one under a public name behind a proxy.
+    for origin in [served.at(""), "https://videos.example.com".to_owned()] {
+        let request = Client::new().post(served.at("/v1/videos")).header("origin", origin);
+        assert_eq!(request.body("x").send().await.unwrap().status(), 202);
+    }
+}
+
+#[tokio::test]
+async fn only_known_names_are_answered_to() {
+    let served = served().await;
+    let get =
+        |host: &'static str| Client::new().get(served.at("/v1/jobs")).header("host", host).send();
+    let answer = get("evil.example:8080").await.unwrap();
+    assert_eq!(problem(answer).await, (421, "unknown-host".into()));
+    for host in ["localhost", "videos.example.com", "192.0.2.1:8080"] {
+        assert_eq!(get(host).await.unwrap().status(), 200, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_address_is_a_page_for_a_person() {
+    let served = served().await;
+    for path in ["/nowhere", "/watch/x", "/v1/jobs/x"] {
+        let request = Client::new().get(served.at(path)).header("accept", "text/html,*/*;q=0.8");
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 404);
+        assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
+        assert!(answer.headers().contains_key("content-security-policy"));
+        let text = answer.text().await.unwrap();
+        assert!(text.contains("There is n") && text.contains("href=\"/\""), "{path}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_goes_on_where_its_last_page_ended() {
+    let served = served().await;
+    for _ in 0..5 {
+        assert_eq!(upload(&served, "", "x").await.status(), 202);
+    }
+    let mut ids = Vec::new();
+    let mut next = "/v1/jobs?limit=2".to_owned();
+    loop {
+        let answer = reqwest::get(served.at(&next)).await.unwrap();
+        let link = answer.headers().get("link").map(|link| link.to_str().unwrap().to_owned());
+        let page: Value = answer.json().await.unwrap();
+        let jobs = page["jobs"].as_array().unwrap();
+        ids.extend(jobs.iter().map(|job| job["video"].as_str().unwrap().to_owned()));
+        let Some(link) = link else { break };
+        assert_eq!(jobs.len(), 2);
+        next = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned();
+        assert_eq!(page["next"], next);
+    }
+    let kept = served.videos.kept.lock().unwrap();
+    let newest_first: Vec<&str> = kept.keys().rev().map(|id| id.as_str()).collect();
+    assert_eq!(ids, newest_first);
+}
+
+#[tokio::test]
 async fn every_error_is_a_problem_document() {
     let served = served().await;
     for (path, code) in [
@@ -164,8 +263,10 @@ async fn every_error_is_a_problem_document() {
     }
     let wrong = Client::new().delete(served.at("/v1/jobs")).send().await.unwrap();
     assert_eq!(problem(wrong).await, (405, "method-not-allowed".into()));
-    let limit = reqwest::get(served.at("/v1/jobs?limit=0")).await.unwrap();
-    assert_eq!(problem(limit).await, (400, "bad-query".into()));
+    for query in ["limit=0", "after=x", "page=2"] {
+        let answer = reqwest::get(served.at(&format!("/v1/jobs?{query}"))).await.unwrap();
+        assert_eq!(problem(answer).await, (400, "bad-query".into()), "{query}");
+    }
 }
 
 #[tokio::test]

@@ -4,15 +4,15 @@
 //! announcement is a hint that can be repeated.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Json;
-use axum::body::{Body, BodyDataStream};
+use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::header::{
-    CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER,
+    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER,
 };
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -24,8 +24,11 @@ use jetreel_domain::lane::Lane;
 use jetreel_domain::printable::printable;
 use jetreel_domain::state::{Order, Source, Status, Video};
 use serde::Deserialize;
+use tokio::sync::SemaphorePermit;
 
+use super::asking::soon;
 use super::disposition::file_name;
+use super::pace::{BodyError, paced};
 use super::problem::Problem;
 use super::{Gateway, Seen};
 use crate::store::{UploadError, store_parts};
@@ -34,11 +37,16 @@ use crate::store::{UploadError, store_parts};
 const TITLE_LENGTH_MAX: usize = 200;
 /// Tries of a compare-and-set before the gateway gives up: only a cancel competes with it.
 const SWAP_TRIES: usize = 8;
+/// Bytes that must be there before anything is created, so that clients that send next to nothing cost next to nothing.
+const BEGINNING_BYTES: u64 = 64 << 10;
+/// Longest wait of an upload for a place among those that write.
+const PLACE_WAIT: Duration = Duration::from_secs(10);
 /// The order that an upload opens.
 const FIRST: u32 = 1;
 
 /// Query of an upload.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Params {
     title: Option<String>,
     lane: Option<Lane>,
@@ -78,7 +86,7 @@ fn bad_query() -> Problem {
     Problem::new(
         StatusCode::BAD_REQUEST,
         "bad-query",
-        "The query takes `title` (text) and `lane` (high, normal or low).",
+        "The query takes `title` (text) and `lane` (high, normal or low), and nothing else. Send the file itself as the body.",
     )
 }
 
@@ -92,19 +100,43 @@ fn admit(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Problem> {
         return Err(problem.retry_after(5));
     }
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let media_type = text(CONTENT_TYPE).unwrap_or_default();
-    if media_type.starts_with("multipart/") || media_type.starts_with("application/json") {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported-media-type",
-            "The body has a form that is not taken. Send the file itself as the body, as in curl --data-binary @video.mp4 -H 'content-type: video/mp4' …/v1/videos.",
-        ));
-    }
+    check_media_type(text(CONTENT_TYPE).unwrap_or_default())?;
+    check_encoding(headers)?;
     match text(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok()) {
         Some(0) => Err(empty()),
         Some(bytes) if bytes > gateway.upload_bytes_max => Err(too_large(gateway.upload_bytes_max)),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Names of media types are the same whatever their case.
+fn check_media_type(text: &str) -> Result<(), Problem> {
+    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_json = essence == "application/json" || essence.ends_with("+json");
+    if !is_json && !essence.starts_with("multipart/") {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported-media-type",
+        "The body has a form that is not taken. Send the file itself as the body, as in curl --data-binary @video.mp4 -H 'content-type: video/mp4' …/v1/videos.",
+    ))
+}
+
+/// A body that is compressed on its way would be taken for a file that is no video.
+fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    let values = headers.get_all(CONTENT_ENCODING).iter();
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let names: Vec<String> = values.map(text).collect();
+    let plain = |name: &str| name.is_empty() || name.eq_ignore_ascii_case("identity");
+    if names.iter().flat_map(|names| names.split(',')).all(|name| plain(name.trim())) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "content-encoding",
+        "The body is compressed, as its header Content-Encoding says. Send the file as it is, without that header.",
+    ))
 }
 
 fn empty() -> Problem {
@@ -149,18 +181,22 @@ struct Upload {
 impl Upload {
     async fn take(self) -> Result<OrderId, Problem> {
         let Self { gateway, title, lane, body } = self;
-        let mut body = body.into_data_stream();
-        // Nothing is created for an empty body, whether or not its length was declared.
-        let Some(first) = next_bytes(&mut body).await? else { return Err(empty()) };
         let ports = &gateway.ports;
+        // Before a byte is taken: an upload that cannot be kept is refused at once.
+        soon(ports.broker.check()).await?;
+        let mut body = std::pin::pin!(paced(body.into_data_stream(), gateway.pace));
+        // Nothing is created for an empty body, whether or not its length was declared, nor for one that ends at once.
+        let beginning = Beginning::of(&mut body, gateway.part_bytes).await?;
+        let _place = beginning.place(&gateway).await?;
         let video = Video::receiving(new_id(), title, lane, ports.environment.now());
-        if ports.broker.create_video(&video).await? == WriteOnce::Taken {
+        if soon(ports.broker.create_video(&video)).await? == WriteOnce::Taken {
             return Err(
                 Failure::task("id-taken", "The id of the new video is taken. Try again.").into()
             );
         }
         let last_byte = Arc::new(std::sync::Mutex::new(Instant::now()));
-        let body = clocked(futures::stream::iter([Ok(first)]).chain(body), last_byte.clone());
+        let begun = futures::stream::iter(beginning.pieces.into_iter().map(Ok));
+        let body = clocked(begun.chain(body), last_byte.clone());
         let prefix = format!("raw/{}", video.id);
         let part_bytes = gateway.part_bytes;
         let limit = gateway.upload_bytes_max;
@@ -188,14 +224,41 @@ impl Upload {
     }
 }
 
-async fn next_bytes(body: &mut BodyDataStream) -> Result<Option<Bytes>, Problem> {
-    while let Some(bytes) = body.next().await {
-        let bytes = bytes.map_err(|error| broken_off(&error))?;
-        if !bytes.is_empty() {
-            return Ok(Some(bytes));
+/// The first bytes of a body. Until they are there, an upload holds nothing but its connection.
+struct Beginning {
+    pieces: Vec<Bytes>,
+}
+
+impl Beginning {
+    /// Waits for [`BEGINNING_BYTES`], a part, or the end of the body.
+    async fn of(
+        body: &mut (impl Stream<Item = Result<Bytes, BodyError>> + Unpin),
+        part_bytes: u64,
+    ) -> Result<Self, Problem> {
+        let (mut pieces, mut bytes) = (Vec::new(), 0);
+        while bytes < BEGINNING_BYTES.min(part_bytes)
+            && let Some(piece) = body.next().await
+        {
+            let piece = piece.map_err(|error| broken_off(&error))?;
+            bytes += piece.len() as u64;
+            if !piece.is_empty() {
+                pieces.push(piece);
+            }
+        }
+        if pieces.is_empty() { Err(empty()) } else { Ok(Self { pieces }) }
+    }
+
+    /// A place among the uploads that write.
+    async fn place<'a>(&self, gateway: &'a Gateway) -> Result<SemaphorePermit<'a>, Problem> {
+        match tokio::time::timeout(PLACE_WAIT, gateway.uploads.acquire()).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => {
+                let detail = "Too many uploads are under way. Send the upload again in a moment.";
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Err(Problem::new(status, "too-many-uploads", detail).retry_after(5))
+            }
         }
     }
-    Ok(None)
 }
 
 /// Notes when the last byte came, for the promise of a quick confirmation.
@@ -215,16 +278,23 @@ fn new_id() -> VideoId {
     VideoId::from_bits(uuid::Uuid::now_v7().as_u128())
 }
 
-fn broken_off(error: &axum::Error) -> Problem {
+fn broken_off(error: &BodyError) -> Problem {
     tracing::info!(%error, "upload broken off");
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "upload-broken-off",
-        "The upload ended before its last byte, and nothing was kept. Send it again.",
-    )
+    match error {
+        BodyError::Broken(_) => Problem::new(
+            StatusCode::BAD_REQUEST,
+            "upload-broken-off",
+            "The upload ended before its last byte, and nothing was kept. Send it again.",
+        ),
+        BodyError::Stalled => Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "upload-stalled",
+            "No more bytes of the upload came in time, and nothing was kept. Send it again over a better connection.",
+        ),
+    }
 }
 
-fn refused(error: UploadError<axum::Error>) -> Problem {
+fn refused(error: UploadError<BodyError>) -> Problem {
     match error {
         UploadError::TooLarge { limit } => too_large(limit),
         UploadError::Body(error) => broken_off(&error),
@@ -310,6 +380,30 @@ fn clean(title: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_plain_file_is_known_whatever_its_case() {
+        for bad in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "Multipart/Form-Data",
+            "application/ld+json",
+        ] {
+            assert!(check_media_type(bad).is_err(), "{bad}");
+        }
+        for good in
+            ["", "video/mp4", "application/octet-stream", "application/x-www-form-urlencoded"]
+        {
+            assert_eq!(check_media_type(good), Ok(()), "{good}");
+        }
+        let encoded = |names: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_ENCODING, names.parse().unwrap());
+            check_encoding(&headers)
+        };
+        assert!(encoded("gzip").is_err() && encoded("identity, BR").is_err());
+        assert_eq!((encoded("identity"), encoded("")), (Ok(()), Ok(())));
+    }
 
     #[test]
     fn a_title_is_bounded_and_printable() {

@@ -49,6 +49,7 @@ impl Settings {
     pub fn validate(&self) -> Result<(), SettingsError> {
         self.check_store()?;
         self.check_node()?;
+        self.check_http()?;
         self.check_limits()?;
         self.check_retry()?;
         self.check_hook()?;
@@ -94,6 +95,19 @@ impl Settings {
         let listen = self.http.admin_listen;
         let apart = listen.is_none_or(|admin| admin.port() == 0 || admin != self.http.listen);
         ensure(apart, "http.admin-listen", "it is the same address as http.listen")
+    }
+
+    fn check_http(&self) -> Result<(), SettingsError> {
+        let http = &self.http;
+        for (key, seconds) in [
+            ("http.head-seconds", http.head_seconds),
+            ("http.keep-alive-seconds", http.keep_alive_seconds),
+            ("http.body-idle-seconds", http.body_idle_seconds),
+            ("http.write-stall-seconds", http.write_stall_seconds),
+        ] {
+            ensure((1..=3600).contains(&seconds), key, "it must be within 1 and 3600")?;
+        }
+        ensure(http.body_rate_min <= 1 << 20, "http.body-rate-min", "1048576 is the most")
     }
 
     fn check_retry(&self) -> Result<(), SettingsError> {
@@ -260,6 +274,9 @@ mod tests {
             ("store.sources", "raw/"),
             ("http.listen", "nowhere"),
             ("http.part-bytes", "7"),
+            ("http.public-names", "https://videos.example.com"),
+            ("http.keep-alive-seconds", "0"),
+            ("http.body-rate-min", "2000000"),
             ("nats.replicas", "2"),
             ("node.name", "a b"),
             ("node.reserved-high", "100000"),

@@ -167,6 +167,40 @@ pub struct Http {
     pub admin_listen: Option<SocketAddr>,
     /// Bytes of a stored part of an upload.
     pub part_bytes: usize,
+    /// Names under which browsers reach it, beside addresses.
+    #[serde(deserialize_with = "parsed")]
+    pub public_names: Names,
+    /// Connections at the same time; 0: as many as fit.
+    pub connections_max: usize,
+    /// Seconds that the head of a request may take.
+    pub head_seconds: u64,
+    /// Seconds that a connection may be idle between two requests.
+    pub keep_alive_seconds: u64,
+    /// Seconds without a byte of an upload.
+    pub body_idle_seconds: u64,
+    /// Bytes of an upload that earn another second.
+    pub body_rate_min: u32,
+    /// Seconds without a byte of an answer being taken.
+    pub write_stall_seconds: u64,
+}
+
+/// Host names, separated by commas.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Names(pub Vec<String>);
+
+impl FromStr for Names {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let names = names.map(|name| {
+            let valid = name.len() <= 253 && name.chars().all(plain);
+            let wrong = || format!("{name:?} is no host name; leave out scheme, port and path");
+            valid.then(|| name.to_owned()).ok_or_else(wrong)
+        });
+        names.collect::<Result<_, _>>().map(Self)
+    }
 }
 
 /// `[hook]`: who is called about dead letters.
@@ -335,11 +369,15 @@ impl Node {
     /// Name in claims and logs.
     #[must_use]
     pub fn name_here(&self) -> String {
-        self.name.clone().unwrap_or_else(|| {
-            let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-            if host.trim().is_empty() { "node".to_owned() } else { host.trim().to_owned() }
-        })
+        self.name.clone().unwrap_or_else(host_name)
     }
+}
+
+/// Name of this machine; `node` where it has none.
+#[must_use]
+pub fn host_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if host.trim().is_empty() { "node".to_owned() } else { host.trim().to_owned() }
 }
 
 /// `[codec]`: codec processes.

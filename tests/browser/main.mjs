@@ -15,6 +15,7 @@ import { startNode, submit } from "./node.mjs";
 import { tell } from "./page.mjs";
 import { finishedVideo } from "./play.mjs";
 import { aBrokenStreamIsGivenUp, mediaErrorsAreCounted } from "./recovery.mjs";
+import { aBadAddressIsAPage, aFailedJobSaysWhy, anotherSiteCannotUpload } from "./refusals.mjs";
 import { SECONDS, TRACKS, everyTrack, fromTheFirstSecond, measureItself, withoutHlsJs } from "./sound.mjs";
 import { check, finish } from "./tap.mjs";
 import { warningsAreShown } from "./warnings.mjs";
@@ -44,6 +45,9 @@ try {
   browsers.push(telling);
   await withoutHlsJs(telling, node.base, address);
   await warningsAreShown(browser, node.base, folder);
+  await aFailedJobSaysWhy(browser, node.base, folder);
+  await aBadAddressIsAPage(browser, node.base);
+  await anotherSiteCannotUpload(browser, node.base, folder);
   await benchIsHeard(browser, node.base, folder);
   await mediaErrorsAreCounted(browser, node.base, address);
   await aBrokenStreamIsGivenUp(browser, node.base, address);

@@ -7,6 +7,7 @@ mod harness;
 )]
 #[path = "../../actors/domain/src/lies.rs"]
 mod lies;
+mod away;
 mod big;
 mod bus;
 mod cancel;
@@ -14,6 +15,7 @@ mod clips;
 mod command;
 mod confine;
 mod crash;
+mod crowd;
 mod deadletters;
 mod dev;
 mod drain;

@@ -26,6 +26,10 @@ async fn a_node_without_a_gateway_serves_health_and_numbers_where_it_is_told_to(
     }
     let (status, numbers) = get("/metrics").await;
     assert!(status == 200 && numbers.contains("jetreel_"), "{numbers}");
+    // Under a name that is not its own a foreign page could read them.
+    let request = reqwest::Client::new().get(format!("http://{address}/metrics"));
+    let answer = request.header("host", "evil.example").send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 421);
     // What users see is not there.
     assert_eq!(get("/v1/jobs").await.0, 404);
 }

@@ -344,6 +344,13 @@ impl Video {
         newest(|order| order.status == Status::Completed).or_else(|| newest(|o| !o.superseded))
     }
 
+    /// Whether its upload was given up before all bytes had come: there was never anything to work on.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.source == Source::default()
+            && self.orders.iter().all(|order| order.status == Status::Cancelled)
+    }
+
     /// The source that an order reads.
     #[must_use]
     pub fn source_of(&self, number: u32) -> &Source {

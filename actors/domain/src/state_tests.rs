@@ -21,6 +21,18 @@ fn an_order_never_moves_back_except_by_replay() {
     assert!(!Status::Encoding.may_become(Status::Completed));
 }
 
+#[test]
+fn an_upload_is_abandoned_once_it_was_given_up_with_nothing_to_work_on() {
+    let mut video = Video::receiving(VideoId::from_bits(1), String::new(), Lane::Normal, 0);
+    assert!(!video.is_abandoned(), "bytes may still come");
+    let mut whole = video.clone();
+    video.advance(1, Status::Cancelled, 1).unwrap();
+    assert!(video.is_abandoned());
+    whole.source = Source { bytes: 1, parts: vec![Part { key: "raw/a/00000".into(), bytes: 1 }] };
+    whole.advance(1, Status::Cancelled, 1).unwrap();
+    assert!(!whole.is_abandoned(), "it was whole, and somebody cancelled it");
+}
+
 fn dead(sequence: u64) -> Dead {
     Dead { sequence, failure: Failure::task("codec-signal", ""), letter: 1 }
 }

@@ -2,9 +2,12 @@
 "use strict";
 
 const REFRESH_MS = 2000;
+const PAGE = 48;
 const cards = new Map();
 /** Links to the videos that were uploaded here. */
 const uploaded = new Map();
+/** Pages that are shown. */
+let pages = 1;
 
 function upload(file) {
   const bar = make("progress", { max: 100, value: 0 });
@@ -82,6 +85,18 @@ function show(job) {
   return item;
 }
 
+/** The jobs of all pages that are shown, and the address of the next one. */
+async function shownJobs() {
+  const shown = [];
+  let next = `/v1/jobs?limit=${PAGE}`;
+  for (let page = 0; page < pages && next; page++) {
+    const answer = await fetchJson(next);
+    shown.push(...answer.jobs);
+    next = answer.next;
+  }
+  return { jobs: shown, next };
+}
+
 let refreshing = false;
 
 async function refresh() {
@@ -90,13 +105,14 @@ async function refresh() {
   if (refreshing) return;
   refreshing = true;
   try {
-    const { jobs } = await fetchJson("/v1/jobs?limit=48");
+    const { jobs, next } = await shownJobs();
     const items = jobs.map(show);
     const list = byId("jobs");
     // Moving what is in place would take the focus away.
     if (items.length !== list.children.length || items.some((item, i) => list.children[i] !== item)) {
       list.replaceChildren(...items);
     }
+    byId("more").hidden = !next;
     byId("empty").hidden = jobs.length > 0;
     trouble.hidden = true;
   } catch (error) {
@@ -106,6 +122,8 @@ async function refresh() {
     refreshing = false;
   }
 }
+
+byId("more").addEventListener("click", () => { pages += 1; refresh(); });
 
 const drop = byId("drop");
 byId("file").addEventListener("change", (event) => {

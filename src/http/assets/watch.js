@@ -12,6 +12,7 @@ let lastStatus = "";
 
 function play(job) {
   playing = true;
+  byId("stage").hidden = false;
   byId("waiting").hidden = true;
   video.hidden = false;
   attachPlayer(video, job.playback, { quality: byId("quality"), sound: byId("sound") }, showStopped);
@@ -106,12 +107,13 @@ function show(job) {
     storyboard = true;
     showStoryboard(job.thumbnails, byId("storyboard"), jump).catch(() => {});
   }
-  if (ended(job) && !job.playable) byId("waiting").hidden = true;
+  // Nothing plays any more, and nothing will: no empty player.
+  byId("stage").hidden = ended(job) && !job.playable && !playing;
   const error = byId("error");
   error.hidden = !job.error;
   if (job.error) {
-    const advice = job.error.permanent ? "Trying the same file again will not help." : "";
-    setText(error, `${sentence(job.error.message)} ${advice}`);
+    const advice = job.error.permanent ? " Trying the same file again will not help." : "";
+    setText(error, `${sentence(job.error.message)}${advice}`);
   }
   if (job.status === "CANCELLED") {
     error.hidden = false;
@@ -141,6 +143,13 @@ async function awaitRevival(polls) {
   poll();
 }
 
+/** A finished video plays although its job cannot be looked up. */
+async function playFinished() {
+  const playback = `/v/${encodeURIComponent(id)}/master.m3u8`;
+  const there = await fetch(playback, { method: "HEAD" }).catch(() => null);
+  if (there && there.ok && !playing) play({ playback });
+}
+
 async function poll() {
   try {
     const job = await fetchJson(`/v1/jobs/${encodeURIComponent(id)}`);
@@ -149,8 +158,11 @@ async function poll() {
   } catch (error) {
     setText(byId("error"), error.message);
     byId("error").hidden = false;
-    if (error.status !== 404) return setTimeout(poll, TROUBLE_POLL_MS);
-    byId("waiting").hidden = true;
+    if (error.status !== 404) {
+      await playFinished();
+      return setTimeout(poll, TROUBLE_POLL_MS);
+    }
+    byId("stage").hidden = true;
   }
 }
 

@@ -32,7 +32,22 @@ pub(crate) struct Node {
 impl Node {
     /// Starts a node with these settings, and waits until it works.
     pub(crate) async fn start(folder: &Path, settings: &[(String, String)]) -> Self {
-        let mut command = Command::new(jetreel());
+        Self::start_as(Command::new(jetreel()), folder, settings).await
+    }
+
+    /// The same, where a process may have this many descriptors.
+    pub(crate) async fn start_within(
+        descriptors: u64,
+        folder: &Path,
+        settings: &[(String, String)],
+    ) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {descriptors} && exec \"$@\""), "sh"]);
+        command.arg(jetreel());
+        Self::start_as(command, folder, settings).await
+    }
+
+    async fn start_as(mut command: Command, folder: &Path, settings: &[(String, String)]) -> Self {
         command.arg("node").current_dir(folder).envs(settings.iter().cloned());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();

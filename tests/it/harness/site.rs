@@ -98,6 +98,13 @@ impl Site {
         Node::start(self.folder.path(), &settings).await
     }
 
+    /// The same, where a process may have this many descriptors.
+    pub(crate) async fn node_within(&self, descriptors: u64, own: &[(&str, &str)]) -> Node {
+        let mut settings = self.settings.clone();
+        settings.extend(own.iter().map(|(key, value)| setting(key, value)));
+        Node::start_within(descriptors, self.folder.path(), &settings).await
+    }
+
     /// A plain client of the broker, to do what anybody could.
     pub(crate) async fn client(&self) -> async_nats::Client {
         self.nats.client().await
@@ -111,6 +118,11 @@ impl Site {
     /// The broker.
     pub(crate) fn nats(&self) -> &Nats {
         &self.nats
+    }
+
+    /// The broker, to be ended and started again.
+    pub(crate) fn nats_mut(&mut self) -> &mut Nats {
+        &mut self.nats
     }
 
     /// The settings of its nodes, as environment variables.

@@ -1,0 +1,92 @@
+//! The bucket `videos` as it changed, read on from where it was read last.
+//!
+//! Invariant: where nothing more is said to be there, the leader said so; what lies before is read from any replica, in batches, because
+//! the order of sequences shows that none is left out.
+
+use std::time::Duration;
+
+use async_nats::StatusCode;
+use async_nats::jetstream::message::StreamMessage;
+use bytes::Bytes;
+use futures::StreamExt;
+use jetreel_actors::ports::{Changed, Changes};
+use jetreel_domain::id::VideoId;
+use serde::Serialize;
+
+use super::connection::Bus;
+use super::kv::state;
+use super::names;
+use super::request::{READ_BUDGET, persist};
+use super::severity::Fault;
+use super::write::is_marker;
+
+/// Messages that are asked for at once.
+const BATCH: usize = 256;
+/// Longest wait for the next message of a batch.
+const BATCH_WAIT: Duration = Duration::from_secs(5);
+
+#[derive(Serialize)]
+struct GetBatch<'a> {
+    seq: u64,
+    batch: usize,
+    next_by_subj: &'a str,
+}
+
+impl Bus {
+    pub(super) async fn changes_after(&self, after: u64) -> Result<Changes, Fault> {
+        let stream = names::bucket_stream(names::VIDEOS_BUCKET);
+        let prefix = names::bucket_subject(names::VIDEOS_BUCKET, "");
+        let filter = format!("{prefix}>");
+        let mut changes = Changes { changed: Vec::new(), read: after, more: false };
+        let next = persist(READ_BUDGET, || self.next_message(&stream, &filter, after + 1)).await?;
+        let Some(first) = next else { return Ok(changes) };
+        changes.more = true;
+        changes.read = first.sequence;
+        changes.changed.extend(changed(&prefix, &first));
+        for message in self.batch(&stream, &filter, first.sequence + 1).await? {
+            changes.read = message.sequence;
+            changes.changed.extend(changed(&prefix, &message));
+        }
+        Ok(changes)
+    }
+
+    /// The next messages of a filter, by ascending sequence. Fewer than are there, or none, is fine: they are asked for again.
+    async fn batch(
+        &self,
+        stream: &str,
+        filter: &str,
+        from: u64,
+    ) -> Result<Vec<StreamMessage>, Fault> {
+        let wanted = GetBatch { seq: from, batch: BATCH, next_by_subj: filter };
+        let body = serde_json::to_vec(&wanted).map_err(|e| Fault::Malformed(e.to_string()))?;
+        let inbox = self.client.new_inbox();
+        let lost = |error: &dyn std::fmt::Display| Fault::Connection(error.to_string());
+        let heard = self.client.subscribe(inbox.clone()).await;
+        let mut heard = heard.map_err(|error| lost(&error))?;
+        let subject = format!("$JS.API.DIRECT.GET.{stream}");
+        let sent = self.client.publish_with_reply(subject, inbox, Bytes::from(body)).await;
+        sent.map_err(|error| lost(&error))?;
+        let mut batch = Vec::new();
+        while let Ok(Some(message)) = tokio::time::timeout(BATCH_WAIT, heard.next()).await {
+            match message.status {
+                None | Some(StatusCode::OK) => {}
+                // The end of the batch, nothing there, or nobody who answers: the next one tells.
+                Some(_) => break,
+            }
+            let message = StreamMessage::try_from(message);
+            batch.push(message.map_err(|error| Fault::Malformed(error.to_string()))?);
+        }
+        Ok(batch)
+    }
+}
+
+/// `None` for a key that is no video's.
+fn changed(prefix: &str, message: &StreamMessage) -> Option<Changed> {
+    let id: VideoId = message.subject.strip_prefix(prefix)?.parse().ok()?;
+    let read = || {
+        let state = state(id.as_str(), &message.payload);
+        state.map_err(|fault| fault.failure("read a change"))
+    };
+    let state = if is_marker(message) { Ok(None) } else { read().map(Some) };
+    Some(Changed { id, revision: message.sequence, state })
+}

@@ -1,0 +1,294 @@
+//! One connection: whose turn it is, since when, and when that is too long.
+//!
+//! ```text
+//! HEAD (from the start) ─► BUSY ─► IDLE ─► HEAD …
+//! ```
+//! hyper has one timer, for the time between two requests and for the head of the next one together. Here they are two, and writes that
+//! the client does not take have a third.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::crowd::Crowd;
+
+/// How long a client may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For the head of a request, from its first byte; for the first one, from the connection on.
+    pub head: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+    /// Without taking a byte of an answer.
+    pub write: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// The client may ask.
+    Idle(Instant),
+    /// The client is asking.
+    Head(Instant),
+    /// A request is at work, or its answer is under way.
+    Busy,
+}
+
+#[derive(Debug)]
+struct State {
+    turn: Turn,
+    /// Since when the client takes nothing of what is to be written.
+    stuck: Option<Instant>,
+    /// Number among the idle connections.
+    waiting: Option<u64>,
+}
+
+impl State {
+    fn deadline(&self, patience: Patience) -> Option<Instant> {
+        if let Some(since) = self.stuck {
+            return Some(since + patience.write);
+        }
+        match self.turn {
+            Turn::Idle(since) => Some(since + patience.idle),
+            Turn::Head(since) => Some(since + patience.head),
+            Turn::Busy => None,
+        }
+    }
+}
+
+/// What is known of a connection, shared by its socket, its requests and who watches it.
+pub(super) struct Watch {
+    state: Mutex<State>,
+    crowd: Arc<Crowd>,
+    close: CancellationToken,
+}
+
+impl Watch {
+    /// A connection that was just made.
+    pub(super) fn new(crowd: Arc<Crowd>) -> Arc<Self> {
+        let close = CancellationToken::new();
+        let waiting = Some(crowd.enter(close.clone()));
+        let state = State { turn: Turn::Head(Instant::now()), stuck: None, waiting };
+        Arc::new(Self { state: Mutex::new(state), crowd, close })
+    }
+
+    /// A request has come; the connection is busy until the guard is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> Busy {
+        let mut state = self.state();
+        state.turn = Turn::Busy;
+        if let Some(turn) = state.waiting.take() {
+            self.crowd.leave(turn);
+        }
+        Busy(Arc::clone(self))
+    }
+
+    /// Resolves when the place is wanted for another.
+    pub(super) async fn unwanted(&self) {
+        self.close.cancelled().await;
+    }
+
+    /// Nothing is at work and nothing is left to be written.
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.state();
+        state.turn != Turn::Busy && state.stuck.is_none()
+    }
+
+    /// When to look again; `None`: the client took too long.
+    pub(super) fn next_look(&self, patience: Patience) -> Option<Instant> {
+        let now = Instant::now();
+        // The turn may change at any time.
+        let soon = now + patience.head.min(patience.idle).min(patience.write);
+        match self.state().deadline(patience) {
+            Some(deadline) if deadline <= now => None,
+            Some(deadline) => Some(deadline.min(soon)),
+            None => Some(soon),
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self) {
+        let mut state = self.state();
+        state.turn = Turn::Idle(Instant::now());
+        state.waiting = Some(self.crowd.enter(self.close.clone()));
+    }
+
+    fn read(&self) {
+        let mut state = self.state();
+        if let Turn::Idle(_) = state.turn {
+            state.turn = Turn::Head(Instant::now());
+        }
+    }
+
+    fn wrote<T>(&self, poll: &Poll<T>) {
+        let mut state = self.state();
+        match poll {
+            Poll::Pending => _ = state.stuck.get_or_insert_with(Instant::now),
+            Poll::Ready(_) => state.stuck = None,
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(turn) = self.state().waiting.take() {
+            self.crowd.leave(turn);
+        }
+    }
+}
+
+/// A request at work. The connection is idle again when this is dropped.
+pub(super) struct Busy(Arc<Watch>);
+
+impl Busy {
+    /// The same answer, which holds the guard until it is sent or given up.
+    pub(super) fn until_sent(self, answer: Response) -> Response {
+        answer.map(|body| Body::new(Guarded { body, _busy: self }))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+struct Guarded {
+    body: Body,
+    _busy: Busy,
+}
+
+impl hyper::body::Body for Guarded {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A socket that notes what it reads and whether what it writes is taken.
+pub(super) struct Watched<S> {
+    socket: S,
+    watch: Arc<Watch>,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(socket: S, watch: Arc<Watch>) -> Self {
+        Self { socket, watch }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let poll = Pin::new(&mut self.socket).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.watch.read();
+        }
+        poll
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.watch.wrote(&poll);
+        poll
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.socket).poll_write_vectored(cx, pieces);
+        self.watch.wrote(&poll);
+        poll
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience = Patience {
+        head: Duration::from_secs(10),
+        idle: Duration::from_secs(60),
+        write: Duration::from_secs(30),
+    };
+
+    #[test]
+    fn each_turn_has_its_own_patience() {
+        let now = Instant::now();
+        let state = |turn, stuck| State { turn, stuck, waiting: None };
+        let due = |state: State| state.deadline(PATIENCE).map(|at| (at - now).as_secs());
+        assert_eq!(due(state(Turn::Head(now), None)), Some(10));
+        assert_eq!(due(state(Turn::Idle(now), None)), Some(60));
+        assert_eq!(due(state(Turn::Busy, None)), None);
+        // What was said last is still to be taken.
+        assert_eq!(due(state(Turn::Busy, Some(now))), Some(30));
+        assert_eq!(due(state(Turn::Idle(now), Some(now))), Some(30));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_at_work_is_no_idle_connection() {
+        let crowd = Crowd::new(1);
+        let watch = Watch::new(crowd.clone());
+        let busy = watch.begin();
+        crowd.close_one();
+        assert!(!watch.is_idle() && !watch.close.is_cancelled());
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        assert!(watch.next_look(PATIENCE).is_some());
+        drop(busy);
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert!(watch.next_look(PATIENCE).is_some());
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(watch.next_look(PATIENCE).is_none());
+        assert!(!watch.close.is_cancelled());
+        crowd.close_one();
+        assert!(watch.close.is_cancelled());
+    }
+}

@@ -1,0 +1,140 @@
+//! Listening: connections within their bound, each with deadlines, and an end that lets running requests end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection::{Patience, Watch, Watched};
+use super::crowd::Crowd;
+
+/// Connections that the kernel holds until they are taken: a burst, not a queue.
+const BACKLOG: u32 = 1024;
+/// After a connection that could not be taken, for want of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A connection whose place is wanted closes after this time: its request may have come, and only not been read yet.
+const LAST_LOOK: Duration = Duration::from_millis(10);
+
+/// Bounds of the connections of a listener.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Connections at the same time.
+    pub connections: usize,
+    /// How long a client may take.
+    pub patience: Patience,
+}
+
+/// Binds an address.
+///
+/// # Errors
+/// When the address cannot be had.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Serves until `stop` is cancelled, then lets running requests end.
+pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: CancellationToken) {
+    let crowd = Crowd::new(bounds.connections);
+    let attended = TaskTracker::new();
+    let taking = async {
+        loop {
+            let Some(socket) = accept(&listener, &crowd).await else { continue };
+            let place = crowd.place().await;
+            let watch = Watch::new(Arc::clone(&crowd));
+            let connection = Connection { socket, watch, place, patience: bounds.patience };
+            attended.spawn(connection.attend(router.clone(), stop.clone()));
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = taking => {}
+    }
+    // Nobody is to wait for a place at a node that goes down.
+    drop(listener);
+    attended.close();
+    attended.wait().await;
+}
+
+async fn accept(listener: &TcpListener, crowd: &Crowd) -> Option<TcpStream> {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    match listener.accept().await {
+        Ok((socket, _)) => Some(socket),
+        // The client gave up.
+        Err(error)
+            if [ConnectionAborted, ConnectionRefused, ConnectionReset].contains(&error.kind()) =>
+        {
+            None
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be taken");
+            crowd.close_one();
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+struct Connection {
+    socket: TcpStream,
+    watch: Arc<Watch>,
+    /// Held as long as the connection lasts.
+    place: OwnedSemaphorePermit,
+    patience: Patience,
+}
+
+impl Connection {
+    async fn attend(self, router: Router, stop: CancellationToken) {
+        let Self { socket, watch, place: _place, patience } = self;
+        // An answer is written at once, not when the client has confirmed the one before.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "a connection delays small answers");
+        }
+        let (router, asked) = (TowerToHyperService::new(router), Arc::clone(&watch));
+        let service = service_fn(move |request: Request<Incoming>| {
+            let busy = asked.begin();
+            let answer = router.call(request.map(Body::new));
+            async move { answer.await.map(|answer| busy.until_sent(answer)) }
+        });
+        let mut http = http1::Builder::new();
+        // Heads and idleness are watched below, each with its own patience.
+        http.timer(TokioTimer::new()).header_read_timeout(None);
+        let io = TokioIo::new(Watched::new(socket, Arc::clone(&watch)));
+        let mut served = std::pin::pin!(http.serve_connection(io, service));
+        let mut leaving = false;
+        loop {
+            let Some(look) = watch.next_look(patience) else { return };
+            tokio::select! {
+                _ended = served.as_mut() => return,
+                () = tokio::time::sleep_until(look) => continue,
+                () = watch.unwanted(), if !leaving => {
+                    if tokio::time::timeout(LAST_LOOK, served.as_mut()).await.is_ok() {
+                        return;
+                    }
+                }
+                () = stop.cancelled(), if !leaving => {}
+            }
+            if watch.is_idle() {
+                return;
+            }
+            leaving = true;
+            served.as_mut().graceful_shutdown();
+        }
+    }
+}
