@@ -23,6 +23,8 @@ const JUMPS_MAX: usize = 16 * STEPS_MAX;
 
 /// Packets of a track that may follow a step of another one; further ones are taken to go on by their clock.
 const LOOSE_MAX: usize = 1024;
+/// Packets at the beginning that Matroska leaves without a decode time: as many as a decoder may hold back (16 in H.264 and HEVC).
+const LEADING_MAX: u64 = 16;
 
 /// The clocks of the tracks of a file.
 pub(crate) struct Clocks {
@@ -42,6 +44,8 @@ struct Track {
     nominal: i64,
     /// Decode time of the last packet.
     last: Option<i64>,
+    /// A packet had a decode time.
+    decodes: bool,
     /// Ticks that the last packet lasts.
     step: i64,
     advanced: f64,
@@ -71,6 +75,7 @@ impl Clocks {
             time_base: *time_base,
             nominal: time_base.ticks(*nominal).max(1),
             last: None,
+            decodes: false,
             step: 0,
             advanced: 0.0,
             seen: 0.0,
@@ -110,6 +115,9 @@ impl Clocks {
             return Some(Observed { jump: None, back: false });
         };
         let last = own.last;
+        // Before the first decode time there are presentation times alone, which go up and down.
+        let judged = own.decodes || own.extent.packets > LEADING_MAX;
+        own.decodes |= packet.dts().is_some();
         let before = last.map(|last| last.saturating_add(own.step));
         let noticed = own.noticed;
         let observed = !self.single && self.jumps.len() < JUMPS_MAX;
@@ -145,7 +153,7 @@ impl Clocks {
             });
             self.jumps.len() - 1
         });
-        Some(Observed { jump, back: last.is_some_and(|last| time < last) })
+        Some(Observed { jump, back: judged && last.is_some_and(|last| time < last) })
     }
 
     fn kind(&self, track: usize, time: i64) -> Kind {

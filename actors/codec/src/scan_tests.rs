@@ -50,6 +50,22 @@ fn picture_and_sound_go_on_together_where_the_clock_starts_anew() {
 }
 
 #[test]
+fn pictures_that_matroska_leaves_without_a_decode_time_are_in_order() {
+    let track = Track { stream: 0, time_base: Rational::new(1, 25) };
+    let scan = |decode_times: [Option<i64>; 6]| {
+        let mut walk = Walk::new(&[track], 0.04, false);
+        for (frame, (pts, dts)) in [0, 3, 1, 2, 6, 4].into_iter().zip(decode_times).enumerate() {
+            let mut packet = packet(pts, frame as isize * 10);
+            packet.set_dts(dts);
+            walk.add(0, &packet);
+        }
+        walk.finish(false).picture.monotonic
+    };
+    assert!(scan([None, None, Some(0), Some(1), Some(2), Some(3)]));
+    assert!(!scan([None, None, Some(0), Some(2), Some(1), Some(3)]));
+}
+
+#[test]
 fn a_late_packet_of_an_old_stream_starts_no_clock_anew() {
     let track = Track { stream: 0, time_base: Rational::new(1, 25) };
     let mut walk = Walk::new(&[track], 0.04, false);
