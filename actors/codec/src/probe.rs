@@ -81,7 +81,7 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
     if scan.latecomers > 0 {
         warnings.push(Warning::Latecomers { tracks: scan.latecomers as usize });
     }
-    warnings.extend(other_pictures(&input, stream, &scan.picture.continued));
+    warnings.extend(other_pictures(&mut input, stream, &scan.picture.continued));
     let video = describe(&input, stream, trial, &scan.picture, movie.as_ref())?;
     check(&video, job)?;
     Ok(Report::Probe(Box::new(ProbeFacts {
@@ -168,13 +168,22 @@ fn pick(input: &Input, movie: Option<&Movie>) -> Outcome<u32> {
     Ok(best.index() as u32)
 }
 
-/// Video tracks beside the stream `picture`, which goes on in `continued`.
-fn other_pictures(input: &Input, picture: u32, continued: &[u32]) -> Option<Warning> {
+/// Video tracks beside the stream `picture`, which goes on in `continued`. Those of another programme are told with
+/// its sound.
+fn other_pictures(input: &mut Input, picture: u32, continued: &[u32]) -> Option<Warning> {
+    let programmes = programme::programmes(input);
+    let input = &*input;
     let streams = (0..input.streams()).filter_map(|index| input.stream(index).ok());
+    let sound = |index: &u32| {
+        let stream = input.stream(*index);
+        stream.is_ok_and(|stream| stream.parameters().medium() == media::Type::Audio)
+    };
     let pictures = (1..).zip(streams.filter(is_picture));
     let others = pictures.filter(|(_, stream)| {
         let index = stream.index() as u32;
-        index != picture && !continued.contains(&index)
+        let elsewhere = programme::elsewhere(&programmes, picture, index).is_some()
+            && programmes.iter().any(|p| p.streams.contains(&index) && p.streams.iter().any(sound));
+        index != picture && !continued.contains(&index) && !elsewhere
     });
     let track = |(number, stream): (u32, Stream<'_>)| {
         let (width, height) = size(&stream);
