@@ -9,6 +9,9 @@ use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::wire::FromCodec;
 use tokio::sync::watch;
 
+/// Code of a process that a signal ended.
+const SIGNAL: &str = "codec-signal";
+
 /// Build and confinement, as a process greeted with them.
 #[derive(Debug, Clone)]
 pub(super) struct About {
@@ -71,8 +74,12 @@ impl Introduction {
     }
 
     /// The failure for a process that did not greet, noted: it had no job yet, so no video is to blame (a missing library, another
-    /// version, no memory).
+    /// version, no memory). Where one greeted before, the program can be used, and a death by a signal counts as an attempt: work that kills
+    /// its process must not come back for ever.
     pub(super) fn failed(&self, failure: Failure) -> Failure {
+        if failure.code == SIGNAL && self.known().is_some() {
+            return failure;
+        }
         let failure = match failure.severity {
             Severity::DependencyFault => failure,
             Severity::TaskFault | Severity::Permanent => {
