@@ -167,7 +167,7 @@ fn reported(done: &Run, tier: &Tier) -> Result<(), String> {
     let said = done.json["tiers"].as_array().unwrap_or(&empty);
     let said = said.iter().find(|said| said["name"] == tier.name.as_str());
     let said = said.ok_or_else(|| format!("{}: not reported", tier.name))?;
-    let frames = said["frames"].as_u64() == Some(tier.frames.pts.len() as u64);
+    let frames = said["frames"].as_u64() == Some(tier.coded as u64);
     let size = said["width"].as_u64() == Some(u64::from(tier.size.0))
         && said["height"].as_u64() == Some(u64::from(tier.size.1));
     let seconds = said["duration"].as_f64().unwrap_or(f64::NAN);

@@ -25,7 +25,7 @@ pub(crate) struct Truth {
     pub(crate) fps: f64,
     /// Start of the first sound, seconds of the container's clock.
     pub(crate) sound: Option<f64>,
-    /// End of the last sound, seconds of the container's clock, where the container tells.
+    /// End of the last sound, seconds of the container's clock.
     pub(crate) sound_end: Option<f64>,
     /// Any frame is interlaced.
     pub(crate) interlaced: bool,
@@ -93,7 +93,10 @@ pub(crate) fn look(file: &Path) -> Result<Truth, String> {
     let sound = starts.min_by(f64::total_cmp);
     let ends = tracks()
         .filter_map(|stream| Some(number(&stream["start_time"])? + number(&stream["duration"])?));
-    let sound_end = ends.max_by(f64::total_cmp);
+    let sound_end = match ends.max_by(f64::total_cmp) {
+        Some(end) => Some(end),
+        None => last_sound(file)?,
+    };
     let stream = usize::try_from(facts["index"].as_u64().unwrap_or(0)).unwrap_or(0);
     let tick = fraction(facts["time_base"].as_str().unwrap_or("1/1"));
     let mut frames = frames(file, stream)?;
@@ -101,6 +104,18 @@ pub(crate) fn look(file: &Path) -> Result<Truth, String> {
     let fps = rate(&frames.pts, tick, &facts);
     let (interlaced, untimed) = (frames.interlaced, frames.untimed);
     Ok(Truth { stream, tick, pts: frames.pts, fps, sound, sound_end, interlaced, facts, untimed })
+}
+
+/// The end of the last packet of sound, for containers that do not tell how long a track is.
+fn last_sound(file: &Path) -> Result<Option<f64>, String> {
+    let entries = ["-select_streams", "a", "-show_entries", "packet=pts_time,duration_time"];
+    let text = ffprobe(&[&entries[..], &["-of", "csv=p=0"]].concat(), file)?;
+    let end = |line: &str| {
+        let mut fields = line.split(',').map(|field| field.parse::<f64>().ok());
+        let start = fields.next()??;
+        Some(start + fields.next().flatten().unwrap_or(0.0))
+    };
+    Ok(text.lines().filter_map(end).max_by(f64::total_cmp))
 }
 
 fn is_picture(stream: &Value) -> bool {
