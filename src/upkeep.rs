@@ -156,11 +156,7 @@ fn warnings(found: &Found) -> Vec<Warning> {
             Fill::Filling => "dead-letters-filling",
             Fill::Full => "dead-letters-full",
         };
-        warnings.push(Warning {
-            code: code.into(),
-            detail: of_letters(room).into(),
-            refuses: false,
-        });
+        warnings.push(Warning { code, detail: of_letters(room).into(), refuses: false });
     }
     warnings
 }

@@ -18,7 +18,7 @@ const INSTRUMENT_MAX = 0.002;
 export const PITCH_MAX = 10;
 const PEAK_MIN = 0.3;
 /** An instant that no player has loaded when it played the first seconds. */
-const UNLOADED = 22;
+const UNLOADED = 52;
 
 export const milliseconds = (seconds) => `${(seconds * 1000).toFixed(1)} ms`;
 export const furthest = (list) => list.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
