@@ -122,7 +122,12 @@ export async function withoutHlsJs(browser, base, address) {
     check((await soundMenu(page)).join() === LABELS.join(), `without hls.js the menu offers ${(await soundMenu(page)).join(", ")}`);
     await attach(page);
     // What is loaded already keeps its sound.
-    for (let step = 0; step < index; step++) await nextSound(page);
+    for (let step = 1; step <= index; step++) {
+      // Until the browser turns to the track it may load the old one, also at another instant.
+      const turned = page.waitForRequest((request) => request.url().endsWith(`/audio-${step}.m3u8`), { timeout: 30_000 });
+      await nextSound(page);
+      await turned;
+    }
     await page.evaluate((at) => { document.querySelector("video").currentTime = at; }, UNLOADED * index);
     await pressPlay(page);
     const from = await playOn(page, 0.3);
