@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use jetreel_actors::ports::{Broker as _, DeadLetters as _};
-use jetreel_domain::id::OrderId;
+use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::lane::Lane;
 use jetreel_domain::message::{Uploaded, VERSION};
 use jetreel_domain::state::Status;
@@ -20,6 +20,17 @@ async fn publish(site: &Site, message: &Uploaded) {
     sent.await.unwrap();
 }
 
+/// The message that has a video made once more, from the object under a key.
+fn made_from(video: &VideoId, source: &str) -> Uploaded {
+    Uploaded {
+        v: VERSION,
+        video: video.clone(),
+        number: 1,
+        lane: Lane::Normal,
+        source: Some(source.to_owned()),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_source_opens_the_next_order_once() {
     let (Some(bad), Some(good)) = (media::made(SOUND_ALONE), media::made(SHORT)) else { return };
@@ -32,13 +43,7 @@ async fn another_source_opens_the_next_order_once() {
     site.put(key, std::fs::read(&good).unwrap()).await;
 
     let video = first.video.clone();
-    let message = |source: &str| Uploaded {
-        v: VERSION,
-        video: video.clone(),
-        number: 1,
-        lane: Lane::Normal,
-        source: Some(source.to_owned()),
-    };
+    let message = |source: &str| made_from(&video, source);
     publish(&site, &message(key)).await;
     let second = OrderId::new(video.clone(), 2);
     facts.until("completed").await;
@@ -67,13 +72,7 @@ async fn without_a_setting_only_the_original_can_be_made_once_more() {
     site.put("incoming/better.mp4", std::fs::read(&good).unwrap()).await;
 
     let video = first.video.clone();
-    let message = |source: &str| Uploaded {
-        v: VERSION,
-        video: video.clone(),
-        number: 1,
-        lane: Lane::Normal,
-        source: Some(source.to_owned()),
-    };
+    let message = |source: &str| made_from(&video, source);
     for source in ["incoming/better.mp4", &format!("raw/{}/00000", other.video)] {
         publish(&site, &message(source)).await;
     }
