@@ -2,9 +2,10 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokio::net::UnixStream;
+use tokio::sync::Mutex;
 
 use super::process::Process;
 
@@ -33,13 +34,13 @@ impl Ahead {
 
     /// Starts a process, and another one each time that one is taken: `count` in all.
     pub(super) async fn start(&self, count: u32) {
-        self.state().left = count;
+        self.state.lock().await.left = count;
         self.next().await;
     }
 
-    /// The idle process, if there is one.
-    pub(super) fn take(&self) -> Option<Idle> {
-        let idle = self.state().idle.take();
+    /// The idle process, if there is one. One that is just being started is waited for: another would take longer.
+    pub(super) async fn take(&self) -> Option<Idle> {
+        let idle = self.state.lock().await.idle.take();
         if idle.is_some() {
             let ahead = self.clone();
             tokio::spawn(async move { ahead.next().await });
@@ -48,28 +49,22 @@ impl Ahead {
     }
 
     async fn next(&self) {
-        let more = {
-            let mut state = self.state();
-            let more = state.left > 0;
-            state.left = state.left.saturating_sub(1);
-            more
-        };
-        if !more {
+        let mut state = self.state.lock().await;
+        if state.left == 0 {
             return;
         }
+        state.left -= 1;
         match Process::spawn(&self.binary).await {
-            Ok(idle) => self.state().idle = Some(idle),
-            Err(error) => self.give_up(&error),
+            Ok(idle) => state.idle = Some(idle),
+            Err(error) => state.give_up(&error),
         }
     }
+}
 
+impl State {
     /// The error is reported by the next start.
-    fn give_up(&self, error: &io::Error) {
+    fn give_up(&mut self, error: &io::Error) {
         tracing::debug!(%error, "no codec process could be started ahead");
-        self.state().left = 0;
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.left = 0;
     }
 }

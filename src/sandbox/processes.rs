@@ -158,7 +158,7 @@ impl CodecProcesses {
             );
             self.about.failed(Failure::dependency("codec-missing", message).with_detail(error))
         };
-        let (process, socket) = match self.ahead.take() {
+        let (process, socket) = match self.ahead.take().await {
             Some(idle) => idle,
             None => Process::spawn(&self.binary).await.map_err(missing)?,
         };
