@@ -128,6 +128,9 @@ mod tests {
         fn delivered(&self) -> u64 {
             1
         }
+        fn pending(&self) -> u64 {
+            0
+        }
         fn ack(&self) -> PortFuture<'_, ()> {
             unreachable!("a heartbeat settles nothing")
         }

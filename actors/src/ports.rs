@@ -18,7 +18,7 @@ use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::lane::Lane;
 use jetreel_domain::leadership::Leadership;
 use jetreel_domain::ledger::{Entry, Object};
-use jetreel_domain::message::EncodeTask;
+use jetreel_domain::message::{EncodeTask, Uploaded};
 use jetreel_domain::presence::Presence;
 use jetreel_domain::reconcile::Position;
 use jetreel_domain::retry::Stage;
@@ -70,6 +70,8 @@ pub trait Delivery: Send + Sync {
     fn sequence(&self) -> u64;
     /// How often it was delivered, this time included.
     fn delivered(&self) -> u64;
+    /// Messages behind it that were delivered to nobody yet.
+    fn pending(&self) -> u64;
     /// Its headers.
     fn headers(&self) -> Vec<(String, String)>;
     /// Whether Jetreel published it itself; otherwise somebody replays it by hand.
@@ -164,13 +166,8 @@ pub trait Broker: Send + Sync {
     fn release<'a>(&'a self, task: &'a EncodeTask) -> PortFuture<'a, WriteOnce>;
     /// Asks for an evaluation of an order. `Taken`: one is queued already.
     fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce>;
-    /// Announces a finished upload of `video` (order `number`).
-    fn announce_upload<'a>(
-        &'a self,
-        video: &'a VideoId,
-        number: u32,
-        lane: Lane,
-    ) -> PortFuture<'a, ()>;
+    /// Announces a finished upload.
+    fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()>;
     /// Whether the message with this sequence is still in ENCODE.
     fn is_queued(&self, sequence: u64) -> PortFuture<'_, bool>;
 

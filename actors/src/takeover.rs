@@ -2,6 +2,7 @@
 
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
+use jetreel_domain::message::Uploaded;
 use jetreel_domain::state::{Order, Video};
 use jetreel_domain::takeover::Takeover;
 
@@ -49,5 +50,5 @@ pub(crate) async fn announce_successor(
     video: &Video,
 ) -> Result<(), Failure> {
     let Some(next) = video.waiting_successor(order.number) else { return Ok(()) };
-    broker.announce_upload(&video.id, next.number, next.lane).await
+    broker.announce_upload(&Uploaded::new(video.id.clone(), next.number, next.lane)).await
 }

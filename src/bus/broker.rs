@@ -12,7 +12,7 @@ use jetreel_domain::claim::Claim;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::lane::Lane;
 use jetreel_domain::ledger::Entry;
-use jetreel_domain::message::EncodeTask;
+use jetreel_domain::message::{EncodeTask, Uploaded};
 use jetreel_domain::retry::Stage;
 use jetreel_domain::state::{Known, Video};
 
@@ -91,13 +91,8 @@ impl Broker for Bus {
         port("ask for an evaluation", self.queue_evaluation(order))
     }
 
-    fn announce_upload<'a>(
-        &'a self,
-        video: &'a VideoId,
-        number: u32,
-        lane: Lane,
-    ) -> PortFuture<'a, ()> {
-        port("announce an upload", self.publish_upload(video, number, lane))
+    fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()> {
+        port("announce an upload", self.publish_upload(upload))
     }
 
     fn is_queued(&self, sequence: u64) -> PortFuture<'_, bool> {

@@ -35,6 +35,7 @@ pub(super) struct JetDelivery {
     stream: String,
     sequence: u64,
     delivered: u64,
+    pending: u64,
     /// When the lease was last known to be ours.
     held: Mutex<Instant>,
 }
@@ -47,10 +48,10 @@ impl JetDelivery {
         message: Message,
     ) -> Result<Self, Fault> {
         let message = jetstream::Message { message, context: context.clone() };
-        let (stream, sequence, delivered) = {
+        let (stream, sequence, delivered, pending) = {
             let info = message.info().map_err(|error| Fault::Malformed(error.to_string()))?;
             let delivered = u64::try_from(info.delivered).unwrap_or_default();
-            (info.stream.to_owned(), info.stream_sequence, delivered)
+            (info.stream.to_owned(), info.stream_sequence, delivered, info.pending)
         };
         let message = message.message;
         let reply = message.reply.clone().ok_or_else(|| Fault::Malformed("no reply".into()))?;
@@ -61,6 +62,7 @@ impl JetDelivery {
             stream,
             sequence,
             delivered,
+            pending,
             held: Mutex::new(Instant::now()),
         })
     }
@@ -102,6 +104,10 @@ impl Delivery for JetDelivery {
 
     fn delivered(&self) -> u64 {
         self.delivered
+    }
+
+    fn pending(&self) -> u64 {
+        self.pending
     }
 
     fn headers(&self) -> Vec<(String, String)> {

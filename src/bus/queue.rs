@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use async_nats::jetstream::message::StreamMessage;
 use jetreel_actors::ports::{Delivered, WriteOnce};
-use jetreel_domain::id::{Group, OrderId, VideoId};
+use jetreel_domain::id::{Group, OrderId};
 use jetreel_domain::lane::Lane;
 use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded, VERSION};
 use jetreel_domain::subject;
@@ -67,17 +67,11 @@ impl Bus {
     }
 
     /// A repeat is harmless here: messages are hints, the state of the video decides.
-    pub(super) async fn publish_upload(
-        &self,
-        video: &VideoId,
-        number: u32,
-        lane: Lane,
-    ) -> Result<(), Fault> {
-        let body = Uploaded { v: VERSION, video: video.clone(), number, lane, source: None };
+    pub(super) async fn publish_upload(&self, upload: &Uploaded) -> Result<(), Fault> {
         let mut headers = HeaderMap::new();
         headers.insert(names::RELEASE_HEADER, uuid::Uuid::new_v4().to_string());
-        let message =
-            Outgoing { subject: subject::upload(video), headers, body: encode(&body)?.into() };
+        let subject = subject::upload(&upload.video);
+        let message = Outgoing { subject, headers, body: encode(upload)?.into() };
         persist(WRITE_BUDGET, || self.publish(&message)).await?;
         Ok(())
     }

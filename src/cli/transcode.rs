@@ -10,6 +10,7 @@ use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::id::VideoId;
 use jetreel_domain::lane::Lane;
 use jetreel_domain::manifest::Manifest;
+use jetreel_domain::message::Uploaded;
 use jetreel_domain::planner::PlanPolicy;
 use jetreel_domain::state::{Source, Status, Video};
 
@@ -189,7 +190,7 @@ async fn enqueue(
     video.source = Source { bytes: part.bytes, parts: vec![part] };
     video.advance(FIRST, Status::Queued, now)?;
     anyhow::ensure!(ports.broker.create_video(&video).await? == WriteOnce::Mine, "the id is taken");
-    ports.broker.announce_upload(id, FIRST, Lane::Normal).await?;
+    ports.broker.announce_upload(&Uploaded::new(id.clone(), FIRST, Lane::Normal)).await?;
     Ok(())
 }
 

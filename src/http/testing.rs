@@ -20,7 +20,7 @@ use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::lane::Lane;
 use jetreel_domain::ledger::Entry;
-use jetreel_domain::message::EncodeTask;
+use jetreel_domain::message::{EncodeTask, Uploaded};
 use jetreel_domain::state::{Known, Video};
 use jetreel_domain::wire::Job;
 use tempfile::TempDir;
@@ -84,8 +84,8 @@ impl Broker for Videos {
     fn videos(&self) -> PortFuture<'_, Vec<VideoId>> {
         self.answer(|| self.kept.lock().unwrap().keys().cloned().collect())
     }
-    fn announce_upload<'a>(&'a self, id: &'a VideoId, _: u32, _: Lane) -> PortFuture<'a, ()> {
-        self.answer(|| self.announced.lock().unwrap().push(id.clone()))
+    fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()> {
+        self.answer(|| self.announced.lock().unwrap().push(upload.video.clone()))
     }
     fn next_upload(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
         away()

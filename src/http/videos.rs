@@ -21,7 +21,9 @@ use jetreel_actors::ports::{Swap, WriteOnce};
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::lane::Lane;
+use jetreel_domain::message::Uploaded;
 use jetreel_domain::printable::printable;
+use jetreel_domain::signature;
 use jetreel_domain::state::{Order, Source, Status, Video};
 use serde::Deserialize;
 use tokio::sync::SemaphorePermit;
@@ -195,6 +197,7 @@ impl Upload {
             );
         }
         let last_byte = Arc::new(std::sync::Mutex::new(Instant::now()));
+        let unrecognised = !signature::is_plausible(&beginning.head());
         let begun = futures::stream::iter(beginning.pieces.into_iter().map(Ok));
         let body = clocked(begun.chain(body), last_byte.clone());
         let prefix = format!("raw/{}", video.id);
@@ -216,7 +219,8 @@ impl Upload {
         }
         crash::point("upload-after-queue");
         // Not confirmed before it is announced: a confirmed upload must not wait for somebody to notice it.
-        ports.broker.announce_upload(&video.id, FIRST, lane).await?;
+        let upload = Uploaded { unrecognised, ..Uploaded::new(video.id.clone(), FIRST, lane) };
+        ports.broker.announce_upload(&upload).await?;
         crash::point("upload-after-announce");
         let waited = last_byte.lock().map_or(0.0, |at| at.elapsed().as_secs_f64());
         (gateway.hooks.seen)(Seen::Upload { bytes, confirmation_seconds: waited });
@@ -246,6 +250,11 @@ impl Beginning {
             }
         }
         if pieces.is_empty() { Err(empty()) } else { Ok(Self { pieces }) }
+    }
+
+    /// In one piece.
+    fn head(&self) -> Vec<u8> {
+        self.pieces.concat()
     }
 
     /// A place among the uploads that write.

@@ -269,7 +269,7 @@ async fn correct(world: &World, clip: &Bytes) -> anyhow::Result<()> {
     for order in world.uploads.acknowledged() {
         let (video, number) = (order.video.clone(), order.number);
         let source = Some(CORRECTED.to_owned());
-        let message = Uploaded { v: VERSION, video, number, lane: Lane::Normal, source };
+        let message = Uploaded { source, ..Uploaded::new(video, number, Lane::Normal) };
         let body = rmp_serde::to_vec_named(&message)?;
         context.publish(subject::upload(&order.video), body.into()).await?.await?;
     }

@@ -8,6 +8,7 @@ use jetreel::bus::names;
 use jetreel_actors::ports::{Broker as _, DeadLetters as _, Swap};
 use jetreel_domain::id::{Group, OrderId, TaskId};
 use jetreel_domain::lane::Lane;
+use jetreel_domain::message::Uploaded;
 use jetreel_domain::state::Status;
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -139,7 +140,7 @@ async fn a_gateway_that_dies_in_the_middle_of_a_cancel_has_cancelled() {
     let Some(short) = media::made(SHORT) else { return };
     let site = Site::start().await;
     let order = untold(&site, &short, 1, Status::Queued).await;
-    site.bus.announce_upload(&order.video, 1, Lane::Normal).await.unwrap();
+    site.bus.announce_upload(&Uploaded::new(order.video.clone(), 1, Lane::Normal)).await.unwrap();
     let found = site.bus.video(&order.video).await.unwrap().unwrap();
     let mut video = found.value;
     video.cancel(1, video.created).unwrap();

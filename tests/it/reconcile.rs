@@ -17,6 +17,7 @@ use jetreel_actors::ports::{Broker as _, Store as _, Survey as _, WriteOnce};
 use jetreel_domain::claim;
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::lane::Lane;
+use jetreel_domain::message::Uploaded;
 use jetreel_domain::state::{Source, Status, Video};
 
 use crate::harness::media::{self, SHORT};
@@ -131,7 +132,7 @@ async fn uploads_that_wait_are_not_announced_again() {
     let Some(short) = media::made(SHORT) else { return };
     let site = Site::start().await;
     let order = untold(&site, &short, 1, Status::Queued).await;
-    site.bus.announce_upload(&order.video, 1, Lane::Normal).await.unwrap();
+    site.bus.announce_upload(&Uploaded::new(order.video.clone(), 1, Lane::Normal)).await.unwrap();
     // Nobody ingests; what is lost beside it shows that the reconciler has looked.
     let _node = hasty(&site, "one", &[("NODE__ROLES", "reconciler")]).await;
     let lost = untold(&site, &short, 2, Status::Queued).await;

@@ -5,7 +5,7 @@
 use jetreel_actors::ports::{Broker as _, DeadLetters as _};
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::lane::Lane;
-use jetreel_domain::message::{Uploaded, VERSION};
+use jetreel_domain::message::Uploaded;
 use jetreel_domain::state::Status;
 use jetreel_domain::subject;
 
@@ -22,13 +22,7 @@ async fn publish(site: &Site, message: &Uploaded) {
 
 /// The message that has a video made once more, from the object under a key.
 fn made_from(video: &VideoId, source: &str) -> Uploaded {
-    Uploaded {
-        v: VERSION,
-        video: video.clone(),
-        number: 1,
-        lane: Lane::Normal,
-        source: Some(source.to_owned()),
-    }
+    Uploaded { source: Some(source.to_owned()), ..Uploaded::new(video.clone(), 1, Lane::Normal) }
 }
 
 #[tokio::test(flavor = "multi_thread")]

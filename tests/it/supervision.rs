@@ -14,6 +14,7 @@ use jetreel_actors::event::Event;
 use jetreel_actors::ports::Environment;
 use jetreel_domain::id::VideoId;
 use jetreel_domain::lane::Lane;
+use jetreel_domain::message::Uploaded;
 use jetreel_domain::state::{Source, Status, Video};
 
 use crate::clips::jetreel;
@@ -113,7 +114,7 @@ async fn a_stage_that_panics_is_started_again() {
     video.source = Source { bytes, parts };
     video.advance(1, Status::Queued, 0).unwrap();
     ports.broker.create_video(&video).await.unwrap();
-    ports.broker.announce_upload(&id, 1, Lane::Normal).await.unwrap();
+    ports.broker.announce_upload(&Uploaded::new(id.clone(), 1, Lane::Normal)).await.unwrap();
 
     awaited("the order is completed", saboteur.completed.notified()).await;
     let done = saboteur.done.lock().unwrap().iter().copied().collect::<Vec<_>>();

@@ -37,6 +37,8 @@ pub mod job;
 pub mod release;
 pub mod lane;
 pub mod message;
+pub mod signature;
+pub mod turn;
 pub mod ledger;
 pub mod assembly;
 pub mod claim;

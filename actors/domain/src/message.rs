@@ -23,6 +23,17 @@ pub struct Uploaded {
     /// Names another source by storage key: opens the next order.
     #[serde(default)]
     pub source: Option<String>,
+    /// The file begins like no container that is taken ([`crate::signature`]): it waits while other uploads do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unrecognised: bool,
+}
+
+impl Uploaded {
+    /// The announcement of what was uploaded for an order.
+    #[must_use]
+    pub fn new(video: VideoId, number: u32, lane: Lane) -> Self {
+        Self { v: VERSION, video, number, lane, source: None, unrecognised: false }
+    }
 }
 
 /// On `video.encode.…`: do this task.

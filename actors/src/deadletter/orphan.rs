@@ -158,7 +158,7 @@ async fn upload_again(
         order.is_some_and(|order| matches!(order.status, Status::Queued | Status::Ingesting))
     };
     if found.is_some_and(|found| waits(&found.value)) {
-        ports.broker.announce_upload(&message.video, message.number, message.lane).await?;
+        ports.broker.announce_upload(message).await?;
         tell(context, stored, "queued-anew");
     }
     Ok(())

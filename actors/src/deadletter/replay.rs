@@ -166,7 +166,7 @@ fn remade(id: &OrderId, order: &Order, task: &str, dead: &Dead) -> Result<DeadLe
         }
         (Err(_), _) if task == INGEST => {
             let (video, number) = (id.video.clone(), id.number);
-            let body = Uploaded { v: VERSION, video, number, lane: order.lane, source: None };
+            let body = Uploaded::new(video, number, order.lane);
             (subject::upload(&id.video), encoded(&body)?)
         }
         (Err(_), _) if task == PUBLISH => {

@@ -8,6 +8,7 @@ use jetreel_domain::id::OrderId;
 use jetreel_domain::message::Uploaded;
 use jetreel_domain::retry::{self, Stage};
 use jetreel_domain::state::INGEST;
+use jetreel_domain::turn;
 
 use super::work::{self, Outcome};
 use crate::claims::{self, Claimant, Held};
@@ -34,6 +35,9 @@ pub(super) async fn take(
     };
     if let Some(source) = &message.source {
         return settle::reopen(&case, &message, source).await;
+    }
+    if message.unrecognised && turn::waits(delivery.pending(), delivery.delivered()) {
+        return Ok(Settlement::HandBack(turn::PAUSE));
     }
     let order = OrderId::new(message.video, message.number);
     let stage = Stage::Ingest;

@@ -4,6 +4,7 @@ use jetreel_domain::announce;
 use jetreel_domain::deadletter::Buried;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
+use jetreel_domain::message::Uploaded;
 use jetreel_domain::reconcile::Trouble;
 use jetreel_domain::state::{Order, Status, Video};
 use jetreel_domain::sweep::Owner;
@@ -36,7 +37,7 @@ pub(super) async fn mend(
         }
         Trouble::UploadLost(number) | Trouble::UploadInDoubt(number) => {
             let lane = video.order(number).map(|order| order.lane).unwrap_or_default();
-            broker.announce_upload(&video.id, number, lane).await?;
+            broker.announce_upload(&Uploaded::new(video.id.clone(), number, lane)).await?;
             (number, Repair::UploadAnnounced)
         }
         Trouble::TaskLost(number, _) | Trouble::Unevaluated(number)

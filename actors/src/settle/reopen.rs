@@ -41,7 +41,8 @@ pub(crate) async fn reopen(
     }
     crash::point("reopen-after-state");
     if let Some((number, _)) = opened {
-        ports.broker.announce_upload(&message.video, number, message.lane).await?;
+        let upload = Uploaded::new(message.video.clone(), number, message.lane);
+        ports.broker.announce_upload(&upload).await?;
     }
     Ok(Settlement::Ack)
 }

@@ -128,7 +128,7 @@ async fn a_waiting_stage_is_woken() {
         let bus = bus.clone();
         async move { bus.next_upload(SOON).await }
     });
-    bus.announce_upload(&order.video, 1, Lane::High).await.unwrap();
+    bus.announce_upload(&Uploaded::new(order.video.clone(), 1, Lane::High)).await.unwrap();
     let upload = waiting.await.unwrap().unwrap().unwrap();
     let body: Uploaded = rmp_serde::from_slice(upload.body()).unwrap();
     assert_eq!((body.video, body.lane, body.source), (order.video.clone(), Lane::High, None));
@@ -167,7 +167,9 @@ async fn a_pull_that_is_given_up_takes_no_message_with_it() {
     for round in 0..10 {
         let given_up = tokio::time::timeout(AT_ONCE, bus.next_upload(SOON)).await;
         assert!(given_up.is_err());
-        bus.announce_upload(&order(100 + round).video, 1, Lane::Normal).await.unwrap();
+        bus.announce_upload(&Uploaded::new(order(100 + round).video, 1, Lane::Normal))
+            .await
+            .unwrap();
         let upload = bus.next_upload(Duration::from_secs(5)).await.unwrap();
         let upload = upload.expect("not sent to the pull that is gone");
         assert_eq!(upload.delivered(), 1);

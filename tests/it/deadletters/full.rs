@@ -8,6 +8,7 @@ use jetreel_domain::claim;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::lane::Lane;
+use jetreel_domain::message::Uploaded;
 use jetreel_domain::state::{INGEST, Status};
 
 use super::BURY_REFUSED;
@@ -96,10 +97,34 @@ async fn a_refusal_that_a_dead_node_did_not_finish_is_no_letter_either() {
     let claimed = claim::take(None, "a".into(), "gone".into(), 1, 7);
     let given_up = claimed.given_up(Some(&failure), true);
     site.bus.swap_claim(&order, INGEST, &given_up, 0).await.unwrap();
-    site.bus.announce_upload(&order.video, 1, Lane::Normal).await.unwrap();
+    site.bus.announce_upload(&Uploaded::new(order.video.clone(), 1, Lane::Normal)).await.unwrap();
     let node = site.node("one", &[]).await;
     site.facts(&order).await.until("failed-1").await;
     assert_eq!(number(&node, "jetreel_unburied_total").await, 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_video_goes_before_what_hardly_is_one() {
+    let Some(clip) = media::made(SHORT) else { return };
+    let site = Site::start().await;
+    let gateway = site.node("door", &[("NODE__ROLES", "gateway")]).await;
+    submit_bad(&gateway, site.folder(), BAD).await;
+    let good = gateway.submit(&clip).await;
+    // One worker, so that what goes first is done first.
+    let worker =
+        site.node("worker", &[("NODE__ROLES", "gateway,ingest"), ("NODE__SLOTS", "1")]).await;
+    eventually_so("the video is planned", async || {
+        let video = site.bus.video(&good.video).await.unwrap().unwrap().value;
+        video.order(1).unwrap().status == Status::Encoding
+    })
+    .await;
+    assert!(refused(&worker).await < BAD as f64 / 2.0);
+    // Each of them gets its turn.
+    eventually_so("all are refused", async || refused(&worker).await == BAD as f64).await;
+}
+
+async fn refused(node: &Node) -> f64 {
+    number(node, "jetreel_refused_total").await
 }
 
 /// How long each of some good jobs takes, one after the other: median and slowest, in seconds.

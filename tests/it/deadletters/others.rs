@@ -3,6 +3,7 @@
 use jetreel::bus::names;
 use jetreel_actors::ports::{Broker as _, DeadLetters as _, WriteOnce};
 use jetreel_domain::deadletter::Buried;
+use jetreel_domain::message::Uploaded;
 use jetreel_domain::state::{PUBLISH, Status};
 
 use super::letter_of;
@@ -73,7 +74,10 @@ async fn an_upload_whose_state_nobody_can_read_is_a_letter_and_not_an_endless_tr
         context.publish(subject.clone(), body).await.unwrap().await.unwrap();
     };
     write("{\"v\":".into()).await;
-    site.bus.announce_upload(&order.video, order.number, Default::default()).await.unwrap();
+    site.bus
+        .announce_upload(&Uploaded::new(order.video.clone(), order.number, Default::default()))
+        .await
+        .unwrap();
 
     // Without a reconciler, which would announce it by itself.
     let roles = ("NODE__ROLES", "gateway,ingest,encode,publisher,deadletter");

@@ -98,7 +98,7 @@ impl Pair {
     fn uploads(&self, known: &Known<'_>) -> Vec<(HeaderMap, Bytes)> {
         let upload = |of: &OrderId, source: Option<&str>| {
             let (video, source) = (of.video.clone(), source.map(str::to_owned));
-            plain(&Uploaded { v: VERSION, video, number: 1, lane: Lane::High, source })
+            plain(&Uploaded { source, ..Uploaded::new(video, 1, Lane::High) })
         };
         let raw = known.victim.source.parts[0].key.as_str();
         let plan = known.victim.orders[0].plan.as_ref().unwrap().object.key.as_str();

@@ -11,6 +11,7 @@ use jetreel_actors::ports::{Broker as _, DeadLetters as _};
 use jetreel_domain::id::OrderId;
 use jetreel_domain::lane::Lane;
 use jetreel_domain::manifest::Manifest;
+use jetreel_domain::message::Uploaded;
 use jetreel_domain::state::{Status, Video};
 
 use super::forgeries::{Known, Pair, Right, Sign};
@@ -86,7 +87,10 @@ impl Scene {
         let node = site.node("one", &HASTY).await;
         let told = async |order: &OrderId, bits, clip: &Path| {
             assert_eq!(untold(&site, clip, bits, Status::Queued).await, *order);
-            site.bus.announce_upload(&order.video, 1, Lane::Normal).await.unwrap();
+            site.bus
+                .announce_upload(&Uploaded::new(order.video.clone(), 1, Lane::Normal))
+                .await
+                .unwrap();
         };
         told(&pair.victim, 1, &theirs).await;
         site.facts(&pair.victim).await.until("completed").await;

@@ -7,6 +7,7 @@ use jetreel::bus::names;
 use jetreel_actors::ports::{Broker as _, DeadLetters as _, Store as _};
 use jetreel_domain::id::OrderId;
 use jetreel_domain::lane::Lane;
+use jetreel_domain::message::Uploaded;
 use jetreel_domain::state::Status;
 use jetreel_domain::subject;
 use serde_json::{Value, json};
@@ -52,7 +53,7 @@ async fn a_newer_state_is_read_and_nobody_changes_it() {
     })
     .await;
     let (state, revision) = got(&site, &place(&newer)).await;
-    site.bus.announce_upload(&newer.video, 1, Lane::Normal).await.unwrap();
+    site.bus.announce_upload(&Uploaded::new(newer.video.clone(), 1, Lane::Normal)).await.unwrap();
     // An orphan of its own: a newer program may name it where this one does not look.
     let kept = format!("out/{}/1/main-0000/attempt/240p-00000.mp4", newer.video);
     site.put(&kept, b"x".to_vec()).await;
@@ -116,7 +117,7 @@ async fn a_claim_of_a_newer_program_is_left_to_it() {
         "v": 2, "attempt_id": "a", "node": "newer", "sequence": 1, "attempts": 1, "mood": "good",
     });
     let revision = put(&site, &key, &claim).await;
-    site.bus.announce_upload(&order.video, 1, Lane::Normal).await.unwrap();
+    site.bus.announce_upload(&Uploaded::new(order.video.clone(), 1, Lane::Normal)).await.unwrap();
     let node = site.node("one", &[]).await;
     node.logs("newer-document").await;
     let context = jetstream::new(site.client().await);

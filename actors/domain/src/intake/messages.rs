@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(evaluate.agrees(&subject::publish(&mine)), Ok(()));
         assert!(evaluate.agrees(&subject::publish(&other)).is_err());
         let video = mine.video.clone();
-        let upload = Uploaded { v: 1, video, number: 1, lane: Lane::Low, source: None };
+        let upload = Uploaded::new(video, 1, Lane::Low);
         assert_eq!(upload.agrees(&subject::upload(&mine.video)), Ok(()));
         let told = upload.agrees(&subject::upload(&other.video)).unwrap_err().to_string();
         assert!(told.contains(mine.video.as_str()) && told.contains(other.video.as_str()));
