@@ -11,7 +11,7 @@ use bytes::Bytes;
 use jetreel::bus::names;
 use jetreel_domain::id::Group;
 use jetreel_domain::lane::Lane;
-use jetreel_domain::message::{Uploaded, VERSION};
+use jetreel_domain::message::Uploaded;
 use jetreel_domain::state::{Fact, Video};
 use jetreel_domain::subject;
 
