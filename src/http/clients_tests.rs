@@ -133,6 +133,26 @@ async fn an_upload_that_never_begins_to_flow_creates_nothing() {
 }
 
 #[tokio::test]
+async fn uploads_that_hardly_begin_give_way_to_others() {
+    const PLACES: usize = 4;
+    let served = served_to(PLACES).await;
+    let mut slow = Vec::new();
+    for _ in 0..PLACES {
+        let mut socket = connected(&served).await;
+        let head = "POST /v1/videos HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5000\r\n\r\nx";
+        socket.write_all(head.as_bytes()).await.unwrap();
+        slow.push(socket);
+    }
+    // All places are busy.
+    assert_eq!(live(&served).await.unwrap().status(), 200);
+    let mut answers = Vec::new();
+    for socket in &mut slow {
+        answers.push(until_closed(socket).await);
+    }
+    assert!(answers.iter().any(String::is_empty), "{answers:?}");
+}
+
+#[tokio::test]
 async fn who_takes_no_answer_gives_up_its_place() {
     let served = served_to(1).await;
     let key = "out/00000000000000000000000000/1/main-0000/u/360p.mp4";

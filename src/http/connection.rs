@@ -17,10 +17,13 @@ use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::crowd::Crowd;
+
+/// What an honest client needs for the first bytes of a body, slow lines included.
+const PROMPT: Duration = Duration::from_secs(1);
 
 /// How long a client may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +53,8 @@ struct State {
     stuck: Option<Instant>,
     /// Number among the idle connections.
     waiting: Option<u64>,
+    /// Nothing is done for the request yet: its place may go to another.
+    yields: bool,
 }
 
 impl State {
@@ -77,7 +82,7 @@ impl Watch {
     pub(super) fn new(crowd: Arc<Crowd>) -> Arc<Self> {
         let close = CancellationToken::new();
         let waiting = Some(crowd.enter(close.clone()));
-        let state = State { turn: Turn::Head(Instant::now()), stuck: None, waiting };
+        let state = State { turn: Turn::Head(Instant::now()), stuck: None, waiting, yields: false };
         Arc::new(Self { state: Mutex::new(state), crowd, close })
     }
 
@@ -91,6 +96,16 @@ impl Watch {
         Busy(Arc::clone(self))
     }
 
+    /// Awaits what a client is to send before anything is done for it. One that takes long gives its place to others that want it.
+    pub(super) async fn before_work<T>(&self, sent: impl Future<Output = T>) -> T {
+        let mut sent = std::pin::pin!(sent);
+        if let Ok(sent) = timeout(PROMPT, sent.as_mut()).await {
+            return sent;
+        }
+        let _yielding = Yielding::new(self);
+        sent.await
+    }
+
     /// Resolves when the place is wanted for another.
     pub(super) async fn unwanted(&self) {
         self.close.cancelled().await;
@@ -99,7 +114,7 @@ impl Watch {
     /// Nothing is at work and nothing is left to be written.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state();
-        state.turn != Turn::Busy && state.stuck.is_none()
+        (state.turn != Turn::Busy || state.yields) && state.stuck.is_none()
     }
 
     /// When to look again; `None`: the client took too long.
@@ -144,6 +159,29 @@ impl Drop for Watch {
     fn drop(&mut self) {
         if let Some(turn) = self.state().waiting.take() {
             self.crowd.leave(turn);
+        }
+    }
+}
+
+/// As long as this lives, the place of a busy connection may go to another.
+struct Yielding<'a>(&'a Watch);
+
+impl<'a> Yielding<'a> {
+    fn new(watch: &'a Watch) -> Self {
+        let mut state = watch.state();
+        state.yields = true;
+        state.waiting = Some(watch.crowd.enter(watch.close.clone()));
+        drop(state);
+        Self(watch)
+    }
+}
+
+impl Drop for Yielding<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.yields = false;
+        if let Some(turn) = state.waiting.take() {
+            self.0.crowd.leave(turn);
         }
     }
 }
@@ -263,7 +301,7 @@ mod tests {
     #[test]
     fn each_turn_has_its_own_patience() {
         let now = Instant::now();
-        let state = |turn, stuck| State { turn, stuck, waiting: None };
+        let state = |turn, stuck| State { turn, stuck, waiting: None, yields: false };
         let due = |state: State| state.deadline(PATIENCE).map(|at| (at - now).as_secs());
         assert_eq!(due(state(Turn::Head(now), None)), Some(10));
         assert_eq!(due(state(Turn::Idle(now), None)), Some(60));

@@ -109,7 +109,9 @@ impl Connection {
         let (router, asked) = (TowerToHyperService::new(router), Arc::clone(&watch));
         let service = service_fn(move |request: Request<Incoming>| {
             let busy = asked.begin();
-            let answer = router.call(request.map(Body::new));
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(Arc::clone(&asked));
+            let answer = router.call(request);
             async move { answer.await.map(|answer| busy.until_sent(answer)) }
         });
         let mut http = http1::Builder::new();

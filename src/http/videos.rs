@@ -29,6 +29,7 @@ use serde::Deserialize;
 use tokio::sync::SemaphorePermit;
 
 use super::asking::soon;
+use super::connection::Watch;
 use super::disposition::file_name;
 use super::pace::{BodyError, paced};
 use super::problem::Problem;
@@ -67,6 +68,7 @@ pub(super) async fn create(
         gateway,
         title: title(params.title.as_deref(), headers),
         lane: params.lane.unwrap_or_default(),
+        watch: request.extensions().get().cloned(),
         body: request.into_body(),
     };
     // A task of its own: when the client goes away, what has arrived is still cleared up.
@@ -177,18 +179,24 @@ struct Upload {
     gateway: Arc<Gateway>,
     title: String,
     lane: Lane,
+    /// The connection that it comes by.
+    watch: Option<Arc<Watch>>,
     body: Body,
 }
 
 impl Upload {
     async fn take(self) -> Result<OrderId, Problem> {
-        let Self { gateway, title, lane, body } = self;
+        let Self { gateway, title, lane, watch, body } = self;
         let ports = &gateway.ports;
         // Before a byte is taken: an upload that cannot be kept is refused at once.
         soon(ports.broker.check()).await?;
         let mut body = std::pin::pin!(paced(body.into_data_stream(), gateway.pace));
         // Nothing is created for an empty body, whether or not its length was declared, nor for one that ends at once.
-        let beginning = Beginning::of(&mut body, gateway.part_bytes).await?;
+        let beginning = Beginning::of(&mut body, gateway.part_bytes);
+        let beginning = match watch {
+            Some(watch) => watch.before_work(beginning).await?,
+            None => beginning.await?,
+        };
         let _place = beginning.place(&gateway).await?;
         let video = Video::receiving(new_id(), title, lane, ports.environment.now());
         if soon(ports.broker.create_video(&video)).await? == WriteOnce::Taken {
