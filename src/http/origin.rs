@@ -118,6 +118,10 @@ fn host(uri: &Uri, headers: &HeaderMap) -> Result<Option<Authority>, Refusal> {
     }
     let mut named = headers.get_all(HOST).iter();
     let Some(first) = named.next() else { return Ok(None) };
+    // As RFC 9112, 3.2 has it where an address has no host.
+    if first.is_empty() && headers.get_all(HOST).iter().count() == 1 {
+        return Ok(None);
+    }
     let text = String::from_utf8_lossy(first.as_bytes()).into_owned();
     match Authority::from_str(&text) {
         Ok(authority) if named.next().is_none() => Ok(Some(authority)),
@@ -176,13 +180,16 @@ mod tests {
             "127.0.0.1.evil.example:8080",
             "localhost.evil.example",
             "other.videos.example.com",
-            "",
             "a b",
         ] {
             let judged = judged(&Method::GET, &[("host", host)]);
             assert!(matches!(judged, Err(Refusal::UnknownHost(_))), "{host}");
         }
         assert_eq!(judged(&Method::GET, &[]), Ok(()));
+        assert_eq!(judged(&Method::GET, &[("host", "")]), Ok(()));
+        let evil = [("host", ""), ("origin", "https://evil.example")];
+        assert_eq!(judged(&Method::POST, &evil), Err(Refusal::CrossSite));
+        assert!(judged(&Method::GET, &[("host", ""), ("host", "evil.example")]).is_err());
         let two = judged(&Method::GET, &[("host", "localhost"), ("host", "localhost")]);
         assert!(two.is_err());
     }
