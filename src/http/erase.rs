@@ -39,6 +39,7 @@ pub(super) async fn erase(
         let detail = "The video cannot be deleted as it stands. Cancel its jobs, then delete it.";
         return Err(Problem::new(StatusCode::CONFLICT, "not-deleted", detail));
     }
+    gateway.catalog.forget(&id);
     if let Some(before) = before.filter(|_| erased) {
         tell(&gateway, &before, &video).await;
     }
