@@ -3,25 +3,10 @@
 use std::collections::BTreeSet;
 
 use jetreel_domain::ladder::Rung;
+use jetreel_domain::{h264, x264};
 
 use super::{Scheme, Settings, SettingsError};
 
-/// x264's presets, from the quickest.
-const PRESETS: [&str; 10] = [
-    "ultrafast",
-    "superfast",
-    "veryfast",
-    "faster",
-    "fast",
-    "medium",
-    "slow",
-    "slower",
-    "veryslow",
-    "placebo",
-];
-/// Levels of H.264 times ten.
-const LEVELS: [u32; 20] =
-    [9, 10, 11, 12, 13, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50, 51, 52, 60, 61, 62];
 /// A smaller part makes the list of parts of a large upload unwieldy.
 const PART_BYTES_MIN: usize = 1 << 20;
 /// The memory of a gateway is parts times connections on some stores.
@@ -202,11 +187,12 @@ impl Settings {
         ensure(plan.first_seconds_min >= 1.0, "plan.first-seconds-min", "1 is the least")?;
         let first = plan.first_seconds_max >= plan.first_seconds_min;
         ensure(first, "plan.first-seconds-max", "it must not be below plan.first-seconds-min")?;
-        let preset = PRESETS.contains(&plan.preset.as_str());
+        let names = x264::PRESETS.map(|preset| preset.name);
+        let preset = names.contains(&plan.preset.as_str());
         ensure(
             preset,
             "plan.preset",
-            format!("{:?} is not a preset; use one of {}", plan.preset, PRESETS.join(", ")),
+            format!("{:?} is not a preset; use one of {}", plan.preset, names.join(", ")),
         )?;
         let rate = (32_000..=512_000).contains(&plan.audio_bit_rate);
         ensure(rate, "plan.audio-bit-rate", "it must be within 32000 and 512000")?;
@@ -244,12 +230,8 @@ fn check_rung(rung: &Rung) -> Result<(), SettingsError> {
     ensure(rung.max_rate_kbps >= 32, &key("max-rate-kbps"), "32 is the least")?;
     let high = rung.max_rate_high_kbps >= rung.max_rate_kbps;
     ensure(high, &key("max-rate-high-kbps"), "it must not be below max-rate-kbps")?;
-    ensure(LEVELS.contains(&rung.level), &key("level"), "no such H.264 level (31 is 3.1)")?;
-    ensure(
-        LEVELS.contains(&rung.level_high),
-        &key("level-high"),
-        "no such H.264 level (31 is 3.1)",
-    )?;
+    ensure(h264::is_level(rung.level), &key("level"), "no such H.264 level (31 is 3.1)")?;
+    ensure(h264::is_level(rung.level_high), &key("level-high"), "no such H.264 level (31 is 3.1)")?;
     let rate = (1..=240).contains(&rung.max_frame_rate);
     ensure(rate, &key("max-frame-rate"), "it must be within 1 and 240")
 }

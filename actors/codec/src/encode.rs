@@ -8,6 +8,7 @@ use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Dictionary, Error, Packet, Rational as AvRational, codec, color, ffi, picture};
 use jetreel_domain::media::Rational;
 use jetreel_domain::wire::EncoderSpec;
+use jetreel_domain::{h264, x264};
 
 use crate::failure::{Outcome, internal, own_failure};
 
@@ -133,31 +134,10 @@ fn options(spec: &EncoderSpec, preset: &str) -> Dictionary<'static> {
     options
 }
 
-/// Reference frames: the preset's number, as far as the level's picture buffer holds them (H.264, table A-1).
+/// Reference frames: the preset's number, as far as the level's picture buffer holds them.
 fn references(spec: &EncoderSpec, preset: &str) -> u32 {
-    let wanted = match preset {
-        "faster" | "fast" => 2,
-        "medium" => 3,
-        "slow" => 5,
-        "slower" => 8,
-        "veryslow" | "placebo" => 16,
-        _ => 1,
-    };
-    let buffer_blocks = match spec.level {
-        0..=10 => 396,
-        11 => 900,
-        12..=20 => 2_376,
-        21 => 4_752,
-        22..=30 => 8_100,
-        31 => 18_000,
-        32 => 20_480,
-        40 | 41 => 32_768,
-        42 => 34_816,
-        50 => 110_400,
-        _ => 184_320,
-    };
-    let blocks = spec.width.div_ceil(16) * spec.height.div_ceil(16);
-    (buffer_blocks / blocks.max(1)).clamp(1, wanted)
+    let held = h264::pictures_held(spec.level, spec.width, spec.height);
+    held.clamp(1, x264::named(preset).references)
 }
 
 fn frame_rate(rate: Rational) -> AvRational {

@@ -4,6 +4,7 @@
 
 use crate::limits::Limits;
 use crate::plan::{Plan, PlannedTask, Work};
+use crate::x264;
 
 /// Limits that the parent of a codec process enforces.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -166,27 +167,17 @@ fn decoder_bytes(pixels: u64) -> u64 {
 /// Bytes that x264 takes per pixel of its picture: for each picture that waits, and for those that are referred to.
 const WAITING_BYTES: u64 = 4;
 const REFERENCE_BYTES: u64 = 8;
+/// Pictures that are referred to beside a preset's number, by B-pictures in a pyramid.
+const PYRAMID_PICTURES: u32 = 2;
 /// Bytes of a pixel of a frame on its way to an encoder, rounded up.
 const FRAME_BYTES: u64 = 2;
 
 fn encoder_bytes(plan: &Plan, tier: usize) -> u64 {
-    let (waiting, references) = pictures_held(&plan.preset);
+    let preset = x264::named(&plan.preset);
+    let (waiting, references) =
+        (preset.pictures_ahead, u64::from(preset.references + PYRAMID_PICTURES));
     let queued = (FRAMES_WAITING as u64 + 1) * FRAME_BYTES;
     pixels(plan, tier) * (waiting * WAITING_BYTES + references * REFERENCE_BYTES + queued)
-}
-
-/// Pictures that an encoder looks ahead by, B-pictures and one in hand included, and those it refers to.
-fn pictures_held(preset: &str) -> (u64, u64) {
-    match preset {
-        "ultrafast" | "superfast" => (6, 3),
-        "veryfast" => (16, 3),
-        "faster" => (26, 4),
-        "fast" => (36, 4),
-        "medium" => (46, 5),
-        "slow" => (56, 7),
-        "slower" => (66, 10),
-        _ => (66, 18),
-    }
 }
 
 fn pixels(plan: &Plan, tier: usize) -> u64 {

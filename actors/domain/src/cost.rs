@@ -5,6 +5,7 @@
 use crate::framerate::FrameRule;
 use crate::ladder::TierPlan;
 use crate::media::VideoTrack;
+use crate::x264;
 
 /// CPU seconds per pixel that x264 needs at preset veryfast: 132 frames of 1280x720 took 2.8 s.
 const ENCODE: f64 = 2.8 / (132.0 * 1280.0 * 720.0);
@@ -42,7 +43,7 @@ pub fn video(video: &VideoTrack, seconds: f64, tiers: &[&TierPlan], preset: &str
     let rate = |tier: &TierPlan| rate(tier, video).max(STILL_RATE);
     let encode = |tier: &&TierPlan| pixels(tier.width, tier.height) * rate(tier) * ENCODE;
     let encode: f64 = tiers.iter().map(encode).sum();
-    START + seconds.max(0.0) * (decode + encode * preset_factor(preset))
+    START + seconds.max(0.0) * (decode + encode * x264::named(preset).cpu)
 }
 
 /// Encoding a sound track.
@@ -84,19 +85,4 @@ fn pixels(width: u32, height: u32) -> f64 {
 /// Newer codecs take about twice as long to decode.
 fn decode_factor(codec: &str) -> f64 {
     if matches!(codec, "hevc" | "vp9" | "av1") { 2.0 } else { 1.0 }
-}
-
-/// CPU of a preset against veryfast; superfast to medium as measured, the others by x264's own steps.
-fn preset_factor(preset: &str) -> f64 {
-    match preset {
-        "ultrafast" => 0.5,
-        "superfast" => 0.8,
-        "faster" => 1.7,
-        "fast" => 2.2,
-        "medium" => 2.8,
-        "slow" => 4.5,
-        "slower" => 9.0,
-        "veryslow" => 16.0,
-        _ => 1.0,
-    }
 }

@@ -92,6 +92,20 @@ pub fn level_for(demand: Demand, floor: u32) -> Option<u32> {
     LEVELS.iter().find(fits).map(|level| level.number)
 }
 
+/// Whether there is such a level, times ten.
+#[must_use]
+pub fn is_level(number: u32) -> bool {
+    LEVELS.iter().any(|level| level.number == number)
+}
+
+/// Decoded pictures of that size that a level, times ten, lets a decoder hold (H.264, table A-1).
+#[must_use]
+pub fn pictures_held(level: u32, width: u32, height: u32) -> u32 {
+    let known = LEVELS.iter().find(|known| known.number >= level);
+    let held = known.map_or(0, |known| known.macroblocks_of_references);
+    u32::try_from(held / (blocks(width) * blocks(height)).max(1)).unwrap_or(u32::MAX)
+}
+
 /// RFC 6381 codec string of a stream in High profile without constraints.
 #[must_use]
 pub fn codec_string(level: u32) -> String {

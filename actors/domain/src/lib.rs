@@ -18,6 +18,7 @@ pub mod pace;
 pub mod frame;
 pub mod ladder;
 pub mod h264;
+pub mod x264;
 pub mod refusal;
 pub mod classify;
 pub mod clock;
