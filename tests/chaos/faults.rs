@@ -5,6 +5,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use async_nats::{HeaderMap, jetstream};
 use jetreel::bus::names;
+use jetreel_domain::lane::Lane;
+use jetreel_domain::message::EncodeTask;
+use jetreel_domain::subject;
 
 use super::broker::Server;
 use super::cgroup::Group;
@@ -161,10 +164,12 @@ impl Stage {
             let subject = message.subject.to_string();
             let mut headers = message.headers.unwrap_or_else(HeaderMap::new);
             headers.insert(AGAIN, "1");
-            let other = subject.replace(".encode.normal.", ".encode.high.");
-            for again in [subject, other] {
-                let headers = headers.clone();
-                let sent = context.publish_with_headers(again, headers, message.payload.clone());
+            let body: EncodeTask = rmp_serde::from_slice(&message.payload)?;
+            let other = EncodeTask { lane: Lane::High, ..body };
+            let other_body = rmp_serde::to_vec_named(&other)?;
+            let other = subject::encode(other.lane, &other.order, other.task);
+            for (again, body) in [(subject, message.payload), (other, other_body.into())] {
+                let sent = context.publish_with_headers(again, headers.clone(), body);
                 // The stream may refuse a second message on a subject: then there is no duplicate.
                 drop(sent.await?.await);
             }
