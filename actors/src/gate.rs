@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jetreel_domain::breaker::{Breaker, Turn};
+use jetreel_domain::claim::Claim;
 use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::sweep::PROBES;
+use jetreel_domain::trial;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::bytes::Bytes;
@@ -46,8 +48,30 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// A stage met a failure: opens where it was a dependency's.
+    /// A stage met a failure: opens where it was a dependency's. What the store says of one object opens nothing before it was
+    /// [judged](Self::judge).
     pub fn on_failure(&self, ports: &Ports, failure: &Failure) {
+        if trial::accused(failure).is_none() {
+            self.open(ports, failure);
+        }
+    }
+
+    /// A failure that a stage met, as it is to be taken: what the store fails at while it is fine for others is no dependency's fault.
+    /// Opens where a dependency is away.
+    pub(crate) async fn judge(
+        &self,
+        ports: &Ports,
+        failure: Failure,
+        claim: Option<&Claim>,
+    ) -> Failure {
+        let (failure, away) = crate::trial::hold(ports, failure, claim).await;
+        if away {
+            self.open(ports, &failure);
+        }
+        failure
+    }
+
+    fn open(&self, ports: &Ports, failure: &Failure) {
         if failure.severity != Severity::DependencyFault {
             return;
         }

@@ -13,6 +13,7 @@ pub mod change;
 pub mod releases;
 mod takeover;
 pub mod lease;
+mod trial;
 pub mod gate;
 mod claims;
 mod settle;

@@ -82,9 +82,12 @@ fn bad_query() -> Problem {
 /// The entry of a video. What cannot be read of it is said in its entry, and keeps nobody from the others.
 ///
 /// # Errors
-/// When broker or store are away: for the others too.
+/// When the broker is away: for the others too.
 async fn listed(gateway: &Gateway, id: &VideoId) -> Result<Option<Listed>, Failure> {
-    let away = |failure: &Failure| failure.severity == Severity::DependencyFault;
+    // What the store says is of this one alone: others may not need it.
+    let away = |failure: &Failure| {
+        failure.severity == Severity::DependencyFault && failure.object.is_none()
+    };
     let video = match erase::there(gateway, id).await {
         // Deleted since the list was read: not an error.
         Ok(None) => {
@@ -103,7 +106,9 @@ async fn listed(gateway: &Gateway, id: &VideoId) -> Result<Option<Listed>, Failu
     };
     let at =
         |plan: &Plan, view: &View| summary(&video, order, Some((plan, view)), pictures_in(view));
-    match gateway.orders.look(&gateway.ports, &video.order_id(order.number), plan, at).await {
+    let id = video.order_id(order.number);
+    let looked = gateway.orders.look_soon(&gateway.ports, &id, plan, at);
+    match looked.await {
         Ok(summary) => job(summary),
         Err(failure) if away(&failure) => Err(failure),
         Err(failure) => job(summary(&video, order, None, false).without_progress(&failure)),

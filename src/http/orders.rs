@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jetreel_actors::ports::Ports;
-use jetreel_domain::failure::Failure;
+use jetreel_domain::failure::{Failure, Touched};
 use jetreel_domain::id::OrderId;
 use jetreel_domain::intake;
 use jetreel_domain::ledger::{Object, View};
@@ -15,6 +15,7 @@ use jetreel_domain::manifest::Manifest;
 use jetreel_domain::plan::Plan;
 use jetreel_domain::state::PlanRef;
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 
 use super::catalog::Finished;
 
@@ -22,6 +23,8 @@ use super::catalog::Finished;
 const ORDERS_MAX: usize = 64;
 /// A ledger is read on at most this often: many viewers of one video cost the broker no more than one.
 const LEDGER_AGE_MAX: Duration = Duration::from_millis(400);
+/// How long a list waits for a plan that it has not read yet.
+const PLAN_WAIT: Duration = Duration::from_secs(4);
 
 /// Plans, ledgers and manifests by order.
 #[derive(Default)]
@@ -84,6 +87,23 @@ impl Orders {
         let slot = self.slot(order);
         let mut known = slot.lock().await;
         let plan = known.plan(ports, order, &plan.object).await?;
+        known.read_on(ports, order).await?;
+        Ok(at(&plan, &known.view))
+    }
+
+    /// The same, where others wait too: a plan that cannot be read in time is left.
+    pub(super) async fn look_soon<T>(
+        &self,
+        ports: &Ports,
+        order: &OrderId,
+        plan: &PlanRef,
+        at: impl FnOnce(&Plan, &View) -> T,
+    ) -> Result<T, Failure> {
+        let late = |_| late(&plan.object);
+        let slot = self.slot(order);
+        let mut known = timeout(PLAN_WAIT, slot.lock()).await.map_err(late)?;
+        let reading = timeout(PLAN_WAIT, known.plan(ports, order, &plan.object));
+        let plan = reading.await.map_err(late)??;
         known.read_on(ports, order).await?;
         Ok(at(&plan, &known.view))
     }
@@ -162,6 +182,11 @@ async fn verified(ports: &Ports, object: &Object) -> Result<bytes::Bytes, Failur
     let hash = Sha256::digest(&bytes);
     let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     if hex == object.sha256 { Ok(bytes) } else { Err(broken(object, &"its hash is another")) }
+}
+
+fn late(object: &Object) -> Failure {
+    let touched = Touched::Read { key: object.key.clone(), from: 0 };
+    Failure::dependency("storage-failed", "The storage did not answer in time.").of(touched)
 }
 
 fn broken(object: &Object, why: &dyn std::fmt::Display) -> Failure {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use jetreel_actors::ports::{ObjectWriter, PortFuture, Store, Walk, WriteOnce};
-use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::failure::{Failure, Severity, Touched};
 use jetreel_domain::ledger::Object;
 use opendal::layers::{RetryLayer, TimeoutLayer};
 use opendal::{Error, ErrorKind, Operator, services};
@@ -58,14 +58,14 @@ impl OpenDalStore {
         }
     }
 
-    /// The failure for a failed look at an object. A missing object in a directory that is no longer the store's is not
-    /// the object's fault.
-    async fn explain(&self, error: Error) -> Failure {
-        let explained = failure(Doing::Reading, &error);
+    /// The failure for a failed look at the object `key`, `from` that byte on. A missing object in a directory that is no longer the
+    /// store's is not the object's fault.
+    async fn explain(&self, key: &str, from: u64, error: Error) -> Failure {
+        let touched = Touched::Read { key: key.to_owned(), from };
         if error.kind() == ErrorKind::NotFound && !self.is_present().await {
-            return gone().with_detail(error);
+            return gone().with_detail(error).of(touched);
         }
-        explained
+        failure(Doing::Reading, &error).of(touched)
     }
 
     async fn is_present(&self) -> bool {
@@ -78,7 +78,7 @@ impl OpenDalStore {
         match self.operator.stat(key).await {
             Ok(facts) => Ok(Some(facts.content_length())),
             Err(error) => {
-                let failure = self.explain(error).await;
+                let failure = self.explain(key, 0, error).await;
                 if failure.severity == Severity::TaskFault && failure.code == missing().code {
                     return Ok(None);
                 }
@@ -88,12 +88,14 @@ impl OpenDalStore {
     }
 
     async fn start(&self, key: &str) -> Result<Box<dyn ObjectWriter>, Failure> {
-        match &self.files {
-            Some(files) => Ok(Box::new(FileWriter::start(files.clone(), key).await?)),
+        let inner: Box<dyn ObjectWriter> = match &self.files {
+            Some(files) => Box::new(FileWriter::start(files.clone(), key).await.map_err(of(key))?),
             None => {
-                Ok(Box::new(OpenDalWriter::start(&self.operator, key, self.chunk_bytes).await?))
+                let started = OpenDalWriter::start(&self.operator, key, self.chunk_bytes).await;
+                Box::new(started.map_err(of(key))?)
             }
-        }
+        };
+        Ok(Box::new(NamedWriter { key: key.to_owned(), inner }))
     }
 
     /// A folder gives a name only once. A bucket is asked to, where it can be; then what is there is read back, for a request may have
@@ -119,7 +121,7 @@ impl OpenDalStore {
         match written {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::ConditionNotMatch => {}
-            Err(error) => return Err(failure(Doing::Writing, &error)),
+            Err(error) => return Err(of(key)(failure(Doing::Writing, &error))),
         }
         let mine = self.read_all(key).await? == bytes;
         Ok(if mine { WriteOnce::Mine } else { WriteOnce::Taken })
@@ -138,9 +140,10 @@ impl OpenDalStore {
 impl Store for OpenDalStore {
     fn read<'a>(&'a self, key: &'a str, range: Range<u64>) -> PortFuture<'a, Bytes> {
         Box::pin(async move {
+            let from = range.start;
             match reader::read(&self.operator, key, range).await {
                 Ok(bytes) => Ok(bytes),
-                Err(error) => Err(self.explain(error).await),
+                Err(error) => Err(self.explain(key, from, error).await),
             }
         })
     }
@@ -149,7 +152,7 @@ impl Store for OpenDalStore {
         Box::pin(async move {
             match self.operator.read(key).await {
                 Ok(buffer) => Ok(buffer.to_bytes()),
-                Err(error) => Err(self.explain(error).await),
+                Err(error) => Err(self.explain(key, 0, error).await),
             }
         })
     }
@@ -182,7 +185,7 @@ impl Store for OpenDalStore {
     fn delete<'a>(&'a self, key: &'a str) -> PortFuture<'a, ()> {
         Box::pin(async move {
             let deleted = self.operator.delete(key).await;
-            deleted.map_err(|error| failure(Doing::Writing, &error))?;
+            deleted.map_err(|error| of(key)(failure(Doing::Writing, &error)))?;
             self.prune(key).await;
             Ok(())
         })
@@ -196,6 +199,34 @@ impl Store for OpenDalStore {
             })
         })
     }
+}
+
+/// A writer whose failures name the object.
+struct NamedWriter {
+    key: String,
+    inner: Box<dyn ObjectWriter>,
+}
+
+impl ObjectWriter for NamedWriter {
+    fn write(&mut self, bytes: Bytes) -> PortFuture<'_, ()> {
+        Box::pin(async { self.inner.write(bytes).await.map_err(of(&self.key)) })
+    }
+
+    fn finish(self: Box<Self>) -> PortFuture<'static, Object> {
+        let Self { key, inner } = *self;
+        Box::pin(async move { inner.finish().await.map_err(of(&key)) })
+    }
+
+    fn abort(self: Box<Self>) -> PortFuture<'static, ()> {
+        let Self { key, inner } = *self;
+        Box::pin(async move { inner.abort().await.map_err(of(&key)) })
+    }
+}
+
+/// Names the object in a failure to write or remove it.
+fn of(key: &str) -> impl FnOnce(Failure) -> Failure {
+    let key = key.to_owned();
+    |failure| failure.of(Touched::Written { key })
 }
 
 #[cfg(feature = "chaos")]

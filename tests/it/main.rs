@@ -17,6 +17,7 @@ mod confine;
 mod crash;
 mod crowd;
 mod deadletters;
+mod denied;
 mod dev;
 mod drain;
 mod faults;

@@ -138,6 +138,10 @@ fn of_object(code: &str) -> Option<&'static str> {
         | "object-key" => {
             "The plan does not fit this version. Run the same version on every node and replay; if that does not help, upload the video again."
         }
+        "object-denied" | "object-failed" => {
+            "Look at the object that the message names: its permissions, its disk, the policy of its bucket. Mend it or restore it from a \
+             copy, and replay; other objects are fine."
+        }
         "storage-gone" => "Mount the disk of store.root again, and replay.",
         "storage-full" => {
             "Make room in the store or on the broker's disk, restart a nats-server whose disk was full, and replay."

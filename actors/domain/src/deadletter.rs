@@ -176,6 +176,7 @@ impl DeadLetter {
                 code: text(REASON),
                 message: text(ERROR),
                 detail: serde_json::from_str(&text(DETAIL)).unwrap_or_default(),
+                object: None,
             },
             attempts: serde_json::from_str(&text(ATTEMPTS)).unwrap_or_default(),
             node: text(NODE),

@@ -31,6 +31,36 @@ pub struct Failure {
     /// What the system said.
     #[serde(default)]
     pub detail: String,
+    /// The object in the store that it is about, as long as nobody has found out whether others are fine.
+    #[serde(skip)]
+    pub object: Option<Box<Touched>>,
+}
+
+/// What was done to an object that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Touched {
+    /// It was read.
+    Read {
+        /// Its key.
+        key: String,
+        /// From this byte on.
+        from: u64,
+    },
+    /// It was written or removed.
+    Written {
+        /// Its key.
+        key: String,
+    },
+}
+
+impl Touched {
+    /// Its key.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Read { key, .. } | Self::Written { key } => key,
+        }
+    }
 }
 
 impl Failure {
@@ -59,7 +89,21 @@ impl Failure {
     }
 
     fn new(severity: Severity, code: &str, message: impl Into<String>) -> Self {
-        Self { severity, code: code.to_owned(), message: message.into(), detail: String::new() }
+        let (code, detail) = (code.to_owned(), String::new());
+        Self { severity, code, message: message.into(), detail, object: None }
+    }
+
+    /// The same of an object, whose key the detail names.
+    #[must_use]
+    pub fn of(mut self, touched: Touched) -> Self {
+        let key = touched.key();
+        if self.detail.is_empty() {
+            key.clone_into(&mut self.detail);
+        } else if !self.detail.contains(key) {
+            self.detail = format!("{key}: {}", self.detail);
+        }
+        self.object = Some(Box::new(touched));
+        self
     }
 
     /// What happened, with what the system said in brackets: for operators.
@@ -88,6 +132,7 @@ impl From<CodecFailure> for Failure {
             code: code(failure.code).to_owned(),
             message: failure.message,
             detail: failure.detail,
+            object: None,
         }
     }
 }

@@ -51,6 +51,7 @@ pub mod excerpt;
 pub mod redact;
 pub mod printable;
 pub mod retry;
+pub mod trial;
 pub mod breaker;
 pub mod deadletter;
 pub mod hook;

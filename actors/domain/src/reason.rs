@@ -409,6 +409,7 @@ impl From<Reason> for Failure {
             code: failure::code(reason.code).to_owned(),
             message: reason.sentence,
             detail: String::new(),
+            object: None,
         }
     }
 }

@@ -91,7 +91,7 @@ impl State {
         match task::run(&self.context, delivery, myself.get_cell()).await {
             Ok(settlement) => settlement.tell(delivery.as_ref()).await,
             Err(failure) => {
-                self.context.gate.on_failure(&self.context.ports, &failure);
+                let failure = self.context.gate.judge(&self.context.ports, failure, None).await;
                 let delivery = delivery.as_ref();
                 settle::unclaimed(&self.context, Stage::Encode, delivery, &failure).await?;
                 Err(failure)

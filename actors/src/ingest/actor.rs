@@ -99,6 +99,7 @@ async fn take(context: &Context, delivery: Arc<dyn Delivery>) -> Result<(), Fail
             settlement.tell(delivery.as_ref()).await
         }
         Err(failure) => {
+            let failure = context.gate.judge(&context.ports, failure, None).await;
             settle::unclaimed(context, Stage::Ingest, delivery.as_ref(), &failure).await?;
             Err(failure)
         }

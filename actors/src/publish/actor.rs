@@ -135,19 +135,27 @@ impl Args {
                 crash::point("publish-before-ack");
                 settlement.tell(delivery.as_ref()).await
             }
-            Err(failure) => {
-                self.not_done(delivery.as_ref(), &failure).await?;
-                Err(failure)
-            }
+            Err(failure) => Err(self.not_done(delivery.as_ref(), failure).await?),
         }
     }
 
-    async fn not_done(&self, delivery: &dyn Delivery, failure: &Failure) -> Result<(), Failure> {
+    /// Gives the failure as it was taken.
+    async fn not_done(
+        &self,
+        delivery: &dyn Delivery,
+        failure: Failure,
+    ) -> Result<Failure, Failure> {
+        let context = &self.context;
         match self.inbox {
             // Only a dependency's trouble keeps an entry.
-            Inbox::Entries => delivery.hand_back(TROUBLE_PAUSE).await,
+            Inbox::Entries => {
+                delivery.hand_back(TROUBLE_PAUSE).await?;
+                Ok(failure)
+            }
             Inbox::Evaluations => {
-                settle::unclaimed(&self.context, Stage::Publish, delivery, failure).await
+                let failure = context.gate.judge(&context.ports, failure, None).await;
+                settle::unclaimed(context, Stage::Publish, delivery, &failure).await?;
+                Ok(failure)
             }
         }
     }
@@ -183,8 +191,11 @@ impl Args {
         let writer = if delivery.delivered() > 1 { Writer::Anyone } else { Writer::Mover };
         match evaluate::order(&self.context, &self.views, &entry.order, writer).await {
             Ok(()) => Ok(Settlement::Ack),
-            Err(failure) if failure.severity == Severity::DependencyFault => Err(failure),
             Err(failure) => {
+                let failure = self.context.gate.judge(&self.context.ports, failure, None).await;
+                if failure.severity == Severity::DependencyFault {
+                    return Err(failure);
+                }
                 self.context.ports.broker.evaluate(&entry.order).await?;
                 let event = Event::StageFault { stage: "publish", failure };
                 self.context.ports.environment.emit(event);

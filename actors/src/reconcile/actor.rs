@@ -14,6 +14,7 @@ use crate::binding::{Binding, Bound};
 use crate::config::Context;
 use crate::event::{Event, Reconciled};
 use crate::ports::{Nodes, Survey};
+use crate::trial;
 
 /// Before the next pass, where this one left states unread: others want the broker too.
 const SHORTLY: Duration = Duration::from_millis(20);
@@ -45,13 +46,21 @@ impl Args {
     ///
     /// # Errors
     /// When broker or store are away: for the others too.
-    pub(super) fn pass_over(&self, failure: Failure) -> Result<(), Failure> {
-        if failure.severity == Severity::DependencyFault {
+    pub(super) async fn pass_over(&self, failure: Failure) -> Result<(), Failure> {
+        if failure.severity == Severity::DependencyFault && self.is_away(&failure).await {
             return Err(failure);
         }
         let event = Event::StageFault { stage: "reconcile", failure };
         self.context.ports.environment.emit(event);
         Ok(())
+    }
+
+    /// Nothing is charged here: where the store fails at one object, it is enough that it is fine for others.
+    async fn is_away(&self, failure: &Failure) -> bool {
+        match &failure.object {
+            Some(touched) => !trial::answers(&self.context.ports, touched.key()).await,
+            None => true,
+        }
     }
 }
 

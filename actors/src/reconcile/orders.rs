@@ -69,7 +69,7 @@ impl Orders {
             if video.is_newer() {
                 // Only a newer program changes it, whatever is amiss. Told once for each change.
                 self.open.remove(&video.id);
-                args.pass_over(document::newer().with_detail(&video.id))?;
+                args.pass_over(document::newer().with_detail(&video.id)).await?;
             } else if reconcile::is_settled(&video) {
                 self.open.remove(&video.id);
             } else {
@@ -90,7 +90,9 @@ impl Orders {
         self.nodes.look(args).await;
         let position = self.position(args).await;
         for id in self.turn() {
-            self.look_at(args, &id, position).await.or_else(|failure| args.pass_over(failure))?;
+            if let Err(failure) = self.look_at(args, &id, position).await {
+                args.pass_over(failure).await?;
+            }
         }
         Ok(())
     }
@@ -145,7 +147,7 @@ impl Orders {
             match self.find(args, &video, order, position).await {
                 Ok(about) => drop(found.insert(order.number, about)),
                 // Not judged; the video's other orders are.
-                Err(failure) => args.pass_over(failure)?,
+                Err(failure) => args.pass_over(failure).await?,
             }
         }
         let now = ports.environment.now();
@@ -157,8 +159,9 @@ impl Orders {
             while self.read_on(args).await? {}
         }
         for trouble in ripe {
-            let mended = repair::mend(args, self, &video, trouble).await;
-            mended.or_else(|failure| args.pass_over(failure))?;
+            if let Err(failure) = repair::mend(args, self, &video, trouble).await {
+                args.pass_over(failure).await?;
+            }
         }
         Ok(())
     }

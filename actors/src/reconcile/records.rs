@@ -40,7 +40,9 @@ impl Records {
         }
         let rest = self.round.len().saturating_sub(ORDERS_PER_PASS);
         for order in self.round.split_off(rest) {
-            self.look_at(args, order).await.or_else(|failure| args.pass_over(failure))?;
+            if let Err(failure) = self.look_at(args, order).await {
+                args.pass_over(failure).await?;
+            }
         }
         Ok(())
     }

@@ -108,9 +108,9 @@ impl Sweep {
             }
         }
         for (owner, objects) in by_owner {
-            self.judge_owner(args, orders, &owner, objects)
-                .await
-                .or_else(|failure| args.pass_over(failure))?;
+            if let Err(failure) = self.judge_owner(args, orders, &owner, objects).await {
+                args.pass_over(failure).await?;
+            }
         }
         Ok(())
     }

@@ -47,7 +47,7 @@ impl Origin<'_> {
     }
 
     /// Keeps it in hand for what takes a moment.
-    async fn renew(&self) -> Result<(), Failure> {
+    pub(super) async fn renew(&self) -> Result<(), Failure> {
         match self {
             Self::Delivery(delivery) => delivery.renew().await,
             Self::Stranded(_) => Ok(()),

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::retry::{self, Disposition, Stage};
+use jetreel_domain::trial;
+use tokio::time::timeout;
 
 use super::bury::{self, Case, Unburied};
 use crate::claims::Held;
@@ -13,6 +15,9 @@ use crate::ports::Delivery;
 
 /// How long a message waits that cannot be buried, and by how much longer at most, so that many do not come back together.
 const UNBURIED_WAIT: Duration = Duration::from_secs(60);
+
+/// How long the lease may take to be renewed before a trial.
+const RENEWAL_WAIT: Duration = Duration::from_secs(2);
 
 /// What to do with a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,11 +49,11 @@ pub(crate) async fn failed(case: &Case<'_>, held: &Held, failure: Failure) -> Se
     let context = case.context;
     let environment = &context.ports.environment;
     let schedule = context.config.retry.of(case.stage);
+    let failure = judged(case, held, failure).await;
     let chance = environment.chance();
     let disposition = retry::settle(&failure, held.claim.faults + 1, schedule, chance);
     let charged = disposition == Disposition::Bury
         || matches!(disposition, Disposition::HandBack { charged: true, .. });
-    context.gate.on_failure(&context.ports, &failure);
     let Some(given_up) = give_up(case, held, Some(&failure), charged).await else {
         return Settlement::LetGo;
     };
@@ -64,6 +69,16 @@ pub(crate) async fn failed(case: &Case<'_>, held: &Held, failure: Failure) -> Se
         Disposition::HandBack { after, .. } => Settlement::HandBack(after),
         Disposition::Bury => dead(case, &given_up, failure).await,
     }
+}
+
+/// The failure as it is to be taken.
+async fn judged(case: &Case<'_>, held: &Held, failure: Failure) -> Failure {
+    let context = case.context;
+    if trial::accused(&failure).is_some() {
+        // A trial takes a while; without an answer it is held all the same.
+        drop(timeout(RENEWAL_WAIT, case.origin.renew()).await);
+    }
+    context.gate.judge(&context.ports, failure, Some(&held.claim)).await
 }
 
 /// Settles a delivery that failed before it was claimed: its state cannot be read. Nothing but the broker has counted its attempts:

@@ -2,6 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+use std::sync::{Arc, Mutex};
+
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use jetreel::store::StoreOptions;
@@ -18,8 +23,12 @@ const SECRET_KEY: &str = "test-secret";
 pub(crate) struct S3Server {
     directory: tempfile::TempDir,
     endpoint: String,
+    denied: Denied,
     serving: JoinHandle<()>,
 }
+
+/// Part of a key that nobody may ask for.
+type Denied = Arc<Mutex<Option<String>>>;
 
 impl S3Server {
     /// Starts a server with one empty bucket.
@@ -31,8 +40,14 @@ impl S3Server {
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let serving = tokio::spawn(serve(listener, builder.build()));
-        Self { directory, endpoint, serving }
+        let denied = Denied::default();
+        let serving = tokio::spawn(serve(listener, builder.build(), denied.clone()));
+        Self { directory, endpoint, denied, serving }
+    }
+
+    /// From now on every request for a key with this in it is denied.
+    pub(crate) fn deny(&self, part: &str) {
+        *self.denied.lock().unwrap() = Some(part.to_owned());
     }
 
     /// How to reach it.
@@ -65,11 +80,26 @@ impl Drop for S3Server {
     }
 }
 
-async fn serve(listener: TcpListener, service: S3Service) {
+async fn serve(listener: TcpListener, service: S3Service, denied: Denied) {
     let mut connections = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
-        let service = service.clone();
+        let (service, denied) = (service.clone(), denied.clone());
         connections.spawn(async move {
+            let service = service_fn(move |request: Request<Incoming>| {
+                let part = denied.lock().unwrap().clone();
+                let refused = part.is_some_and(|part| request.uri().path().contains(&part));
+                let service = service.clone();
+                let answered = (!refused)
+                    .then_some(async move { service.call(request.map(s3s::Body::from)).await });
+                async move {
+                    let Some(answered) = answered else {
+                        let mut answer = Response::new(s3s::Body::empty());
+                        *answer.status_mut() = StatusCode::FORBIDDEN;
+                        return Ok(answer);
+                    };
+                    answered.await
+                }
+            });
             let server = Builder::new(TokioExecutor::new());
             drop(server.serve_connection(TokioIo::new(socket), service).await);
         });
