@@ -11,10 +11,13 @@ use crate::ports::{PortFuture, Store, Swap, Versioned, WriteOnce};
 /// Rounds of looking and marking: each of two marks, with a rival for each.
 const ROUNDS_MAX: usize = 8;
 
+/// Code of a mark that cannot be understood.
+const UNREADABLE: &str = "unreadable-document";
+
 /// The broker's side of it; all of it from the leader.
 pub trait Binding: Send + Sync {
-    /// Which store belongs to the broker.
-    fn store_mark(&self) -> PortFuture<'_, Option<Versioned<BrokerMark>>>;
+    /// Which store belongs to the broker; an error in place of a mark that cannot be understood.
+    fn store_mark(&self) -> PortFuture<'_, Option<Versioned<Result<BrokerMark, Failure>>>>;
     /// Compare-and-set of that; `revision` 0 creates it.
     fn swap_store_mark<'a>(&'a self, mark: &'a BrokerMark, revision: u64) -> PortFuture<'a, Swap>;
     /// When the broker's state was born: another one was born at another time.
@@ -63,7 +66,7 @@ pub async fn look(
 ) -> Result<Result<Step, Mismatch>, Failure> {
     // The store first: it is marked first.
     let on_store = store_mark(store).await?;
-    let named = broker.store_mark().await?.map(|found| found.value);
+    let named = broker.store_mark().await?.map(|found| found.value).transpose()?;
     Ok(binding::judge(on_store.as_ref(), named.as_ref(), &broker.birth().await?))
 }
 
@@ -86,19 +89,29 @@ pub async fn verify(broker: &dyn Binding, store: &dyn Store, id: String) -> Resu
 }
 
 /// Lets the broker belong to this store from now on, whatever it named before. Gives the id of the store, which gets `id` where it has
-/// none.
+/// none. Marks that cannot be understood are made anew.
 ///
 /// # Errors
 /// When one of them cannot be asked.
 pub async fn adopt(broker: &dyn Binding, store: &dyn Store, id: String) -> Result<Bound, Failure> {
     for _ in 0..ROUNDS_MAX {
-        let Some(on_store) = store_mark(store).await? else {
-            mark_store(broker, store, &id).await?;
-            continue;
+        let on_store = match store_mark(store).await {
+            Ok(Some(on_store)) => on_store,
+            Ok(None) => {
+                mark_store(broker, store, &id).await?;
+                continue;
+            }
+            // Cut off, or written by hand: whose store it was cannot be said any more.
+            Err(failure) if failure.code == UNREADABLE => {
+                store.delete(KEY).await?;
+                continue;
+            }
+            Err(failure) => return Err(failure),
         };
         let found = broker.store_mark().await?;
         let revision = found.as_ref().map_or(0, |found| found.revision);
-        if found.is_some_and(|found| found.value.store == on_store.id) {
+        let named = found.and_then(|found| found.value.ok());
+        if named.is_some_and(|named| named.store == on_store.id) {
             return Ok(Bound { store: on_store.id });
         }
         let mark = BrokerMark { v: VERSION, store: on_store.id };
@@ -135,6 +148,9 @@ async fn store_mark(store: &dyn Store) -> Result<Option<StoreMark>, Failure> {
 }
 
 fn unreadable(error: &serde_json::Error) -> Failure {
-    let message = "The mark of the store has no known form. Restore it from a copy.";
-    Failure::task("unreadable-document", message).with_detail(format!("{KEY}: {error}"))
+    let message = format!(
+        "The mark of the store, {KEY}, has no known form. Restore it from a copy, or stop the nodes and let `jetreel store adopt` make a \
+         new one."
+    );
+    Failure::task(UNREADABLE, message).with_detail(error)
 }

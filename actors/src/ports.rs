@@ -307,13 +307,24 @@ pub trait Survey: Send + Sync {
     ) -> PortFuture<'a, Swap>;
 }
 
+/// What cannot be understood of a node.
+#[derive(Debug, Clone)]
+pub struct OddWord {
+    /// Which node.
+    pub id: String,
+    /// When it was said, by the broker's clock, seconds since the Unix epoch.
+    pub at: i64,
+    /// Why it cannot be understood.
+    pub failure: Failure,
+}
+
 /// What nodes said.
 #[derive(Debug, Clone, Default)]
 pub struct Said {
     /// Each with the id of its node.
     pub words: Vec<(String, Presence)>,
-    /// Words that are there and cannot be understood: of which node, and why.
-    pub unreadable: Vec<(String, Failure)>,
+    /// Words that are there and cannot be understood.
+    pub unreadable: Vec<OddWord>,
     /// Up to where it was read.
     pub read: u64,
 }

@@ -3,6 +3,7 @@
 use jetreel_actors::binding::Binding;
 use jetreel_actors::ports::{PortFuture, Swap, Versioned};
 use jetreel_domain::binding::BrokerMark;
+use jetreel_domain::failure::Failure;
 use serde::Deserialize;
 
 use super::broker::port;
@@ -11,15 +12,25 @@ use super::kv::outgoing;
 use super::names;
 use super::request::{READ_BUDGET, persist};
 
+fn unreadable(error: &serde_json::Error) -> Failure {
+    let message = "What the broker says of its store has no known form. Stop the nodes and let `jetreel store adopt` write it anew.";
+    let place = format!("{} {}", names::STORE_BUCKET, names::STORE_KEY);
+    Failure::task("unreadable-document", message).with_detail(format_args!("{place}: {error}"))
+}
+
 #[derive(Deserialize)]
 struct StreamBirth {
     created: String,
 }
 
 impl Binding for Bus {
-    fn store_mark(&self) -> PortFuture<'_, Option<Versioned<BrokerMark>>> {
+    fn store_mark(&self) -> PortFuture<'_, Option<Versioned<Result<BrokerMark, Failure>>>> {
         port("read which store belongs to the broker", async {
-            self.document(names::STORE_BUCKET, names::STORE_KEY).await
+            let found = self.raw_document(names::STORE_BUCKET, names::STORE_KEY).await?;
+            Ok(found.map(|Versioned { value, revision }| {
+                let value = serde_json::from_slice(&value).map_err(|error| unreadable(&error));
+                Versioned { value, revision }
+            }))
         })
     }
 

@@ -12,7 +12,6 @@ use jetreel_domain::intake;
 use jetreel_domain::state::Video;
 use jetreel_domain::subject;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::connection::Bus;
 use super::names;
@@ -97,19 +96,6 @@ impl Bus {
         let key = subject::claim_key(order, what);
         let message = changed(names::CLAIMS_BUCKET, &key, claim)?;
         self.swap(&names::bucket_stream(names::CLAIMS_BUCKET), &message, revision).await
-    }
-
-    pub(super) async fn document<T: DeserializeOwned>(
-        &self,
-        bucket: &str,
-        key: &str,
-    ) -> Result<Option<Versioned<T>>, Fault> {
-        let Some(found) = self.raw_document(bucket, key).await? else { return Ok(None) };
-        let Versioned { value, revision } = found;
-        let value = serde_json::from_slice(&value).map_err(|error| {
-            Fault::Unreadable(format!("{}: {error}", names::bucket_subject(bucket, key)))
-        })?;
-        Ok(Some(Versioned { value, revision }))
     }
 
     pub(super) async fn raw_document(

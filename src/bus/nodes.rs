@@ -2,7 +2,7 @@
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use jetreel_actors::ports::{Nodes, PortFuture, Said};
+use jetreel_actors::ports::{Nodes, OddWord, PortFuture, Said};
 use jetreel_domain::presence::Presence;
 
 use super::broker::port;
@@ -49,7 +49,11 @@ impl Bus {
                     let known = Presence::of_unknown_form(id, &message.payload);
                     said.words.extend(known.map(|presence| (id.to_owned(), presence)));
                     let fault = Fault::Unreadable(format!("{}: {error}", message.subject));
-                    said.unreadable.push((id.to_owned(), fault.failure("read what a node says")));
+                    said.unreadable.push(OddWord {
+                        id: id.to_owned(),
+                        at: message.time.unix_timestamp(),
+                        failure: fault.failure("read what a node says"),
+                    });
                 }
             }
         }

@@ -320,7 +320,7 @@ async fn nodes(bus: &Bus, seconds: u64) -> Finding {
             let lately = said.words.into_iter().map(|(_, presence)| presence);
             let lately: Vec<Presence> = lately.filter(|said| said.at >= since).collect();
             let unreadable: Vec<String> =
-                said.unreadable.iter().map(|(_, failure)| failure.told()).collect();
+                said.unreadable.iter().map(|word| word.failure.told()).collect();
             match unreadable.as_slice() {
                 [] => of_nodes(&lately),
                 unreadable => Finding::warn(

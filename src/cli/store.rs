@@ -110,6 +110,9 @@ async fn running(bus: &Bus) -> Result<Vec<String>, Failure> {
     let said = bus.said(0, usize::MAX).await?;
     let lately = said.words.into_iter().filter(|(_, presence)| presence.at >= since);
     let lately = lately.map(|(_, presence)| presence.node);
-    // Words of another version say that a node runs, too.
-    Ok(lately.chain(said.unreadable.into_iter().map(|(node, _)| node)).collect())
+    // Words of another version say that a node runs, too: as lately.
+    let odd = said.unreadable.into_iter().filter(|word| word.at >= since);
+    let mut names: Vec<String> = lately.chain(odd.map(|word| word.id)).collect();
+    names.dedup();
+    Ok(names)
 }

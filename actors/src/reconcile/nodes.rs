@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use jetreel_domain::failure::Failure;
 use jetreel_domain::presence::Roll;
 use tokio::time::Instant;
 
 use super::actor::Args;
 use crate::event::Event;
+use crate::ports::OddWord;
 
 /// Words read in one pass; more are read in the next.
 const WORDS_PER_PASS: usize = 500;
@@ -50,8 +50,8 @@ impl Nodes {
 
     /// What one node says in words of its own keeps nobody from hearing the others; of it nothing is known, as if it were silent. Told once
     /// a node.
-    fn tell(&mut self, args: &Args, unreadable: Vec<(String, Failure)>) {
-        for (id, failure) in unreadable {
+    fn tell(&mut self, args: &Args, unreadable: Vec<OddWord>) {
+        for OddWord { id, failure, .. } in unreadable {
             if self.told.len() < TOLD_MAX && self.told.insert(id) {
                 let event = Event::StageFault { stage: "reconcile", failure };
                 args.context.ports.environment.emit(event);

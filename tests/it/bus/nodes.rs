@@ -66,7 +66,7 @@ async fn a_word_that_nobody_understands_keeps_nobody_from_hearing_the_others() {
     let said = bus.said(0, 10).await.unwrap();
     let words: Vec<&str> = said.words.iter().map(|(id, _)| id.as_str()).collect();
     assert_eq!((words.as_slice(), said.read), (["newer", "a"].as_slice(), 3));
-    let codes = said.unreadable.iter().map(|(id, failure)| (id.as_str(), failure.code.as_str()));
+    let codes = said.unreadable.iter().map(|word| (word.id.as_str(), word.failure.code.as_str()));
     let unreadable = "unreadable-document";
     assert!(codes.eq([("odd", unreadable), ("newer", unreadable)]), "{said:?}");
 }

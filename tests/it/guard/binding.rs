@@ -18,7 +18,7 @@ async fn mark(site: &Site) -> StoreMark {
 }
 
 async fn named(site: &Site) -> String {
-    site.bus.store_mark().await.unwrap().unwrap().value.store
+    site.bus.store_mark().await.unwrap().unwrap().value.unwrap().store
 }
 
 /// A node that refuses to start says why.
@@ -116,9 +116,43 @@ async fn a_second_broker_on_a_store_deletes_nothing_of_the_first() {
     // Deliberately: the broker was replaced. Then the other one is the stranger.
     let adopted = told(&site, &["store", "adopt"], &[("NATS__URL", second.url())]).await;
     assert!(adopted.status.success(), "{}", complaint(&adopted));
-    assert_eq!(bus.store_mark().await.unwrap().unwrap().value.store, mark(&site).await.id);
+    assert_eq!(bus.store_mark().await.unwrap().unwrap().value.unwrap().store, mark(&site).await.id);
     assert!(complaint(&adopted).contains("reconciler"), "{adopted:?}");
     let _node = site.node("two", &[("NATS__URL", second.url())]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn marks_and_words_that_cannot_be_understood_do_not_lock_out() {
+    let site = Site::start().await;
+    let node = site.node("one", &[]).await;
+    in_time("its word is there", async || !site.bus.said(0, 9).await.unwrap().words.is_empty())
+        .await;
+    drop(node);
+    let id = mark(&site).await.id;
+    let context = async_nats::jetstream::new(site.client().await);
+    let kept = context.get_key_value("store").await.unwrap();
+    kept.put("mark", "garbage".into()).await.unwrap();
+    assert!(refused(&site, &[]).await.contains("jetreel store adopt"));
+    let nodes = context.get_key_value("nodes").await.unwrap();
+    for (word, _) in site.bus.said(0, 9).await.unwrap().words {
+        nodes.delete(format!("node.{word}")).await.unwrap();
+    }
+    nodes.put("node.odd", "odd".into()).await.unwrap();
+    let said = complaint(&told(&site, &["store", "adopt"], &[]).await);
+    assert!(said.contains("odd"), "a moment ago it may be a node: {said}");
+    let adopted = async || told(&site, &["store", "adopt"], &[]).await;
+    in_time("its word is old", async || adopted().await.status.success()).await;
+    assert_eq!((named(&site).await, mark(&site).await.id), (id.clone(), id.clone()));
+
+    // Cut off in the middle.
+    let text = site.store().read_all(KEY).await.unwrap();
+    site.store().delete(KEY).await.unwrap();
+    site.put(KEY, text[..text.len() / 2].to_vec()).await;
+    assert!(refused(&site, &[]).await.contains("jetreel store adopt"));
+    let done = adopted().await;
+    assert!(done.status.success(), "{}", complaint(&done));
+    assert_eq!(named(&site).await, mark(&site).await.id);
+    let _node = site.node("two", &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
