@@ -4,6 +4,7 @@
 
 use jetreel_domain::binding::{self, BrokerMark, KEY, Mismatch, Step, StoreMark, VERSION};
 use jetreel_domain::failure::Failure;
+use jetreel_domain::state::Video;
 use tokio_util::bytes::Bytes;
 
 use crate::ports::{PortFuture, Store, Swap, Versioned, WriteOnce};
@@ -14,12 +15,21 @@ const ROUNDS_MAX: usize = 8;
 /// Code of a mark that cannot be understood.
 const UNREADABLE: &str = "unreadable-document";
 
+/// Videos by which a broker without a mark is known.
+const VIDEOS_MAX: usize = 200;
+
+/// What belongs to videos.
+const MEDIA_FOLDERS: [&str; 2] = ["raw/", "out/"];
+
 /// The broker's side of it; all of it from the leader.
 pub trait Binding: Send + Sync {
     /// Which store belongs to the broker; an error in place of a mark that cannot be understood.
     fn store_mark(&self) -> PortFuture<'_, Option<Versioned<Result<BrokerMark, Failure>>>>;
     /// Compare-and-set of that; `revision` 0 creates it.
     fn swap_store_mark<'a>(&'a self, mark: &'a BrokerMark, revision: u64) -> PortFuture<'a, Swap>;
+    /// States of the newest videos, newest first, at most `limit`; those that cannot be understood are left out. `None`: there are no
+    /// videos.
+    fn newest(&self, limit: usize) -> PortFuture<'_, Option<Vec<Video>>>;
     /// When the broker's state was born: another one was born at another time.
     fn birth(&self) -> PortFuture<'_, String>;
 }
@@ -70,22 +80,60 @@ pub async fn look(
     Ok(binding::judge(on_store.as_ref(), named.as_ref(), &broker.birth().await?))
 }
 
+/// Reads both marks, and where there are none, whether they may get them; writes nothing.
+///
+/// # Errors
+/// When broker or store cannot be asked, or a mark has no known form.
+pub async fn foresee(
+    broker: &dyn Binding,
+    store: &dyn Store,
+) -> Result<Result<Step, Mismatch>, Failure> {
+    match look(broker, store).await? {
+        Ok(Step::MarkStore) => Ok(fits(broker, store).await?.map(|()| Step::MarkStore)),
+        found => Ok(found),
+    }
+}
+
 /// Sees to it that both say that they belong together. `id` is that of the store where it has none.
 ///
 /// # Errors
 /// When they do not belong together, or one of them cannot be asked.
 pub async fn verify(broker: &dyn Binding, store: &dyn Store, id: String) -> Result<Bound, Failure> {
     for _ in 0..ROUNDS_MAX {
-        match look(broker, store).await?? {
-            Step::Bound(store) => return Ok(Bound { store }),
-            Step::MarkStore => mark_store(broker, store, &id).await?,
-            Step::MarkBroker(store) => {
+        match foresee(broker, store).await? {
+            Ok(Step::Bound(store)) => return Ok(Bound { store }),
+            Ok(Step::MarkStore) => mark_store(broker, store, &id).await?,
+            // Another node may have marked them meanwhile, and worked.
+            Err(_) if look(broker, store).await?.is_ok_and(|step| step != Step::MarkStore) => {}
+            Err(mismatch) => return Err(mismatch.into()),
+            Ok(Step::MarkBroker(store)) => {
                 // A conflict: another node was faster, with this store or another.
                 broker.swap_store_mark(&BrokerMark { v: VERSION, store }, 0).await?;
             }
         }
     }
     Err(contended())
+}
+
+/// Whether a store and a broker that have no marks yet may belong together: as far as the broker has videos, the store holds something of
+/// them; where it has none, the store holds none either.
+async fn fits(broker: &dyn Binding, store: &dyn Store) -> Result<Result<(), Mismatch>, Failure> {
+    let Some(videos) = broker.newest(VIDEOS_MAX).await? else {
+        for folder in MEDIA_FOLDERS {
+            if let Some(met) = store.walk(folder).await?.page(1).await?.pop() {
+                return Ok(Err(Mismatch::Occupied { found: met.key }));
+            }
+        }
+        return Ok(Ok(()));
+    };
+    let named = binding::named(&videos);
+    for key in &named {
+        if store.size(key).await?.is_some() {
+            return Ok(Ok(()));
+        }
+    }
+    let Some(missing) = named.first() else { return Ok(Ok(())) };
+    Ok(Err(Mismatch::Elsewhere { missing: (*missing).to_owned() }))
 }
 
 /// Lets the broker belong to this store from now on, whatever it named before. Gives the id of the store, which gets `id` where it has

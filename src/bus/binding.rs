@@ -4,6 +4,7 @@ use jetreel_actors::binding::Binding;
 use jetreel_actors::ports::{PortFuture, Swap, Versioned};
 use jetreel_domain::binding::BrokerMark;
 use jetreel_domain::failure::Failure;
+use jetreel_domain::state::Video;
 use serde::Deserialize;
 
 use super::broker::port;
@@ -38,6 +39,23 @@ impl Binding for Bus {
         port("write which store belongs to the broker", async move {
             let message = outgoing(names::STORE_BUCKET, names::STORE_KEY, mark)?;
             self.swap(&names::bucket_stream(names::STORE_BUCKET), &message, revision).await
+        })
+    }
+
+    fn newest(&self, limit: usize) -> PortFuture<'_, Option<Vec<Video>>> {
+        port("read the newest videos", async move {
+            let ids = self.video_ids().await?;
+            let mut videos = Vec::new();
+            for id in ids.iter().rev().take(limit) {
+                match self.read_video(id).await {
+                    Ok(found) => videos.extend(found.map(|found| found.value)),
+                    Err(fault) if fault.is_of_document() => {
+                        tracing::warn!(%id, %fault, "state unread");
+                    }
+                    Err(fault) => return Err(fault),
+                }
+            }
+            Ok((!ids.is_empty()).then_some(videos))
         })
     }
 

@@ -78,6 +78,11 @@ impl Fault {
         }
     }
 
+    /// Whether it is of one document, and says nothing of others.
+    pub(super) fn is_of_document(&self) -> bool {
+        matches!(self, Self::Unreadable(_) | Self::Newer(_) | Self::Contradicting(_))
+    }
+
     /// Whether the request may have been carried out although no confirmation came.
     pub(super) fn is_ambiguous(&self) -> bool {
         matches!(self, Self::Timeout | Self::Connection(_) | Self::Malformed(_))

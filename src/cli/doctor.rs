@@ -279,7 +279,7 @@ async fn belonging(bus: &Bus, settings: &Settings) -> Finding {
     const CHECK: &str = "binding";
     let looked = async {
         let store = OpenDalStore::open(&StoreOptions::from(&settings.store))?;
-        binding::look(bus, &store).await
+        binding::foresee(bus, &store).await
     };
     let advice = advice::of_code("store-mismatch").unwrap_or_default();
     match looked.await {

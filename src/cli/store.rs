@@ -76,7 +76,7 @@ fn is_in_use(error: &anyhow::Error) -> bool {
 }
 
 async fn show(bus: &Bus, store: &OpenDalStore) -> anyhow::Result<Exit> {
-    match binding::look(bus, store).await? {
+    match binding::foresee(bus, store).await? {
         Ok(Step::Bound(id)) => output::data(&format!("store {id} belongs to the broker")),
         Ok(Step::MarkStore | Step::MarkBroker(_)) => {
             output::data("neither names the other yet; the first node binds them");

@@ -8,11 +8,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::state::{Status, Video};
 
 /// Key of the mark in the store.
 pub const KEY: &str = "jetreel-store.json";
 /// Schema version of both marks.
 pub const VERSION: u32 = 1;
+/// Objects that are looked for, before a store is taken for another one.
+const NAMED_MAX: usize = 40;
 
 /// The object at [`KEY`], JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +63,16 @@ pub enum Mismatch {
         /// Id of the store.
         store: String,
     },
+    /// Neither has a mark, and nothing of what the broker's videos name is in the store.
+    Elsewhere {
+        /// The newest of what is missing.
+        missing: String,
+    },
+    /// Neither has a mark, and the store holds what no video of the broker's names: it has none.
+    Occupied {
+        /// Something that the store holds.
+        found: String,
+    },
     /// The broker names another store.
     Different {
         /// What the broker names.
@@ -92,6 +105,25 @@ pub fn judge(
     }
 }
 
+/// What the states of videos name that must be in their store, newest first as the videos are; only the first [`NAMED_MAX`].
+#[must_use]
+pub fn named(videos: &[Video]) -> Vec<&str> {
+    let there = videos.iter().filter(|video| !video.is_deleted());
+    there.flat_map(named_by).take(NAMED_MAX).collect()
+}
+
+fn named_by(video: &Video) -> impl Iterator<Item = &str> {
+    // What was cancelled is cleared away.
+    let orders = video.orders.iter().rev().filter(|order| order.status != Status::Cancelled);
+    orders.flat_map(|order| {
+        let set = order.published.as_ref().map(|published| published.manifest.key.as_str());
+        let plan = order.plan.as_ref().map(|plan| plan.object.key.as_str());
+        let part = video.source_of(order.number).parts.first().map(|part| part.key.as_str());
+        // A finished set names what playback needs; its plan may have gone.
+        set.or(plan).into_iter().chain(part)
+    })
+}
+
 impl From<Mismatch> for Failure {
     fn from(mismatch: Mismatch) -> Self {
         let happened = match mismatch {
@@ -102,6 +134,14 @@ impl From<Mismatch> for Failure {
             Mismatch::Stranger { store } => format!(
                 "The store {store} belongs to another broker: this one names no store. Let nats.url name the broker that the store \
                  belongs to."
+            ),
+            Mismatch::Elsewhere { missing } => format!(
+                "The broker has videos, and the store of this node holds nothing of them, such as {missing}: it is another folder or \
+                 bucket, or a disk that is not mounted. Let the section [store] name the store of the videos."
+            ),
+            Mismatch::Occupied { found } => format!(
+                "The broker has no videos, and the store of this node holds some, such as {found}: they are another broker's. Let \
+                 nats.url name the broker that the store belongs to."
             ),
             Mismatch::Different { wanted, store } => format!(
                 "The broker belongs to the store {wanted}, and the store of this node is {store}. Let the section [store] and \
@@ -116,6 +156,10 @@ impl From<Mismatch> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::VideoId;
+    use crate::lane::Lane;
+    use crate::ledger::Object;
+    use crate::state::{Part, Published};
 
     const BIRTH: &str = "2026-11-30T03:00:00Z";
 
@@ -135,6 +179,31 @@ mod tests {
         assert_eq!(judge(Some(&marked), Some(&broker("a")), BIRTH), Ok(Step::Bound("a".into())));
         let moved = judge(Some(&marked), Some(&broker("a")), "later");
         assert_eq!(moved, Ok(Step::Bound("a".into())), "a restored broker names its store");
+    }
+
+    #[test]
+    fn only_what_is_to_be_in_the_store_tells_whether_it_is_the_one() {
+        let video = |status, parts: &[&str]| {
+            let id = VideoId::from_bits(1);
+            let mut video = Video::receiving(id, String::new(), Lane::Normal, 0);
+            video.orders[0].status = status;
+            let part = |key: &&str| Part { key: (*key).to_owned(), bytes: 1 };
+            video.source.parts = parts.iter().map(part).collect();
+            video
+        };
+        let key = |key: &str| Object { key: key.to_owned(), bytes: 1, sha256: String::new() };
+        let mut finished = video(Status::Completed, &["raw/1/00000", "raw/1/00001"]);
+        let manifest = key("out/1/1/set/manifest.json");
+        finished.orders[0].published = Some(Published { prefix: String::new(), manifest });
+        assert_eq!(named(&[finished]), ["out/1/1/set/manifest.json", "raw/1/00000"]);
+        let nothing = [
+            video(Status::Failed, &[]),
+            video(Status::Cancelled, &["x"]),
+            video(Status::Queued, &[]),
+        ];
+        assert!(named(&nothing).is_empty());
+        let many = vec![video(Status::Queued, &["x"]); NAMED_MAX + 1];
+        assert_eq!(named(&many).len(), NAMED_MAX);
     }
 
     #[test]

@@ -121,6 +121,41 @@ async fn a_second_broker_on_a_store_deletes_nothing_of_the_first() {
     let _node = site.node("two", &[("NATS__URL", second.url())]).await;
 }
 
+/// As it is right after an upgrade from a version without marks.
+async fn unmark(site: &Site) {
+    site.store().delete(KEY).await.unwrap();
+    let context = async_nats::jetstream::new(site.client().await);
+    context.get_key_value("store").await.unwrap().purge("mark").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_start_after_an_upgrade_binds_only_what_belongs_together() {
+    let Some(clip) = media::made(SHORT) else { return };
+    let site = Site::start().await;
+    let node = site.node("one", &[]).await;
+    let order = node.submit(&clip).await;
+    site.facts(&order).await.until("completed").await;
+    drop(node);
+    unmark(&site).await;
+    let said = refused(&site, &[("STORE__ROOT", ".jetreel/media")]).await;
+    for words in ["holds nothing of them", order.video.as_str(), "jetreel store adopt"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    // A broker that knows nothing of what the store holds: its sweeper would delete it.
+    let (second, bus) = Nats::start_with_streams().await;
+    let said = refused(&site, &[("NATS__URL", second.url())]).await;
+    for words in ["holds some", order.video.as_str(), "jetreel store adopt"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(bus.store_mark().await.unwrap().is_none());
+    assert!(site.bus.store_mark().await.unwrap().is_none());
+    assert!(site.store().size(KEY).await.unwrap().is_none(), "nobody made a mark");
+
+    let node = site.node("one", &[]).await;
+    assert_eq!(named(&site).await, mark(&site).await.id);
+    node.bytes(&format!("/v/{}/master.m3u8", order.video)).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn marks_and_words_that_cannot_be_understood_do_not_lock_out() {
     let site = Site::start().await;
