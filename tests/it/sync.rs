@@ -21,6 +21,7 @@ mod recipe;
 mod restarts;
 mod table;
 mod take;
+mod times;
 mod tracks;
 mod trials;
 mod view;
@@ -115,8 +116,15 @@ const LIMIT: Duration = Duration::from_secs(300);
 const TOGETHER: usize = 2;
 
 fn clips() -> Vec<Clip> {
-    let kinds =
-        [plain::clips, offsets::clips, restarts::clips, tracks::clips, elders::clips, cuts::clips];
+    let kinds = [
+        plain::clips,
+        offsets::clips,
+        restarts::clips,
+        tracks::clips,
+        elders::clips,
+        cuts::clips,
+        times::clips,
+    ];
     kinds.iter().flat_map(|clips| clips()).collect()
 }
 
@@ -220,6 +228,9 @@ fn examine(name: &str, file: &Path, expected: &Expected) -> Row {
 fn warnings(told: &str, expected: &Expected, row: &mut Row) {
     if let Some(words) = expected.warning.filter(|words| !told.contains(words)) {
         row.problems.push(format!("no warning holds {words:?}: {told}"));
+    }
+    if expected.untrue.is_some_and(|words| told.contains(words)) {
+        row.problems.push(format!("an untrue warning: {told}"));
     }
     let sound = !expected.tracks.is_empty() || expected.or_warned.is_some();
     if sound && told.contains("no sound") {

@@ -6,8 +6,10 @@
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Packet, ffi};
 use jetreel_domain::discontinuity::ClockStep;
+use jetreel_domain::lasting::Lasting;
 use jetreel_domain::media::Rational;
 use jetreel_domain::pace::Pace;
+use jetreel_domain::preroll::Distances;
 use jetreel_domain::reason::{ContentFault, OverLimit};
 use jetreel_domain::wire::{Budget, CodecFailure};
 use sha2::{Digest as _, Sha256};
@@ -71,6 +73,8 @@ pub(crate) struct Track<'a> {
     pub decoder_options: &'a [(String, String)],
     /// Frames per second, for frames without timestamps.
     pub frames_per_second: f64,
+    /// How long its pictures last.
+    pub lasting: Lasting,
     /// Streams that carry on with it in the middle of the file.
     pub continued: &'a [u32],
     /// Steps of the container's clock.
@@ -97,9 +101,11 @@ impl Frames {
         let step = (1.0 / (track.frames_per_second.max(0.001) * tick)).round() as i64;
         let (step, offsets) = (step.max(1), Offsets::new(track.clock));
         let guessed = input.format() == PROGRAM_STREAM_FORMAT;
+        let usual = if track.lasting.usual > 0 { track.lasting.usual } else { step };
+        let distances = (!guessed).then(|| Distances::new(usual, time_base));
         let (stream, continued) = (track.stream, track.continued);
         let mut frames = Self {
-            packets: Packets::new(input, stream, continued, offsets, step, guessed),
+            packets: Packets::new(input, stream, continued, offsets, distances),
             decoder,
             budget: *budget,
             step,

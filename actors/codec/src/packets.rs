@@ -1,6 +1,7 @@
 //! The packets of a picture track in the order of decoding, on one continuous clock.
 
 use ffmpeg_next::Packet;
+use jetreel_domain::preroll::Distances;
 
 use crate::failure::Outcome;
 use crate::input::Input;
@@ -23,17 +24,16 @@ struct Own {
 }
 
 impl Packets {
-    /// Those of `stream`, whose pictures last `step` ticks. `guessed`: its times are partly guessed.
+    /// Those of `stream`. `distances`: of its pictures; `None` where its times are partly guessed.
     pub(crate) fn new(
         input: Input,
         stream: u32,
         continued: &[u32],
         offsets: Offsets,
-        step: i64,
-        guessed: bool,
+        distances: Option<Distances>,
     ) -> Self {
         let own = Own { input, stream, continued: continued.to_vec(), offsets };
-        Self { own, preroll: (!guessed).then(|| Preroll::new(step)) }
+        Self { own, preroll: distances.map(Preroll::new) }
     }
 
     /// The first packet after a seek, and its DTS by the container's own clock.

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use ffmpeg_next::packet::Mut as _;
 use ffmpeg_next::{Packet, ffi};
-use jetreel_domain::preroll::{Look, is_close, look};
+use jetreel_domain::preroll::{Distances, Look, is_close, look};
 
 use crate::failure::Outcome;
 
@@ -16,8 +16,7 @@ const PACKETS_MAX: usize = 640;
 
 /// The packets of a picture track on their way to the decoder.
 pub(crate) struct Preroll {
-    /// Ticks that a picture lasts.
-    step: i64,
+    distances: Distances,
     /// The latest time of a picture that is shown.
     before: i64,
     waiting: VecDeque<Packet>,
@@ -29,10 +28,10 @@ pub(crate) struct Preroll {
 }
 
 impl Preroll {
-    /// Of a track whose pictures last `step` ticks.
-    pub(crate) fn new(step: i64) -> Self {
+    /// Of a track whose pictures lie so far apart.
+    pub(crate) fn new(distances: Distances) -> Self {
         let waiting = VecDeque::new();
-        Self { step, before: i64::MIN, waiting, looked: 0, mixed: false, overlaps: false }
+        Self { distances, before: i64::MIN, waiting, looked: 0, mixed: false, overlaps: false }
     }
 
     /// Whether recordings overlap in what has left so far.
@@ -62,7 +61,7 @@ impl Preroll {
     }
 
     fn is_doubtful(&self, packet: &Packet) -> bool {
-        let close = |pts| is_close(pts, self.before, self.step);
+        let close = |pts| is_close(pts, self.before, self.distances);
         self.mixed && packet.is_key() && !is_hidden(packet) && packet.pts().is_some_and(close)
     }
 
@@ -72,14 +71,14 @@ impl Preroll {
             // A picture without a time is shown when its neighbours say.
             let times: Vec<i64> = self.waiting.iter().map_while(Packet::pts).collect();
             let whole = times.len() < self.waiting.len() || times.len() >= PACKETS_MAX;
-            let mut found = look(&times, self.before, self.step, whole);
+            let mut found = look(&times, self.before, self.distances, whole);
             if found == Look::Open {
                 match read()? {
                     Some(packet) => {
                         self.waiting.push_back(packet);
                         continue;
                     }
-                    None => found = look(&times, self.before, self.step, true),
+                    None => found = look(&times, self.before, self.distances, true),
                 }
             }
             let Look::Hidden(places) = found else { return Ok(()) };
@@ -112,6 +111,7 @@ fn hide(packet: &mut Packet) {
 #[cfg(test)]
 mod tests {
     use ffmpeg_next::packet::Flags;
+    use jetreel_domain::media::Rational;
 
     use super::*;
 
@@ -127,7 +127,8 @@ mod tests {
     }
 
     fn shown(mut packets: VecDeque<Packet>) -> (Vec<i64>, bool) {
-        let (mut preroll, mut shown) = (Preroll::new(40), Vec::new());
+        let distances = Distances::new(40, Rational::new(1, 1000));
+        let (mut preroll, mut shown) = (Preroll::new(distances), Vec::new());
         let count = packets.len();
         let mut left = 0;
         while let Some(packet) = preroll.next(|| Ok(packets.pop_front())).unwrap() {

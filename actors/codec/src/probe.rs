@@ -391,6 +391,7 @@ fn describe(
         descriptions: boxes.map_or(1, |track| track.descriptions.max(1)),
         largest_gap: scan.largest_gap(),
         silent_gap: scan.silent_gap,
+        lasting: scan.lasting,
         continued: scan.continued.clone(),
         clock: scan.clock.clone(),
         decoder_options: trial.decoder_options,

@@ -7,8 +7,10 @@ use ffmpeg_next::Packet;
 use ffmpeg_next::packet::Flags;
 use jetreel_domain::discontinuity::{ClockStep, STEPS_MAX};
 use jetreel_domain::joint::joints;
+use jetreel_domain::lasting::{self, Lasting};
 use jetreel_domain::media::{RandomAccess, Rational};
 use jetreel_domain::pace::BEHIND_SECONDS_MAX;
+use jetreel_domain::preroll::Distances;
 use jetreel_domain::reason::OverLimit;
 use jetreel_domain::wire::Budget;
 use jetreel_domain::{order, preroll};
@@ -86,6 +88,8 @@ pub(crate) struct Picture {
     pub random_access: Vec<RandomAccess>,
     /// Longest time without a new picture in which no sound is heard either, ticks.
     pub silent_gap: i64,
+    /// How long pictures last.
+    pub lasting: Lasting,
     /// Streams that carry on with the track in the middle of the file.
     pub continued: Vec<u32>,
     /// Steps of the clock.
@@ -306,8 +310,7 @@ impl Walk {
             ..Picture::default()
         };
         if let Some(record) = records.next() {
-            let step = (!guessed).then(|| self.clocks.nominal(0));
-            picture.collect(record, &heard, step);
+            picture.collect(record, &heard, self.clocks.nominal(0), guessed);
         }
         let sound = records.zip(clocks).zip(1..).map(|((record, clock), track)| Sound {
             packets: self.clocks.packets(track),
@@ -325,8 +328,8 @@ impl Walk {
 }
 
 impl Picture {
-    /// `step`: ticks that a picture lasts; `None` where times are partly guessed.
-    fn collect(&mut self, record: Record, heard: &[(f64, f64)], step: Option<i64>) {
+    /// `nominal`: ticks of a picture where no distance tells them. `guessed`: times are partly guessed.
+    fn collect(&mut self, record: Record, heard: &[(f64, f64)], nominal: i64, guessed: bool) {
         let (mut shown, mut random_access) = (Vec::new(), Vec::new());
         let mut wait = None;
         for mut stretch in record.stretches {
@@ -338,7 +341,10 @@ impl Picture {
         }
         let times: Vec<i64> = shown.iter().map(|(instant, _)| *instant).collect();
         let keys: Vec<usize> = random_access.iter().filter_map(|(place, _)| *place).collect();
-        let wild = self.left_out(&times, &keys, record.time_base, step);
+        let usual = lasting::usual(&times, record.time_base).unwrap_or(nominal);
+        self.lasting = Lasting { usual };
+        let distances = (!guessed).then(|| Distances::new(usual, record.time_base));
+        let wild = self.left_out(&times, &keys, record.time_base, distances);
         let wild = |index: usize| wild.binary_search(&index).is_ok();
         random_access.retain(|(place, _)| !place.is_some_and(wild));
         self.random_access = random_access.into_iter().map(|(_, point)| point).collect();
@@ -365,10 +371,10 @@ impl Picture {
         times: &[i64],
         keys: &[usize],
         time_base: Rational,
-        step: Option<i64>,
+        distances: Option<Distances>,
     ) -> Vec<usize> {
-        let (overlaps, hidden) =
-            step.map_or((false, Vec::new()), |step| preroll::hidden(times, keys, step));
+        let hidden = |distances| preroll::hidden(times, keys, distances);
+        let (overlaps, hidden) = distances.map_or((false, Vec::new()), hidden);
         let others: Vec<usize> =
             (0..times.len()).filter(|place| hidden.binary_search(place).is_err()).collect();
         let slack = if overlaps { time_base.ticks(BEHIND_SECONDS_MAX) } else { 0 };

@@ -77,6 +77,7 @@ fn open(link: &Link, job: &Job, video: &VideoJob) -> Outcome<Frames> {
         stream: video.source.stream,
         decoder_options: &video.source.decoder_options,
         frames_per_second: video.frame_rate.as_f64(),
+        lasting: video.lasting,
         continued: &video.source.continued,
         clock: &video.source.clock,
     };

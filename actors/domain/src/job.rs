@@ -55,6 +55,7 @@ pub fn video_job(plan: &Plan, work: &Work, done_parts: Vec<u32>) -> Option<Video
         timescale: plan.timescale,
         composition_shift: plan.composition_shift(),
         frame_rate: video.frame_rate,
+        lasting: video.lasting,
         picture: PicturePlan {
             deinterlace: video.interlaced,
             rotation: video.rotation,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::discontinuity::ClockStep;
+use crate::lasting::Lasting;
 
 /// A fraction such as a time base (seconds per tick) or a frame rate (frames per second). `den` is never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +137,9 @@ pub struct VideoTrack {
     /// The same without times in which there is sound, ticks.
     #[serde(default)]
     pub silent_gap: i64,
+    /// How long pictures last.
+    #[serde(default)]
+    pub lasting: Lasting,
     /// Further streams that continue this track in the middle of the file: joined recordings number their streams anew.
     #[serde(default)]
     pub continued: Vec<u32>,

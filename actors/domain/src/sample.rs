@@ -1,6 +1,7 @@
 //! A source and a policy for tests.
 
 use jetreel_domain::ladder::Rung;
+use jetreel_domain::lasting::Lasting;
 use jetreel_domain::limits::Limits;
 use jetreel_domain::media::{AudioTrack, Colour, ProbeFacts, RandomAccess, Rational, VideoTrack};
 use jetreel_domain::planner::PlanPolicy;
@@ -37,6 +38,7 @@ pub(crate) fn track() -> VideoTrack {
         descriptions: 1,
         largest_gap: 3600,
         silent_gap: 0,
+        lasting: Lasting::default(),
         continued: Vec::new(),
         clock: Vec::new(),
         decoder_options: Vec::new(),

@@ -14,8 +14,10 @@ pub use crate::codec_failure::{CodecFailure, FailureCode, MEMORY_EXIT};
 use crate::discontinuity::ClockStep;
 use crate::frame::FirstPicture;
 use crate::framerate::FrameRule;
+use crate::lasting::Lasting;
 use crate::media::{Colour, ProbeFacts, Rational};
 use crate::plan::{AudioPlan, Chunk, ImagePlan};
+pub use crate::trespass::Attempt;
 
 /// Largest frame body either side accepts: a 6 s segment of the largest tier (17 Mb/s) stays far below it.
 pub const FRAME_BYTES_MAX: usize = 64 << 20;
@@ -36,7 +38,7 @@ pub const AAC_UNIT: u32 = 1024;
 pub const SOCKET_FD: i32 = 3;
 
 /// Version of this protocol; the codec refuses another.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// From the slot to the codec.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -222,6 +224,8 @@ pub struct VideoJob {
     pub composition_shift: u32,
     /// Source frames per second, as planned.
     pub frame_rate: Rational,
+    /// How long the source's pictures last.
+    pub lasting: Lasting,
     /// What happens between decoder and encoders.
     pub picture: PicturePlan,
     /// Tiers to encode, from the largest to the smallest.
@@ -486,15 +490,4 @@ pub struct Verified {
     pub start: i64,
     /// Hash of the PTS list, as in [`TierReport::pts_hash`] but over the whole tier.
     pub pts_hash: String,
-}
-
-/// Something that a confined process must not be able to do, tried.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// What, such as "read a file".
-    pub what: String,
-    /// It was refused.
-    pub denied: bool,
-    /// In the words of the system.
-    pub answer: String,
 }

@@ -13,6 +13,8 @@ pub(super) enum Patch {
     Nanoseconds,
     /// The edits of an MP4 last no time.
     NoEdit,
+    /// An FLV declares so many pictures per second.
+    FlvRate(f64),
 }
 
 impl Patch {
@@ -26,6 +28,7 @@ impl Patch {
                 Ok(())
             }
             Self::NoEdit => no_edit(bytes),
+            Self::FlvRate(rate) => flv_rate(bytes, rate),
         }
     }
 }
@@ -52,6 +55,16 @@ fn no_edit(bytes: &mut [u8]) -> Result<(), String> {
         entry.fill(0);
     }
     if names.is_empty() { Err("no edits".to_owned()) } else { Ok(()) }
+}
+
+/// A number of the metadata: its name, a zero, eight bytes.
+fn flv_rate(bytes: &mut [u8], rate: f64) -> Result<(), String> {
+    const NAME: &[u8] = b"framerate\0";
+    let name = bytes.windows(NAME.len()).position(|part| part == NAME).ok_or("no rate")?;
+    let from = name + NAME.len();
+    let field = bytes.get_mut(from..from + 8).ok_or("the FLV is cut short")?;
+    field.copy_from_slice(&rate.to_be_bytes());
+    Ok(())
 }
 
 /// The last box `chan` becomes free space.

@@ -46,6 +46,8 @@ pub(super) struct Expected {
     pub(super) pictures: Option<usize>,
     /// Words that a warning holds.
     pub(super) warning: Option<&'static str>,
+    /// Words that no warning holds.
+    pub(super) untrue: Option<&'static str>,
     /// The first track may be left out with a warning that holds these words.
     pub(super) or_warned: Option<&'static str>,
     /// It may be refused.
@@ -80,6 +82,7 @@ impl Clip {
                 slack: SLACK,
                 pictures: None,
                 warning: None,
+                untrue: None,
                 or_warned: None,
                 or_refused: false,
             },
@@ -98,6 +101,7 @@ impl Clip {
             slack: SLACK * takes.len() as f64,
             pictures: None,
             warning: None,
+            untrue: None,
             or_warned: None,
             or_refused: false,
         };
@@ -185,6 +189,12 @@ impl Clip {
     /// A warning must hold these words.
     pub(super) fn warned(mut self, words: &'static str) -> Self {
         self.expected.warning = Some(words);
+        self
+    }
+
+    /// No warning may hold these words.
+    pub(super) fn never_warned(mut self, words: &'static str) -> Self {
+        self.expected.untrue = Some(words);
         self
     }
 

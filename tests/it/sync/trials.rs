@@ -93,6 +93,7 @@ impl Said {
             slack: SLACK * f64::from(self.joined),
             pictures: None,
             warning: self.warning,
+            untrue: None,
             or_warned: self.or_warned,
             or_refused: false,
         }

@@ -101,6 +101,7 @@ fn picture(video: &VideoTrack, job: &Job) -> Checked {
         descriptions: _,
         largest_gap: _,
         silent_gap: _,
+        lasting: _,
         continued,
         clock,
         decoder_options,
