@@ -115,13 +115,13 @@ impl Clocks {
             return Some(Observed { jump: None, back: false });
         };
         let last = own.last;
-        // Before the first decode time there are presentation times alone, which go up and down.
-        let judged = own.decodes || own.extent.packets > LEADING_MAX;
+        // Before the first decode time there are presentation times alone, which go up and down, and it follows none of them.
+        let judged = own.decodes || last.is_none() || own.extent.packets > LEADING_MAX;
         own.decodes |= packet.dts().is_some();
         let before = last.map(|last| last.saturating_add(own.step));
         let noticed = own.noticed;
         let observed = !self.single && self.jumps.len() < JUMPS_MAX;
-        let kind = if observed { self.kind(track, time) } else { Kind::GoesOn };
+        let kind = if observed && judged { self.kind(track, time) } else { Kind::GoesOn };
         // Also what goes on is of interest where another track steps.
         let missed = || self.jumps[noticed..].iter().any(Jump::is_step);
         let jumps = kind != Kind::GoesOn || observed && missed();

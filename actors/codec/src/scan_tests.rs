@@ -66,6 +66,30 @@ fn pictures_that_matroska_leaves_without_a_decode_time_are_in_order() {
 }
 
 #[test]
+fn a_pause_behind_the_first_picture_is_no_step_of_the_clock() {
+    let track = Track { stream: 0, time_base: Rational::new(1, 1000) };
+    for pause in [0, 1000, 6000, 40_000] {
+        // Of three pictures that a decoder holds back, Matroska gives the first two no decode time.
+        let times = |index: i64| {
+            let shown = [0, 3, 1, 2].get(index as usize).copied().unwrap_or(index);
+            let at = |place: i64| place * 40 + if place > 0 { pause } else { 0 };
+            (at(shown), (index > 1).then(|| at(index - 2)))
+        };
+        let mut walk = Walk::new(&[track; 2], 0.04, false);
+        for index in 0..100 {
+            let (pts, dts) = times(index);
+            let mut picture = packet(pts, index as isize * 10);
+            picture.set_dts(dts);
+            picture.set_duration(40);
+            walk.add(0, &picture);
+        }
+        let picture = walk.finish(false).picture;
+        assert_eq!((picture.clock.len(), picture.instants.len()), (0, 100), "{pause}");
+        assert_eq!((picture.end, picture.monotonic), (4000 + pause, true), "{pause}");
+    }
+}
+
+#[test]
 fn a_late_packet_of_an_old_stream_starts_no_clock_anew() {
     let track = Track { stream: 0, time_base: Rational::new(1, 25) };
     let mut walk = Walk::new(&[track], 0.04, false);

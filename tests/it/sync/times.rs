@@ -9,7 +9,21 @@ const LEFT_OUT: &str = "contradict";
 
 /// All clips of the kind.
 pub(super) fn clips() -> Vec<Clip> {
-    rates()
+    let mut all = rates();
+    all.extend(pauses());
+    all
+}
+
+/// Pictures are reordered across a pause, before Matroska has a decode time.
+fn pauses() -> Vec<Clip> {
+    [1.0, 6.0]
+        .map(|pause| {
+            let take = Take::new("mkv", 20.0).still(0.04, 0.04 + pause);
+            let clip =
+                Clip::of(&format!("mkv pauses for {pause} s behind its first picture"), take);
+            clip.never_warned("start again")
+        })
+        .to_vec()
 }
 
 /// The mean distance of pictures, or what the header says, is far above the distance of those that move.
