@@ -4,7 +4,7 @@
 
 use ffmpeg_next::Packet;
 use jetreel_domain::discontinuity::{
-    AGREE_SECONDS, Extent, FORWARD_SECONDS_MIN, Jump, Kind, STEPS_MAX, shifts,
+    AGREE_SECONDS, Extent, FORWARD_SECONDS_MIN, Jump, Kind, LEAP_SECONDS_MIN, STEPS_MAX, shifts,
 };
 use jetreel_domain::media::Rational;
 
@@ -23,6 +23,8 @@ const JUMPS_MAX: usize = 16 * STEPS_MAX;
 
 /// Packets of a track that may follow a step of another one; further ones are taken to go on by their clock.
 const LOOSE_MAX: usize = 1024;
+/// Leaps of all tracks that are kept; further ones are taken for breaks.
+const LEAPS_MAX: usize = 4 * STEPS_MAX;
 /// Packets at the beginning that Matroska leaves without a decode time: as many as a decoder may hold back (16 in H.264 and HEVC).
 const LEADING_MAX: u64 = 16;
 
@@ -30,6 +32,7 @@ const LEADING_MAX: u64 = 16;
 pub(crate) struct Clocks {
     tracks: Vec<Track>,
     jumps: Vec<Jump>,
+    leaps: usize,
     /// Seconds of media read so far: what the track that got farthest has advanced, jumps not counted.
     advanced: f64,
     /// A file whose demuxer keeps one clock (MP4 has an index, AVI counts) has no jumps.
@@ -86,7 +89,7 @@ impl Clocks {
             place: Place::default(),
         };
         let tracks = tracks.iter().map(track).collect();
-        Self { tracks, jumps: Vec::new(), advanced: 0.0, single }
+        Self { tracks, jumps: Vec::new(), leaps: 0, advanced: 0.0, single }
     }
 
     /// Ticks that a packet of `track` lasts.
@@ -127,9 +130,10 @@ impl Clocks {
         let jumps = kind != Kind::GoesOn || observed && missed();
         let clocks = if jumps { self.clocks() } else { Vec::new() };
         let own = &mut self.tracks[track];
+        let goes_on = matches!(kind, Kind::GoesOn | Kind::Leap);
         let since = std::mem::replace(&mut own.noticed, self.jumps.len());
         for jump in &mut self.jumps[since..] {
-            jump.goes_on[track] = kind == Kind::GoesOn && jump.track != track;
+            jump.goes_on[track] = goes_on && jump.track != track;
         }
         if let Some(last) = last.filter(|_| kind != Kind::Step) {
             let advance = own.time_base.seconds(time.saturating_sub(last));
@@ -141,6 +145,7 @@ impl Clocks {
         let jump = jumps.then(|| {
             own.steps += usize::from(kind == Kind::Step);
             own.loose += usize::from(kind == Kind::Loose);
+            self.leaps += usize::from(kind == Kind::Leap);
             self.jumps.push(Jump {
                 track,
                 byte: own.extent.last_byte,
@@ -166,6 +171,8 @@ impl Clocks {
             Kind::Step
         } else if own.loose < LOOSE_MAX && loose() {
             Kind::Loose
+        } else if self.leaps < LEAPS_MAX && own.last.is_some_and(|last| own.leaps_to(last, time)) {
+            Kind::Leap
         } else {
             Kind::GoesOn
         }
@@ -206,8 +213,16 @@ impl Track {
     fn steps_to(&self, last: i64, time: i64) -> bool {
         let slack = self.step.saturating_mul(RESTART_PACKETS);
         let slack = slack.max(self.time_base.ticks(RESTART_SECONDS));
+        time < last.saturating_sub(slack) || self.ahead(last, time) > FORWARD_SECONDS_MIN
+    }
+
+    fn leaps_to(&self, last: i64, time: i64) -> bool {
+        self.ahead(last, time) > LEAP_SECONDS_MIN
+    }
+
+    /// Seconds by which a packet comes later than it was due.
+    fn ahead(&self, last: i64, time: i64) -> f64 {
         let due = last.saturating_add(self.step);
-        time < last.saturating_sub(slack)
-            || self.time_base.seconds(time.saturating_sub(due)) > FORWARD_SECONDS_MIN
+        self.time_base.seconds(time.saturating_sub(due))
     }
 }

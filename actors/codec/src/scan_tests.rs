@@ -127,6 +127,33 @@ fn a_picture_far_ahead_of_its_neighbours_is_left_out() {
 }
 
 #[test]
+fn wrong_timestamps_of_one_track_lengthen_none() {
+    let track = Track { stream: 0, time_base: Rational::new(1, 25) };
+    // Alone, beside another track, and as the first ones.
+    for (tracks, wild, wrong) in
+        [(1, 0, 100..101), (2, 0, 100..101), (2, 1, 100..108), (2, 1, 0..8)]
+    {
+        for ahead in [150, 1400] {
+            let mut walk = Walk::new(&vec![track; tracks], 0.04, false);
+            for frame in 0..400 {
+                for index in 0..tracks {
+                    let off = index == wild && wrong.contains(&frame);
+                    let time = frame + if off { ahead } else { 0 };
+                    let mut packet = packet(time, frame as isize * 10 + index as isize);
+                    packet.set_flags(if frame % 25 == 0 { Flags::KEY } else { Flags::empty() });
+                    walk.add(index, &packet);
+                }
+            }
+            let scan = walk.finish(false);
+            let found = (scan.picture.instants.len(), scan.picture.end, scan.picture.misplaced);
+            assert_eq!(found, (400, 400, 0), "{tracks} {wrong:?} {ahead}");
+            let sound: Vec<_> = scan.sound.iter().map(|sound| (sound.start, sound.end)).collect();
+            assert!(sound.iter().all(|sound| *sound == (0, 400)), "{wrong:?} {ahead} {sound:?}");
+        }
+    }
+}
+
+#[test]
 fn pictures_before_a_cut_are_told_of_and_take_no_others_with_them() {
     let track = Track { stream: 0, time_base: Rational::new(1, 1000) };
     for (guessed, left_out) in [(false, 30), (true, 0)] {

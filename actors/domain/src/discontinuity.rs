@@ -7,14 +7,21 @@
 //!
 //! A distance between two packets is no step where another track's clock agrees with it: a slide show with speech has long distances.
 //!
+//! Nor is it one where the track soon comes back to where it would be by now ([`crate::excursion`]): a few timestamps are wrong.
+//!
 //! Not every track shows a step: it may go back by a few packets only, begin there, or come back after a while. Such a packet is
 //! no step by itself, and follows one of another track.
 
 use serde::{Deserialize, Serialize};
 
+use crate::excursion::excursions;
+
 /// Shortest jump forward, seconds, that counts as a step: shorter ones are breaks in the recording, during which the last picture
 /// stands. Jumps back always count.
 pub const FORWARD_SECONDS_MIN: f64 = 60.0;
+
+/// Shortest jump forward, seconds, that is noted in case that the track comes back.
+pub const LEAP_SECONDS_MIN: f64 = 0.5;
 
 /// Steps of one track that are mended.
 pub const STEPS_MAX: usize = 512;
@@ -52,6 +59,8 @@ pub enum Kind {
     GoesOn,
     /// A little early, as the first of its track, or after a while. It follows a step of another track.
     Loose,
+    /// Ahead of that clock by less than a step: a break, unless the track comes back.
+    Leap,
     /// The clock steps, unless other tracks show otherwise.
     Step,
 }
@@ -85,6 +94,18 @@ impl Jump {
         self.kind == Kind::Step
     }
 
+    /// Whether its clock leaps.
+    #[must_use]
+    pub fn is_leap(&self) -> bool {
+        self.kind == Kind::Leap
+    }
+
+    /// Whether it goes on by the clock that its track had, as far as it can be told without what follows.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        matches!(self.kind, Kind::GoesOn | Kind::Leap)
+    }
+
     fn is_forward(&self) -> bool {
         self.after > self.before
     }
@@ -115,20 +136,24 @@ struct Entry {
 /// Of every jump, the seconds to add to the times of its track from there on. `jumps` are in file order.
 #[must_use]
 pub fn shifts(jumps: &[Jump], tracks: &[Extent]) -> Vec<f64> {
-    let entries = Entries::of(jumps, tracks.len()).entries;
+    let excursions = excursions(jumps, tracks.len());
+    let entries = Entries::of(jumps, tracks.len(), &excursions).entries;
     let epochs = entries.iter().flatten().map(|entry| entry.to + 1).max().unwrap_or(1);
     let mut shifts = vec![0.0; epochs];
     for epoch in 1..epochs {
         shifts[epoch] = shift(epoch, &shifts, jumps, tracks, &entries);
     }
-    let mut current = vec![0; tracks.len()];
-    let after = |(jump, entry): (&Jump, &Option<Entry>)| {
+    let (mut current, mut away) = (vec![0; tracks.len()], vec![0.0; tracks.len()]);
+    let after = |((jump, entry), excursion): ((&Jump, &Option<Entry>), &Option<f64>)| {
         if let Some(entry) = entry {
             current[jump.track] = entry.to;
         }
-        shifts[current[jump.track]]
+        if let Some(seconds) = excursion {
+            away[jump.track] = *seconds;
+        }
+        shifts[current[jump.track]] + away[jump.track]
     };
-    jumps.iter().zip(&entries).map(after).collect()
+    jumps.iter().zip(&entries).zip(&excursions).map(after).collect()
 }
 
 /// Which epochs the jumps lead to.
@@ -143,11 +168,15 @@ struct Entries<'a> {
 }
 
 impl<'a> Entries<'a> {
-    fn of(jumps: &'a [Jump], tracks: usize) -> Self {
+    fn of(jumps: &'a [Jump], tracks: usize, excursions: &[Option<f64>]) -> Self {
         let entries = Vec::with_capacity(jumps.len());
         let mut all = Self { jumps, entries, current: vec![0; tracks], opened: Vec::new() };
         for (index, jump) in jumps.iter().enumerate() {
             all.entries.push(None);
+            let leaps = jump.is_leap() && !jumps[jump.since..index].iter().any(Jump::is_step);
+            if excursions[index].is_some() || leaps {
+                continue;
+            }
             if !jump.is_step() {
                 all.follow(index);
                 all.join(index);
@@ -179,7 +208,7 @@ impl<'a> Entries<'a> {
         let from = self.current[jump.track];
         let was_in_step = |epoch: usize| {
             let opener = &self.jumps[self.opened[epoch - 1]];
-            jump.kind == Kind::GoesOn && agree(opener.before, jump.before)
+            jump.goes_on() && agree(opener.before, jump.before)
         };
         let epochs = self.agreeing(jump).map(|other| self.current[other]);
         if let Some(to) = epochs.filter(|epoch| *epoch > from && !was_in_step(*epoch)).max() {
@@ -212,7 +241,8 @@ impl<'a> Entries<'a> {
     /// Whether a packet goes back, and none of its track did within a second before it.
     fn is_alone(&self, index: usize) -> bool {
         let jump = &self.jumps[index];
-        let earlier = self.jumps[..index].iter().rev().find(|other| other.track == jump.track);
+        let own = |other: &&Jump| other.track == jump.track && !other.is_leap();
+        let earlier = self.jumps[..index].iter().rev().find(own);
         let near = |other: &Jump| {
             other.kind != Kind::GoesOn && (jump.before - other.after).abs() < ALONE_SECONDS
         };
@@ -269,7 +299,7 @@ impl<'a> Entries<'a> {
     }
 }
 
-fn agree(one: f64, other: f64) -> bool {
+pub(crate) fn agree(one: f64, other: f64) -> bool {
     (one - other).abs() < AGREE_SECONDS
 }
 

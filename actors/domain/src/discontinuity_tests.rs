@@ -205,3 +205,31 @@ fn an_hour_before_or_after_everything_else_is_left_out() {
     ];
     check(&slide, &[0.0, 0.0]);
 }
+
+#[test]
+fn one_wrong_timestamp_moves_nothing_but_itself() {
+    for track in [PICTURE, SOUND] {
+        let ahead = Jump { kind: Kind::Leap, ..jump(track, 100, 10.0, 16.0, Some(10.0)) };
+        let mut back = jump(track, 110, 16.04, 10.04, Some(10.1));
+        back.goes_on[1 - track] = true;
+        check(&[ahead.clone(), back.clone()], &[-6.0, 0.0]);
+        // A clock that has stepped before.
+        let joint =
+            |at, before| jump(at, 50, before, 5.0, Some(if at == 1 { 5.0 } else { before }));
+        check(&[joint(PICTURE, 9.0), joint(SOUND, 9.0), ahead, back], &[4.0, 4.0, -2.0, 4.0]);
+    }
+}
+
+#[test]
+fn a_break_without_a_way_back_is_none_of_them() {
+    let ahead = |track, other| Jump { kind: Kind::Leap, ..jump(track, 100, 10.0, 40.0, other) };
+    check(&[ahead(PICTURE, Some(10.0)), ahead(SOUND, Some(40.1))], &[0.0, 0.0]);
+    // Behind it the clock starts anew.
+    let anew = [
+        ahead(PICTURE, Some(10.0)),
+        ahead(SOUND, Some(40.1)),
+        jump(PICTURE, 300, 50.0, 0.0, Some(49.9)),
+        jump(SOUND, 310, 50.0, 0.0, Some(0.1)),
+    ];
+    check(&anew, &[0.0, 0.0, 50.0, 50.0]);
+}

@@ -11,6 +11,7 @@ pub mod id;
 pub mod subject;
 pub mod media;
 pub mod discontinuity;
+mod excursion;
 pub mod joint;
 pub mod order;
 pub mod lasting;

@@ -15,6 +15,8 @@ pub(super) enum Patch {
     NoEdit,
     /// An FLV declares so many pictures per second.
     FlvRate(f64),
+    /// A packet of a transport stream, which may hold several frames of sound, has times that are wrong.
+    Pes { pid: u16, index: usize, seconds: f64 },
 }
 
 impl Patch {
@@ -29,6 +31,7 @@ impl Patch {
             }
             Self::NoEdit => no_edit(bytes),
             Self::FlvRate(rate) => flv_rate(bytes, rate),
+            Self::Pes { pid, index, seconds } => pes(bytes, pid, index, seconds),
         }
     }
 }
@@ -55,6 +58,46 @@ fn no_edit(bytes: &mut [u8]) -> Result<(), String> {
         entry.fill(0);
     }
     if names.is_empty() { Err("no edits".to_owned()) } else { Ok(()) }
+}
+
+/// Moves presentation and decode time of the PES packet `index` of `pid`.
+fn pes(bytes: &mut [u8], pid: u16, index: usize, seconds: f64) -> Result<(), String> {
+    let ticks = (seconds * 90_000.0).round() as u64;
+    let starts = |part: &&mut [u8]| {
+        let own = u16::from(part[1] & 31) << 8 | u16::from(part[2]) == pid;
+        own && part[1] & 0x40 != 0
+    };
+    let part = bytes.chunks_exact_mut(188).filter(starts).nth(index).ok_or("no such packet")?;
+    let head = 4 + if part[3] & 0x20 != 0 { 1 + usize::from(part[4]) } else { 0 };
+    for (flag, at) in [(0x80, head + 9), (0x40, head + 14)] {
+        if part[head + 7] & flag != 0 {
+            move_time(&mut part[at..at + 5], ticks);
+        }
+    }
+    Ok(())
+}
+
+/// 33 bits in five bytes, with marks between them.
+fn move_time(field: &mut [u8], ticks: u64) {
+    let bits = [(field[0] >> 1) & 7, field[1], field[2] >> 1, field[3], field[4] >> 1];
+    let old = bits.iter().zip([3, 8, 7, 8, 7]);
+    let old = old.fold(0_u64, |time, (part, width)| time << width | u64::from(*part));
+    let time = (old + ticks) % (1 << 33);
+    let byte = |shift: u32| ((time >> shift) & 0xff) as u8;
+    field[0] = field[0] & 0xf1 | ((time >> 30) as u8 & 7) << 1;
+    (field[1], field[3]) = (byte(22), byte(7));
+    (field[2], field[4]) = (byte(14) | 1, (time << 1) as u8 | 1);
+}
+
+#[test]
+fn a_time_moves_by_ticks() {
+    let mut field = [0x31, 0, 1, 0, 1];
+    move_time(&mut field, 0x1_2345_6789);
+    assert_eq!(field[0] & 0xf0, 0x30, "the kind of time stays");
+    move_time(&mut field, (1 << 33) - 0x1_2345_6789);
+    assert_eq!(field, [0x31, 0, 1, 0, 1]);
+    move_time(&mut field, 1);
+    assert_eq!(field, [0x31, 0, 1, 0, 3]);
 }
 
 /// A number of the metadata: its name, a zero, eight bytes.

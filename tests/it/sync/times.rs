@@ -2,7 +2,7 @@
 
 use super::patch::Patch;
 use super::recipe::Clip;
-use super::take::Take;
+use super::take::{Sound, Take};
 
 /// Untrue where no picture is left out.
 const LEFT_OUT: &str = "contradict";
@@ -11,6 +11,7 @@ const LEFT_OUT: &str = "contradict";
 pub(super) fn clips() -> Vec<Clip> {
     let mut all = rates();
     all.extend(pauses());
+    all.extend(wrong());
     all
 }
 
@@ -44,5 +45,32 @@ fn rates() -> Vec<Clip> {
         rests("mkv"),
         declared("flv declares 2 pictures per second", 2.0),
         declared("flv declares 1000 pictures per second", 1000.0),
+    ]
+}
+
+/// Packets whose times are wrong by less than a minute.
+fn wrong() -> Vec<Clip> {
+    let packet = |name: &str, take: Take, pid, index, seconds| {
+        Clip::patched(name, take, Patch::Pes { pid, index, seconds })
+    };
+    let ts = || Take::new("ts", 12.0);
+    let silent = ts().sounds(Vec::new());
+    let pair = [700, 1600].map(|tone| Sound::new("aac", 48_000, "stereo").frequency(tone));
+    let commentary = "setts=pts='if(eq(mod(N\\,100)\\,50)\\,PTS+31000\\,PTS)':dts=DTS";
+    vec![
+        packet("ts one picture 6 s ahead", ts(), 0x100, 150, 6.0).pictures(300),
+        packet("ts one picture 50 s ahead", ts(), 0x100, 150, 50.0).pictures(300),
+        packet("ts one picture 6 s ahead, no sound", silent, 0x100, 150, 6.0).pictures(300),
+        packet("ts a packet of sound 20 s ahead", ts(), 0x101, 20, 20.0).pictures(300),
+        packet("ts first packet of sound 30 s ahead", ts(), 0x101, 0, 30.0).pictures(300),
+        packet("ts first picture 8 s ahead", ts(), 0x100, 0, 8.0).pictures(300),
+        Clip::copied(
+            "mkv commentary with packets 31 s ahead",
+            Take::new("mkv", 20.0).sounds(pair.to_vec()),
+            "mkv",
+            (&[], &["-bsf:a:1", commentary]),
+            0.0,
+        )
+        .pictures(500),
     ]
 }
