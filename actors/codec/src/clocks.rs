@@ -97,6 +97,11 @@ impl Clocks {
         if packet.duration() > 0 { packet.duration() } else { self.tracks[track].nominal }
     }
 
+    /// Whether the order and times of the packets come from an index.
+    pub(crate) fn is_single(&self) -> bool {
+        self.single
+    }
+
     /// Ticks of a packet of `track` that does not say how long it lasts.
     pub(crate) fn nominal(&self, track: usize) -> i64 {
         self.tracks[track].nominal

@@ -7,7 +7,7 @@ use ffmpeg_next::Packet;
 use ffmpeg_next::packet::Flags;
 use jetreel_domain::discontinuity::{ClockStep, STEPS_MAX};
 use jetreel_domain::joint::joints;
-use jetreel_domain::lasting::{self, Lasting};
+use jetreel_domain::lasting::{self, Lasting, Shown};
 use jetreel_domain::media::{RandomAccess, Rational};
 use jetreel_domain::pace::BEHIND_SECONDS_MAX;
 use jetreel_domain::preroll::Distances;
@@ -201,8 +201,8 @@ struct Stretch {
     joined: bool,
     start: Option<i64>,
     end: i64,
-    /// Pictures alone: times and lengths of those to be shown.
-    shown: Vec<(i64, i64)>,
+    /// Pictures alone: those to be shown.
+    shown: Vec<Shown>,
     /// Pictures alone, each with its place in `shown`; `None` where it is hidden.
     random_access: Vec<(Option<usize>, RandomAccess)>,
     /// Sound alone: from the end of a packet to the beginning of the next.
@@ -216,13 +216,13 @@ impl Stretch {
 
     /// Pictures before the first key picture of a recording cannot be shown. `wait`: none came yet.
     fn drop_before_key(&mut self, wait: &mut Option<Wait>, time_base: Rational) {
-        if let Some((first, _)) = self.shown.first().filter(|_| self.joined) {
-            *wait = Some(Wait::new(*first, time_base));
+        if let Some(first) = self.shown.first().filter(|_| self.joined) {
+            *wait = Some(Wait::new(first.at, time_base));
         }
         let Some(waits) = *wait else { return };
         let key = self.random_access.iter().find_map(|(place, _)| *place);
-        let ends = |(index, (instant, _)): (usize, &(i64, i64))| {
-            waits.ends(key.is_some_and(|key| index >= key), *instant)
+        let ends = |(index, shown): (usize, &Shown)| {
+            waits.ends(key.is_some_and(|key| index >= key), shown.at)
         };
         let begin = self.shown.iter().enumerate().position(ends);
         if begin.is_some() {
@@ -287,7 +287,7 @@ impl Walk {
                 stretch.pauses.push((stretch.end, instant));
             }
         } else {
-            stretch.shown.push((instant, lasts));
+            stretch.shown.push(Shown { at: instant, told: packet.duration().max(0) });
         }
         stretch.start = Some(stretch.start.map_or(instant, |start| start.min(instant)));
         stretch.end = stretch.end.max(instant.saturating_add(lasts));
@@ -310,7 +310,7 @@ impl Walk {
             ..Picture::default()
         };
         if let Some(record) = records.next() {
-            picture.collect(record, &heard, self.clocks.nominal(0), guessed);
+            picture.collect(record, &heard, &self.clocks, guessed);
         }
         let sound = records.zip(clocks).zip(1..).map(|((record, clock), track)| Sound {
             packets: self.clocks.packets(track),
@@ -328,8 +328,9 @@ impl Walk {
 }
 
 impl Picture {
-    /// `nominal`: ticks of a picture where no distance tells them. `guessed`: times are partly guessed.
-    fn collect(&mut self, record: Record, heard: &[(f64, f64)], nominal: i64, guessed: bool) {
+    /// `guessed`: times are partly guessed.
+    fn collect(&mut self, record: Record, heard: &[Interval], clocks: &Clocks, guessed: bool) {
+        let nominal = clocks.nominal(0);
         let (mut shown, mut random_access) = (Vec::new(), Vec::new());
         let mut wait = None;
         for mut stretch in record.stretches {
@@ -339,20 +340,25 @@ impl Picture {
             random_access.extend(stretch.random_access.into_iter().map(placed));
             shown.extend(stretch.shown);
         }
-        let times: Vec<i64> = shown.iter().map(|(instant, _)| *instant).collect();
+        let times: Vec<i64> = shown.iter().map(|shown| shown.at).collect();
         let keys: Vec<usize> = random_access.iter().filter_map(|(place, _)| *place).collect();
         let usual = lasting::usual(&times, record.time_base).unwrap_or(nominal);
-        self.lasting = Lasting { usual };
         let distances = (!guessed).then(|| Distances::new(usual, record.time_base));
         let wild = self.left_out(&times, &keys, record.time_base, distances);
         let wild = |index: usize| wild.binary_search(&index).is_ok();
         random_access.retain(|(place, _)| !place.is_some_and(wild));
         self.random_access = random_access.into_iter().map(|(_, point)| point).collect();
-        let fitting = || (0..shown.len()).filter(|index| !wild(*index)).map(|index| shown[index]);
-        let ends = fitting().map(|(instant, lasts)| instant.saturating_add(lasts));
-        self.end = ends.max().unwrap_or(i64::MIN);
-        self.instants = fitting().map(|(instant, _)| instant).collect();
-        self.instants.sort_unstable();
+        let fitting = (0..shown.len()).filter(|index| !wild(*index)).map(|index| shown[index]);
+        let mut fitting: Vec<Shown> = fitting.collect();
+        fitting.sort_unstable();
+        let last = lasting::last(&fitting, clocks.is_single(), record.time_base);
+        self.lasting = Lasting { usual, last: last.unwrap_or(0) };
+        let told = |shown: &Shown| if shown.told > 0 { shown.told } else { nominal };
+        let ends = fitting.iter().map(|shown| shown.at.saturating_add(told(shown)));
+        let by_distance =
+            last.zip(fitting.last()).map(|(ticks, last)| last.at.saturating_add(ticks));
+        self.end = by_distance.or_else(|| ends.max()).unwrap_or(i64::MIN);
+        self.instants = fitting.iter().map(|shown| shown.at).collect();
         self.instants.dedup();
         self.random_access.sort_by_key(|point| point.pts);
         self.random_access = points::thin(&self.random_access, record.time_base);
@@ -438,7 +444,7 @@ impl Stretch {
     fn shift(&mut self, shift: i64) {
         let moved = |time: &mut i64| *time = time.saturating_add(shift);
         self.start.iter_mut().for_each(moved);
-        self.shown.iter_mut().for_each(|(instant, _)| moved(instant));
+        self.shown.iter_mut().for_each(|shown| moved(&mut shown.at));
         self.random_access.iter_mut().for_each(|(_, point)| moved(&mut point.pts));
         self.pauses.iter_mut().for_each(|(from, to)| {
             moved(from);

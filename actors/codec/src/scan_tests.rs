@@ -154,6 +154,28 @@ fn wrong_timestamps_of_one_track_lengthen_none() {
 }
 
 #[test]
+fn the_last_picture_lasts_as_the_distances_before_it_say() {
+    let track = Track { stream: 0, time_base: Rational::new(1, 1000) };
+    // What packets tell, and what is declared where they do not.
+    for (told, declared, indexed, end) in [
+        (0, 0.5, false, 24_040),
+        (0, 0.001, false, 24_040),
+        (500, 0.5, false, 24_040),
+        (500, 0.5, true, 24_500),
+    ] {
+        let mut walk = Walk::new(&[track], declared, indexed);
+        let times = (0..20).map(|index| index * 1200).chain((1..6).map(|i| 23_800 + i * 40));
+        for (index, time) in times.enumerate() {
+            let mut packet = packet(time, index as isize * 10);
+            packet.set_duration(told);
+            walk.add(0, &packet);
+        }
+        let picture = walk.finish(false).picture;
+        assert_eq!(picture.end, end, "{told} {declared} {indexed}");
+    }
+}
+
+#[test]
 fn pictures_before_a_cut_are_told_of_and_take_no_others_with_them() {
     let track = Track { stream: 0, time_base: Rational::new(1, 1000) };
     for (guessed, left_out) in [(false, 30), (true, 0)] {

@@ -255,8 +255,12 @@ impl<'a> Pass<'a> {
 
     /// Keeps a reference to the frame in `picture`.
     fn hold(&mut self, pts: i64) -> Outcome<()> {
-        let told = self.picture.packet().duration;
-        let lasts = if told > 0 { told } else { self.nominal() };
+        let (told, last) = (self.picture.packet().duration, self.video.lasting.last);
+        let lasts = match told {
+            _ if last > 0 => last,
+            0 | i64::MIN..0 => self.nominal(),
+            _ => told,
+        };
         self.held = Some(Held { picture: reference(&self.picture)?, pts, lasts });
         Ok(())
     }

@@ -13,6 +13,48 @@ use crate::preroll::PRESSED_SECONDS;
 pub struct Lasting {
     /// The median of their distances, ticks; 0 where it is not known.
     pub usual: i64,
+    /// Ticks of the last one where the packets do not say, or say it wrongly; 0 where they are to be believed.
+    #[serde(default)]
+    pub last: i64,
+}
+
+/// Longest that a last picture lasts by the distances before it, seconds.
+const LAST_SECONDS_MAX: f64 = 1.0;
+
+/// Distances before the last picture that say how long it lasts.
+const LAST_DISTANCES: usize = 5;
+
+/// What a packet tells of its length is right where it is off the distance to the next picture by no more than one part in this many.
+const TOLD_PART: i64 = 4;
+
+/// A picture of a track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Shown {
+    /// Its time.
+    pub at: i64,
+    /// Ticks that its packet tells; 0 where it does not.
+    pub told: i64,
+}
+
+/// Ticks of the last one of `pictures`, which are in order of time; `None` where what its packet tells is to be believed, or nothing is
+/// known. `exact`: an index tells.
+#[must_use]
+pub fn last(pictures: &[Shown], exact: bool, time_base: Rational) -> Option<i64> {
+    let told = pictures.last().is_some_and(|last| last.told > 0);
+    let distance = |pair: &[Shown]| pair[1].at.saturating_sub(pair[0].at);
+    let is_right = |pair: &&[Shown]| {
+        let off = pair[0].told.saturating_sub(distance(pair)).abs();
+        // Clocks of milliseconds round.
+        pair[0].told > 0 && off <= (distance(pair) / TOLD_PART).max(1)
+    };
+    let pairs = pictures.len().saturating_sub(1);
+    let right = || pictures.windows(2).filter(is_right).count();
+    if told && (exact || pairs == 0 || right() * 2 > pairs) {
+        return None;
+    }
+    let recent = &pictures[pairs.saturating_sub(LAST_DISTANCES)..];
+    let distances = recent.windows(2).map(distance).filter(|distance| *distance > 0).collect();
+    median(distances).map(|ticks| ticks.min(time_base.ticks(LAST_SECONDS_MAX)).max(1))
 }
 
 /// The median distance of pictures, ticks; `None` where there is none. `times` come in any order. Pictures that share a time, or
@@ -48,6 +90,37 @@ mod tests {
         assert_eq!(usual(&even, MILLISECONDS), Some(40));
         // In the order of decoding.
         assert_eq!(usual(&[0, 120, 40, 80, 240, 160, 200], MILLISECONDS), Some(40));
+    }
+
+    fn pictures(times: impl IntoIterator<Item = i64>, told: i64) -> Vec<Shown> {
+        times.into_iter().map(|at| Shown { at, told }).collect()
+    }
+
+    #[test]
+    fn the_last_picture_lasts_as_long_as_those_before_it() {
+        let rests = || (0..30).map(|index| index * 5000).chain((1..9).map(|i| 145_000 + i * 40));
+        let last = |pictures: &[Shown]| last(pictures, false, MILLISECONDS);
+        assert_eq!(last(&pictures(rests(), 0)), Some(40));
+        // What a wrong header makes of it.
+        for told in [1, 500, 2000] {
+            assert_eq!(last(&pictures((0..50).map(|index| index * 40), told)), Some(40));
+        }
+        // A pause before it.
+        assert_eq!(last(&pictures((0..50).map(|index| index * 40).chain([9000]), 0)), Some(40));
+        assert_eq!(last(&pictures([0, 70_000], 40)), Some(1000));
+        assert_eq!((last(&[]), last(&pictures([5], 0))), (None, None));
+    }
+
+    #[test]
+    fn a_packet_that_tells_how_long_it_lasts_is_believed_where_others_tell_the_truth() {
+        let mut told = pictures((0..50).map(|index| index * 40), 40);
+        told[49].told = 20_000;
+        assert_eq!(last(&told, false, MILLISECONDS), None);
+        told[49].told = 0;
+        assert_eq!(last(&told, false, MILLISECONDS), Some(40));
+        assert_eq!(last(&pictures([5], 20_000), false, MILLISECONDS), None);
+        // An index.
+        assert_eq!(last(&pictures([0, 70_000], 40), true, MILLISECONDS), None);
     }
 
     #[test]

@@ -42,8 +42,8 @@ fn examine(facts: &ProbeFacts, limits: &Limits) -> Result<(), Reason> {
 fn clock(video: &VideoTrack) -> Result<(), Reason> {
     let part = 1..=i64::from(i32::MAX);
     let usable = |r: Rational| part.contains(&r.num) && part.contains(&r.den);
-    let Lasting { usual } = video.lasting;
-    let ticks = [video.start, video.end, video.largest_gap, video.silent_gap, usual];
+    let Lasting { usual, last } = video.lasting;
+    let ticks = [video.start, video.end, video.largest_gap, video.silent_gap, usual, last];
     let points = video.random_access.iter().flat_map(|point| [point.pts, point.dts]);
     let bounded = ticks.into_iter().chain(points).all(|tick| tick.unsigned_abs() <= TICK_MAX);
     if !usable(video.time_base) || !usable(video.frame_rate) || !bounded {

@@ -40,7 +40,11 @@ fn rates() -> Vec<Clip> {
             .pictures(500)
             .never_warned(LEFT_OUT)
     };
+    // A picture in two seconds, and at last a few that move: there is no sound that tells where it ends.
+    let silent = Take::new("ts", 20.0).sounds(Vec::new()).at(&[]);
+    let silent = silent.with(&["-vf", "select='not(mod(n,50))+gte(n,490)'"]);
     vec![
+        Clip::of("ts moves at last", silent),
         rests("mp4"),
         rests("mkv"),
         declared("flv declares 2 pictures per second", 2.0),
