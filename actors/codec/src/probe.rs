@@ -333,7 +333,12 @@ fn cut_behind_pause(
     for (sound, usable) in scan.sound.iter_mut().zip(tracks) {
         sound.end = sound.end.min(usable.track.time_base.ticks(from));
     }
-    Some(Warning::SoundBehindPause { pause: to - from, limit })
+    let (pause, begins) = (to - from, scan.heard.first().is_some_and(|(first, _)| *first >= to));
+    Some(if begins {
+        Warning::SoundAfterPicture { pause, limit }
+    } else {
+        Warning::SoundBehindPause { pause, limit }
+    })
 }
 
 /// A sound track with the start and length that the scan measured.

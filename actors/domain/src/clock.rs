@@ -40,12 +40,23 @@ pub fn timescale(time_base: Rational) -> Result<u32, Failure> {
 }
 
 /// Source tick that is time 0 of every output: the earlier of first picture and first sound, rounded down to a tick of the
-/// picture's clock. Sound that starts more than `lead_seconds_max` before the picture is a lie and does not count.
+/// picture's clock. Sound that starts more than `lead_seconds_max` before the picture does not count; the warning tells of it.
 #[must_use]
-pub fn origin(video: &VideoTrack, audio: &[&AudioTrack], lead_seconds_max: f64) -> i64 {
+pub fn origin(
+    video: &VideoTrack,
+    audio: &[&AudioTrack],
+    lead_seconds_max: f64,
+) -> (i64, Option<Warning>) {
     let earliest = video.time_base.ticks(lead_seconds_max).saturating_neg();
     let starts = audio.iter().map(|track| convert(track.start, track.time_base, video.time_base));
-    starts.filter(|start| start.saturating_sub(video.start) >= earliest).fold(video.start, i64::min)
+    let leads = |start: &i64| start.saturating_sub(video.start) < earliest;
+    let (early, others): (Vec<i64>, Vec<i64>) = starts.partition(leads);
+    let warning = early.into_iter().min().map(|first| Warning::SoundBeforePicture {
+        lead: video.time_base.seconds(video.start.saturating_sub(first)),
+        picture: video.time_base.seconds(video.end.saturating_sub(video.start)),
+        limit: lead_seconds_max,
+    });
+    (others.into_iter().fold(video.start, i64::min), warning)
 }
 
 /// Source tick at which every output ends: the later of last picture and last sound, `seconds_max` after `origin` at most. The warning
@@ -57,7 +68,9 @@ pub fn end(
     origin: i64,
     seconds_max: f64,
 ) -> (i64, Option<Warning>) {
-    let ends = audio.iter().map(|track| {
+    // Of a track of no length, all was left out: it makes no picture stand.
+    let heard = audio.iter().filter(|track| track.seconds > 0.0);
+    let ends = heard.map(|track| {
         let start = convert(track.start, track.time_base, video.time_base);
         start.saturating_add(video.time_base.ticks(track.seconds))
     });
@@ -151,6 +164,9 @@ mod tests {
         assert_eq!(end(&video, &[&sound], 0, 1e5), (video.end, None));
         (sound.start, sound.seconds) = (48_000, 70.0);
         assert_eq!(end(&video, &[&sound], 0, 1e5), (71 * 90_000, None));
+        let mut left_out = crate::sample::sound();
+        (left_out.start, left_out.seconds) = (48_000 * 700, 0.0);
+        assert_eq!(end(&video, &[&left_out], 0, 1e5), (video.end, None));
         let (cut, warning) = end(&video, &[&sound], 0, 65.0);
         assert_eq!(cut, 65 * 90_000);
         let warning = warning.unwrap();
@@ -164,12 +180,25 @@ mod tests {
         let mut early = crate::sample::sound();
         early.start = -1;
         // One sample before 0 is 1.875 ticks: rounded down.
-        assert_eq!(origin(&video, &[&early], 60.0), -2);
+        assert_eq!(origin(&video, &[&early], 60.0), (-2, None));
         early.start = 48_000;
-        assert_eq!(origin(&video, &[&early], 60.0), video.start);
+        assert_eq!(origin(&video, &[&early], 60.0), (video.start, None));
         for absurd in [i64::MIN, i64::MAX, -48_000 * 3600] {
             early.start = absurd;
-            assert_eq!(origin(&video, &[&early], 60.0), video.start);
+            assert_eq!(origin(&video, &[&early], 60.0).0, video.start);
         }
+    }
+    #[test]
+    fn sound_long_before_the_picture_is_left_out_with_a_warning() {
+        let video = crate::sample::track();
+        let [mut long, mut short] = [crate::sample::sound(), crate::sample::sound()];
+        (long.start, short.start) = (-48_000 * 700, -48_000 * 30);
+        let (start, warning) = origin(&video, &[&short, &long], 600.0);
+        assert_eq!(start, -90_000 * 30);
+        let sentence = warning.unwrap().sentence();
+        let lengths = ["700 s", "60 s", "600 s"];
+        assert!(lengths.iter().all(|length| sentence.contains(length)), "{sentence}");
+        long.start = -48_000 * 600;
+        assert_eq!(origin(&video, &[&long], 600.0), (-90_000 * 600, None));
     }
 }

@@ -99,7 +99,7 @@ pub fn plan(
         Class::A => chunking::at_random_access(&video, policy),
         Class::B => chunking::by_time(&video, policy),
     };
-    let origin = clock::origin(&video, &tracks, limits.gap_seconds_max);
+    let (origin, before) = clock::origin(&video, &tracks, limits.gap_seconds_max);
     let (end, cut) = clock::end(&video, &tracks, origin, limits.seconds_max);
     if let Some(first) = chunks.first_mut()
         && still::leads(video.time_base.seconds(video.start - origin))
@@ -128,7 +128,7 @@ pub fn plan(
         codec_build: codec_build.to_owned(),
         warnings: warnings(&facts, &video, &fitted, &tracks, policy)
             .into_iter()
-            .chain(cut.map(|cut| cut.sentence()))
+            .chain(before.into_iter().chain(cut).map(|warning| warning.sentence()))
             .collect(),
         facts,
     };

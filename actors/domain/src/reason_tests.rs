@@ -185,6 +185,8 @@ fn warnings() -> Vec<Warning> {
         W::SubtitlesLeftOut { languages },
         W::AnotherRecording { bytes: 28_514_000 },
         W::PicturesLeftOut { tracks: picture_tracks(7) },
+        W::SoundBeforePicture { lead: 700.0, picture: 20.0, limit: 600.0 },
+        W::SoundAfterPicture { pause: 700.0, limit: 600.0 },
     ];
     let number = |warning: &W| match warning {
         W::Damaged => 0,
@@ -202,6 +204,8 @@ fn warnings() -> Vec<Warning> {
         W::SubtitlesLeftOut { .. } => 12,
         W::AnotherRecording { .. } => 13,
         W::PicturesLeftOut { .. } => 14,
+        W::SoundBeforePicture { .. } => 15,
+        W::SoundAfterPicture { .. } => 16,
     };
     in_order(&all, number);
     all
@@ -277,7 +281,7 @@ fn everything_said_about_a_video_is_plain_and_whole() {
     let mut warnings: Vec<String> = warnings().iter().map(Warning::sentence).collect();
     warnings.extend(sound_warnings());
     // Six reasons, too many tracks, another main track, a mixdown, none that can be used, none at all.
-    assert_eq!(warnings.len(), 15 + 11);
+    assert_eq!(warnings.len(), 17 + 11);
     let sentences = failures.iter().map(|(_, sentence)| sentence).chain(&warnings);
     let wrong: Vec<String> = sentences.clone().filter_map(|text| check_plain(text).err()).collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));

@@ -38,6 +38,22 @@ pub enum Warning {
         /// Seconds that are kept.
         kept: f64,
     },
+    /// Sound begins too long before the picture.
+    SoundBeforePicture {
+        /// Seconds of sound before the first picture.
+        lead: f64,
+        /// Seconds of picture.
+        picture: f64,
+        /// What is allowed, seconds.
+        limit: f64,
+    },
+    /// Sound begins too long after the last picture.
+    SoundAfterPicture {
+        /// Seconds from the last picture to the first sound.
+        pause: f64,
+        /// What is allowed, seconds.
+        limit: f64,
+    },
     /// Sound goes on after a pause that is too long.
     SoundBehindPause {
         /// Seconds without picture and sound.
@@ -119,6 +135,15 @@ impl Warning {
             Self::SoundCut { sound, picture, kept } => format!(
                 "The sound lasts {sound:.0} s and the picture {picture:.0} s; the sound is cut after {kept:.0} s, the longest that a \
                  video may last."
+            ),
+            Self::SoundBeforePicture { lead, picture, limit } => format!(
+                "The sound begins {lead:.0} s before the picture, which lasts {picture:.0} s; at most {limit:.0} s are allowed, and the \
+                 sound before the picture is left out."
+            ),
+            Self::SoundAfterPicture { pause, limit } => format!(
+                "The sound begins {} after the last picture, and at most {} are allowed; the sound is left out.",
+                time(*pause),
+                time(*limit)
             ),
             Self::SoundBehindPause { pause, limit } => format!(
                 "After the last picture the sound pauses for {}, and at most {} are allowed; the sound behind the pause is left out.",

@@ -12,6 +12,7 @@ pub(super) fn clips() -> Vec<Clip> {
     let mut all = rates();
     all.extend(pauses());
     all.extend(wrong());
+    all.extend(long());
     all
 }
 
@@ -76,5 +77,22 @@ fn wrong() -> Vec<Clip> {
             0.0,
         )
         .pictures(500),
+    ]
+}
+
+/// Sound begins longer before or after the picture than is allowed.
+fn long() -> Vec<Clip> {
+    let before = Take::new("mkv", 712.0).picture(700.0, 712.0).at(&[703.0, 706.2, 709.0]);
+    let mut before = Clip::of("mkv 700 s of sound before the picture", before);
+    before.shift(-700.0);
+    let after = Sound::new("aac", 48_000, "stereo").span(705.0, 712.0);
+    let after = Take::new("mkv", 712.0).picture(0.0, 5.0).sounds(vec![after]).at(&[1.0, 2.2]);
+    let after = Clip::of("mkv sound 700 s after the picture", after).expecting(|expected| {
+        expected.tracks.clear();
+        expected.seconds = 5.0;
+    });
+    vec![
+        after.warned("begins 12 minutes after the last picture"),
+        before.warned("begins 700 s before the picture, which lasts 12 s"),
     ]
 }
