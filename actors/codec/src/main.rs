@@ -57,6 +57,7 @@ mod sound_probe;
 mod split;
 mod aac;
 mod parts;
+mod loss;
 mod audio;
 mod outlet;
 mod images;

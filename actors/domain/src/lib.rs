@@ -78,6 +78,7 @@ pub mod progress;
 pub mod codec_failure;
 pub mod wire;
 pub mod limits;
+pub mod losses;
 pub mod budget;
 pub mod thumbnails;
 pub mod contract;

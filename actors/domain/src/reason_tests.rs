@@ -66,7 +66,6 @@ fn content_faults() -> Vec<ContentFault> {
         F::NothingDecoded,
         F::NoKeyPicture,
         F::TooDamaged,
-        F::SoundTooDamaged,
     ];
     let number = |fault: &F| match fault {
         F::NoVideo { .. } => 0,
@@ -79,7 +78,6 @@ fn content_faults() -> Vec<ContentFault> {
         F::NothingDecoded => 7,
         F::NoKeyPicture => 8,
         F::TooDamaged => 9,
-        F::SoundTooDamaged => 10,
     };
     in_order(&all, number);
     all
@@ -185,6 +183,9 @@ fn warnings() -> Vec<Warning> {
         W::SubtitlesLeftOut { languages },
         W::AnotherRecording { bytes: 28_514_000 },
         W::PicturesLeftOut { tracks: picture_tracks(7) },
+        W::PicturesLost { pictures: 150 },
+        W::SoundLost { track: text("2 (de, aac)"), seconds: 12.0 },
+        W::SoundAllLost { track: text("2 (de, aac)") },
     ];
     let number = |warning: &W| match warning {
         W::Damaged => 0,
@@ -202,6 +203,9 @@ fn warnings() -> Vec<Warning> {
         W::SubtitlesLeftOut { .. } => 12,
         W::AnotherRecording { .. } => 13,
         W::PicturesLeftOut { .. } => 14,
+        W::PicturesLost { .. } => 15,
+        W::SoundLost { .. } => 16,
+        W::SoundAllLost { .. } => 17,
     };
     in_order(&all, number);
     all
@@ -277,7 +281,7 @@ fn everything_said_about_a_video_is_plain_and_whole() {
     let mut warnings: Vec<String> = warnings().iter().map(Warning::sentence).collect();
     warnings.extend(sound_warnings());
     // Six reasons, too many tracks, another main track, a mixdown, none that can be used, none at all.
-    assert_eq!(warnings.len(), 15 + 11);
+    assert_eq!(warnings.len(), 18 + 11);
     let sentences = failures.iter().map(|(_, sentence)| sentence).chain(&warnings);
     let wrong: Vec<String> = sentences.clone().filter_map(|text| check_plain(text).err()).collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));

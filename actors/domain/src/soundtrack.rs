@@ -215,7 +215,7 @@ fn over_limit(facts: &ProbeFacts, chosen: &[&AudioTrack]) -> Option<String> {
 }
 
 /// `2 (de, aac)`; without the number where it is 0, in facts of older probes.
-fn named(number: u32, language: &str, codec: &str) -> String {
+pub(crate) fn named(number: u32, language: &str, codec: &str) -> String {
     let about = match language::tag(language) {
         Some(tag) => format!("({tag}, {codec})"),
         None => format!("({codec})"),

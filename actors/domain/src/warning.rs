@@ -76,6 +76,23 @@ pub enum Warning {
         /// In file order.
         tracks: Vec<PictureTrack>,
     },
+    /// Pictures could not be decoded.
+    PicturesLost {
+        /// How many.
+        pictures: u64,
+    },
+    /// Parts of a sound track could not be decoded.
+    SoundLost {
+        /// Number, language and codec.
+        track: String,
+        /// Seconds, about.
+        seconds: f64,
+    },
+    /// No part of a sound track could be decoded.
+    SoundAllLost {
+        /// Number, language and codec.
+        track: String,
+    },
 }
 
 /// A video track as a warning names it.
@@ -150,6 +167,17 @@ impl Warning {
             ),
             Self::SubtitlesLeftOut { languages } => subtitles(languages),
             Self::PicturesLeftOut { tracks } => pictures(tracks),
+            Self::PicturesLost { pictures } => format!(
+                "The video is damaged: {} cannot be decoded, and the picture before stands still instead.",
+                count(usize::try_from(*pictures).unwrap_or(usize::MAX), "picture")
+            ),
+            Self::SoundLost { track, seconds } => format!(
+                "Sound track {track} is damaged: about {} of it cannot be decoded, and silence stands for it.",
+                time(*seconds)
+            ),
+            Self::SoundAllLost { track } => format!(
+                "Sound track {track} is left out: no part of it can be decoded. To keep it, export the video again."
+            ),
         }
     }
 }
