@@ -222,6 +222,7 @@ fn sound_warnings() -> Vec<String> {
         R::Empty,
         R::Encrypted,
         R::OtherProgramme { own, chosen },
+        R::Times,
     ];
     let number = |reason: &R| match reason {
         R::UnsupportedCodec => 0,
@@ -230,6 +231,7 @@ fn sound_warnings() -> Vec<String> {
         R::Empty => 3,
         R::Encrypted => 4,
         R::OtherProgramme { .. } => 5,
+        R::Times => 6,
     };
     in_order(&all, number);
     let unused = (1..).zip(all).map(|(number, reason)| UnusedAudio {
@@ -280,8 +282,8 @@ fn everything_said_about_a_video_is_plain_and_whole() {
     let failures = failures();
     let mut warnings: Vec<String> = warnings().iter().map(Warning::sentence).collect();
     warnings.extend(sound_warnings());
-    // Six reasons, too many tracks, another main track, a mixdown, none that can be used, none at all.
-    assert_eq!(warnings.len(), 18 + 11);
+    // Seven reasons, too many tracks, another main track, a mixdown, none that can be used, none at all.
+    assert_eq!(warnings.len(), 18 + 12);
     let sentences = failures.iter().map(|(_, sentence)| sentence).chain(&warnings);
     let wrong: Vec<String> = sentences.clone().filter_map(|text| check_plain(text).err()).collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));

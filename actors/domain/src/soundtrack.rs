@@ -3,6 +3,7 @@
 //! Invariants: the first track chosen is the main one; a track that is left out is named with its reason, and so is the track
 //! that became the main one in its place.
 
+use crate::discontinuity::STEPS_MAX;
 use crate::language;
 use crate::media::{AudioTrack, ProbeFacts, UnusedAudio, UnusedReason};
 use crate::plan::AudioPlan;
@@ -176,6 +177,10 @@ fn left_out(names: &[String], reason: &UnusedReason) -> String {
             "the sound is encrypted (DRM)".to_owned(),
             format!("To keep {it}, upload a file without encryption."),
         ),
+        UnusedReason::Times => (
+            format!("its times start again or jump at more than {STEPS_MAX} places"),
+            format!("To keep {it}, export the video again."),
+        ),
         UnusedReason::OtherProgramme { own, chosen } => (
             format!(
                 "the file holds several programmes, and the picture of programme {chosen} is used, not that of programme {own}"
@@ -241,7 +246,8 @@ impl UnusedReason {
             | Self::Undecodable
             | Self::Channels(_)
             | Self::Empty
-            | Self::Encrypted => false,
+            | Self::Encrypted
+            | Self::Times => false,
         }
     }
 }

@@ -92,3 +92,26 @@ fn pictures_that_are_lost_in_the_middle_are_told_of() {
     let manifest = std::fs::read_to_string(run.out().join("manifest.json")).expect("a manifest");
     assert!(manifest.contains("stands still instead"), "{manifest}");
 }
+
+#[test]
+fn a_second_track_whose_times_are_wild_is_left_out() {
+    let Some(studio) = studio() else { return };
+    let second = "-f lavfi -i sine=frequency=900:sample_rate=48000:duration=40";
+    let options = "-map 0 -map 1 -map 2 -c:v libx264 -g 50 -pix_fmt yuv420p -c:a aac";
+    let good = make(studio.path(), "good.mkv", &format!("{} {second} {options}", film(40)));
+    let wild = r"-map 0 -c copy -bsf:a:1 setts=pts=PTS+100000*eq(mod(N\,3)\,2):dts=DTS";
+    let clip = make(studio.path(), "wild.mkv", &format!("-i {} {wild}", good.display()));
+    let run = accepted(&clip);
+    assert_eq!(
+        (&run.json["audio_tracks"], &run.json["source"]["frames"]),
+        (&1.into(), &1000.into())
+    );
+    assert_eq!(
+        warnings(&run.json),
+        [
+            "Sound track 2 (aac) is left out: its times start again or jump at more than 512 places. \
+             To keep it, export the video again."
+        ]
+    );
+    assert!((run.json["source"]["duration"].as_f64().expect("a length") - 40.0).abs() < 0.1);
+}
