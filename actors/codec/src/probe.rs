@@ -107,6 +107,11 @@ fn trial_warnings(trial: &mut Trial, scan: &Picture, time_base: Rational) -> Vec
     if trial.headless && seconds >= HEAD_SECONDS {
         warnings.push(Warning::HeadMissing { seconds });
     }
+    if trial.blind {
+        let key = scan.random_access.iter().map(|point| point.pts).find(|at| *at > scan.start());
+        let seconds = key.map(|key| time_base.seconds(key.saturating_sub(scan.start())));
+        warnings.push(Warning::HeadIncomplete { seconds });
+    }
     if trial.damage > 0 {
         warnings.push(Warning::Damaged);
     }

@@ -186,6 +186,8 @@ fn warnings() -> Vec<Warning> {
         W::PicturesLost { pictures: 150 },
         W::SoundLost { track: text("2 (de, aac)"), seconds: 12.0 },
         W::SoundAllLost { track: text("2 (de, aac)") },
+        W::HeadIncomplete { seconds: None },
+        W::HeadIncomplete { seconds: Some(5.2) },
     ];
     let number = |warning: &W| match warning {
         W::Damaged => 0,
@@ -206,6 +208,8 @@ fn warnings() -> Vec<Warning> {
         W::PicturesLost { .. } => 15,
         W::SoundLost { .. } => 16,
         W::SoundAllLost { .. } => 17,
+        W::HeadIncomplete { seconds: None } => 18,
+        W::HeadIncomplete { seconds: Some(_) } => 19,
     };
     in_order(&all, number);
     all
@@ -283,7 +287,7 @@ fn everything_said_about_a_video_is_plain_and_whole() {
     let mut warnings: Vec<String> = warnings().iter().map(Warning::sentence).collect();
     warnings.extend(sound_warnings());
     // Seven reasons, too many tracks, another main track, a mixdown, none that can be used, none at all.
-    assert_eq!(warnings.len(), 18 + 12);
+    assert_eq!(warnings.len(), 20 + 12);
     let sentences = failures.iter().map(|(_, sentence)| sentence).chain(&warnings);
     let wrong: Vec<String> = sentences.clone().filter_map(|text| check_plain(text).err()).collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));

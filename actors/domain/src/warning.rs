@@ -55,6 +55,11 @@ pub enum Warning {
         /// Seconds that cannot be shown.
         seconds: f64,
     },
+    /// Pictures at the beginning need others that are not in the file, and are shown all the same.
+    HeadIncomplete {
+        /// Seconds up to the first key picture; `None` where there is none.
+        seconds: Option<f64>,
+    },
     /// 4:4:4 H.264 of an encoder that does not name itself.
     EncoderUnknown,
     /// HDR10 metadata without colour tags.
@@ -149,6 +154,14 @@ impl Warning {
             Self::HeadMissing { seconds } => format!(
                 "The video does not begin with a key picture: no picture of its first {seconds:.1} s can be decoded."
             ),
+            Self::HeadIncomplete { seconds: Some(seconds) } => format!(
+                "The video does not begin with a key picture: the pictures of its first {seconds:.1} s are incomplete."
+            ),
+            Self::HeadIncomplete { seconds: None } => {
+                "The video has no key picture: its pictures are incomplete. If it was cut out of a longer video, export it from that \
+                 one again."
+                    .to_owned()
+            }
             Self::EncoderUnknown => {
                 "The 4:4:4 pictures of this H.264 video were written by an unknown encoder and may be decoded wrongly. If they look \
                  wrong, export the video again with 4:2:0 pictures."
