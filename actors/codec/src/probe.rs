@@ -5,13 +5,13 @@
 
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::{Stream, codec, media};
-use jetreel_domain::hdr;
 use jetreel_domain::media::{
     AudioTrack, ProbeFacts, Rational, UnusedAudio, UnusedReason, VideoTrack,
 };
 use jetreel_domain::reason::{ContentFault, FileFault, OverLimit};
 use jetreel_domain::warning::{PictureTrack, Warning};
 use jetreel_domain::wire::{CodecFailure, FailureCode, Job, Report};
+use jetreel_domain::{hdr, soundtrack};
 
 use crate::boxes::{self, Movie};
 use crate::decode::{check_gap, no_codec};
@@ -359,10 +359,14 @@ fn cut_behind_pause(
 
 /// A sound track with the start and length that the scan measured.
 fn measure(usable: Usable, sound: &Sound, declared_start: Option<i64>) -> AudioTrack {
-    let Usable { mut track, packet_seconds } = usable;
+    let Usable { mut track, packet_seconds, untimed, gapless } = usable;
+    let sounded = sound.packets as f64 * packet_seconds;
+    let stamped = track.time_base.seconds(sound.end.saturating_sub(sound.start));
+    // Half a second was decoded: what contradicts there may be right everywhere else.
+    track.counted &= untimed || soundtrack::contradicts_throughout(sounded, stamped, gapless);
     track.start = declared_start.map_or(sound.start, |start| start.saturating_add(sound.moved));
     track.seconds = if track.counted {
-        sound.packets as f64 * packet_seconds
+        sounded
     } else {
         track.time_base.seconds(sound.end.saturating_sub(track.start)).max(0.0)
     };

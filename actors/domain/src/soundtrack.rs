@@ -83,6 +83,13 @@ pub fn contradicts(steps: &[Step], gapless: bool) -> bool {
     sounded >= HEARD_MIN && (overlaps || (gapless && parts))
 }
 
+/// Whether that holds for a whole track, of which `sounded` seconds of sound lie between timestamps `stamped` seconds apart. A recorder may
+/// stamp the beginning alone with times of arrival.
+#[must_use]
+pub fn contradicts_throughout(sounded: f64, stamped: f64, gapless: bool) -> bool {
+    sounded > CONTRADICTION * stamped || (gapless && stamped > CONTRADICTION * sounded)
+}
+
 /// Seconds of sound in a packet, of `packets` of which the first `barren` gave no sound: some decoders are a packet late, and what they
 /// still hold at the end makes up for it.
 #[must_use]
