@@ -13,6 +13,7 @@ mod failure;
 mod link;
 mod allow;
 mod toplevel;
+mod repeats;
 mod source;
 mod edits;
 mod boxes;
