@@ -14,6 +14,7 @@ mod link;
 mod allow;
 mod toplevel;
 mod repeats;
+mod partitions;
 mod source;
 mod edits;
 mod boxes;

@@ -68,6 +68,10 @@ fn firsts() -> Vec<Clip> {
     };
     let mp4 = |begin| Take::new("mp4", 7.0).begin(begin);
     let fast = |begin| mp4(begin).with(&["-movflags", "faststart"]);
+    let material = |begin| {
+        let sound = vec![Sound::new("pcm_s16le", 48_000, "stereo")];
+        Take::new("mxf", 7.0).begin(begin).codec("mpeg2video").sounds(sound)
+    };
     let fragments = |begin| mp4(begin).with(&FRAGMENTS);
     let whole = Take::new("mp4", 12.0).with(&["-movflags", AGAIN]);
     vec![
@@ -76,5 +80,6 @@ fn firsts() -> Vec<Clip> {
         Clip::first_of("mp4 joined, index first", pair(&fast)),
         Clip::first_of("mp4 in fragments, joined", pair(&fragments)),
         Clip::first_of("wmv joined", pair(&windows)),
+        Clip::first_of("mxf joined", pair(&material)),
     ]
 }
