@@ -77,6 +77,7 @@ pub mod manifest;
 pub mod progress;
 pub mod codec_failure;
 pub mod wire;
+pub mod attempt;
 pub mod limits;
 pub mod losses;
 pub mod budget;

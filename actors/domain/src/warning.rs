@@ -154,14 +154,7 @@ impl Warning {
             Self::HeadMissing { seconds } => format!(
                 "The video does not begin with a key picture: no picture of its first {seconds:.1} s can be decoded."
             ),
-            Self::HeadIncomplete { seconds: Some(seconds) } => format!(
-                "The video does not begin with a key picture: the pictures of its first {seconds:.1} s are incomplete."
-            ),
-            Self::HeadIncomplete { seconds: None } => {
-                "The video has no key picture: its pictures are incomplete. If it was cut out of a longer video, export it from that \
-                 one again."
-                    .to_owned()
-            }
+            Self::HeadIncomplete { seconds } => incomplete(*seconds),
             Self::EncoderUnknown => {
                 "The 4:4:4 pictures of this H.264 video were written by an unknown encoder and may be decoded wrongly. If they look \
                  wrong, export the video again with 4:2:0 pictures."
@@ -192,6 +185,17 @@ impl Warning {
                 "Sound track {track} is left out: no part of it can be decoded. To keep it, export the video again."
             ),
         }
+    }
+}
+
+fn incomplete(seconds: Option<f64>) -> String {
+    match seconds {
+        Some(seconds) => format!(
+            "The video does not begin with a key picture: the pictures of its first {seconds:.1} s are incomplete."
+        ),
+        None => "The video has no key picture: its pictures are incomplete. If it was cut out of a longer video, export it from \
+                 that one again."
+            .to_owned(),
     }
 }
 

@@ -10,6 +10,7 @@
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+pub use crate::attempt::Attempt;
 pub use crate::codec_failure::{CodecFailure, FailureCode, MEMORY_EXIT};
 use crate::discontinuity::ClockStep;
 use crate::frame::FirstPicture;
@@ -311,7 +312,6 @@ pub struct ChunkReport {
     /// Largest distance between neighbouring frames, source ticks.
     pub largest_gap: i64,
     /// Pictures behind the first one of the source that could not be decoded.
-    #[serde(default)]
     pub lost: u64,
     /// Per tier, as in [`VideoJob::tiers`].
     pub tiers: Vec<TierReport>,
@@ -393,7 +393,6 @@ pub struct AudioReport {
     /// RFC 6381 codec string: `mp4a.40.2`.
     pub codecs: String,
     /// Seconds of the source that could not be decoded.
-    #[serde(default)]
     pub lost_seconds: f64,
     /// CPU seconds.
     pub cpu_seconds: f64,
@@ -492,15 +491,4 @@ pub struct Verified {
     pub start: i64,
     /// Hash of the PTS list, as in [`TierReport::pts_hash`] but over the whole tier.
     pub pts_hash: String,
-}
-
-/// Something that a confined process must not be able to do, tried.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// What, such as "read a file".
-    pub what: String,
-    /// It was refused.
-    pub denied: bool,
-    /// In the words of the system.
-    pub answer: String,
 }
