@@ -5,6 +5,7 @@ use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::id::VideoId;
 use jetreel_domain::ladder::display_size;
 use jetreel_domain::ledger::View;
+use jetreel_domain::losses;
 use jetreel_domain::plan::{Class, Plan};
 use jetreel_domain::printable::printable;
 use jetreel_domain::progress;
@@ -191,14 +192,22 @@ pub(super) fn document(video: &Video, order: &Order, known: Known<'_>, pictures:
         summary: summary(video, order, known, pictures),
         tiers: known.map_or_else(Vec::new, |known| tiers(video, order, known)),
         source: known.and_then(|(plan, _)| source(plan)),
-        warnings: known.map_or_else(Vec::new, |(plan, _)| warnings(plan)),
+        warnings: known
+            .map_or_else(Vec::new, |(plan, view)| printed(&losses::warnings(plan, view))),
         thumbnails: pictures.then(|| format!("/v/{}/thumbnails.vtt", video.id)),
         manifest: completed.then(|| format!("/v/{}/manifest.json", video.id)),
     }
 }
 
-fn warnings(plan: &Plan) -> Vec<String> {
-    plan.warnings.iter().map(|warning| printable(warning)).collect()
+impl Document {
+    /// The same, with the warnings of a manifest.
+    pub(super) fn warned(self, warnings: &[String]) -> Self {
+        Self { warnings: printed(warnings), ..self }
+    }
+}
+
+fn printed(warnings: &[String]) -> Vec<String> {
+    warnings.iter().map(|warning| printable(warning)).collect()
 }
 
 fn tiers(video: &Video, order: &Order, (plan, view): (&Plan, &View)) -> Vec<Tier> {

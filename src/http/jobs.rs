@@ -17,6 +17,7 @@ use jetreel_domain::ledger::{Output, View};
 use jetreel_domain::plan::Plan;
 use jetreel_domain::state::{Order, Status, Video};
 
+use super::catalog::Finished;
 use super::job_document::{Document, document};
 use super::problem::Problem;
 use super::{Gateway, erase};
@@ -165,7 +166,18 @@ pub(super) async fn describe(
         let plan = gateway.orders.plan(&gateway.ports, &id, plan).await?;
         let view = View::default();
         let pictures = plan.images.is_some() && order.status == Status::Completed;
-        return Ok(document(video, order, Some((&plan, &view)), pictures));
+        let document = document(video, order, Some((&plan, &view)), pictures);
+        let Some(published) = order.published.clone() else { return Ok(document) };
+        let finished = Finished { order: id, published };
+        // The ledger is gone; the manifest says what could not be decoded.
+        let manifest = gateway.orders.manifest(&gateway.ports, &finished).await;
+        return Ok(match manifest {
+            Ok(manifest) => document.warned(&manifest.source.warnings),
+            Err(failure) => {
+                gateway.ports.environment.emit(Event::StageFault { stage: "gateway", failure });
+                document
+            }
+        });
     }
     let at =
         |plan: &Plan, view: &View| document(video, order, Some((plan, view)), pictures_in(view));

@@ -4,6 +4,7 @@
 //! nothing to try.
 
 mod colours;
+pub(crate) mod damage;
 mod heads;
 mod pictures;
 mod sound;

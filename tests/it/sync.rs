@@ -37,7 +37,7 @@ use recipe::{Clip, Expected};
 use table::Row;
 
 /// One of each kind, the quick ones.
-const SELECTION: [&str; 70] = [
+const SELECTION: [&str; 74] = [
     "mp4 libx264 aac 48000 stereo",
     "mp4 libx265 aac 44100 mono",
     "mov mpeg4 pcm_s24le 96000 stereo",
@@ -108,6 +108,10 @@ const SELECTION: [&str; 70] = [
     "mp4 edits that last no time",
     "mp4 joined",
     "mp4 in fragments, joined",
+    "mp4 in fragments, each with its header",
+    "mxf joined",
+    "mkv first sound stamped on arrival",
+    "flv first sound stamped on arrival",
 ];
 
 const LIMIT: Duration = Duration::from_secs(300);

@@ -2,13 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
 use tokio::process::Command;
 
 use crate::clips::jetreel;
-use crate::harness::media::{self, Recipe};
+use crate::foreign::damage::zeroed;
+use crate::harness::media::{self, FILM, Recipe};
 use crate::harness::node::Node;
 use crate::harness::site::Site;
 
@@ -48,6 +50,21 @@ fn strings(value: &Value) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_warning_reaches_whoever_asks_for_the_video() {
     let Some(film) = media::made(SILENT) else { return };
+    reaches_everybody(&film, "no sound").await;
+}
+
+/// Only the encoding finds out.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_encoding_lost_reaches_whoever_asks_for_the_video() {
+    let Some(film) = media::made(FILM) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let damaged = folder.path().join("damaged.mp4");
+    std::fs::copy(film, &damaged).unwrap();
+    zeroed(&damaged, "a:0", 9.0, 30.0);
+    reaches_everybody(&damaged, "about 21 seconds of it cannot be decoded").await;
+}
+
+async fn reaches_everybody(film: &Path, words: &str) {
     let site = Site::start().await;
     let node = site.node("one", &[]).await;
     let (data, messages) = told(&node, &["submit", film.to_str().unwrap(), "--wait"]).await;
@@ -55,7 +72,7 @@ async fn a_warning_reaches_whoever_asks_for_the_video() {
 
     let job = node.json(&format!("/v1/jobs/{video}")).await;
     let warnings = strings(&job["warnings"]);
-    assert!(warnings.iter().any(|text| text.contains("no sound")), "{job}");
+    assert!(warnings.iter().any(|text| text.contains(words)), "{job}");
     let manifest = node.json(&format!("/v/{video}/manifest.json")).await;
     assert_eq!(strings(&manifest["source"]["warnings"]), warnings);
     let (status, _) = told(&node, &["status", video]).await;

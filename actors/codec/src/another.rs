@@ -6,6 +6,7 @@ use crate::boxes::Movie;
 use crate::failure::Outcome;
 use crate::input::{Input, MOVIE_FORMAT};
 use crate::link::Link;
+use crate::partitions::{self, MXF_FORMAT};
 
 /// Objects of an ASF file looked at: header, data and a few indexes.
 const OBJECTS_MAX: usize = 64;
@@ -14,6 +15,9 @@ const ASF_HEADER: [u8; 16] =
     [0x30, 0x26, 0xb2, 0x75, 0x8e, 0x66, 0xcf, 0x11, 0xa6, 0xd9, 0, 0xaa, 0, 0x62, 0xce, 0x6c];
 /// Bytes of an object before its content: its kind and its length.
 const ASF_HEAD: usize = 24;
+
+/// Bytes of an MXF that say where its footer is.
+const MXF_HEAD: u64 = 256;
 
 /// Bytes read at a time behind the last packet of an Ogg file, and how often. A page has 65,307 bytes at most.
 const OGG_BYTES: u64 = 128 << 10;
@@ -34,10 +38,17 @@ pub(crate) fn recording(
     match input.format().as_str() {
         MOVIE_FORMAT if movie.is_some_and(|movie| movie.fragmented) => Ok(input.another_movie()),
         MOVIE_FORMAT => Ok(movie.and_then(|movie| movie.another)),
+        MXF_FORMAT => mxf(link, size),
         "asf" => asf(link, size),
         "ogg" => ogg(link, size, last_byte),
         _ => Ok(None),
     }
+}
+
+/// A header partition behind the footer.
+fn mxf(link: &Link, size: u64) -> Outcome<Option<u64>> {
+    let head = link.read(0, 0, MXF_HEAD.min(size) as u32)?;
+    partitions::another(link, 0, size, &head)
 }
 
 /// A second header among the objects.

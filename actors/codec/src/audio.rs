@@ -2,18 +2,18 @@
 //!
 //! Invariants: equal sources give equal bytes, also where parts are left out because they are stored already; sample `n` of the
 //! track lies at `n / rate` seconds of the output's clock; a track of which anything can be decoded begins at 0 and ends where the
-//! outputs end, with silence where the source has none; a broken track ends in a typed failure or in what could be decoded,
-//! never in a loop.
+//! outputs end, with silence where the source has none; damage, however much, becomes silence that is told of, and never a loop or the
+//! end of the video.
 
 use ffmpeg_next::Packet;
-use jetreel_domain::reason::ContentFault;
-use jetreel_domain::wire::{AudioJob, Budget, Job, Report};
+use jetreel_domain::wire::{AudioJob, Job, Report};
 
 use crate::aac::Aac;
 use crate::facts;
-use crate::failure::{Outcome, failure_with, internal};
+use crate::failure::{Outcome, internal};
 use crate::input::Input;
 use crate::link::Link;
+use crate::loss::Loss;
 use crate::mux::{self, Sample};
 use crate::offsets::Offsets;
 use crate::parts::Parts;
@@ -38,7 +38,7 @@ pub(crate) fn run(link: &Link, job: &Job, audio: &AudioJob) -> Outcome<Report> {
     let resampler =
         Resampler::new(decoder.time_base(), audio.audio.sample_rate, audio.audio.channels)
             .mixed(audio.mixed);
-    let mut track = Track::new(link, audio, resampler, &job.budget);
+    let mut track = Track::new(link, audio, resampler);
     let mut offsets = Offsets::new(&audio.source.clock);
     while let Some(mut packet) = input.read()? {
         let stream = packet.stream() as u32;
@@ -50,7 +50,7 @@ pub(crate) fn run(link: &Link, job: &Job, audio: &AudioJob) -> Outcome<Report> {
             packet.set_pts(None);
             packet.set_dts(None);
         }
-        track.damage(input.failed_reads())?;
+        track.loss.reads(input.failed_reads());
         track.feed(&mut decoder, Some(&packet))?;
         if track.done() {
             break;
@@ -79,13 +79,11 @@ struct Track<'a> {
     parts: Option<Parts<'a>>,
     units: Vec<Sample>,
     late: u32,
-    packets: u64,
-    damage: u64,
-    damage_max: u64,
+    loss: Loss,
 }
 
 impl<'a> Track<'a> {
-    fn new(link: &'a Link, job: &'a AudioJob, resampler: Resampler, budget: &Budget) -> Self {
+    fn new(link: &'a Link, job: &'a AudioJob, resampler: Resampler) -> Self {
         let rate = f64::from(job.audio.sample_rate);
         let end = job.end_seconds * rate;
         Self {
@@ -99,9 +97,7 @@ impl<'a> Track<'a> {
             parts: None,
             units: Vec::new(),
             late: 0,
-            packets: 0,
-            damage: 0,
-            damage_max: budget.damage_max,
+            loss: Loss::default(),
         }
     }
 
@@ -112,24 +108,13 @@ impl<'a> Track<'a> {
 
     /// Decodes a packet, or what the decoder still holds.
     fn feed(&mut self, decoder: &mut SoundDecoder, packet: Option<&Packet>) -> Outcome<()> {
-        self.packets += 1;
-        let resampler = &mut self.resampler;
-        if !decoder.decode(packet, &mut |frame| resampler.push(frame))? {
-            self.damage += 1;
-            self.damage(0)?;
-        }
+        let Self { resampler, loss, .. } = self;
+        let intact = decoder.decode(packet, &mut |frame| {
+            loss.decoded(frame.samples(), frame.rate());
+            resampler.push(frame)
+        })?;
+        loss.packet(intact, resampler.unfit());
         self.encode()
-    }
-
-    /// Fails when decoding and `reading` together met more damage than is allowed, and more than half of the track is damaged: what
-    /// is missing between good packets becomes silence.
-    fn damage(&self, reading: u64) -> Outcome<()> {
-        let damage = self.damage + self.resampler.unfit() + reading;
-        if damage <= self.damage_max.max(self.packets / 2) {
-            return Ok(());
-        }
-        let detail = format!("{damage} damaged packets.");
-        Err(failure_with(ContentFault::SoundTooDamaged, detail))
     }
 
     fn encode(&mut self) -> Outcome<()> {
@@ -142,6 +127,7 @@ impl<'a> Track<'a> {
             }
             self.late = 0;
             self.start()?;
+            self.lose(placement.silence);
             self.silence(placement.silence)?;
             if let Some(encoder) = &mut self.encoder {
                 encoder.samples(&frame, placement.skip, placement.take, &mut self.units)?;
@@ -149,6 +135,15 @@ impl<'a> Track<'a> {
             self.cut()?;
         }
         Ok(())
+    }
+
+    /// Takes note of what could not be decoded, in place of which `silence` samples are put.
+    fn lose(&mut self, silence: u64) {
+        let silence = silence as f64 / f64::from(self.job.audio.sample_rate);
+        let lost = self.loss.take(silence);
+        if let Some(parts) = &mut self.parts {
+            parts.lose(lost);
+        }
     }
 
     /// Opens the encoder, unless it is open.
@@ -193,11 +188,11 @@ impl<'a> Track<'a> {
         self.encode()?;
         if self.encoder.is_some() {
             let rest = self.timeline.rest();
+            self.lose(0);
             self.silence(rest)?;
         }
         let Some(mut encoder) = self.encoder.take() else {
-            let nothing = Ok(Report::Audio { parts: 0 });
-            return self.resampler.refusal().map_or(nothing, Err);
+            return Ok(Report::Audio { parts: 0 });
         };
         encoder.finish(&mut self.units)?;
         self.cut()?;

@@ -237,6 +237,11 @@ impl Frames {
         self.decoder.damage() - head + self.misplaced + self.packets.failed_reads()
     }
 
+    /// Pictures that could not be decoded so far.
+    pub(crate) fn lost(&self) -> u64 {
+        self.decoder.damage()
+    }
+
     fn feed(&mut self) -> Outcome<()> {
         // Feeding an ended decoder would never end: it answers with its end instead.
         let next = match self.ahead.take() {

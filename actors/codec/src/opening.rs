@@ -21,7 +21,7 @@ use crate::failure::{
 use crate::input::{Input, MOVIE_FORMAT};
 use crate::link::Link;
 use crate::source::{Mend, Source};
-use crate::{allow, boxes, names};
+use crate::{allow, boxes, names, partitions};
 
 /// libav's own buffer; larger reads go straight to the windows of [`Source`].
 const AVIO_BYTES: usize = 64 << 10;
@@ -57,7 +57,10 @@ impl Opening<'_> {
         let mut source = Source::new(link.clone(), object, size).mended(mends.clone());
         let (past_end, blank, fetched) = (source.past_end(), source.blank(), source.fetched());
         let top = source.boxes();
-        refuse_text(&mut source, link)?;
+        let head = head(&mut source, link)?;
+        if let Some(begins) = partitions::another(link, object, size, &head)? {
+            return Opening { size: begins, ..*self }.open(mends);
+        }
         let mut io = StreamIo::from_read_seek_with_capacity(source, AVIO_BYTES)
             .map_err(|error| own_failure(error, "make an input"))?;
         let demuxer = recognise(&mut io, self.format).map_err(|refusal| first(link, refusal))?;
@@ -127,8 +130,8 @@ fn first(link: &Link, refusal: CodecFailure) -> CodecFailure {
     link.fault().err().unwrap_or(refusal)
 }
 
-/// Playlists and descriptions are text that makes demuxers open other files: refused before any demuxer sees them.
-fn refuse_text(source: &mut Source, link: &Link) -> Outcome<()> {
+/// The first bytes. Playlists and descriptions are text that makes demuxers open other files: refused before any demuxer sees them.
+fn head(source: &mut Source, link: &Link) -> Outcome<Vec<u8>> {
     let mut head = Vec::new();
     let read = source.take(256).read_to_end(&mut head);
     link.fault()?;
@@ -136,7 +139,7 @@ fn refuse_text(source: &mut Source, link: &Link) -> Outcome<()> {
         return Err(failure(FileFault::PointsElsewhere));
     }
     let rewound = std::io::Seek::rewind(source);
-    rewound.map_err(|error| internal(error.to_string()))
+    rewound.map_err(|error| internal(error.to_string())).map(|()| head)
 }
 
 /// The demuxer for the content, if it is on the list.

@@ -27,6 +27,8 @@ pub(crate) struct Parts<'a> {
     sequence: u32,
     frames: u64,
     cpu_before: f64,
+    /// Seconds of the source that were lost since the last part.
+    lost_seconds: f64,
 }
 
 impl<'a> Parts<'a> {
@@ -45,12 +47,18 @@ impl<'a> Parts<'a> {
             sequence: 0,
             frames: 0,
             cpu_before: 0.0,
+            lost_seconds: 0.0,
         }
     }
 
     /// Access units of a segment.
     pub(crate) fn segment_units(&self) -> usize {
         self.segment_units
+    }
+
+    /// `seconds` of the source could not be decoded.
+    pub(crate) fn lose(&mut self, seconds: f64) {
+        self.lost_seconds += seconds;
     }
 
     /// Takes the units of the next segment.
@@ -77,6 +85,7 @@ impl<'a> Parts<'a> {
             start,
             end: start,
             codecs: AAC_CODECS.to_owned(),
+            lost_seconds: 0.0,
             cpu_seconds: 0.0,
         });
         report.frames += units.len() as u64;
@@ -93,6 +102,10 @@ impl<'a> Parts<'a> {
 
     fn close(&mut self) -> Outcome<()> {
         let Some(mut report) = self.report.take() else { return Ok(()) };
+        let samples = (report.end - report.start).max(0) as f64;
+        let seconds = samples / f64::from(self.job.audio.sample_rate);
+        report.lost_seconds = self.lost_seconds.min(seconds);
+        self.lost_seconds -= report.lost_seconds;
         let cpu = cpu_seconds();
         report.cpu_seconds = cpu - self.cpu_before;
         self.cpu_before = cpu;

@@ -5,11 +5,13 @@
 
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::{Stream, codec, media};
-use jetreel_domain::hdr;
-use jetreel_domain::media::{AudioTrack, ProbeFacts, Rational, UnusedReason, VideoTrack};
+use jetreel_domain::media::{
+    AudioTrack, ProbeFacts, Rational, UnusedAudio, UnusedReason, VideoTrack,
+};
 use jetreel_domain::reason::{ContentFault, FileFault, OverLimit};
 use jetreel_domain::warning::{PictureTrack, Warning};
 use jetreel_domain::wire::{CodecFailure, FailureCode, Job, Report};
+use jetreel_domain::{hdr, soundtrack};
 
 use crate::boxes::{self, Movie};
 use crate::decode::{check_gap, no_codec};
@@ -49,8 +51,9 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
     let (usable, mut unused_audio) = sound.finish(&mut input)?;
     let subtitles = facts::subtitles(&input);
     let format = input.format();
-    let wanted = Wanted { format: &format, stream, audio: &usable };
-    let Scanned { mut scan, cut_short, another } = scan(link, job, size, &wanted, movie.as_ref())?;
+    let source = Source { link, job, size, format: &format, stream, movie: movie.as_ref() };
+    let (found, usable) = scan_orderly(&source, usable, &mut unused_audio)?;
+    let Scanned { mut scan, cut_short, another } = found;
     let pause = cut_behind_pause(&mut scan, &usable, time_base, job.budget.gap_seconds_max);
     let mut audio = Vec::new();
     for (usable, sound) in usable.into_iter().zip(&scan.sound) {
@@ -103,6 +106,11 @@ fn trial_warnings(trial: &mut Trial, scan: &Picture, time_base: Rational) -> Vec
     let seconds = time_base.seconds(first_shown(trial, scan).saturating_sub(scan.start()));
     if trial.headless && seconds >= HEAD_SECONDS {
         warnings.push(Warning::HeadMissing { seconds });
+    }
+    if trial.blind {
+        let key = scan.random_access.iter().map(|point| point.pts).find(|at| *at > scan.start());
+        let seconds = key.map(|key| time_base.seconds(key.saturating_sub(scan.start())));
+        warnings.push(Warning::HeadIncomplete { seconds });
     }
     if trial.damage > 0 {
         warnings.push(Warning::Damaged);
@@ -247,12 +255,15 @@ fn candidates(input: &mut Input, picture: u32, movie: Option<&Movie>) -> Vec<Can
 }
 
 /// What is to be scanned.
-struct Wanted<'a> {
+struct Source<'a> {
+    link: &'a Link,
+    job: &'a Job,
+    size: u64,
     /// The demuxer that was found.
     format: &'a str,
     /// The picture.
     stream: u32,
-    audio: &'a [Usable],
+    movie: Option<&'a Movie>,
 }
 
 /// All packets of the tracks.
@@ -264,33 +275,43 @@ struct Scanned {
     another: Option<u64>,
 }
 
-fn scan(
-    link: &Link,
-    job: &Job,
-    size: u64,
-    wanted: &Wanted<'_>,
-    movie: Option<&Movie>,
-) -> Outcome<Scanned> {
-    let found = scan_apart(link, job, size, wanted, movie, &[])?;
+/// A scan without the tracks whose times step too often: they are left out. Where others do so then, all sound is: a file is not
+/// read for each of its tracks.
+fn scan_orderly(
+    source: &Source<'_>,
+    mut usable: Vec<Usable>,
+    unused: &mut Vec<UnusedAudio>,
+) -> Outcome<(Scanned, Vec<Usable>)> {
+    let mut found = scan(source, &usable)?;
+    for again in [false, true] {
+        let wild = std::mem::take(&mut found.scan.wild);
+        if wild.is_empty() {
+            break;
+        }
+        let is_wild = |usable: &Usable| again || wild.contains(&usable.track.stream);
+        let (out, kept): (Vec<_>, Vec<_>) = usable.into_iter().partition(is_wild);
+        unused.extend(out.into_iter().map(|usable| usable.reject(UnusedReason::Times)));
+        usable = kept;
+        found = scan(source, &usable)?;
+    }
+    Ok((found, usable))
+}
+
+fn scan(source: &Source<'_>, audio: &[Usable]) -> Outcome<Scanned> {
+    let found = scan_apart(source, audio, &[])?;
     if found.scan.clashes.is_empty() {
         return Ok(found);
     }
     // A track that begins in the middle of another one was mixed into it.
-    scan_apart(link, job, size, wanted, movie, &found.scan.clashes)
+    scan_apart(source, audio, &found.scan.clashes)
 }
 
 /// A scan from a fresh demuxer, in which the streams `apart` carry on with no track.
-fn scan_apart(
-    link: &Link,
-    job: &Job,
-    size: u64,
-    wanted: &Wanted<'_>,
-    movie: Option<&Movie>,
-    apart: &[u32],
-) -> Outcome<Scanned> {
-    let mut input = Input::open(link, 0, size, Some(wanted.format), &job.budget)?;
-    let sound: Vec<u32> = wanted.audio.iter().map(|usable| usable.track.stream).collect();
-    let streams: Vec<u32> = std::iter::once(wanted.stream).chain(sound.iter().copied()).collect();
+fn scan_apart(source: &Source<'_>, audio: &[Usable], apart: &[u32]) -> Outcome<Scanned> {
+    let Source { link, job, size, format, stream, movie } = *source;
+    let mut input = Input::open(link, 0, size, Some(format), &job.budget)?;
+    let sound: Vec<u32> = audio.iter().map(|usable| usable.track.stream).collect();
+    let streams: Vec<u32> = std::iter::once(stream).chain(sound.iter().copied()).collect();
     input.only(&streams);
     let mut tracks = Vec::with_capacity(streams.len());
     for stream in &streams {
@@ -302,11 +323,11 @@ fn scan_apart(
         input.read_blank();
         input.rewind(&streams)?;
     }
-    let declared = declared_rates(&input.stream(wanted.stream)?).into_iter().find(is_sane);
+    let declared = declared_rates(&input.stream(stream)?).into_iter().find(is_sane);
     let seconds = declared.map_or(NOMINAL_FRAME_SECONDS, |rate| 1.0 / rate.as_f64());
-    let indexed = [MOVIE_FORMAT, "avi"].contains(&wanted.format);
+    let indexed = [MOVIE_FORMAT, "avi"].contains(&format);
     let frame_seconds = seconds.min(1.0);
-    let guessed = wanted.format == PROGRAM_STREAM_FORMAT;
+    let guessed = format == PROGRAM_STREAM_FORMAT;
     let request = scan::Request { tracks: &tracks, frame_seconds, indexed, guessed, apart };
     let mut scan = Scan::read(&mut input, &request, &job.budget)?;
     // The index of an MP4 is exact, and its packets are not read.
@@ -316,7 +337,7 @@ fn scan_apart(
     let another = another::recording(link, size, &input, movie, scan.last_byte)?;
     // Whether another movie follows is known to who reads all headers before it.
     scan.picture.monotonic &= another.is_none() || !movie.is_some_and(|movie| movie.fragmented);
-    let cut_short = input.truncated() || input.index_exceeds(wanted.stream, size);
+    let cut_short = input.truncated() || input.index_exceeds(stream, size);
     Ok(Scanned { scan, cut_short, another })
 }
 
@@ -343,10 +364,14 @@ fn cut_behind_pause(
 
 /// A sound track with the start and length that the scan measured.
 fn measure(usable: Usable, sound: &Sound, declared_start: Option<i64>) -> AudioTrack {
-    let Usable { mut track, packet_seconds } = usable;
+    let Usable { mut track, packet_seconds, untimed, gapless } = usable;
+    let sounded = sound.packets as f64 * packet_seconds;
+    let stamped = track.time_base.seconds(sound.end.saturating_sub(sound.start));
+    // Half a second was decoded: what contradicts there may be right everywhere else.
+    track.counted &= untimed || soundtrack::contradicts_throughout(sounded, stamped, gapless);
     track.start = declared_start.map_or(sound.start, |start| start.saturating_add(sound.moved));
     track.seconds = if track.counted {
-        sound.packets as f64 * packet_seconds
+        sounded
     } else {
         track.time_base.seconds(sound.end.saturating_sub(track.start)).max(0.0)
     };

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use ffmpeg_next::{ChannelLayout, Rational, ffi, filter, format, frame};
 use jetreel_domain::reason::ContentFault;
 use jetreel_domain::soundclock::{SoundClock, Stamp, suffice};
-use jetreel_domain::wire::CodecFailure;
+use jetreel_domain::wire::FailureCode;
 
 use crate::failure::{Outcome, failure_with, own_failure};
 
@@ -61,7 +61,6 @@ pub(crate) struct Resampler {
     graph: Option<Graph>,
     ready: VecDeque<Run>,
     unfit: u64,
-    refusal: Option<CodecFailure>,
 }
 
 impl Resampler {
@@ -77,7 +76,6 @@ impl Resampler {
             graph: None,
             ready: VecDeque::new(),
             unfit: 0,
-            refusal: None,
         }
     }
 
@@ -121,18 +119,28 @@ impl Resampler {
             match self.build(shape) {
                 Ok(graph) => self.graph = Some(graph),
                 // Damage makes decoders invent forms: one frame of a strange form is no reason to give the track up.
-                Err(refusal) => {
-                    self.unfit += 1;
-                    self.refusal = Some(refusal);
-                }
+                Err(refusal) => self.tolerate(Err(refusal))?,
             }
         }
         let Some(graph) = &mut self.graph else { return Ok(()) };
         frame.set_pts(Some((heard.at * TICKS).round() as i64));
         let mut source =
             graph.graph.get("in").ok_or_else(|| own_failure(ffi::AVERROR_BUG, "find"))?;
-        source.source().add(&frame).map_err(|error| own_failure(error, "resample sound"))?;
-        self.drain()
+        let added = source.source().add(&frame);
+        let done = added.map_err(|error| own_failure(error, "resample sound"));
+        let done = done.and_then(|()| self.drain());
+        self.tolerate(done)
+    }
+
+    /// A frame that breaks the graph is no reason to give the track up.
+    fn tolerate(&mut self, outcome: Outcome<()>) -> Outcome<()> {
+        let Err(refusal) = outcome else { return Ok(()) };
+        if refusal.code == FailureCode::MemoryBudget {
+            return Err(refusal);
+        }
+        self.unfit += 1;
+        self.graph = None;
+        Ok(())
     }
 
     /// The end of the source: everything buffered becomes ready.
@@ -148,8 +156,10 @@ impl Resampler {
         if let Some(graph) = &mut self.graph
             && let Some(mut source) = graph.graph.get("in")
         {
-            source.source().flush().map_err(|error| own_failure(error, "end resampling"))?;
-            self.drain()?;
+            let flushed = source.source().flush();
+            let done = flushed.map_err(|error| own_failure(error, "end resampling"));
+            let done = done.and_then(|()| self.drain());
+            self.tolerate(done)?;
         }
         self.graph = None;
         Ok(())
@@ -163,11 +173,6 @@ impl Resampler {
     /// Frames whose form could not be resampled.
     pub(crate) fn unfit(&self) -> u64 {
         self.unfit
-    }
-
-    /// Why the last of them could not be.
-    pub(crate) fn refusal(&mut self) -> Option<CodecFailure> {
-        self.refusal.take()
     }
 
     /// The next run that is ready.

@@ -67,6 +67,8 @@ pub(crate) struct Scan {
     pub latecomers: u32,
     /// Streams that were taken to carry on with a track and do not: scan again with them apart.
     pub clashes: Vec<u32>,
+    /// Sound tracks whose times step too often, which may have moved the others: scan again without them.
+    pub wild: Vec<u32>,
     /// Where the last packet lies in the file.
     pub last_byte: u64,
 }
@@ -137,8 +139,10 @@ impl Scan {
             }
         }
         let mut scan = walk.finish(request.guessed);
-        let sound = scan.sound.iter().map(|sound| sound.clock.len());
-        if sound.chain([scan.picture.clock.len()]).any(|steps| steps > STEPS_MAX) {
+        let sound = tracks.iter().skip(1).zip(&scan.sound);
+        let wild = sound.filter(|(_, sound)| sound.clock.len() > STEPS_MAX);
+        let wild: Vec<u32> = wild.map(|(track, _)| track.stream).collect();
+        if wild.is_empty() && scan.picture.clock.len() > STEPS_MAX {
             return Err(failure(OverLimit::ClockSteps { limit: STEPS_MAX }));
         }
         let clashes = roster.clashes();
@@ -148,7 +152,7 @@ impl Scan {
         for ((sound, continued), last) in scan.sound.iter_mut().zip(continued).zip(last) {
             (sound.continued, sound.last) = (continued, last);
         }
-        Ok(Self { latecomers: roster.left_out, clashes, ..scan })
+        Ok(Self { latecomers: roster.left_out, clashes, wild, ..scan })
     }
 }
 
@@ -323,7 +327,8 @@ impl Walk {
         });
         let sound = sound.collect();
         let last_byte = self.clocks.last_byte();
-        Scan { picture, sound, heard, latecomers: 0, clashes: Vec::new(), last_byte }
+        let (clashes, wild) = (Vec::new(), Vec::new());
+        Scan { picture, sound, heard, latecomers: 0, clashes, wild, last_byte }
     }
 }
 

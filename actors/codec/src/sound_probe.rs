@@ -69,6 +69,10 @@ pub(crate) struct Usable {
     pub track: AudioTrack,
     /// Seconds of sound in a packet, on average; 0 where none was decoded.
     pub packet_seconds: f64,
+    /// No frame had a timestamp.
+    pub untimed: bool,
+    /// The container is one without gaps.
+    pub gapless: bool,
 }
 
 impl Usable {
@@ -219,7 +223,7 @@ impl TrackProbe {
         let untimed = decoded.frames > 0 && decoded.last.is_none();
         track.counted = untimed || soundtrack::contradicts(&decoded.steps, gapless);
         let mixable = decoded.mixable == Some(true);
-        Ok(Verdict { usable: Usable { track, packet_seconds }, reason, mixable })
+        Ok(Verdict { usable: Usable { track, packet_seconds, untimed, gapless }, reason, mixable })
     }
 }
 

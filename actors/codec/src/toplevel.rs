@@ -1,6 +1,8 @@
 //! The boxes at the top level of an MP4, and whether another movie follows the first one: libav reads one.
 //!
-//! Invariant: a file that holds one movie has one `moov`, and no `ftyp` behind it.
+//! Invariant: a file that holds one movie has one `moov`, and no `ftyp` behind it, but for [`Repeats`].
+
+use crate::repeats::Repeats;
 
 /// Bytes behind a further `ftyp` that are worth telling of.
 const MOVIE_BYTES_MIN: u64 = 4096;
@@ -88,6 +90,7 @@ impl Movies {
 #[derive(Debug, Default)]
 pub(crate) struct TopLevel {
     movies: Movies,
+    repeats: Repeats,
     /// Where the next box begins; `None` where no box can be found any more.
     next: Option<u64>,
     size: u64,
@@ -108,12 +111,19 @@ impl TopLevel {
 
     /// Where another movie begins, as far as is known.
     pub(crate) fn another(&self) -> Option<u64> {
-        self.movies.another(self.size)
+        if self.repeats.is_open() { None } else { self.movies.another(self.size) }
+    }
+
+    fn take(&mut self, start: u64, bytes: &[u8]) {
+        if self.repeats.bytes(start, bytes) {
+            (self.movies.type_again, self.movies.movie_again) = (None, None);
+        }
     }
 
     /// `bytes` come by, which lie at `start`. What lies behind a box that did not is left alone. The last box of which all is known.
     pub(crate) fn see(&mut self, start: u64, bytes: &[u8]) -> Option<TopBox> {
         let mut last = None;
+        self.take(start, bytes);
         while let Some(next) = self.next() {
             let known = next + self.head.len() as u64;
             let from = known.checked_sub(start).and_then(|from| usize::try_from(from).ok());
@@ -123,9 +133,12 @@ impl TopLevel {
             if rest.len() < wanted {
                 return last;
             }
-            let found = TopBox::read(&std::mem::take(&mut self.head), next, self.size);
+            let head = std::mem::take(&mut self.head);
+            let found = TopBox::read(&head, next, self.size);
             self.next = found.map(|found| found.end());
             self.movies.take(found.as_ref()?);
+            self.repeats.header(found.as_ref()?, &head);
+            self.take(start, bytes);
             last = found;
         }
         last

@@ -48,6 +48,8 @@ pub(crate) struct Trial {
     pub damage: u64,
     /// Frames or packets before it that could not be shown: the track begins in the middle of a group of pictures.
     pub headless: bool,
+    /// The first picture shown needs others that are not in the file, and the decoder does not say so.
+    pub blind: bool,
     /// Signs of high dynamic range besides the colour tags.
     pub signs: Signs,
     /// It is not certain which of two ways of decoding is right.
@@ -70,6 +72,7 @@ impl Trial {
         let (mut core, mut beginning) = (None, Beginning::default());
         // Before the first intact frame.
         let (mut lost, mut head) = (0, 0);
+        let mut begins_with_key = None;
         let (mut frames, mut packets, mut keys, mut bytes) = (0, 0, 0, 0);
         while frames < FRAMES && packets < PACKETS_MAX {
             match decoder.pull(&mut frame)? {
@@ -84,7 +87,10 @@ impl Trial {
                         Some(trial) => trial.look(&frame),
                         None => {
                             head = decoder.damage();
-                            trial = Some(Self::first(input, stream, &mut frame)?);
+                            let blind = begins_with_key == Some(false) && lost + head == 0;
+                            let first = Self::first(input, stream, &mut frame)?;
+                            let blind = blind && frame.kind() != picture::Type::I;
+                            trial = Some(Self { blind, ..first });
                         }
                     }
                 }
@@ -100,6 +106,7 @@ impl Trial {
                     }
                     if let Some(packet) = &packet {
                         packets += 1;
+                        begins_with_key.get_or_insert(packet.is_key());
                         bytes += packet.size() as u64;
                         keys += u32::from(packet.is_key());
                         core = core.or_else(|| packet.data().and_then(x264_core));
@@ -155,6 +162,7 @@ impl Trial {
             first_shown: frame.timestamp(),
             damage: 0,
             headless: false,
+            blind: false,
             signs: facts::signs(&found, frame),
             unclear: false,
         };

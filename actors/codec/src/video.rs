@@ -55,6 +55,7 @@ pub(crate) fn run(link: &Link, job: &Job, video: &VideoJob) -> Outcome<Report> {
         picture: Video::empty(),
         next: None,
         held: None,
+        lost: None,
         total: 0,
         told: Instant::now(),
     };
@@ -107,6 +108,9 @@ struct Pass<'a> {
     next: Option<i64>,
     /// The last frame before `picture`.
     held: Option<Held>,
+    /// Pictures lost up to the chunk at work; `None` before the first frame. A recording that begins in the middle of a group of
+    /// pictures loses some before it.
+    lost: Option<u64>,
     total: u64,
     told: Instant,
 }
@@ -163,9 +167,17 @@ impl<'a> Pass<'a> {
             head_hash: open.seen.head_hash,
             seam_hash,
             largest_gap: open.seen.largest_gap,
+            lost: self.lost(),
             tiers,
             cpu_seconds: (clock::cpu_seconds() - before - encoders).max(0.0),
         })
+    }
+
+    /// Pictures of the chunk that could not be decoded.
+    fn lost(&mut self) -> u64 {
+        let before = self.lost;
+        self.lost = before.map(|_| self.frames.lost());
+        self.lost.zip(before).map_or(0, |(all, before)| all.saturating_sub(before))
     }
 
     fn open<'c>(&self, index: u32, chunk: &'c Chunk) -> Outcome<Open<'c>>
@@ -190,6 +202,7 @@ impl<'a> Pass<'a> {
         if open.seen.frames == 0 {
             open.seen.head_hash = Some(picture_hash(&self.picture)?);
         }
+        self.lost.get_or_insert(self.frames.lost());
         open.seen.add(pts);
         self.hold(pts)?;
         let mark = open.grid.mark(pts);

@@ -76,6 +76,9 @@ pub struct ChunkOutput {
     /// See [`crate::wire::ChunkReport::repeats`].
     #[serde(default)]
     pub repeats: u64,
+    /// See [`crate::wire::ChunkReport::lost`].
+    #[serde(default)]
+    pub lost: u64,
     /// See [`crate::wire::ChunkReport::head_hash`].
     pub head_hash: Option<String>,
     /// See [`crate::wire::ChunkReport::seam_hash`].
@@ -139,6 +142,9 @@ pub struct AudioOutput {
     pub end: i64,
     /// RFC 6381.
     pub codecs: String,
+    /// See [`crate::wire::AudioReport::lost_seconds`].
+    #[serde(default)]
+    pub lost_seconds: f64,
     /// The fragments within the object.
     pub segments: Vec<Segment>,
     /// CPU seconds.

@@ -81,6 +81,7 @@ pub mod codec_failure;
 pub mod wire;
 pub mod trespass;
 pub mod limits;
+pub mod losses;
 pub mod budget;
 pub mod thumbnails;
 pub mod contract;

@@ -230,6 +230,7 @@ pub(crate) const VIDEO: &[Lie] = lies! {
     "chunk-seam": FromCodec::ChunkDone(report) => report.seam_hash = Some("x".repeat(32));
     "chunk-gap": FromCodec::ChunkDone(report) => report.largest_gap = i64::MAX;
     "chunk-gap-back": FromCodec::ChunkDone(report) => report.largest_gap = -1;
+    "chunk-lost": FromCodec::ChunkDone(report) => report.lost = u64::MAX;
     "chunk-cpu": FromCodec::ChunkDone(report) => report.cpu_seconds = f64::NAN;
     "chunk-cpu-endless": FromCodec::ChunkDone(report) => report.cpu_seconds = f64::INFINITY;
     "chunk-cpu-negative": FromCodec::ChunkDone(report) => report.cpu_seconds = -1.0;
@@ -296,6 +297,8 @@ pub(crate) const AUDIO: &[Lie] = lies! {
     "part-end": FromCodec::AudioPartDone(report) => report.end = i64::MAX;
     "part-codecs": FromCodec::AudioPartDone(report) => report.codecs = "a\"\n#EXT".to_owned();
     "part-codecs-long": FromCodec::AudioPartDone(report) => report.codecs = long();
+    "part-lost": FromCodec::AudioPartDone(report) => report.lost_seconds = 1e9;
+    "part-lost-none": FromCodec::AudioPartDone(report) => report.lost_seconds = f64::NAN;
     "part-cpu": FromCodec::AudioPartDone(report) => report.cpu_seconds = f64::NEG_INFINITY;
 };
 

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::assembly;
 use crate::id::{TaskId, VideoId};
 use crate::ledger::{Entry, Object, Output, View};
 use crate::plan::{Class, Plan};
-use crate::playlist;
+use crate::{assembly, losses, playlist};
 
 /// Schema version.
 pub const VERSION: u32 = 1;
@@ -191,7 +190,7 @@ pub fn build(plan: &Plan, view: &View, files: Vec<(String, Object)>) -> Manifest
         v: VERSION,
         video: plan.order.video.clone(),
         order: plan.order.number,
-        source: source(plan, chunks.iter().map(|chunk| chunk.frames).sum()),
+        source: source(plan, view, chunks.iter().map(|chunk| chunk.frames).sum()),
         tiers,
         audio: (0..plan.audio.len()).map(|track| audio(plan, view, track)).collect(),
         images: assembly::images(plan, view).map(|images| ImagesSummary {
@@ -224,7 +223,7 @@ impl Manifest {
     }
 }
 
-fn source(plan: &Plan, frames: u64) -> SourceSummary {
+fn source(plan: &Plan, view: &View, frames: u64) -> SourceSummary {
     let video = plan.facts.video.as_ref();
     let (width, height) = video.map_or((0, 0), crate::ladder::display_size);
     SourceSummary {
@@ -237,7 +236,7 @@ fn source(plan: &Plan, frames: u64) -> SourceSummary {
         height,
         frame_rate: video.map_or(0.0, |video| video.frame_rate.as_f64()),
         class: plan.class,
-        warnings: plan.warnings.clone(),
+        warnings: losses::warnings(plan, view),
     }
 }
 

@@ -257,6 +257,8 @@ pub enum UnusedReason {
     Empty,
     /// The container says that the track is encrypted.
     Encrypted,
+    /// The times of the track step too often.
+    Times,
     /// The track belongs to another programme of a broadcast than the picture.
     OtherProgramme {
         /// Number and name of the track's programme.

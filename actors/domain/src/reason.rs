@@ -86,8 +86,6 @@ pub enum ContentFault {
     NoKeyPicture,
     /// Too much of the picture cannot be decoded.
     TooDamaged,
-    /// Too much of a sound track cannot be decoded.
-    SoundTooDamaged,
 }
 
 /// The video is more than is allowed, or than can be made.
@@ -274,10 +272,6 @@ impl From<ContentFault> for Reason {
                 TooDamaged,
                 "Too many pictures of the video are damaged. Upload it again; if that does not help, export the video again."
                     .to_owned(),
-            ),
-            ContentFault::SoundTooDamaged => (
-                TooDamaged,
-                "Too much of the sound is damaged. Upload the video again; if that does not help, export it again.".to_owned(),
             ),
         };
         Self { code, sentence }

@@ -66,7 +66,6 @@ fn content_faults() -> Vec<ContentFault> {
         F::NothingDecoded,
         F::NoKeyPicture,
         F::TooDamaged,
-        F::SoundTooDamaged,
     ];
     let number = |fault: &F| match fault {
         F::NoVideo { .. } => 0,
@@ -79,7 +78,6 @@ fn content_faults() -> Vec<ContentFault> {
         F::NothingDecoded => 7,
         F::NoKeyPicture => 8,
         F::TooDamaged => 9,
-        F::SoundTooDamaged => 10,
     };
     in_order(&all, number);
     all
@@ -187,6 +185,11 @@ fn warnings() -> Vec<Warning> {
         W::PicturesLeftOut { tracks: picture_tracks(7) },
         W::SoundBeforePicture { lead: 700.0, picture: 20.0, limit: 600.0 },
         W::SoundAfterPicture { pause: 700.0, limit: 600.0 },
+        W::PicturesLost { pictures: 150 },
+        W::SoundLost { track: text("2 (de, aac)"), seconds: 12.0 },
+        W::SoundAllLost { track: text("2 (de, aac)") },
+        W::HeadIncomplete { seconds: None },
+        W::HeadIncomplete { seconds: Some(5.2) },
     ];
     let number = |warning: &W| match warning {
         W::Damaged => 0,
@@ -206,6 +209,11 @@ fn warnings() -> Vec<Warning> {
         W::PicturesLeftOut { .. } => 14,
         W::SoundBeforePicture { .. } => 15,
         W::SoundAfterPicture { .. } => 16,
+        W::PicturesLost { .. } => 17,
+        W::SoundLost { .. } => 18,
+        W::SoundAllLost { .. } => 19,
+        W::HeadIncomplete { seconds: None } => 20,
+        W::HeadIncomplete { seconds: Some(_) } => 21,
     };
     in_order(&all, number);
     all
@@ -222,6 +230,7 @@ fn sound_warnings() -> Vec<String> {
         R::Empty,
         R::Encrypted,
         R::OtherProgramme { own, chosen },
+        R::Times,
     ];
     let number = |reason: &R| match reason {
         R::UnsupportedCodec => 0,
@@ -230,6 +239,7 @@ fn sound_warnings() -> Vec<String> {
         R::Empty => 3,
         R::Encrypted => 4,
         R::OtherProgramme { .. } => 5,
+        R::Times => 6,
     };
     in_order(&all, number);
     let unused = (1..).zip(all).map(|(number, reason)| UnusedAudio {
@@ -280,8 +290,8 @@ fn everything_said_about_a_video_is_plain_and_whole() {
     let failures = failures();
     let mut warnings: Vec<String> = warnings().iter().map(Warning::sentence).collect();
     warnings.extend(sound_warnings());
-    // Six reasons, too many tracks, another main track, a mixdown, none that can be used, none at all.
-    assert_eq!(warnings.len(), 17 + 11);
+    // Seven reasons, too many tracks, another main track, a mixdown, none that can be used, none at all.
+    assert_eq!(warnings.len(), 22 + 12);
     let sentences = failures.iter().map(|(_, sentence)| sentence).chain(&warnings);
     let wrong: Vec<String> = sentences.clone().filter_map(|text| check_plain(text).err()).collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));

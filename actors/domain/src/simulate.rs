@@ -101,6 +101,7 @@ fn chunk(
         chunk: index,
         source_frames: held.len() as u64,
         repeats: 0,
+        lost: 0,
         head_hash: held.first().map(|pts| hash(*pts)),
         seam_hash: after.map(hash),
         tiers: done.collect(),
@@ -206,6 +207,7 @@ fn audio(plan: &Plan, track: usize) -> Vec<AudioOutput> {
             start: first * UNIT,
             end: last * UNIT,
             codecs: "mp4a.40.2".to_owned(),
+            lost_seconds: 0.0,
             segments,
             cpu_seconds: 0.2,
         });

@@ -3,6 +3,7 @@
 //! Invariants: the first track chosen is the main one; a track that is left out is named with its reason, and so is the track
 //! that became the main one in its place.
 
+use crate::discontinuity::STEPS_MAX;
 use crate::language;
 use crate::media::{AudioTrack, ProbeFacts, UnusedAudio, UnusedReason};
 use crate::plan::AudioPlan;
@@ -80,6 +81,13 @@ pub fn contradicts(steps: &[Step], gapless: bool) -> bool {
     let parts = stamped > CONTRADICTION * sounded
         && most(|step| step.stamped > CONTRADICTION * step.sounded);
     sounded >= HEARD_MIN && (overlaps || (gapless && parts))
+}
+
+/// Whether that holds for a whole track, of which `sounded` seconds of sound lie between timestamps `stamped` seconds apart. A recorder may
+/// stamp the beginning alone with times of arrival.
+#[must_use]
+pub fn contradicts_throughout(sounded: f64, stamped: f64, gapless: bool) -> bool {
+    sounded > CONTRADICTION * stamped || (gapless && stamped > CONTRADICTION * sounded)
 }
 
 /// Seconds of sound in a packet, of `packets` of which the first `barren` gave no sound: some decoders are a packet late, and what they
@@ -176,6 +184,10 @@ fn left_out(names: &[String], reason: &UnusedReason) -> String {
             "the sound is encrypted (DRM)".to_owned(),
             format!("To keep {it}, upload a file without encryption."),
         ),
+        UnusedReason::Times => (
+            format!("its times start again or jump at more than {STEPS_MAX} places"),
+            format!("To keep {it}, export the video again."),
+        ),
         UnusedReason::OtherProgramme { own, chosen } => (
             format!(
                 "the file holds several programmes, and the picture of programme {chosen} is used, not that of programme {own}"
@@ -215,7 +227,7 @@ fn over_limit(facts: &ProbeFacts, chosen: &[&AudioTrack]) -> Option<String> {
 }
 
 /// `2 (de, aac)`; without the number where it is 0, in facts of older probes.
-fn named(number: u32, language: &str, codec: &str) -> String {
+pub(crate) fn named(number: u32, language: &str, codec: &str) -> String {
     let about = match language::tag(language) {
         Some(tag) => format!("({tag}, {codec})"),
         None => format!("({codec})"),
@@ -241,7 +253,8 @@ impl UnusedReason {
             | Self::Undecodable
             | Self::Channels(_)
             | Self::Empty
-            | Self::Encrypted => false,
+            | Self::Encrypted
+            | Self::Times => false,
         }
     }
 }

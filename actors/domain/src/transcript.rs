@@ -140,6 +140,7 @@ fn chunk_frames(job: &VideoJob, chunk: u32, held: &[i64], frames: &mut Vec<FromC
         head_hash: held.first().map(|_| hash()),
         seam_hash: Some(hash()),
         largest_gap: 1,
+        lost: 0,
         tiers,
         cpu_seconds: 0.5,
     }));
@@ -172,6 +173,7 @@ fn sound(job: &AudioJob, samples: i64) -> Vec<FromCodec> {
             start: start * unit,
             end: end * unit,
             codecs: AAC_CODECS.to_owned(),
+            lost_seconds: 0.0,
             cpu_seconds: 0.5,
         };
         if !job.done.contains(&part) {

@@ -71,6 +71,11 @@ pub enum Warning {
         /// Seconds that cannot be shown.
         seconds: f64,
     },
+    /// Pictures at the beginning need others that are not in the file, and are shown all the same.
+    HeadIncomplete {
+        /// Seconds up to the first key picture; `None` where there is none.
+        seconds: Option<f64>,
+    },
     /// 4:4:4 H.264 of an encoder that does not name itself.
     EncoderUnknown,
     /// HDR10 metadata without colour tags.
@@ -91,6 +96,23 @@ pub enum Warning {
     PicturesLeftOut {
         /// In file order.
         tracks: Vec<PictureTrack>,
+    },
+    /// Pictures could not be decoded.
+    PicturesLost {
+        /// How many.
+        pictures: u64,
+    },
+    /// Parts of a sound track could not be decoded.
+    SoundLost {
+        /// Number, language and codec.
+        track: String,
+        /// Seconds, about.
+        seconds: f64,
+    },
+    /// No part of a sound track could be decoded.
+    SoundAllLost {
+        /// Number, language and codec.
+        track: String,
     },
 }
 
@@ -157,6 +179,7 @@ impl Warning {
             Self::HeadMissing { seconds } => format!(
                 "The video does not begin with a key picture: no picture of its first {seconds:.1} s can be decoded."
             ),
+            Self::HeadIncomplete { seconds } => incomplete(*seconds),
             Self::EncoderUnknown => {
                 "The 4:4:4 pictures of this H.264 video were written by an unknown encoder and may be decoded wrongly. If they look \
                  wrong, export the video again with 4:2:0 pictures."
@@ -175,7 +198,29 @@ impl Warning {
             ),
             Self::SubtitlesLeftOut { languages } => subtitles(languages),
             Self::PicturesLeftOut { tracks } => pictures(tracks),
+            Self::PicturesLost { pictures } => format!(
+                "The video is damaged: {} cannot be decoded, and the picture before stands still instead.",
+                count(usize::try_from(*pictures).unwrap_or(usize::MAX), "picture")
+            ),
+            Self::SoundLost { track, seconds } => format!(
+                "Sound track {track} is damaged: about {} of it cannot be decoded, and silence stands for it.",
+                time(*seconds)
+            ),
+            Self::SoundAllLost { track } => format!(
+                "Sound track {track} is left out: no part of it can be decoded. To keep it, export the video again."
+            ),
         }
+    }
+}
+
+fn incomplete(seconds: Option<f64>) -> String {
+    match seconds {
+        Some(seconds) => format!(
+            "The video does not begin with a key picture: the pictures of its first {seconds:.1} s are incomplete."
+        ),
+        None => "The video has no key picture: its pictures are incomplete. If it was cut out of a longer video, export it from \
+                 that one again."
+            .to_owned(),
     }
 }
 

@@ -314,6 +314,8 @@ pub struct ChunkReport {
     pub seam_hash: Option<String>,
     /// Largest distance between neighbouring frames, source ticks.
     pub largest_gap: i64,
+    /// Pictures behind the first one of the source that could not be decoded.
+    pub lost: u64,
     /// Per tier, as in [`VideoJob::tiers`].
     pub tiers: Vec<TierReport>,
     /// CPU seconds spent on decoding and filtering (user + system), not on encoders.
@@ -393,6 +395,8 @@ pub struct AudioReport {
     pub end: i64,
     /// RFC 6381 codec string: `mp4a.40.2`.
     pub codecs: String,
+    /// Seconds of the source that could not be decoded.
+    pub lost_seconds: f64,
     /// CPU seconds.
     pub cpu_seconds: f64,
 }

@@ -300,6 +300,7 @@ impl<'a> Collector<'a> {
             chunk: report.chunk,
             source_frames: report.source_frames,
             repeats: report.repeats,
+            lost: report.lost,
             head_hash: report.head_hash,
             seam_hash: report.seam_hash,
             tiers: stored,
@@ -336,6 +337,7 @@ impl<'a> Collector<'a> {
             start: report.start,
             end: report.end,
             codecs: report.codecs,
+            lost_seconds: report.lost_seconds,
             segments: self.segments.remove(&name).unwrap_or_default(),
             cpu_seconds: report.cpu_seconds,
         };

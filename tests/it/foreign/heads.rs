@@ -1,5 +1,7 @@
 //! Recordings that begin in the middle of a group of pictures.
 
+use std::path::{Path, PathBuf};
+
 use super::{accepted, film, frames, largest, make, studio, warnings};
 use crate::clips::transcode;
 
@@ -52,4 +54,36 @@ fn a_recording_without_any_key_picture_is_refused_and_told_why() {
             "{name}: {reason}"
         );
     }
+}
+
+/// Film that begins behind its first key picture, from a file of `take` seconds, by `options`.
+fn keyless(folder: &Path, name: &str, options: &str) -> PathBuf {
+    let whole = make(folder, &format!("whole-{name}"), &format!("{} {options}", film(8)));
+    let cut = r"-copyinkf -c copy -bsf:v noise=drop=lt(n\,20)";
+    make(folder, name, &format!("-i {} {cut}", whole.display()))
+}
+
+#[test]
+fn pictures_that_need_others_which_are_not_there_are_told_of() {
+    let Some(studio) = studio() else { return };
+    let never = "The video has no key picture: its pictures are incomplete. If it was cut out of a longer video, export it from that \
+                 one again.";
+    let soon = "The video does not begin with a key picture: the pictures of its first 3.2 s are incomplete.";
+    let x265 = "-c:v libx265 -x265-params log-level=none:bframes=0:scenecut=0";
+    for (name, codec, group, expected) in [
+        ("hevc.mkv", x265, 500, never),
+        ("hevc-later.mkv", x265, 100, soon),
+        ("mpeg4.mkv", "-c:v mpeg4 -sc_threshold 1000000000", 500, never),
+        ("flv1.flv", "-c:v flv -sc_threshold 1000000000", 500, never),
+        ("wmv2.mkv", "-c:v wmv2 -sc_threshold 1000000000", 100, soon),
+        ("theora.mkv", "-c:v libtheora", 500, never),
+    ] {
+        let options = format!("{codec} -g {group} -pix_fmt yuv420p -an");
+        let clip = keyless(studio.path(), name, &options);
+        let told = warnings(&accepted(&clip).json);
+        assert!(told.iter().any(|warning| warning == expected), "{name}: {told:?}");
+    }
+    // Nothing is missing.
+    let whole = warnings(&accepted(&studio.path().join("whole-hevc-later.mkv")).json);
+    assert_eq!(whole, ["The video has no sound."]);
 }

@@ -4,6 +4,8 @@ use super::patch::Patch;
 use super::recipe::Clip;
 use super::take::{Sound, Take};
 
+/// Fragments that can be moved.
+const AGAIN: &str = "frag_keyframe+empty_moov+delay_moov+default_base_moof";
 /// Movie fragments.
 const FRAGMENTS: [&str; 2] = ["-movflags", "frag_keyframe+empty_moov+delay_moov"];
 
@@ -66,11 +68,18 @@ fn firsts() -> Vec<Clip> {
     };
     let mp4 = |begin| Take::new("mp4", 7.0).begin(begin);
     let fast = |begin| mp4(begin).with(&["-movflags", "faststart"]);
+    let material = |begin| {
+        let sound = vec![Sound::new("pcm_s16le", 48_000, "stereo")];
+        Take::new("mxf", 7.0).begin(begin).codec("mpeg2video").sounds(sound)
+    };
     let fragments = |begin| mp4(begin).with(&FRAGMENTS);
+    let whole = Take::new("mp4", 12.0).with(&["-movflags", AGAIN]);
     vec![
+        Clip::patched("mp4 in fragments, each with its header", whole, Patch::InitAgain),
         Clip::first_of("mp4 joined", pair(&mp4)),
         Clip::first_of("mp4 joined, index first", pair(&fast)),
         Clip::first_of("mp4 in fragments, joined", pair(&fragments)),
         Clip::first_of("wmv joined", pair(&windows)),
+        Clip::first_of("mxf joined", pair(&material)),
     ]
 }

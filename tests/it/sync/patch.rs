@@ -17,6 +17,8 @@ pub(super) enum Patch {
     FlvRate(f64),
     /// A packet of a transport stream, which may hold several frames of sound, has times that are wrong.
     Pes { pid: u16, index: usize, seconds: f64 },
+    /// The first boxes of an MP4 come again before each of its fragments.
+    InitAgain,
 }
 
 impl Patch {
@@ -32,6 +34,7 @@ impl Patch {
             Self::NoEdit => no_edit(bytes),
             Self::FlvRate(rate) => flv_rate(bytes, rate),
             Self::Pes { pid, index, seconds } => pes(bytes, pid, index, seconds),
+            Self::InitAgain => init_again(bytes),
         }
     }
 }
@@ -110,6 +113,24 @@ fn flv_rate(bytes: &mut [u8], rate: f64) -> Result<(), String> {
     Ok(())
 }
 
+/// What lies before the first `moof` is put before every other one too.
+fn init_again(bytes: &mut Vec<u8>) -> Result<(), String> {
+    let (mut init, mut made, mut at) = (None, Vec::new(), 0);
+    while let Some(head) = bytes.get(at..at + 8) {
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        if &head[4..] == b"moof" {
+            match &init {
+                None => init = Some(made.clone()),
+                Some(init) => made.extend_from_slice(init),
+            }
+        }
+        made.extend_from_slice(bytes.get(at..at + length.max(8)).ok_or("cut short")?);
+        at += length.max(8);
+    }
+    *bytes = made;
+    init.map(drop).ok_or_else(|| "no fragments".to_owned())
+}
+
 /// The last box `chan` becomes free space.
 fn no_layout(bytes: &mut [u8]) -> Result<(), String> {
     let name = bytes.windows(4).rposition(|four| four == b"chan").ok_or("no layout in the MOV")?;
@@ -136,6 +157,17 @@ fn the_last_layout_is_gone() {
     let mut bytes = b"..chan..chan..".to_vec();
     Patch::NoLayout.apply(&mut bytes).expect("a MOV");
     assert_eq!(bytes, b"..chan..free..");
+}
+
+#[test]
+fn the_beginning_comes_before_every_fragment() {
+    let boxed = |kind: &str| [&8_u32.to_be_bytes(), kind.as_bytes()].concat();
+    let file = |kinds: &[&str]| kinds.iter().flat_map(|kind| boxed(kind)).collect::<Vec<u8>>();
+    let mut bytes = file(&["ftyp", "moov", "moof", "mdat", "moof", "mdat"]);
+    Patch::InitAgain.apply(&mut bytes).expect("an MP4");
+    let again = ["ftyp", "moov", "moof", "mdat", "ftyp", "moov", "moof", "mdat"];
+    assert_eq!(bytes, file(&again));
+    assert!(Patch::InitAgain.apply(&mut file(&["ftyp", "moov"])).is_err());
 }
 
 #[test]

@@ -205,7 +205,16 @@ fn missing() -> Vec<Clip> {
         let set = format!("setts=pts='if(eq(N\\,100)\\,PTS+2000\\,PTS)':dts={set}");
         Clip::copied(&name, take, container, (&[], &["-bsf:v", &set]), 0.0).warned("1 picture")
     };
+    // A recorder that stamps what it had buffered with the time of its arrival.
+    let arrival = |container| {
+        let name = format!("{container} first sound stamped on arrival");
+        let take = Take::new(container, 12.0).at(&seconds);
+        let set = (&[][..], &["-bsf:a", "setts=ts=max(TS\\,450)"][..]);
+        Clip::copied(&name, take, container, set, 0.0)
+    };
     vec![
+        arrival("mkv"),
+        arrival("flv"),
         wild("mkv", "DTS"),
         Clip::copied(
             "mkv single packets of sound lost",

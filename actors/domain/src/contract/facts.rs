@@ -175,7 +175,8 @@ fn unused(track: &UnusedAudio) -> Checked {
         | UnusedReason::Undecodable
         | UnusedReason::Channels(_)
         | UnusedReason::Empty
-        | UnusedReason::Encrypted => Ok(()),
+        | UnusedReason::Encrypted
+        | UnusedReason::Times => Ok(()),
         UnusedReason::OtherProgramme { own, chosen } => {
             [own, chosen].into_iter().try_for_each(|name| text::words(name, PROGRAMME_BYTES_MAX))
         }

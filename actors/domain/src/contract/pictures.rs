@@ -55,6 +55,7 @@ pub(super) struct Pictures {
     /// Source frames that may still be reported.
     frames: u64,
     gap_max: i64,
+    lost_max: u64,
     cpu_seconds_max: f64,
     report_bytes_max: u64,
 }
@@ -91,6 +92,7 @@ impl Pictures {
             tiers: job.tiers.iter().map(|spec| Tier::new(spec, longest)).collect(),
             images: job.images.as_ref().map(|plan| Images::new(plan, job)),
             frames: budget.frames_max,
+            lost_max: budget.damage_max,
             gap_max: job.source.time_base.ticks(budget.seconds_max),
             cpu_seconds_max,
             report_bytes_max: tier_bytes.saturating_mul(job.tiers.len() as u64 + 1),
@@ -163,6 +165,7 @@ impl Pictures {
             head_hash,
             seam_hash,
             largest_gap,
+            lost,
             tiers,
             cpu_seconds,
         } = report;
@@ -172,6 +175,7 @@ impl Pictures {
         ensure(head_hash.is_some() == (*source_frames > 0), "a first frame without frames")?;
         head_hash.iter().chain(seam_hash).try_for_each(|hash| text::hash(hash))?;
         ensure((0..=self.gap_max).contains(largest_gap), "a gap longer than any source")?;
+        ensure(*lost <= self.lost_max, "more lost pictures than are allowed")?;
         text::seconds(*cpu_seconds, self.cpu_seconds_max)?;
         ensure(tiers.len() == self.tiers.len(), "a chunk with other tiers than the job has")?;
         for (tier, report) in self.tiers.iter_mut().zip(tiers) {

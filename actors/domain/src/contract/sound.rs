@@ -26,6 +26,8 @@ pub(super) struct Sound {
     part_segments: u64,
     units_max: u64,
     cpu_seconds_max: f64,
+    /// Samples per second.
+    rate: f64,
 }
 
 impl Sound {
@@ -43,6 +45,7 @@ impl Sound {
             part_segments: u64::from(job.part_segments()),
             units_max: samples.div_ceil(u64::from(AAC_UNIT)) + 1,
             cpu_seconds_max,
+            rate: f64::from(job.audio.sample_rate.max(1)),
         };
         sound.skip();
         sound
@@ -76,7 +79,8 @@ impl Sound {
 
     /// All of a part was sent.
     pub(super) fn done(&mut self, report: &AudioReport) -> Checked {
-        let AudioReport { part, init, frames, start, end, codecs, cpu_seconds } = report;
+        let AudioReport { part, init, frames, start, end, codecs, lost_seconds, cpu_seconds } =
+            report;
         ensure(*part == self.part, "a part that is not at work")?;
         fragment::init(init)?;
         let known = self.init.get_or_insert_with(|| init.to_vec());
@@ -86,6 +90,8 @@ impl Sound {
         ensure(ends && *frames == row.frames, "other frames than were sent")?;
         ensure(codecs == AAC_CODECS, "another codec than planned")?;
         text::seconds(*cpu_seconds, self.cpu_seconds_max)?;
+        let samples = end.saturating_sub(*start).max(0) as f64;
+        text::seconds(*lost_seconds, samples / self.rate)?;
         self.ended |= row.segments < self.part_segments;
         self.row = Row::from(*end);
         self.part += 1;

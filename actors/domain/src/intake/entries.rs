@@ -71,6 +71,7 @@ impl Place<'_> {
     fn audio(&self, audio: &AudioOutput) -> Result<(), Contradiction> {
         self.object(&audio.object)?;
         seconds(self.subject, audio.cpu_seconds)?;
+        seconds(self.subject, audio.lost_seconds)?;
         self.times(audio.start, audio.end)?;
         self.segments(&audio.segments, audio.object.bytes)
     }
