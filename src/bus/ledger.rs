@@ -3,7 +3,6 @@
 use std::sync::{Mutex, PoisonError};
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::message::StreamMessage;
 use jetreel_actors::intake::{self, Refused};
 use jetreel_actors::ports::{Forged, WriteOnce};
 use jetreel_domain::failure::Failure;
@@ -13,6 +12,7 @@ use jetreel_domain::subject;
 use serde::{Deserialize, Serialize};
 
 use super::connection::Bus;
+use super::found::Found;
 use super::names;
 use super::queue;
 use super::request::{Outgoing, READ_BUDGET, WRITE_BUDGET, persist};
@@ -77,11 +77,7 @@ impl Bus {
         Ok(forged)
     }
 
-    async fn next_in_ledger(
-        &self,
-        order: &OrderId,
-        after: u64,
-    ) -> Result<Option<StreamMessage>, Fault> {
+    async fn next_in_ledger(&self, order: &OrderId, after: u64) -> Result<Option<Found>, Fault> {
         let filter = subject::ledger_filter(order);
         let from = after + 1;
         persist(READ_BUDGET, || self.next_message(names::LEDGER, &filter, from)).await
@@ -94,7 +90,7 @@ impl Bus {
         };
         let body = queue::encode(entry)?.into();
         let forged = Mutex::new(None);
-        let mine = |there: &StreamMessage| match decode(there) {
+        let mine = |there: &Found| match decode(there) {
             Ok(found) => found.writer == entry.writer,
             Err(refused) => {
                 forged.lock().unwrap_or_else(PoisonError::into_inner).replace(refused);
@@ -139,7 +135,7 @@ impl Bus {
     }
 }
 
-fn decode(message: &StreamMessage) -> Result<Entry, Refused> {
+fn decode(message: &Found) -> Result<Entry, Refused> {
     intake::read(&message.subject, &message.payload)
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::message::StreamMessage;
 use jetreel_actors::ports::{Delivered, LostSight, Stored};
 use jetreel_domain::id::Group;
 use jetreel_domain::lane::Lane;
@@ -11,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::connection::Bus;
 use super::deadletters::pairs;
+use super::found::Found;
 use super::names;
 use super::request::{READ_BUDGET, WRITE_BUDGET, persist};
 use super::severity::Fault;
@@ -136,7 +136,14 @@ impl Bus {
         sequence: u64,
     ) -> Result<Option<Stored>, Fault> {
         let read = persist(READ_BUDGET, || self.message_at(stream, sequence)).await?;
-        Ok(read.map(|message| stored(stream, message)))
+        let Some(message) = read else { return Ok(None) };
+        if message.garbled.is_some() {
+            // The broker gave it up before anybody looked for it.
+            let removed = self.remove_garbled(stream, &message).await?;
+            tracing::warn!(?removed, "a message that nobody can take was removed");
+            return Ok(None);
+        }
+        Ok(Some(stored(stream, message)))
     }
 
     pub(super) async fn remove_at(&self, stream: &str, sequence: u64) -> Result<(), Fault> {
@@ -174,11 +181,11 @@ fn queues() -> Vec<(&'static str, String, String)> {
     tasks.chain([evaluations]).collect()
 }
 
-fn stored(stream: &str, message: StreamMessage) -> Stored {
+fn stored(stream: &str, message: Found) -> Stored {
     Stored {
         stream: stream.to_owned(),
         sequence: message.sequence,
-        subject: message.subject.to_string(),
+        subject: message.subject,
         headers: pairs(&message.headers),
         released: message.headers.get(names::RELEASE_HEADER).is_some(),
         body: message.payload,

@@ -6,6 +6,7 @@
 mod binding;
 mod forged;
 mod forgeries;
+mod garbled;
 mod reach;
 mod settings;
 mod versions;
