@@ -35,7 +35,7 @@ impl Bus {
         let subject = subject::ledger(order, task);
         let read = persist(READ_BUDGET, || self.last_message(names::LEDGER, &subject)).await?;
         match read.as_ref().map(decode) {
-            None | Some(Err(Refused::Contradicting { .. } | Refused::Unreadable(_))) => Ok(None),
+            None | Some(Err(Refused::Contradicting(_) | Refused::Unreadable(_))) => Ok(None),
             Some(Ok(entry)) => Ok(Some(entry)),
             Some(Err(Refused::Newer(failure))) => Err(Fault::Newer(failure.detail)),
         }
@@ -51,7 +51,7 @@ impl Bus {
             match decode(&message) {
                 Ok(entry) => entries.push(entry),
                 Err(Refused::Newer(failure)) => return Err(Fault::Newer(failure.detail)),
-                Err(Refused::Contradicting { failure, .. } | Refused::Unreadable(failure)) => {
+                Err(Refused::Contradicting(failure) | Refused::Unreadable(failure)) => {
                     tracing::debug!(%failure, subject = %message.subject, "no ledger entry");
                 }
             }
@@ -64,10 +64,9 @@ impl Bus {
         let (mut forged, mut highest) = (Vec::new(), 0);
         while let Some(message) = self.next_in_ledger(order, highest).await? {
             highest = message.sequence;
-            // What a newer program wrote, only such a program may judge.
-            let Err(
-                Refused::Contradicting { failure, newer: false } | Refused::Unreadable(failure),
-            ) = decode(&message)
+            // What only a newer program can read, only such a program may judge.
+            let Err(Refused::Contradicting(failure) | Refused::Unreadable(failure)) =
+                decode(&message)
             else {
                 continue;
             };

@@ -170,8 +170,7 @@ impl Args {
         let ports = &self.context.ports;
         let (failure, settlement) = match refused {
             Refused::Newer(failure) => (failure, Settlement::HandBack(NEWER_WAIT)),
-            Refused::Contradicting { failure, newer: true } => (failure, Settlement::Ack),
-            Refused::Contradicting { failure, newer: false } | Refused::Unreadable(failure) => {
+            Refused::Contradicting(failure) | Refused::Unreadable(failure) => {
                 ports.broker.remove(delivery.stream(), delivery.sequence()).await?;
                 (failure, Settlement::Ack)
             }
