@@ -159,6 +159,8 @@ pub trait Broker: Send + Sync {
     fn stored<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, Option<Stored>>;
     /// Removes the message at that place; removing what is not there is fine.
     fn remove<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, ()>;
+    /// Puts a message into its stream again, byte for byte, and takes it from its old place: for the broker it is new.
+    fn renew<'a>(&'a self, stored: &'a Stored) -> PortFuture<'a, ()>;
     /// An answer of the leader, whatever it is.
     fn check(&self) -> PortFuture<'_, ()>;
 

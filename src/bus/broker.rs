@@ -79,6 +79,10 @@ impl Broker for Bus {
         port("remove a message", self.remove_at(stream, sequence))
     }
 
+    fn renew<'a>(&'a self, stored: &'a Stored) -> PortFuture<'a, ()> {
+        port("queue a message anew", self.renew_stored(stored))
+    }
+
     fn check(&self) -> PortFuture<'_, ()> {
         port("probe", self.probe())
     }

@@ -187,7 +187,7 @@ pub(super) fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
     pairs
 }
 
-fn header_map(pairs: &[(String, String)]) -> HeaderMap {
+pub(super) fn header_map(pairs: &[(String, String)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs.iter().filter(|(name, _)| is_kept(name)) {
         headers.append(name.as_str(), value.as_str());

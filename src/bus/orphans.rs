@@ -9,10 +9,10 @@ use jetreel_domain::subject;
 use serde::{Deserialize, Serialize};
 
 use super::connection::Bus;
-use super::deadletters::pairs;
+use super::deadletters::{header_map, pairs};
 use super::found::Found;
 use super::names;
-use super::request::{READ_BUDGET, WRITE_BUDGET, persist};
+use super::request::{Outgoing, READ_BUDGET, WRITE_BUDGET, persist};
 use super::severity::Fault;
 
 /// Suspects of one consumer that are looked at in one go; the others are found when these are settled.
@@ -156,6 +156,28 @@ impl Bus {
                 if read.is_some() { Err(fault) } else { Ok(()) }
             }
         }
+    }
+
+    /// A queue holds one message a subject, so that its old one goes first; what is lost with a crash in between, the reconciler misses.
+    /// A log takes both.
+    pub(super) async fn renew_stored(&self, stored: &Stored) -> Result<(), Fault> {
+        let mut headers = header_map(&stored.headers);
+        for (name, value) in &stored.headers {
+            if name.eq_ignore_ascii_case(names::RELEASE_HEADER) {
+                headers.append(name.as_str(), value.as_str());
+            }
+        }
+        let (subject, body) = (stored.subject.clone(), stored.body.clone());
+        let message = Outgoing { subject, headers, body };
+        let is_log = stored.stream == names::UPLOADS;
+        if !is_log {
+            self.remove_at(&stored.stream, stored.sequence).await?;
+        }
+        persist(WRITE_BUDGET, || self.publish(&message)).await?;
+        if is_log {
+            self.remove_at(&stored.stream, stored.sequence).await?;
+        }
+        Ok(())
     }
 
     /// Any answer of the leader of the state will do, unless a stream is known to be missing that all work needs.

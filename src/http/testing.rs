@@ -153,6 +153,9 @@ impl Broker for Videos {
     fn remove<'a>(&'a self, _: &'a str, _: u64) -> PortFuture<'a, ()> {
         away()
     }
+    fn renew<'a>(&'a self, _: &'a Stored) -> PortFuture<'a, ()> {
+        away()
+    }
     fn check(&self) -> PortFuture<'_, ()> {
         self.answer(|| ())
     }
