@@ -248,6 +248,24 @@ pub trait Hook: Send + Sync {
     fn call<'a>(&'a self, key: &'a str, document: Bytes) -> PortFuture<'a, ()>;
 }
 
+/// Which bucket there is, and how far it goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// When it was made, nanoseconds since the Unix epoch.
+    pub born: i64,
+    /// The last sequence that was ever written.
+    pub last: u64,
+}
+
+impl Extent {
+    /// Whether somebody made the bucket anew, or restored it, since it was read: when it was `born` then, and up to where it was read.
+    /// What was read of it counts no more.
+    #[must_use]
+    pub fn is_another(&self, born: i64, read: u64) -> bool {
+        read > 0 && (self.born != born || self.last < read)
+    }
+}
+
 /// A state that was written.
 #[derive(Debug, Clone)]
 pub struct Changed {
@@ -268,6 +286,8 @@ pub struct Changes {
     pub read: u64,
     /// Whether there may be more.
     pub more: bool,
+    /// The bucket, as it was before it was read.
+    pub extent: Extent,
 }
 
 /// States of videos as they changed.
@@ -279,6 +299,8 @@ pub struct States {
     pub read: u64,
     /// There are more.
     pub more: bool,
+    /// The bucket, as it was before it was read.
+    pub extent: Extent,
 }
 
 /// What the reconciler sees of the queues as a whole, which no other stage does. All of it from the leaders.
@@ -329,6 +351,8 @@ pub struct Said {
     pub unreadable: Vec<OddWord>,
     /// Up to where it was read.
     pub read: u64,
+    /// The bucket, as it was before it was read.
+    pub extent: Extent,
 }
 
 /// What nodes say of themselves. It vanishes when it was not said again for long.

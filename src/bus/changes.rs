@@ -45,7 +45,8 @@ impl Bus {
         let stream = names::bucket_stream(names::VIDEOS_BUCKET);
         let prefix = names::bucket_subject(names::VIDEOS_BUCKET, "");
         let filter = format!("{prefix}>");
-        let mut changes = Changes { changed: Vec::new(), read: after, more: false };
+        let extent = self.extent(&stream).await?;
+        let mut changes = Changes { changed: Vec::new(), read: after, more: false, extent };
         let next = persist(READ_BUDGET, || self.next_message(&stream, &filter, after + 1)).await?;
         let Some(first) = next else { return Ok(changes) };
         changes.more = true;

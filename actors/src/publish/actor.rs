@@ -183,6 +183,7 @@ impl Args {
             Ok(entry) => entry,
             Err(refused) => return self.refuse(delivery, refused).await,
         };
+        self.views.meet(&entry, delivery.sequence()).await;
         // Of two publishers that see the last entries, one is enough; a message that comes again is that of one who died.
         let writer = if delivery.delivered() > 1 { Writer::Anyone } else { Writer::Mover };
         match evaluate::order(&self.context, &self.views, &entry.order, writer).await {
