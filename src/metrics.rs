@@ -358,9 +358,7 @@ impl Metrics {
             Event::OrphanSettled { stream, end } => {
                 self.trouble.orphans.with_label_values(&[stream.as_str(), *end]).inc();
             }
-            Event::Undeliverable { stream, .. } => {
-                self.trouble.undeliverable.with_label_values(&[stream.as_str()]).inc();
-            }
+            Event::Undeliverable { stream, .. } => count_one(&self.trouble.undeliverable, stream),
             Event::BreakerOpened { failure } => {
                 self.trouble.breaker_open.set(1);
                 self.trouble.breaker_opened.with_label_values(&[failure.code.as_str()]).inc();
@@ -385,6 +383,10 @@ impl Metrics {
             }
         }
     }
+}
+
+fn count_one(counters: &IntCounterVec, label: &str) {
+    counters.with_label_values(&[label]).inc();
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ use jetreel_domain::state::{Fact, Known, Video};
 use jetreel_domain::wire::{FromCodec, Job};
 
 use crate::event::Event;
+pub use crate::reading::{Changed, Changes, Extent, States};
 
 /// What a port's method returns.
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
@@ -197,6 +198,9 @@ pub trait Broker: Send + Sync {
     fn swap_video<'a>(&'a self, video: &'a Video, revision: u64) -> PortFuture<'a, Swap>;
     /// Removes the state of a video that was deleted: nothing of it is left.
     fn remove_video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, ()>;
+    /// Removes the state of a video that cannot be read, and what is on record of its orders. `false`: it can be read, or only by a newer
+    /// program, or there is none.
+    fn discard_video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, bool>;
     /// Ids of all videos, ascending.
     fn videos(&self) -> PortFuture<'_, Vec<VideoId>>;
     /// States of videos that were written with a revision above `after`, some at a time; from the leader.
@@ -246,61 +250,6 @@ pub trait DeadLetters: Send + Sync {
 pub trait Hook: Send + Sync {
     /// Calls, with a document in JSON. `key` is the same in every call about one letter. An error means that the call was not taken.
     fn call<'a>(&'a self, key: &'a str, document: Bytes) -> PortFuture<'a, ()>;
-}
-
-/// Which bucket there is, and how far it goes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Extent {
-    /// When it was made, nanoseconds since the Unix epoch.
-    pub born: i64,
-    /// The last sequence that was ever written.
-    pub last: u64,
-}
-
-impl Extent {
-    /// Whether somebody made the bucket anew, or restored it, since it was read: when it was `born` then, and up to where it was read.
-    /// What was read of it counts no more.
-    #[must_use]
-    pub fn is_another(&self, born: i64, read: u64) -> bool {
-        read > 0 && (self.born != born || self.last < read)
-    }
-}
-
-/// A state that was written.
-#[derive(Debug, Clone)]
-pub struct Changed {
-    /// Of which video.
-    pub id: VideoId,
-    /// Its revision.
-    pub revision: u64,
-    /// What was written; `None`: the video is gone. An error where it cannot be read.
-    pub state: Result<Option<Video>, Failure>,
-}
-
-/// States in the order in which they were written; of a video only the last one is kept.
-#[derive(Debug, Clone)]
-pub struct Changes {
-    /// The states.
-    pub changed: Vec<Changed>,
-    /// Revision up to which all was read.
-    pub read: u64,
-    /// Whether there may be more.
-    pub more: bool,
-    /// The bucket, as it was before it was read.
-    pub extent: Extent,
-}
-
-/// States of videos as they changed.
-#[derive(Debug, Clone)]
-pub struct States {
-    /// The states, by ascending revision.
-    pub videos: Vec<Versioned<Video>>,
-    /// Revision up to which all was read, what is no state included.
-    pub read: u64,
-    /// There are more.
-    pub more: bool,
-    /// The bucket, as it was before it was read.
-    pub extent: Extent,
 }
 
 /// What the reconciler sees of the queues as a whole, which no other stage does. All of it from the leaders.

@@ -147,6 +147,10 @@ impl Broker for Bus {
         port("remove a video", self.purge_video(id))
     }
 
+    fn discard_video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, bool> {
+        port("remove a state that cannot be read", self.discard_unreadable(id))
+    }
+
     fn videos(&self) -> PortFuture<'_, Vec<VideoId>> {
         port("list videos", self.video_ids())
     }

@@ -21,6 +21,9 @@ use super::severity::Fault;
 #[derive(Serialize)]
 struct Purge<'a> {
     filter: &'a str,
+    /// The first that stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -127,9 +130,20 @@ impl Bus {
         self.purge(&names::bucket_stream(names::VIDEOS_BUCKET), &subject).await
     }
 
+    /// What is written after that revision stays.
+    pub(super) async fn purge_video_upto(&self, id: &VideoId, revision: u64) -> Result<(), Fault> {
+        let subject = names::bucket_subject(names::VIDEOS_BUCKET, id.as_str());
+        let body = Purge { filter: &subject, seq: Some(revision + 1) };
+        self.purge_of(&names::bucket_stream(names::VIDEOS_BUCKET), &body).await
+    }
+
     async fn purge(&self, stream: &str, filter: &str) -> Result<(), Fault> {
-        let (path, body) = (format!("STREAM.PURGE.{stream}"), Purge { filter });
-        persist(WRITE_BUDGET, || self.api::<Purged>(path.clone(), &body)).await?;
+        self.purge_of(stream, &Purge { filter, seq: None }).await
+    }
+
+    async fn purge_of(&self, stream: &str, body: &Purge<'_>) -> Result<(), Fault> {
+        let path = format!("STREAM.PURGE.{stream}");
+        persist(WRITE_BUDGET, || self.api::<Purged>(path.clone(), body)).await?;
         Ok(())
     }
 }

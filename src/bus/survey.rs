@@ -211,7 +211,8 @@ impl Bus {
         }
     }
 
-    async fn on_record(&self) -> Result<BTreeSet<OrderId>, Fault> {
+    /// Orders that have ledger entries or claims.
+    pub(super) async fn on_record(&self) -> Result<BTreeSet<OrderId>, Fault> {
         let on_ledger = |subject: String| subject::order_on_ledger(&subject);
         let mut orders = self.subjects(names::LEDGER, subject::LEDGER_ALL, on_ledger).await?;
         let prefix = names::bucket_subject(names::CLAIMS_BUCKET, "");

@@ -156,6 +156,9 @@ impl Broker for Videos {
     fn renew<'a>(&'a self, _: &'a Stored) -> PortFuture<'a, ()> {
         away()
     }
+    fn discard_video<'a>(&'a self, _: &'a VideoId) -> PortFuture<'a, bool> {
+        away()
+    }
     fn check(&self) -> PortFuture<'_, ()> {
         self.answer(|| ())
     }
