@@ -12,6 +12,7 @@ pub mod http;
 pub mod admin;
 pub mod durability;
 pub mod upkeep;
+pub mod sifting;
 pub mod hook;
 pub mod relations;
 pub mod node;

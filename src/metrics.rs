@@ -52,6 +52,7 @@ struct Trouble {
     hook_calls: IntCounterVec,
     revived: IntCounterVec,
     orphans: IntCounterVec,
+    undeliverable: IntCounterVec,
     breaker_open: IntGauge,
     breaker_opened: IntCounterVec,
 }
@@ -176,6 +177,11 @@ impl Trouble {
                 "jetreel_orphans_total",
                 "Messages that the broker had given up, by what became of them",
                 &["stream", "end"],
+            )?,
+            undeliverable: b.counters(
+                "jetreel_undeliverable_total",
+                "Messages that were removed because no node can take them",
+                &["stream"],
             )?,
             breaker_open: b.add(IntGauge::new("jetreel_breaker_open", open)?)?,
             breaker_opened: b.counters(
@@ -352,6 +358,7 @@ impl Metrics {
             Event::OrphanSettled { stream, end } => {
                 self.trouble.orphans.with_label_values(&[stream.as_str(), *end]).inc();
             }
+            Event::Undeliverable { stream, .. } => count_one(&self.trouble.undeliverable, stream),
             Event::BreakerOpened { failure } => {
                 self.trouble.breaker_open.set(1);
                 self.trouble.breaker_opened.with_label_values(&[failure.code.as_str()]).inc();
@@ -376,6 +383,10 @@ impl Metrics {
             }
         }
     }
+}
+
+fn count_one(counters: &IntCounterVec, label: &str) {
+    counters.with_label_values(&[label]).inc();
 }
 
 #[cfg(test)]

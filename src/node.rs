@@ -32,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::relations;
 use crate::sandbox::CodecProcesses;
 use crate::settings::{Role, Settings};
+use crate::sifting::Sifting;
 use crate::store::{OpenDalStore, StoreOptions};
 use crate::upkeep::Upkeep;
 
@@ -143,7 +144,7 @@ pub struct RunningNode {
     http: Option<Http>,
     admin: Option<RunningService>,
     _durability: DurabilityWatch,
-    _upkeep: Upkeep,
+    _upkeep: (Upkeep, Sifting),
 }
 
 /// Starts the branches that the settings name.
@@ -158,6 +159,7 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
     let context = Context::new(config(settings), services.ports.clone());
     let durability = DurabilityWatch::start(settings, services.metrics.clone()).await;
     let upkeep = Upkeep::start(settings, services.bus.clone(), streams(settings)?);
+    let sifting = Sifting::start(services.bus.clone(), services.ports.environment.clone());
     let codec = codec_warnings(settings, &services.codec);
     let warnings = [durability.warnings(), upkeep.warnings(), codec];
     let (gateway, http) = gateway(settings, &services, warnings)?;
@@ -186,7 +188,7 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
         .await
         .context("the supervisor tree did not start")?;
     let admin = admin(settings, &services).await?;
-    let (_durability, _upkeep) = (durability, upkeep);
+    let (_durability, _upkeep) = (durability, (upkeep, sifting));
     Ok(RunningNode { services, gateway, context, root, tree, http, admin, _durability, _upkeep })
 }
 

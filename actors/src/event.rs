@@ -214,6 +214,17 @@ pub enum Event {
         /// What became of it: `queued-anew`, `buried`, `removed`.
         end: &'static str,
     },
+    /// A message was removed that breaks the connection of whoever it is delivered to. Nothing of Jetreel's writes such a one.
+    Undeliverable {
+        /// Stream it was in.
+        stream: String,
+        /// Sequence there.
+        sequence: u64,
+        /// Subject it was published to.
+        subject: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// Storage or broker fail: nothing is pulled until a probe succeeds.
     BreakerOpened {
         /// What failed.

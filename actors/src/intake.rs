@@ -15,13 +15,8 @@ pub enum Refused {
     Newer(Failure),
     /// It has no known form.
     Unreadable(Failure),
-    /// It does not belong on its subject.
-    Contradicting {
-        /// Why.
-        failure: Failure,
-        /// A newer program wrote it: whatever it means, only such a program may judge it.
-        newer: bool,
-    },
+    /// It does not belong on its subject, whichever program wrote it: whose it is, no version changes.
+    Contradicting(Failure),
 }
 
 impl From<Refused> for Failure {
@@ -29,7 +24,7 @@ impl From<Refused> for Failure {
         match refused {
             Refused::Newer(failure)
             | Refused::Unreadable(failure)
-            | Refused::Contradicting { failure, .. } => failure,
+            | Refused::Contradicting(failure) => failure,
         }
     }
 }
@@ -42,10 +37,7 @@ pub fn read<B: Body>(subject: &str, bytes: &[u8]) -> Result<B, Refused> {
     let body: B = rmp_serde::from_slice(bytes).map_err(|error| unread::<B>(bytes, &error))?;
     match body.agrees(subject) {
         Ok(()) => Ok(body),
-        Err(contradiction) => {
-            let newer = body.version() > B::VERSION;
-            Err(Refused::Contradicting { failure: B::refused(&contradiction), newer })
-        }
+        Err(contradiction) => Err(Refused::Contradicting(B::refused(&contradiction))),
     }
 }
 
@@ -75,7 +67,7 @@ pub(crate) fn letter(letter: &DeadLetter) -> Result<(), Failure> {
     };
     match read {
         Ok(()) | Err(Refused::Newer(_) | Refused::Unreadable(_)) => Ok(()),
-        Err(Refused::Contradicting { failure, .. }) => Err(failure),
+        Err(Refused::Contradicting(failure)) => Err(failure),
     }
 }
 
@@ -108,11 +100,12 @@ mod tests {
         assert!(read(&evaluate(1, 1)).is_ok());
         assert!(read(&evaluate(99, 1)).is_ok(), "what can be read is");
         let contradicting = |v| match read(&evaluate(v, 2)) {
-            Err(Refused::Contradicting { failure, newer }) => (failure.code, newer),
+            Err(Refused::Contradicting(failure)) => failure.code,
             other => panic!("{other:?}"),
         };
-        assert_eq!(contradicting(1), ("message-contradicts".to_owned(), false));
-        assert_eq!(contradicting(99), ("message-contradicts".to_owned(), true));
+        for v in [1, 99] {
+            assert_eq!(contradicting(v), "message-contradicts");
+        }
         let tomorrow = |v| encoded(&OfTomorrow { v, order: "1-of-tomorrow" });
         assert!(matches!(read(&tomorrow(2)), Err(Refused::Newer(_))));
         assert!(matches!(read(&tomorrow(1)), Err(Refused::Unreadable(_))));

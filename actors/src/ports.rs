@@ -27,6 +27,7 @@ use jetreel_domain::state::{Fact, Known, Video};
 use jetreel_domain::wire::{FromCodec, Job};
 
 use crate::event::Event;
+pub use crate::reading::{Changed, Changes, Extent, States};
 
 /// What a port's method returns.
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
@@ -159,6 +160,8 @@ pub trait Broker: Send + Sync {
     fn stored<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, Option<Stored>>;
     /// Removes the message at that place; removing what is not there is fine.
     fn remove<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, ()>;
+    /// Puts a message into its stream again, byte for byte, and takes it from its old place: for the broker it is new.
+    fn renew<'a>(&'a self, stored: &'a Stored) -> PortFuture<'a, ()>;
     /// An answer of the leader, whatever it is.
     fn check(&self) -> PortFuture<'_, ()>;
 
@@ -195,6 +198,9 @@ pub trait Broker: Send + Sync {
     fn swap_video<'a>(&'a self, video: &'a Video, revision: u64) -> PortFuture<'a, Swap>;
     /// Removes the state of a video that was deleted: nothing of it is left.
     fn remove_video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, ()>;
+    /// Removes the state of a video that cannot be read, and what is on record of its orders. `false`: it can be read, or only by a newer
+    /// program, or there is none.
+    fn discard_video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, bool>;
     /// Ids of all videos, ascending.
     fn videos(&self) -> PortFuture<'_, Vec<VideoId>>;
     /// States of videos that were written with a revision above `after`, some at a time; from the leader.
@@ -246,39 +252,6 @@ pub trait Hook: Send + Sync {
     fn call<'a>(&'a self, key: &'a str, document: Bytes) -> PortFuture<'a, ()>;
 }
 
-/// A state that was written.
-#[derive(Debug, Clone)]
-pub struct Changed {
-    /// Of which video.
-    pub id: VideoId,
-    /// Its revision.
-    pub revision: u64,
-    /// What was written; `None`: the video is gone. An error where it cannot be read.
-    pub state: Result<Option<Video>, Failure>,
-}
-
-/// States in the order in which they were written; of a video only the last one is kept.
-#[derive(Debug, Clone)]
-pub struct Changes {
-    /// The states.
-    pub changed: Vec<Changed>,
-    /// Revision up to which all was read.
-    pub read: u64,
-    /// Whether there may be more.
-    pub more: bool,
-}
-
-/// States of videos as they changed.
-#[derive(Debug, Clone)]
-pub struct States {
-    /// The states, by ascending revision.
-    pub videos: Vec<Versioned<Video>>,
-    /// Revision up to which all was read, what is no state included.
-    pub read: u64,
-    /// There are more.
-    pub more: bool,
-}
-
 /// What the reconciler sees of the queues as a whole, which no other stage does. All of it from the leaders.
 pub trait Survey: Send + Sync {
     /// States with a revision above `after`; reads at most `limit` documents.
@@ -327,6 +300,8 @@ pub struct Said {
     pub unreadable: Vec<OddWord>,
     /// Up to where it was read.
     pub read: u64,
+    /// The bucket, as it was before it was read.
+    pub extent: Extent,
 }
 
 /// What nodes say of themselves. It vanishes when it was not said again for long.

@@ -79,6 +79,10 @@ impl Broker for Bus {
         port("remove a message", self.remove_at(stream, sequence))
     }
 
+    fn renew<'a>(&'a self, stored: &'a Stored) -> PortFuture<'a, ()> {
+        port("queue a message anew", self.renew_stored(stored))
+    }
+
     fn check(&self) -> PortFuture<'_, ()> {
         port("probe", self.probe())
     }
@@ -141,6 +145,10 @@ impl Broker for Bus {
 
     fn remove_video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, ()> {
         port("remove a video", self.purge_video(id))
+    }
+
+    fn discard_video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, bool> {
+        port("remove a state that cannot be read", self.discard_unreadable(id))
     }
 
     fn videos(&self) -> PortFuture<'_, Vec<VideoId>> {

@@ -54,13 +54,42 @@ impl BusOptions {
     }
 }
 
+/// Who is told of what happens to the connection.
+#[derive(Clone)]
+struct OnEvent {
+    closing: watch::Sender<bool>,
+    breaking: watch::Sender<u64>,
+    suspicion: Arc<Suspicion>,
+}
+
+impl OnEvent {
+    fn hear(&self, event: &Event) {
+        note(event);
+        match event {
+            Event::Closed => _ = self.closing.send_replace(true),
+            Event::Disconnected => {
+                self.breaking.send_modify(|count| *count += 1);
+                self.suspicion.garbled();
+            }
+            Event::Connected
+            | Event::Draining
+            | Event::LameDuckMode
+            | Event::SlowConsumer(_)
+            | Event::ServerError(_)
+            | Event::ClientError(_) => {}
+        }
+    }
+}
+
 /// The broker, as this process sees it. Cheap to share behind an [`Arc`].
 #[derive(Debug)]
 pub struct Bus {
     pub(super) client: Client,
     pub(super) context: jetstream::Context,
     pub(super) hints: Hints,
-    pub(super) suspicion: Suspicion,
+    pub(super) suspicion: Arc<Suspicion>,
+    /// Counts how often the connection broke.
+    pub(super) breaks: watch::Receiver<u64>,
     closed: watch::Receiver<bool>,
 }
 
@@ -76,11 +105,13 @@ impl Bus {
                 format!("The address {address:?} is not one of a broker. Use nats://host:4222.");
             return Err(Failure::dependency("broker-unreachable", text));
         }
-        let (closing, closed) = watch::channel(false);
+        let ((closing, closed), (breaking, breaks)) = (watch::channel(false), watch::channel(0));
+        let suspicion = Arc::new(Suspicion::default());
+        let on_event = OnEvent { closing, breaking, suspicion: suspicion.clone() };
         let mut warned = false;
         let mut patience = Patience::new(options.connect_wait);
         let client = loop {
-            let attempt = connect_options(options, closing.clone()).await?;
+            let attempt = connect_options(options, on_event.clone()).await?;
             match attempt.connect(bare(&options.url)).await {
                 Ok(client) => break client,
                 Err(error) if !patience.pause().await => {
@@ -100,8 +131,7 @@ impl Bus {
         })?;
         let hints = Hints::subscribe(&client).await.map_err(|e| e.failure("subscribe to hints"))?;
         let context = jetstream::new(client.clone());
-        let suspicion = Suspicion::default();
-        Ok(Arc::new(Self { client, context, hints, suspicion, closed }))
+        Ok(Arc::new(Self { client, context, hints, suspicion, breaks, closed }))
     }
 
     /// Version of the connected server.
@@ -179,7 +209,7 @@ fn redacted(url: &str) -> String {
 
 async fn connect_options(
     options: &BusOptions,
-    closing: watch::Sender<bool>,
+    on_event: OnEvent,
 ) -> Result<ConnectOptions, Failure> {
     let connect = match &options.credentials {
         None => ConnectOptions::new(),
@@ -193,10 +223,7 @@ async fn connect_options(
         None => connect,
     };
     Ok(connect.name(&options.name).ping_interval(PING_INTERVAL).event_callback(move |event| {
-        note(&event);
-        if matches!(event, Event::Closed) {
-            closing.send_replace(true);
-        }
+        on_event.hear(&event);
         std::future::ready(())
     }))
 }

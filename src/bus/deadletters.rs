@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
-use async_nats::jetstream::message::StreamMessage;
 use jetreel_actors::ports::{DeadLetters, Delivered, PortFuture, WriteOnce};
 use jetreel_domain::deadletter::{Buried, DeadLetter, ORIGIN};
 use jetreel_domain::subject;
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::broker::port;
 use super::connection::Bus;
+use super::found::Found;
 use super::names;
 use super::request::{Outgoing, READ_BUDGET, WRITE_BUDGET, persist};
 use super::severity::Fault;
@@ -110,7 +110,7 @@ impl Bus {
         Ok(letters)
     }
 
-    async fn newest_at(&self, subject: &str) -> Result<Option<StreamMessage>, Fault> {
+    async fn newest_at(&self, subject: &str) -> Result<Option<Found>, Fault> {
         persist(READ_BUDGET, || self.last_message(names::DLQ, subject)).await
     }
 
@@ -124,8 +124,7 @@ impl Bus {
         match stream.as_deref() {
             Some(stream @ (names::ENCODE | names::PUBLISH)) => {
                 let message = Outgoing { subject, headers, body: letter.body.clone().into() };
-                let by_hand =
-                    |there: &StreamMessage| there.headers.get(names::RELEASE_HEADER).is_none();
+                let by_hand = |there: &Found| there.headers.get(names::RELEASE_HEADER).is_none();
                 self.queue_once(stream, message, by_hand).await
             }
             Some(names::UPLOADS | names::DELIVERIES | names::REDO) => {
@@ -170,11 +169,11 @@ fn replay_id(buried: &Buried) -> String {
     }
 }
 
-fn buried(message: StreamMessage) -> Buried {
+fn buried(message: Found) -> Buried {
     let subject = message.subject.strip_prefix(subject::DLQ_PREFIX).unwrap_or(&message.subject);
     let headers = pairs(&message.headers).into_iter().filter(|(name, _)| is_kept(name)).collect();
     let letter = DeadLetter::from_parts(subject.to_owned(), message.payload.to_vec(), headers);
-    Buried { sequence: message.sequence, at: message.time.unix_timestamp(), letter }
+    Buried { sequence: message.sequence, at: message.at, letter }
 }
 
 /// All headers, sorted by name; a name with several values comes several times.
@@ -188,7 +187,7 @@ pub(super) fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
     pairs
 }
 
-fn header_map(pairs: &[(String, String)]) -> HeaderMap {
+pub(super) fn header_map(pairs: &[(String, String)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs.iter().filter(|(name, _)| is_kept(name)) {
         headers.append(name.as_str(), value.as_str());

@@ -55,6 +55,26 @@ impl Bus {
         self.swap(&names::bucket_stream(names::VIDEOS_BUCKET), &message, revision).await
     }
 
+    /// At the revision at which it was looked at, and last: until then the whole can be done again.
+    pub(super) async fn discard_unreadable(&self, id: &VideoId) -> Result<bool, Fault> {
+        let (bucket, key) = (names::VIDEOS_BUCKET, id.as_str());
+        let Some(found) = self.raw_document(bucket, key).await? else { return Ok(false) };
+        let is_newer = match document::read::<Video>(&found.value) {
+            Ok(video) => video.is_newer(),
+            Err(DocumentFault::Newer(_)) => true,
+            Err(DocumentFault::Form(_)) => false,
+        };
+        if is_newer || state(key, &found.value).is_ok() {
+            return Ok(false);
+        }
+        let on_record = self.on_record().await?;
+        for order in on_record.iter().filter(|order| order.video == *id) {
+            self.purge_order(order).await?;
+        }
+        self.purge_video_upto(id, found.revision).await?;
+        Ok(true)
+    }
+
     pub(super) async fn video_ids(&self) -> Result<Vec<VideoId>, Fault> {
         let prefix = names::bucket_subject(names::VIDEOS_BUCKET, "");
         let stream = names::bucket_stream(names::VIDEOS_BUCKET);

@@ -3,7 +3,6 @@
 use std::sync::{Mutex, PoisonError};
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::message::StreamMessage;
 use jetreel_actors::intake::{self, Refused};
 use jetreel_actors::ports::{Forged, WriteOnce};
 use jetreel_domain::failure::Failure;
@@ -13,6 +12,7 @@ use jetreel_domain::subject;
 use serde::{Deserialize, Serialize};
 
 use super::connection::Bus;
+use super::found::Found;
 use super::names;
 use super::queue;
 use super::request::{Outgoing, READ_BUDGET, WRITE_BUDGET, persist};
@@ -21,6 +21,9 @@ use super::severity::Fault;
 #[derive(Serialize)]
 struct Purge<'a> {
     filter: &'a str,
+    /// The first that stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -35,7 +38,7 @@ impl Bus {
         let subject = subject::ledger(order, task);
         let read = persist(READ_BUDGET, || self.last_message(names::LEDGER, &subject)).await?;
         match read.as_ref().map(decode) {
-            None | Some(Err(Refused::Contradicting { .. } | Refused::Unreadable(_))) => Ok(None),
+            None | Some(Err(Refused::Contradicting(_) | Refused::Unreadable(_))) => Ok(None),
             Some(Ok(entry)) => Ok(Some(entry)),
             Some(Err(Refused::Newer(failure))) => Err(Fault::Newer(failure.detail)),
         }
@@ -51,7 +54,7 @@ impl Bus {
             match decode(&message) {
                 Ok(entry) => entries.push(entry),
                 Err(Refused::Newer(failure)) => return Err(Fault::Newer(failure.detail)),
-                Err(Refused::Contradicting { failure, .. } | Refused::Unreadable(failure)) => {
+                Err(Refused::Contradicting(failure) | Refused::Unreadable(failure)) => {
                     tracing::debug!(%failure, subject = %message.subject, "no ledger entry");
                 }
             }
@@ -64,10 +67,9 @@ impl Bus {
         let (mut forged, mut highest) = (Vec::new(), 0);
         while let Some(message) = self.next_in_ledger(order, highest).await? {
             highest = message.sequence;
-            // What a newer program wrote, only such a program may judge.
-            let Err(
-                Refused::Contradicting { failure, newer: false } | Refused::Unreadable(failure),
-            ) = decode(&message)
+            // What only a newer program can read, only such a program may judge.
+            let Err(Refused::Contradicting(failure) | Refused::Unreadable(failure)) =
+                decode(&message)
             else {
                 continue;
             };
@@ -77,11 +79,7 @@ impl Bus {
         Ok(forged)
     }
 
-    async fn next_in_ledger(
-        &self,
-        order: &OrderId,
-        after: u64,
-    ) -> Result<Option<StreamMessage>, Fault> {
+    async fn next_in_ledger(&self, order: &OrderId, after: u64) -> Result<Option<Found>, Fault> {
         let filter = subject::ledger_filter(order);
         let from = after + 1;
         persist(READ_BUDGET, || self.next_message(names::LEDGER, &filter, from)).await
@@ -94,7 +92,7 @@ impl Bus {
         };
         let body = queue::encode(entry)?.into();
         let forged = Mutex::new(None);
-        let mine = |there: &StreamMessage| match decode(there) {
+        let mine = |there: &Found| match decode(there) {
             Ok(found) => found.writer == entry.writer,
             Err(refused) => {
                 forged.lock().unwrap_or_else(PoisonError::into_inner).replace(refused);
@@ -132,14 +130,25 @@ impl Bus {
         self.purge(&names::bucket_stream(names::VIDEOS_BUCKET), &subject).await
     }
 
+    /// What is written after that revision stays.
+    pub(super) async fn purge_video_upto(&self, id: &VideoId, revision: u64) -> Result<(), Fault> {
+        let subject = names::bucket_subject(names::VIDEOS_BUCKET, id.as_str());
+        let body = Purge { filter: &subject, seq: Some(revision + 1) };
+        self.purge_of(&names::bucket_stream(names::VIDEOS_BUCKET), &body).await
+    }
+
     async fn purge(&self, stream: &str, filter: &str) -> Result<(), Fault> {
-        let (path, body) = (format!("STREAM.PURGE.{stream}"), Purge { filter });
-        persist(WRITE_BUDGET, || self.api::<Purged>(path.clone(), &body)).await?;
+        self.purge_of(stream, &Purge { filter, seq: None }).await
+    }
+
+    async fn purge_of(&self, stream: &str, body: &Purge<'_>) -> Result<(), Fault> {
+        let path = format!("STREAM.PURGE.{stream}");
+        persist(WRITE_BUDGET, || self.api::<Purged>(path.clone(), body)).await?;
         Ok(())
     }
 }
 
-fn decode(message: &StreamMessage) -> Result<Entry, Refused> {
+fn decode(message: &Found) -> Result<Entry, Refused> {
     intake::read(&message.subject, &message.payload)
 }
 

@@ -12,6 +12,7 @@ pub mod doctor;
 mod connection;
 pub mod service;
 mod request;
+mod found;
 mod patience;
 mod write;
 mod broker;
@@ -31,7 +32,9 @@ mod binding;
 pub mod names;
 mod severity;
 mod suspicion;
+mod sieve;
 mod version;
 
 pub use connection::{Bus, BusOptions};
 pub use facts::{Announcement, Reason};
+pub use sieve::{Removed, Sieve};

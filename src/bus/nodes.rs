@@ -33,7 +33,8 @@ impl Bus {
         let stream = names::bucket_stream(names::NODES_BUCKET);
         let prefix = names::bucket_subject(names::NODES_BUCKET, &names::node_key(""));
         let filter = format!("{prefix}>");
-        let mut said = Said { read: after, ..Said::default() };
+        let extent = self.extent(&stream).await?;
+        let mut said = Said { read: after, extent, ..Said::default() };
         for _ in 0..limit {
             let from = said.read + 1;
             let next = persist(READ_BUDGET, || self.next_message(&stream, &filter, from)).await?;

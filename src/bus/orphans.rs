@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::message::StreamMessage;
 use jetreel_actors::ports::{Delivered, LostSight, Stored};
 use jetreel_domain::id::Group;
 use jetreel_domain::lane::Lane;
@@ -10,9 +9,10 @@ use jetreel_domain::subject;
 use serde::{Deserialize, Serialize};
 
 use super::connection::Bus;
-use super::deadletters::pairs;
+use super::deadletters::{header_map, pairs};
+use super::found::Found;
 use super::names;
-use super::request::{READ_BUDGET, WRITE_BUDGET, persist};
+use super::request::{Outgoing, READ_BUDGET, WRITE_BUDGET, persist};
 use super::severity::Fault;
 
 /// Suspects of one consumer that are looked at in one go; the others are found when these are settled.
@@ -136,7 +136,14 @@ impl Bus {
         sequence: u64,
     ) -> Result<Option<Stored>, Fault> {
         let read = persist(READ_BUDGET, || self.message_at(stream, sequence)).await?;
-        Ok(read.map(|message| stored(stream, message)))
+        let Some(message) = read else { return Ok(None) };
+        if message.garbled.is_some() {
+            // The broker gave it up before anybody looked for it.
+            let removed = self.remove_garbled(stream, &message).await?;
+            tracing::warn!(?removed, "a message that nobody can take was removed");
+            return Ok(None);
+        }
+        Ok(Some(stored(stream, message)))
     }
 
     pub(super) async fn remove_at(&self, stream: &str, sequence: u64) -> Result<(), Fault> {
@@ -149,6 +156,28 @@ impl Bus {
                 if read.is_some() { Err(fault) } else { Ok(()) }
             }
         }
+    }
+
+    /// A queue holds one message a subject, so that its old one goes first; what is lost with a crash in between, the reconciler misses.
+    /// A log takes both.
+    pub(super) async fn renew_stored(&self, stored: &Stored) -> Result<(), Fault> {
+        let mut headers = header_map(&stored.headers);
+        for (name, value) in &stored.headers {
+            if name.eq_ignore_ascii_case(names::RELEASE_HEADER) {
+                headers.append(name.as_str(), value.as_str());
+            }
+        }
+        let (subject, body) = (stored.subject.clone(), stored.body.clone());
+        let message = Outgoing { subject, headers, body };
+        let is_log = stored.stream == names::UPLOADS;
+        if !is_log {
+            self.remove_at(&stored.stream, stored.sequence).await?;
+        }
+        persist(WRITE_BUDGET, || self.publish(&message)).await?;
+        if is_log {
+            self.remove_at(&stored.stream, stored.sequence).await?;
+        }
+        Ok(())
     }
 
     /// Any answer of the leader of the state will do, unless a stream is known to be missing that all work needs.
@@ -174,11 +203,11 @@ fn queues() -> Vec<(&'static str, String, String)> {
     tasks.chain([evaluations]).collect()
 }
 
-fn stored(stream: &str, message: StreamMessage) -> Stored {
+fn stored(stream: &str, message: Found) -> Stored {
     Stored {
         stream: stream.to_owned(),
         sequence: message.sequence,
-        subject: message.subject.to_string(),
+        subject: message.subject,
         headers: pairs(&message.headers),
         released: message.headers.get(names::RELEASE_HEADER).is_some(),
         body: message.payload,

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::message::StreamMessage;
 use jetreel_actors::ports::{Delivered, WriteOnce};
 use jetreel_domain::id::{Group, OrderId};
 use jetreel_domain::lane::Lane;
@@ -13,6 +12,7 @@ use serde::Serialize;
 
 use super::connection::Bus;
 use super::delivery::JetDelivery;
+use super::found::Found;
 use super::names;
 use super::request::{Outgoing, READ_BUDGET, WRITE_BUDGET, persist};
 use super::severity::Fault;
@@ -59,7 +59,7 @@ impl Bus {
         let mut headers = HeaderMap::new();
         headers.insert(names::RELEASE_HEADER, release.as_str());
         let message = Outgoing { subject, headers, body: encode(body)?.into() };
-        let mine = |there: &StreamMessage| {
+        let mine = |there: &Found| {
             let found = there.headers.get(names::RELEASE_HEADER);
             found.is_some_and(|found| found.as_str() == release)
         };

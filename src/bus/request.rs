@@ -7,7 +7,6 @@ use std::future::Future;
 use std::time::Duration;
 
 use async_nats::Request;
-use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::RawMessage;
@@ -17,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::connection::Bus;
+use super::found::Found;
 use super::patience::Patience;
 use super::severity::Fault;
 
@@ -104,7 +104,7 @@ impl Bus {
         &self,
         stream: &str,
         subject: &str,
-    ) -> Result<Option<StreamMessage>, Fault> {
+    ) -> Result<Option<Found>, Fault> {
         self.get(stream, &GetLast { last_by_subj: subject }).await
     }
 
@@ -114,7 +114,7 @@ impl Bus {
         stream: &str,
         filter: &str,
         from: u64,
-    ) -> Result<Option<StreamMessage>, Fault> {
+    ) -> Result<Option<Found>, Fault> {
         self.get(stream, &GetNext { seq: from, next_by_subj: filter }).await
     }
 
@@ -123,7 +123,7 @@ impl Bus {
         &self,
         stream: &str,
         sequence: u64,
-    ) -> Result<Option<StreamMessage>, Fault> {
+    ) -> Result<Option<Found>, Fault> {
         // The first message has 1, and the server takes 0 for a mistake.
         if sequence == 0 {
             return Ok(None);
@@ -131,16 +131,9 @@ impl Bus {
         self.get(stream, &GetAt { seq: sequence }).await
     }
 
-    async fn get(
-        &self,
-        stream: &str,
-        wanted: &impl Serialize,
-    ) -> Result<Option<StreamMessage>, Fault> {
+    async fn get(&self, stream: &str, wanted: &impl Serialize) -> Result<Option<Found>, Fault> {
         match self.api::<Got>(format!("STREAM.MSG.GET.{stream}"), wanted).await {
-            Ok(got) => {
-                let message = StreamMessage::try_from(got.message);
-                message.map(Some).map_err(|error| Fault::Malformed(error.to_string()))
-            }
+            Ok(got) => Found::of(got.message).map(Some),
             Err(Fault::Refused { code: NO_MESSAGE_FOUND, .. }) => Ok(None),
             Err(fault) => Err(fault),
         }
@@ -164,7 +157,14 @@ impl Bus {
         let request = Request::new().payload(body.into()).timeout(Some(wait + PULL_GRACE));
         let request = request.inbox(self.client.new_inbox());
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
-        let message = match self.client.send_request(subject, request).await.map_err(Fault::from) {
+        let mut breaks = self.breaks.clone();
+        breaks.mark_unchanged();
+        let answer = tokio::select! {
+            answer = self.client.send_request(subject, request) => answer,
+            // The server forgets the pull.
+            _ = breaks.changed() => return Ok(None),
+        };
+        let message = match answer.map_err(Fault::from) {
             Ok(message) => message,
             // The server's own "nothing came" was lost with a connection or a leader.
             Err(Fault::Timeout) if !no_wait => return Ok(None),

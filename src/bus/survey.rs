@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use humantime_serde::re::humantime;
 use jetreel_actors::intake;
-use jetreel_actors::ports::{PortFuture, States, Survey, Swap, Versioned};
+use jetreel_actors::ports::{Extent, PortFuture, States, Survey, Swap, Versioned};
 use jetreel_domain::document;
 use jetreel_domain::id::{OrderId, TaskId};
 use jetreel_domain::leadership::Leadership;
@@ -23,6 +23,9 @@ use super::names;
 use super::request::{READ_BUDGET, persist};
 use super::severity::Fault;
 use super::write::is_marker;
+
+/// In a second.
+const NANOSECONDS: i64 = 1_000_000_000;
 
 #[derive(Serialize)]
 struct Subjects<'a> {
@@ -51,6 +54,13 @@ struct SubjectsState {
 #[derive(Deserialize)]
 struct StreamBirth {
     created: String,
+    state: Written,
+}
+
+#[derive(Deserialize)]
+struct Written {
+    #[serde(default)]
+    last_seq: u64,
 }
 
 #[derive(Deserialize)]
@@ -114,7 +124,8 @@ impl Bus {
         let stream = names::bucket_stream(names::VIDEOS_BUCKET);
         let filter = names::bucket_subject(names::VIDEOS_BUCKET, ">");
         let prefix = names::bucket_subject(names::VIDEOS_BUCKET, "");
-        let mut states = States { videos: Vec::new(), read: after, more: true };
+        let extent = self.extent(&stream).await?;
+        let mut states = States { videos: Vec::new(), read: after, more: true, extent };
         for _ in 0..limit {
             let from = states.read + 1;
             let next = persist(READ_BUDGET, || self.next_message(&stream, &filter, from)).await?;
@@ -140,14 +151,21 @@ impl Bus {
         Ok(states)
     }
 
-    async fn states_birth(&self) -> Result<i64, Fault> {
-        let path = format!("STREAM.INFO.{}", names::bucket_stream(names::VIDEOS_BUCKET));
-        let birth: StreamBirth =
+    /// The stream of a bucket, as its leader knows it.
+    pub(super) async fn extent(&self, stream: &str) -> Result<Extent, Fault> {
+        let path = format!("STREAM.INFO.{stream}");
+        let StreamBirth { created, state } =
             persist(READ_BUDGET, || self.api(path.clone(), &Nothing {})).await?;
-        let created = humantime::parse_rfc3339(&birth.created)
-            .map_err(|error| Fault::Malformed(format!("{}: {error}", birth.created)))?;
-        let since = created.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Ok(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+        let born = humantime::parse_rfc3339(&created)
+            .map_err(|error| Fault::Malformed(format!("{created}: {error}")))?;
+        let since = born.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let born = i64::try_from(since.as_nanos()).unwrap_or(i64::MAX);
+        Ok(Extent { born, last: state.last_seq })
+    }
+
+    async fn states_birth(&self) -> Result<i64, Fault> {
+        let extent = self.extent(&names::bucket_stream(names::VIDEOS_BUCKET)).await?;
+        Ok(extent.born / NANOSECONDS)
     }
 
     async fn dlq_room(&self) -> Result<Room, Fault> {
@@ -193,7 +211,8 @@ impl Bus {
         }
     }
 
-    async fn on_record(&self) -> Result<BTreeSet<OrderId>, Fault> {
+    /// Orders that have ledger entries or claims.
+    pub(super) async fn on_record(&self) -> Result<BTreeSet<OrderId>, Fault> {
         let on_ledger = |subject: String| subject::order_on_ledger(&subject);
         let mut orders = self.subjects(names::LEDGER, subject::LEDGER_ALL, on_ledger).await?;
         let prefix = names::bucket_subject(names::CLAIMS_BUCKET, "");

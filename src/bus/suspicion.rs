@@ -12,11 +12,25 @@ use super::severity::{Fault, STREAM_NOT_FOUND};
 #[derive(Debug, Default)]
 pub(super) struct Suspicion {
     raised: Notify,
+    /// A message may be there that no consumer can deliver.
+    garbled: Notify,
     /// Streams without which no work comes to its end, in words.
     lacking: Mutex<Option<String>>,
 }
 
+impl Suspicion {
+    /// A message may be there that no consumer can deliver.
+    pub(super) fn garbled(&self) {
+        self.garbled.notify_one();
+    }
+}
+
 impl Bus {
+    /// Returns when the connection broke: over a message that no consumer can deliver, perhaps.
+    pub(super) async fn suspects_garbled(&self) {
+        self.suspicion.garbled.notified().await;
+    }
+
     /// Returns when an answer was as of a stream or consumer that is missing.
     pub async fn suspects(&self) {
         self.suspicion.raised.notified().await;

@@ -5,10 +5,10 @@
 //! after a purge, and beyond the window it protects nothing.
 
 use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
-use async_nats::jetstream::message::StreamMessage;
 use jetreel_actors::ports::{Swap, WriteOnce};
 
 use super::connection::Bus;
+use super::found::Found;
 use super::names::{DELETED, OPERATION_HEADER, WRITER_HEADER};
 use super::patience::Patience;
 use super::request::{Outgoing, WRITE_BUDGET};
@@ -23,7 +23,7 @@ impl Bus {
         &self,
         stream: &str,
         mut message: Outgoing,
-        mine: impl Fn(&StreamMessage) -> bool + Send,
+        mine: impl Fn(&Found) -> bool + Send,
     ) -> Result<WriteOnce, Fault> {
         message.headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
         self.publish_once(stream, &message, mine).await
@@ -34,7 +34,7 @@ impl Bus {
         &self,
         stream: &str,
         message: Outgoing,
-        mine: impl Fn(&StreamMessage) -> bool + Send,
+        mine: impl Fn(&Found) -> bool + Send,
     ) -> Result<WriteOnce, Fault> {
         self.publish_once(stream, &message, mine).await
     }
@@ -43,7 +43,7 @@ impl Bus {
         &self,
         stream: &str,
         message: &Outgoing,
-        mine: impl Fn(&StreamMessage) -> bool + Send,
+        mine: impl Fn(&Found) -> bool + Send,
     ) -> Result<WriteOnce, Fault> {
         let mut patience = Patience::new(WRITE_BUDGET);
         let mut not_stored = 0;
@@ -123,13 +123,13 @@ impl Bus {
 }
 
 /// Whether a stored message is this write: equal bodies can be of two writers, the id of a write cannot.
-pub(super) fn is_of(there: &StreamMessage, write: &Outgoing) -> bool {
+pub(super) fn is_of(there: &Found, write: &Outgoing) -> bool {
     let writer = write.headers.get(WRITER_HEADER);
     writer.is_some() && there.headers.get(WRITER_HEADER) == writer
 }
 
 /// Whether a message of a bucket says that its key was deleted.
-pub(super) fn is_marker(message: &StreamMessage) -> bool {
+pub(super) fn is_marker(message: &Found) -> bool {
     let operation = message.headers.get(OPERATION_HEADER).map(|value| value.as_str());
     matches!(operation, Some(DELETED | "PURGE"))
         || message.headers.get("Nats-Marker-Reason").is_some()

@@ -55,6 +55,8 @@ pub(super) struct Catalog {
 #[derive(Default)]
 struct Read {
     upto: u64,
+    /// When the bucket was made that was read.
+    born: i64,
     began: Option<Instant>,
 }
 
@@ -96,6 +98,14 @@ impl Catalog {
             let changes = soon(broker.changes(read.upto)).await;
             self.is_away.store(changes.as_ref().is_err_and(is_away), Ordering::Relaxed);
             let changes = changes?;
+            if changes.extent.is_another(read.born, read.upto) {
+                tracing::warn!("the states are those of another bucket: all of it is read anew");
+                self.change(|view| *view = View::default());
+                self.is_loaded.store(false, Ordering::Relaxed);
+                *read = Read::default();
+                continue;
+            }
+            read.born = changes.extent.born;
             self.enter(changes.changed);
             read.upto = changes.read;
             if !changes.more {

@@ -1,6 +1,7 @@
 //! `DELETE /v1/videos/{id}`: deletes a video, whatever became of it.
 //!
-//! Invariant: it is deleted by one compare-and-set; nobody sees it from then on, and what is left of it the reconciler removes.
+//! Invariant: it is deleted by one compare-and-set; nobody sees it from then on, and what is left of it the reconciler removes. Of a
+//! state that nobody can read, nothing can be told to subscribers: it goes at once.
 
 use std::sync::Arc;
 
@@ -28,13 +29,19 @@ pub(super) async fn erase(
     let ports = &gateway.ports;
     let now = ports.environment.now();
     let (mut erased, mut before) = (false, None);
-    let video = change::video(ports, &id, |video| {
+    let changed = change::video(ports, &id, |video| {
         before = Some(video.clone());
         erased = video.erase(now);
         Ok(erased)
     })
-    .await?
-    .ok_or_else(no_such_video)?;
+    .await;
+    let video = match changed {
+        // Its objects are nobody's from then on, and swept.
+        Err(failure) if is_unreadable(&failure) && ports.broker.discard_video(&id).await? => {
+            return Ok(accepted(&id));
+        }
+        changed => changed?.ok_or_else(no_such_video)?,
+    };
     if !video.is_deleted() {
         let detail = "The video cannot be deleted as it stands. Cancel its jobs, then delete it.";
         return Err(Problem::new(StatusCode::CONFLICT, "not-deleted", detail));
@@ -43,8 +50,15 @@ pub(super) async fn erase(
     if let Some(before) = before.filter(|_| erased) {
         tell(&gateway, &before, &video).await;
     }
-    let document = json!({ "video": id, "deleted": true });
-    Ok((StatusCode::ACCEPTED, Json(document)).into_response())
+    Ok(accepted(&id))
+}
+
+fn accepted(id: &VideoId) -> Response {
+    (StatusCode::ACCEPTED, Json(json!({ "video": id, "deleted": true }))).into_response()
+}
+
+fn is_unreadable(failure: &Failure) -> bool {
+    ["unreadable-document", "document-contradicts"].contains(&failure.code.as_str())
 }
 
 /// Workers and subscribers learn of it. It is deleted already: trouble here is the reconciler's to mend, not the user's.

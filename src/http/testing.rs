@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use jetreel_actors::event::Event;
 use jetreel_actors::ports::{
-    Broker, Changed, Changes, Codec, CodecSession, DeadLetters, Delivered, Environment, FactBody,
-    Forged, LostSight, PortFuture, Ports, ProcessBudget, Readable, Stored, Swap, Versioned,
-    WriteOnce,
+    Broker, Changed, Changes, Codec, CodecSession, DeadLetters, Delivered, Environment, Extent,
+    FactBody, Forged, LostSight, PortFuture, Ports, ProcessBudget, Readable, Stored, Swap,
+    Versioned, WriteOnce,
 };
 use jetreel_domain::claim::Claim;
 use jetreel_domain::deadletter::{Buried, DeadLetter};
@@ -153,6 +153,12 @@ impl Broker for Videos {
     fn remove<'a>(&'a self, _: &'a str, _: u64) -> PortFuture<'a, ()> {
         away()
     }
+    fn renew<'a>(&'a self, _: &'a Stored) -> PortFuture<'a, ()> {
+        away()
+    }
+    fn discard_video<'a>(&'a self, _: &'a VideoId) -> PortFuture<'a, bool> {
+        away()
+    }
     fn check(&self) -> PortFuture<'_, ()> {
         self.answer(|| ())
     }
@@ -165,7 +171,8 @@ impl Broker for Videos {
                 revision: *revision,
                 state: Ok(Some(video.clone())),
             });
-            Changes { changed: changed.collect(), read: after, more: false }
+            let extent = Extent::default();
+            Changes { changed: changed.collect(), read: after, more: false, extent }
         })
     }
     fn claim<'a>(&'a self, _: &'a OrderId, _: &'a str) -> PortFuture<'a, Option<Versioned<Claim>>> {

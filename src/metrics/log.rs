@@ -48,6 +48,9 @@ pub(super) fn event(event: &Event) {
         Event::OrphanSettled { stream, end } => {
             warn!(stream, end, "a message that the broker gave up was taken care of");
         }
+        Event::Undeliverable { stream, sequence, subject, why } => {
+            warn!(stream, sequence, subject, why, "a message that no node can take was removed");
+        }
         Event::BreakerOpened { failure } => {
             warn!(
                 code = failure.code,

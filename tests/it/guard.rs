@@ -3,9 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod anew;
 mod binding;
 mod forged;
 mod forgeries;
+mod garbled;
 mod reach;
 mod settings;
 mod versions;

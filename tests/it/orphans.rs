@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod newer;
+
 use async_nats::jetstream::consumer::{Consumer, FromConsumer as _, pull};
 use async_nats::jetstream::stream::Stream;
 use futures::StreamExt as _;

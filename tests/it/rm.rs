@@ -72,3 +72,41 @@ async fn whatever_became_of_it_a_deleted_video_is_gone() {
     site.must_hold_all_of(&manifest).await;
     assert_eq!(remove(&node, "no-video").await.0, Some(4));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_can_read_can_be_deleted_and_what_is_newer_stays() {
+    let Some(short) = media::made(SHORT) else { return };
+    let site = Site::start().await;
+    let node = site.node("one", &HASTY).await;
+    let mut orders = Vec::new();
+    for _ in 0..3 {
+        let order = node.submit(&short).await;
+        site.facts(&order).await.until("completed").await;
+        orders.push(order);
+    }
+    let [garbage, other, newer] = orders.try_into().unwrap();
+    let videos = async_nats::jetstream::new(site.client().await);
+    let videos = videos.get_key_value("videos").await.unwrap();
+    let of_another = videos.get(newer.video.as_str()).await.unwrap().unwrap();
+    videos.put(garbage.video.as_str(), "not a document".into()).await.unwrap();
+    videos.put(other.video.as_str(), of_another).await.unwrap();
+    videos.put(newer.video.as_str(), "{\"v\":99}".into()).await.unwrap();
+
+    for order in [&garbage, &other] {
+        let video = &order.video;
+        let (code, said) = remove(&node, video.as_str()).await;
+        assert_eq!((code, said.trim()), (Some(0), format!("{video}  deleted").as_str()));
+        let listed = node.json("/v1/jobs").await;
+        assert!(!listed.to_string().contains(video.as_str()), "{listed}");
+        for prefix in [format!("raw/{video}/"), format!("out/{video}/")] {
+            in_time("its objects are swept", async || site.keys(&prefix).await.is_empty()).await;
+        }
+        assert_eq!(remove(&node, video.as_str()).await.0, Some(4), "there is none any more");
+    }
+    assert_ne!(remove(&node, newer.video.as_str()).await.0, Some(0));
+    assert_eq!(videos.get(newer.video.as_str()).await.unwrap().unwrap(), "{\"v\":99}");
+    assert!(
+        !site.keys(&format!("out/{}/", newer.video)).await.is_empty(),
+        "nothing of it is swept"
+    );
+}

@@ -49,6 +49,7 @@ impl Saboteur {
             | Event::HookCalled { .. }
             | Event::Revived { .. }
             | Event::OrphanSettled { .. }
+            | Event::Undeliverable { .. }
             | Event::BreakerOpened { .. }
             | Event::BreakerClosed
             | Event::RenewFailed { .. }

@@ -206,6 +206,16 @@ impl View {
         self.finished.values()
     }
 
+    /// Whether this very entry was taken in.
+    #[must_use]
+    pub fn knows(&self, entry: &Entry) -> bool {
+        let known = match entry.part {
+            None => self.finished.get(&entry.task),
+            Some(part) => self.parts.get(&(entry.task, part)),
+        };
+        known.is_some_and(|known| known.writer == entry.writer)
+    }
+
     /// The entry of a finished task.
     #[must_use]
     pub fn entry(&self, task: TaskId) -> Option<&Entry> {

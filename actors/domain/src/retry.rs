@@ -89,6 +89,10 @@ impl Schedules {
 /// this is for other nodes, whose way to the dependency may be open.
 const NOT_ITS_FAULT: Duration = Duration::from_secs(5);
 
+/// Wait before a node that may be of a newer version is offered what this one must not touch. Every delivery counts for the broker, which
+/// gives a message up after so many.
+pub const NEWER_WAIT: Duration = Duration::from_secs(60);
+
 /// Claims of a task before it is given up unseen, at least: a task that takes its whole node down never lives to report a failure.
 /// Well above what restarts and rival deliveries charge a sound task.
 const SILENT_CLAIMS_MAX: u32 = 8;
@@ -113,7 +117,9 @@ impl Schedule {
 #[must_use]
 pub fn settle(failure: &Failure, attempts: u32, schedule: &Schedule, chance: f64) -> Disposition {
     if is_not_its_fault(failure) {
-        return Disposition::HandBack { after: NOT_ITS_FAULT, charged: false };
+        let newer = failure.code == NEWER;
+        let after = if newer { NEWER_WAIT } else { NOT_ITS_FAULT };
+        return Disposition::HandBack { after, charged: false };
     }
     match failure.severity {
         Severity::Permanent => Disposition::Bury,
@@ -125,7 +131,8 @@ pub fn settle(failure: &Failure, attempts: u32, schedule: &Schedule, chance: f64
 
 /// Failures that are nothing of the task's own: another build of the codec has to carry the plan out, for the bytes to be the same;
 /// only a newer program may change the state; a forged entry stands where the result belongs, and is being removed.
-const NOT_ITS_FAULTS: [&str; 3] = ["codec-build", "newer-document", "entry-contradicts"];
+const NOT_ITS_FAULTS: [&str; 3] = ["codec-build", NEWER, "entry-contradicts"];
+const NEWER: &str = "newer-document";
 
 /// A dependency's trouble, or one of [`NOT_ITS_FAULTS`].
 fn is_not_its_fault(failure: &Failure) -> bool {
@@ -175,9 +182,11 @@ mod tests {
 
     #[test]
     fn somebody_elses_fault_costs_no_attempt_however_often() {
-        let uncharged = Disposition::HandBack { after: NOT_ITS_FAULT, charged: false };
         let others = NOT_ITS_FAULTS.map(|code| Failure::task(code, ""));
         for failure in others.into_iter().chain([Failure::dependency("storage-failed", "")]) {
+            let seconds = if failure.code == "newer-document" { 60 } else { 5 };
+            let after = Duration::from_secs(seconds);
+            let uncharged = Disposition::HandBack { after, charged: false };
             assert_eq!(settle(&failure, 1000, &schedule(), 0.5), uncharged);
         }
     }

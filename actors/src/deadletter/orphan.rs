@@ -1,10 +1,10 @@
 //! A message that the broker gave up: dead if its budget is spent, else queued anew, for it would block its own subject.
 
 use jetreel_domain::claim::Claim;
-use jetreel_domain::document;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::message::{self, EncodeTask, Evaluate, Uploaded};
+use jetreel_domain::intake::Body;
+use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded};
 use jetreel_domain::retry::{self, Stage};
 use jetreel_domain::state::{INGEST, PUBLISH, Status, Video};
 
@@ -12,7 +12,7 @@ use crate::claims::{self, Claimant};
 use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
-use crate::intake;
+use crate::intake::{self, Refused};
 use crate::ports::{Stored, WriteOnce};
 use crate::settle::{self, Case, Origin, Settlement};
 
@@ -25,17 +25,18 @@ pub(super) async fn settle(
 ) -> Result<(), Failure> {
     let end = match stage {
         Stage::Encode => match intake::read::<EncodeTask>(&stored.subject, &stored.body) {
-            // Queued anew, it would lose what only a newer program knows.
-            Ok(task) if task.v > message::VERSION => return Err(document::newer()),
+            read if is_newer(&read) => anew(context, stored, certain).await?,
             Ok(task) => encode(context, stored, &task, certain).await?,
             Err(refused) => bury(context, stage, stored, refused.into()).await?,
         },
         Stage::Publish => match intake::read::<Evaluate>(&stored.subject, &stored.body) {
+            read if is_newer(&read) => anew(context, stored, certain).await?,
             Ok(evaluate) => publish(context, stored, &evaluate).await?,
             Err(refused) => bury(context, stage, stored, refused.into()).await?,
         },
         // A log: its messages stay, whatever becomes of them.
         Stage::Ingest => match intake::read::<Uploaded>(&stored.subject, &stored.body) {
+            read if is_newer(&read) => anew(context, stored, certain).await?,
             Ok(upload) => return upload_again(context, stored, &upload).await,
             Err(_) => None,
         },
@@ -44,6 +45,28 @@ pub(super) async fn settle(
         tell(context, stored, end);
     }
     Ok(())
+}
+
+/// Whether a newer program wrote it, which alone knows what it asks for.
+fn is_newer<B: Body>(read: &Result<B, Refused>) -> bool {
+    match read {
+        Ok(body) => body.version() > B::VERSION,
+        Err(Refused::Newer(_)) => true,
+        Err(Refused::Unreadable(_) | Refused::Contradicting(_)) => false,
+    }
+}
+
+/// Lets it wait for a node of that version, as it is. `certain`: none has it in hand.
+async fn anew(
+    context: &Context,
+    stored: &Stored,
+    certain: bool,
+) -> Result<Option<&'static str>, Failure> {
+    if !certain {
+        return Ok(None);
+    }
+    context.ports.broker.renew(stored).await?;
+    Ok(Some("queued-anew"))
 }
 
 /// Buries what no node has understood in all its deliveries, or what does not belong on its subject.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::ledger::Entry;
-use jetreel_domain::retry::Stage;
+use jetreel_domain::retry::{self, Stage};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::finish::Writer;
@@ -20,9 +20,6 @@ use crate::settle::{self, Settlement};
 
 /// Pause after trouble, before the next pull and before the message is delivered again.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
-
-/// Before a node that may be of a newer version is offered what this one cannot read.
-const NEWER_WAIT: Duration = Duration::from_secs(60);
 
 /// What the worker is told.
 #[derive(Debug)]
@@ -169,9 +166,8 @@ impl Args {
     ) -> Result<Settlement, Failure> {
         let ports = &self.context.ports;
         let (failure, settlement) = match refused {
-            Refused::Newer(failure) => (failure, Settlement::HandBack(NEWER_WAIT)),
-            Refused::Contradicting { failure, newer: true } => (failure, Settlement::Ack),
-            Refused::Contradicting { failure, newer: false } | Refused::Unreadable(failure) => {
+            Refused::Newer(failure) => (failure, Settlement::HandBack(retry::NEWER_WAIT)),
+            Refused::Contradicting(failure) | Refused::Unreadable(failure) => {
                 ports.broker.remove(delivery.stream(), delivery.sequence()).await?;
                 (failure, Settlement::Ack)
             }
@@ -187,6 +183,7 @@ impl Args {
             Ok(entry) => entry,
             Err(refused) => return self.refuse(delivery, refused).await,
         };
+        self.views.meet(&entry, delivery.sequence()).await;
         // Of two publishers that see the last entries, one is enough; a message that comes again is that of one who died.
         let writer = if delivery.delivered() > 1 { Writer::Anyone } else { Writer::Mover };
         match evaluate::order(&self.context, &self.views, &entry.order, writer).await {

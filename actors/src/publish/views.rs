@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{OrderId, TaskId};
-use jetreel_domain::ledger::View;
+use jetreel_domain::ledger::{Entry, View};
 use tokio::sync::Mutex;
 
 use crate::ports::Broker;
@@ -38,6 +38,16 @@ impl Views {
             by_order.retain(|_, read| Arc::strong_count(read) > 1);
         }
         Arc::clone(by_order.entry(order.clone()).or_default())
+    }
+
+    /// Takes note of an entry and where it lies. Where all was read and it is not known, the ledger was made anew since: what was read
+    /// of it counts no more.
+    pub(super) async fn meet(&self, entry: &Entry, sequence: u64) {
+        let read = self.of(&entry.order).await;
+        let mut read = read.lock().await;
+        if sequence <= read.sequence && !read.view.knows(entry) {
+            *read = Read::default();
+        }
     }
 
     /// Forgets an order.

@@ -19,6 +19,8 @@ const TOLD_MAX: usize = 1000;
 pub(super) struct Nodes {
     started: Instant,
     read: u64,
+    /// When the bucket was made that was read.
+    born: i64,
     roll: Roll,
     /// Nodes whose words cannot be understood, as far as that was told.
     told: BTreeSet<String>,
@@ -26,7 +28,8 @@ pub(super) struct Nodes {
 
 impl Default for Nodes {
     fn default() -> Self {
-        Self { started: Instant::now(), read: 0, roll: Roll::default(), told: BTreeSet::new() }
+        let (roll, told) = (Roll::default(), BTreeSet::new());
+        Self { started: Instant::now(), read: 0, born: 0, roll, told }
     }
 }
 
@@ -34,7 +37,10 @@ impl Nodes {
     /// Reads what was said since the last look. Where that fails, nothing is said of builds; the rest goes on.
     pub(super) async fn look(&mut self, args: &Args) {
         match args.nodes.said(self.read, WORDS_PER_PASS).await {
+            // What is said anew is heard with the next pass.
+            Ok(said) if said.extent.is_another(self.born, self.read) => *self = Self::default(),
             Ok(said) => {
+                self.born = said.extent.born;
                 self.read = said.read;
                 let patience = args.context.config.reconciler.build_seconds;
                 self.roll.hear(self.started.elapsed().as_secs(), said.words, patience);

@@ -4,6 +4,7 @@
 //! is under way, not as much as there is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
 use jetreel_domain::document::{self, Document as _};
 use jetreel_domain::failure::Failure;
@@ -31,6 +32,8 @@ const PARTS_PER_PAGE: usize = 1000;
 #[derive(Default)]
 pub(super) struct Orders {
     read: u64,
+    /// When the bucket was made that was read.
+    born: i64,
     open: BTreeMap<VideoId, Open>,
     next: Option<VideoId>,
     plans: Plans,
@@ -57,6 +60,12 @@ impl Orders {
     /// Reads what changed. `true`: there is more.
     pub(super) async fn read_on(&mut self, args: &Args) -> Result<bool, Failure> {
         let states = args.survey.states(self.read, STATES_PER_PASS).await?;
+        if states.extent.is_another(self.born, self.read) {
+            let (plans, nodes) = (mem::take(&mut self.plans), mem::take(&mut self.nodes));
+            *self = Self { plans, nodes, ..Self::default() };
+            return Ok(true);
+        }
+        self.born = states.extent.born;
         for video in states.videos {
             let video = video.value;
             let foreign: BTreeSet<String> =

@@ -3,21 +3,21 @@
 use async_nats::jetstream;
 use jetreel::bus::names;
 use jetreel_actors::ports::{Broker as _, DeadLetters as _, Survey as _};
-use jetreel_domain::id::{Group, TaskId};
+use jetreel_domain::id::{Group, OrderId, TaskId};
+use jetreel_domain::ledger::Entry;
 use jetreel_domain::subject;
+use serde::Serialize;
 
 use crate::harness::media::{self, SHORT};
+use crate::harness::node::Node;
 use crate::harness::site::Site;
 use crate::reconcile::{HASTY, forgets_everything, in_time, repairs};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_entry_that_no_publisher_saw_is_removed_and_its_task_is_done() {
-    let Some(clip) = media::made(SHORT) else { return };
-    let site = Site::start().await;
-    let front = site.node("front", &[("NODE__ROLES", "gateway,ingest")]).await;
-    let order = front.submit(&clip).await;
-    let queued = async || site.bus.queued_tasks(&order).await.unwrap();
-    in_time("tasks are queued", async || !queued().await.is_empty()).await;
+    let Some((site, _front, order)) = queued(&[("NODE__ROLES", "gateway,ingest")]).await else {
+        return;
+    };
     let task = TaskId::new(Group::Package, 0);
     let context = jetstream::new(site.client().await);
     let place = subject::ledger(&order, task);
@@ -29,4 +29,76 @@ async fn a_forged_entry_that_no_publisher_saw_is_removed_and_its_task_is_done() 
     in_time("it is complete", async || done().await.orders[0].status.is_closed()).await;
     assert_eq!(repairs(&node, "forged-removed").await, 1);
     assert_eq!(site.bus.letters(0, 10).await.unwrap(), []);
+}
+
+/// Tasks are queued, and nobody does them yet.
+async fn queued(own: &[(&str, &str)]) -> Option<(Site, Node, OrderId)> {
+    let clip = media::made(SHORT)?;
+    let site = Site::start().await;
+    let front = site.node("front", own).await;
+    let order = front.submit(&clip).await;
+    let tasks = async || site.bus.queued_tasks(&order).await.unwrap();
+    in_time("tasks are queued", async || !tasks().await.is_empty()).await;
+    Some((site, front, order))
+}
+
+/// Puts a body into the ledger as somebody else would.
+async fn forge(site: &Site, order: &OrderId, task: TaskId, body: &impl Serialize) -> u64 {
+    let context = jetstream::new(site.client().await);
+    let body = rmp_serde::to_vec_named(body).unwrap();
+    let sent = context.publish(subject::ledger(order, task), body.into()).await.unwrap();
+    sent.await.unwrap().sequence
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_of_another_task_is_none_whatever_its_version() {
+    let Some((site, _front, order)) = queued(&[("NODE__ROLES", "gateway,ingest,publisher")]).await
+    else {
+        return;
+    };
+    let entry = |task| Entry {
+        v: 99,
+        writer: "mallory".to_owned(),
+        order: order.clone(),
+        task,
+        part: None,
+        parts: 0,
+        outputs: Vec::new(),
+        node: "mallory".to_owned(),
+        attempt: 1,
+        codec_build: "build".to_owned(),
+        confinement: "FULL".to_owned(),
+        cpu_seconds: 0.5,
+    };
+    let (task, other) = (TaskId::new(Group::Images, 0), TaskId::new(Group::Main, 7));
+    let forged = forge(&site, &order, task, &entry(other)).await;
+    let there = async || site.bus.stored(names::LEDGER, forged).await.unwrap().is_some();
+    in_time("it is removed", async || !there().await).await;
+    let _worker = site.node("worker", &[("NODE__ROLES", "encode")]).await;
+    site.facts(&order).await.until("completed").await;
+}
+
+/// An entry of a form that this program does not know.
+#[derive(Serialize)]
+struct OfTomorrow {
+    v: u32,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_only_a_newer_program_reads_is_waited_for() {
+    let Some((site, _front, order)) = queued(&[("NODE__ROLES", "gateway,ingest,publisher")]).await
+    else {
+        return;
+    };
+    let task = *site.bus.queued_tasks(&order).await.unwrap().first().unwrap();
+    let newer = forge(&site, &order, task, &OfTomorrow { v: 99 }).await;
+    let mut claims = site.claims().await;
+    let worker = site.node("worker", &[("NODE__ROLES", "encode")]).await;
+    worker.logs("newer-document").await;
+    assert!(site.bus.stored(names::LEDGER, newer).await.unwrap().is_some(), "it stays");
+    let place = subject::claim_key(&order, &task.to_string());
+    let claimed = claims.so_far_by_subject().await;
+    assert!(claimed.iter().all(|(subject, _)| !subject.ends_with(&place)), "{claimed:?}");
+    site.bus.remove(names::LEDGER, newer).await.unwrap();
+    site.facts(&order).await.until("completed").await;
 }

@@ -1,0 +1,143 @@
+//! Messages that no consumer can deliver: looked for where the connection broke, and removed.
+//!
+//! Anybody who may publish to a queue can put there a message whose head the client library cannot read. Delivered, it breaks the connection
+//! of the node, again with each delivery. Nothing of Jetreel's writes such a message.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::connection::Bus;
+use super::found::Found;
+use super::names;
+use super::request::{READ_BUDGET, WRITE_BUDGET, persist};
+use super::severity::Fault;
+
+/// Messages of one consumer that are looked at in one go; the next goes on with the others.
+const LOOKS_MAX: usize = 4096;
+
+#[derive(Serialize)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+struct ConsumerInfo {
+    config: Filter,
+    delivered: Position,
+    ack_floor: Position,
+}
+
+#[derive(Deserialize)]
+struct Filter {
+    #[serde(default)]
+    filter_subject: String,
+}
+
+#[derive(Deserialize)]
+struct Position {
+    #[serde(default)]
+    stream_seq: u64,
+}
+
+#[derive(Serialize)]
+struct DeleteAt {
+    seq: u64,
+    no_erase: bool,
+}
+
+#[derive(Deserialize)]
+struct Deleted {
+    success: bool,
+}
+
+/// A message that was removed because nobody could take it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// Stream.
+    pub stream: String,
+    /// Sequence there.
+    pub sequence: u64,
+    /// Subject it was published to, as far as that is text.
+    pub subject: String,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+/// Looks through what consumers have delivered and nobody has settled.
+#[derive(Debug, Default)]
+pub struct Sieve {
+    /// By consumer: up to where it was looked at, if that was not all.
+    looked: BTreeMap<String, u64>,
+}
+
+impl Sieve {
+    /// Waits for a sign of such a message, and looks; gives those that it removed.
+    pub async fn next(&mut self, bus: &Bus) -> Vec<Removed> {
+        bus.suspects_garbled().await;
+        let mut removed = Vec::new();
+        let hook = (names::DLQ, names::HOOK_CONSUMER.to_owned());
+        for (stream, consumer) in names::required_consumers().into_iter().chain([hook]) {
+            match self.look(bus, stream, &consumer).await {
+                Ok(found) => removed.extend(found),
+                Err(fault) if fault.is_absent() => {}
+                // A broken message breaks the connection again, which is the next sign.
+                Err(fault) => tracing::debug!(stream, consumer, %fault, "not looked through"),
+            }
+        }
+        removed
+    }
+
+    async fn look(
+        &mut self,
+        bus: &Bus,
+        stream: &str,
+        consumer: &str,
+    ) -> Result<Vec<Removed>, Fault> {
+        let path = format!("CONSUMER.INFO.{stream}.{consumer}");
+        let info: ConsumerInfo =
+            persist(READ_BUDGET, || bus.api(path.clone(), &Nothing {})).await?;
+        let (floor, delivered) = (info.ack_floor.stream_seq, info.delivered.stream_seq);
+        let begun = self.looked.remove(consumer).filter(|looked| *looked < delivered);
+        let mut from = begun.unwrap_or(0).max(floor) + 1;
+        let (mut removed, filter) = (Vec::new(), info.config.filter_subject);
+        for _ in 0..LOOKS_MAX {
+            if from > delivered {
+                return Ok(removed);
+            }
+            let next = persist(READ_BUDGET, || bus.next_message(stream, &filter, from)).await?;
+            let Some(message) = next else { return Ok(removed) };
+            from = message.sequence + 1;
+            if message.sequence <= delivered {
+                removed.extend(bus.remove_garbled(stream, &message).await?);
+            }
+        }
+        self.looked.insert(consumer.to_owned(), from - 1);
+        Ok(removed)
+    }
+}
+
+impl Bus {
+    /// Removes a message that nobody could take. `None`: it is none, or somebody else removed it.
+    pub(super) async fn remove_garbled(
+        &self,
+        stream: &str,
+        message: &Found,
+    ) -> Result<Option<Removed>, Fault> {
+        let Some(why) = message.garbled else { return Ok(None) };
+        let path = format!("STREAM.MSG.DELETE.{stream}");
+        let wanted = DeleteAt { seq: message.sequence, no_erase: true };
+        let deleted = persist(WRITE_BUDGET, || self.api::<Deleted>(path.clone(), &wanted)).await;
+        let removed = Removed {
+            stream: stream.to_owned(),
+            sequence: message.sequence,
+            subject: message.subject.clone(),
+            why,
+        };
+        match deleted {
+            Ok(deleted) => Ok(deleted.success.then_some(removed)),
+            Err(fault) => {
+                let there = persist(READ_BUDGET, || self.message_at(stream, message.sequence));
+                if there.await?.is_some() { Err(fault) } else { Ok(None) }
+            }
+        }
+    }
+}
