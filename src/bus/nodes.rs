@@ -52,7 +52,7 @@ impl Bus {
                     let fault = Fault::Unreadable(format!("{}: {error}", message.subject));
                     said.unreadable.push(OddWord {
                         id: id.to_owned(),
-                        at: message.time.unix_timestamp(),
+                        at: message.at,
                         failure: fault.failure("read what a node says"),
                     });
                 }
