@@ -1,6 +1,7 @@
 //! Runs a claimed task: codec process, heartbeat and collector, until there is a ledger entry to write.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{OrderId, TaskId};
@@ -19,6 +20,11 @@ use crate::event::Event;
 use crate::lease::{self, Lost, Watch};
 use crate::ports::{CodecSession, Delivery, PortFuture, Ports, Readable};
 use crate::settle;
+
+/// How long unfinished objects of a failed task may take to be aborted.
+const FAILED_WAIT: Duration = Duration::from_secs(30);
+/// The same of a task that is put down: its delivery goes back before the node's grace or the lease of its successor ends.
+const PUT_DOWN_WAIT: Duration = Duration::from_secs(2);
 
 /// A claimed task and what it needs.
 pub(super) struct Run<'a> {
@@ -56,14 +62,23 @@ pub(super) async fn perform(run: Run<'_>) -> Result<Finished, Failure> {
     let watch = TaskWatch { ports: ports.clone(), held: run.held.clone(), task: run.task };
     let lease = run.context.config.lease;
     let mut heartbeat = lease::keep(Arc::clone(run.delivery), lease, Arc::new(watch));
-    tokio::select! {
+    let mut collector =
+        Collector::new(run.context, run.plan, planned, run.held, build, &run.cell);
+    let finished = tokio::select! {
         lost = &mut heartbeat.lost => Ok(Finished::Lost(lost.unwrap_or(Lost::Expired))),
         () = run.context.put_down.cancelled() => Ok(Finished::Lost(Lost::Draining)),
         () = cancelled(ports, &run.held.order) => Ok(Finished::Lost(Lost::Closed)),
-        done = encode(&run, planned, build) => {
-            Ok(done?.map_or(Finished::Unmet, |entry| Finished::Entry(Box::new(entry))))
+        done = encode(&run, planned, &mut collector) => {
+            done.map(|done| done.map_or(Finished::Unmet, |entry| Finished::Entry(Box::new(entry))))
         }
+    };
+    // The codec process is gone. Unfinished objects are aborted before the task is settled: a node that drains may end right after.
+    match &finished {
+        Ok(Finished::Entry(_) | Finished::Unmet) => {}
+        Ok(Finished::Lost(_)) => collector.abandon(PUT_DOWN_WAIT).await,
+        Err(_) => collector.abandon(FAILED_WAIT).await,
     }
+    finished
 }
 
 /// Returns when the order was cancelled; sooner than the heartbeat would find out.
@@ -84,7 +99,7 @@ async fn cancelled(ports: &Ports, order: &OrderId) {
 async fn encode(
     run: &Run<'_>,
     planned: &PlannedTask,
-    build: String,
+    collector: &mut Collector<'_>,
 ) -> Result<Option<Entry>, Failure> {
     let ports = &run.context.ports;
     let view = known(ports, planned, &run.held.order).await?;
@@ -100,14 +115,7 @@ async fn encode(
     };
     let limits = budget::process(run.plan, planned, &run.context.config.limits);
     let mut session = ports.codec.start(job, objects, limits.into()).await?;
-    let mut collector = Collector::new(run.context, run.plan, planned, run.held, build, &run.cell);
-    let outcome = collect(&mut *session, &mut collector).await;
-    // The result is not needed any more.
-    drop(session);
-    if outcome.is_err() {
-        collector.abandon().await;
-    }
-    outcome.map(Some)
+    collect(&mut *session, collector).await.map(Some)
 }
 
 async fn collect(
