@@ -9,6 +9,7 @@
 
 pub mod id;
 pub mod subject;
+pub mod stage;
 pub mod media;
 pub mod discontinuity;
 pub mod joint;

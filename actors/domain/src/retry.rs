@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::claim::Claim;
 use crate::failure::{Failure, Severity};
+use crate::stage::Stage;
 
 /// What a worker does with the delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,29 +36,6 @@ impl Default for Schedule {
         Self {
             delays: [1, 5, 25].map(|minutes| Duration::from_secs(minutes * MINUTE)).to_vec(),
             jitter: 0.1,
-        }
-    }
-}
-
-/// A stage whose messages can die.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Probes and plans uploads.
-    Ingest,
-    /// Does tasks.
-    Encode,
-    /// Evaluates and publishes orders.
-    Publish,
-}
-
-impl Stage {
-    /// Its word, everywhere.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ingest => "ingest",
-            Self::Encode => "encode",
-            Self::Publish => "publish",
         }
     }
 }

@@ -242,7 +242,7 @@ impl<'a> Collector<'a> {
     ) -> Result<(), Failure> {
         let encoder = self.encoder(rendition).await?;
         if let Some(file) = file {
-            let Held { order, what: task, claim, .. } = self.held;
+            let (Held { order, claim, .. }, task) = (self.held, self.planned.task);
             let attempt = &claim.attempt_id;
             let key = format!("out/{}/{}/{task}/{attempt}/{file}", order.video, order.number);
             encoder.cast(encoder::Message::Open(key)).map_err(gone)?;

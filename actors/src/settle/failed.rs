@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use jetreel_domain::failure::{Failure, Severity};
-use jetreel_domain::retry::{self, Disposition, Stage};
+use jetreel_domain::retry::{self, Disposition};
+use jetreel_domain::stage::Stage;
 use jetreel_domain::trial;
 use tokio::time::timeout;
 
@@ -60,7 +61,7 @@ pub(crate) async fn failed(case: &Case<'_>, held: &Held, failure: Failure) -> Se
     environment.emit(Event::AttemptFailed {
         stage: case.stage,
         order: held.order.clone(),
-        what: held.what.clone(),
+        unit: held.unit.clone(),
         attempt: held.claim.attempts,
         failure: failure.clone(),
         again: disposition != Disposition::Bury,
@@ -89,18 +90,17 @@ pub(crate) async fn unclaimed(
     stage: Stage,
     delivery: &dyn Delivery,
     failure: &Failure,
-) -> Result<(), Failure> {
+) -> Settlement {
     let deliveries = u32::try_from(delivery.delivered()).unwrap_or(u32::MAX);
     let chance = context.ports.environment.chance();
     let disposition = retry::settle(failure, deliveries, context.config.retry.of(stage), chance);
-    let settlement = match disposition {
+    match disposition {
         Disposition::HandBack { after, .. } => Settlement::HandBack(after),
         Disposition::Bury => {
             let case = Case { context, stage, origin: bury::Origin::Delivery(delivery) };
             refused(&case, failure.clone()).await
         }
-    };
-    settlement.tell(delivery).await
+    }
 }
 
 /// Buries what was dead before this attempt began, which is therefore not charged.
@@ -167,8 +167,8 @@ async fn give_up(
 impl Case<'_> {
     /// Notes that the claim is another's.
     pub(crate) fn lost(&self, held: &Held) {
-        let (order, what) = (held.order.clone(), held.what.clone());
-        let event = Event::ClaimLost { stage: self.stage, order, what };
+        let (order, unit) = (held.order.clone(), held.unit.clone());
+        let event = Event::ClaimLost { stage: self.stage, order, unit };
         self.context.ports.environment.emit(event);
     }
 

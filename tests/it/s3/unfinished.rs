@@ -116,7 +116,8 @@ impl Held {
         let site = Site::start_on_s3(&server.options()).await;
         let claims = site.claims().await;
         let settings = settings(&site);
-        let mut services = Services::connect(&settings, settings.nats.url.as_deref().unwrap()).await.unwrap();
+        let mut services =
+            Services::connect(&settings, settings.nats.url.as_deref().unwrap()).await.unwrap();
         let crash = Arc::<Notify>::default();
         services.ports.codec = Arc::new(Stalling {
             inner: services.ports.codec.clone(),
@@ -192,10 +193,11 @@ async fn a_lost_lease_leaves_no_open_upload() {
     let Some(mut held) = Held::start().await else { return };
     let (task, claim) = held.claim().await;
     let bus = &held.site.bus;
-    let found = bus.claim(&held.order, &task).await.unwrap().unwrap();
+    let found = bus.claim(&held.order, &task.as_str().into()).await.unwrap().unwrap();
     let sequence = claim.sequence;
     let rival = claim::take(Some(claim), "rival".into(), "rival".into(), sequence, 0);
-    let swapped = bus.swap_claim(&held.order, &task, &rival, found.revision).await.unwrap();
+    let swapped =
+        bus.swap_claim(&held.order, &task.as_str().into(), &rival, found.revision).await.unwrap();
     assert!(matches!(swapped, Swap::Done(_)));
     held.nothing_is_left().await;
 }
