@@ -141,6 +141,15 @@ impl Held {
         swap(ports, (&self.order, &self.unit), claim, self.revision).await
     }
 
+    /// Writes another claim in place of this one. `None` where another holds it.
+    pub(crate) async fn change(
+        &self,
+        ports: &Ports,
+        claim: Claim,
+    ) -> Result<Option<Self>, Failure> {
+        swap(ports, (&self.order, &self.unit), claim, self.revision).await
+    }
+
     /// Ends the work well: what failed before is forgotten. No matter if the claim is another's by now, or went with its order.
     pub(crate) async fn done(&self, ports: &Ports) -> Result<(), Failure> {
         swap(ports, (&self.order, &self.unit), self.claim.done(), self.revision).await.map(|_| ())

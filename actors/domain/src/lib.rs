@@ -83,6 +83,7 @@ pub mod budget;
 pub mod thumbnails;
 pub mod contract;
 pub mod presence;
+pub mod peers;
 pub mod reconcile;
 pub mod leadership;
 pub mod sweep;

@@ -9,6 +9,7 @@ use jetreel_domain::trial;
 use tokio::time::timeout;
 
 use super::bury::{self, Case, Unburied};
+use super::worth::checkpoints;
 use crate::claims::Held;
 use crate::config::Context;
 use crate::event::Event;
@@ -52,7 +53,17 @@ pub(crate) async fn failed(case: &Case<'_>, held: &Held, failure: Failure) -> Se
     let schedule = context.config.retry.of(case.stage);
     let failure = judged(case, held, failure).await;
     let chance = environment.chance();
-    let disposition = retry::settle(&failure, held.claim.faults + 1, schedule, chance);
+    let mut disposition = retry::settle(&failure, held.claim.faults + 1, schedule, chance);
+    let mut held = held.clone();
+    if disposition == Disposition::Bury && failure.severity == Severity::TaskFault {
+        // Its attempts are used up, unless it got further meanwhile.
+        let parts = checkpoints(&context.ports, &held).await.unwrap_or_default();
+        if let Some(claim) = held.claim.progressed(parts) {
+            held.claim = claim;
+            disposition = retry::settle(&failure, 1, schedule, chance);
+        }
+    }
+    let held = &held;
     let charged = disposition == Disposition::Bury
         || matches!(disposition, Disposition::HandBack { charged: true, .. });
     let Some(given_up) = give_up(case, held, Some(&failure), charged).await else {
