@@ -7,6 +7,8 @@ mod log;
 mod reconciler;
 
 use jetreel_actors::event::Event;
+use jetreel_domain::stage::Stage;
+use jetreel_domain::subject;
 use prometheus::core::Collector;
 use prometheus::{
     CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -16,6 +18,9 @@ use tracing::warn;
 
 use labels::{count_fault, count_reason, fact_kind};
 use reconciler::Reconciler;
+
+/// Reason of a lease that was not renewed, among the troubles of a stage.
+const LEASE_RENEWAL: &str = "lease-renewal";
 
 /// The numbers of one node.
 pub struct Metrics {
@@ -313,6 +318,16 @@ impl Metrics {
         log::event(event);
     }
 
+    /// A lease of a task counts by its group, any other among the troubles of its stage.
+    fn lease_not_renewed(&self, stage: &str, subject: &str) {
+        match subject::task_in(subject).filter(|_| stage == Stage::Encode.as_str()) {
+            Some(task) => {
+                self.tasks.renew_failures.with_label_values(&[task.group.as_str()]).inc();
+            }
+            None => self.stage_faults.with_label_values(&[stage, LEASE_RENEWAL]).inc(),
+        }
+    }
+
     fn count(&self, event: &Event) {
         match event {
             Event::OrderMoved { to, .. } => {
@@ -367,9 +382,7 @@ impl Metrics {
             Event::Announced { fact, .. } => {
                 self.facts_announced.with_label_values(&[fact_kind(fact)]).inc();
             }
-            Event::RenewFailed { task, .. } => {
-                self.tasks.renew_failures.with_label_values(&[task.group.as_str()]).inc();
-            }
+            Event::RenewFailed { stage, subject } => self.lease_not_renewed(stage, subject),
             Event::SwapConflict { bucket } => {
                 self.swap_conflicts.with_label_values(&[*bucket]).inc();
             }

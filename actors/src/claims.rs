@@ -6,6 +6,7 @@
 use jetreel_domain::claim::{self, Claim, Verdict};
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
+use jetreel_domain::stage::Unit;
 
 use crate::event::Event;
 use crate::ports::{Ports, Swap, Versioned};
@@ -18,8 +19,8 @@ const ROUNDS_MAX: usize = 16;
 pub(crate) struct Held {
     /// Whose.
     pub(crate) order: OrderId,
-    /// The task, or a stage's own name.
-    pub(crate) what: String,
+    /// What is claimed.
+    pub(crate) unit: Unit,
     /// The document as written.
     pub(crate) claim: Claim,
     /// Its revision: the fence.
@@ -40,31 +41,34 @@ pub(crate) async fn take(
     ports: &Ports,
     by: Claimant<'_>,
     order: &OrderId,
-    what: &str,
+    unit: &Unit,
 ) -> Result<Held, Failure> {
     for _ in 0..ROUNDS_MAX {
-        let found = ports.broker.claim(order, what).await?;
-        if let Some(held) = try_take(ports, by, (order, what), found).await? {
+        let found = ports.broker.claim(order, unit).await?;
+        if let Some(held) = try_take(ports, by, (order, unit), found).await? {
             return Ok(held);
         }
     }
     Err(contended())
 }
 
-/// Takes the claim of a task. `None`: it is claimed for another message that is still queued, in another lane, so this one is a
-/// duplicate.
-pub(crate) async fn take_task(
+/// Takes a claim as [`take`] does. `None`: the task is claimed for another message that is still queued, in another lane, so this one is
+/// a duplicate.
+pub(crate) async fn take_unless_duplicate(
     ports: &Ports,
     by: Claimant<'_>,
     order: &OrderId,
-    task: &str,
+    unit: &Unit,
 ) -> Result<Option<Held>, Failure> {
+    if unit.task().is_none() {
+        return take(ports, by, order, unit).await.map(Some);
+    }
     for _ in 0..ROUNDS_MAX {
-        let found = ports.broker.claim(order, task).await?;
+        let found = ports.broker.claim(order, unit).await?;
         if is_duplicate(ports, found.as_ref().map(|found| &found.value), by.sequence).await? {
             return Ok(None);
         }
-        if let Some(held) = try_take(ports, by, (order, task), found).await? {
+        if let Some(held) = try_take(ports, by, (order, unit), found).await? {
             return Ok(Some(held));
         }
     }
@@ -79,25 +83,25 @@ fn contended() -> Failure {
 async fn try_take(
     ports: &Ports,
     by: Claimant<'_>,
-    (order, what): (&OrderId, &str),
+    (order, unit): (&OrderId, &Unit),
     found: Option<Versioned<Claim>>,
 ) -> Result<Option<Held>, Failure> {
     let (old, revision) = found.map_or((None, 0), |found| (Some(found.value), found.revision));
     let Claimant { node, sequence } = by;
     let environment = &ports.environment;
     let claim = claim::take(old, environment.uuid(), node.to_owned(), sequence, environment.now());
-    swap(ports, (order, what), claim, revision).await
+    swap(ports, (order, unit), claim, revision).await
 }
 
 async fn swap(
     ports: &Ports,
-    (order, what): (&OrderId, &str),
+    (order, unit): (&OrderId, &Unit),
     claim: Claim,
     revision: u64,
 ) -> Result<Option<Held>, Failure> {
-    match ports.broker.swap_claim(order, what, &claim, revision).await? {
+    match ports.broker.swap_claim(order, unit, &claim, revision).await? {
         Swap::Done(revision) => {
-            Ok(Some(Held { order: order.clone(), what: what.to_owned(), claim, revision }))
+            Ok(Some(Held { order: order.clone(), unit: unit.clone(), claim, revision }))
         }
         Swap::Conflict => {
             ports.environment.emit(Event::SwapConflict { bucket: "claims" });
@@ -113,11 +117,11 @@ async fn is_duplicate(ports: &Ports, old: Option<&Claim>, sequence: u64) -> Resu
 }
 
 /// Counts the attempts of a replayed message from the start again.
-pub(crate) async fn reset(ports: &Ports, order: &OrderId, what: &str) -> Result<(), Failure> {
+pub(crate) async fn reset(ports: &Ports, order: &OrderId, unit: &Unit) -> Result<(), Failure> {
     for _ in 0..ROUNDS_MAX {
-        let Some(found) = ports.broker.claim(order, what).await? else { return Ok(()) };
+        let Some(found) = ports.broker.claim(order, unit).await? else { return Ok(()) };
         let claim = found.value.replayed(ports.environment.uuid());
-        if swap(ports, (order, what), claim, found.revision).await?.is_some() {
+        if swap(ports, (order, unit), claim, found.revision).await?.is_some() {
             return Ok(());
         }
     }
@@ -134,17 +138,26 @@ impl Held {
         charged: bool,
     ) -> Result<Option<Self>, Failure> {
         let claim = self.claim.given_up(failure, charged);
-        swap(ports, (&self.order, &self.what), claim, self.revision).await
+        swap(ports, (&self.order, &self.unit), claim, self.revision).await
+    }
+
+    /// Writes another claim in place of this one. `None` where another holds it.
+    pub(crate) async fn change(
+        &self,
+        ports: &Ports,
+        claim: Claim,
+    ) -> Result<Option<Self>, Failure> {
+        swap(ports, (&self.order, &self.unit), claim, self.revision).await
     }
 
     /// Ends the work well: what failed before is forgotten. No matter if the claim is another's by now, or went with its order.
     pub(crate) async fn done(&self, ports: &Ports) -> Result<(), Failure> {
-        swap(ports, (&self.order, &self.what), self.claim.done(), self.revision).await.map(|_| ())
+        swap(ports, (&self.order, &self.unit), self.claim.done(), self.revision).await.map(|_| ())
     }
 
     /// Whether nobody has changed the claim since.
     pub(crate) async fn is_current(&self, ports: &Ports) -> Result<bool, Failure> {
-        let found = ports.broker.claim(&self.order, &self.what).await?;
+        let found = ports.broker.claim(&self.order, &self.unit).await?;
         Ok(found.is_some_and(|found| found.revision == self.revision))
     }
 }

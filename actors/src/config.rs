@@ -1,16 +1,18 @@
 //! What the stages of one node need to know, handed down from the settings.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jetreel_domain::id::Group;
 use jetreel_domain::intake::SourcePrefixes;
 use jetreel_domain::limits::Limits;
+use jetreel_domain::peers::Peers;
 use jetreel_domain::planner::PlanPolicy;
 use jetreel_domain::reconcile::Policy;
 use jetreel_domain::relations::Lease;
 use jetreel_domain::retry::Schedules;
+use jetreel_domain::stage::Stage;
 use tokio_util::sync::CancellationToken;
 
 use crate::gate::Gate;
@@ -75,6 +77,14 @@ pub struct Config {
     pub reconciler: Policy,
 }
 
+impl Config {
+    /// Whether this node encodes.
+    #[must_use]
+    pub fn encodes(&self) -> bool {
+        self.roles.contains(Stage::Encode.as_str())
+    }
+}
+
 /// What every actor of a node is handed.
 #[derive(Clone)]
 pub struct Context {
@@ -84,6 +94,8 @@ pub struct Context {
     pub ports: Ports,
     /// Plans this node has read.
     pub plans: Arc<Plans>,
+    /// The nodes that this one heard of.
+    pub peers: Arc<Mutex<Peers>>,
     /// Closed while storage or broker fail: nothing is pulled then.
     pub gate: Arc<Gate>,
     /// Cancelled when the node drains: nothing more is pulled, work in hand is finished.
@@ -99,10 +111,16 @@ impl Context {
         Self {
             config: Arc::new(config),
             plans: Arc::new(Plans::default()),
+            peers: Arc::default(),
             gate: Arc::new(Gate::default()),
             ports,
             drain: CancellationToken::new(),
             put_down: CancellationToken::new(),
         }
+    }
+
+    /// The nodes that this one heard of. Not to be held across a wait.
+    pub(crate) fn peers(&self) -> MutexGuard<'_, Peers> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,8 +2,8 @@
 
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{Group, OrderId, TaskId};
-use jetreel_domain::retry::Stage;
 use jetreel_domain::room::Room;
+use jetreel_domain::stage::{Stage, Unit};
 use jetreel_domain::state::{Fact, Status};
 
 /// What the reconciler can do.
@@ -150,8 +150,8 @@ pub enum Event {
         stage: Stage,
         /// Whose.
         order: OrderId,
-        /// The task, or the stage's own name.
-        what: String,
+        /// What.
+        unit: Unit,
         /// Which attempt.
         attempt: u32,
         /// Why.
@@ -165,8 +165,8 @@ pub enum Event {
         stage: Stage,
         /// Whose.
         order: OrderId,
-        /// The task, or the stage's own name.
-        what: String,
+        /// What.
+        unit: Unit,
     },
     /// A message went to the dead letters.
     Buried {
@@ -174,8 +174,8 @@ pub enum Event {
         stage: Stage,
         /// Whose, where it could be understood.
         order: Option<OrderId>,
-        /// The task, or the stage's own name.
-        what: String,
+        /// What.
+        unit: Unit,
         /// Why.
         failure: Failure,
     },
@@ -204,8 +204,8 @@ pub enum Event {
         stage: Stage,
         /// Whose.
         order: OrderId,
-        /// The task, or the stage's own name.
-        what: String,
+        /// What.
+        unit: Unit,
     },
     /// The broker had given a message up; it was taken care of.
     OrphanSettled {
@@ -241,10 +241,10 @@ pub enum Event {
     },
     /// A heartbeat of a lease failed.
     RenewFailed {
-        /// Whose.
-        order: OrderId,
-        /// Which.
-        task: TaskId,
+        /// Which stage.
+        stage: &'static str,
+        /// Subject of the message in hand.
+        subject: String,
     },
     /// A compare-and-set met another writer.
     SwapConflict {

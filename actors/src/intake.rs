@@ -5,7 +5,7 @@ use jetreel_domain::document;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::intake::{Body, Peek};
 use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded};
-use jetreel_domain::retry::Stage;
+use jetreel_domain::stage::Stage;
 use jetreel_domain::subject;
 
 /// A body that is not acted on.

@@ -1,4 +1,4 @@
-//! Keeps a delivery while it is worked on, and tells when it must be put down.
+//! Deliveries in hand: the lease of each is renewed from the moment it is pulled, and whoever works on it learns when to put it down.
 //!
 //! Invariant: work stops before the server can give the message to another: `lost_after` is shorter than `ack_wait`.
 
@@ -6,15 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jetreel_domain::relations::Lease;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use crate::config::Context;
+use crate::event::Event;
 use crate::ports::{Delivery, PortFuture};
 
 /// Why work must be put down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lost {
+pub(crate) enum Lost {
     /// The lease was not confirmed for too long.
     Expired,
     /// Another worker holds the claim now.
@@ -25,42 +28,99 @@ pub enum Lost {
     Draining,
 }
 
-/// What a heartbeat looks at besides the lease itself: says whether the work is still wanted.
-pub trait Watch: Send + Sync + 'static {
+/// What a heartbeat looks at besides the lease itself: whether the work is still wanted.
+pub(crate) trait Watch: Send + Sync + 'static {
     /// `Some`: put it down. An error counts as no news.
     fn check(&self) -> PortFuture<'_, Option<Lost>>;
-    /// A renewal failed.
-    fn failed(&self);
 }
 
-/// A running heartbeat. Dropped, it ends.
-#[derive(Debug)]
-pub struct Heartbeat {
-    task: JoinHandle<()>,
-    /// Fires once, when work must be put down.
-    pub lost: oneshot::Receiver<Lost>,
+type Watched = Option<Arc<dyn Watch>>;
+
+/// A delivery in hand. Its lease is renewed until this is dropped or let go.
+pub(crate) struct InHand {
+    delivery: Arc<dyn Delivery>,
+    lost: watch::Receiver<Option<Lost>>,
+    watched: watch::Sender<Watched>,
+    put_down: CancellationToken,
+    heartbeat: JoinHandle<()>,
 }
 
-impl Drop for Heartbeat {
+impl Drop for InHand {
     fn drop(&mut self) {
-        self.task.abort();
+        self.heartbeat.abort();
     }
 }
 
-/// Starts the heartbeat of a delivery.
-#[must_use]
-pub fn keep(delivery: Arc<dyn Delivery>, lease: Lease, watch: Arc<dyn Watch>) -> Heartbeat {
-    let (tell, lost) = oneshot::channel();
-    let task = tokio::spawn(async move {
-        let reason = beat(delivery.as_ref(), lease, watch.as_ref()).await;
-        if tell.send(reason).is_err() {
-            tracing::debug!(?reason, "work had ended when its lease was lost");
+impl InHand {
+    /// Takes a delivery in hand, for the stage `name`.
+    pub(crate) fn new(context: &Context, name: &'static str, delivery: Arc<dyn Delivery>) -> Self {
+        let (tell, lost) = watch::channel(None);
+        let (watched, looked_at) = watch::channel::<Watched>(None);
+        let (environment, lease) = (Arc::clone(&context.ports.environment), context.config.lease);
+        let renewed = Arc::clone(&delivery);
+        let heartbeat = tokio::spawn(async move {
+            let unrenewed = || {
+                let subject = renewed.subject().to_owned();
+                environment.emit(Event::RenewFailed { stage: name, subject });
+            };
+            let reason = beat(renewed.as_ref(), lease, &looked_at, unrenewed).await;
+            tell.send_replace(Some(reason));
+        });
+        Self { delivery, lost, watched, put_down: context.put_down.clone(), heartbeat }
+    }
+
+    /// The delivery.
+    pub(crate) fn delivery(&self) -> &dyn Delivery {
+        self.delivery.as_ref()
+    }
+
+    /// What heartbeats look at from now on.
+    pub(crate) fn watch(&self, watch: Arc<dyn Watch>) {
+        self.watched.send_replace(Some(watch));
+    }
+
+    /// Heartbeats look at nothing any more: the work is done, and only the lease is needed while it is settled.
+    pub(crate) fn unwatch(&self) {
+        self.watched.send_replace(None);
+    }
+
+    /// Returns when the work must be put down.
+    pub(crate) async fn lost(&self) -> Lost {
+        let mut lost = self.lost.clone();
+        let told = async {
+            match lost.wait_for(Option::is_some).await {
+                Ok(lost) => lost.unwrap_or(Lost::Expired),
+                // The heartbeat is gone without a word: nobody renews the lease.
+                Err(_) => Lost::Expired,
+            }
+        };
+        tokio::select! {
+            lost = told => lost,
+            () = self.put_down.cancelled() => Lost::Draining,
         }
-    });
-    Heartbeat { task, lost }
+    }
+
+    /// Does the work, unless it must be put down before its end; then it is dropped.
+    pub(crate) async fn unless_lost<T>(&self, work: impl Future<Output = T>) -> Result<T, Lost> {
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            lost = self.lost() => Err(lost),
+        }
+    }
+
+    /// Ends the heartbeat: renewed after it was handed back with a delay, a message would come again too late.
+    pub(crate) fn let_go(self) -> Arc<dyn Delivery> {
+        Arc::clone(&self.delivery)
+    }
 }
 
-async fn beat(delivery: &dyn Delivery, lease: Lease, watch: &dyn Watch) -> Lost {
+async fn beat(
+    delivery: &dyn Delivery,
+    lease: Lease,
+    watched: &watch::Receiver<Watched>,
+    unrenewed: impl Fn(),
+) -> Lost {
     let mut confirmed = Instant::now();
     loop {
         tokio::time::sleep(lease.heartbeat).await;
@@ -68,17 +128,18 @@ async fn beat(delivery: &dyn Delivery, lease: Lease, watch: &dyn Watch) -> Lost 
         let asked = Instant::now();
         match tokio::time::timeout(left(lease, confirmed), delivery.renew()).await {
             Ok(Ok(())) => confirmed = asked,
-            Ok(Err(_)) => watch.failed(),
+            Ok(Err(_)) => unrenewed(),
             Err(_) => return Lost::Expired,
         }
         if confirmed.elapsed() >= lease.lost_after {
             return Lost::Expired;
         }
-        if confirmed != asked {
-            continue;
-        }
+        let watch = watched.borrow().clone();
+        let Some(watch) = watch.filter(|_| confirmed == asked) else { continue };
         // The look may take its time, but not from the next renewal.
-        if let Ok(Ok(Some(lost))) = tokio::time::timeout(lease.heartbeat, watch.check()).await {
+        if let Ok(Ok(Some(lost))) = tokio::time::timeout(lease.heartbeat, watch.check()).await
+            && watched.borrow().is_some()
+        {
             return lost;
         }
     }
@@ -156,32 +217,32 @@ mod tests {
         fn check(&self) -> PortFuture<'_, Option<Lost>> {
             Box::pin(std::future::pending())
         }
-        fn failed(&self) {}
     }
 
-    fn start(
+    async fn beats(
         answers: fn() -> Result<(), Failure>,
         lost_after: Duration,
-    ) -> (Heartbeat, Arc<Notify>) {
-        let often = Arc::new(Notify::new());
+        often: &Arc<Notify>,
+    ) -> Lost {
         let delivery = Renewed { answers, count: AtomicU32::new(0), often: often.clone() };
         let lease = Lease { heartbeat: Duration::from_millis(1), lost_after };
-        (keep(Arc::new(delivery), lease, Arc::new(Blind)), often)
+        let watched = watch::channel::<Watched>(Some(Arc::new(Blind))).1;
+        beat(&delivery, lease, &watched, || {}).await
     }
 
     #[tokio::test]
     async fn a_look_that_hangs_keeps_no_renewal_waiting() {
-        let (mut heartbeat, often) = start(|| Ok(()), Duration::from_secs(3600));
+        let often = Arc::new(Notify::new());
         tokio::select! {
             () = often.notified() => {}
-            lost = &mut heartbeat.lost => panic!("{lost:?}"),
+            lost = beats(|| Ok(()), Duration::from_secs(3600), &often) => panic!("{lost:?}"),
         }
     }
 
     #[tokio::test]
     async fn a_lease_that_is_not_confirmed_is_lost() {
         let unheard = || Err(Failure::dependency("broker-timeout", ""));
-        let (mut heartbeat, _) = start(unheard, Duration::from_millis(20));
-        assert_eq!((&mut heartbeat.lost).await, Ok(Lost::Expired));
+        let often = Arc::new(Notify::new());
+        assert_eq!(beats(unheard, Duration::from_millis(20), &often).await, Lost::Expired);
     }
 }

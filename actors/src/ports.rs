@@ -21,8 +21,8 @@ use jetreel_domain::ledger::{Entry, Object};
 use jetreel_domain::message::{EncodeTask, Uploaded};
 use jetreel_domain::presence::Presence;
 use jetreel_domain::reconcile::Position;
-use jetreel_domain::retry::Stage;
 use jetreel_domain::room::Room;
+use jetreel_domain::stage::Unit;
 use jetreel_domain::state::{Fact, Known, Video};
 use jetreel_domain::wire::{FromCodec, Job};
 
@@ -152,8 +152,6 @@ pub trait Broker: Send + Sync {
 
     /// The next word of the broker that it gave a message up; waits up to `wait`.
     fn next_advisory(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
-    /// The stage that a consumer belongs to; `None` where it is not one of ours.
-    fn stage_of(&self, stream: &str, consumer: &str) -> Option<Stage>;
     /// Every consumer of a work queue that has lost sight of messages, with the messages it may be.
     fn lost_sight(&self) -> PortFuture<'_, Vec<LostSight>>;
     /// The message at that place, from the leader.
@@ -206,17 +204,17 @@ pub trait Broker: Send + Sync {
     /// States of videos that were written with a revision above `after`, some at a time; from the leader.
     fn changes(&self, after: u64) -> PortFuture<'_, Changes>;
 
-    /// The claim of a task, or of a whole stage under its own name; from the leader.
+    /// The claim of a unit, from the leader.
     fn claim<'a>(
         &'a self,
         order: &'a OrderId,
-        what: &'a str,
+        unit: &'a Unit,
     ) -> PortFuture<'a, Option<Versioned<Claim>>>;
     /// Compare-and-set of a claim; `revision` 0 creates it.
     fn swap_claim<'a>(
         &'a self,
         order: &'a OrderId,
-        what: &'a str,
+        unit: &'a Unit,
         claim: &'a Claim,
         revision: u64,
     ) -> PortFuture<'a, Swap>;

@@ -8,14 +8,18 @@ use std::time::Duration;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::presence::{self, Presence};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Context;
 use crate::event::Event;
-use crate::ports::Nodes;
+use crate::ports::{Nodes, Said};
 
 /// What leaving may take: nobody waits long for a courtesy, and silence says the same later.
 const LEAVE_WAIT: Duration = Duration::from_secs(2);
+
+/// Words that are read at once: more than a large cluster has nodes.
+const WORDS_MAX: usize = 4096;
 
 /// What the actor is told.
 #[derive(Debug)]
@@ -40,6 +44,9 @@ pub struct State {
     args: Args,
     id: String,
     since: i64,
+    /// Up to where the words of nodes were read.
+    read: u64,
+    started: Instant,
 }
 
 /// The actor.
@@ -58,7 +65,7 @@ impl Actor for Herald {
         myself.cast(Message::Renew)?;
         let environment = &args.context.ports.environment;
         let (id, since) = (environment.uuid(), environment.now());
-        Ok(State { args, id, since })
+        Ok(State { args, id, since, read: 0, started: Instant::now() })
     }
 
     async fn handle(
@@ -69,10 +76,11 @@ impl Actor for Herald {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Renew => {
+                let args = state.args.clone();
                 let going = tokio::select! {
                     biased;
-                    () = state.args.goes() => true,
-                    () = state.renew() => false,
+                    () = args.goes() => true,
+                    () = state.word() => false,
                 };
                 if going {
                     state.leave().await;
@@ -97,12 +105,29 @@ impl Args {
 }
 
 impl State {
+    /// Says that the node is there, and hears who else is.
+    async fn word(&mut self) {
+        self.renew().await;
+        self.listen().await;
+    }
+
     async fn renew(&self) {
         let said = self.presence().await;
         if let Err(failure) = self.args.nodes.tell(&self.id, &said).await {
             let event = Event::StageFault { stage: "presence", failure };
             self.args.context.ports.environment.emit(event);
         }
+    }
+
+    /// Hears what the other nodes said since the last time.
+    async fn listen(&mut self) {
+        let said = self.args.nodes.said(self.read, WORDS_MAX).await.unwrap_or_else(|failure| {
+            tracing::debug!(%failure, "what nodes say could not be read");
+            Said { read: self.read, ..Said::default() }
+        });
+        self.read = said.read;
+        let now = self.started.elapsed().as_secs();
+        self.args.context.peers().hear(now, said.words);
     }
 
     async fn presence(&self) -> Presence {

@@ -7,6 +7,7 @@ use jetreel_domain::id::{OrderId, TaskId};
 use jetreel_domain::ledger::{Object, View};
 use jetreel_domain::message::{self, EncodeTask};
 use jetreel_domain::plan::Plan;
+use jetreel_domain::presence;
 use jetreel_domain::release;
 use jetreel_domain::state::Order;
 
@@ -28,7 +29,7 @@ pub async fn due(
     released: &mut BTreeSet<TaskId>,
 ) -> Result<(), Failure> {
     let Some(reference) = &order.plan else { return Ok(()) };
-    let window = release::window(context.config.slots, 1);
+    let window = release::window(cluster_slots(context), OPEN_ORDERS);
     for task in release::due(plan, view, window) {
         if released.contains(&task) {
             continue;
@@ -41,6 +42,16 @@ pub async fn due(
         released.insert(task);
     }
     Ok(())
+}
+
+/// Orders that share the slots. They are not counted: each may fill the cluster, as where it is alone.
+const OPEN_ORDERS: usize = 1;
+
+/// Tasks that all nodes encode at once, as far as this node heard of them.
+fn cluster_slots(context: &Context) -> usize {
+    let interval = presence::interval(context.config.reconciler.build_seconds).as_secs();
+    let own = if context.config.encodes() { context.config.slots } else { 0 };
+    context.peers().slots(interval).max(own)
 }
 
 /// Releases a task once more, whatever was released before. Gives whether it was in no lane.

@@ -13,7 +13,7 @@ use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::lane::Lane;
 use jetreel_domain::ledger::Entry;
 use jetreel_domain::message::{EncodeTask, Uploaded};
-use jetreel_domain::retry::Stage;
+use jetreel_domain::stage::Unit;
 use jetreel_domain::state::{Known, Video};
 
 use super::connection::Bus;
@@ -61,10 +61,6 @@ impl Broker for Bus {
 
     fn next_advisory(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
         port("pull an advisory", self.pull_advisory(wait))
-    }
-
-    fn stage_of(&self, stream: &str, consumer: &str) -> Option<Stage> {
-        names::stage_of(stream, consumer)
     }
 
     fn lost_sight(&self) -> PortFuture<'_, Vec<LostSight>> {
@@ -162,19 +158,19 @@ impl Broker for Bus {
     fn claim<'a>(
         &'a self,
         order: &'a OrderId,
-        what: &'a str,
+        unit: &'a Unit,
     ) -> PortFuture<'a, Option<Versioned<Claim>>> {
-        port("read a claim", self.read_claim(order, what))
+        port("read a claim", self.read_claim(order, unit))
     }
 
     fn swap_claim<'a>(
         &'a self,
         order: &'a OrderId,
-        what: &'a str,
+        unit: &'a Unit,
         claim: &'a Claim,
         revision: u64,
     ) -> PortFuture<'a, Swap> {
-        port("write a claim", self.replace_claim(order, what, claim, revision))
+        port("write a claim", self.replace_claim(order, unit, claim, revision))
     }
 
     fn announce<'a>(

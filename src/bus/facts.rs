@@ -178,7 +178,7 @@ mod tests {
         let (order, mut video) = video();
         let dead =
             Dead { sequence: 9, failure: Failure::permanent("no-video", "no picture"), letter: 1 };
-        video.bury(1, "ingest", dead, 40).unwrap();
+        video.bury(1, &"ingest".into(), dead, 40).unwrap();
         let told = told(&order, &video, 2);
         assert_eq!(told.fact, "failed-1");
         assert_eq!(told.error.unwrap().code, "no-video");

@@ -9,6 +9,7 @@ use jetreel_domain::claim::Claim;
 use jetreel_domain::document::{self, Document, DocumentFault};
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::intake;
+use jetreel_domain::stage::Unit;
 use jetreel_domain::state::Video;
 use jetreel_domain::subject;
 use serde::Serialize;
@@ -86,9 +87,9 @@ impl Bus {
     pub(super) async fn read_claim(
         &self,
         order: &OrderId,
-        what: &str,
+        unit: &Unit,
     ) -> Result<Option<Versioned<Claim>>, Fault> {
-        let (bucket, key) = (names::CLAIMS_BUCKET, subject::claim_key(order, what));
+        let (bucket, key) = (names::CLAIMS_BUCKET, subject::claim_key(order, unit));
         let Some(found) = self.raw_document(bucket, &key).await? else { return Ok(None) };
         let Versioned { value, revision } = found;
         let read = match document::read(&value) {
@@ -109,11 +110,11 @@ impl Bus {
     pub(super) async fn replace_claim(
         &self,
         order: &OrderId,
-        what: &str,
+        unit: &Unit,
         claim: &Claim,
         revision: u64,
     ) -> Result<Swap, Fault> {
-        let key = subject::claim_key(order, what);
+        let key = subject::claim_key(order, unit);
         let message = changed(names::CLAIMS_BUCKET, &key, claim)?;
         self.swap(&names::bucket_stream(names::CLAIMS_BUCKET), &message, revision).await
     }

@@ -4,16 +4,16 @@
 
 use jetreel_domain::id::Group;
 use jetreel_domain::lane::Lane;
-use jetreel_domain::retry::Stage;
+use jetreel_domain::stage::Stage;
 
 /// The log of completed uploads.
-pub const UPLOADS: &str = "UPLOADS";
+pub const UPLOADS: &str = Stage::Ingest.about().stream;
 /// Released tasks.
-pub const ENCODE: &str = "ENCODE";
+pub const ENCODE: &str = Stage::Encode.about().stream;
 /// Finished tasks and checkpoints.
 pub const LEDGER: &str = "LEDGER";
 /// "Evaluate this order."
-pub const PUBLISH: &str = "PUBLISH";
+pub const PUBLISH: &str = Stage::Publish.about().stream;
 /// Facts for subscribers.
 pub const PROGRESS: &str = "PROGRESS";
 /// One webhook or mail per message.
@@ -31,11 +31,11 @@ pub const DEADLETTER_CONSUMER: &str = "deadletter";
 /// Reads DLQ, where somebody is called about dead letters; nobody else misses it.
 pub const HOOK_CONSUMER: &str = "hook";
 /// Reads UPLOADS.
-pub const INGEST_CONSUMER: &str = "ingest";
+pub const INGEST_CONSUMER: &str = Stage::Ingest.about().consumer;
 /// Reads LEDGER.
 pub const PUBLISH_CONSUMER: &str = "publish";
 /// Reads PUBLISH.
-pub const EVALUATE_CONSUMER: &str = "evaluate";
+pub const EVALUATE_CONSUMER: &str = Stage::Publish.about().consumer;
 
 /// State of videos and their orders.
 pub const VIDEOS_BUCKET: &str = "videos";
@@ -61,26 +61,10 @@ pub const DELETED: &str = "DEL";
 /// Id of one write of a write-once message, by which its writer knows it again.
 pub const WRITER_HEADER: &str = "Jetreel-Writer";
 
-/// The stage that a consumer belongs to; `None` where it is not one of ours.
-#[must_use]
-pub fn stage_of(stream: &str, consumer: &str) -> Option<Stage> {
-    let is_of_encode = || {
-        Lane::ALL
-            .iter()
-            .any(|lane| Group::ALL.iter().any(|g| encode_consumer(*lane, *g) == consumer))
-    };
-    match (stream, consumer) {
-        (UPLOADS, INGEST_CONSUMER) => Some(Stage::Ingest),
-        (PUBLISH, EVALUATE_CONSUMER) => Some(Stage::Publish),
-        (ENCODE, _) if is_of_encode() => Some(Stage::Encode),
-        _ => None,
-    }
-}
-
 /// The consumer of a group in a lane.
 #[must_use]
 pub fn encode_consumer(lane: Lane, group: Group) -> String {
-    format!("encode-{lane}-{group}")
+    Stage::Encode.consumer(lane, group)
 }
 
 /// The stream behind a bucket.

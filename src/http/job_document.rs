@@ -243,14 +243,15 @@ fn source(plan: &Plan) -> Option<Source> {
 mod tests {
     use super::*;
     use jetreel_domain::lane::Lane;
-    use jetreel_domain::state::{Dead, INGEST};
+    use jetreel_domain::stage::Stage;
+    use jetreel_domain::state::Dead;
 
     #[test]
     fn a_refused_video_says_why_and_is_not_playable() {
         let mut video = Video::receiving(VideoId::from_bits(5), "<b>x</b>".into(), Lane::Normal, 0);
         video.advance(1, Status::Queued, 1).unwrap();
         let failure = Failure::permanent("no-video", "the file has no picture track");
-        video.bury(1, INGEST, Dead { sequence: 1, failure, letter: 1 }, 2).unwrap();
+        video.bury(1, &Stage::Ingest.into(), Dead { sequence: 1, failure, letter: 1 }, 2).unwrap();
         let document = document(&video, &video.orders[0], None, false);
         let json = serde_json::to_value(&document).unwrap();
         assert_eq!(json["status"], "FAILED");

@@ -21,6 +21,7 @@ use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::lane::Lane;
 use jetreel_domain::ledger::Entry;
 use jetreel_domain::message::{EncodeTask, Uploaded};
+use jetreel_domain::stage::Unit;
 use jetreel_domain::state::{Known, Video};
 use jetreel_domain::wire::Job;
 use tempfile::TempDir;
@@ -141,9 +142,6 @@ impl Broker for Videos {
     fn next_advisory(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
         away()
     }
-    fn stage_of(&self, _: &str, _: &str) -> Option<jetreel_domain::retry::Stage> {
-        None
-    }
     fn lost_sight(&self) -> PortFuture<'_, Vec<LostSight>> {
         away()
     }
@@ -175,13 +173,17 @@ impl Broker for Videos {
             Changes { changed: changed.collect(), read: after, more: false, extent }
         })
     }
-    fn claim<'a>(&'a self, _: &'a OrderId, _: &'a str) -> PortFuture<'a, Option<Versioned<Claim>>> {
+    fn claim<'a>(
+        &'a self,
+        _: &'a OrderId,
+        _: &'a Unit,
+    ) -> PortFuture<'a, Option<Versioned<Claim>>> {
         away()
     }
     fn swap_claim<'a>(
         &'a self,
         _: &'a OrderId,
-        _: &'a str,
+        _: &'a Unit,
         _: &'a Claim,
         _: u64,
     ) -> PortFuture<'a, Swap> {

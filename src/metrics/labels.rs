@@ -1,7 +1,7 @@
 //! What events are called in labels.
 
 use jetreel_domain::failure::Failure;
-use jetreel_domain::retry::Stage;
+use jetreel_domain::stage::Stage;
 use jetreel_domain::state::Fact;
 use prometheus::IntCounterVec;
 

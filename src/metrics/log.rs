@@ -4,7 +4,7 @@ use jetreel_actors::event::{Event, Reconciled};
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::redact::redact;
-use jetreel_domain::retry::Stage;
+use jetreel_domain::stage::{Stage, Unit};
 use tracing::{debug, error, info, warn};
 
 /// Writes it.
@@ -22,16 +22,16 @@ pub(super) fn event(event: &Event) {
         Event::TaskFinished { order, task, seconds, cpu_seconds, won } => {
             info!(%order, %task, seconds, cpu_seconds, won, "task finished");
         }
-        Event::AttemptFailed { stage, order, what, attempt, failure, again } => {
+        Event::AttemptFailed { stage, order, unit, attempt, failure, again } => {
             let (stage, code, detail) = (stage.as_str(), &failure.code, redact(&failure.detail));
-            warn!(stage, %order, what, attempt, code, detail, again,
+            warn!(stage, %order, what = %unit, attempt, code, detail, again,
                 "attempt failed: {}", failure.message);
         }
-        Event::ClaimLost { stage, order, what } => {
-            warn!(stage = stage.as_str(), %order, what, "another worker holds the claim");
+        Event::ClaimLost { stage, order, unit } => {
+            warn!(stage = stage.as_str(), %order, what = %unit, "another worker holds the claim");
         }
-        Event::Buried { stage, order, what, failure } => {
-            buried(*stage, order.as_ref(), what, failure);
+        Event::Buried { stage, order, unit, failure } => {
+            buried(*stage, order.as_ref(), unit, failure);
         }
         Event::Refused { order, failure } => {
             info!(%order, code = failure.code, "refused: {}", failure.message);
@@ -42,8 +42,8 @@ pub(super) fn event(event: &Event) {
             let (code, detail) = (&failure.code, redact(&failure.detail));
             warn!(code, detail, "called again later: {}", failure.message);
         }
-        Event::Revived { stage, order, what } => {
-            info!(stage = stage.as_str(), %order, what, "dead letter replayed");
+        Event::Revived { stage, order, unit } => {
+            info!(stage = stage.as_str(), %order, what = %unit, "dead letter replayed");
         }
         Event::OrphanSettled { stream, end } => {
             warn!(stream, end, "a message that the broker gave up was taken care of");
@@ -61,7 +61,7 @@ pub(super) fn event(event: &Event) {
         }
         Event::BreakerClosed => info!("a probe succeeded; work goes on"),
         Event::Announced { order, fact } => info!(%order, %fact, "fact announced"),
-        Event::RenewFailed { order, task } => warn!(%order, %task, "lease was not renewed"),
+        Event::RenewFailed { stage, subject } => warn!(stage, subject, "lease was not renewed"),
         Event::SwapConflict { bucket } => debug!(bucket, "compare-and-set met another writer"),
         Event::StageFault { stage, failure } => {
             warn!(
@@ -77,10 +77,10 @@ pub(super) fn event(event: &Event) {
     }
 }
 
-fn buried(stage: Stage, order: Option<&OrderId>, what: &str, failure: &Failure) {
+fn buried(stage: Stage, order: Option<&OrderId>, unit: &Unit, failure: &Failure) {
     let order = order.map(ToString::to_string);
     let (code, message) = (&failure.code, &failure.message);
-    error!(stage = stage.as_str(), order, what, code, "dead letter: {message}");
+    error!(stage = stage.as_str(), order, what = %unit, code, "dead letter: {message}");
 }
 
 fn unburied(stage: Stage, failure: &Failure) {

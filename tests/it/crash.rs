@@ -139,7 +139,7 @@ async fn a_codec_that_always_crashes_fails_the_job() {
     assert_eq!(errors_of(&spent), ["codec-signal"; 4]);
     let state = site.bus.video(&order.video).await.unwrap().unwrap().value;
     let dead = state.orders[0].dead.keys();
-    let dead: Vec<TaskId> = dead.map(|task| task.parse().unwrap()).collect();
+    let dead: Vec<TaskId> = dead.map(|unit| unit.task().unwrap()).collect();
     assert!(!dead.is_empty());
     eventually_so("no dead task is queued", async || {
         let queued = dead.iter().map(|task| subject::encode(Lane::Normal, &order, *task));

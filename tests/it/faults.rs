@@ -106,7 +106,7 @@ async fn a_worker_that_comes_back_cannot_fail_its_successors_task() {
     zombie.go_on();
     zombie.logs("another worker holds the claim").await;
     assert!(site.subjects(names::DLQ, ">").await.is_empty());
-    let now = site.bus.claim(&order, &task.to_string()).await.unwrap().unwrap().value;
+    let now = site.bus.claim(&order, &task.into()).await.unwrap().unwrap().value;
     assert_eq!(now, held, "the claim is the successor's still");
     drop(working);
 

@@ -7,6 +7,7 @@ mod harness;
 )]
 #[path = "../../actors/domain/src/lies.rs"]
 mod lies;
+mod attempts;
 mod away;
 mod big;
 mod bus;

@@ -119,7 +119,7 @@ async fn what_has_no_attempts_left_is_a_dead_letter_though_nobody_was_there() {
         spent = claim::take(Some(spent), "a".into(), "gone".into(), 1, 7);
     }
     let spent = spent.given_up(Some(&failure), true);
-    let written = site.bus.swap_claim(&order, &task.to_string(), &spent, 0).await.unwrap();
+    let written = site.bus.swap_claim(&order, &task.into(), &spent, 0).await.unwrap();
     assert!(matches!(written, Swap::Done(_)));
 
     let _worker = site.node("worker", &WORKER).await;
@@ -129,7 +129,7 @@ async fn what_has_no_attempts_left_is_a_dead_letter_though_nobody_was_there() {
     let letters = site.bus.letters(0, 100).await.unwrap();
     let letter = letters.into_iter().map(|found| found.letter).find(|it| it.subject == original);
     let letter = letter.unwrap();
-    assert_eq!((letter.failure.code.as_str(), letter.task), ("codec-signal", task.to_string()));
+    assert_eq!((letter.failure.code.as_str(), letter.task), ("codec-signal", task.into()));
     assert_eq!(letter.attempts.len(), 4, "{:?}", letter.attempts);
     assert!(letter.attempts.iter().all(|attempt| attempt.node == "gone"));
 }
@@ -145,7 +145,7 @@ async fn replayed_in_vain(site: &Site, order: &OrderId, task: TaskId) {
     let mut video = found.value;
     let failure = Failure::task("codec-signal", "the decoder crashed on this video (signal 11)");
     let death = Dead { sequence: original.sequence, failure, letter: 0 };
-    video.bury(order.number, &task.to_string(), death, 7).unwrap();
+    video.bury(order.number, &task.into(), death, 7).unwrap();
     let swapped = site.bus.swap_video(&video, found.revision).await.unwrap();
     assert!(matches!(swapped, Swap::Done(_)));
 
@@ -182,7 +182,7 @@ async fn a_claim_that_nobody_can_read_is_nobodys() {
     for (task, claim) in
         queued().await.iter().zip(["{\"of\":\"tomorrow\"}", "nonsense"].iter().cycle())
     {
-        let key = subject::claim_key(&order, &task.to_string());
+        let key = subject::claim_key(&order, &(*task).into());
         let place = names::bucket_subject(names::CLAIMS_BUCKET, &key);
         context.publish(place, (*claim).into()).await.unwrap().await.unwrap();
     }

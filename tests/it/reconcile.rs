@@ -234,7 +234,7 @@ async fn what_nobody_names_is_swept_and_what_a_manifest_names_stays() {
         site.store().write(key, Bytes::from_static(b"x")).await.unwrap();
     }
     let left = claim::take(None, "left".into(), "gone".into(), 1, 0);
-    site.bus.swap_claim(&order, "main-0000", &left, 0).await.unwrap();
+    site.bus.swap_claim(&order, &"main-0000".into(), &left, 0).await.unwrap();
 
     in_time("every orphan is gone", async || {
         let mut there = 0;

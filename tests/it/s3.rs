@@ -1,5 +1,7 @@
 //! The main job end to end on a store that speaks S3.
 
+mod unfinished;
+
 use crate::harness::media::{self, FILM, SEQUENTIAL};
 use crate::harness::s3::S3Server;
 use crate::harness::site::Site;

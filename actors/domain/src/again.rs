@@ -30,18 +30,21 @@ mod tests {
     use crate::failure::Failure;
     use crate::id::VideoId;
     use crate::lane::Lane;
-    use crate::state::{Dead, INGEST};
+    use crate::stage::{Stage, Unit};
+    use crate::state::Dead;
+
+    const INGEST: Unit = Unit::Stage(Stage::Ingest);
 
     #[test]
     fn of_many_who_ask_one_is_heard() {
         let mut video = Video::receiving(VideoId::from_bits(1), String::new(), Lane::Normal, 0);
         assert!(!video.ask_again(1, 100), "nothing is dead");
         let dead = Dead { sequence: 9, failure: Failure::permanent("no-video", "x"), letter: 0 };
-        video.bury(1, INGEST, dead.clone(), 100).unwrap();
+        video.bury(1, &INGEST, dead.clone(), 100).unwrap();
         assert!(video.ask_again(1, 100) && !video.ask_again(1, 100));
         // It died again at once: who asked before that was known did not ask for this.
-        assert!(video.revive(1, INGEST, 10));
-        video.bury(1, INGEST, Dead { sequence: 10, ..dead }, 101).unwrap();
+        assert!(video.revive(1, &INGEST, 10));
+        video.bury(1, &INGEST, Dead { sequence: 10, ..dead }, 101).unwrap();
         assert!(!video.ask_again(1, 100 + ASKED_SECONDS - 1));
         assert!(video.ask_again(1, 100 + ASKED_SECONDS));
         assert!(video.ask_again(1, 50), "a clock was set back");

@@ -116,7 +116,7 @@ mod tests {
         video.orders.push(Order::new(2, Status::Queued, Lane::Normal, 0));
         let failure = Failure::task("no-video", "there is no picture");
         let dead = |letter| Dead { sequence: 5, failure: failure.clone(), letter };
-        video.bury(2, "ingest", dead(7), 1).unwrap();
+        video.bury(2, &"ingest".into(), dead(7), 1).unwrap();
         assert_eq!(video.letters_left(2).count(), 0, "it waits for somebody");
         video.cancel(2, 2).unwrap();
         assert!(video.is_uncleared(2), "though it names no object");

@@ -40,6 +40,9 @@ pub struct Claim {
     /// What ended the last attempt that was charged.
     #[serde(default)]
     pub last: Option<Failure>,
+    /// Checkpoints of the task when its attempts were last counted from the start: more of them are progress.
+    #[serde(default)]
+    pub parts: u32,
     /// What a newer program wrote into it.
     #[serde(skip)]
     pub unknown: Unknown,
@@ -112,6 +115,7 @@ impl Claim {
             released: true,
             faults: 0,
             last: None,
+            parts: 0,
             unknown: Unknown::default(),
         }
     }
@@ -139,6 +143,24 @@ impl Claim {
     #[must_use]
     pub fn replayed(&self, attempt_id: String) -> Self {
         Self { attempt_id, attempts: 0, faults: 0, released: true, last: None, ..self.clone() }
+    }
+
+    /// The claim with the attempt in hand as its first, where checkpoints were written since attempts were last counted from the start.
+    /// `None`: there was no progress.
+    #[must_use]
+    pub fn progressed(&self, parts: u32) -> Option<Self> {
+        if parts <= self.parts {
+            return None;
+        }
+        let attempt = self.history.last().cloned().map(|last| Attempt { number: 1, ..last });
+        let history = attempt.into_iter().collect();
+        Some(Self { parts, attempts: 1, faults: 0, last: None, history, ..self.clone() })
+    }
+
+    /// Attempts before the one in hand that ended without a word.
+    pub fn silent(&self) -> impl Iterator<Item = &Attempt> {
+        let before = self.history.len().saturating_sub(1);
+        self.history.iter().take(before).filter(|attempt| attempt.error.is_none())
     }
 
     /// The claim of work that ended well and may come again: nothing of before counts, or explains what happens then.

@@ -15,6 +15,7 @@ use crate::excerpt::excerpt;
 use crate::failure::{Failure, Severity};
 use crate::id::OrderId;
 use crate::redact::redact;
+use crate::stage::Unit;
 use crate::subject;
 
 /// Stable code of the reason.
@@ -73,8 +74,8 @@ pub struct DeadLetter {
     pub stage: String,
     /// Whose it was, where it could be understood.
     pub order: Option<OrderId>,
-    /// The task, or the stage's own name.
-    pub task: String,
+    /// What was being done.
+    pub task: Unit,
     /// Why it died.
     pub failure: Failure,
     /// What was tried, oldest first.
@@ -146,7 +147,7 @@ impl DeadLetter {
             add(ORDER, order.to_string());
             add(VIDEO, order.video.to_string());
         }
-        add(TASK, one_line(&self.task, WORD_MAX));
+        add(TASK, one_line(&self.task.to_string(), WORD_MAX));
         add(FIRST_SEEN, self.first_seen.to_string());
         add(ORIGIN, format!("{} {}", one_line(&self.stream, WORD_MAX), self.sequence));
         headers
@@ -170,7 +171,7 @@ impl DeadLetter {
             body,
             headers,
             stage: text(STAGE),
-            task: text(TASK),
+            task: text(TASK).into(),
             failure: Failure {
                 severity: severity(&text(SEVERITY)),
                 code: text(REASON),
@@ -195,7 +196,7 @@ impl Buried {
             subject: letter.subject.clone(),
             stage: letter.stage.clone(),
             job: letter.order.as_ref().map(ToString::to_string),
-            task: letter.task.clone(),
+            task: letter.task.to_string(),
             reason: letter.failure.code.clone(),
             error: letter.failure.message.clone(),
             permanent: letter.failure.severity == Severity::Permanent,
@@ -357,7 +358,7 @@ mod tests {
         letter.attempts.push(last.clone());
         letter.node = long("node");
         letter.stage = long("stage");
-        letter.task = long("task");
+        letter.task = long("task").into();
         letter.headers.extend((0..100).map(|n| (format!("x-{n}"), "v".repeat(1000))));
         letter.body = vec![7; 100_000];
         let headers = letter.to_headers();

@@ -9,6 +9,7 @@
 
 pub mod id;
 pub mod subject;
+pub mod stage;
 pub mod media;
 pub mod discontinuity;
 mod excursion;
@@ -86,6 +87,7 @@ pub mod budget;
 pub mod thumbnails;
 pub mod contract;
 pub mod presence;
+pub mod peers;
 pub mod reconcile;
 pub mod leadership;
 pub mod sweep;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::retry::Stage;
+use crate::stage::Stage;
 
 /// Words of a node within the patience: many may be lost before it counts as gone.
 const WORDS_PER_PATIENCE: u32 = 20;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::announce;
 use crate::id::TaskId;
 use crate::release::{self, Step};
+use crate::stage::Unit;
 use crate::state::{Order, Status, Video};
 
 /// How patient repairs are. Times are in seconds.
@@ -256,7 +257,7 @@ fn of_tasks(
     let window = release::window(0, 1);
     let due = release::due_of(steps, |task| finished.contains(&task), window);
     let lost =
-        |task: &TaskId| !queued.contains(task) && !order.dead.contains_key(&task.to_string());
+        |task: &TaskId| !queued.contains(task) && !order.dead.contains_key(&Unit::Task(*task));
     due.into_iter().filter(lost).map(|task| Trouble::TaskLost(order.number, task)).collect()
 }
 

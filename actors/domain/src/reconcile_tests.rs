@@ -95,7 +95,7 @@ fn a_due_task_that_is_nowhere_is_lost() {
     assert_eq!(judged(&video, tasks(&[1, 2], &[0])), []);
     assert_eq!(judged(&video, tasks(&[], &[0, 1, 2])), [Trouble::Unevaluated(1)]);
     let failure = crate::failure::Failure::task("x", "");
-    video.orders[0].dead.insert(task(2).to_string(), Dead { sequence: 1, letter: 0, failure });
+    video.orders[0].dead.insert(task(2).into(), Dead { sequence: 1, letter: 0, failure });
     assert_eq!(judged(&video, tasks(&[1], &[0])), [], "a dead task waits for its replay");
 }
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::claim::Claim;
+use crate::claim::{Attempt, Claim};
 use crate::failure::{Failure, Severity};
+use crate::stage::Stage;
 
 /// What a worker does with the delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,29 +36,6 @@ impl Default for Schedule {
         Self {
             delays: [1, 5, 25].map(|minutes| Duration::from_secs(minutes * MINUTE)).to_vec(),
             jitter: 0.1,
-        }
-    }
-}
-
-/// A stage whose messages can die.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Probes and plans uploads.
-    Ingest,
-    /// Does tasks.
-    Encode,
-    /// Evaluates and publishes orders.
-    Publish,
-}
-
-impl Stage {
-    /// Its word, everywhere.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ingest => "ingest",
-            Self::Encode => "encode",
-            Self::Publish => "publish",
         }
     }
 }
@@ -140,11 +118,22 @@ fn is_not_its_fault(failure: &Failure) -> bool {
     severe || NOT_ITS_FAULTS.contains(&failure.code.as_str())
 }
 
+/// Code of what died because its attempts ended without a word.
+pub const ATTEMPTS_SPENT: &str = "attempts-spent";
+
 /// Why a claimed message is dead before it is worked on: what ended it last was final, but the one who held it did not live to say so;
-/// or no attempt ever lived to report. `None` where it may be tried.
+/// or no attempt ever lived to report. `None` where it may be tried. `outlived` tells the attempts whose process went on after their
+/// lease: a lost lease is no attempt. Progress ([`Claim::progressed`]) is for the caller to look at, where the answer is
+/// [`ATTEMPTS_SPENT`].
 #[must_use]
-pub fn doomed(claim: &Claim, schedule: &Schedule) -> Option<Failure> {
-    let before = claim.attempts.saturating_sub(1);
+pub fn doomed(
+    claim: &Claim,
+    schedule: &Schedule,
+    outlived: impl Fn(&Attempt) -> bool,
+) -> Option<Failure> {
+    let leases = claim.silent().filter(|attempt| outlived(attempt)).count();
+    let leases = u32::try_from(leases).unwrap_or(u32::MAX);
+    let before = claim.attempts.saturating_sub(1).saturating_sub(leases);
     if let Some(last) = &claim.last
         && settle(last, claim.faults, schedule, 0.0) == Disposition::Bury
     {
@@ -154,7 +143,7 @@ pub fn doomed(claim: &Claim, schedule: &Schedule) -> Option<Failure> {
     (before >= most).then(|| {
         let message =
             format!("{most} attempts ended without a word. The video may bring nodes down: look at the log before it is tried again.");
-        Failure::task("attempts-spent", message)
+        Failure::task(ATTEMPTS_SPENT, message)
     })
 }
 
@@ -224,16 +213,53 @@ mod tests {
 
     #[test]
     fn a_task_that_never_reports_is_given_up() {
-        assert_eq!(doomed(&claimed(SILENT_CLAIMS_MAX, None), &schedule()), None);
-        let failure = doomed(&claimed(SILENT_CLAIMS_MAX + 1, None), &schedule()).unwrap();
+        assert_eq!(doomed(&claimed(SILENT_CLAIMS_MAX, None), &schedule(), killed), None);
+        let failure = doomed(&claimed(SILENT_CLAIMS_MAX + 1, None), &schedule(), killed).unwrap();
         assert_eq!(failure.code, "attempts-spent");
     }
 
     #[test]
     fn a_last_failure_whose_holder_died_before_the_burial_is_not_tried_again() {
-        assert_eq!(doomed(&claimed(4, Some(&crash())), &schedule()), None);
-        assert_eq!(doomed(&claimed(5, Some(&crash())), &schedule()).unwrap().code, "codec-signal");
+        assert_eq!(doomed(&claimed(4, Some(&crash())), &schedule(), killed), None);
+        assert_eq!(
+            doomed(&claimed(5, Some(&crash())), &schedule(), killed).unwrap().code,
+            "codec-signal"
+        );
         let refused = Failure::permanent("no-video", "");
-        assert_eq!(doomed(&claimed(2, Some(&refused)), &schedule()), Some(refused));
+        assert_eq!(doomed(&claimed(2, Some(&refused)), &schedule(), killed), Some(refused));
+    }
+
+    /// Its process did not outlive it.
+    fn killed(_: &Attempt) -> bool {
+        false
+    }
+
+    #[test]
+    fn a_lost_lease_is_no_attempt_however_many_are_lost() {
+        let claim = claimed(SILENT_CLAIMS_MAX + 5, None);
+        assert_eq!(doomed(&claim, &schedule(), |_| true), None);
+        let mut rarely = claim.clone();
+        rarely.history[0].node = "lives".into();
+        let failure = doomed(&rarely, &schedule(), |attempt| attempt.node == "lives");
+        assert_eq!(failure.unwrap().code, ATTEMPTS_SPENT, "the others were killed");
+    }
+
+    #[test]
+    fn progress_counts_attempts_from_the_start_and_poison_without_progress_dies() {
+        let mut claim = claimed(1, None);
+        for parts in 1..=4 {
+            for _ in 0..SILENT_CLAIMS_MAX {
+                claim = claim::take(Some(claim), String::new(), String::new(), 1, 0);
+            }
+            assert!(doomed(&claim, &schedule(), killed).is_some());
+            claim = claim.progressed(parts).unwrap();
+            assert_eq!((claim.attempts, claim.history.len(), claim.parts), (1, 1, parts));
+            assert_eq!(doomed(&claim, &schedule(), killed), None);
+        }
+        for _ in 0..SILENT_CLAIMS_MAX {
+            claim = claim::take(Some(claim), String::new(), String::new(), 1, 0);
+        }
+        assert_eq!(doomed(&claim, &schedule(), killed).unwrap().code, ATTEMPTS_SPENT);
+        assert_eq!(claim.progressed(4), None);
     }
 }

@@ -17,6 +17,7 @@ use crate::id::{OrderId, VideoId};
 use crate::lane::Lane;
 use crate::ledger::Object;
 use crate::plan::Class;
+use crate::stage::Unit;
 use crate::takeover::Takeover;
 use crate::unknown::Unknown;
 
@@ -186,10 +187,10 @@ pub struct Order {
     pub plan: Option<PlanRef>,
     /// Tasks that are dead: why, and the sequence of the message. FAILED ⇔ not empty.
     #[serde(default)]
-    pub dead: BTreeMap<String, Dead>,
+    pub dead: BTreeMap<Unit, Dead>,
     /// What was replayed, with the sequence of the message that brought it back: an older death of it is none.
     #[serde(default)]
-    pub revived: BTreeMap<String, u64>,
+    pub revived: BTreeMap<Unit, u64>,
     /// What is known about the order, in the order in which it became known.
     #[serde(default)]
     pub facts: Vec<Known>,
@@ -297,11 +298,6 @@ pub struct Published {
     pub manifest: Object,
 }
 
-/// Key under which a failure of a whole stage stands in [`Order::dead`].
-pub const INGEST: &str = "ingest";
-/// Key under which a failure of publishing stands in [`Order::dead`].
-pub const PUBLISH: &str = "publish";
-
 impl Video {
     /// A video whose bytes are arriving, with its first order.
     #[must_use]
@@ -391,13 +387,13 @@ impl Video {
     pub fn bury(
         &mut self,
         number: u32,
-        what: &str,
+        unit: &Unit,
         dead: Dead,
         now: i64,
     ) -> Result<(), IllegalMove> {
         let status = self.order(number).map_or(Status::Cancelled, |order| order.status);
         let replayed =
-            |order: &Order| order.revived.get(what).is_some_and(|at| dead.sequence < *at);
+            |order: &Order| order.revived.get(unit).is_some_and(|at| dead.sequence < *at);
         if self.order(number).is_some_and(|order| order.superseded || replayed(order)) {
             return Err(IllegalMove { from: status, to: Status::Failed });
         }
@@ -409,20 +405,20 @@ impl Video {
             self.learn(number, Fact::Failed(failures as u32 + 1), now);
         }
         if let Some(order) = self.order_mut(number) {
-            order.dead.insert(what.to_owned(), dead);
+            order.dead.insert(unit.clone(), dead);
         }
         Ok(())
     }
 
     /// Takes a dead task (or stage) of an order back to life, for the message at `sequence`: the order goes on once nothing of it is
     /// dead. `false`: it is not dead, or died of this very message.
-    pub fn revive(&mut self, number: u32, what: &str, sequence: u64) -> bool {
+    pub fn revive(&mut self, number: u32, unit: &Unit, sequence: u64) -> bool {
         let Some(order) = self.order_mut(number) else { return false };
-        if order.superseded || order.dead.get(what).is_none_or(|dead| dead.sequence >= sequence) {
+        if order.superseded || order.dead.get(unit).is_none_or(|dead| dead.sequence >= sequence) {
             return false;
         }
-        order.dead.remove(what);
-        order.revived.insert(what.to_owned(), sequence);
+        order.dead.remove(unit);
+        order.revived.insert(unit.clone(), sequence);
         if order.dead.is_empty() && order.status == Status::Failed {
             order.status = if order.plan.is_some() { Status::Encoding } else { Status::Queued };
             order.ended = None;
@@ -432,8 +428,8 @@ impl Video {
 
     /// The death of a task, or of a stage under its own name.
     #[must_use]
-    pub fn death(&self, number: u32, what: &str) -> Option<&Dead> {
-        self.order(number).and_then(|order| order.dead.get(what))
+    pub fn death(&self, number: u32, unit: &Unit) -> Option<&Dead> {
+        self.order(number).and_then(|order| order.dead.get(unit))
     }
 }
 

@@ -42,16 +42,19 @@ fn an_order_goes_on_when_the_last_of_its_dead_is_replayed() {
     let mut video = Video::receiving(VideoId::from_bits(1), String::new(), Lane::Normal, 0);
     video.advance(1, Status::Queued, 1).unwrap();
     for (task, sequence) in [("main-0001", 7), ("main-0002", 8)] {
-        video.bury(1, task, dead(sequence), 2).unwrap();
+        video.bury(1, &task.into(), dead(sequence), 2).unwrap();
     }
-    assert!(!video.revive(1, "main-0001", 7), "the message that died is no replay");
-    assert!(video.revive(1, "main-0001", 9));
+    assert!(!video.revive(1, &"main-0001".into(), 7), "the message that died is no replay");
+    assert!(video.revive(1, &"main-0001".into(), 9));
     assert_eq!(video.orders[0].status, Status::Failed);
-    assert!(video.revive(1, "main-0002", 10));
+    assert!(video.revive(1, &"main-0002".into(), 10));
     assert_eq!((video.orders[0].status, video.orders[0].ended), (Status::Queued, None));
-    assert!(!video.revive(1, "main-0002", 11), "nothing is dead any more");
-    assert!(video.bury(1, "main-0002", dead(8), 3).is_err(), "a gravedigger who comes too late");
-    video.bury(1, "main-0002", dead(12), 3).unwrap();
+    assert!(!video.revive(1, &"main-0002".into(), 11), "nothing is dead any more");
+    assert!(
+        video.bury(1, &"main-0002".into(), dead(8), 3).is_err(),
+        "a gravedigger who comes too late"
+    );
+    video.bury(1, &"main-0002".into(), dead(12), 3).unwrap();
     assert!(video.orders[0].knows(&Fact::Failed(2)), "it can fail again, and that is told");
 }
 
@@ -59,8 +62,8 @@ fn an_order_goes_on_when_the_last_of_its_dead_is_replayed() {
 fn nothing_of_a_closed_order_dies_or_comes_back() {
     let mut video = Video::receiving(VideoId::from_bits(1), String::new(), Lane::Normal, 0);
     video.advance(1, Status::Cancelled, 1).unwrap();
-    assert!(video.bury(1, "main-0001", dead(7), 2).is_err());
-    assert!(!video.revive(1, "main-0001", 9));
+    assert!(video.bury(1, &"main-0001".into(), dead(7), 2).is_err());
+    assert!(!video.revive(1, &"main-0001".into(), 9));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::id::{Group, OrderId, TaskId, VideoId};
 use crate::lane::Lane;
-use crate::retry::Stage;
+use crate::stage::{Stage, Unit};
 use crate::state::Fact;
 
 /// Every subject filter that a stage reads or a stream holds, for the rule that all are bound to a stream.
@@ -16,6 +16,13 @@ pub const ROOTS: [&str; 8] = [
     "video.redo.>",
     "video.transcodes.dlq.>",
 ];
+
+/// Subjects of uploads; a word in braces stands for a value.
+pub(crate) const UPLOADS_SUBJECT: &str = "video.uploads.raw.{video}";
+/// Subjects of released tasks.
+pub(crate) const ENCODE_SUBJECT: &str = "video.encode.{lane}.{group}.{video}.{order}.{task}";
+/// Subjects of requests to evaluate.
+pub(crate) const PUBLISH_SUBJECT: &str = "video.publish.{video}.{order}";
 
 /// A completed upload.
 #[must_use]
@@ -121,10 +128,10 @@ pub fn progress_filter(video: &VideoId) -> String {
     format!("video.transcodes.progress.{video}.>")
 }
 
-/// Key of a claim in the bucket `claims`: of a task, or of a whole stage (`ingest`, `publish`).
+/// Key of a claim in the bucket `claims`.
 #[must_use]
-pub fn claim_key(order: &OrderId, what: &str) -> String {
-    format!("{}.{}.{what}", order.video, order.number)
+pub fn claim_key(order: &OrderId, unit: &Unit) -> String {
+    format!("{}.{}.{unit}", order.video, order.number)
 }
 
 /// What dead letters lie under: this, then the original subject.
@@ -139,26 +146,23 @@ pub fn dead_letter(original: &str) -> String {
 /// The stage that reads a subject; `None` where it is none of a stage's queue.
 #[must_use]
 pub fn stage(subject: &str) -> Option<Stage> {
-    match subject.split('.').take(2).collect::<Vec<_>>().as_slice() {
-        ["video", "uploads"] => Some(Stage::Ingest),
-        ["video", "encode"] => Some(Stage::Encode),
-        ["video", "publish"] => Some(Stage::Publish),
-        _ => None,
-    }
+    let of = |stage: &Stage| subject.split('.').take(2).eq(stage.subject_words().take(2));
+    Stage::ALL.into_iter().find(of)
 }
 
 /// The video that a subject of a stage's queue names, and where it names one, the number of the order.
 #[must_use]
 pub fn owner(subject: &str) -> Option<(VideoId, Option<u32>)> {
-    let words: Vec<&str> = subject.split('.').collect();
-    let (video, number) = match (stage(subject)?, words.as_slice()) {
-        (Stage::Ingest, [_, _, _, video]) => (video, None),
-        (Stage::Encode, [_, _, _, _, video, number, _]) => (video, Some(number)),
-        (Stage::Publish, [_, _, video, number]) => (video, Some(number)),
-        (Stage::Ingest | Stage::Encode | Stage::Publish, _) => return None,
+    let stage = stage(subject)?;
+    if subject.split('.').count() != stage.subject_words().count() {
+        return None;
+    }
+    let value = |name: &str| {
+        let mut words = stage.subject_words().zip(subject.split('.'));
+        words.find(|(pattern, _)| *pattern == name).map(|(_, word)| word)
     };
-    let number = number.map(|number| number.parse()).transpose().ok()?;
-    Some((video.parse().ok()?, number))
+    let number = value("{order}").map(str::parse).transpose().ok()?;
+    Some((value("{video}")?.parse().ok()?, number))
 }
 
 /// Where the broker says that a consumer has given a message up.

@@ -109,7 +109,7 @@ impl Desk {
         Ok(Handled {
             seq: buried.sequence,
             job: letter.order.as_ref().map(ToString::to_string),
-            task: letter.task.clone(),
+            task: letter.task.to_string(),
             reason: letter.failure.code.clone(),
             outcome,
         })

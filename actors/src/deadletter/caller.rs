@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use jetreel_domain::failure::Failure;
 use jetreel_domain::hook;
-use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde::Serialize;
 use tokio_util::bytes::Bytes;
 
 use super::desk::{Desk, Inspection};
 use crate::config::Context;
 use crate::event::Event;
-use crate::ports::{Delivered, Delivery, Hook};
+use crate::lease::InHand;
+use crate::ports::{Delivered, Delivery, Hook, Ports};
+use crate::settle::Settlement;
+use crate::worker::{Breaker, Handler, Inbox};
 
-/// Pause after trouble with the broker, before the next pull.
-const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 /// Version of [`Call`].
 const VERSION: u32 = 1;
 
@@ -35,20 +35,10 @@ enum Outcome {
     Early,
 }
 
-/// What the caller is told.
-#[derive(Debug)]
-pub enum Message {
-    /// Wait for the next letter.
-    Pull,
-}
-
-/// What the caller needs.
-#[derive(Clone)]
-pub struct Args {
-    /// The node.
-    pub context: Context,
+/// The inbox of dead letters that nobody was called about.
+pub(crate) struct Caller {
     /// Whom to call.
-    pub hook: Arc<dyn Hook>,
+    pub(crate) hook: Arc<dyn Hook>,
 }
 
 /// What the one who is called reads (JSON).
@@ -61,89 +51,52 @@ struct Call<'a> {
     letter: Inspection,
 }
 
-/// The caller.
-pub struct Caller;
+impl Handler for Caller {
+    const NAME: &'static str = "deadletter";
+    const JUDGED: bool = false;
 
-impl Actor for Caller {
-    type Msg = Message;
-    type State = Args;
-    type Arguments = Args;
-
-    async fn pre_start(
-        &self,
-        myself: ActorRef<Message>,
-        args: Args,
-    ) -> Result<Args, ActorProcessingErr> {
-        myself.cast(Message::Pull)?;
-        Ok(args)
-    }
-
-    async fn handle(
-        &self,
-        myself: ActorRef<Message>,
-        message: Message,
-        args: &mut Args,
-    ) -> Result<(), ActorProcessingErr> {
-        match message {
-            Message::Pull => {
-                let drain = args.context.drain.clone();
-                if drain.is_cancelled() {
-                    myself.stop(None);
-                    return Ok(());
-                }
-                tokio::select! {
-                    () = drain.cancelled() => {}
-                    () = args.pull() => {}
-                }
-                myself.cast(Message::Pull)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Args {
-    async fn pull(&self) {
-        let (ports, wait) = (&self.context.ports, self.context.config.pull_wait);
-        let outcome = match ports.letters.next_letter(wait).await {
-            Ok(Some(delivery)) => self.take(delivery).await,
-            Ok(None) => Ok(()),
-            Err(failure) => Err(failure),
-        };
-        if let Err(failure) = outcome {
-            ports.environment.emit(Event::StageFault { stage: "deadletter", failure });
-            tokio::time::sleep(TROUBLE_PAUSE).await;
-        }
-    }
-
-    async fn take(&self, delivery: Delivered) -> Result<(), Failure> {
-        let environment = &self.context.ports.environment;
-        match self.call(delivery.as_ref()).await {
-            Ok(Outcome::Gone) => delivery.ack().await,
-            Ok(Outcome::Early) => delivery.hand_back(hook::SETTLED_AFTER).await,
+    async fn take(&mut self, context: &Context, hand: &InHand) -> Result<Settlement, Failure> {
+        let (environment, delivery) = (&context.ports.environment, hand.delivery());
+        Ok(match self.call(context, delivery).await {
+            Ok(Outcome::Gone) => Settlement::Ack,
+            Ok(Outcome::Early) => Settlement::HandBack(hook::SETTLED_AFTER),
             Ok(Outcome::Taken) => {
                 environment.emit(Event::HookCalled { refused: None });
-                delivery.ack().await
+                Settlement::Ack
             }
             Err(failure) => {
                 environment.emit(Event::HookCalled { refused: Some(failure) });
                 // The first time it was early.
-                delivery.hand_back(hook::again_after(delivery.delivered().saturating_sub(1))).await
+                Settlement::HandBack(hook::again_after(delivery.delivered().saturating_sub(1)))
             }
-        }
+        })
     }
 
-    async fn call(&self, delivery: &dyn Delivery) -> Result<Outcome, Failure> {
-        let (ports, sequence) = (&self.context.ports, delivery.sequence());
+    /// It comes again when its lease ends.
+    async fn not_taken(&self, _: &Context, _: &dyn Delivery, _: &Failure) -> Settlement {
+        Settlement::LetGo
+    }
+}
+
+impl Inbox for Caller {
+    const PAUSE: Duration = Duration::from_secs(5);
+    const BREAKER: Breaker = Breaker::Ignores;
+    const DROPPED_ON_DRAIN: bool = true;
+
+    async fn pull(&mut self, context: &Context) -> Result<Option<Delivered>, Failure> {
+        context.ports.letters.next_letter(context.config.pull_wait).await
+    }
+}
+
+impl Caller {
+    async fn call(&self, context: &Context, delivery: &dyn Delivery) -> Result<Outcome, Failure> {
+        let (ports, sequence) = (&context.ports, delivery.sequence());
         let Some(buried) = ports.letters.letter(sequence).await? else { return Ok(Outcome::Gone) };
         if hook::is_early(&buried, ports.environment.now()) {
             return Ok(Outcome::Early);
         }
         let key = hook::key(&buried);
-        delivery.renew().await?;
-        let Some(letter) = self.inspect(sequence).await? else { return Ok(Outcome::Gone) };
-        // What was read may have taken its time.
-        delivery.renew().await?;
+        let Some(letter) = inspect(ports, sequence).await? else { return Ok(Outcome::Gone) };
         let summary = hook::summary(&buried);
         let call = Call { v: VERSION, event: "dead-letter", key: &key, summary, letter };
         let document = serde_json::to_vec(&call).map_err(|error| {
@@ -152,13 +105,13 @@ impl Args {
         self.hook.call(&key, Bytes::from(document)).await?;
         Ok(Outcome::Taken)
     }
+}
 
-    /// The letter, with the facts of its source where the store gives them soon: one that hangs is why there are letters.
-    async fn inspect(&self, sequence: u64) -> Result<Option<Inspection>, Failure> {
-        let desk = Desk::new(&self.context.ports);
-        match tokio::time::timeout(FACTS_WAIT, desk.inspect(sequence)).await {
-            Ok(inspection) => inspection,
-            Err(_) => Desk { store: None, ..desk }.inspect(sequence).await,
-        }
+/// The letter, with the facts of its source where the store gives them soon: one that hangs is why there are letters.
+async fn inspect(ports: &Ports, sequence: u64) -> Result<Option<Inspection>, Failure> {
+    let desk = Desk::new(ports);
+    match tokio::time::timeout(FACTS_WAIT, desk.inspect(sequence)).await {
+        Ok(inspection) => inspection,
+        Err(_) => Desk { store: None, ..desk }.inspect(sequence).await,
     }
 }

@@ -151,7 +151,7 @@ impl From<&Buried> for Line {
             died: buried.at,
             stage: letter.stage.clone(),
             job: letter.order.as_ref().map(ToString::to_string),
-            task: letter.task.clone(),
+            task: letter.task.to_string(),
             reason: letter.failure.code.clone(),
             error: letter.failure.message.clone(),
             attempts: letter.attempts.len(),

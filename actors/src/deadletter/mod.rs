@@ -9,7 +9,7 @@ mod batch;
 mod caller;
 
 pub use batch::{Action, Fate, Handled};
-pub use caller::{Args as CallerArgs, Caller};
+pub(crate) use caller::Caller;
 pub use desk::{Desk, Facts, Inspection, Line};
 pub use replay::{Outcome, Replayed};
-pub use sweeper::{Message, Sweeper};
+pub(crate) use sweeper::Sweeper;

@@ -5,8 +5,9 @@ use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::intake::Body;
 use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded};
-use jetreel_domain::retry::{self, Stage};
-use jetreel_domain::state::{INGEST, PUBLISH, Status, Video};
+use jetreel_domain::retry;
+use jetreel_domain::stage::{Stage, Unit};
+use jetreel_domain::state::{Status, Video};
 
 use crate::claims::{self, Claimant};
 use crate::config::Context;
@@ -92,15 +93,15 @@ async fn encode(
     certain: bool,
 ) -> Result<Option<&'static str>, Failure> {
     let ports = &context.ports;
-    let (order, task) = (&message.order, message.task.to_string());
+    let (order, unit) = (&message.order, Unit::Task(message.task));
     // A replay that nobody took revives its task here.
-    let admitted = settle::admit(context, Stage::Encode, stored.into(), order, &task).await?;
+    let admitted = settle::admit(context, Stage::Encode, stored.into(), order, &unit).await?;
     if admitted.is_some() || ports.broker.entry(order, message.task).await?.is_some() {
         ports.broker.remove(&stored.stream, stored.sequence).await?;
         return Ok(Some("removed"));
     }
     if !certain {
-        let found = ports.broker.claim(order, &task).await?;
+        let found = ports.broker.claim(order, &unit).await?;
         let works = |claim: &Claim| !claim.released && claim.sequence == stored.sequence;
         if found.is_some_and(|found| works(&found.value)) {
             // Somebody may be at it, for hours even.
@@ -109,13 +110,15 @@ async fn encode(
     }
     // Whoever held it lets go now.
     let by = Claimant { node: &context.config.node, sequence: stored.sequence };
-    let held = claims::take(ports, by, order, &task).await?;
+    let held = claims::take(ports, by, order, &unit).await?;
     crash::point("orphan-after-claim");
     let case = Case { context, stage: Stage::Encode, origin: Origin::Stranded(stored) };
-    if let Some(failure) = retry::doomed(&held.claim, &context.config.retry.encode) {
-        return remove_if_buried(context, stored, settle::doomed(&case, &held, failure).await)
-            .await;
-    }
+    let held = match settle::worth_trying(&case, held).await? {
+        Ok(held) => held,
+        Err(settlement) => {
+            return remove_if_buried(context, stored, settlement).await;
+        }
+    };
     if held.give_up(ports, None, false).await?.is_none() {
         return Ok(None);
     }
@@ -136,7 +139,8 @@ async fn publish(
 ) -> Result<Option<&'static str>, Failure> {
     let ports = &context.ports;
     let order = &message.order;
-    let admitted = settle::admit(context, Stage::Publish, stored.into(), order, PUBLISH).await?;
+    let unit = Stage::Publish.into();
+    let admitted = settle::admit(context, Stage::Publish, stored.into(), order, &unit).await?;
     ports.broker.remove(&stored.stream, stored.sequence).await?;
     if admitted.is_some() {
         return Ok(Some("removed"));
@@ -171,7 +175,8 @@ async fn upload_again(
         return Ok(());
     }
     let order = OrderId::new(message.video.clone(), message.number);
-    let admitted = settle::admit(context, Stage::Ingest, stored.into(), &order, INGEST).await?;
+    let unit = Stage::Ingest.into();
+    let admitted = settle::admit(context, Stage::Ingest, stored.into(), &order, &unit).await?;
     if admitted.is_some() {
         return Ok(());
     }

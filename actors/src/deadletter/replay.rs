@@ -8,9 +8,10 @@
 
 use jetreel_domain::deadletter::{Buried, DeadLetter};
 use jetreel_domain::failure::{Failure, Severity};
-use jetreel_domain::id::{OrderId, TaskId};
+use jetreel_domain::id::OrderId;
 use jetreel_domain::message::{Evaluate, Uploaded, VERSION};
-use jetreel_domain::state::{Dead, INGEST, Order, PUBLISH};
+use jetreel_domain::stage::{Stage, Unit};
+use jetreel_domain::state::{Dead, Order};
 use jetreel_domain::subject;
 use serde::Serialize;
 
@@ -76,8 +77,8 @@ impl Desk {
             return Ok(Some(Vec::new()));
         }
         let (mut replayed, mut refused) = (Vec::new(), None);
-        for (task, dead) in &order.dead {
-            match self.replay_task(id, order, task, dead).await {
+        for (unit, dead) in &order.dead {
+            match self.replay_unit(id, order, unit, dead).await {
                 Ok(done) => replayed.push(done),
                 // Of this task alone: the others are replayed all the same.
                 Err(failure) if failure.severity != Severity::DependencyFault => {
@@ -92,20 +93,20 @@ impl Desk {
         }
     }
 
-    async fn replay_task(
+    async fn replay_unit(
         &self,
         id: &OrderId,
         order: &Order,
-        task: &str,
+        unit: &Unit,
         dead: &Dead,
     ) -> Result<Replayed, Failure> {
-        let task = task.to_owned();
-        if let Some(buried) = self.letter_of(id, &task, dead).await? {
+        let task = unit.to_string();
+        if let Some(buried) = self.letter_of(id, unit, dead).await? {
             let outcome = self.replay(&buried).await?;
             return Ok(Replayed { task, seq: Some(buried.sequence), outcome });
         }
         // Replayed by hand, discarded, or never buried: state and plan say what the message was.
-        let letter = remade(id, order, &task, dead)?;
+        let letter = remade(id, order, unit, dead)?;
         // By the number of the letter that is gone, a replay of it a moment ago is known again.
         let buried = Buried { sequence: dead.letter, at: 0, letter };
         let outcome = match self.letters.replay(&buried).await? {
@@ -119,7 +120,7 @@ impl Desk {
     async fn letter_of(
         &self,
         id: &OrderId,
-        task: &str,
+        unit: &Unit,
         dead: &Dead,
     ) -> Result<Option<Buried>, Failure> {
         if dead.letter == 0 {
@@ -127,7 +128,7 @@ impl Desk {
         }
         let found = self.letters.letter(dead.letter).await?;
         Ok(found.filter(|Buried { letter, .. }| {
-            letter.order.as_ref() == Some(id) && letter.task == task
+            letter.order.as_ref() == Some(id) && letter.task == *unit
         }))
     }
 
@@ -158,29 +159,29 @@ fn standing(order: Option<&Order>) -> Standing {
 }
 
 /// A letter made again from state and plan.
-fn remade(id: &OrderId, order: &Order, task: &str, dead: &Dead) -> Result<DeadLetter, Failure> {
-    let (subject, body) = match (task.parse::<TaskId>(), &order.plan) {
-        (Ok(task), Some(plan)) => {
-            let body = encoded(&releases::body(order, id, task, &plan.object))?;
-            (subject::encode(order.lane, id, task), body)
+fn remade(id: &OrderId, order: &Order, unit: &Unit, dead: &Dead) -> Result<DeadLetter, Failure> {
+    let (subject, body) = match (unit, &order.plan) {
+        (Unit::Task(task), Some(plan)) => {
+            let body = encoded(&releases::body(order, id, *task, &plan.object))?;
+            (subject::encode(order.lane, id, *task), body)
         }
-        (Err(_), _) if task == INGEST => {
+        (Unit::Stage(Stage::Ingest), _) => {
             let (video, number) = (id.video.clone(), id.number);
             let body = Uploaded::new(video, number, order.lane);
             (subject::upload(&id.video), encoded(&body)?)
         }
-        (Err(_), _) if task == PUBLISH => {
+        (Unit::Stage(Stage::Publish), _) => {
             (subject::publish(id), encoded(&Evaluate { v: VERSION, order: id.clone() })?)
         }
-        (Ok(_) | Err(_), _) => {
+        (Unit::Task(_), None) | (Unit::Stage(Stage::Encode) | Unit::Unknown(_), _) => {
             let message = "The state names a dead task that this version does not know.";
-            return Err(Failure::task("task-unknown", message).with_detail(task));
+            return Err(Failure::task("task-unknown", message).with_detail(unit));
         }
     };
     Ok(DeadLetter {
         sequence: dead.sequence,
         order: Some(id.clone()),
-        task: task.to_owned(),
+        task: unit.clone(),
         failure: dead.failure.clone(),
         ..DeadLetter::from_parts(subject, body, Vec::new())
     })
@@ -227,14 +228,15 @@ mod tests {
     #[test]
     fn a_message_is_made_again_as_it_was_released() {
         let (id, order) = order();
-        let letter = remade(&id, &order, "main-0003", &dead()).unwrap();
+        let letter = remade(&id, &order, &"main-0003".into(), &dead()).unwrap();
         let body: EncodeTask = rmp_serde::from_slice(&letter.body).unwrap();
         assert_eq!(letter.subject, subject::encode(Lane::High, &id, body.task));
         assert_eq!((body.task.to_string().as_str(), body.plan.as_str()), ("main-0003", "plans/x"));
-        let upload = remade(&id, &order, INGEST, &dead()).unwrap();
+        let upload = remade(&id, &order, &Stage::Ingest.into(), &dead()).unwrap();
         let body: Uploaded = rmp_serde::from_slice(&upload.body).unwrap();
         assert_eq!((upload.subject, body.number), (subject::upload(&id.video), 2));
-        assert_eq!(remade(&id, &order, PUBLISH, &dead()).unwrap().subject, subject::publish(&id));
-        assert!(remade(&id, &order, "other", &dead()).is_err());
+        let publish = remade(&id, &order, &Stage::Publish.into(), &dead()).unwrap();
+        assert_eq!(publish.subject, subject::publish(&id));
+        assert!(remade(&id, &order, &"other".into(), &dead()).is_err());
     }
 }

@@ -1,35 +1,25 @@
 //! Finds messages that the broker gave up: by its word, and by counting, for its word is given only once.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::orphan::Suspects;
-use jetreel_domain::retry::Stage;
+use jetreel_domain::stage::Stage;
 use jetreel_domain::subject;
-use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::orphan;
 use crate::config::Context;
 use crate::event::Event;
+use crate::lease::InHand;
 use crate::ports::{Delivered, Delivery};
-
-/// Pause after trouble, before the next look.
-const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
-
-/// What the sweeper is told.
-#[derive(Debug)]
-pub enum Message {
-    /// Wait for the broker's next word, or for the time to count.
-    Look,
-}
+use crate::settle::Settlement;
+use crate::worker::{Breaker, Handler, Inbox};
 
 /// What the sweeper remembers.
-pub struct State {
-    context: Context,
+pub(crate) struct Sweeper {
     /// By consumer.
     suspects: BTreeMap<String, Suspects>,
     counted: Option<Instant>,
@@ -44,100 +34,66 @@ struct Advisory {
     stream_seq: u64,
 }
 
-/// The sweeper.
-pub struct Sweeper;
-
-impl Actor for Sweeper {
-    type Msg = Message;
-    type State = State;
-    type Arguments = Context;
-
-    async fn pre_start(
-        &self,
-        myself: ActorRef<Message>,
-        context: Context,
-    ) -> Result<State, ActorProcessingErr> {
-        myself.cast(Message::Look)?;
-        let (suspects, started) = (BTreeMap::new(), Instant::now());
-        Ok(State { context, suspects, counted: None, started })
-    }
-
-    async fn handle(
-        &self,
-        myself: ActorRef<Message>,
-        message: Message,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
-        match message {
-            Message::Look => {
-                let drain = state.context.drain.clone();
-                if drain.is_cancelled() {
-                    myself.stop(None);
-                    return Ok(());
-                }
-                tokio::select! {
-                    () = drain.cancelled() => {}
-                    () = state.look() => {}
-                }
-                myself.cast(Message::Look)?;
-            }
-        }
-        Ok(())
+impl Default for Sweeper {
+    fn default() -> Self {
+        Self { suspects: BTreeMap::new(), counted: None, started: Instant::now() }
     }
 }
 
-impl State {
-    async fn look(&mut self) {
-        let context = self.context.clone();
-        context.gate.pass(&context.ports).await;
-        if let Err(failure) = self.advance().await {
-            context.gate.on_pull_failure(&context.ports, &failure);
-            context.ports.environment.emit(Event::StageFault { stage: "deadletter", failure });
-            tokio::time::sleep(TROUBLE_PAUSE).await;
-        }
-    }
-
-    async fn advance(&mut self) -> Result<(), Failure> {
-        let every = self.context.config.sweep_every;
-        if self.counted.is_none_or(|at| at.elapsed() >= every) {
-            self.count().await?;
-            self.counted = Some(Instant::now());
-        }
-        let wait = self.context.config.pull_wait;
-        match self.context.ports.broker.next_advisory(wait).await? {
-            Some(delivery) => self.hear(delivery).await,
-            None => Ok(()),
-        }
-    }
+impl Handler for Sweeper {
+    const NAME: &'static str = "deadletter";
+    const JUDGED: bool = false;
 
     /// One message that the broker says it gave up.
-    async fn hear(&self, delivery: Delivered) -> Result<(), Failure> {
-        let delivery: Arc<dyn Delivery> = Arc::from(delivery);
+    async fn take(&mut self, context: &Context, hand: &InHand) -> Result<Settlement, Failure> {
+        let delivery = hand.delivery();
         let Ok(advisory) = serde_json::from_slice::<Advisory>(delivery.body()) else {
-            return delivery.terminate("bad-message").await;
+            return Ok(Settlement::Terminate("bad-message".to_owned()));
         };
         let Advisory { stream, consumer, stream_seq } = advisory;
         if delivery.subject() != subject::given_up(&stream, &consumer) {
-            return delivery.terminate("message-contradicts").await;
+            return Ok(Settlement::Terminate("message-contradicts".to_owned()));
         }
-        if let Some(stage) = self.context.ports.broker.stage_of(&stream, &consumer) {
-            self.settle(stage, &stream, stream_seq, true).await?;
+        if let Some(stage) = Stage::of_consumer(&stream, &consumer) {
+            settle(context, stage, &stream, stream_seq, true).await?;
         }
-        delivery.ack().await
+        Ok(Settlement::Ack)
     }
 
+    /// It comes again when its lease ends.
+    async fn not_taken(&self, _: &Context, _: &dyn Delivery, _: &Failure) -> Settlement {
+        Settlement::LetGo
+    }
+}
+
+impl Inbox for Sweeper {
+    const PAUSE: Duration = Duration::from_secs(5);
+    const BREAKER: Breaker = Breaker::Watches;
+    const DROPPED_ON_DRAIN: bool = true;
+
+    async fn pull(&mut self, context: &Context) -> Result<Option<Delivered>, Failure> {
+        let every = context.config.sweep_every;
+        if self.counted.is_none_or(|at| at.elapsed() >= every) {
+            self.count(context).await?;
+            self.counted = Some(Instant::now());
+        }
+        context.ports.broker.next_advisory(context.config.pull_wait).await
+    }
+}
+
+impl Sweeper {
     /// Messages that no consumer accounts for.
-    async fn count(&mut self) -> Result<(), Failure> {
-        let queues = self.context.ports.broker.lost_sight().await?;
+    async fn count(&mut self, context: &Context) -> Result<(), Failure> {
+        let queues = context.ports.broker.lost_sight().await?;
         let now = self.started.elapsed().as_secs();
         let mut looked = BTreeMap::new();
         for queue in queues {
             let mut suspects = self.suspects.remove(&queue.name).unwrap_or_default();
-            let stage = self.context.ports.broker.stage_of(&queue.stream, &queue.name);
+            let stage = Stage::of_consumer(&queue.stream, &queue.name);
             let certain = queue.in_hand == 0;
             for sequence in suspects.look(&queue.suspects, queue.in_hand, now) {
                 if let Some(stage) = stage {
-                    self.settle(stage, &queue.stream, sequence, certain).await?;
+                    settle(context, stage, &queue.stream, sequence, certain).await?;
                 }
             }
             looked.insert(queue.name, suspects);
@@ -145,25 +101,25 @@ impl State {
         self.suspects = looked;
         Ok(())
     }
+}
 
-    /// One message that cannot be taken care of must not keep the others'.
-    async fn settle(
-        &self,
-        stage: Stage,
-        stream: &str,
-        sequence: u64,
-        certain: bool,
-    ) -> Result<(), Failure> {
-        let Some(stored) = self.context.ports.broker.stored(stream, sequence).await? else {
-            return Ok(());
-        };
-        match orphan::settle(&self.context, stage, &stored, certain).await {
-            Err(failure) if failure.severity != Severity::DependencyFault => {
-                let event = Event::StageFault { stage: "deadletter", failure };
-                self.context.ports.environment.emit(event);
-                Ok(())
-            }
-            done => done,
+/// One message that cannot be taken care of must not keep the others'.
+async fn settle(
+    context: &Context,
+    stage: Stage,
+    stream: &str,
+    sequence: u64,
+    certain: bool,
+) -> Result<(), Failure> {
+    let Some(stored) = context.ports.broker.stored(stream, sequence).await? else {
+        return Ok(());
+    };
+    match orphan::settle(context, stage, &stored, certain).await {
+        Err(failure) if failure.severity != Severity::DependencyFault => {
+            let event = Event::StageFault { stage: Sweeper::NAME, failure };
+            context.ports.environment.emit(event);
+            Ok(())
         }
+        done => done,
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::job;
 use jetreel_domain::ledger::{
@@ -31,8 +32,6 @@ use crate::event::Event;
 const BYTES_WAITING_MAX: u32 = 32 << 20;
 /// Bytes that a message counts for besides its own while it waits.
 const MESSAGE_BYTES: u32 = 256;
-/// How long an encoder may take to drop what it writes; afterwards it ends with its slot.
-const ABANDON_WAIT: Duration = Duration::from_secs(30);
 
 /// Collects what one codec process makes.
 pub(super) struct Collector<'a> {
@@ -145,17 +144,26 @@ impl<'a> Collector<'a> {
         Ok(Entry { parts: self.parts, ..self.entry(None, outputs, cpu_seconds) })
     }
 
-    /// Deletes objects that no entry names: the task failed, and a later attempt makes them again.
-    pub(super) async fn abandon(mut self) {
-        for encoder in std::mem::take(&mut self.encoders).into_values() {
-            if let Err(error) = encoder.stop_and_wait(None, Some(ABANDON_WAIT)).await {
-                tracing::debug!(%error, "an encoder is left to its slot");
+    /// Aborts unfinished objects, then deletes those that no entry names: a later attempt makes them again. What takes longer than `wait`
+    /// is aborted when its slot ends, or left to the sweeper.
+    pub(super) async fn abandon(mut self, wait: Duration) {
+        let encoders = std::mem::take(&mut self.encoders).into_values();
+        let aborted = async {
+            join_all(encoders.map(|encoder| async move {
+                // An encoder that is stopped aborts its object; one that is killed with its slot does not.
+                if let Err(error) = encoder.stop_and_wait(None, None).await {
+                    tracing::debug!(%error, "an encoder is left to its slot");
+                }
+            }))
+            .await;
+            for key in std::mem::take(&mut self.unnamed) {
+                if let Err(failure) = self.context.ports.store.delete(&key).await {
+                    tracing::debug!(%failure, key, "left an object of a failed task to the sweeper");
+                }
             }
-        }
-        for key in std::mem::take(&mut self.unnamed) {
-            if let Err(failure) = self.context.ports.store.delete(&key).await {
-                tracing::debug!(%failure, key, "left an object of a failed task to the sweeper");
-            }
+        };
+        if tokio::time::timeout(wait, aborted).await.is_err() {
+            tracing::debug!("unfinished objects are left to their slot");
         }
     }
 
@@ -234,7 +242,7 @@ impl<'a> Collector<'a> {
     ) -> Result<(), Failure> {
         let encoder = self.encoder(rendition).await?;
         if let Some(file) = file {
-            let Held { order, what: task, claim, .. } = self.held;
+            let (Held { order, claim, .. }, task) = (self.held, self.planned.task);
             let attempt = &claim.attempt_id;
             let key = format!("out/{}/{}/{task}/{attempt}/{file}", order.video, order.number);
             encoder.cast(encoder::Message::Open(key)).map_err(gone)?;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use jetreel_domain::id::Group;
 use jetreel_domain::lane::{self, Lane};
+use jetreel_domain::stage::Stage;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use super::slot::{self, Slot};
@@ -16,7 +17,7 @@ use crate::ports::Delivered;
 
 /// What the dispatcher is told.
 #[derive(Debug)]
-pub enum Message {
+pub(crate) enum Message {
     /// Look for tasks: a slot is free, a task was released, or time has passed.
     Look,
     /// The wait for a hint is over.
@@ -24,7 +25,7 @@ pub enum Message {
 }
 
 /// Which slots are busy with what.
-pub struct State {
+pub(crate) struct State {
     context: Context,
     busy: BTreeMap<ActorId, Group>,
     turn: u64,
@@ -32,7 +33,7 @@ pub struct State {
 }
 
 /// The dispatcher.
-pub struct Dispatch;
+pub(crate) struct Dispatch;
 
 impl Actor for Dispatch {
     type Msg = Message;
@@ -119,7 +120,7 @@ impl State {
                     Ok(None) => {}
                     Err(failure) => {
                         self.context.gate.on_pull_failure(&self.context.ports, &failure);
-                        let event = Event::StageFault { stage: "encode", failure };
+                        let event = Event::StageFault { stage: Stage::Encode.as_str(), failure };
                         self.context.ports.environment.emit(event);
                         if self.context.gate.is_open() {
                             return None;

@@ -8,9 +8,9 @@
 
 mod dispatch;
 mod slot;
-mod task;
+mod stage;
 mod run;
 mod encoder;
 mod collect;
 
-pub use dispatch::{Dispatch, Message};
+pub(crate) use dispatch::Dispatch;

@@ -1,6 +1,7 @@
 //! Runs a claimed task: codec process, heartbeat and collector, until there is a ledger entry to write.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{OrderId, TaskId};
@@ -13,22 +14,23 @@ use jetreel_domain::{batch, budget};
 use ractor::ActorCell;
 
 use super::collect::Collector;
-use crate::claims::Held;
-use crate::config::Context;
-use crate::event::Event;
-use crate::lease::{self, Lost, Watch};
-use crate::ports::{CodecSession, Delivery, PortFuture, Ports, Readable};
+use crate::attempt::Attempt;
+use crate::lease::Lost;
+use crate::ports::{CodecSession, Ports, Readable};
 use crate::settle;
+
+/// How long unfinished objects of a failed task may take to be aborted.
+const FAILED_WAIT: Duration = Duration::from_secs(30);
+/// The same of a task that is put down: its delivery goes back before the node's grace or the lease of its successor ends.
+const PUT_DOWN_WAIT: Duration = Duration::from_secs(2);
 
 /// A claimed task and what it needs.
 pub(super) struct Run<'a> {
-    pub(super) context: &'a Context,
-    pub(super) delivery: &'a Arc<dyn Delivery>,
+    pub(super) attempt: &'a Attempt<'a>,
     pub(super) plan: &'a Arc<Plan>,
-    pub(super) held: &'a Held,
     pub(super) task: TaskId,
     /// The slot, which supervises the encoders.
-    pub(super) cell: ActorCell,
+    pub(super) slot: &'a ActorCell,
 }
 
 /// How the work ended, when it did not fail.
@@ -47,23 +49,30 @@ pub(super) async fn perform(run: Run<'_>) -> Result<Finished, Failure> {
         .plan
         .task(run.task)
         .ok_or_else(|| Failure::task("task-unknown", "The plan has no such task."))?;
-    let ports = &run.context.ports;
+    let ports = &run.attempt.context.ports;
     let build = ports.codec.build().await?;
     if build != run.plan.codec_build {
         let message = "The order was planned with another build of the codec.";
         return Err(Failure::task("codec-build", message).with_detail(build));
     }
-    let watch = TaskWatch { ports: ports.clone(), held: run.held.clone(), task: run.task };
-    let lease = run.context.config.lease;
-    let mut heartbeat = lease::keep(Arc::clone(run.delivery), lease, Arc::new(watch));
-    tokio::select! {
-        lost = &mut heartbeat.lost => Ok(Finished::Lost(lost.unwrap_or(Lost::Expired))),
-        () = run.context.put_down.cancelled() => Ok(Finished::Lost(Lost::Draining)),
-        () = cancelled(ports, &run.held.order) => Ok(Finished::Lost(Lost::Closed)),
-        done = encode(&run, planned, build) => {
-            Ok(done?.map_or(Finished::Unmet, |entry| Finished::Entry(Box::new(entry))))
+    let Attempt { context, hand, held } = *run.attempt;
+    let mut collector = Collector::new(context, run.plan, planned, held, build, run.slot);
+    let work = async {
+        tokio::select! {
+            () = cancelled(ports, &held.order) => Ok(Finished::Lost(Lost::Closed)),
+            done = encode(&run, planned, &mut collector) => done.map(|done| {
+                done.map_or(Finished::Unmet, |entry| Finished::Entry(Box::new(entry)))
+            }),
         }
+    };
+    let finished = hand.unless_lost(work).await.unwrap_or_else(|lost| Ok(Finished::Lost(lost)));
+    // The codec process is gone. Unfinished objects are aborted before the task is settled: a node that drains may end right after.
+    match &finished {
+        Ok(Finished::Entry(_) | Finished::Unmet) => {}
+        Ok(Finished::Lost(_)) => collector.abandon(PUT_DOWN_WAIT).await,
+        Err(_) => collector.abandon(FAILED_WAIT).await,
     }
+    finished
 }
 
 /// Returns when the order was cancelled; sooner than the heartbeat would find out.
@@ -84,10 +93,10 @@ async fn cancelled(ports: &Ports, order: &OrderId) {
 async fn encode(
     run: &Run<'_>,
     planned: &PlannedTask,
-    build: String,
+    collector: &mut Collector<'_>,
 ) -> Result<Option<Entry>, Failure> {
-    let ports = &run.context.ports;
-    let view = known(ports, planned, &run.held.order).await?;
+    let ports = &run.attempt.context.ports;
+    let view = known(ports, planned, &run.attempt.held.order).await?;
     if !planned.needs.is_empty() && !view.holds(&planned.needs) {
         return Ok(None);
     }
@@ -95,19 +104,12 @@ async fn encode(
     let job = Job {
         version: wire::VERSION,
         objects: Vec::new(),
-        budget: run.context.config.limits.task_budget(run.plan, planned),
+        budget: run.attempt.context.config.limits.task_budget(run.plan, planned),
         work,
     };
-    let limits = budget::process(run.plan, planned, &run.context.config.limits);
+    let limits = budget::process(run.plan, planned, &run.attempt.context.config.limits);
     let mut session = ports.codec.start(job, objects, limits.into()).await?;
-    let mut collector = Collector::new(run.context, run.plan, planned, run.held, build, &run.cell);
-    let outcome = collect(&mut *session, &mut collector).await;
-    // The result is not needed any more.
-    drop(session);
-    if outcome.is_err() {
-        collector.abandon().await;
-    }
-    outcome.map(Some)
+    collect(&mut *session, collector).await.map(Some)
 }
 
 async fn collect(
@@ -150,7 +152,7 @@ async fn assignment(
             let mut job = job::video_job(plan, &planned.work, done).ok_or_else(|| {
                 Failure::task("task-unknown", "The plan has no picture track for this task.")
             })?;
-            job.threads = run.context.config.task_threads;
+            job.threads = run.attempt.context.config.task_threads;
             (JobWork::Video(job), vec![source(run).await?])
         }
         Work::Audio(track) => {
@@ -176,51 +178,14 @@ fn readables(objects: &[Object]) -> Vec<Readable> {
 }
 
 async fn source(run: &Run<'_>) -> Result<Readable, Failure> {
-    let order = &run.held.order;
-    let found = run.context.ports.broker.video(&order.video).await?;
+    let order = &run.attempt.held.order;
+    let found = run.attempt.context.ports.broker.video(&order.video).await?;
     let gone = || Failure::task("video-gone", "The video was deleted.");
     let video = found.ok_or_else(gone)?.value;
-    if let Some(key) = run.context.config.sources.denied(&video, order.number) {
+    if let Some(key) = run.attempt.context.config.sources.denied(&video, order.number) {
         return Err(settle::source_denied(key));
     }
     let parts = &video.source_of(order.number).parts;
     let pieces = parts.iter().map(|part| (part.key.clone(), part.bytes)).collect();
     Ok(Readable { pieces })
-}
-
-/// With each heartbeat: is the claim still ours, is the order still open?
-struct TaskWatch {
-    ports: Ports,
-    held: Held,
-    task: TaskId,
-}
-
-impl TaskWatch {
-    async fn look(&self) -> Result<Option<Lost>, Failure> {
-        let order = &self.held.order;
-        if !self.held.is_current(&self.ports).await? {
-            return Ok(Some(self.lost_claim(order).await?));
-        }
-        let found = self.ports.broker.video(&order.video).await?;
-        let state = found.as_ref().and_then(|found| found.value.order(order.number));
-        Ok(state.is_none_or(Order::is_closed).then_some(Lost::Closed))
-    }
-
-    /// A claim vanishes when its order is closed and cleaned up; otherwise another took it.
-    async fn lost_claim(&self, order: &OrderId) -> Result<Lost, Failure> {
-        let found = self.ports.broker.video(&order.video).await?;
-        let state = found.as_ref().and_then(|found| found.value.order(order.number));
-        Ok(if state.is_none_or(Order::is_closed) { Lost::Closed } else { Lost::Taken })
-    }
-}
-
-impl Watch for TaskWatch {
-    fn check(&self) -> PortFuture<'_, Option<Lost>> {
-        Box::pin(self.look())
-    }
-
-    fn failed(&self) {
-        let (order, task) = (self.held.order.clone(), self.task);
-        self.ports.environment.emit(Event::RenewFailed { order, task });
-    }
 }

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use jetreel_domain::failure::Failure;
-use jetreel_domain::retry::Stage;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
-use super::task;
+use super::stage::Encode;
 use crate::config::Context;
 use crate::event::Event;
 use crate::ports::{Delivered, Delivery};
-use crate::settle;
+use crate::worker::{self, Handler as _};
 
 /// What a slot is told.
 #[derive(Debug)]
@@ -59,7 +58,7 @@ impl Actor for Slot {
         match message {
             Message::Run => {
                 if let Err(failure) = state.run(&myself).await {
-                    let event = Event::StageFault { stage: "encode", failure };
+                    let event = Event::StageFault { stage: Encode::NAME, failure };
                     state.context.ports.environment.emit(event);
                 }
                 myself.stop(None);
@@ -87,15 +86,8 @@ impl Actor for Slot {
 
 impl State {
     async fn run(&self, myself: &ActorRef<Message>) -> Result<(), Failure> {
-        let delivery = &self.delivery;
-        match task::run(&self.context, delivery, myself.get_cell()).await {
-            Ok(settlement) => settlement.tell(delivery.as_ref()).await,
-            Err(failure) => {
-                let failure = self.context.gate.judge(&self.context.ports, failure, None).await;
-                let delivery = delivery.as_ref();
-                settle::unclaimed(&self.context, Stage::Encode, delivery, &failure).await?;
-                Err(failure)
-            }
-        }
+        let mut encode = Encode { slot: myself.get_cell() };
+        let served = worker::serve(&self.context, &mut encode, Arc::clone(&self.delivery)).await;
+        served.inspect_err(|failure| self.context.gate.on_failure(&self.context.ports, failure))
     }
 }

@@ -3,8 +3,7 @@
 //! Invariant: the plan's hash is in state before the first task is queued; a repeated delivery reads that plan and never
 //! plans again.
 
-mod actor;
-mod upload;
+mod stage;
 mod work;
 
-pub use actor::{Ingest, Message};
+pub(crate) use stage::Ingest;

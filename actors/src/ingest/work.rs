@@ -1,7 +1,6 @@
 //! What ingest does with one upload.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use jetreel_domain::budget;
 use jetreel_domain::failure::Failure;
@@ -17,42 +16,25 @@ use crate::change;
 use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
-use crate::lease::{self, Lost, Watch};
 use crate::plans;
-use crate::ports::{Delivery, PortFuture, Ports, Readable};
+use crate::ports::Readable;
 use crate::releases;
 use crate::settle;
 
-/// How work on an upload ended, when it did not fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// The upload is dealt with.
-    Done,
-    /// Interrupted; somebody else goes on.
-    PutDown,
-}
-
 /// Brings an upload to the point where its first tasks are queued.
-pub(super) async fn run(
-    context: &Context,
-    delivery: &Arc<dyn Delivery>,
-    order: &OrderId,
-) -> Result<Outcome, Failure> {
-    let Some(video) = begin(context, order).await? else { return Ok(Outcome::Done) };
+pub(super) async fn run(context: &Context, order: &OrderId) -> Result<(), Failure> {
+    let Some(video) = begin(context, order).await? else { return Ok(()) };
     crash::point("ingest-after-begin");
-    let Some(state) = video.order(order.number) else { return Ok(Outcome::Done) };
+    let Some(state) = video.order(order.number) else { return Ok(()) };
     let video = if state.plan.is_some() {
         video
     } else {
-        let Some(facts) = probe(context, delivery, &video, order).await? else {
-            return Ok(Outcome::PutDown);
-        };
+        let facts = probe(context, &video, order).await?;
         let plan = make_plan(context, state, order, facts).await?;
-        let Some(video) = set_plan(context, order, &plan).await? else { return Ok(Outcome::Done) };
+        let Some(video) = set_plan(context, order, &plan).await? else { return Ok(()) };
         video
     };
-    release(context, &video, order).await?;
-    Ok(Outcome::Done)
+    release(context, &video, order).await
 }
 
 /// Releases the first tasks of the plan that state names, which may be another delivery's.
@@ -84,12 +66,7 @@ async fn begin(context: &Context, order: &OrderId) -> Result<Option<Video>, Fail
     }))
 }
 
-async fn probe(
-    context: &Context,
-    delivery: &Arc<dyn Delivery>,
-    video: &Video,
-    order: &OrderId,
-) -> Result<Option<ProbeFacts>, Failure> {
+async fn probe(context: &Context, video: &Video, order: &OrderId) -> Result<ProbeFacts, Failure> {
     let job = Job {
         version: wire::VERSION,
         objects: Vec::new(),
@@ -102,21 +79,20 @@ async fn probe(
     let source = readable(video.source_of(order.number));
     let limits = budget::probe(&context.config.limits, source.bytes());
     let mut session = context.ports.codec.start(job, vec![source], limits.into()).await?;
-    let watch = Arc::new(OrderWatch { ports: context.ports.clone(), order: order.clone() });
-    let mut heartbeat = lease::keep(Arc::clone(delivery), context.config.lease, watch);
     loop {
-        tokio::select! {
-            _ = &mut heartbeat.lost => return Ok(None),
-            () = context.put_down.cancelled() => return Ok(None),
-            frame = session.next() => if let FromCodec::Done(report) = frame? {
-                return match report {
-                    Report::Probe(facts) => Ok(Some(*facts)),
-                    Report::Hello | Report::Trespass(_) | Report::Video | Report::Audio { .. }
-                    | Report::Images { .. } | Report::Package { .. } | Report::Batch(_) => {
-                        Err(Failure::task("codec-protocol", "The codec reported another job."))
-                    }
-                };
-            }
+        if let FromCodec::Done(report) = session.next().await? {
+            return match report {
+                Report::Probe(facts) => Ok(*facts),
+                Report::Hello
+                | Report::Trespass(_)
+                | Report::Video
+                | Report::Audio { .. }
+                | Report::Images { .. }
+                | Report::Package { .. }
+                | Report::Batch(_) => {
+                    Err(Failure::task("codec-protocol", "The codec reported another job."))
+                }
+            };
         }
     }
 }
@@ -174,28 +150,4 @@ async fn set_plan(
     ports.environment.emit(Event::Planned { order: order.clone(), tasks, tiers });
     ports.environment.emit(Event::OrderMoved { order: order.clone(), to: Status::Encoding });
     Ok(video)
-}
-
-/// Ends a probe whose order was closed meanwhile.
-struct OrderWatch {
-    ports: Ports,
-    order: OrderId,
-}
-
-impl Watch for OrderWatch {
-    fn check(&self) -> PortFuture<'_, Option<Lost>> {
-        Box::pin(async move {
-            let found = self.ports.broker.video(&self.order.video).await?;
-            let open = found
-                .as_ref()
-                .and_then(|found| found.value.order(self.order.number))
-                .is_some_and(|order| !order.is_closed());
-            Ok((!open).then_some(Lost::Closed))
-        })
-    }
-
-    fn failed(&self) {
-        let failure = Failure::dependency("lease-renewal", "The lease could not be renewed.");
-        self.ports.environment.emit(Event::StageFault { stage: "ingest", failure });
-    }
 }

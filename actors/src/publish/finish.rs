@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::ledger::{Object, View};
@@ -17,6 +18,9 @@ use crate::change;
 use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
+
+/// Files of a finished set that are written at once: a slow store is waited for once, and no node floods it.
+const WRITES_AT_ONCE: usize = 8;
 
 /// Who writes the set where several publishers see that an order is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,17 +97,18 @@ async fn write_set(
 ) -> Result<Published, Failure> {
     let uuid = context.ports.environment.uuid();
     let prefix = format!("out/{}/{}/final-{uuid}", order.video, order.number);
-    let mut files = Vec::new();
-    for (name, bytes) in contents(plan, view)? {
+    let prefix = prefix.as_str();
+    let writes = stream::iter(contents(plan, view)?).map(async |(name, bytes)| {
         let object = write(context, &format!("{prefix}/{name}"), bytes).await?;
-        files.push((name, object));
-    }
+        Ok::<_, Failure>((name, object))
+    });
+    let files: Vec<_> = writes.buffered(WRITES_AT_ONCE).try_collect().await?;
     let manifest = manifest::build(plan, view, files);
     let bytes = serde_json::to_vec_pretty(&manifest).map_err(|error| {
         Failure::task("manifest-encode", "The manifest cannot be written.").with_detail(error)
     })?;
     let manifest = write(context, &format!("{prefix}/manifest.json"), bytes.into()).await?;
-    Ok(Published { prefix, manifest })
+    Ok(Published { prefix: prefix.to_owned(), manifest })
 }
 
 /// Every file of the finished set but the manifest: name and bytes.

@@ -3,11 +3,12 @@
 //! Invariant: a fact is in state before it is announced; the finished set is written and read back before the one
 //! compare-and-set that names it and closes the order.
 
-mod actor;
+mod entries;
+mod evaluations;
 mod evaluate;
-mod evaluation;
 mod finish;
 mod views;
 
-pub use actor::{Args, Inbox, Message, Publisher};
-pub use views::Views;
+pub(crate) use entries::Entries;
+pub(crate) use evaluations::Evaluations;
+pub(crate) use views::Views;

@@ -25,7 +25,7 @@ pub(super) struct Read {
 
 /// Views by order. One evaluation of an order at a time on this node: its view is locked meanwhile.
 #[derive(Debug, Default)]
-pub struct Views {
+pub(crate) struct Views {
     by_order: Mutex<BTreeMap<OrderId, Arc<Mutex<Read>>>>,
 }
 

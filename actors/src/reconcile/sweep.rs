@@ -248,7 +248,7 @@ async fn add_records(
     // Claims first: who loses one after this will find its results in the ledger, or enters nothing any more.
     let tasks: BTreeSet<TaskId> = objects.iter().filter_map(|met| Owner::task(&met.key)).collect();
     for task in tasks {
-        if let Some(claim) = broker.claim(order, &task.to_string()).await? {
+        if let Some(claim) = broker.claim(order, &task.into()).await? {
             names.add_claim(order, task, &claim.value);
         }
     }

@@ -6,7 +6,7 @@ use jetreel_domain::excerpt::excerpt;
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::redact::redact;
-use jetreel_domain::retry::Stage;
+use jetreel_domain::stage::{Stage, Unit};
 use jetreel_domain::state::{Dead, Status, Video};
 
 use super::failed::Settlement;
@@ -80,7 +80,7 @@ pub(super) async fn refuse(
         return Ok(Settlement::LetGo);
     }
     let death = Dead { sequence: case.origin.sequence(), failure: brief(&failure), letter: 0 };
-    if let Some(video) = record(case.context, &held.order, &held.what, &death).await? {
+    if let Some(video) = record(case.context, &held.order, &held.unit, &death).await? {
         change::announce(&case.context.ports, &video).await?;
         let event = Event::Refused { order: held.order.clone(), failure };
         case.context.ports.environment.emit(event);
@@ -107,7 +107,7 @@ pub(super) async fn bury(
     }
     let death =
         Dead { sequence: case.origin.sequence(), failure: brief(&failure), letter: sequence };
-    match record(case.context, &held.order, &held.what, &death).await? {
+    match record(case.context, &held.order, &held.unit, &death).await? {
         Some(video) => {
             crash::point("deadletter-after-death");
             change::announce(ports, &video).await?;
@@ -139,7 +139,7 @@ fn tell(case: &Case<'_>, held: Option<&Held>, failure: &Failure) {
     case.context.ports.environment.emit(Event::Buried {
         stage: case.stage,
         order: held.map(|held| held.order.clone()),
-        what: held.map_or_else(|| case.stage.as_str().to_owned(), |held| held.what.clone()),
+        unit: held.map_or(Unit::Stage(case.stage), |held| held.unit.clone()),
         failure: failure.clone(),
     });
 }
@@ -148,14 +148,14 @@ fn tell(case: &Case<'_>, held: Option<&Held>, failure: &Failure) {
 async fn record(
     context: &Context,
     order: &OrderId,
-    what: &str,
+    unit: &Unit,
     death: &Dead,
 ) -> Result<Option<Video>, Failure> {
     let environment = &context.ports.environment;
     let now = environment.now();
     let mut recorded = false;
     let video = change::video(&context.ports, &order.video, |video| {
-        recorded = video.bury(order.number, what, death.clone(), now).is_ok();
+        recorded = video.bury(order.number, unit, death.clone(), now).is_ok();
         Ok(recorded)
     })
     .await?;
@@ -191,7 +191,7 @@ fn letter(case: &Case<'_>, held: Option<&Held>, failure: &Failure) -> DeadLetter
         headers,
         stage: case.stage.as_str().to_owned(),
         order: held.map(|held| held.order.clone()),
-        task: held.map_or_else(|| case.stage.as_str().to_owned(), |held| held.what.clone()),
+        task: held.map_or(Unit::Stage(case.stage), |held| held.unit.clone()),
         failure: failure.clone(),
         attempts: held.map(|held| held.claim.history.clone()).unwrap_or_default(),
         node: case.context.config.node.clone(),

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use jetreel_domain::failure::{Failure, Severity};
-use jetreel_domain::retry::{self, Disposition, Stage};
+use jetreel_domain::retry::{self, Disposition};
+use jetreel_domain::stage::Stage;
 use jetreel_domain::trial;
 use tokio::time::timeout;
 
 use super::bury::{self, Case, Unburied};
+use super::worth::checkpoints;
 use crate::claims::Held;
 use crate::config::Context;
 use crate::event::Event;
@@ -51,7 +53,17 @@ pub(crate) async fn failed(case: &Case<'_>, held: &Held, failure: Failure) -> Se
     let schedule = context.config.retry.of(case.stage);
     let failure = judged(case, held, failure).await;
     let chance = environment.chance();
-    let disposition = retry::settle(&failure, held.claim.faults + 1, schedule, chance);
+    let mut disposition = retry::settle(&failure, held.claim.faults + 1, schedule, chance);
+    let mut held = held.clone();
+    if disposition == Disposition::Bury && failure.severity == Severity::TaskFault {
+        // Its attempts are used up, unless it got further meanwhile.
+        let parts = checkpoints(&context.ports, &held).await.unwrap_or_default();
+        if let Some(claim) = held.claim.progressed(parts) {
+            held.claim = claim;
+            disposition = retry::settle(&failure, 1, schedule, chance);
+        }
+    }
+    let held = &held;
     let charged = disposition == Disposition::Bury
         || matches!(disposition, Disposition::HandBack { charged: true, .. });
     let Some(given_up) = give_up(case, held, Some(&failure), charged).await else {
@@ -60,7 +72,7 @@ pub(crate) async fn failed(case: &Case<'_>, held: &Held, failure: Failure) -> Se
     environment.emit(Event::AttemptFailed {
         stage: case.stage,
         order: held.order.clone(),
-        what: held.what.clone(),
+        unit: held.unit.clone(),
         attempt: held.claim.attempts,
         failure: failure.clone(),
         again: disposition != Disposition::Bury,
@@ -89,18 +101,17 @@ pub(crate) async fn unclaimed(
     stage: Stage,
     delivery: &dyn Delivery,
     failure: &Failure,
-) -> Result<(), Failure> {
+) -> Settlement {
     let deliveries = u32::try_from(delivery.delivered()).unwrap_or(u32::MAX);
     let chance = context.ports.environment.chance();
     let disposition = retry::settle(failure, deliveries, context.config.retry.of(stage), chance);
-    let settlement = match disposition {
+    match disposition {
         Disposition::HandBack { after, .. } => Settlement::HandBack(after),
         Disposition::Bury => {
             let case = Case { context, stage, origin: bury::Origin::Delivery(delivery) };
             refused(&case, failure.clone()).await
         }
-    };
-    settlement.tell(delivery).await
+    }
 }
 
 /// Buries what was dead before this attempt began, which is therefore not charged.
@@ -167,8 +178,8 @@ async fn give_up(
 impl Case<'_> {
     /// Notes that the claim is another's.
     pub(crate) fn lost(&self, held: &Held) {
-        let (order, what) = (held.order.clone(), held.what.clone());
-        let event = Event::ClaimLost { stage: self.stage, order, what };
+        let (order, unit) = (held.order.clone(), held.unit.clone());
+        let event = Event::ClaimLost { stage: self.stage, order, unit };
         self.context.ports.environment.emit(event);
     }
 

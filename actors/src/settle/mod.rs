@@ -11,8 +11,10 @@ mod bury;
 mod failed;
 mod reopen;
 mod revive;
+mod worth;
 
 pub(crate) use bury::{Case, Origin};
-pub(crate) use failed::{Settlement, doomed, failed, refused, unclaimed};
+pub(crate) use failed::{Settlement, failed, refused, unclaimed};
 pub(crate) use reopen::{reopen, source_denied};
 pub(crate) use revive::admit;
+pub(crate) use worth::worth_trying;

@@ -2,7 +2,7 @@
 
 use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::retry::Stage;
+use jetreel_domain::stage::{Stage, Unit};
 use jetreel_domain::state::{Order, Status, Video};
 
 use super::failed::Settlement;
@@ -34,7 +34,7 @@ impl From<&Stored> for Asked {
     }
 }
 
-/// Looks at the order of a message for `what`: closed, dead, replayed, or open. `None`: it is wanted.
+/// Looks at the order of a message for `unit`: closed, dead, replayed, or open. `None`: it is wanted.
 ///
 /// What Jetreel itself published can only be an echo of a death; what somebody published after it, without our header, is a replay.
 pub(crate) async fn admit(
@@ -42,30 +42,30 @@ pub(crate) async fn admit(
     stage: Stage,
     asked: Asked,
     order: &OrderId,
-    what: &str,
+    unit: &Unit,
 ) -> Result<Option<Settlement>, Failure> {
     let ports = &context.ports;
     let found = ports.broker.video(&order.video).await?.map(|found| found.value);
     let open = |video: &Video| video.order(order.number).is_some_and(|order| !order.is_closed());
     let Some(video) = found.filter(open) else { return Ok(Some(Settlement::Ack)) };
-    let Some(death) = video.death(order.number, what) else { return Ok(None) };
+    let Some(death) = video.death(order.number, unit) else { return Ok(None) };
     if asked.released || asked.sequence <= death.sequence {
         // Whoever buried it may not have lived to tell.
         change::announce(ports, &video).await?;
         return Ok(Some(Settlement::Terminate("dead".to_owned())));
     }
     // The claim first: a death without attempts is harmless, attempts without a death would end the replay at once.
-    claims::reset(ports, order, what).await?;
+    claims::reset(ports, order, unit).await?;
     crash::point("replay-after-claim");
     let mut revived = false;
     let video = change::video(ports, &order.video, |video| {
-        revived = video.revive(order.number, what, asked.sequence);
+        revived = video.revive(order.number, unit, asked.sequence);
         Ok(revived)
     })
     .await?;
     let Some(video) = video.filter(open) else { return Ok(Some(Settlement::Ack)) };
     if revived {
-        tell(context, stage, order, what, video.order(order.number));
+        tell(context, stage, order, unit, video.order(order.number));
         crash::point("replay-after-revival");
         // What was held back since it failed is due again.
         ports.broker.evaluate(order).await?;
@@ -73,9 +73,9 @@ pub(crate) async fn admit(
     Ok(None)
 }
 
-fn tell(context: &Context, stage: Stage, order: &OrderId, what: &str, state: Option<&Order>) {
+fn tell(context: &Context, stage: Stage, order: &OrderId, unit: &Unit, state: Option<&Order>) {
     let environment = &context.ports.environment;
-    let event = Event::Revived { stage, order: order.clone(), what: what.to_owned() };
+    let event = Event::Revived { stage, order: order.clone(), unit: unit.clone() };
     environment.emit(event);
     let alive = state.map(|state| state.status).filter(|status| *status != Status::Failed);
     if let Some(to) = alive {

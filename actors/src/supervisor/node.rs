@@ -12,14 +12,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::binding::{Binding, Bound};
 use crate::config::{Context, Roles};
-use crate::deadletter::{Caller, CallerArgs, Sweeper};
+use crate::deadletter::{Caller, Sweeper};
 use crate::encode::Dispatch;
 use crate::event::Event;
 use crate::ingest::Ingest;
 use crate::ports::{Hook, Nodes, Survey};
 use crate::presence::{self, Herald};
-use crate::publish::{self, Inbox, Publisher, Views};
+use crate::publish::{Entries, Evaluations, Views};
 use crate::reconcile::{self, Reconciler};
+use crate::worker::{self, Inbox, Worker};
 
 /// Failures of one branch within [`WINDOW`] after which the node gives up.
 const FAILURES_MAX: u32 = 10;
@@ -198,22 +199,21 @@ impl State {
         let context = self.context.clone();
         let root = myself.get_cell();
         let id = match branch {
-            Branch::Ingest(_) => {
-                Ingest::spawn_linked(None, Ingest, context, root).await?.0.get_id()
-            }
+            Branch::Ingest(_) => self.worker(Ingest, root).await?,
             Branch::Encode => {
                 Dispatch::spawn_linked(None, Dispatch, context, root).await?.0.get_id()
             }
-            Branch::Sweeper => {
-                Sweeper::spawn_linked(None, Sweeper, context, root).await?.0.get_id()
-            }
+            Branch::Sweeper => self.worker(Sweeper::default(), root).await?,
             Branch::Caller => {
                 let Some(hook) = self.hook.clone() else { return Ok(()) };
-                let args = CallerArgs { context, hook };
-                Caller::spawn_linked(None, Caller, args, root).await?.0.get_id()
+                self.worker(Caller { hook }, root).await?
             }
-            Branch::Entries => self.publisher(Inbox::Entries, root).await?,
-            Branch::Evaluations => self.publisher(Inbox::Evaluations, root).await?,
+            Branch::Entries => {
+                self.worker(Entries { views: Arc::clone(&self.views) }, root).await?
+            }
+            Branch::Evaluations => {
+                self.worker(Evaluations { views: Arc::clone(&self.views) }, root).await?
+            }
             Branch::Reconciler => {
                 let (survey, nodes) = (Arc::clone(&self.survey), Arc::clone(&self.nodes));
                 let (bound, binding) = (self.bound.clone(), Arc::clone(&self.binding));
@@ -230,14 +230,13 @@ impl State {
         Ok(())
     }
 
-    async fn publisher(
+    async fn worker<I: Inbox>(
         &self,
-        inbox: Inbox,
+        inbox: I,
         root: ActorCell,
     ) -> Result<ActorId, ActorProcessingErr> {
-        let (context, views) = (self.context.clone(), Arc::clone(&self.views));
-        let args = publish::Args { context, views, inbox };
-        Ok(Publisher::spawn_linked(None, Publisher, args, root).await?.0.get_id())
+        let args = worker::Args { context: self.context.clone(), inbox };
+        Ok(Worker::spawn_linked(None, Worker::new(), args, root).await?.0.get_id())
     }
 
     fn ended(&mut self, who: &ActorCell, myself: &ActorRef<Message>) {

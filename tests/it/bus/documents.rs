@@ -6,6 +6,7 @@ use jetreel_actors::ports::{Broker, Swap, WriteOnce};
 use jetreel_domain::claim;
 use jetreel_domain::id::{Group, TaskId, VideoId};
 use jetreel_domain::lane::Lane;
+use jetreel_domain::stage::Unit;
 use jetreel_domain::state::Video;
 use jetreel_domain::subject;
 
@@ -43,7 +44,7 @@ async fn of_many_claimants_exactly_one_holds_the_task() {
     }
     let order = order(2);
     for index in 0..20 {
-        let task = &TaskId::new(Group::Main, index).to_string();
+        let task = &Unit::from(TaskId::new(Group::Main, index));
         let tries = nodes.iter().enumerate().map(|(node, bus)| {
             let claim = claim::take(None, format!("attempt-{node}"), format!("node-{node}"), 1, 0);
             let order = order.clone();
@@ -61,7 +62,7 @@ async fn of_many_claimants_exactly_one_holds_the_task() {
 #[tokio::test]
 async fn a_deleted_document_is_absent_and_can_be_made_again() {
     let (nats, bus) = Nats::start_with_streams().await;
-    let (order, task) = (order(3), "main-0000");
+    let (order, task) = (order(3), &Unit::from("main-0000"));
     let claim = claim::take(None, "a".into(), "node".into(), 1, 0);
     assert!(matches!(bus.swap_claim(&order, task, &claim, 0).await.unwrap(), Swap::Done(_)));
     let mut headers = HeaderMap::new();

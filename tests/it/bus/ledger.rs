@@ -118,15 +118,15 @@ async fn forgetting_an_order_removes_its_entries_and_claims_and_no_others() {
         bus.write_entry(&entry(order, 0, None, "w")).await.unwrap();
         let claim = claim::take(None, "a".into(), "node".into(), 1, 0);
         assert!(matches!(
-            bus.swap_claim(order, &task.to_string(), &claim, 0).await.unwrap(),
+            bus.swap_claim(order, &task.into(), &claim, 0).await.unwrap(),
             Swap::Done(_)
         ));
     }
     bus.forget(&gone).await.unwrap();
     assert_eq!(bus.entry(&gone, task).await.unwrap(), None);
-    assert!(bus.claim(&gone, &task.to_string()).await.unwrap().is_none());
+    assert!(bus.claim(&gone, &task.into()).await.unwrap().is_none());
     assert!(bus.entry(&kept, task).await.unwrap().is_some());
-    assert!(bus.claim(&kept, &task.to_string()).await.unwrap().is_some());
+    assert!(bus.claim(&kept, &task.into()).await.unwrap().is_some());
     let context = jetstream::new(nats.client().await);
     for (stream, messages) in [("LEDGER", 2), ("KV_claims", 1)] {
         let info = context.get_stream(stream).await.unwrap().cached_info().clone();

@@ -9,7 +9,8 @@ use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::lane::Lane;
 use jetreel_domain::message::Uploaded;
-use jetreel_domain::state::{INGEST, Status};
+use jetreel_domain::stage::Stage;
+use jetreel_domain::state::Status;
 
 use super::BURY_REFUSED;
 use crate::harness::eventually::eventually_so;
@@ -96,7 +97,7 @@ async fn a_refusal_that_a_dead_node_did_not_finish_is_no_letter_either() {
     let failure = Failure::permanent("unknown-format", "The file is not recognised as a video.");
     let claimed = claim::take(None, "a".into(), "gone".into(), 1, 7);
     let given_up = claimed.given_up(Some(&failure), true);
-    site.bus.swap_claim(&order, INGEST, &given_up, 0).await.unwrap();
+    site.bus.swap_claim(&order, &Stage::Ingest.into(), &given_up, 0).await.unwrap();
     site.bus.announce_upload(&Uploaded::new(order.video.clone(), 1, Lane::Normal)).await.unwrap();
     let node = site.node("one", &[]).await;
     site.facts(&order).await.until("failed-1").await;

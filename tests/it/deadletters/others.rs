@@ -4,7 +4,8 @@ use jetreel::bus::names;
 use jetreel_actors::ports::{Broker as _, DeadLetters as _, WriteOnce};
 use jetreel_domain::deadletter::Buried;
 use jetreel_domain::message::Uploaded;
-use jetreel_domain::state::{PUBLISH, Status};
+use jetreel_domain::stage::{Stage, Unit};
+use jetreel_domain::state::Status;
 
 use super::letter_of;
 use crate::harness::media::{self, SHORT};
@@ -43,7 +44,7 @@ async fn an_order_that_cannot_be_published_is_brought_back_where_it_stopped() {
     site.facts(&order).await.until("failed-1").await;
     let buried = letter_of(&site, &order).await;
     let letter = &buried.letter;
-    assert_eq!((letter.task.as_str(), letter.stage.as_str()), (PUBLISH, "publish"));
+    assert_eq!((&letter.task, letter.stage.as_str()), (&Unit::Stage(Stage::Publish), "publish"));
     assert_eq!((letter.failure.code.as_str(), letter.attempts.len()), ("plan-changed", 4));
     drop(publisher);
 

@@ -16,7 +16,7 @@ impl Ward {
     pub(super) async fn dies_and_lives(&self, replay: impl AsyncFnOnce(&OrderId, &Buried)) {
         let mut claims = self.site.claims().await;
         let (order, buried) = self.dead().await;
-        let task: TaskId = buried.letter.task.parse().unwrap();
+        let task: TaskId = buried.letter.task.task().unwrap();
         assert_eq!((task.group, buried.letter.attempts.len()), (Group::Main, ATTEMPTS));
         let job = self.node.json(&format!("/v1/jobs/{order}")).await;
         assert_eq!((&job["status"], &job["retry_available"]), (&"FAILED".into(), &true.into()));
@@ -142,7 +142,7 @@ async fn bad_media_is_dead_at_its_first_attempt() {
     let letter = letter_of(&site, &order).await.letter;
     assert_eq!((letter.stage.as_str(), letter.failure.code.as_str()), ("ingest", "no-video"));
     assert_eq!(letter.attempts.len(), 1, "{:?}", letter.attempts);
-    assert_eq!(letter.task, "ingest");
+    assert_eq!(letter.task, "ingest".into());
     let job = node.json(&format!("/v1/jobs/{order}")).await;
     assert_eq!(
         (&job["error"]["permanent"], &job["retry_available"]),

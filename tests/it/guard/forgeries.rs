@@ -69,7 +69,7 @@ impl Pair {
             subject::ledger(mine, task(Group::Package, 1)),
             subject::ledger_part(mine, task(Group::Audio, 0), 0),
             names::bucket_subject(names::VIDEOS_BUCKET, mine.video.as_str()),
-            key(subject::claim_key(mine, "images-0000")),
+            key(subject::claim_key(mine, &"images-0000".into())),
             subject::progress(mine, &Fact::Completed),
             subject::dead_letter(&dead),
             // Last: only then somebody encodes.

@@ -112,7 +112,8 @@ async fn a_claim_of_a_newer_program_is_left_to_it() {
     let Some(clip) = media::made(SHORT) else { return };
     let site = Site::start().await;
     let order = untold(&site, &clip, 1, Status::Queued).await;
-    let key = names::bucket_subject(names::CLAIMS_BUCKET, &subject::claim_key(&order, "ingest"));
+    let key =
+        names::bucket_subject(names::CLAIMS_BUCKET, &subject::claim_key(&order, &"ingest".into()));
     let claim = json!({
         "v": 2, "attempt_id": "a", "node": "newer", "sequence": 1, "attempts": 1, "mood": "good",
     });

@@ -70,7 +70,7 @@ impl S3Server {
     pub(crate) fn leftovers(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.directory.path()).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name.contains(".part-")).collect()
+        names.filter(|name| name.contains(".part-") || name.starts_with(".upload-")).collect()
     }
 }
 

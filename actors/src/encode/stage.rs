@@ -1,0 +1,110 @@
+//! Encode as a stage: one message a task.
+
+use std::time::Duration;
+
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::ledger::Entry;
+use jetreel_domain::message::EncodeTask;
+use jetreel_domain::stage::{Stage, Unit};
+use ractor::ActorCell;
+use tokio::time::Instant;
+
+use super::run::{self, Finished, Run};
+use crate::attempt::{self, Attempt, Claiming, Outcome};
+use crate::config::Context;
+use crate::crash;
+use crate::event::Event;
+use crate::lease::InHand;
+use crate::ports::{Delivery, WriteOnce};
+use crate::settle::{self, Settlement};
+use crate::worker::Handler;
+
+/// Between two looks whether what a task builds on is there again.
+const UNMET_WAIT: Duration = Duration::from_secs(5);
+
+/// What a slot does with a task.
+pub(super) struct Encode {
+    /// The slot, which supervises the encoders.
+    pub(super) slot: ActorCell,
+}
+
+impl Handler for Encode {
+    const NAME: &'static str = Stage::Encode.as_str();
+
+    async fn take(&mut self, context: &Context, hand: &InHand) -> Result<Settlement, Failure> {
+        attempt::make(self, context, hand).await
+    }
+
+    async fn not_taken(
+        &self,
+        context: &Context,
+        delivery: &dyn Delivery,
+        failure: &Failure,
+    ) -> Settlement {
+        settle::unclaimed(context, Stage::Encode, delivery, failure).await
+    }
+}
+
+impl Claiming for Encode {
+    type Body = EncodeTask;
+    const STAGE: Stage = Stage::Encode;
+
+    fn unit(message: &EncodeTask) -> (OrderId, Unit) {
+        (message.order.clone(), message.task.into())
+    }
+
+    async fn is_done(&self, context: &Context, message: &EncodeTask) -> Result<bool, Failure> {
+        let entry = context.ports.broker.entry(&message.order, message.task).await?;
+        Ok(entry.is_some())
+    }
+
+    async fn work(&self, attempt: &Attempt<'_>, message: &EncodeTask) -> Result<Outcome, Failure> {
+        crash::point("encode-after-claim");
+        let (started, context) = (Instant::now(), attempt.context);
+        context.ports.environment.emit(Event::TaskStarted {
+            order: message.order.clone(),
+            task: message.task,
+            attempt: attempt.held.claim.attempts,
+        });
+        let store = context.ports.store.as_ref();
+        let plan = context.plans.get(store, &message.order, &message.plan, &message.plan_sha256);
+        let plan = match attempt.hand.unless_lost(plan).await {
+            Ok(plan) => plan?,
+            Err(lost) => return Ok(Outcome::Lost(lost)),
+        };
+        let (task, slot) = (message.task, &self.slot);
+        match run::perform(Run { attempt, plan: &plan, task, slot }).await? {
+            Finished::Entry(entry) => finish(context, *entry, started).await,
+            Finished::Lost(lost) => Ok(Outcome::Lost(lost)),
+            Finished::Unmet => Ok(unmet(context, message).await),
+        }
+    }
+}
+
+async fn finish(context: &Context, entry: Entry, started: Instant) -> Result<Outcome, Failure> {
+    crash::point("encode-before-entry");
+    // Where this fails, it is open whether the entry was written: the next to claim the task looks into the ledger first.
+    let won = context.ports.broker.write_entry(&entry).await? == WriteOnce::Mine;
+    crash::point("encode-after-entry");
+    context.ports.environment.emit(Event::TaskFinished {
+        order: entry.order.clone(),
+        task: entry.task,
+        seconds: started.elapsed().as_secs_f64(),
+        cpu_seconds: entry.cpu_seconds,
+        won,
+    });
+    Ok(Outcome::Done)
+}
+
+/// It was released when its needs were in the ledger: somebody removed them. They are due again, and it waits for them, uncharged.
+async fn unmet(context: &Context, message: &EncodeTask) -> Outcome {
+    let ports = &context.ports;
+    let text = "The ledger lacks what the task builds on. That is done again.";
+    let failure = Failure::task("ledger-gap", text).with_detail(message.task);
+    ports.environment.emit(Event::StageFault { stage: Encode::NAME, failure });
+    if let Err(failure) = ports.broker.evaluate(&message.order).await {
+        ports.environment.emit(Event::StageFault { stage: Encode::NAME, failure });
+    }
+    Outcome::Waits(UNMET_WAIT)
+}

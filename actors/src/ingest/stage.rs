@@ -1,0 +1,83 @@
+//! Ingest as a stage: one message for a completed upload, or for a corrected source.
+
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::message::Uploaded;
+use jetreel_domain::stage::{Stage, Unit};
+use jetreel_domain::turn;
+
+use super::work;
+use crate::attempt::{self, Attempt, Claiming, Outcome};
+use crate::claims::Held;
+use crate::config::Context;
+use crate::crash;
+use crate::lease::InHand;
+use crate::ports::{Delivered, Delivery};
+use crate::settle::{self, Case, Settlement};
+use crate::worker::{Handler, Inbox};
+
+/// The inbox of completed uploads.
+pub(crate) struct Ingest;
+
+impl Handler for Ingest {
+    const NAME: &'static str = Stage::Ingest.as_str();
+
+    async fn take(&mut self, context: &Context, hand: &InHand) -> Result<Settlement, Failure> {
+        crash::point("ingest-after-delivery");
+        let settlement = attempt::make(self, context, hand).await?;
+        crash::point("ingest-before-ack");
+        Ok(settlement)
+    }
+
+    async fn not_taken(
+        &self,
+        context: &Context,
+        delivery: &dyn Delivery,
+        failure: &Failure,
+    ) -> Settlement {
+        settle::unclaimed(context, Stage::Ingest, delivery, failure).await
+    }
+}
+
+impl Inbox for Ingest {
+    async fn pull(&mut self, context: &Context) -> Result<Option<Delivered>, Failure> {
+        context.ports.broker.next_upload(context.config.pull_wait).await
+    }
+}
+
+impl Claiming for Ingest {
+    type Body = Uploaded;
+    const STAGE: Stage = Stage::Ingest;
+
+    fn unit(message: &Uploaded) -> (OrderId, Unit) {
+        (OrderId::new(message.video.clone(), message.number), Stage::Ingest.into())
+    }
+
+    async fn unclaimed(
+        &self,
+        case: &Case<'_>,
+        hand: &InHand,
+        message: &Uploaded,
+    ) -> Result<Option<Settlement>, Failure> {
+        if let Some(source) = &message.source {
+            return settle::reopen(case, message, source).await.map(Some);
+        }
+        let delivery = hand.delivery();
+        let waits = message.unrecognised && turn::waits(delivery.pending(), delivery.delivered());
+        Ok(waits.then_some(Settlement::HandBack(turn::PAUSE)))
+    }
+
+    async fn work(&self, attempt: &Attempt<'_>, _: &Uploaded) -> Result<Outcome, Failure> {
+        crash::point("ingest-after-claim");
+        let work = work::run(attempt.context, &attempt.held.order);
+        match attempt.hand.unless_lost(work).await {
+            Ok(done) => done.map(|()| Outcome::Done),
+            Err(lost) => Ok(Outcome::Lost(lost)),
+        }
+    }
+
+    /// The claim goes with the order's others; until then it counts nothing.
+    async fn done(&self, context: &Context, held: &Held) -> Result<(), Failure> {
+        held.give_up(&context.ports, None, false).await.map(drop)
+    }
+}

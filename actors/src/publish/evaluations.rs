@@ -1,0 +1,86 @@
+//! The inbox of requests to evaluate an order, whose attempts are counted.
+
+use std::sync::Arc;
+
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::message::Evaluate;
+use jetreel_domain::stage::{Stage, Unit};
+
+use super::evaluate;
+use super::finish::Writer;
+use super::views::Views;
+use crate::attempt::{self, Attempt, Claiming, Outcome};
+use crate::claims::Held;
+use crate::config::Context;
+use crate::crash;
+use crate::lease::InHand;
+use crate::ports::{Delivered, Delivery};
+use crate::settle::{self, Settlement};
+use crate::worker::{Handler, Inbox};
+
+/// The inbox.
+pub(crate) struct Evaluations {
+    /// Shared with the node's other worker of the stage.
+    pub(crate) views: Arc<Views>,
+}
+
+impl Handler for Evaluations {
+    const NAME: &'static str = Stage::Publish.as_str();
+
+    async fn take(&mut self, context: &Context, hand: &InHand) -> Result<Settlement, Failure> {
+        attempt::make(self, context, hand).await.map(before_ack)
+    }
+
+    async fn not_taken(
+        &self,
+        context: &Context,
+        delivery: &dyn Delivery,
+        failure: &Failure,
+    ) -> Settlement {
+        settle::unclaimed(context, Stage::Publish, delivery, failure).await
+    }
+}
+
+impl Inbox for Evaluations {
+    async fn pull(&mut self, context: &Context) -> Result<Option<Delivered>, Failure> {
+        context.ports.broker.next_evaluation(context.config.pull_wait).await
+    }
+}
+
+impl Claiming for Evaluations {
+    type Body = Evaluate;
+    const STAGE: Stage = Stage::Publish;
+    /// The order is closed in the middle of an evaluation, which then has its records to forget.
+    const ENDS_WITH_ORDER: bool = false;
+
+    fn unit(message: &Evaluate) -> (OrderId, Unit) {
+        (message.order.clone(), Stage::Publish.into())
+    }
+
+    /// A closed order is looked at too: it may have something to announce, and entries to forget.
+    async fn closed(&self, context: &Context, order: &OrderId) -> Result<(), Failure> {
+        evaluate::order(context, &self.views, order, Writer::Anyone).await
+    }
+
+    async fn work(&self, attempt: &Attempt<'_>, message: &Evaluate) -> Result<Outcome, Failure> {
+        crash::point("publish-after-claim");
+        let (context, order) = (attempt.context, &message.order);
+        let work = evaluate::order(context, &self.views, order, Writer::Anyone);
+        match attempt.hand.unless_lost(work).await {
+            Ok(done) => done.map(|()| Outcome::Done),
+            Err(lost) => Ok(Outcome::Lost(lost)),
+        }
+    }
+
+    /// What failed before has passed: the next request begins anew.
+    async fn done(&self, context: &Context, held: &Held) -> Result<(), Failure> {
+        held.done(&context.ports).await
+    }
+}
+
+/// What is done is not yet said to the broker.
+pub(super) fn before_ack(settlement: Settlement) -> Settlement {
+    crash::point("publish-before-ack");
+    settlement
+}
