@@ -14,6 +14,7 @@ use jetreel_domain::retry::Schedules;
 use tokio_util::sync::CancellationToken;
 
 use crate::gate::Gate;
+use crate::parts::Lists;
 use crate::plans::Plans;
 use crate::ports::Ports;
 
@@ -84,6 +85,8 @@ pub struct Context {
     pub ports: Ports,
     /// Plans this node has read.
     pub plans: Arc<Plans>,
+    /// Lists of parts this node has read.
+    pub lists: Arc<Lists>,
     /// Closed while storage or broker fail: nothing is pulled then.
     pub gate: Arc<Gate>,
     /// Cancelled when the node drains: nothing more is pulled, work in hand is finished.
@@ -99,6 +102,7 @@ impl Context {
         Self {
             config: Arc::new(config),
             plans: Arc::new(Plans::default()),
+            lists: Arc::new(Lists::default()),
             gate: Arc::new(Gate::default()),
             ports,
             drain: CancellationToken::new(),

@@ -132,7 +132,8 @@ impl Bus {
         self.purge(&names::bucket_stream(names::VIDEOS_BUCKET), &subject).await
     }
 
-    async fn purge(&self, stream: &str, filter: &str) -> Result<(), Fault> {
+    /// Purges by filter: see [`Self::purge_order`].
+    pub(super) async fn purge(&self, stream: &str, filter: &str) -> Result<(), Fault> {
         let (path, body) = (format!("STREAM.PURGE.{stream}"), Purge { filter });
         persist(WRITE_BUDGET, || self.api::<Purged>(path.clone(), &body)).await?;
         Ok(())

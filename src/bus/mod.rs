@@ -19,6 +19,7 @@ mod queue;
 mod hint;
 mod delivery;
 mod ledger;
+mod parts;
 mod deadletters;
 mod orphans;
 mod kv;

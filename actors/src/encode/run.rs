@@ -17,8 +17,8 @@ use crate::claims::Held;
 use crate::config::Context;
 use crate::event::Event;
 use crate::lease::{self, Lost, Watch};
+use crate::parts;
 use crate::ports::{CodecSession, Delivery, PortFuture, Ports, Readable};
-use crate::settle;
 
 /// A claimed task and what it needs.
 pub(super) struct Run<'a> {
@@ -180,12 +180,7 @@ async fn source(run: &Run<'_>) -> Result<Readable, Failure> {
     let found = run.context.ports.broker.video(&order.video).await?;
     let gone = || Failure::task("video-gone", "The video was deleted.");
     let video = found.ok_or_else(gone)?.value;
-    if let Some(key) = run.context.config.sources.denied(&video, order.number) {
-        return Err(settle::source_denied(key));
-    }
-    let parts = &video.source_of(order.number).parts;
-    let pieces = parts.iter().map(|part| (part.key.clone(), part.bytes)).collect();
-    Ok(Readable { pieces })
+    parts::original(run.context, &video, order.number).await
 }
 
 /// With each heartbeat: is the claim still ours, is the order still open?

@@ -10,7 +10,7 @@ use jetreel_domain::ledger::View;
 use jetreel_domain::media::ProbeFacts;
 use jetreel_domain::plan::Plan;
 use jetreel_domain::planner;
-use jetreel_domain::state::{Order, PlanRef, Source, Status, Video};
+use jetreel_domain::state::{Order, PlanRef, Status, Video};
 use jetreel_domain::wire::{self, FromCodec, Job, JobWork, Report};
 
 use crate::change;
@@ -18,10 +18,10 @@ use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
 use crate::lease::{self, Lost, Watch};
+use crate::parts;
 use crate::plans;
-use crate::ports::{Delivery, PortFuture, Ports, Readable};
+use crate::ports::{Delivery, PortFuture, Ports};
 use crate::releases;
-use crate::settle;
 
 /// How work on an upload ended, when it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,10 +96,7 @@ async fn probe(
         budget: context.config.limits.budget(),
         work: JobWork::Probe,
     };
-    if let Some(key) = context.config.sources.denied(video, order.number) {
-        return Err(settle::source_denied(key));
-    }
-    let source = readable(video.source_of(order.number));
+    let source = parts::original(context, video, order.number).await?;
     let limits = budget::probe(&context.config.limits, source.bytes());
     let mut session = context.ports.codec.start(job, vec![source], limits.into()).await?;
     let watch = Arc::new(OrderWatch { ports: context.ports.clone(), order: order.clone() });
@@ -119,11 +116,6 @@ async fn probe(
             }
         }
     }
-}
-
-/// What a codec process can read of an original.
-fn readable(source: &Source) -> Readable {
-    Readable { pieces: source.parts.iter().map(|part| (part.key.clone(), part.bytes)).collect() }
 }
 
 async fn make_plan(
