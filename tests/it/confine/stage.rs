@@ -24,7 +24,7 @@ pub(super) fn nothing() -> Readable {
 /// A folder with a store and launchers of the codec.
 pub(super) struct Stage {
     folder: tempfile::TempDir,
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     pub(super) settings: Settings,
 }
 
