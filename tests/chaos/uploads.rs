@@ -132,8 +132,13 @@ impl Uploads {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let title = format!("try-{number}");
         lock(&self.known).titles.push(title.clone());
-        let gone = Err(std::io::Error::other("gone"));
-        let body = reqwest::Body::wrap_stream(futures::stream::iter([Ok(self.clip.clone()), gone]));
+        // More than a gateway waits for before it creates a video, and time for it to do so.
+        let begun = futures::stream::iter([Ok(Bytes::from(vec![0; 256 << 10]))]);
+        let gone = futures::stream::once(async {
+            tokio::time::sleep(CONNECT_TIMEOUT).await;
+            Err(std::io::Error::other("gone"))
+        });
+        let body = reqwest::Body::wrap_stream(futures::StreamExt::chain(begun, gone));
         let asked = self.client.post(format!("{address}/v1/videos?title={title}")).body(body);
         // There is no answer.
         drop(asked.send().await);
