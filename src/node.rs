@@ -153,6 +153,9 @@ pub struct RunningNode {
 /// When the store is not the broker's, settings and server do not fit together, an address cannot be bound, or the tree does not start.
 pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<RunningNode> {
     relations::must_hold(&relations::of_server(settings, &services.bus).await?)?;
+    for doubt in relations::doubts_of(settings, &services.bus) {
+        tracing::warn!("{doubt}");
+    }
     let (bus, store) = (services.bus.as_ref(), services.ports.store.as_ref());
     let bound = binding::verify(bus, store, new_store_id()).await.map_err(|f| at(settings, f))?;
     tracing::info!(store = bound.store(), "the store is the broker's");

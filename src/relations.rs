@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jetreel_domain::failure::Failure;
 use jetreel_domain::presence;
-use jetreel_domain::relations::{Consumer, Facts, LEASE, violations};
+use jetreel_domain::relations::{Consumer, Facts, LEASE, doubts, violations};
 
 use crate::bus::Bus;
 use crate::bus::topology::{self, PulledConsumer, Topology};
@@ -26,6 +26,12 @@ pub async fn of_server(settings: &Settings, bus: &Bus) -> Result<Vec<String>, Fa
     let consumers = topology::pulled(bus).await?;
     let nodes_max_age = topology::nodes_max_age(bus).await?;
     Ok(violations(&facts(settings, consumers, nodes_max_age, Some(bus.max_payload()))))
+}
+
+/// What works with settings and server, though not for every video.
+#[must_use]
+pub fn doubts_of(settings: &Settings, bus: &Bus) -> Vec<String> {
+    doubts(&facts(settings, Vec::new(), Duration::ZERO, Some(bus.max_payload())))
 }
 
 /// An error that names all violations, where there are any.

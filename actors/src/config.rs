@@ -16,6 +16,7 @@ use jetreel_domain::stage::Stage;
 use tokio_util::sync::CancellationToken;
 
 use crate::gate::Gate;
+use crate::parts::Lists;
 use crate::plans::Plans;
 use crate::ports::Ports;
 
@@ -96,6 +97,8 @@ pub struct Context {
     pub plans: Arc<Plans>,
     /// The nodes that this one heard of.
     pub peers: Arc<Mutex<Peers>>,
+    /// Lists of parts this node has read.
+    pub lists: Arc<Lists>,
     /// Closed while storage or broker fail: nothing is pulled then.
     pub gate: Arc<Gate>,
     /// Cancelled when the node drains: nothing more is pulled, work in hand is finished.
@@ -112,6 +115,7 @@ impl Context {
             config: Arc::new(config),
             plans: Arc::new(Plans::default()),
             peers: Arc::default(),
+            lists: Arc::new(Lists::default()),
             gate: Arc::new(Gate::default()),
             ports,
             drain: CancellationToken::new(),

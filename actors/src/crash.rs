@@ -5,10 +5,13 @@
 /// Every point, in pipeline order.
 pub const POINTS: &[&str] = &[
     "upload-after-part",
+    "upload-after-log",
+    "upload-before-list",
     "upload-before-queue",
     "upload-after-queue",
     "upload-after-announce",
     "upload-before-answer",
+    "breakoff-after-cancel",
     "ingest-after-delivery",
     "ingest-after-claim",
     "ingest-after-begin",

@@ -10,6 +10,7 @@ pub mod config;
 pub mod intake;
 pub mod binding;
 pub mod plans;
+pub mod parts;
 pub mod change;
 pub mod releases;
 mod takeover;

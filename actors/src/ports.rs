@@ -19,6 +19,7 @@ use jetreel_domain::lane::Lane;
 use jetreel_domain::leadership::Leadership;
 use jetreel_domain::ledger::{Entry, Object};
 use jetreel_domain::message::{EncodeTask, Uploaded};
+use jetreel_domain::parts::{LoggedPart, PartList};
 use jetreel_domain::presence::Presence;
 use jetreel_domain::reconcile::Position;
 use jetreel_domain::room::Room;
@@ -167,6 +168,10 @@ pub trait Broker: Send + Sync {
     fn release<'a>(&'a self, task: &'a EncodeTask) -> PortFuture<'a, WriteOnce>;
     /// Asks for an evaluation of an order. `Taken`: one is queued already.
     fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce>;
+    /// Writes a part of an open upload to its log, once. `Taken`: another writes this upload.
+    fn log_part<'a>(&'a self, part: &'a LoggedPart) -> PortFuture<'a, WriteOnce>;
+    /// Removes the log of an upload.
+    fn forget_parts<'a>(&'a self, video: &'a VideoId) -> PortFuture<'a, ()>;
     /// Announces a finished upload.
     fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()>;
     /// Whether the message with this sequence is still in ENCODE.
@@ -260,6 +265,10 @@ pub trait Survey: Send + Sync {
     fn states_since(&self) -> PortFuture<'_, i64>;
     /// How far the consumer of uploads is.
     fn uploads_position(&self) -> PortFuture<'_, Position>;
+    /// When the newest part of an upload was logged, seconds since the Unix epoch; `None` where its log is empty.
+    fn newest_part<'a>(&'a self, video: &'a VideoId) -> PortFuture<'a, Option<i64>>;
+    /// Videos whose uploads have a log.
+    fn uploads_on_record(&self) -> PortFuture<'_, BTreeSet<VideoId>>;
     /// Stream sequence of the newest announcement of an order's upload.
     fn announced_upload<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, Option<u64>>;
     /// Tasks of an order in any lane, waiting or in hand.
@@ -373,24 +382,24 @@ pub trait Walk: Send {
     fn unread(&self) -> &[String];
 }
 
-/// What a codec process can read: by index, a list of stored pieces that together are one object.
+/// What a codec process can read: stored parts that together are one object. The list of an original is shared by all its readers.
 #[derive(Debug, Clone, Default)]
 pub struct Readable {
-    /// Keys and sizes, in order.
-    pub pieces: Vec<(String, u64)>,
+    /// The parts in order.
+    pub parts: Arc<PartList>,
 }
 
 impl Readable {
     /// One stored object.
     #[must_use]
     pub fn object(object: &Object) -> Self {
-        Self { pieces: vec![(object.key.clone(), object.bytes)] }
+        Self { parts: Arc::new(PartList::one(&object.key, object.bytes)) }
     }
 
     /// Size in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.pieces.iter().map(|(_, bytes)| bytes).sum()
+        self.parts.bytes()
     }
 }
 

@@ -13,6 +13,7 @@ use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::lane::Lane;
 use jetreel_domain::ledger::Entry;
 use jetreel_domain::message::{EncodeTask, Uploaded};
+use jetreel_domain::parts::LoggedPart;
 use jetreel_domain::stage::Unit;
 use jetreel_domain::state::{Known, Video};
 
@@ -89,6 +90,14 @@ impl Broker for Bus {
 
     fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce> {
         port("ask for an evaluation", self.queue_evaluation(order))
+    }
+
+    fn log_part<'a>(&'a self, part: &'a LoggedPart) -> PortFuture<'a, WriteOnce> {
+        port("log a part of an upload", self.write_part(part))
+    }
+
+    fn forget_parts<'a>(&'a self, video: &'a VideoId) -> PortFuture<'a, ()> {
+        port("forget the log of an upload", self.purge_parts(video))
     }
 
     fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()> {

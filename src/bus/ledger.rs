@@ -137,7 +137,8 @@ impl Bus {
         self.purge_of(&names::bucket_stream(names::VIDEOS_BUCKET), &body).await
     }
 
-    async fn purge(&self, stream: &str, filter: &str) -> Result<(), Fault> {
+    /// Purges by filter: see [`Self::purge_order`].
+    pub(super) async fn purge(&self, stream: &str, filter: &str) -> Result<(), Fault> {
         self.purge_of(stream, &Purge { filter, seq: None }).await
     }
 

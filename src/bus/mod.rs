@@ -20,6 +20,7 @@ mod queue;
 mod hint;
 mod delivery;
 mod ledger;
+mod parts;
 mod deadletters;
 mod orphans;
 mod kv;

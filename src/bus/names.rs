@@ -6,6 +6,8 @@ use jetreel_domain::id::Group;
 use jetreel_domain::lane::Lane;
 use jetreel_domain::stage::Stage;
 
+/// The logs of open uploads.
+pub const PARTS: &str = "PARTS";
 /// The log of completed uploads.
 pub const UPLOADS: &str = Stage::Ingest.about().stream;
 /// Released tasks.
@@ -86,7 +88,8 @@ pub fn bucket_subject(bucket: &str, key: &str) -> String {
 }
 
 /// Streams that stages read from or write to.
-pub const REQUIRED_STREAMS: [&str; 7] = [UPLOADS, ENCODE, LEDGER, PUBLISH, PROGRESS, DLQ, ADVISORY];
+pub const REQUIRED_STREAMS: [&str; 8] =
+    [PARTS, UPLOADS, ENCODE, LEDGER, PUBLISH, PROGRESS, DLQ, ADVISORY];
 
 /// Buckets that stages read and write.
 pub const REQUIRED_BUCKETS: [&str; 4] = [VIDEOS_BUCKET, CLAIMS_BUCKET, NODES_BUCKET, STORE_BUCKET];

@@ -7,7 +7,7 @@ use humantime_serde::re::humantime;
 use jetreel_actors::intake;
 use jetreel_actors::ports::{Extent, PortFuture, States, Survey, Swap, Versioned};
 use jetreel_domain::document;
-use jetreel_domain::id::{OrderId, TaskId};
+use jetreel_domain::id::{OrderId, TaskId, VideoId};
 use jetreel_domain::leadership::Leadership;
 use jetreel_domain::message::Uploaded;
 use jetreel_domain::reconcile::Position;
@@ -242,6 +242,14 @@ impl Survey for Bus {
 
     fn uploads_position(&self) -> PortFuture<'_, Position> {
         port("ask how far uploads are", self.ingest_position())
+    }
+
+    fn newest_part<'a>(&'a self, video: &'a VideoId) -> PortFuture<'a, Option<i64>> {
+        port("look for the newest part of an upload", self.newest_logged(video))
+    }
+
+    fn uploads_on_record(&self) -> PortFuture<'_, BTreeSet<VideoId>> {
+        port("list uploads on record", self.uploads_logged())
     }
 
     fn announced_upload<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, Option<u64>> {

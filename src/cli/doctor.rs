@@ -227,6 +227,9 @@ async fn broker(settings: &Settings) -> Vec<Finding> {
         Ok(facts) => {
             let mut findings = of_facts(&facts, &settings.nats);
             findings.extend(declared(&relations::of_declared(settings, &wanted, Some(&bus))));
+            let raise = advice::of_code("message-too-large").unwrap_or_default();
+            let doubts = relations::doubts_of(settings, &bus);
+            findings.extend(doubts.into_iter().map(|text| Finding::warn("relations", text, raise)));
             if facts.jetstream && facts.drift.is_empty() {
                 findings.push(nodes(&bus, settings.reconciler.build_seconds).await);
             }

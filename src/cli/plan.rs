@@ -10,6 +10,7 @@ use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::ladder::display_size;
 use jetreel_domain::media::ProbeFacts;
+use jetreel_domain::parts::PartList;
 use jetreel_domain::plan::Plan;
 use jetreel_domain::planner;
 use jetreel_domain::sentence::count;
@@ -57,7 +58,7 @@ async fn plan(file: &Path, settings: &Settings) -> anyhow::Result<Result<Plan, F
     let codec = node::codec(settings, store)?;
     let id = VideoId::from_bits(uuid::Uuid::now_v7().as_u128());
     let part = link_source(scratch.path(), &id, file).await?;
-    let source = Readable { pieces: vec![(part.key, part.bytes)] };
+    let source = Readable { parts: Arc::new(PartList::one(&part.key, part.bytes)) };
     let planned = async {
         let facts = probe(&codec, source, settings).await?;
         let build = codec.build().await?;

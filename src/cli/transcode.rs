@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use jetreel_actors::parts;
 use jetreel_actors::ports::{Ports, WriteOnce};
 use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::id::VideoId;
 use jetreel_domain::lane::Lane;
 use jetreel_domain::manifest::Manifest;
 use jetreel_domain::message::Uploaded;
+use jetreel_domain::parts::PartList;
 use jetreel_domain::planner::PlanPolicy;
-use jetreel_domain::state::{Source, Status, Video};
+use jetreel_domain::state::{Status, Video};
 
 use super::bars::Bars;
 use super::exit::{self, Exit};
@@ -75,7 +77,7 @@ fn check_tiers(plan: &PlanPolicy) -> anyhow::Result<()> {
 }
 
 enum Outcome {
-    Ended(Ended),
+    Ended(Box<Ended>),
     Interrupted,
 }
 
@@ -101,7 +103,7 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> anyhow::Res
             };
             let made = match outcome {
                 Ok(Outcome::Ended(ended)) => {
-                    finish(&settings, &ports, ended, (&target, &strangers), started).await
+                    finish(&settings, &ports, *ended, (&target, &strangers), started).await
                 }
                 Ok(Outcome::Interrupted) => Ok(Made::Nothing),
                 Err(error) => Err(error),
@@ -159,7 +161,7 @@ async fn work(
         anyhow::Ok(follow::until_ended(ports, &id, news, started, bars).await?)
     };
     tokio::select! {
-        ended = followed => Ok(Outcome::Ended(ended?)),
+        ended = followed => Ok(Outcome::Ended(Box::new(ended?))),
         () = signals::stopped() => Ok(Outcome::Interrupted),
         failure = unusable(&codec) => Err(failure.into()),
         () = running.ended() => anyhow::bail!("a stage failed too often; --verbose shows why"),
@@ -187,7 +189,10 @@ async fn enqueue(
     let title = file.file_name().map(|name| name.to_string_lossy().into_owned());
     let now = ports.environment.now();
     let mut video = Video::receiving(id.clone(), title.unwrap_or_default(), Lane::Normal, now);
-    video.source = Source { bytes: part.bytes, parts: vec![part] };
+    // Its hash is not known: to read the file once more would cost more than it is worth.
+    let list = PartList::one(&part.key, part.bytes);
+    let uuid = ports.environment.uuid();
+    video.source = parts::write(ports.store.as_ref(), &uuid, id, &list).await?;
     video.advance(FIRST, Status::Queued, now)?;
     anyhow::ensure!(ports.broker.create_video(&video).await? == WriteOnce::Mine, "the id is taken");
     ports.broker.announce_upload(&Uploaded::new(id.clone(), FIRST, Lane::Normal)).await?;

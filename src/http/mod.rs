@@ -28,6 +28,7 @@ mod problem;
 mod range;
 mod server;
 mod time;
+mod upload;
 mod videos;
 #[cfg(test)]
 mod testing;

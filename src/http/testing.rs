@@ -1,6 +1,6 @@
 //! A gateway on a real socket, over a real folder and a broker that only keeps the state of videos.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -22,6 +22,7 @@ use jetreel_domain::lane::Lane;
 use jetreel_domain::ledger::Entry;
 use jetreel_domain::message::{EncodeTask, Uploaded};
 use jetreel_domain::stage::Unit;
+use jetreel_domain::parts::LoggedPart;
 use jetreel_domain::state::{Known, Video};
 use jetreel_domain::wire::Job;
 use tempfile::TempDir;
@@ -41,6 +42,8 @@ pub(super) const UPLOAD_BYTES_MAX: u64 = 10_000;
 pub(super) struct Videos {
     pub(super) kept: Mutex<BTreeMap<VideoId, (u64, Video)>>,
     pub(super) announced: Mutex<Vec<VideoId>>,
+    /// Parts of open uploads.
+    pub(super) logged: Mutex<BTreeSet<(VideoId, u32)>>,
     pub(super) is_away: AtomicBool,
 }
 
@@ -87,6 +90,16 @@ impl Broker for Videos {
     }
     fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()> {
         self.answer(|| self.announced.lock().unwrap().push(upload.video.clone()))
+    }
+    fn log_part<'a>(&'a self, part: &'a LoggedPart) -> PortFuture<'a, WriteOnce> {
+        self.answer(|| {
+            let mut logged = self.logged.lock().unwrap();
+            let mine = logged.insert((part.video.clone(), part.index));
+            if mine { WriteOnce::Mine } else { WriteOnce::Taken }
+        })
+    }
+    fn forget_parts<'a>(&'a self, video: &'a VideoId) -> PortFuture<'a, ()> {
+        self.answer(|| self.logged.lock().unwrap().retain(|(of, _)| of != video))
     }
     fn next_upload(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
         away()

@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use jetreel_domain::state::Status;
+use jetreel_actors::parts::Lists;
+use jetreel_domain::state::{Fact, Status};
 use reqwest::header::HeaderValue;
 use reqwest::{Body, Client, Response};
 use serde_json::Value;
@@ -47,9 +48,13 @@ async fn an_upload_is_confirmed_only_when_state_and_store_have_it() {
     assert_eq!(location, format!("/v1/jobs/{}-1", video.id));
     assert_eq!((body["status"].as_str(), video.title.as_str()), (Some("QUEUED"), "a <b>"));
     assert_eq!(video.orders[0].status, Status::Queued);
-    let sizes: Vec<u64> = video.source.parts.iter().map(|part| part.bytes).collect();
+    let store = served.gateway.ports.store.as_ref();
+    let list = Lists::default().get(store, &video.id, &video.source).await.unwrap();
+    let sizes: Vec<u64> = list.iter().map(|part| part.bytes).collect();
     assert_eq!((video.source.bytes, sizes), (2500, vec![PART_BYTES, PART_BYTES, 500]));
-    assert_eq!(served.files(), 3);
+    assert!(list.iter().all(|part| part.sha256.is_some()));
+    assert_eq!(served.files(), 4, "three parts and their list");
+    eventually(|| served.videos.logged.lock().unwrap().is_empty()).await;
     let announced = served.videos.announced.lock().unwrap().clone();
     assert_eq!(announced, std::slice::from_ref(&video.id));
     let job = reqwest::get(served.at(&location)).await.unwrap();
@@ -106,6 +111,8 @@ async fn an_upload_that_breaks_off_is_cancelled_and_cleared_up() {
     let request = Client::new().post(served.at("/v1/videos")).body(Body::wrap_stream(body));
     assert!(request.send().await.is_err());
     eventually(|| served.video().orders[0].status == Status::Cancelled).await;
+    assert!(served.video().orders[0].knows(&Fact::Cancelled), "subscribers are told");
+    eventually(|| served.videos.logged.lock().unwrap().is_empty()).await;
     assert_eq!(served.files(), 0);
     let list: Value = reqwest::get(served.at("/v1/jobs")).await.unwrap().json().await.unwrap();
     assert_eq!(list["jobs"], Value::Array(Vec::new()), "it was given up");

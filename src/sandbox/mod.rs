@@ -14,6 +14,7 @@
 mod budget;
 mod frame;
 mod hello;
+mod intact;
 mod introduction;
 mod ahead;
 mod process;

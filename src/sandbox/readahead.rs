@@ -1,4 +1,4 @@
-//! What a job reads, as a few objects of concatenated pieces, fetched in blocks ahead of a sequential reader.
+//! What a job reads, as a few objects of concatenated parts, fetched in blocks ahead of a sequential reader.
 //!
 //! Invariants: at most [`BLOCKS_MAX`] blocks are held, which bounds memory; a block that failed is forgotten, so that the
 //! next read tries again.
@@ -9,7 +9,10 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use jetreel_actors::ports::{Readable, Store};
 use jetreel_domain::failure::Failure;
+use jetreel_domain::parts::PartList;
 use tokio_util::task::AbortOnDropHandle;
+
+use super::intact::Intact;
 
 /// Objects are fetched in blocks of this size, aligned to it.
 const BLOCK_BYTES: u64 = 1 << 20;
@@ -26,7 +29,9 @@ type Place = (u32, u64);
 /// The sources of one job.
 pub(super) struct Sources {
     store: Arc<dyn Store>,
-    objects: Vec<Arc<Readable>>,
+    objects: Vec<Arc<PartList>>,
+    /// What of each object is being read in order.
+    intact: Vec<Intact>,
     blocks: BTreeMap<Place, Block>,
     /// Counts reads, to find the block that was not used for longest.
     clock: u64,
@@ -46,13 +51,14 @@ enum State {
 
 impl Sources {
     pub(super) fn new(store: Arc<dyn Store>, objects: Vec<Readable>) -> Self {
-        let objects = objects.into_iter().map(Arc::new).collect();
-        Self { store, objects, blocks: BTreeMap::new(), clock: 0, fetched: 0 }
+        let objects: Vec<_> = objects.into_iter().map(|readable| readable.parts).collect();
+        let intact = objects.iter().map(|_| Intact::default()).collect();
+        Self { store, objects, intact, blocks: BTreeMap::new(), clock: 0, fetched: 0 }
     }
 
     /// Size of an object; `None` where there is none.
     pub(super) fn size(&self, object: u32) -> Option<u64> {
-        self.objects.get(object as usize).map(|readable| readable.bytes())
+        self.objects.get(object as usize).map(|list| list.bytes())
     }
 
     /// Bytes asked of the store so far: a reader that jumps to and fro makes it deliver the same ones again and again.
@@ -100,6 +106,7 @@ impl Sources {
         match fetched {
             Ok(bytes) => {
                 block.state = State::Here(bytes.clone());
+                self.check(place, &bytes).await?;
                 Ok(bytes)
             }
             Err(failure) => {
@@ -109,11 +116,21 @@ impl Sources {
         }
     }
 
+    /// Compares the part that ends in a block with its hash, where all of it was read.
+    async fn check(&mut self, (object, index): Place, bytes: &Bytes) -> Result<(), Failure> {
+        let place = object as usize;
+        let (Some(list), Some(intact)) = (self.objects.get(place), self.intact.get_mut(place))
+        else {
+            return Ok(());
+        };
+        intact.take(list, index.saturating_mul(BLOCK_BYTES), bytes).await
+    }
+
     /// Starts to fetch a block unless it is here or on its way.
     fn fetch(&mut self, place: Place, size: u64) {
         let (object, index) = place;
         let start = index.saturating_mul(BLOCK_BYTES);
-        let Some(readable) = self.objects.get(object as usize).cloned() else { return };
+        let Some(list) = self.objects.get(object as usize).cloned() else { return };
         if start >= size {
             return;
         }
@@ -127,7 +144,7 @@ impl Sources {
         let store = self.store.clone();
         let end = (start + BLOCK_BYTES).min(size);
         self.fetched += end - start;
-        let task = tokio::spawn(async move { pieces(&*store, &readable, start, end).await });
+        let task = tokio::spawn(async move { interval(&*store, &list, start, end).await });
         let state = State::Fetching(AbortOnDropHandle::new(task));
         self.blocks.insert(place, Block { state, used: self.clock });
     }
@@ -140,30 +157,24 @@ impl Sources {
     }
 }
 
-/// Reads an interval of the concatenated pieces.
-async fn pieces(
+/// Reads an interval of the concatenated parts.
+async fn interval(
     store: &dyn Store,
-    readable: &Readable,
+    list: &PartList,
     start: u64,
     end: u64,
 ) -> Result<Bytes, Failure> {
     let mut parts = Vec::new();
-    let mut base = 0;
-    for (key, bytes) in &readable.pieces {
-        let (from, upto) = (start.max(base), end.min(base + bytes));
-        if from < upto {
-            let part = store.read(key, from - base..upto - base).await?;
-            if part.len() as u64 != upto - from {
-                let detail = format!("{key}: {} bytes from {}", part.len(), from - base);
-                return Err(Failure::task(
-                    "object-short",
-                    "An object is shorter than was recorded.",
-                )
-                .with_detail(detail));
-            }
-            parts.push(part);
+    for (_, part) in list.from_offset(start).take_while(|(_, part)| part.start < end) {
+        let (from, upto) = (start.max(part.start) - part.start, end.min(part.end()) - part.start);
+        let key = part.key();
+        let read = store.read(&key, from..upto).await?;
+        if read.len() as u64 != upto - from {
+            let detail = format!("{key}: {} bytes from {from}", read.len());
+            let message = "An object is shorter than was recorded.";
+            return Err(Failure::task("object-short", message).with_detail(detail));
         }
-        base += bytes;
+        parts.push(read);
     }
     if let [part] = parts.as_slice() {
         return Ok(part.clone());

@@ -264,6 +264,8 @@ mod tests {
             ("node.reserved-high", "100000"),
             ("hook.url", "ftp://pager"),
             ("node.roles", "cook"),
+            ("node.roles", "encode,fanout"),
+            ("node.roles", "scaler"),
             ("codec.confinement", "some"),
             ("limits.gap-seconds-max", "0"),
             ("reconciler.pass-seconds", "0"),

@@ -23,4 +23,4 @@ mod writer;
 pub use link::{LinkError, link_source};
 pub use operators::OpenDalStore;
 pub use options::{Scheme, StoreOptions};
-pub use upload::{UploadError, store_parts};
+pub use upload::{PartLog, Place, UploadError, store_parts};

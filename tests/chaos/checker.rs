@@ -19,6 +19,7 @@ use jetreel_domain::binding;
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::ledger::{Object, Output};
 use jetreel_domain::manifest::Manifest;
+use jetreel_domain::parts::PartList;
 use jetreel_domain::state::{Order, Status, Video};
 use sha2::{Digest as _, Sha256};
 
@@ -285,6 +286,12 @@ impl Checker<'_> {
         let sources = video.orders.iter().filter_map(|order| order.source.as_ref());
         for source in sources.chain([&video.source]) {
             self.named.extend(source.parts.iter().map(|part| part.key.clone()));
+            let Some(object) = &source.list else { continue };
+            let read = |bytes: Vec<u8>| Ok(rmp_serde::from_slice::<PartList>(&bytes)?);
+            match self.object(object).and_then(read) {
+                Ok(parts) => self.named.extend(parts.iter().map(|part| part.key())),
+                Err(error) => self.findings.broken.push(format!("{}: {error:#}", video.id)),
+            }
         }
         let plans = video.orders.iter().filter_map(|order| order.plan.as_ref());
         self.named.extend(plans.map(|plan| plan.object.key.clone()));
@@ -314,6 +321,13 @@ impl Checker<'_> {
             let state = found.as_ref().and_then(|found| found.value.order(order.number));
             if state.is_none_or(Order::is_closed) {
                 self.findings.left.push(format!("{order} is closed and has records"));
+            }
+        }
+        for id in self.world.bus.uploads_on_record().await? {
+            let found = self.world.bus.video(&id).await?.map(|found| found.value);
+            let receives = |order: &Order| order.status == Status::Receiving;
+            if found.is_none_or(|video| !video.orders.iter().any(receives)) {
+                self.findings.left.push(format!("{id} does not arrive and has a log"));
             }
         }
         if self.expected.swept {

@@ -127,6 +127,23 @@ impl Uploads {
         self.try_once(address, number).await
     }
 
+    /// Sends a clip to this gateway, and breaks off before its end.
+    pub(crate) async fn break_off(&self, address: &str) {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let title = format!("try-{number}");
+        lock(&self.known).titles.push(title.clone());
+        // More than a gateway waits for before it creates a video, and time for it to do so.
+        let begun = futures::stream::iter([Ok(Bytes::from(vec![0; 256 << 10]))]);
+        let gone = futures::stream::once(async {
+            tokio::time::sleep(CONNECT_TIMEOUT).await;
+            Err(std::io::Error::other("gone"))
+        });
+        let body = reqwest::Body::wrap_stream(futures::StreamExt::chain(begun, gone));
+        let asked = self.client.post(format!("{address}/v1/videos?title={title}")).body(body);
+        // There is no answer.
+        drop(asked.send().await);
+    }
+
     /// Asks a gateway for something, without a body.
     pub(crate) async fn ask(&self, address: &str, path: &str) -> reqwest::Result<StatusCode> {
         Ok(self.client.post(format!("{address}{path}")).send().await?.status())

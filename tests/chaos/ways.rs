@@ -53,6 +53,8 @@ pub(super) enum Way {
     Untold,
     /// An upload whose node ended before all of it had arrived.
     HalfDone,
+    /// An upload whose client breaks off.
+    BrokenOff,
     /// An upload whose tasks the broker gives up.
     Stranded,
     /// An upload that was planned with a codec build that no node has any more.
@@ -73,6 +75,7 @@ impl Way {
             Some("cancel" | "clear" | "sweep") => Self::Cancel,
             Some("reconcile") => Self::Untold,
             Some("giveup") => Self::HalfDone,
+            Some("breakoff") => Self::BrokenOff,
             Some("orphan") => Self::Stranded,
             Some("takeover") => Self::Outdated,
             Some(_) | None => Self::Video,
@@ -87,6 +90,7 @@ impl Way {
             | Self::Cancel
             | Self::Untold
             | Self::HalfDone
+            | Self::BrokenOff
             | Self::Stranded
             | Self::Outdated => false,
         }
@@ -100,7 +104,7 @@ impl Way {
     /// Settings of the node that is to pass the point: it does not wait long to mend and to clear away.
     pub(super) fn settings(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Cancel | Self::Untold | Self::HalfDone => &SWEEP_SOON,
+            Self::Cancel | Self::Untold | Self::HalfDone | Self::BrokenOff => &SWEEP_SOON,
             Self::Outdated => &MISSED_SOON,
             Self::Video
             | Self::Refusal
@@ -123,6 +127,7 @@ impl Way {
             | Self::Retry
             | Self::Reopen
             | Self::Cancel
+            | Self::BrokenOff
             | Self::Stranded => None,
         }
     }
@@ -162,6 +167,10 @@ impl Way {
             | Self::HalfDone
             | Self::Stranded
             | Self::Outdated => {}
+            Self::BrokenOff => {
+                let address = stage.node(0)?.address().context("the node does not run")?;
+                stage.world.uploads.break_off(address).await;
+            }
             Self::Replay => {
                 stage.step(Step::Settle).await?;
                 send_again(&stage.world).await?;
@@ -195,6 +204,7 @@ impl Way {
             | Self::Cancel
             | Self::Untold
             | Self::HalfDone
+            | Self::BrokenOff
             | Self::Stranded
             | Self::Outdated => Ok(()),
         }
@@ -221,6 +231,7 @@ impl Way {
             | Self::Cancel
             | Self::Untold
             | Self::HalfDone
+            | Self::BrokenOff
             | Self::Stranded
             | Self::Outdated => true,
         }

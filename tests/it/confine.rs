@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod memory;
+mod program;
 mod spawn;
 mod stage;
 
@@ -61,7 +62,7 @@ async fn a_machine_below_the_demand_gets_no_work() {
         let codec = stage.codec(machine).demand(demanded);
         // It can still be asked what it is.
         codec.build().await.unwrap();
-        let failure = stage.probe(&codec, stage::NOTHING).await.unwrap_err();
+        let failure = stage.probe(&codec, stage::nothing()).await.unwrap_err();
         let found = (failure.code.as_str(), failure.severity);
         assert_eq!(found, ("sandbox-weak", Severity::DependencyFault), "{machine}");
     }

@@ -26,6 +26,7 @@ mod foreign;
 mod guard;
 mod hostile;
 mod lists;
+mod long_lists;
 mod orphans;
 mod probes;
 mod reconcile;

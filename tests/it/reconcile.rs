@@ -12,16 +12,16 @@ use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use async_nats::jetstream::{self, stream};
 use bytes::Bytes;
 use jetreel::bus::names;
-use jetreel::store::store_parts;
 use jetreel_actors::ports::{Broker as _, Store as _, Survey as _, WriteOnce};
 use jetreel_domain::claim;
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::lane::Lane;
 use jetreel_domain::message::Uploaded;
-use jetreel_domain::state::{Source, Status, Video};
+use jetreel_domain::state::{Status, Video};
 
 use crate::harness::media::{self, SHORT};
 use crate::harness::node::Node;
+use crate::harness::original;
 use crate::harness::site::{Site, awaited};
 use crate::upload_to_publish::manifest;
 
@@ -59,18 +59,16 @@ pub(crate) async fn repairs(node: &Node, repair: &str) -> u64 {
     found.map_or(0, |number| number.parse().unwrap())
 }
 
-/// A video as a gateway leaves it that dies right after `status` is written: nobody was told.
+/// A video as a gateway leaves it that dies right after `status` is written: nobody was told. Its state is one of before there were lists
+/// of parts.
 pub(crate) async fn untold(site: &Site, file: &Path, bits: u128, status: Status) -> OrderId {
     let id = VideoId::from_bits(bits);
-    let bytes = Bytes::from(std::fs::read(file).unwrap());
-    let body = futures::stream::iter([Ok::<_, std::convert::Infallible>(bytes)]);
-    let prefix = format!("raw/{id}");
-    let stored = store_parts(site.store(), &prefix, body, 1 << 16, 1 << 30).await;
-    let (parts, bytes) = stored.unwrap();
+    let list = original::stored(site.store(), &id, std::fs::read(file).unwrap(), 1 << 16).await;
     let now = now();
     let mut video = Video::receiving(id, String::new(), Lane::Normal, now);
+    video.v = 1;
     if status != Status::Receiving {
-        video.source = Source { bytes, parts };
+        video.source = original::inline(&list);
         video.advance(1, status, now).unwrap();
     }
     assert_eq!(site.bus.create_video(&video).await.unwrap(), WriteOnce::Mine);
@@ -251,7 +249,9 @@ async fn what_nobody_names_is_swept_and_what_a_manifest_names_stays() {
     is_whole(&site, &node, &order).await;
     let state = site.bus.video(video).await.unwrap().unwrap().value;
     let plan = &state.orders[0].plan.as_ref().unwrap().object.key;
-    let named = state.source.parts.iter().map(|part| part.key.as_str()).chain([plan.as_str()]);
+    let list = state.source.list.as_ref().unwrap().key.as_str();
+    let part = format!("raw/{video}/00000");
+    let named = [list, part.as_str(), plan.as_str()].into_iter();
     for key in named.chain(others) {
         assert!(site.store().size(key).await.unwrap().is_some(), "{key}");
     }

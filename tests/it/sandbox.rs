@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use jetreel::sandbox::Confinement;
 use jetreel_actors::ports::{Codec, ProcessBudget, Readable};
 use jetreel_domain::failure::Severity;
+use jetreel_domain::parts::PartList;
 use jetreel_domain::wire::{FromCodec, Report};
 use sha2::{Digest, Sha256};
 
@@ -228,14 +230,32 @@ async fn a_process_that_is_confined_too_weakly_gets_no_job() {
 #[tokio::test]
 async fn the_store_is_blamed_for_what_it_could_not_deliver() {
     let stage = Stage::new();
-    let gone = Readable { pieces: vec![("raw/video/gone".to_owned(), 100)] };
+    let gone = Readable { parts: Arc::new(PartList::one("raw/video/gone", 100)) };
     let failure = outcome_on(&stage, "hash", vec![gone], BUDGET).await.end.unwrap_err();
     assert_eq!((failure.code, failure.severity), fault("object-missing"));
     let stage = Stage::new();
-    let mut short = stage.object(&[Bytes::from_static(b"0123456789")]).await;
-    short.pieces[0].1 = 11;
+    let short = stage.object(&[Bytes::from_static(b"0123456789")]).await;
+    let key = short.parts.get(0).unwrap().key();
+    let short = Readable { parts: Arc::new(PartList::one(&key, 11)) };
     let failure = outcome_on(&stage, "hash", vec![short], BUDGET).await.end.unwrap_err();
     assert_eq!((failure.code, failure.severity), fault("object-short"));
+}
+
+#[tokio::test]
+async fn a_part_that_is_not_what_was_stored_is_found_when_it_is_read() {
+    let stage = Stage::new();
+    let content = vec![7_u8; 3 << 20];
+    let part = || Bytes::copy_from_slice(&content);
+    let object = stage.object(&[part(), part()]).await;
+    let mut list = PartList::default();
+    for found in object.parts.iter() {
+        let sha256 = found.sha256.map(|hash| if found.start == 0 { hash } else { [0; 32] });
+        list.push(&found.key(), found.bytes, sha256);
+    }
+    let broken = Readable { parts: Arc::new(list) };
+    let failure = outcome_on(&stage, "hash", vec![broken], BUDGET).await.end.unwrap_err();
+    assert_eq!((failure.code.clone(), failure.severity), fault("part-changed"));
+    assert!(failure.detail.ends_with("00001"), "{failure:?}");
 }
 
 #[tokio::test]

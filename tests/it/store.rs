@@ -9,10 +9,11 @@ use std::process::Command;
 
 use bytes::Bytes;
 use futures::stream;
-use jetreel::store::{OpenDalStore, StoreOptions, UploadError, link_source, store_parts};
+use jetreel::store::{OpenDalStore, Place, StoreOptions, UploadError, link_source, store_parts};
 use jetreel_actors::ports::Store;
 use jetreel_domain::failure::Severity;
 use jetreel_domain::id::VideoId;
+use jetreel_domain::parts::PartList;
 use sha2::{Digest, Sha256};
 
 use crate::harness::eventually::eventually;
@@ -257,11 +258,16 @@ fn body(content: &Bytes, piece: usize) -> Vec<Result<Bytes, Infallible>> {
     content.chunks(piece).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect()
 }
 
-async fn joined(store: &dyn Store, parts: &[jetreel_domain::state::Part]) -> Vec<u8> {
+fn place<'a>(store: &'a dyn Store, prefix: &'a str, part_bytes: u64, limit: u64) -> Place<'a> {
+    Place { store, log: &(), prefix, part_bytes, limit }
+}
+
+async fn joined(store: &dyn Store, list: &PartList) -> Vec<u8> {
     let mut joined = Vec::new();
-    for part in parts {
-        let bytes = store.read_all(&part.key).await.unwrap();
+    for part in list.iter() {
+        let bytes = store.read_all(&part.key()).await.unwrap();
         assert_eq!(bytes.len() as u64, part.bytes);
+        assert_eq!(part.sha256.unwrap().as_slice(), Sha256::digest(&bytes).as_slice());
         joined.extend_from_slice(&bytes);
     }
     joined
@@ -274,16 +280,17 @@ async fn an_upload_becomes_parts_whatever_its_pieces() {
     for piece in [1, 99, 100, 101, 1000] {
         let pieces = stream::iter(body(&content, piece));
         let prefix = format!("raw/{piece}");
-        let (parts, bytes) = store_parts(&store, &prefix, pieces, 100, 1000).await.unwrap();
-        assert_eq!((parts.len(), bytes), (10, 1000), "pieces of {piece}");
-        assert_eq!(parts[9].key, format!("{prefix}/00009"));
-        assert_eq!(joined(&store, &parts).await, content);
+        let list = store_parts(&place(&store, &prefix, 100, 1000), pieces).await.unwrap();
+        assert_eq!((list.len(), list.bytes()), (10, 1000), "pieces of {piece}");
+        assert_eq!(list.get(9).unwrap().key(), format!("{prefix}/00009"));
+        assert_eq!(joined(&store, &list).await, content);
     }
     let pieces = stream::iter(body(&content, 64));
-    let (parts, _) = store_parts(&store, "raw/w", pieces, 300, 1000).await.unwrap();
-    assert_eq!(parts.iter().map(|part| part.bytes).collect::<Vec<_>>(), [300, 300, 300, 100]);
+    let list = store_parts(&place(&store, "raw/w", 300, 1000), pieces).await.unwrap();
+    assert_eq!(list.iter().map(|part| part.bytes).collect::<Vec<_>>(), [300, 300, 300, 100]);
     let nothing = stream::iter(body(&Bytes::new(), 1));
-    assert_eq!(store_parts(&store, "raw/x", nothing, 300, 1000).await.unwrap(), (vec![], 0));
+    let list = store_parts(&place(&store, "raw/x", 300, 1000), nothing).await.unwrap();
+    assert!(list.is_empty() && list.bytes() == 0);
 }
 
 fn files_below(directory: &Path) -> usize {
@@ -297,7 +304,7 @@ async fn an_upload_over_its_limit_leaves_nothing() {
     let content = noise(1001);
     for piece in [1, 250, 1001] {
         let pieces = stream::iter(body(&content, piece));
-        let error = store_parts(&store, "raw/v", pieces, 100, 1000).await.unwrap_err();
+        let error = store_parts(&place(&store, "raw/v", 100, 1000), pieces).await.unwrap_err();
         assert!(matches!(error, UploadError::TooLarge { limit: 1000 }), "{error:?}");
         assert_eq!(files_below(&directory.path().join("raw/v")), 0);
     }
@@ -310,7 +317,8 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     let mut pieces: Vec<Result<Bytes, &str>> =
         content.chunks(90).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     pieces.push(Err("connection reset"));
-    let error = store_parts(&store, "raw/v", stream::iter(pieces), 100, 5000).await.unwrap_err();
+    let error =
+        store_parts(&place(&store, "raw/v", 100, 5000), stream::iter(pieces)).await.unwrap_err();
     assert!(matches!(error, UploadError::Body("connection reset")), "{error:?}");
     assert_eq!(files_below(&directory.path().join("raw/v")), 0);
 }
@@ -348,12 +356,12 @@ async fn a_big_upload_alone() {
         let piece = move |index| Ok::<_, Infallible>(Bytes::from(vec![index as u8; PIECE]));
         let pieces = stream::iter((0..bytes / PIECE).map(piece));
         let store = store.clone();
-        async move { store_parts(&store, prefix, pieces, 64 << 20, u64::MAX).await.unwrap() }
+        async move { store_parts(&place(&store, prefix, 64 << 20, u64::MAX), pieces).await.unwrap() }
     };
     upload("raw/warm", 8 * MIB).await;
     let before = peak_memory();
-    let (parts, bytes) = upload("raw/big", 320 * MIB).await;
-    assert_eq!((parts.len(), bytes), (5, 320 * MIB as u64));
+    let list = upload("raw/big", 320 * MIB).await;
+    assert_eq!((list.len(), list.bytes()), (5, 320 * MIB as u64));
     let growth = peak_memory() - before;
     println!("peak memory grew by {growth} KiB");
     assert!(growth < 16 << 10, "peak memory grew by {growth} KiB");

@@ -9,17 +9,18 @@ use std::time::Duration;
 use jetreel::bus::topology::{self, DEFAULT, Topology};
 use jetreel::node::{self, Services};
 use jetreel::settings::{Settings, Sources};
-use jetreel::store::store_parts;
 use jetreel_actors::event::Event;
+use jetreel_actors::parts;
 use jetreel_actors::ports::Environment;
 use jetreel_domain::id::VideoId;
 use jetreel_domain::lane::Lane;
 use jetreel_domain::message::Uploaded;
-use jetreel_domain::state::{Source, Status, Video};
+use jetreel_domain::state::{Status, Video};
 
 use crate::clips::jetreel;
 use crate::harness::media::{self, SHORT};
 use crate::harness::nats::Nats;
+use crate::harness::original;
 use crate::harness::site::awaited;
 
 /// Panics once in every stage, from within it.
@@ -107,12 +108,10 @@ async fn a_stage_that_panics_is_started_again() {
     topology::apply(&bus, &Topology::parse(&short).unwrap(), false).await.unwrap();
 
     let id = VideoId::from_bits(7);
-    let bytes = bytes::Bytes::from(std::fs::read(&file).unwrap());
-    let body = futures::stream::iter([Ok::<_, std::convert::Infallible>(bytes)]);
-    let (store, prefix) = (ports.store.as_ref(), format!("raw/{id}"));
-    let (parts, bytes) = store_parts(store, &prefix, body, 1 << 20, 1 << 30).await.unwrap();
+    let (store, bytes) = (ports.store.as_ref(), std::fs::read(&file).unwrap());
+    let list = original::stored(store, &id, bytes, 1 << 20).await;
     let mut video = Video::receiving(id.clone(), String::new(), Lane::Normal, 0);
-    video.source = Source { bytes, parts };
+    video.source = parts::write(store, "test", &id, &list).await.unwrap();
     video.advance(1, Status::Queued, 0).unwrap();
     ports.broker.create_video(&video).await.unwrap();
     ports.broker.announce_upload(&Uploaded::new(id.clone(), 1, Lane::Normal)).await.unwrap();

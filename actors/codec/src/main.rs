@@ -10,6 +10,7 @@ mod confine;
 mod memory;
 mod names;
 mod failure;
+mod program;
 mod link;
 mod allow;
 mod toplevel;
@@ -148,7 +149,7 @@ fn trespass() -> Outcome<Report> {
     Ok(Report::Trespass(attempts))
 }
 
-/// Everything that determines the output bytes.
+/// Everything that determines the output bytes: this program, and the libraries that it is linked to.
 fn build() -> Outcome<String> {
     #[expect(unsafe_code, reason = "these functions return constants")]
     let (codec, format, filter, scale) = unsafe {
@@ -160,8 +161,10 @@ fn build() -> Outcome<String> {
         )
     };
     let text = |version: u32| format!("{}.{}.{}", version >> 16, version >> 8 & 255, version & 255);
+    let program =
+        program::id().map_err(|error| internal(format!("this program cannot be read: {error}")))?;
     Ok(format!(
-        "jetreel-codec {} protocol {VERSION} avcodec {} avformat {} avfilter {} swscale {} x264 {}",
+        "jetreel-codec {} program {program} protocol {VERSION} avcodec {} avformat {} avfilter {} swscale {} x264 {}",
         env!("CARGO_PKG_VERSION"),
         text(codec),
         text(format),

@@ -121,7 +121,7 @@ fn of_object(code: &str) -> Option<&'static str> {
             "Let [store] and nats.url name what belongs together. `jetreel store adopt` binds the broker to another store for good:              objects that its state does not name are deleted a day later."
         }
         "object-missing" | "object-short" | "object-cut-short" | "object-broken"
-        | "manifest-broken" | "store-corrupt" => {
+        | "manifest-broken" | "store-corrupt" | "part-changed" | "parts-changed" => {
             "An object in the store is not what was written. Restore it from a copy and replay, or upload the video again; then find \
              out what else that disk or bucket has lost."
         }
@@ -135,7 +135,7 @@ fn of_object(code: &str) -> Option<&'static str> {
             "Another object is stored where this one should be. Find out what else writes below store.root, and replay."
         }
         "plan-changed" | "plan-unreadable" | "plan-encode" | "manifest-encode" | "task-unknown"
-        | "object-key" => {
+        | "object-key" | "parts-unreadable" | "parts-encode" => {
             "The plan does not fit this version. Run the same version on every node and replay; if that does not help, upload the video again."
         }
         "object-denied" | "object-failed" => {
@@ -206,7 +206,7 @@ fn of_node(code: &str) -> Option<&'static str> {
         "newer-document" => {
             "Finish the upgrade: only nodes of the newer version change this. A task that waits for it costs no attempt."
         }
-        "video-gone" | "id-taken" => {
+        "video-gone" | "id-taken" | "upload-taken" => {
             "The video does not exist any more, or its id belongs to another. Nothing is left to do: discard the letter."
         }
         "hook-unreachable" | "hook-refused" => {

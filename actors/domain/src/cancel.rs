@@ -20,7 +20,7 @@ impl Video {
     #[must_use]
     pub fn is_uncleared(&self, number: u32) -> bool {
         self.order(number).is_some_and(|order| {
-            let original = !self.keeps_source() && !self.source.parts.is_empty();
+            let original = !self.keeps_source() && self.source.names_objects();
             let letters = order.dead.values().any(|dead| dead.letter != 0);
             order.status == Status::Cancelled
                 && (order.plan.is_some() || order.source.is_some() || original || letters)
@@ -46,7 +46,7 @@ impl Video {
         order.source = None;
         order.dead.values_mut().for_each(|dead| dead.letter = 0);
         if !self.keeps_source() {
-            self.source = Source { bytes: self.source.bytes, parts: Vec::new() };
+            self.source = Source { bytes: self.source.bytes, ..Source::default() };
         }
     }
 

@@ -152,6 +152,21 @@ mod tests {
     }
 
     #[test]
+    fn a_state_of_before_there_were_lists_is_read_and_stays_as_it_is() {
+        let bytes = stored(|value| {
+            value["v"] = json!(1);
+            value["source"] =
+                json!({ "bytes": 9, "parts": [{ "key": "raw/a/00000", "bytes": 9 }] });
+        });
+        let mut video: Video = read(&bytes).unwrap();
+        assert_eq!((video.v, video.source.parts.len(), &video.source.list), (1, 1, &None));
+        video.advance(1, Status::Queued, 9).unwrap();
+        let value: Value = serde_json::from_slice(&write(&video).unwrap()).unwrap();
+        assert_eq!((&value["v"], &value["source"]["parts"][0]["bytes"]), (&json!(1), &json!(9)));
+        assert_eq!(value["source"].get("list"), None, "older programs read it as before");
+    }
+
+    #[test]
     fn a_newer_document_is_read_and_not_written() {
         let video: Video = read(&stored(|value| value["v"] = json!(99))).unwrap();
         assert!(video.is_newer());
@@ -162,10 +177,10 @@ mod tests {
     fn a_document_that_cannot_be_read_tells_whether_it_is_newer() {
         let unread = |bytes: Vec<u8>| read::<Video>(&bytes).unwrap_err();
         let newer = stored(|value| {
-            value["v"] = json!(2);
+            value["v"] = json!(3);
             value["orders"][0]["status"] = json!("DREAMING");
         });
-        assert_eq!(unread(newer), DocumentFault::Newer(2));
+        assert_eq!(unread(newer), DocumentFault::Newer(3));
         let odd = stored(|value| value["orders"][0]["status"] = json!("DREAMING"));
         assert!(matches!(unread(odd), DocumentFault::Form(_)));
         assert!(matches!(unread(b"{\"v\":".to_vec()), DocumentFault::Form(_)));

@@ -64,6 +64,7 @@ pub mod advice;
 pub mod restart;
 pub mod room;
 pub mod state;
+pub mod parts;
 pub mod unknown;
 pub mod document;
 pub mod cancel;

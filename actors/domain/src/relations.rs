@@ -1,11 +1,12 @@
 //! Settings that only work together: of the node, of the streams, and of the server.
 //!
 //! Each violation is a sentence that names both values and what to change. A violation would not show at once: a lease that is too
-//! short ends work that is going well, a state that is too large fails an upload at its last byte.
+//! short ends work that is going well, a list of parts that is too long fails an upload at its last byte.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::parts::PARTS_MAX;
 use crate::sentence::number;
 
 /// How a lease on a delivery is kept.
@@ -64,12 +65,10 @@ pub struct Facts {
     pub max_payload: Option<u64>,
 }
 
-/// Bytes by which a part makes the state of its video longer: its key and its size, in JSON.
-const PART_IN_STATE: u64 = 66;
-/// Bytes of a state besides its parts: orders, facts, failures.
-const STATE_REST: u64 = 64 << 10;
-/// What every other message of Jetreel fits into: ledger entries, letters, requests.
-const PAYLOAD_MIN: u64 = 256 << 10;
+/// What no message of Jetreel fits below: the state of a video with its facts and failures, a letter with what its attempts said.
+const PAYLOAD_MIN: u64 = 8 << 10;
+/// What every message of Jetreel fits into: the ledger entry of many pictures for the seek bar is the largest.
+const PAYLOAD_ENOUGH: u64 = 256 << 10;
 
 /// What cannot work, each a sentence.
 #[must_use]
@@ -77,7 +76,23 @@ pub fn violations(facts: &Facts) -> Vec<String> {
     let mut found = leases(facts);
     found.extend(nodes(facts));
     found.extend(payload(facts));
+    found.extend(parts(facts));
     found
+}
+
+/// What works, though not for every video, each a sentence.
+#[must_use]
+pub fn doubts(facts: &Facts) -> Vec<String> {
+    let tight = |max: &u64| (PAYLOAD_MIN..PAYLOAD_ENOUGH).contains(max);
+    let told = facts.max_payload.filter(tight).map(|max| {
+        format!(
+            "The broker takes messages of {} bytes (max_payload). Uploads of any size fit, but the results of a video of some hours, and \
+             the letter of a task that failed with a long log, may not. Raise max_payload to {} or more in the settings of the broker.",
+            number(max),
+            number(PAYLOAD_ENOUGH)
+        )
+    });
+    told.into_iter().collect()
 }
 
 /// One sentence for all consumers with the same lease: usually they have all the same.
@@ -122,29 +137,28 @@ fn nodes(facts: &Facts) -> Option<String> {
 }
 
 fn payload(facts: &Facts) -> Option<String> {
-    let max = facts.max_payload?;
-    if max < PAYLOAD_MIN {
-        return Some(format!(
-            "The broker takes messages of {} bytes (max_payload), but messages of Jetreel have up to {} bytes. Raise max_payload in \
-             the settings of the broker.",
-            number(max),
-            number(PAYLOAD_MIN)
-        ));
-    }
-    let parts = facts.upload_bytes_max.div_ceil(facts.part_bytes.max(1));
-    let state = parts.saturating_mul(PART_IN_STATE).saturating_add(STATE_REST);
-    let parts_max = max.saturating_sub(STATE_REST) / PART_IN_STATE;
-    (state > max).then(|| {
+    let max = facts.max_payload.filter(|max| *max < PAYLOAD_MIN)?;
+    Some(format!(
+        "The broker takes messages of {} bytes (max_payload), but messages of Jetreel have up to {} bytes. Raise max_payload in the \
+         settings of the broker.",
+        number(max),
+        number(PAYLOAD_ENOUGH)
+    ))
+}
+
+/// The list of parts is an object, so that no message grows with an upload; what bounds it is the memory of who reads it.
+fn parts(facts: &Facts) -> Option<String> {
+    let part_bytes = facts.part_bytes.max(1);
+    let parts = facts.upload_bytes_max.div_ceil(part_bytes);
+    (parts > PARTS_MAX).then(|| {
         format!(
-            "An upload of limits.upload-bytes-max = {} has {} parts of http.part-bytes = {}, and a state of up to {} bytes, but the \
-             broker takes messages of {} bytes (max_payload). Raise http.part-bytes, or max_payload in the settings of the broker, or \
-             lower limits.upload-bytes-max to {}.",
+            "An upload of limits.upload-bytes-max = {} has {} parts of http.part-bytes = {}, but a list of parts has {} at most. Raise \
+             http.part-bytes, or lower limits.upload-bytes-max to {}.",
             number(facts.upload_bytes_max),
             number(parts),
             number(facts.part_bytes),
-            number(state),
-            number(max),
-            number(parts_max.saturating_mul(facts.part_bytes))
+            number(PARTS_MAX),
+            number(PARTS_MAX.saturating_mul(part_bytes))
         )
     })
 }
@@ -176,7 +190,7 @@ mod tests {
             presence_interval: Duration::from_secs(30),
             leadership: Duration::from_secs(35),
             part_bytes: 16 * MIB,
-            upload_bytes_max: 200 << 30,
+            upload_bytes_max: 1 << 40,
             max_payload: Some(MIB),
         }
     }
@@ -191,8 +205,9 @@ mod tests {
     #[test]
     fn what_is_shipped_works() {
         assert_eq!(violations(&sound()), Vec::<String>::new());
-        let unconnected = Facts { max_payload: None, upload_bytes_max: u64::MAX, ..sound() };
-        assert_eq!(violations(&unconnected), Vec::<String>::new());
+        assert_eq!(doubts(&sound()), Vec::<String>::new());
+        let unconnected = Facts { max_payload: None, ..sound() };
+        assert_eq!((violations(&unconnected), doubts(&unconnected)), (Vec::new(), Vec::new()));
     }
 
     #[test]
@@ -215,13 +230,28 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_upload_fits_into_a_message() {
-        let text = told(&Facts { upload_bytes_max: 1 << 40, ..sound() });
-        assert!(text.contains("65,536 parts") && text.contains("1,048,576 bytes"), "{text}");
-        let raised = Facts { upload_bytes_max: 1 << 40, max_payload: Some(8 * MIB), ..sound() };
-        assert_eq!(violations(&raised), Vec::<String>::new());
-        let small = told(&Facts { max_payload: Some(65_536), ..sound() });
-        assert!(small.contains("65,536 bytes (max_payload)"), "{small}");
+    fn an_upload_is_bounded_by_its_list_of_parts_and_by_no_message() {
+        for max_payload in [8192, 65_536, MIB] {
+            let facts = Facts { max_payload: Some(max_payload), part_bytes: MIB, ..sound() };
+            let largest = Facts { upload_bytes_max: PARTS_MAX * MIB, ..facts.clone() };
+            assert_eq!(violations(&largest), Vec::<String>::new());
+            let more = Facts { upload_bytes_max: PARTS_MAX * MIB + 1, max_payload: None, ..facts };
+            let text = told(&more);
+            for word in ["1,048,577 parts", "http.part-bytes = 1,048,576", "1,099,511,627,776."] {
+                assert!(text.contains(word), "{text}");
+            }
+        }
         told(&Facts { part_bytes: 0, ..sound() });
+    }
+
+    #[test]
+    fn a_message_that_is_too_small_for_some_is_told_and_one_for_all_is_refused() {
+        let refused = told(&Facts { max_payload: Some(8191), ..sound() });
+        assert!(refused.contains("8,191 bytes (max_payload)"), "{refused}");
+        let tight = Facts { max_payload: Some(8192), ..sound() };
+        assert_eq!(violations(&tight), Vec::<String>::new());
+        let [text] = doubts(&tight).try_into().unwrap();
+        assert_eq!(sentence::check(&text), Ok(()));
+        assert!(text.contains("8,192 bytes (max_payload)") && text.contains("262,144"), "{text}");
     }
 }

@@ -21,8 +21,8 @@ use crate::stage::Unit;
 use crate::takeover::Takeover;
 use crate::unknown::Unknown;
 
-/// Schema version written into every state.
-pub const VERSION: u32 = 1;
+/// Schema version written into every state. 2: the parts of an original are listed in an object.
+pub const VERSION: u32 = 2;
 
 /// Where an order stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -154,8 +154,12 @@ pub struct Video {
 pub struct Source {
     /// Bytes in all.
     pub bytes: u64,
-    /// The parts in order.
+    /// The parts in order, in a state of before there were lists. Empty in others, and still written: older programs ask for it.
+    #[serde(default)]
     pub parts: Vec<Part>,
+    /// The list of the parts, see [`crate::parts::PartList`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<Object>,
 }
 
 /// A part of the original.

@@ -28,7 +28,8 @@ fn an_upload_is_abandoned_once_it_was_given_up_with_nothing_to_work_on() {
     let mut whole = video.clone();
     video.advance(1, Status::Cancelled, 1).unwrap();
     assert!(video.is_abandoned());
-    whole.source = Source { bytes: 1, parts: vec![Part { key: "raw/a/00000".into(), bytes: 1 }] };
+    whole.source =
+        Source { bytes: 1, parts: vec![Part { key: "raw/a/00000".into(), bytes: 1 }], list: None };
     whole.advance(1, Status::Cancelled, 1).unwrap();
     assert!(!whole.is_abandoned(), "it was whole, and somebody cancelled it");
 }
@@ -69,9 +70,10 @@ fn nothing_of_a_closed_order_dies_or_comes_back() {
 #[test]
 fn another_source_opens_the_next_order_once() {
     let mut video = Video::receiving(VideoId::from_bits(1), String::new(), Lane::High, 0);
-    assert_eq!(video.reopen(1, "in/a.mp4", 10, 1), Some((2, true)));
-    assert_eq!(video.reopen(1, "in/a.mp4", 10, 2), Some((2, false)));
-    assert_eq!(video.reopen(2, "in/b.mp4", 11, 3), Some((3, true)));
+    let source = |bytes| Some(Source { bytes, ..Source::default() });
+    assert_eq!(video.reopen(1, "in/a.mp4", source(10), 1), Some((2, true)));
+    assert_eq!(video.reopen(1, "in/a.mp4", source(10), 2), Some((2, false)));
+    assert_eq!(video.reopen(2, "in/b.mp4", source(11), 3), Some((3, true)));
     assert_eq!((video.source_of(3).bytes, video.orders[2].lane), (11, Lane::High));
 }
 

@@ -6,7 +6,8 @@ use crate::stage::{Stage, Unit};
 use crate::state::Fact;
 
 /// Every subject filter that a stage reads or a stream holds, for the rule that all are bound to a stream.
-pub const ROOTS: [&str; 8] = [
+pub const ROOTS: [&str; 9] = [
+    PARTS_ALL,
     "video.uploads.raw.>",
     "video.encode.>",
     "video.ledger.>",
@@ -23,6 +24,27 @@ pub(crate) const UPLOADS_SUBJECT: &str = "video.uploads.raw.{video}";
 pub(crate) const ENCODE_SUBJECT: &str = "video.encode.{lane}.{group}.{video}.{order}.{task}";
 /// Subjects of requests to evaluate.
 pub(crate) const PUBLISH_SUBJECT: &str = "video.publish.{video}.{order}";
+
+/// A part of an open upload in its log.
+#[must_use]
+pub fn part(video: &VideoId, index: u32) -> String {
+    format!("video.parts.{video}.{index}")
+}
+
+/// The log of an open upload.
+#[must_use]
+pub fn parts_filter(video: &VideoId) -> String {
+    format!("video.parts.{video}.*")
+}
+
+/// The logs of all open uploads.
+pub const PARTS_ALL: &str = "video.parts.>";
+
+/// The video of a subject of the log of an upload.
+#[must_use]
+pub fn video_in_parts(subject: &str) -> Option<VideoId> {
+    subject.strip_prefix("video.parts.")?.split('.').next()?.parse().ok()
+}
 
 /// A completed upload.
 #[must_use]
@@ -190,6 +212,14 @@ pub fn event_type(fact: &Fact) -> String {
 mod tests {
     use super::*;
     use crate::id::Group;
+
+    #[test]
+    fn the_log_of_an_upload_names_its_video() {
+        let video = VideoId::from_bits(7);
+        assert_eq!(video_in_parts(&part(&video, 3)), Some(video.clone()));
+        assert_eq!(video_in_parts(&upload(&video)), None);
+        assert_eq!(stage(&part(&video, 3)), None, "it is no queue");
+    }
 
     #[test]
     fn a_subject_names_its_stage_and_its_owner() {

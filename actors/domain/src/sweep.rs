@@ -5,12 +5,14 @@
 //! through the store, and once more right before it is deleted; and if it is old enough that nobody is still about to name it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::claim::Claim;
 use crate::id::{OrderId, TaskId, VideoId};
 use crate::ledger::{Entry, Object, Output};
 use crate::manifest::Manifest;
-use crate::state::{Published, Status, Video};
+use crate::parts::PartList;
+use crate::state::{Published, Source, Status, Video};
 
 /// Folder of the small objects that are written, read and removed to see whether the store works.
 pub const PROBES: &str = "probe/";
@@ -119,13 +121,16 @@ pub fn evidence(video: Option<&Video>, number: u32) -> Evidence {
 pub struct Names {
     keys: BTreeSet<String>,
     prefixes: BTreeSet<String>,
+    lists: Vec<Arc<PartList>>,
 }
 
 impl Names {
     /// Whether the object at `key` must stay.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
-        self.keys.contains(key) || self.prefixes.iter().any(|prefix| key.starts_with(prefix))
+        self.keys.contains(key)
+            || self.prefixes.iter().any(|prefix| key.starts_with(prefix))
+            || self.lists.iter().any(|list| list.has(key))
     }
 
     /// Adds the objects of a ledger entry.
@@ -144,10 +149,21 @@ impl Names {
         }
     }
 
+    /// Adds the parts of an original.
+    pub fn add_parts(&mut self, list: Arc<PartList>) {
+        self.lists.push(list);
+    }
+
     /// Adds everything a manifest names.
     pub fn add_manifest(&mut self, manifest: &Manifest) {
         self.keys.extend(manifest.objects().map(|object| object.key.clone()));
     }
+}
+
+/// The sources of a video whose parts stand in a list: what state names of them without the list is not all.
+pub fn listed(video: &Video) -> impl Iterator<Item = &Source> {
+    let there = !video.is_deleted();
+    sources(video).filter(move |source| there && source.list.is_some())
 }
 
 /// What state names of an owner's objects: nothing of a video that is deleted. `None`: there is no such video.
@@ -192,18 +208,24 @@ pub fn names(video: Option<&Video>, owner: &Owner) -> Names {
     names
 }
 
-/// Keys of originals that a video names outside its own folder: made from an object that lay in the store before.
+/// Keys of originals that a state of before there were lists names outside the folder of its video: made from an object that lay in the
+/// store before. A list never names what lies in a folder of another.
 pub fn foreign_keys(video: &Video) -> impl Iterator<Item = &str> {
     let own = Owner::Original(video.id.clone()).prefix();
     let there = !video.is_deleted();
     source_keys(video).filter(move |key| there && !key.starts_with(&own))
 }
 
-fn source_keys(video: &Video) -> impl Iterator<Item = &str> {
+fn sources(video: &Video) -> impl Iterator<Item = &Source> {
     let others = video.orders.iter().filter_map(|order| order.source.as_ref());
-    std::iter::once(&video.source)
-        .chain(others)
-        .flat_map(|source| source.parts.iter().map(|part| part.key.as_str()))
+    std::iter::once(&video.source).chain(others)
+}
+
+fn source_keys(video: &Video) -> impl Iterator<Item = &str> {
+    sources(video).flat_map(|source| {
+        let list = source.list.iter().map(|list| list.key.as_str());
+        source.parts.iter().map(|part| part.key.as_str()).chain(list)
+    })
 }
 
 fn objects(output: &Output) -> Vec<&Object> {

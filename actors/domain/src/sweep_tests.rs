@@ -16,7 +16,7 @@ fn object(key: &str) -> Object {
 fn video(status: Status) -> Video {
     let mut video = Video::receiving(VideoId::from_bits(1), String::new(), Lane::Normal, 0);
     let key = format!("raw/{}/00000", video.id);
-    video.source = Source { bytes: 1, parts: vec![Part { key, bytes: 1 }] };
+    video.source = Source { bytes: 1, parts: vec![Part { key, bytes: 1 }], list: None };
     let order = &mut video.orders[0];
     order.status = status;
     if status >= Status::Encoding {
@@ -162,12 +162,36 @@ fn a_source_elsewhere_in_the_store_is_known_to_be_named() {
     let mut video = video(Status::Queued);
     assert_eq!(foreign_keys(&video).count(), 0);
     let part = Part { key: "raw/00000000000000000000000009/00000".into(), bytes: 1 };
-    let source = Source { bytes: 1, parts: vec![part] };
+    let source = Source { bytes: 1, parts: vec![part], list: None };
     video
         .orders
         .push(Order { source: Some(source), ..Order::new(2, Status::Queued, Lane::Low, 0) });
     let foreign: Vec<&str> = foreign_keys(&video).collect();
     assert_eq!(foreign, ["raw/00000000000000000000000009/00000"]);
+}
+
+#[test]
+fn the_list_of_an_original_is_named_and_so_are_its_parts() {
+    let mut video = video(Status::Queued);
+    let folder = format!("raw/{}/", video.id);
+    let key = |name: &str| format!("{folder}{name}");
+    video.source = Source::listed(2, object(&key("list-a")));
+    let other = Source::listed(2, object(&key("list-b")));
+    video.orders.push(Order { source: Some(other), ..Order::new(2, Status::Queued, Lane::Low, 0) });
+    let owner = Owner::Original(video.id.clone());
+    let mut found = names(Some(&video), &owner);
+    assert!(found.has(&key("list-a")) && found.has(&key("list-b")) && !found.has(&key("list-c")));
+    assert!(!found.has(&key("00000")), "only the list knows");
+    let lists: Vec<&str> =
+        listed(&video).map(|source| source.list.as_ref().unwrap().key.as_str()).collect();
+    assert_eq!(lists, [key("list-a"), key("list-b")]);
+    let mut list = PartList::of(&video.id);
+    list.push(&key("00000"), 2, None);
+    found.add_parts(Arc::new(list));
+    assert!(found.has(&key("00000")) && !found.has(&key("00001")));
+    video.deleted = Some(1);
+    assert_eq!(listed(&video).count(), 0);
+    assert_eq!(names(Some(&video), &owner), Names::default());
 }
 
 #[test]

@@ -97,7 +97,7 @@ mod tests {
     fn another_order_that_waits_is_no_successor() {
         let mut video = Video::receiving(VideoId::from_bits(1), String::new(), Lane::High, 0);
         video.orders[0].status = Status::Encoding;
-        assert_eq!(video.reopen(1, "corrected", 9, 1), Some((2, true)));
+        assert_eq!(video.reopen(1, "corrected", None, 1), Some((2, true)));
         assert!(video.waiting_successor(1).is_none());
         assert_eq!(video.supersede(1, Takeover::CodecBuild, 2), Some(3));
         assert_eq!(video.waiting_successor(1).map(|next| next.number), Some(3));

@@ -16,8 +16,8 @@ use ractor::ActorCell;
 use super::collect::Collector;
 use crate::attempt::Attempt;
 use crate::lease::Lost;
+use crate::parts;
 use crate::ports::{CodecSession, Ports, Readable};
-use crate::settle;
 
 /// How long unfinished objects of a failed task may take to be aborted.
 const FAILED_WAIT: Duration = Duration::from_secs(30);
@@ -182,10 +182,5 @@ async fn source(run: &Run<'_>) -> Result<Readable, Failure> {
     let found = run.attempt.context.ports.broker.video(&order.video).await?;
     let gone = || Failure::task("video-gone", "The video was deleted.");
     let video = found.ok_or_else(gone)?.value;
-    if let Some(key) = run.attempt.context.config.sources.denied(&video, order.number) {
-        return Err(settle::source_denied(key));
-    }
-    let parts = &video.source_of(order.number).parts;
-    let pieces = parts.iter().map(|part| (part.key.clone(), part.bytes)).collect();
-    Ok(Readable { pieces })
+    parts::original(run.attempt.context, &video, order.number).await
 }

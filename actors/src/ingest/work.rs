@@ -9,17 +9,16 @@ use jetreel_domain::ledger::View;
 use jetreel_domain::media::ProbeFacts;
 use jetreel_domain::plan::Plan;
 use jetreel_domain::planner;
-use jetreel_domain::state::{Order, PlanRef, Source, Status, Video};
+use jetreel_domain::state::{Order, PlanRef, Status, Video};
 use jetreel_domain::wire::{self, FromCodec, Job, JobWork, Report};
 
 use crate::change;
 use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
+use crate::parts;
 use crate::plans;
-use crate::ports::Readable;
 use crate::releases;
-use crate::settle;
 
 /// Brings an upload to the point where its first tasks are queued.
 pub(super) async fn run(context: &Context, order: &OrderId) -> Result<(), Failure> {
@@ -73,10 +72,7 @@ async fn probe(context: &Context, video: &Video, order: &OrderId) -> Result<Prob
         budget: context.config.limits.budget(),
         work: JobWork::Probe,
     };
-    if let Some(key) = context.config.sources.denied(video, order.number) {
-        return Err(settle::source_denied(key));
-    }
-    let source = readable(video.source_of(order.number));
+    let source = parts::original(context, video, order.number).await?;
     let limits = budget::probe(&context.config.limits, source.bytes());
     let mut session = context.ports.codec.start(job, vec![source], limits.into()).await?;
     loop {
@@ -95,11 +91,6 @@ async fn probe(context: &Context, video: &Video, order: &OrderId) -> Result<Prob
             };
         }
     }
-}
-
-/// What a codec process can read of an original.
-fn readable(source: &Source) -> Readable {
-    Readable { pieces: source.parts.iter().map(|part| (part.key.clone(), part.bytes)).collect() }
 }
 
 async fn make_plan(

@@ -228,6 +228,10 @@ impl Orders {
 
 /// When the newest part of an upload was written. An upload whose parts cannot be seen must not be taken for one without.
 async fn newest_part(args: &Args, video: &VideoId) -> Result<Option<i64>, Failure> {
+    if let Some(newest) = args.survey.newest_part(video).await? {
+        return Ok(Some(newest));
+    }
+    // Its first part is being written, or an older program writes it, which keeps no log.
     let prefix = Owner::Original(video.clone()).prefix();
     let mut walk = args.context.ports.store.walk(&prefix).await?;
     let mut newest = None;

@@ -1,31 +1,40 @@
-//! Ledger entries and claims that outlived their order: of a crash between the end of an order and its cleaning up, or written by
-//! a worker that had not noticed the end.
+//! Ledger entries and claims that outlived their order, and logs that outlived their upload: of a crash between the end and the cleaning
+//! up, or written by a worker that had not noticed the end.
 
 use std::collections::BTreeSet;
 
 use jetreel_domain::announce;
 use jetreel_domain::document::Document as _;
 use jetreel_domain::failure::Failure;
-use jetreel_domain::id::OrderId;
-use jetreel_domain::state::Order;
+use jetreel_domain::id::{OrderId, VideoId};
+use jetreel_domain::state::{Order, Status, Video};
 
 use super::actor::Args;
 use crate::event::{Event, Reconciled, Repair};
 
-/// Orders on record that are looked at in one pass; the next goes on with the others.
-const ORDERS_PER_PASS: usize = 500;
+/// Orders and uploads on record that are looked at in one pass; the next goes on with the others.
+const RECORDS_PER_PASS: usize = 500;
 
-/// Orders whose records were found to be left over, in the round before.
+/// Whose records they are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Record {
+    /// Ledger entries and claims.
+    Order(OrderId),
+    /// The log of an upload.
+    Upload(VideoId),
+}
+
+/// Records that were found to be left over, in this round and in the one before.
 #[derive(Default)]
 pub(super) struct Records {
-    round: Vec<OrderId>,
+    round: Vec<Record>,
     next_round: i64,
-    seen: BTreeSet<OrderId>,
-    before: BTreeSet<OrderId>,
+    seen: BTreeSet<Record>,
+    before: BTreeSet<Record>,
 }
 
 impl Records {
-    /// Looks at some orders that have records.
+    /// Looks at some orders and uploads that have records.
     pub(super) async fn look(&mut self, args: &Args) -> Result<(), Failure> {
         let policy = &args.context.config.reconciler;
         let now = args.context.ports.environment.now();
@@ -36,37 +45,59 @@ impl Records {
             // To list them costs the broker, and nothing waits for them.
             self.next_round = now + policy.sweep_seconds;
             self.before = std::mem::take(&mut self.seen);
-            self.round = args.survey.orders_on_record().await?.into_iter().collect();
+            let orders = args.survey.orders_on_record().await?;
+            let uploads = args.survey.uploads_on_record().await?;
+            self.round = orders.into_iter().map(Record::Order).collect();
+            self.round.extend(uploads.into_iter().map(Record::Upload));
         }
-        let rest = self.round.len().saturating_sub(ORDERS_PER_PASS);
-        for order in self.round.split_off(rest) {
-            if let Err(failure) = self.look_at(args, order).await {
+        let rest = self.round.len().saturating_sub(RECORDS_PER_PASS);
+        for record in self.round.split_off(rest) {
+            if let Err(failure) = self.look_at(args, record).await {
                 args.pass_over(failure).await?;
             }
         }
         Ok(())
     }
 
-    /// Left over in two rounds: whoever ended the order has not cleaned up, and will not.
-    async fn look_at(&mut self, args: &Args, order: OrderId) -> Result<(), Failure> {
+    /// Left over in two rounds: whoever ended the order, or the upload, has not cleaned up, and will not.
+    async fn look_at(&mut self, args: &Args, record: Record) -> Result<(), Failure> {
         let ports = &args.context.ports;
-        let Some(found) = ports.broker.video(&order.video).await? else { return Ok(()) };
-        if found.value.is_newer() {
+        let id = match &record {
+            Record::Order(order) => &order.video,
+            Record::Upload(video) => video,
+        };
+        let Some(found) = ports.broker.video(id).await? else { return Ok(()) };
+        let video = found.value;
+        if video.is_newer() || !is_over(&video, &record) {
             return Ok(());
         }
-        let closed = found.value.order(order.number).is_some_and(Order::is_closed);
-        if !closed || !announce::due(&found.value).is_empty() {
+        if !self.before.contains(&record) {
+            self.seen.insert(record);
             return Ok(());
         }
-        if !self.before.contains(&order) {
-            self.seen.insert(order);
-            return Ok(());
-        }
-        ports.broker.forget(&order).await?;
-        ports.environment.emit(Event::Reconciled(Reconciled::Repaired {
-            order,
-            repair: Repair::RecordsRemoved,
-        }));
+        let order = match record {
+            Record::Order(order) => {
+                ports.broker.forget(&order).await?;
+                order
+            }
+            Record::Upload(id) => {
+                ports.broker.forget_parts(&id).await?;
+                video.order_id(video.orders.first().map_or(1, |order| order.number))
+            }
+        };
+        let repair = Repair::RecordsRemoved;
+        ports.environment.emit(Event::Reconciled(Reconciled::Repaired { order, repair }));
         Ok(())
+    }
+}
+
+/// Whether nobody needs the records any more.
+fn is_over(video: &Video, record: &Record) -> bool {
+    match record {
+        Record::Order(order) => {
+            let closed = video.order(order.number).is_some_and(Order::is_closed);
+            closed && announce::due(video).is_empty()
+        }
+        Record::Upload(_) => video.orders.iter().all(|order| order.status != Status::Receiving),
     }
 }

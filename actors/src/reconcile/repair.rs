@@ -121,6 +121,7 @@ async fn give_up(args: &Args, orders: &Orders, order: &OrderId) -> Result<bool, 
     crash::point("giveup-after-cancel");
     change::announce(ports, &video).await?;
     crash::point("giveup-after-fact");
+    ports.broker.forget_parts(&order.video).await?;
     sweep::clear(args, orders, &Owner::Original(order.video.clone())).await?;
     Ok(true)
 }
@@ -135,6 +136,7 @@ async fn remove(args: &Args, orders: &Orders, video: &Video) -> Result<(), Failu
         ports.broker.forget(&order).await?;
         sweep::clear(args, orders, &Owner::Order(order)).await?;
     }
+    ports.broker.forget_parts(&video.id).await?;
     sweep::clear(args, orders, &Owner::Original(video.id.clone())).await?;
     ports.broker.remove_video(&video.id).await
 }

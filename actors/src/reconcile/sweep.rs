@@ -212,6 +212,12 @@ async fn named(args: &Args, owner: &Owner, objects: &[Met]) -> Result<Option<Nam
         return Ok(None);
     }
     let mut names = sweep::names(found.as_ref(), owner);
+    if let (Owner::Original(id), Some(video)) = (owner, &found) {
+        for source in sweep::listed(video) {
+            let store = args.context.ports.store.as_ref();
+            names.add_parts(args.context.lists.get(store, id, source).await?);
+        }
+    }
     let Owner::Order(order) = owner else { return Ok(Some(names)) };
     match sweep::evidence(found.as_ref(), order.number) {
         Evidence::State => {}

@@ -2,12 +2,16 @@
 
 use jetreel_domain::failure::Failure;
 use jetreel_domain::message::Uploaded;
+use jetreel_domain::parts::PartList;
+use jetreel_domain::state::Source;
 use jetreel_domain::sweep::Owner;
 
 use super::bury::Case;
 use super::failed::{Settlement, refused};
 use crate::change;
+use crate::config::Context;
 use crate::crash;
+use crate::parts;
 
 /// The next order reads that one. Opened once, announced as often as this comes.
 pub(crate) async fn reopen(
@@ -23,28 +27,46 @@ pub(crate) async fn reopen(
     let Some(bytes) = ports.store.size(source).await? else {
         return Ok(refused(case, source_missing(source)).await);
     };
+    let Some(asked) = ask(context, message, source, bytes).await? else {
+        // In its folder, but no part of it: of an upload that broke off, perhaps.
+        return Ok(refused(case, source_missing(source)).await);
+    };
     let now = ports.environment.now();
-    let own = Owner::Original(message.video.clone()).prefix();
-    let (mut opened, mut stray) = (None, false);
+    let mut opened = None;
     change::video(ports, &message.video, |video| {
-        stray = source.starts_with(&own) && !video.original_has(source);
-        if stray {
-            return Ok(false);
-        }
-        opened = video.reopen(message.number, source, bytes, now);
+        opened = video.reopen(message.number, source, asked.clone(), now);
         Ok(opened.is_some_and(|(_, new)| new))
     })
     .await?;
-    if stray {
-        // In its folder, but no part of it: of an upload that broke off, perhaps.
-        return Ok(refused(case, source_missing(source)).await);
-    }
     crash::point("reopen-after-state");
     if let Some((number, _)) = opened {
         let upload = Uploaded::new(message.video.clone(), number, message.lane);
         ports.broker.announce_upload(&upload).await?;
     }
     Ok(Settlement::Ack)
+}
+
+/// The source that the next order reads in place of the original; within, `None` where that is the original once more. `None`: the key
+/// lies in the folder of the original and is no part of it.
+async fn ask(
+    context: &Context,
+    message: &Uploaded,
+    source: &str,
+    bytes: u64,
+) -> Result<Option<Option<Source>>, Failure> {
+    let (ports, id) = (&context.ports, &message.video);
+    if source.starts_with(&Owner::Original(id.clone()).prefix()) {
+        let Some(video) = ports.broker.video(id).await? else { return Ok(Some(None)) };
+        let list = context.lists.get(ports.store.as_ref(), id, &video.value.source).await?;
+        return Ok(list.has(source).then_some(None));
+    }
+    let found = ports.broker.video(id).await?;
+    if found.is_none_or(|found| found.value.reopened(message.number, source).is_some()) {
+        return Ok(Some(None));
+    }
+    let (list, uuid) = (PartList::one(source, bytes), ports.environment.uuid());
+    let other = parts::write(ports.store.as_ref(), &uuid, id, &list).await?;
+    Ok(Some(Some(other)))
 }
 
 /// A message, or a state, names a source that may not be read.

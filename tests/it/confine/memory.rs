@@ -7,7 +7,7 @@ use jetreel_domain::plan::Plan;
 use jetreel_domain::wire::{JobWork, Report};
 use jetreel_domain::{budget, job, planner};
 
-use super::stage::{NOTHING, Stage};
+use super::stage::{Stage, nothing};
 use crate::harness::media::{FILM, made};
 
 const STEP: u64 = 2 << 20;
@@ -16,7 +16,7 @@ const STEP: u64 = 2 << 20;
 async fn least(stage: &Stage, enough: ProcessBudget) -> u64 {
     for memory_bytes in (64 << 20..enough.memory_bytes).step_by(STEP as usize) {
         let limits = ProcessBudget { memory_bytes, ..enough };
-        if stage.run(&stage.direct(), JobWork::Hello, NOTHING, limits).await.is_ok() {
+        if stage.run(&stage.direct(), JobWork::Hello, nothing(), limits).await.is_ok() {
             return memory_bytes;
         }
     }

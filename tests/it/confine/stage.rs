@@ -17,12 +17,14 @@ use crate::clips::jetreel;
 use crate::harness::fake_codec::fixture;
 
 /// A source that no codec will ask for.
-pub(super) const NOTHING: Readable = Readable { pieces: Vec::new() };
+pub(super) fn nothing() -> Readable {
+    Readable::default()
+}
 
 /// A folder with a store and launchers of the codec.
 pub(super) struct Stage {
     folder: tempfile::TempDir,
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     pub(super) settings: Settings,
 }
 

@@ -9,7 +9,7 @@ use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::lane::Lane;
 use jetreel_domain::ledger::{Entry, ImagesOutput, Object, Output, PackageOutput};
 use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded, VERSION};
-use jetreel_domain::state::{Fact, Source, Status, Video};
+use jetreel_domain::state::{Fact, Part, Source, Status, Video};
 use jetreel_domain::subject;
 use serde::Serialize;
 
@@ -48,6 +48,13 @@ pub(super) struct Known<'a> {
     pub(super) picture: Object,
     /// One of its files.
     pub(super) file: Object,
+}
+
+impl Known<'_> {
+    /// Key of the first part of the victim's original.
+    fn raw(&self) -> String {
+        format!("raw/{}/00000", self.victim.id)
+    }
 }
 
 impl Pair {
@@ -100,7 +107,8 @@ impl Pair {
             let (video, source) = (of.video.clone(), source.map(str::to_owned));
             plain(&Uploaded { source, ..Uploaded::new(video, 1, Lane::High) })
         };
-        let raw = known.victim.source.parts[0].key.as_str();
+        let raw = known.raw();
+        let raw = raw.as_str();
         let plan = known.victim.orders[0].plan.as_ref().unwrap().object.key.as_str();
         vec![
             upload(&self.victim, None),
@@ -124,7 +132,7 @@ impl Pair {
             plain(&EncodeTask { v: VERSION, order, task, lane: Lane::Low, plan, plan_sha256 })
         };
         let theirs = &known.victim.orders[0].plan.as_ref().unwrap().object;
-        let raw = Object { key: known.victim.source.parts[0].key.clone(), ..theirs.clone() };
+        let raw = Object { key: known.raw(), ..theirs.clone() };
         vec![task(&self.victim, theirs), task(&self.mine, theirs), task(&self.mine, &raw)]
     }
 
@@ -134,7 +142,7 @@ impl Pair {
         part: Option<u32>,
         known: &Known<'_>,
     ) -> Vec<(HeaderMap, Bytes)> {
-        let raw = Object { key: known.victim.source.parts[0].key.clone(), ..known.file.clone() };
+        let raw = Object { key: known.raw(), ..known.file.clone() };
         let up = format!("out/{}/1/{task}/../../../{}", self.mine.video, known.picture.key);
         let up = Object { key: up, ..known.picture.clone() };
         let outputs = [&raw, &known.picture, &known.file, &up].into_iter().flat_map(results);
@@ -241,9 +249,12 @@ fn states(known: &Known<'_>) -> Vec<(HeaderMap, Bytes)> {
             mine.orders[0].status = Status::Completed;
         }),
         edited(|mine, victim| {
-            let mut parts = victim.source.parts.clone();
-            parts[0].key = format!("raw/{}/../{}/00000", mine.id, victim.id);
-            mine.source = Source { bytes: 1, parts };
+            let key = format!("raw/{}/../{}/00000", mine.id, victim.id);
+            mine.source = Source { bytes: 1, parts: vec![Part { key, bytes: 1 }], list: None };
+        }),
+        edited(|mine, victim| {
+            let key = format!("raw/{}/00000", victim.id);
+            mine.source = Source { bytes: 1, parts: vec![Part { key, bytes: 1 }], list: None };
         }),
     ]
 }

@@ -5,6 +5,7 @@ use async_nats::jetstream::consumer::{FromConsumer as _, pull};
 use jetreel::bus::topology::{self, DEFAULT, Topology};
 
 use super::{complaint, told};
+use crate::harness::nats::Nats;
 use crate::harness::site::Site;
 
 /// A streams file with another text in place of one.
@@ -56,16 +57,29 @@ async fn a_node_looks_at_what_the_server_really_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_no_message_could_describe_is_refused_before_it_comes() {
+async fn an_upload_that_no_list_of_parts_could_hold_is_refused_before_it_comes() {
     let site = Site::start().await;
-    let own = [("LIMITS__UPLOAD_BYTES_MAX", "1099511627776")];
-    let node = told(&site, &["node"], &own).await;
-    let said = complaint(&node);
-    assert!(!node.status.success() && said.contains("limits.upload-bytes-max"), "{said}");
-    assert!(said.contains("1,048,576 bytes (max_payload)"), "{said}");
-    let larger =
-        [own[0], ("HTTP__PART_BYTES", "67108864"), ("LIMITS__UPLOAD_BYTES_MAX", "900000000000")];
+    let own = [("LIMITS__UPLOAD_BYTES_MAX", "1099511627777"), ("HTTP__PART_BYTES", "1048576")];
+    for words in [&["config", "check"][..], &["node"]] {
+        let output = told(&site, words, &own).await;
+        let said = complaint(&output);
+        assert!(!output.status.success() && said.contains("limits.upload-bytes-max"), "{said}");
+        assert!(said.contains("1,048,577 parts"), "{said}");
+    }
+    let larger = [own[0], ("HTTP__PART_BYTES", "1048577")];
     let _node = site.node("one", &larger).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_whose_messages_are_small_is_told_and_one_whose_are_too_small_is_refused() {
+    let site = Site::start_with(Nats::start_with_payload(8192).await).await;
+    let doctor = told(&site, &["doctor"], &[]).await;
+    let found = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(found.contains("8,192 bytes (max_payload)") && !found.contains("FAIL"), "{found}");
+    let site = Site::start_with(Nats::start_with_payload(8000).await).await;
+    let node = told(&site, &["node"], &[]).await;
+    let said = complaint(&node);
+    assert!(!node.status.success() && said.contains("8,000 bytes (max_payload)"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

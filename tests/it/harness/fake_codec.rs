@@ -12,6 +12,7 @@ use jetreel::sandbox::CodecProcesses;
 use jetreel::store::{OpenDalStore, StoreOptions};
 use jetreel_actors::ports::{Codec, CodecSession, ProcessBudget, Readable, Store};
 use jetreel_domain::failure::Failure;
+use jetreel_domain::parts::{PartList, hash};
 use jetreel_domain::wire::{
     Budget, FromCodec, Job, JobWork, PackageJob, PackageTrack, Segment, VERSION,
 };
@@ -62,15 +63,15 @@ impl Stage {
         ids.filter(runs).collect()
     }
 
-    /// Stores an object cut into pieces.
+    /// Stores an object cut into parts.
     pub(crate) async fn object(&self, pieces: &[Bytes]) -> Readable {
-        let mut readable = Readable::default();
+        let mut list = PartList::default();
         for (index, piece) in pieces.iter().enumerate() {
             let key = format!("raw/video/{index:05}");
             let object = self.store.write(&key, piece.clone()).await.unwrap();
-            readable.pieces.push((object.key, object.bytes));
+            list.push(&object.key, object.bytes, hash(&object.sha256));
         }
-        readable
+        Readable { parts: Arc::new(list) }
     }
 }
 

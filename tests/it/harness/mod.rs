@@ -10,5 +10,6 @@ pub(crate) mod s3;
 pub(crate) mod hls;
 pub(crate) mod media;
 pub(crate) mod node;
+pub(crate) mod original;
 pub(crate) mod site;
 pub(crate) mod tools;

@@ -21,6 +21,8 @@ pub(crate) struct Nats {
     user: Option<(&'static str, &'static str)>,
     /// Further users, each of whom may publish to one subject and to nothing else.
     publishers: Vec<String>,
+    /// Bytes of a message, where it is not the default.
+    payload: Option<usize>,
     address: String,
     url: String,
     monitor_url: String,
@@ -35,6 +37,15 @@ impl Nats {
     /// Starts an empty server that syncs every write.
     pub(crate) async fn start_synced() -> Self {
         Self::start_as("sync_interval: always", None, Vec::new()).await
+    }
+
+    /// Starts an empty server that takes messages up to a size.
+    pub(crate) async fn start_with_payload(bytes: usize) -> Self {
+        let mut nats = Self::start().await;
+        nats.payload = Some(bytes);
+        nats.kill();
+        nats.restart().await;
+        nats
     }
 
     /// Starts an empty server that asks for a password.
@@ -53,9 +64,11 @@ impl Nats {
         publishers: Vec<String>,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let server = spawn(folder.path(), "127.0.0.1:-1", extra, user, &publishers);
+        let server = spawn(folder.path(), "127.0.0.1:-1", extra, user, &publishers, None);
         let (address, url, monitor_url) = (String::new(), String::new(), String::new());
-        let mut nats = Self { folder, server, extra, user, publishers, address, url, monitor_url };
+        let payload = None;
+        let mut nats =
+            Self { folder, server, extra, user, publishers, payload, address, url, monitor_url };
         nats.wait_for_ports().await;
         nats
     }
@@ -124,7 +137,8 @@ impl Nats {
     pub(crate) async fn restart(&mut self) {
         std::fs::remove_dir_all(self.ports_folder()).unwrap();
         let (folder, publishers) = (self.folder.path(), &self.publishers);
-        self.server = spawn(folder, &self.address, self.extra, self.user, publishers);
+        let (address, payload) = (&self.address, self.payload);
+        self.server = spawn(folder, address, self.extra, self.user, publishers, payload);
         self.wait_for_ports().await;
     }
 
@@ -165,13 +179,15 @@ fn spawn(
     extra: &str,
     user: Option<(&str, &str)>,
     publishers: &[String],
+    payload: Option<usize>,
 ) -> Child {
     let ports = folder.join("ports");
     std::fs::create_dir_all(&ports).unwrap();
     let config = format!(
         "listen: \"{listen}\"\nhttp: \"127.0.0.1:-1\"\nports_file_dir: {ports:?}\n\
-         {}jetstream {{ store_dir: {:?}\nmax_file_store: 16GB\n{extra} }}\n",
+         {}{}jetstream {{ store_dir: {:?}\nmax_file_store: 16GB\n{extra} }}\n",
         user.map_or_else(String::new, |user| users(user, publishers)),
+        payload.map_or_else(String::new, |bytes| format!("max_payload: {bytes}\n")),
         folder.join("store"),
     );
     let path = folder.join("nats.conf");

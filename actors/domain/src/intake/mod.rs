@@ -18,7 +18,7 @@ pub use entries::entry;
 pub use messages::Body;
 pub use plans::{manifest, plan};
 pub use sources::{BadPrefix, SourcePrefixes};
-pub use states::{claim, video};
+pub use states::{claim, parts, video};
 
 use serde::Deserialize;
 

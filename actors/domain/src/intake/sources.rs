@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::contradiction::is_segment;
 use crate::id::VideoId;
-use crate::state::Video;
+use crate::parts::PartList;
 use crate::sweep::{FOLDERS, Owner};
 
 /// Key prefixes below which a message may name a source; each ends with `/`. By default there are none.
@@ -60,11 +60,10 @@ impl SourcePrefixes {
         is_inside(key) && (key.starts_with(&original) || allowed)
     }
 
-    /// The first key of an order's source that may not be read.
+    /// The first key of an original of `video` that may not be read.
     #[must_use]
-    pub fn denied<'a>(&self, video: &'a Video, number: u32) -> Option<&'a str> {
-        let mut keys = video.source_of(number).parts.iter().map(|part| part.key.as_str());
-        keys.find(|key| !self.allow(&video.id, key))
+    pub fn denied(&self, video: &VideoId, list: &PartList) -> Option<String> {
+        list.iter().map(|part| part.key()).find(|key| !self.allow(video, key))
     }
 }
 

@@ -7,6 +7,8 @@ use super::contradiction::{
 };
 use super::sources::{is_inside, is_own};
 use crate::claim::Claim;
+use crate::id::VideoId;
+use crate::parts::{LIST_BYTES_MAX, PartList};
 use crate::state::{Fact, Order, Source, Video};
 use crate::sweep::Owner;
 
@@ -47,18 +49,38 @@ fn order(key: &str, video: &Video, order: &Order) -> Result<(), Contradiction> {
     ensure(told, key, "a tier has a name that is none")
 }
 
-/// Parts of an original lie in the folder of their video. What lies elsewhere must at least be nothing that Jetreel wrote for others;
-/// whether it may be read, settings say.
 fn source(key: &str, video: &Video, source: &Source) -> Result<(), Contradiction> {
     let own = Owner::Original(video.id.clone()).prefix();
-    for part in &source.parts {
-        let foreign = !is_own(&part.key) && is_inside(&part.key);
-        if !foreign {
-            below(key, &part.key, &own)?;
-        }
+    if let Some(list) = &source.list {
+        object(key, list, &own)?;
+        ensure(list.bytes <= LIST_BYTES_MAX, key, "the size of a list of parts is not possible")?;
+        ensure(source.parts.is_empty(), key, "the parts stand in the state and in a list")?;
     }
-    let possible = source.parts.iter().all(|part| part.bytes <= OBJECT_BYTES_MAX);
-    ensure(possible, key, "the size of a part is not possible")
+    source.parts.iter().try_for_each(|found| part(key, &found.key, found.bytes, &own))
+}
+
+/// Parts of an original lie in the folder of their video. What lies elsewhere must at least be nothing that Jetreel wrote for others;
+/// whether it may be read, settings say.
+fn part(place: &str, key: &str, bytes: u64, own: &str) -> Result<(), Contradiction> {
+    if is_own(key) || !is_inside(key) {
+        below(place, key, own)?;
+    }
+    ensure(bytes <= OBJECT_BYTES_MAX, place, "the size of a part is not possible")
+}
+
+/// Checks the list of parts that was found at `key` and is to be that of `source`, an original of `video`.
+///
+/// # Errors
+/// What contradicts first.
+pub fn parts(
+    key: &str,
+    video: &VideoId,
+    source: &Source,
+    list: &PartList,
+) -> Result<(), Contradiction> {
+    let own = Owner::Original(video.clone()).prefix();
+    list.iter().try_for_each(|found| part(key, &found.key(), found.bytes, &own))?;
+    ensure(list.bytes() == source.bytes, key, "the parts have another size than the original")
 }
 
 /// Checks a claim that was found under `key`.
@@ -77,7 +99,6 @@ pub fn claim(key: &str, claim: &Claim) -> Result<(), Contradiction> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::VideoId;
     use crate::lane::Lane;
     use crate::ledger::Object;
     use crate::plan::Class;
@@ -102,7 +123,7 @@ mod tests {
         order.facts = vec![Known { seq: 1, fact: Fact::Tier("720p".into()), at: 0 }];
         let mut second = Order::new(2, Status::Queued, Lane::Normal, 0);
         let part = Part { key: "incoming/better.mp4".into(), bytes: 9 };
-        second.source = Some(Source { bytes: 9, parts: vec![part] });
+        second.source = Some(Source { bytes: 9, parts: vec![part], list: None });
         video.orders.push(second);
         video
     }
@@ -135,6 +156,38 @@ mod tests {
             edit(&mut state);
             assert!(video(state.id.as_str(), &state).is_err(), "{index}");
         }
+    }
+
+    #[test]
+    fn a_list_of_parts_is_its_videos_own_and_so_are_its_parts() {
+        let id = VideoId::from_bits(1);
+        let mut state = Video::receiving(id.clone(), String::new(), Lane::Normal, 0);
+        state.source = Source::listed(12, object(format!("raw/{id}/list-x")));
+        assert_eq!(video(id.as_str(), &state), Ok(()));
+        let edits: [&dyn Fn(&mut Source); 4] = [
+            &|source| source.list.as_mut().unwrap().key = "raw/other/list-x".into(),
+            &|source| source.list.as_mut().unwrap().sha256.clear(),
+            &|source| source.list.as_mut().unwrap().bytes = LIST_BYTES_MAX + 1,
+            &|source| source.parts = sound().source.parts,
+        ];
+        for (index, edit) in edits.iter().enumerate() {
+            let mut state = state.clone();
+            edit(&mut state.source);
+            assert!(video(id.as_str(), &state).is_err(), "{index}");
+        }
+
+        let check = |list: &PartList| parts("x", &id, &state.source, list);
+        let mut own = PartList::of(&id);
+        own.push(&format!("raw/{id}/00000"), 12, None);
+        assert_eq!(check(&own), Ok(()));
+        assert_eq!(check(&PartList::one("incoming/film.mp4", 12)), Ok(()));
+        let stranger = format!("raw/{}/00000", VideoId::from_bits(2));
+        for key in [stranger.as_str(), "out/x", "raw/../x", ".hidden", ""] {
+            assert!(check(&PartList::one(key, 12)).is_err(), "{key}");
+        }
+        assert!(check(&PartList::one("incoming/film.mp4", 11)).is_err());
+        own.push(&format!("raw/{id}/00001"), u64::MAX, None);
+        assert!(check(&own).is_err());
     }
 
     #[test]

@@ -1,0 +1,178 @@
+//! Lists of parts as this node has read them. A list never changes, so its hash is its name.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::VideoId;
+use jetreel_domain::intake;
+use jetreel_domain::parts::PartList;
+use jetreel_domain::state::{Source, Video};
+use sha2::{Digest, Sha256};
+
+use crate::config::Context;
+use crate::ports::{Readable, Store};
+use crate::settle;
+
+/// Parts of all lists in memory, some 60 bytes each: the lists of many usual originals, or of one that is far larger.
+const PARTS_KEPT: usize = 1 << 18;
+
+/// A small cache of lists by SHA-256, shared by all that read the same original.
+#[derive(Debug, Default)]
+pub struct Lists {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    by_hash: BTreeMap<String, (u64, Arc<PartList>)>,
+    clock: u64,
+}
+
+impl Lists {
+    /// The parts of `source`, an original of `video`.
+    ///
+    /// # Errors
+    /// When the store fails, or the list is not the one that was written.
+    pub async fn get(
+        &self,
+        store: &dyn Store,
+        video: &VideoId,
+        source: &Source,
+    ) -> Result<Arc<PartList>, Failure> {
+        let Some(object) = &source.list else {
+            return Ok(Arc::new(PartList::from(source.parts.as_slice())));
+        };
+        // By its hash alone, another video's list would be found too.
+        let own = |list: &PartList| {
+            intake::parts(&object.key, video, source, list)
+                .map_err(|contradiction| contradiction.of_document())
+        };
+        if let Some(list) = self.find(&object.sha256) {
+            return own(&list).map(|()| list);
+        }
+        let bytes = store.read_all(&object.key).await?;
+        if hex(&Sha256::digest(&bytes)) != object.sha256 {
+            let message = "The list of the parts of an original is not the one that was written.";
+            return Err(Failure::task("parts-changed", message).with_detail(&object.key));
+        }
+        let list = decode(&bytes)?;
+        own(&list)?;
+        let list = Arc::new(list);
+        self.keep(&object.sha256, &list);
+        Ok(list)
+    }
+
+    fn find(&self, sha256: &str) -> Option<Arc<PartList>> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clock += 1;
+        let clock = kept.clock;
+        let (used, list) = kept.by_hash.get_mut(sha256)?;
+        *used = clock;
+        Some(Arc::clone(list))
+    }
+
+    fn keep(&self, sha256: &str, list: &Arc<PartList>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clock += 1;
+        let clock = kept.clock;
+        kept.by_hash.insert(sha256.to_owned(), (clock, Arc::clone(list)));
+        let parts = |kept: &Kept| kept.by_hash.values().map(|(_, list)| list.len()).sum::<usize>();
+        while kept.by_hash.len() > 1 && parts(&kept) > PARTS_KEPT {
+            let oldest = kept.by_hash.iter().min_by_key(|(_, (used, _))| *used);
+            let Some(hash) = oldest.map(|(hash, _)| hash.clone()) else { return };
+            kept.by_hash.remove(&hash);
+        }
+    }
+}
+
+/// What a codec process may read of the original of an order.
+///
+/// # Errors
+/// When the settings deny a part of it, or its list cannot be read.
+pub(crate) async fn original(
+    context: &Context,
+    video: &Video,
+    number: u32,
+) -> Result<Readable, Failure> {
+    let source = video.source_of(number);
+    let list = context.lists.get(context.ports.store.as_ref(), &video.id, source).await?;
+    match context.config.sources.denied(&video.id, &list) {
+        Some(key) => Err(settle::source_denied(&key)),
+        None => Ok(Readable { parts: list }),
+    }
+}
+
+/// Writes the list of an original of `video`; gives the source that names it.
+///
+/// # Errors
+/// When the store fails.
+pub async fn write(
+    store: &dyn Store,
+    uuid: &str,
+    video: &VideoId,
+    list: &PartList,
+) -> Result<Source, Failure> {
+    let encoded = rmp_serde::to_vec_named(list).map_err(|error| {
+        let message = "The list of the parts of an original cannot be written.";
+        Failure::task("parts-encode", message).with_detail(error)
+    })?;
+    let key = format!("raw/{video}/list-{uuid}");
+    let object = store.write(&key, Bytes::from(encoded)).await?;
+    Ok(Source::listed(list.bytes(), object))
+}
+
+fn decode(bytes: &[u8]) -> Result<PartList, Failure> {
+    rmp_serde::from_slice(bytes).map_err(|error| {
+        let message = "The list of the parts of an original cannot be read.";
+        Failure::task("parts-unreadable", message).with_detail(error)
+    })
+}
+
+fn hex(hash: &[u8]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_some_fifty_bytes_a_part_and_read_as_it_was_written() {
+        let video = VideoId::from_bits(1);
+        let mut list = PartList::of(&video);
+        for index in 0..1000 {
+            assert!(list.push(&format!("raw/{video}/{index:05}"), 1 << 20, Some([7; 32])));
+        }
+        let bytes = rmp_serde::to_vec_named(&list).unwrap();
+        assert!(bytes.len() < 50_000, "{}", bytes.len());
+        assert_eq!(decode(&bytes).unwrap(), list);
+        let one = PartList::one("incoming/film.mp4", 7);
+        assert_eq!(decode(&rmp_serde::to_vec_named(&one).unwrap()).unwrap(), one);
+        for bad in [&bytes[..bytes.len() - 1], b"{}"] {
+            assert_eq!(decode(bad).unwrap_err().code, "parts-unreadable");
+        }
+    }
+
+    #[test]
+    fn lists_are_kept_up_to_a_number_of_parts() {
+        let lists = Lists::default();
+        let of = |parts: usize| {
+            let mut list = PartList::default();
+            for _ in 0..parts {
+                assert!(list.push("x", 1, None));
+            }
+            Arc::new(list)
+        };
+        lists.keep("a", &of(10));
+        lists.keep("b", &of(10));
+        assert!(lists.find("a").is_some());
+        lists.keep("c", &of(PARTS_KEPT - 15));
+        let there = ["a", "b", "c"].map(|hash| lists.find(hash).is_some());
+        assert_eq!(there, [true, false, true], "the one that was not used for longest is gone");
+        lists.keep("d", &of(PARTS_KEPT + 1));
+        let there = ["a", "c", "d"].map(|hash| lists.find(hash).is_some());
+        assert_eq!(there, [false, false, true], "one is kept, whatever its size");
+    }
+}
