@@ -20,7 +20,7 @@ use super::port::Port;
 use super::schedule::Rng;
 use super::script::{self, Cut, Poison, Script};
 use super::server::Stored;
-use super::world::{self, Body, Faults, USER, World};
+use super::world::{self, Body, CHANGES, Faults, USER, World};
 
 /// What is not ended after so long a calm never will be: seconds. Longer than every wait of the settings together.
 const CALM_MAX: u64 = 2400;
@@ -71,11 +71,12 @@ fn faults(rng: &mut Rng) -> Faults {
         lose: some(0.03),
         late: some(0.02),
         double: some(0.03),
-        slow: some(0.2),
+        slow: some(0.1),
         kill: some(0.004),
         kills_left: 4,
         hide: some(0.05),
         crash: some(0.15),
+        hot: rng.chance(0.6).then(|| *rng.pick(&CHANGES)),
     }
 }
 

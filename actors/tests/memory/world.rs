@@ -18,6 +18,29 @@ const EPOCH: i64 = 1_800_000_000;
 /// Who uploads, cancels and replays: no node.
 pub(crate) const USER: &str = "user";
 
+/// Longer than a lease, milliseconds.
+const LONG: u64 = 30_000;
+
+/// Calls that change something: one of them is treated worse than others.
+pub(crate) const CHANGES: [&str; 16] = [
+    "bury",
+    "discard",
+    "swap video",
+    "swap claim",
+    "read claim",
+    "read video",
+    "write entry",
+    "announce",
+    "release",
+    "evaluate",
+    "forget",
+    "finish object",
+    "write object",
+    "ack",
+    "hand back",
+    "terminate",
+];
+
 /// Probabilities of a run, each for one call.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Faults {
@@ -37,6 +60,8 @@ pub(crate) struct Faults {
     pub(crate) kills_left: u32,
     /// A message that is published is counted and never delivered, until the server is restarted.
     pub(crate) hide: f64,
+    /// A call that fares badly three times in ten.
+    pub(crate) hot: Option<&'static str>,
     /// A codec process crashes for no reason of the source's.
     pub(crate) crash: f64,
 }
@@ -205,19 +230,28 @@ impl World {
         let faults = self.faults().clone();
         let mut rng = self.dice(body, call);
         let mut delay = || if rng.chance(faults.slow) { rng.below(40_000) } else { rng.below(20) };
-        let (before, after) = (delay(), delay());
+        let (mut before, mut after) = (delay(), delay());
         let (tie, mut dice, mut kind) = (rng.next(), rng.unit(), Kind::Plain);
         let late = Kind::Late(1000 + rng.below(40_000));
-        for (probability, fault) in [
+        let kinds = [
             (faults.refuse, Kind::Refused),
             (faults.lose, Kind::Lost),
             (faults.late, late),
             (faults.double, Kind::Doubled),
-        ] {
+        ];
+        for (probability, fault) in kinds {
             if (0.0..probability).contains(&dice) {
                 kind = fault;
             }
             dice -= probability;
+        }
+        if faults.hot == Some(call) && rng.chance(0.3) {
+            let long = LONG + rng.below(LONG);
+            match rng.below(7) {
+                0 => before = long,
+                1 | 2 => after = long,
+                other => kind = kinds[other as usize - 3].1,
+            }
         }
         if call == "hand back" && kind == Kind::Doubled {
             // Said once, by the port.
