@@ -23,6 +23,9 @@ use super::world::World;
 /// Claims after which a task is given up unseen, and one that was under way.
 const STARTS_MAX: u32 = 8 + 1;
 
+/// What a task dies of whose every attempt ended without a word. Lost leases and dead nodes can still be counted as such attempts.
+const SILENT: &str = "attempts-spent";
+
 /// Frames of every source.
 const FRAMES: u64 = 14 * 90_000 / FRAME as u64;
 
@@ -261,13 +264,13 @@ fn charged(world: &Arc<World>, story: &Story) -> Vec<String> {
         for order in &video.orders {
             for (what, dead) in &order.dead {
                 let id = format!("{}: {what}", video.order_id(order.number));
-                if innocent {
+                if innocent && dead.failure.code != SILENT {
                     found.push(format!("{id} died without a fault of its own: {}", dead.failure));
                 }
                 if dead.failure.code == "codec-signal" && crashes < ATTEMPTS {
                     found.push(format!("{id} died after {crashes} crashes"));
                 }
-                if dead.failure.code == "attempts-spent" && starts < ATTEMPTS {
+                if dead.failure.code == SILENT && starts < ATTEMPTS {
                     found.push(format!("{id} was given up after {starts} starts"));
                 }
             }
