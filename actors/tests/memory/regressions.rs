@@ -25,3 +25,8 @@ fn a_letter_stays_that_a_later_worker_has_named_in_state() {
     let slow = Order { call: "bury", fate };
     held(Story::scripted(poisoned("first", Poison::Refuse), vec![slow]));
 }
+
+#[test]
+fn seed_144_discards_no_letter_that_state_names() {
+    held(Story::of(144));
+}
