@@ -101,8 +101,7 @@ pub(super) async fn bury(
     let sequence = ports.letters.bury(&letter).await.map_err(Unburied::Letter)?;
     crash::point("deadletter-after-letter");
     if !held.is_current(ports).await? {
-        // Delivered to another meanwhile, who may succeed: not dead.
-        ports.letters.discard(sequence).await?;
+        withdraw(case, held, sequence).await?;
         return Ok(Settlement::LetGo);
     }
     let death =
@@ -121,6 +120,20 @@ pub(super) async fn bury(
     crash::point("deadletter-before-term");
     tell(case, Some(held), &failure);
     Ok(Settlement::Terminate(failure.code))
+}
+
+/// Takes a letter back under a claim that is another's by now. Who holds it finds the same letter, and names it in state: perhaps
+/// already, perhaps in a moment. Only the letter of an order that is closed is named by nobody any more.
+async fn withdraw(case: &Case<'_>, held: &Held, letter: u64) -> Result<(), Failure> {
+    let ports = &case.context.ports;
+    let found = ports.broker.video(&held.order.video).await?;
+    let order = found.as_ref().and_then(|found| found.value.order(held.order.number));
+    let open = order.is_some_and(|order| !order.is_closed());
+    let named = order.is_some_and(|order| order.dead.values().any(|dead| dead.letter == letter));
+    if !open && !named {
+        ports.letters.discard(letter).await?;
+    }
+    Ok(())
 }
 
 /// Buries a message that belongs to no order one could name.

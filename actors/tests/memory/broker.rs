@@ -1,0 +1,332 @@
+//! [`Broker`] on the server in memory.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jetreel_actors::intake::{self, Refused};
+use jetreel_actors::ports::{
+    Broker, Changes, Delivered, FactBody, Forged, LostSight, PortFuture, Stored, Swap, Versioned,
+    WriteOnce,
+};
+use jetreel_domain::claim::Claim;
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
+use jetreel_domain::lane::Lane;
+use jetreel_domain::ledger::Entry;
+use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded, VERSION};
+use jetreel_domain::retry::Stage;
+use jetreel_domain::state::{Known, Video};
+use jetreel_domain::subject;
+
+use super::port::{Port, encoded};
+use super::server::{
+    ADVISORY, ENCODE, ENTRIES, EVALUATE, INGEST, LEDGER, PROGRESS, PUBLISH, RELEASE, SWEEPER,
+    Server, UPLOADS, WRITER, encode_consumer, queues,
+};
+use super::stream::Message;
+
+impl Port {
+    fn message(&self, subject: String, body: bytes::Bytes, mark: &str) -> Message {
+        let headers = vec![(mark.to_owned(), self.writer().to_string())];
+        Message { subject, body, headers, at: self.world.seconds() }
+    }
+
+    /// Publishes once; a consumer may lose sight of it.
+    fn publish<'a>(
+        &'a self,
+        name: &'static str,
+        stream: &'static str,
+        message: Message,
+    ) -> PortFuture<'a, WriteOnce> {
+        let world = Arc::clone(&self.world);
+        Box::pin(self.call(name, move |server| {
+            let written = server.publish_once(stream, message.clone());
+            let hidden = matches!(stream, ENCODE | PUBLISH) && world.hides();
+            let there = server.stream(stream).newest(&message.subject);
+            if let Some(sequence) = there.filter(|_| hidden && written == WriteOnce::Mine) {
+                server.stream(stream).hide(sequence);
+            }
+            written
+        }))
+    }
+
+    fn read<'a, T, F>(&'a self, name: &'static str, read: F) -> PortFuture<'a, T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Server) -> T + Send + 'static,
+    {
+        Box::pin(self.call(name, read))
+    }
+}
+
+/// Entries of an order with their sequences, as far as they are entries.
+fn ledger(server: &Server, order: &OrderId) -> Vec<(u64, Result<Entry, Refused>)> {
+    let filter = subject::ledger_filter(order);
+    let prefix = filter.trim_end_matches('>').to_owned();
+    let there = server.streams[LEDGER].messages.iter();
+    let own = there.filter(|(_, message)| message.subject.starts_with(&prefix));
+    own.map(|(sequence, m)| (*sequence, intake::read(&m.subject, &m.body))).collect()
+}
+
+impl Broker for Port {
+    fn next_upload(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
+        Box::pin(self.pull(UPLOADS, INGEST, wait))
+    }
+
+    fn next_task(&self, lane: Lane, group: Group) -> PortFuture<'_, Option<Delivered>> {
+        Box::pin(
+            async move { self.pull(ENCODE, &encode_consumer(lane, group), Duration::ZERO).await },
+        )
+    }
+
+    fn task_hint(&self, wait: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let newest = self.world.look(|server| server.streams[ENCODE].last);
+        let heard = async move {
+            loop {
+                let changed = self.world.change();
+                if self.world.look(|server| server.streams[ENCODE].last) != newest {
+                    break;
+                }
+                changed.await;
+            }
+        };
+        Box::pin(async move { drop(tokio::time::timeout(wait, heard).await) })
+    }
+
+    fn cancel_hint<'a>(
+        &'a self,
+        order: &'a OrderId,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        let fact = subject::progress(order, &jetreel_domain::state::Fact::Cancelled);
+        let newest = self.world.look(|server| server.streams[PROGRESS].last);
+        Box::pin(async move {
+            loop {
+                let changed = self.world.change();
+                let told = self.world.look(|server| server.streams[PROGRESS].newest(&fact));
+                if told.is_some_and(|told| told > newest) {
+                    break;
+                }
+                changed.await;
+            }
+        })
+    }
+
+    fn next_entry(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
+        Box::pin(self.pull(LEDGER, ENTRIES, wait))
+    }
+
+    fn next_evaluation(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
+        Box::pin(self.pull(PUBLISH, EVALUATE, wait))
+    }
+
+    fn next_advisory(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
+        Box::pin(self.pull(ADVISORY, SWEEPER, wait))
+    }
+
+    fn stage_of(&self, stream: &str, consumer: &str) -> Option<Stage> {
+        match (stream, consumer) {
+            (UPLOADS, INGEST) => Some(Stage::Ingest),
+            (PUBLISH, EVALUATE) => Some(Stage::Publish),
+            (ENCODE, name) if name.starts_with("encode-") => Some(Stage::Encode),
+            _ => None,
+        }
+    }
+
+    fn lost_sight(&self) -> PortFuture<'_, Vec<LostSight>> {
+        self.read("count", |server| {
+            let mut lost = Vec::new();
+            for (stream, name, _) in queues() {
+                let (suspects, in_hand) = server.stream(stream).unaccounted(&name);
+                if !suspects.is_empty() {
+                    lost.push(LostSight { name, stream: stream.to_owned(), suspects, in_hand });
+                }
+            }
+            lost
+        })
+    }
+
+    fn stored<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, Option<Stored>> {
+        let stream = stream.to_owned();
+        self.read("read message", move |server| {
+            let message = server.message(&stream, sequence)?.clone();
+            let released = message.header(RELEASE).is_some();
+            let Message { subject, body, headers, .. } = message;
+            Some(Stored { stream: stream.clone(), sequence, subject, body, headers, released })
+        })
+    }
+
+    fn remove<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, ()> {
+        let stream = stream.to_owned();
+        self.read("remove", move |server| {
+            server.stream(&stream).remove(sequence);
+        })
+    }
+
+    fn check(&self) -> PortFuture<'_, ()> {
+        self.read("check", |_| ())
+    }
+
+    fn release<'a>(&'a self, task: &'a EncodeTask) -> PortFuture<'a, WriteOnce> {
+        let subject = subject::encode(task.lane, &task.order, task.task);
+        self.publish("release", ENCODE, self.message(subject, encoded(task), RELEASE))
+    }
+
+    fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce> {
+        let body = encoded(&Evaluate { v: VERSION, order: order.clone() });
+        self.publish("evaluate", PUBLISH, self.message(subject::publish(order), body, RELEASE))
+    }
+
+    fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()> {
+        let message = self.message(subject::upload(&upload.video), encoded(upload), RELEASE);
+        self.read("announce upload", move |server| {
+            server.stream(UPLOADS).publish(message.clone()).ok();
+        })
+    }
+
+    fn is_queued(&self, sequence: u64) -> PortFuture<'_, bool> {
+        self.read("is queued", move |server| server.message(ENCODE, sequence).is_some())
+    }
+
+    fn entry<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, Option<Entry>> {
+        let subject = subject::ledger(order, task);
+        self.read("read entry", move |server| {
+            let sequence = server.streams[LEDGER].newest(&subject)?;
+            let message = server.message(LEDGER, sequence)?;
+            intake::read(&message.subject, &message.body).ok()
+        })
+    }
+
+    fn entries<'a>(&'a self, order: &'a OrderId, after: u64) -> PortFuture<'a, (Vec<Entry>, u64)> {
+        let order = order.clone();
+        self.read("read entries", move |server| {
+            let found = ledger(server, &order).into_iter().filter(|(at, _)| *at > after);
+            let (mut entries, mut highest) = (Vec::new(), after);
+            for (sequence, entry) in found {
+                highest = sequence;
+                entries.extend(entry);
+            }
+            (entries, highest)
+        })
+    }
+
+    fn entry_count<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, u64> {
+        let order = order.clone();
+        self.read("count entries", move |server| ledger(server, &order).len() as u64)
+    }
+
+    fn forget_entry<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, ()> {
+        let meant = subject::ledger(order, task);
+        self.read("forget entry", move |server| {
+            server.stream(LEDGER).purge(|subject| subject == meant);
+        })
+    }
+
+    fn forged<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, Vec<Forged>> {
+        let order = order.clone();
+        self.read("read forged", move |server| {
+            let found = ledger(server, &order).into_iter();
+            let forged = found.filter_map(|(sequence, entry)| match entry {
+                Err(
+                    Refused::Contradicting { failure, newer: false } | Refused::Unreadable(failure),
+                ) => Some(Forged { stream: LEDGER.to_owned(), sequence, failure }),
+                Err(Refused::Contradicting { .. } | Refused::Newer(_)) | Ok(_) => None,
+            });
+            forged.collect()
+        })
+    }
+
+    fn write_entry<'a>(&'a self, entry: &'a Entry) -> PortFuture<'a, WriteOnce> {
+        let subject = match entry.part {
+            None => subject::ledger(&entry.order, entry.task),
+            Some(part) => subject::ledger_part(&entry.order, entry.task, part),
+        };
+        let headers = vec![(WRITER.to_owned(), entry.writer.clone())];
+        let at = self.world.seconds();
+        let message = Message { subject, body: encoded(entry), headers, at };
+        self.publish("write entry", LEDGER, message)
+    }
+
+    fn forget<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, ()> {
+        let order = order.clone();
+        self.read("forget", move |server| server.forget(&order))
+    }
+
+    fn video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, Option<Versioned<Video>>> {
+        let key = id.to_string();
+        self.read("read video", move |server| server.videos.get(&key))
+    }
+
+    fn create_video<'a>(&'a self, video: &'a Video) -> PortFuture<'a, WriteOnce> {
+        let (video, writer) = (video.clone(), self.writer());
+        self.read("create video", move |server| match server.swap_video(video.clone(), 0, writer) {
+            Swap::Done(_) => WriteOnce::Mine,
+            Swap::Conflict => WriteOnce::Taken,
+        })
+    }
+
+    fn swap_video<'a>(&'a self, video: &'a Video, revision: u64) -> PortFuture<'a, Swap> {
+        let (video, writer) = (video.clone(), self.writer());
+        self.read("swap video", move |server| server.swap_video(video.clone(), revision, writer))
+    }
+
+    fn remove_video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, ()> {
+        let key = id.to_string();
+        self.read("remove video", move |server| drop(server.videos.kept.remove(&key)))
+    }
+
+    fn videos(&self) -> PortFuture<'_, Vec<VideoId>> {
+        self.read("list videos", |server| server.ids())
+    }
+
+    fn changes(&self, _: u64) -> PortFuture<'_, Changes> {
+        // Of the gateways alone.
+        Box::pin(async { Err(Failure::task("unsupported", "No stage reads changes.")) })
+    }
+
+    fn claim<'a>(
+        &'a self,
+        order: &'a OrderId,
+        what: &'a str,
+    ) -> PortFuture<'a, Option<Versioned<Claim>>> {
+        let key = subject::claim_key(order, what);
+        self.read("read claim", move |server| server.claims.get(&key))
+    }
+
+    fn swap_claim<'a>(
+        &'a self,
+        order: &'a OrderId,
+        what: &'a str,
+        claim: &'a Claim,
+        revision: u64,
+    ) -> PortFuture<'a, Swap> {
+        let (key, claim, writer) = (subject::claim_key(order, what), claim.clone(), self.writer());
+        self.read("swap claim", move |server| {
+            server.claims.swap(&key, claim.clone(), revision, writer)
+        })
+    }
+
+    fn announce<'a>(
+        &'a self,
+        order: &'a OrderId,
+        known: &'a Known,
+        body: FactBody,
+    ) -> PortFuture<'a, WriteOnce> {
+        let told = (known.seq, format!("{order}/{}", body.fact));
+        let subject = subject::progress(order, &known.fact);
+        self.publish("announce", PROGRESS, self.message(subject, encoded(&told), WRITER))
+    }
+}
+
+/// All ports of one node, as the stages take them.
+pub(crate) fn ports(port: &Port) -> jetreel_actors::ports::Ports {
+    let port = Arc::new(port.clone());
+    jetreel_actors::ports::Ports {
+        broker: port.clone(),
+        letters: port.clone(),
+        store: port.clone(),
+        codec: port.clone(),
+        environment: port,
+    }
+}

@@ -1,0 +1,284 @@
+//! What must hold after a run, as the fault campaign's checker holds it for real processes: everything acknowledged has ended, with one
+//! result, and what is named is there.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jetreel_actors::intake;
+use jetreel_domain::announce;
+use jetreel_domain::deadletter::Buried;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::ledger::{Entry, Object, Output};
+use jetreel_domain::manifest::Manifest;
+use jetreel_domain::state::{Dead, INGEST, Order, Status, Video};
+use jetreel_domain::subject;
+
+use super::letters::letters;
+use super::script::{ATTEMPTS, FRAME};
+use super::server::{ENCODE, LEDGER, PROGRESS, PUBLISH, Server};
+use super::store::hash;
+use super::story::Story;
+use super::world::World;
+
+/// Claims after which a task is given up unseen, and one that was under way.
+const STARTS_MAX: u32 = 8 + 1;
+
+/// What a task dies of whose every attempt ended without a word. Lost leases and dead nodes can still be counted as such attempts.
+const SILENT: &str = "attempts-spent";
+
+/// Frames of every source.
+const FRAMES: u64 = 14 * 90_000 / FRAME as u64;
+
+fn has_ended(order: &Order) -> bool {
+    order.superseded || order.status.is_ended()
+}
+
+fn videos(server: &Server) -> Vec<Video> {
+    server.videos.kept.values().map(|kept| kept.value.clone()).collect()
+}
+
+/// What has not ended.
+pub(crate) fn open(world: &Arc<World>, uploads: usize) -> Vec<String> {
+    world.look(|server| {
+        let mut open = Vec::new();
+        let videos = videos(server);
+        if videos.len() < uploads {
+            open.push("an upload is not there yet".to_owned());
+        }
+        for video in &videos {
+            let orders = video.orders.iter().filter(|order| !has_ended(order));
+            open.extend(orders.map(|o| format!("{} is {}", video.order_id(o.number), o.status)));
+            if !announce::due(video).is_empty() {
+                open.push(format!("{} has facts to tell", video.id));
+            }
+            let uncleared = |order: &&Order| video.is_uncleared(order.number);
+            open.extend(video.orders.iter().filter(uncleared).map(|_| "uncleared".to_owned()));
+        }
+        for stream in [ENCODE, PUBLISH] {
+            let left = server.streams[stream].messages.values();
+            open.extend(left.map(|message| format!("{} is queued", message.subject)));
+        }
+        open.extend(on_record(server, &videos));
+        open
+    })
+}
+
+/// Closed orders that still have entries or claims.
+fn on_record(server: &Server, videos: &[Video]) -> BTreeSet<String> {
+    let subjects = server.streams[LEDGER].messages.values().map(|m| m.subject.as_str());
+    let on_ledger = subjects.filter_map(subject::order_on_ledger);
+    let keys = server.claims.kept.keys().map(String::as_str);
+    let orders = on_ledger.chain(keys.filter_map(subject::order_in_claims));
+    let closed = |id: &OrderId| {
+        let video = videos.iter().find(|video| video.id == id.video);
+        video.and_then(|video| video.order(id.number)).is_none_or(Order::is_closed)
+    };
+    orders.filter(closed).map(|order| format!("{order} has records")).collect()
+}
+
+/// Everything that does not hold.
+pub(crate) fn check(world: &Arc<World>, story: &Story) -> Vec<String> {
+    let mut found = world.look(|server| {
+        let mut found = server.violations.clone();
+        for video in videos(server) {
+            found.extend(told(server, &video));
+            for order in &video.orders {
+                let id = video.order_id(order.number);
+                found.extend(deaths(server, &id, order));
+                found.extend(objects(server, &video, order));
+                found.extend(published(server, &id, order));
+            }
+        }
+        found.extend(strays(server));
+        found
+    });
+    found.extend(charged(world, story));
+    found
+}
+
+/// Facts that are told are those that are known, in their order.
+fn told(server: &Server, video: &Video) -> Vec<String> {
+    let prefix = subject::progress_filter(&video.id);
+    let prefix = prefix.trim_end_matches('>');
+    let progress = server.streams[PROGRESS].messages.values();
+    let own = progress.filter(|message| message.subject.starts_with(prefix));
+    let told: Vec<(u64, String)> =
+        own.filter_map(|message| rmp_serde::from_slice(&message.body).ok()).collect();
+    let mut known: Vec<(u64, String)> = Vec::new();
+    for order in &video.orders {
+        let id = video.order_id(order.number);
+        known.extend(order.facts.iter().map(|fact| (fact.seq, format!("{id}/{}", fact.fact))));
+    }
+    known.sort();
+    known.truncate(usize::try_from(video.announced).unwrap_or(usize::MAX));
+    let mut found = Vec::new();
+    if told != known {
+        found.push(format!("{} knows {known:?} and told {told:?}", video.id));
+    }
+    for order in video.orders.iter().filter(|order| !order.superseded) {
+        let word = match order.status {
+            Status::Completed => "completed",
+            Status::Failed => "failed-",
+            Status::Cancelled => "cancelled",
+            Status::Receiving
+            | Status::Queued
+            | Status::Ingesting
+            | Status::Encoding
+            | Status::Publishing => continue,
+        };
+        if !order.facts.iter().any(|known| known.fact.to_string().starts_with(word)) {
+            found.push(format!("{} ended in silence", video.order_id(order.number)));
+        }
+    }
+    found
+}
+
+/// FAILED means dead, and every letter that a death names is there and is its own.
+fn deaths(server: &Server, id: &OrderId, order: &Order) -> Vec<String> {
+    let mut found = Vec::new();
+    if !order.superseded
+        && (order.status == Status::Failed) == order.dead.is_empty()
+        && order.status != Status::Cancelled
+    {
+        found.push(format!("{id} is {} with {} deaths", order.status, order.dead.len()));
+    }
+    if order.is_closed() {
+        return found;
+    }
+    let letters = letters(server);
+    for (what, Dead { letter, sequence, failure }) in &order.dead {
+        if *letter == 0 && what == INGEST && failure.is_of_media() {
+            continue;
+        }
+        let named = letters.iter().find(|buried| buried.sequence == *letter);
+        let own = named.is_some_and(|buried| {
+            let letter = &buried.letter;
+            (letter.order.as_ref(), letter.task.as_str(), letter.sequence)
+                == (Some(id), what.as_str(), *sequence)
+        });
+        if !own {
+            found.push(format!("{id}: {what} died, and its letter {letter} is not there"));
+        }
+    }
+    found
+}
+
+/// Letters that no death names, of orders that are open. A closed order may leave one: where its worker died before the death was
+/// recorded, nobody looks for it any more. So may a message that was announced anew while the one before was being buried.
+fn strays(server: &Server) -> Vec<String> {
+    let videos = videos(server);
+    let nobodys = |buried: &Buried| {
+        let letter = &buried.letter;
+        let Some(id) = &letter.order else { return true };
+        let video = videos.iter().find(|video| video.id == id.video);
+        let Some(order) = video.and_then(|video| video.order(id.number)) else { return true };
+        !order.is_closed() && !order.dead.contains_key(&letter.task)
+    };
+    let stray = letters(server).into_iter().filter(nobodys);
+    stray.map(|buried| format!("letter {} is nobody's", buried.letter.subject)).collect()
+}
+
+fn missing(server: &Server, object: &Object) -> Option<String> {
+    let Some(stored) = server.objects.get(&object.key) else {
+        return Some(format!("{} is gone", object.key));
+    };
+    let same =
+        (stored.bytes.len() as u64, hash(&stored.bytes)) == (object.bytes, object.sha256.clone());
+    (!same).then(|| format!("{} is not what was written", object.key))
+}
+
+/// What state and ledger name is there.
+fn objects(server: &Server, video: &Video, order: &Order) -> Vec<String> {
+    let mut found = Vec::new();
+    if order.status != Status::Cancelled && !order.superseded {
+        let parts = &video.source_of(order.number).parts;
+        let gone = parts.iter().filter(|part| !server.objects.contains_key(&part.key));
+        found.extend(gone.map(|part| format!("{} is gone", part.key)));
+        found.extend(order.plan.iter().filter_map(|plan| missing(server, &plan.object)));
+    }
+    if order.is_closed() {
+        return found;
+    }
+    let filter = subject::ledger_filter(&video.order_id(order.number));
+    let prefix = filter.trim_end_matches('>');
+    for message in server.streams[LEDGER].messages.values() {
+        if !message.subject.starts_with(prefix) {
+            continue;
+        }
+        match intake::read::<Entry>(&message.subject, &message.body) {
+            Ok(entry) => {
+                let named = entry.outputs.iter().flat_map(outputs);
+                found.extend(named.filter_map(|object| missing(server, object)));
+            }
+            Err(refused) => found.push(format!("{}: {refused:?}", message.subject)),
+        }
+    }
+    found
+}
+
+fn outputs(output: &Output) -> Vec<&Object> {
+    match output {
+        Output::Chunk(chunk) => {
+            let tiers = chunk.tiers.values().filter_map(|tier| tier.object.as_ref());
+            tiers.chain(chunk.pictures.iter().map(|pictures| &pictures.object)).collect()
+        }
+        Output::Audio(audio) => vec![&audio.object],
+        Output::Images(images) => images.files.values().collect(),
+        Output::Package(package) => vec![&package.object],
+    }
+}
+
+/// A completed order has a manifest, and all that it names.
+fn published(server: &Server, id: &OrderId, order: &Order) -> Vec<String> {
+    let Some(published) = &order.published else { return Vec::new() };
+    if let Some(missing) = missing(server, &published.manifest) {
+        return vec![missing];
+    }
+    let bytes = &server.objects[&published.manifest.key].bytes;
+    let manifest: Manifest = match serde_json::from_slice(bytes) {
+        Ok(manifest) => manifest,
+        Err(error) => return vec![format!("{id}: {error}")],
+    };
+    let mut found: Vec<String> =
+        manifest.objects().filter_map(|object| missing(server, object)).collect();
+    let mut keys = BTreeSet::new();
+    let twice = manifest.objects().filter(|object| !keys.insert(&object.key));
+    found.extend(twice.map(|object| format!("{} is named twice", object.key)));
+    for tier in manifest.tiers.iter().filter(|tier| tier.frames != FRAMES) {
+        found.push(format!("{id}: {} has {} frames", tier.name, tier.frames));
+    }
+    found
+}
+
+/// Attempts are charged to whom they belong, and to nobody else.
+fn charged(world: &Arc<World>, story: &Story) -> Vec<String> {
+    let scripts = world.scripts().clone();
+    let mut found = Vec::new();
+    for video in world.look(videos) {
+        let Some(script) = scripts.get(&video.id) else { continue };
+        let plot = story.plots.iter().find(|plot| plot.id == video.id);
+        let innocent =
+            story.faults.crash == 0.0 && plot.is_some_and(|plot| plot.script.poison.is_empty());
+        let crashes = script.crashes.values().max().copied().unwrap_or(0);
+        let starts = script.starts.values().max().copied().unwrap_or(0);
+        for order in &video.orders {
+            for (what, dead) in &order.dead {
+                let id = format!("{}: {what}", video.order_id(order.number));
+                if innocent && dead.failure.code != SILENT {
+                    found.push(format!("{id} died without a fault of its own: {}", dead.failure));
+                }
+                if dead.failure.code == "codec-signal" && crashes < ATTEMPTS {
+                    found.push(format!("{id} died after {crashes} crashes"));
+                }
+                if dead.failure.code == SILENT && starts < ATTEMPTS {
+                    found.push(format!("{id} was given up after {starts} starts"));
+                }
+            }
+        }
+        let most = STARTS_MAX * script.lives * video.orders.len() as u32;
+        for (work, crashes) in script.crashes.iter().filter(|(_, crashes)| **crashes > most) {
+            found.push(format!("{}: {work} crashed {crashes} times", video.id));
+        }
+    }
+    found
+}

@@ -1,0 +1,280 @@
+//! A node's way to the world: every call waits for its turn, may be lost, doubled, late or slow, and may be the last that its node makes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use jetreel_actors::event::Event;
+use jetreel_actors::ports::{Delivered, Delivery, Environment, PortFuture};
+use jetreel_domain::failure::Failure;
+use jetreel_domain::relations::LEASE;
+use jetreel_domain::subject;
+use tokio::time::Instant;
+
+use super::server::{ADVISORY, ENCODE, LEDGER, PUBLISH, RELEASE, Server, UPLOADS};
+use super::stream::{Given, Message};
+use super::world::{Body, Kind, World};
+
+/// All ports of one node.
+#[derive(Clone)]
+pub(crate) struct Port {
+    pub(crate) world: Arc<World>,
+    pub(crate) body: Arc<Body>,
+}
+
+fn silent(call: &str) -> Failure {
+    let message = "The broker or the store does not answer.";
+    Failure::dependency("broker-timeout", message).with_detail(call)
+}
+
+impl Port {
+    /// Waits for its turn. A dead node waits for ever.
+    pub(crate) async fn step(&self, milliseconds: u64, tie: u64) {
+        self.world.scheduler.turn(milliseconds, tie).await;
+        if !self.body.is_alive() || self.world.strikes(&self.body) {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// One call: request, effect, answer. An effect that is done twice must know itself again, as a write does by its writer's id.
+    pub(crate) async fn call<T, F>(&self, name: &'static str, mut effect: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Server) -> T + Send + 'static,
+    {
+        let fate = self.world.fate(&self.body, name);
+        self.step(fate.before, fate.tie).await;
+        if !matches!(fate.kind, Kind::Plain) {
+            self.world.tell(&self.body, format_args!("{name}: {:?}", fate.kind));
+        }
+        match fate.kind {
+            Kind::Refused => return Err(silent(name)),
+            Kind::Late(after) => {
+                let world = Arc::clone(&self.world);
+                tokio::spawn(async move {
+                    world.scheduler.hold(after).await;
+                    drop(world.with(effect));
+                });
+                self.step(fate.after, fate.tie).await;
+                return Err(silent(name));
+            }
+            Kind::Plain | Kind::Lost | Kind::Doubled => {}
+        }
+        let mut done = self.world.with(&mut effect);
+        if fate.kind == Kind::Doubled {
+            let again = self.world.draw(|rng| rng.below(5000));
+            self.step(again, fate.tie).await;
+            done = self.world.with(&mut effect);
+        }
+        self.step(fate.after, fate.tie).await;
+        if fate.kind == Kind::Lost { Err(silent(name)) } else { Ok(done) }
+    }
+
+    /// An id for one write.
+    pub(crate) fn writer(&self) -> u64 {
+        self.world.writer()
+    }
+
+    /// Pulls, and waits for something to pull.
+    pub(crate) async fn pull(
+        &self,
+        stream: &'static str,
+        consumer: &str,
+        wait: Duration,
+    ) -> Result<Option<Delivered>, Failure> {
+        let until = Instant::now() + wait;
+        loop {
+            let changed = self.world.change();
+            let due = self.world.look(|server| server.streams[stream].due(consumer));
+            let now = self.world.scheduler.now();
+            if due.is_some_and(|due| due <= now) {
+                let taken = self.take(stream, consumer).await?;
+                if taken.is_some() {
+                    return Ok(taken);
+                }
+                continue;
+            }
+            if !self.body.is_alive() {
+                std::future::pending::<()>().await;
+            }
+            if Instant::now() >= until {
+                return Ok(None);
+            }
+            let left = due.map_or(wait, |due| Duration::from_millis(due - now));
+            let look = until.min(Instant::now() + left);
+            // Either way it looks again.
+            drop(tokio::time::timeout_at(look, changed).await);
+        }
+    }
+
+    async fn take(
+        &self,
+        stream: &'static str,
+        consumer: &str,
+    ) -> Result<Option<Delivered>, Failure> {
+        let (world, name) = (Arc::clone(&self.world), consumer.to_owned());
+        let taken = self
+            .call(label(stream), move |server| {
+                let now = world.scheduler.now();
+                let at = world.seconds();
+                let next = world.draw(|rng| server.stream(stream).next(&name, now, rng));
+                let (given, given_up) = next;
+                for sequence in given_up {
+                    advise(server, stream, &name, sequence, at);
+                }
+                let Given { sequence, count, left } = given?;
+                let message = server.message(stream, sequence)?.clone();
+                Some((message, sequence, count, left))
+            })
+            .await?;
+        Ok(taken.map(|(message, sequence, count, left)| {
+            self.world.tell(&self.body, format_args!("gets {} ({count})", message.subject));
+            Box::new(MemoryDelivery {
+                port: self.clone(),
+                message,
+                stream,
+                consumer: consumer.to_owned(),
+                sequence,
+                count,
+                left,
+                held: Mutex::new(Instant::now()),
+            }) as Delivered
+        }))
+    }
+}
+
+/// The name of a pull.
+fn label(stream: &str) -> &'static str {
+    match stream {
+        UPLOADS => "pull upload",
+        ENCODE => "pull task",
+        LEDGER => "pull entry",
+        PUBLISH => "pull evaluation",
+        _ => "pull advisory",
+    }
+}
+
+fn advise(server: &mut Server, stream: &str, consumer: &str, sequence: u64, at: i64) {
+    let body =
+        format!(r#"{{"stream":"{stream}","consumer":"{consumer}","stream_seq":{sequence}}}"#);
+    let subject = subject::given_up(stream, consumer);
+    let message = Message { subject, body: body.into(), headers: Vec::new(), at };
+    // Every one is stored: the stream holds many a subject.
+    server.stream(ADVISORY).publish(message).ok();
+}
+
+/// A message in hand.
+struct MemoryDelivery {
+    port: Port,
+    message: Message,
+    stream: &'static str,
+    consumer: String,
+    sequence: u64,
+    count: u64,
+    left: u64,
+    /// When the lease was last known to be ours.
+    held: Mutex<Instant>,
+}
+
+impl MemoryDelivery {
+    /// As the real one: what was not renewed for long is not spoken for.
+    fn may_be_anothers(&self) -> bool {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= LEASE.lost_after
+    }
+
+    fn say(
+        &self,
+        name: &'static str,
+        word: impl Fn(&mut super::stream::Stream, &str, u64, u64) + Send + 'static,
+    ) -> PortFuture<'_, ()> {
+        let (world, stream) = (Arc::clone(&self.port.world), self.stream);
+        let (consumer, sequence) = (self.consumer.clone(), self.sequence);
+        self.port.world.tell(&self.port.body, format_args!("{name} {}", self.message.subject));
+        Box::pin(self.port.call(name, move |server| {
+            let now = world.scheduler.now();
+            word(server.stream(stream), &consumer, sequence, now);
+        }))
+    }
+}
+
+impl Delivery for MemoryDelivery {
+    fn body(&self) -> &[u8] {
+        &self.message.body
+    }
+    fn subject(&self) -> &str {
+        &self.message.subject
+    }
+    fn stream(&self) -> &str {
+        self.stream
+    }
+    fn sequence(&self) -> u64 {
+        self.sequence
+    }
+    fn delivered(&self) -> u64 {
+        self.count
+    }
+    fn pending(&self) -> u64 {
+        self.left
+    }
+    fn headers(&self) -> Vec<(String, String)> {
+        self.message.headers.clone()
+    }
+    fn is_released(&self) -> bool {
+        self.message.header(RELEASE).is_some()
+    }
+    fn ack(&self) -> PortFuture<'_, ()> {
+        self.say("ack", |stream, consumer, sequence, _| stream.settle(consumer, sequence))
+    }
+    fn hand_back(&self, after: Duration) -> PortFuture<'_, ()> {
+        if self.may_be_anothers() {
+            return Box::pin(async { Ok(()) });
+        }
+        let after = after.as_millis() as u64;
+        self.say("hand back", move |stream, consumer, sequence, now| {
+            stream.hand_back(consumer, sequence, now + after);
+        })
+    }
+    fn terminate(&self, _: &str) -> PortFuture<'_, ()> {
+        self.say("terminate", |stream, consumer, sequence, _| stream.settle(consumer, sequence))
+    }
+    fn renew(&self) -> PortFuture<'_, ()> {
+        if self.may_be_anothers() {
+            let message = "The lease ran out before it was renewed.";
+            return Box::pin(async move { Err(Failure::dependency("lease-renewal", message)) });
+        }
+        let asked = Instant::now();
+        let renewed = self.say("renew", |stream, consumer, sequence, now| {
+            stream.renew(consumer, sequence, now);
+        });
+        Box::pin(async move {
+            renewed.await?;
+            *self.held.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+            Ok(())
+        })
+    }
+}
+
+impl Environment for Port {
+    fn now(&self) -> i64 {
+        self.world.seconds()
+    }
+    fn uuid(&self) -> String {
+        let mut dice = self.world.dice(&self.body, "uuid");
+        let (a, b) = (dice.next(), dice.next());
+        let bits = (u128::from(a) << 64) | u128::from(b);
+        let hex = format!("{bits:032x}");
+        let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+        parts.join("-")
+    }
+    fn chance(&self) -> f64 {
+        self.world.dice(&self.body, "chance").unit()
+    }
+    fn emit(&self, event: Event) {
+        self.world.tell(&self.body, format_args!("{event:?}"));
+    }
+}
+
+/// A body as it lies on a subject.
+pub(crate) fn encoded(body: &impl serde::Serialize) -> Bytes {
+    rmp_serde::to_vec_named(body).expect("a body that can be written").into()
+}

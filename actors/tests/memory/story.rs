@@ -1,0 +1,370 @@
+//! A run: nodes, uploads, people and faults, all of it drawn from a seed; then calm, until everything has ended.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jetreel_actors::config::{Context, Roles};
+use jetreel_actors::deadletter::Desk;
+use jetreel_actors::supervisor::{Args, Node};
+use jetreel_actors::{binding, change};
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::{OrderId, VideoId};
+use jetreel_domain::lane::Lane;
+use jetreel_domain::message::Uploaded;
+use jetreel_domain::state::{Order, Part, Source, Status, Video};
+use ractor::Actor as _;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::broker::ports;
+use super::checker;
+use super::port::Port;
+use super::schedule::Rng;
+use super::script::{self, Cut, Poison, Script};
+use super::server::Stored;
+use super::world::{self, Body, CHANGES, Faults, USER, World};
+
+/// What is not ended after so long a calm never will be: seconds. Longer than every wait of the settings together.
+const CALM_MAX: u64 = 2400;
+
+/// An upload and what people do about it; times are in milliseconds.
+#[derive(Debug, Clone)]
+pub(crate) struct Plot {
+    pub(crate) id: VideoId,
+    pub(crate) script: Script,
+    pub(crate) lane: Lane,
+    pub(crate) at: u64,
+    /// The gateway dies between state and message.
+    pub(crate) silent: bool,
+    pub(crate) cancel_at: Option<u64>,
+}
+
+/// A run.
+#[derive(Debug, Clone)]
+pub(crate) struct Story {
+    pub(crate) seed: u64,
+    pub(crate) faults: Faults,
+    pub(crate) max_deliver: u64,
+    pub(crate) nodes: Vec<usize>,
+    pub(crate) plots: Vec<Plot>,
+    /// When people try again what failed.
+    pub(crate) replays: Vec<u64>,
+    /// When a node is drained.
+    pub(crate) drains: Vec<u64>,
+    pub(crate) calm_at: u64,
+    /// What a replay finds mended.
+    pub(crate) mended: bool,
+    /// Calls whose fate is no accident.
+    pub(crate) orders: Vec<world::Order>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) complaints: Vec<String>,
+    pub(crate) steps: u64,
+    pub(crate) digest: u64,
+}
+
+fn faults(rng: &mut Rng) -> Faults {
+    let mut some = |most: f64| if rng.chance(0.5) { rng.unit() * most } else { 0.0 };
+    Faults {
+        refuse: some(0.03),
+        lose: some(0.03),
+        late: some(0.02),
+        double: some(0.03),
+        slow: some(0.1),
+        kill: some(0.004),
+        kills_left: 4,
+        hide: some(0.05),
+        crash: some(0.15),
+        hot: rng.chance(0.6).then(|| *rng.pick(&CHANGES)),
+    }
+}
+
+fn plot(rng: &mut Rng, index: u64) -> Plot {
+    let cut =
+        *rng.pick(&[Cut::Clean, Cut::Clean, Cut::Clean, Cut::Torn, Cut::Sequential, Cut::Refused]);
+    let mut script = Script::new(cut, rng.chance(0.5));
+    if cut == Cut::Refused {
+        script.poison.insert("probe", Poison::Refuse);
+    } else if rng.chance(0.45) {
+        let what = *rng.pick(&["probe", "first", "main", "audio", "tail"]);
+        let how = *rng.pick(&[Poison::Crash, Poison::Crash, Poison::Refuse, Poison::Kill]);
+        script.poison.insert(what, how);
+    }
+    Plot {
+        id: VideoId::from_bits(u128::from(index) + 1),
+        script,
+        lane: *rng.pick(&Lane::ALL),
+        at: rng.below(20_000),
+        silent: rng.chance(0.1),
+        cancel_at: rng.chance(0.25).then(|| rng.below(90_000)),
+    }
+}
+
+impl Story {
+    /// Everything that follows from a seed.
+    pub(crate) fn of(seed: u64) -> Self {
+        let mut rng = Rng::new(seed ^ 0x5eed);
+        let faults = faults(&mut rng);
+        let count = 1 + rng.below(2);
+        let mut times = |most: u64| -> Vec<u64> {
+            (0..rng.below(most + 1)).map(|_| rng.below(150_000)).collect()
+        };
+        let (replays, drains) = (times(3), times(1));
+        Self {
+            seed,
+            faults,
+            max_deliver: if rng.chance(0.3) { 3 } else { 50 },
+            nodes: (0..2 + rng.below(2)).map(|_| 1 + rng.below(3) as usize).collect(),
+            plots: (0..count).map(|index| plot(&mut rng, index)).collect(),
+            replays,
+            drains,
+            calm_at: 60_000 + rng.below(120_000),
+            mended: rng.chance(0.7),
+            orders: Vec::new(),
+        }
+    }
+
+    /// A run of two nodes in which nothing happens but what is ordered.
+    pub(crate) fn scripted(script: Script, orders: Vec<world::Order>) -> Self {
+        let plot = Plot {
+            id: VideoId::from_bits(1),
+            script,
+            lane: Lane::Normal,
+            at: 0,
+            silent: false,
+            cancel_at: None,
+        };
+        Self {
+            seed: 0,
+            faults: Faults::default(),
+            max_deliver: 50,
+            nodes: vec![1, 1],
+            plots: vec![plot],
+            replays: Vec::new(),
+            drains: Vec::new(),
+            calm_at: 120_000,
+            mended: false,
+            orders,
+        }
+    }
+
+    /// Runs it to its end on a runtime of its own.
+    pub(crate) fn run(self) -> Outcome {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_time().start_paused(true).build().expect("a runtime");
+        runtime.block_on(self.play())
+    }
+
+    async fn play(self) -> Outcome {
+        let (world, died) = World::new(self.seed, self.max_deliver, self.faults.clone());
+        self.orders.iter().for_each(|order| world.order(order.clone()));
+        let nodes = Nodes::start(&world, &self.nodes);
+        let user = Port { world: Arc::clone(&world), body: Body::new(USER.to_owned()) };
+        for plot in self.plots.clone() {
+            world.scripts().insert(plot.id.clone(), plot.script.clone());
+            tokio::spawn(upload(user.clone(), plot.clone()));
+            tokio::spawn(cancel(user.clone(), plot));
+        }
+        for at in self.replays.clone() {
+            tokio::spawn(replay(user.clone(), at, self.mended));
+        }
+        tokio::spawn(nodes.drains(self.drains.clone()));
+        tokio::spawn(nodes.replacements(died));
+        world.scheduler.hold(self.calm_at).await;
+        *world.faults() = Faults::default();
+        world.with(|server| server.streams.values_mut().for_each(super::stream::Stream::heal));
+        world.tell(&user.body, "it is calm");
+        let ended = self.settle(&world).await;
+        let mut complaints = checker::check(&world, &self);
+        if let Some(stuck) = ended {
+            complaints.push(stuck);
+        }
+        let (steps, digest) = world.scheduler.told();
+        Outcome { complaints, steps, digest }
+    }
+
+    /// Waits until everything has ended; says what has not.
+    async fn settle(&self, world: &Arc<World>) -> Option<String> {
+        let until = world.scheduler.now() + CALM_MAX * 1000;
+        loop {
+            let open = checker::open(world, self.plots.len());
+            if open.is_empty() {
+                return None;
+            }
+            if world.scheduler.now() > until {
+                return Some(format!("not ended: {}", open.join("; ")));
+            }
+            world.scheduler.hold(5000).await;
+        }
+    }
+}
+
+/// The nodes of a run.
+#[derive(Clone)]
+pub(crate) struct Nodes {
+    world: Arc<World>,
+    running: Arc<Mutex<Running>>,
+    slots: Vec<usize>,
+}
+
+/// Nodes that are alive, each with what drains it.
+type Running = Vec<(Arc<Body>, Context)>;
+
+impl Nodes {
+    pub(crate) fn start(world: &Arc<World>, slots: &[usize]) -> Self {
+        let nodes =
+            Self { world: Arc::clone(world), running: Arc::default(), slots: slots.to_vec() };
+        for (index, slots) in slots.iter().enumerate() {
+            nodes.add(format!("n{index}"), *slots);
+        }
+        nodes
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, name: String, slots: usize) {
+        let body = Body::new(name.clone());
+        let port = Port { world: Arc::clone(&self.world), body: Arc::clone(&body) };
+        let context = Context::new(script::config(&name, slots), ports(&port));
+        self.running().push((body, context.clone()));
+        tokio::spawn(async move {
+            let bound = loop {
+                let id = jetreel_actors::ports::Environment::uuid(&port);
+                if let Ok(bound) = binding::verify(&port, &port, id).await {
+                    break bound;
+                }
+            };
+            let port = Arc::new(port);
+            let args = Args {
+                context,
+                roles: Roles::ALL,
+                survey: port.clone(),
+                nodes: port.clone(),
+                bound,
+                binding: port,
+                hook: None,
+            };
+            Node::spawn(None, Node, args).await.expect("a node that starts");
+        });
+    }
+
+    fn slots(&self, count: usize) -> usize {
+        self.slots[count % self.slots.len()]
+    }
+
+    /// A new node for each that dies.
+    async fn replacements(self, mut died: UnboundedReceiver<Arc<Body>>) {
+        let mut count = self.slots.len();
+        while let Some(body) = died.recv().await {
+            self.running().retain(|(running, _)| running.name != body.name);
+            let pause = self.world.draw(|rng| rng.below(20_000));
+            self.world.scheduler.hold(pause).await;
+            self.add(format!("n{count}"), self.slots(count));
+            count += 1;
+        }
+    }
+
+    fn drains(&self, times: Vec<u64>) -> impl Future<Output = ()> + Send + use<> {
+        let nodes = self.clone();
+        async move {
+            for at in times {
+                nodes.world.scheduler.hold(at).await;
+                let found = nodes.running().first().cloned();
+                let Some((body, context)) = found else { continue };
+                nodes.world.tell(&body, "drains");
+                context.drain.cancel();
+                let grace = nodes.world.draw(|rng| rng.below(30_000));
+                nodes.world.scheduler.hold(grace).await;
+                context.put_down.cancel();
+                nodes.world.scheduler.hold(10_000).await;
+                nodes.world.kill(&body);
+            }
+        }
+    }
+}
+
+/// Does it until it is done: a user who gets no answer tries again.
+async fn persist<T, F>(user: &Port, mut attempt: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    loop {
+        match attempt().await {
+            Ok(done) => return done,
+            Err(_) => user.world.scheduler.hold(1000).await,
+        }
+    }
+}
+
+/// What a gateway does with an upload: original, state, message.
+async fn upload(user: Port, plot: Plot) {
+    user.world.scheduler.hold(plot.at).await;
+    let ports = ports(&user);
+    let key = format!("raw/{}/00000", plot.id);
+    let stored = Stored { bytes: "original".into(), modified: user.world.seconds() };
+    user.world.with(|server| drop(server.objects.insert(key.clone(), stored)));
+    let now = user.world.seconds();
+    let mut video = Video::receiving(plot.id.clone(), String::new(), plot.lane, now);
+    video.source = Source { bytes: 8, parts: vec![Part { key, bytes: 8 }] };
+    video.advance(1, Status::Queued, now).expect("a video that was received");
+    persist(&user, || ports.broker.create_video(&video)).await;
+    if plot.silent {
+        return;
+    }
+    let message = Uploaded::new(plot.id, 1, plot.lane);
+    persist(&user, || ports.broker.announce_upload(&message)).await;
+}
+
+/// What a gateway does with a cancel.
+async fn cancel(user: Port, plot: Plot) {
+    let Some(at) = plot.cancel_at else { return };
+    user.world.scheduler.hold(at).await;
+    let ports = ports(&user);
+    let mut cancelled = None;
+    let now = user.world.seconds();
+    let video = loop {
+        let done = change::video(&ports, &plot.id, |video| {
+            let newest = video.orders.last().map_or(1, |order| order.number);
+            cancelled = video.cancel(newest, now).ok().map(|()| newest);
+            Ok(cancelled.is_some())
+        });
+        match done.await {
+            Ok(video) => break video,
+            Err(_) => user.world.scheduler.hold(1000).await,
+        }
+    };
+    let (Some(video), Some(number)) = (video, cancelled) else { return };
+    user.world.tell(&user.body, format_args!("cancelled {}-{number}", plot.id));
+    if change::announce(&ports, &video).await.is_ok() {
+        // Whatever fails here, the reconciler does it.
+        ports.broker.forget(&OrderId::new(plot.id, number)).await.ok();
+    }
+}
+
+/// Somebody asks for all that failed to be tried again.
+async fn replay(user: Port, at: u64, mended: bool) {
+    user.world.scheduler.hold(at).await;
+    let found = user.world.look(|server| {
+        let videos = server.videos.kept.values().map(|kept| kept.value.clone());
+        let failed = |order: &&Order| order.status == Status::Failed && !order.is_closed();
+        let ids = |video: Video| {
+            let failed = video.orders.iter().filter(failed);
+            failed.map(|order| video.order_id(order.number)).collect::<Vec<_>>()
+        };
+        videos.flat_map(ids).collect::<Vec<OrderId>>()
+    });
+    for order in found {
+        user.world.tell(&user.body, format_args!("replays {order}"));
+        if let Some(script) = user.world.scripts().get_mut(&order.video) {
+            script.lives += 1;
+            if mended && script.cut != Cut::Refused {
+                script.poison.clear();
+            }
+        }
+        // What is not replayed stays failed.
+        Desk::new(&ports(&user)).replay_order(&order).await.ok();
+    }
+}

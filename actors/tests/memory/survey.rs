@@ -1,0 +1,155 @@
+//! What the reconciler and the herald ask: [`Survey`], [`Nodes`] and [`Binding`] on the server in memory.
+
+use std::collections::BTreeSet;
+
+use jetreel_actors::binding::Binding;
+use jetreel_actors::ports::{Nodes, PortFuture, Said, States, Survey, Swap, Versioned};
+use jetreel_domain::binding::BrokerMark;
+use jetreel_domain::id::{OrderId, TaskId};
+use jetreel_domain::leadership::Leadership;
+use jetreel_domain::message::Uploaded;
+use jetreel_domain::presence::Presence;
+use jetreel_domain::reconcile::Position;
+use jetreel_domain::room::Room;
+use jetreel_domain::subject;
+
+use super::port::Port;
+use super::server::{DLQ, ENCODE, INGEST, LEDGER, UPLOADS};
+
+const KEY: &str = "reconciler";
+
+impl Survey for Port {
+    fn states(&self, after: u64, limit: usize) -> PortFuture<'_, States> {
+        Box::pin(self.call("read states", move |server| {
+            let all = server.videos.kept.values();
+            let mut videos: Vec<Versioned<_>> = all
+                .filter(|kept| kept.revision > after)
+                .map(|kept| Versioned { value: kept.value.clone(), revision: kept.revision })
+                .collect();
+            videos.sort_by_key(|video| video.revision);
+            let more = videos.len() > limit;
+            videos.truncate(limit);
+            let read = videos.last().map_or(after, |video| video.revision);
+            States { videos, read, more }
+        }))
+    }
+
+    fn dead_letters(&self) -> PortFuture<'_, Room> {
+        Box::pin(self.call("count letters", |server| {
+            let letters = server.streams[DLQ].messages.len() as u64;
+            Room { letters, bytes: letters, limit: None }
+        }))
+    }
+
+    fn states_since(&self) -> PortFuture<'_, i64> {
+        Box::pin(self.call("states since", |_| 0))
+    }
+
+    fn uploads_position(&self) -> PortFuture<'_, Position> {
+        Box::pin(self.call("uploads position", |server| {
+            let (delivered, floor, unsettled) = server.streams[UPLOADS].position(INGEST);
+            Position { delivered, floor, unsettled }
+        }))
+    }
+
+    fn announced_upload<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, Option<u64>> {
+        let (order, subject) = (order.clone(), subject::upload(&order.video));
+        Box::pin(self.call("find upload", move |server| {
+            let there = server.streams[UPLOADS].messages.iter().rev();
+            let mut own = there.filter(|(_, message)| message.subject == subject);
+            let is_for = |body: &[u8]| {
+                let read = rmp_serde::from_slice::<Uploaded>(body);
+                read.is_ok_and(|read| read.number == order.number && read.source.is_none())
+            };
+            own.find(|(_, message)| is_for(&message.body)).map(|(sequence, _)| *sequence)
+        }))
+    }
+
+    fn queued_tasks<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, BTreeSet<TaskId>> {
+        let part = format!(".{}.{}.", order.video, order.number);
+        Box::pin(self.call("queued tasks", move |server| {
+            let there = server.streams[ENCODE].messages.values();
+            let own = there.filter(|message| message.subject.contains(&part));
+            own.filter_map(|message| subject::task_in(&message.subject)).collect()
+        }))
+    }
+
+    fn finished_tasks<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, BTreeSet<TaskId>> {
+        let filter = subject::ledger_filter(order);
+        let prefix = filter.trim_end_matches('>').to_owned();
+        Box::pin(self.call("finished tasks", move |server| {
+            let there = server.streams[LEDGER].messages.values();
+            let rest = there.filter_map(|message| message.subject.strip_prefix(&prefix));
+            // A checkpoint has one word more.
+            rest.filter(|rest| !rest.contains('.')).filter_map(|rest| rest.parse().ok()).collect()
+        }))
+    }
+
+    fn orders_on_record(&self) -> PortFuture<'_, BTreeSet<OrderId>> {
+        Box::pin(self.call("orders on record", |server| {
+            let subjects = server.streams[LEDGER].messages.values().map(|m| m.subject.as_str());
+            let on_ledger = subjects.filter_map(subject::order_on_ledger);
+            let keys = server.claims.kept.keys().map(String::as_str);
+            on_ledger.chain(keys.filter_map(subject::order_in_claims)).collect()
+        }))
+    }
+
+    fn leadership(&self) -> PortFuture<'_, Option<Versioned<Leadership>>> {
+        Box::pin(self.call("read leadership", |server| server.leadership.get(KEY)))
+    }
+
+    fn swap_leadership<'a>(
+        &'a self,
+        leadership: &'a Leadership,
+        revision: u64,
+    ) -> PortFuture<'a, Swap> {
+        let (leadership, writer) = (leadership.clone(), self.writer());
+        Box::pin(self.call("swap leadership", move |server| {
+            server.leadership.swap(KEY, leadership.clone(), revision, writer)
+        }))
+    }
+}
+
+impl Nodes for Port {
+    fn tell<'a>(&'a self, id: &'a str, presence: &'a Presence) -> PortFuture<'a, ()> {
+        let (id, presence, writer) = (id.to_owned(), presence.clone(), self.writer());
+        Box::pin(self.call("tell", move |server| {
+            let revision = server.nodes.get(&id).map_or(0, |found| found.revision);
+            server.nodes.swap(&id, presence.clone(), revision, writer);
+        }))
+    }
+
+    fn leave<'a>(&'a self, id: &'a str) -> PortFuture<'a, ()> {
+        let id = id.to_owned();
+        Box::pin(self.call("leave", move |server| drop(server.nodes.kept.remove(&id))))
+    }
+
+    fn said(&self, after: u64, limit: usize) -> PortFuture<'_, Said> {
+        Box::pin(self.call("hear nodes", move |server| {
+            let kept = server.nodes.kept.iter().filter(|(_, kept)| kept.revision > after);
+            let mut found: Vec<_> = kept.collect();
+            found.sort_by_key(|(_, kept)| kept.revision);
+            found.truncate(limit);
+            let read = found.last().map_or(after, |(_, kept)| kept.revision);
+            let words = found.into_iter().map(|(id, kept)| (id.clone(), kept.value.clone()));
+            Said { words: words.collect(), unreadable: Vec::new(), read }
+        }))
+    }
+}
+
+impl Binding for Port {
+    fn store_mark(&self) -> PortFuture<'_, Option<Versioned<BrokerMark>>> {
+        Box::pin(self.call("read mark", |server| server.marks.get("mark")))
+    }
+
+    fn swap_store_mark<'a>(&'a self, mark: &'a BrokerMark, revision: u64) -> PortFuture<'a, Swap> {
+        let (mark, writer) = (mark.clone(), self.writer());
+        Box::pin(self.call("swap mark", move |server| {
+            server.marks.swap("mark", mark.clone(), revision, writer)
+        }))
+    }
+
+    fn birth(&self) -> PortFuture<'_, String> {
+        Box::pin(self.call("birth", |_| "2027-01-15T08:00:00Z".to_owned()))
+    }
+}

@@ -1,0 +1,298 @@
+//! What all nodes of a run share: the server, the scheduler, and the faults that the seed has chosen.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jetreel_domain::id::VideoId;
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, mpsc};
+
+use super::schedule::{Rng, Scheduler};
+use super::script::Script;
+use super::server::Server;
+
+/// Seconds since the Unix epoch at which every run begins.
+const EPOCH: i64 = 1_800_000_000;
+
+/// Who uploads, cancels and replays: no node.
+pub(crate) const USER: &str = "user";
+
+/// Longer than a lease, milliseconds.
+const LONG: u64 = 30_000;
+
+/// Calls that change something: one of them is treated worse than others.
+pub(crate) const CHANGES: [&str; 16] = [
+    "bury",
+    "discard",
+    "swap video",
+    "swap claim",
+    "read claim",
+    "read video",
+    "write entry",
+    "announce",
+    "release",
+    "evaluate",
+    "forget",
+    "finish object",
+    "write object",
+    "ack",
+    "hand back",
+    "terminate",
+];
+
+/// Probabilities of a run, each for one call.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Faults {
+    /// The server refuses: nothing happens, and the caller hears so.
+    pub(crate) refuse: f64,
+    /// It happens, and the answer is lost.
+    pub(crate) lose: f64,
+    /// The caller gives up, and it happens afterwards.
+    pub(crate) late: f64,
+    /// The answer is lost, and the call is made again before anybody hears of it.
+    pub(crate) double: f64,
+    /// Request or answer take seconds, perhaps longer than a lease.
+    pub(crate) slow: f64,
+    /// The node dies with the call.
+    pub(crate) kill: f64,
+    /// Nodes that may die yet.
+    pub(crate) kills_left: u32,
+    /// A message that is published is counted and never delivered, until the server is restarted.
+    pub(crate) hide: f64,
+    /// A call that fares badly three times in ten.
+    pub(crate) hot: Option<&'static str>,
+    /// A codec process crashes for no reason of the source's.
+    pub(crate) crash: f64,
+}
+
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Plain,
+    Refused,
+    Lost,
+    Late(u64),
+    Doubled,
+}
+
+/// What becomes of a call, and when, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fate {
+    pub(crate) before: u64,
+    pub(crate) kind: Kind,
+    pub(crate) after: u64,
+    /// Places it among others of the same instant.
+    pub(crate) tie: u64,
+}
+
+/// A node as the world sees it.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pub(crate) name: String,
+    alive: AtomicBool,
+}
+
+impl Body {
+    pub(crate) fn new(name: String) -> Arc<Self> {
+        Arc::new(Self { name, alive: AtomicBool::new(true) })
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::Relaxed)
+    }
+}
+
+/// What becomes of the next such call, whoever makes it: for scripted runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Order {
+    pub(crate) call: &'static str,
+    pub(crate) fate: Fate,
+}
+
+/// See the file's head.
+pub(crate) struct World {
+    pub(crate) scheduler: Arc<Scheduler>,
+    server: Mutex<Server>,
+    changed: Notify,
+    /// Calls so far, by node and call.
+    counts: Mutex<BTreeMap<(String, String), u64>>,
+    seed: u64,
+    writers: AtomicU64,
+    faults: Mutex<Faults>,
+    orders: Mutex<Vec<Order>>,
+    deaths: mpsc::UnboundedSender<Arc<Body>>,
+    scripts: Mutex<BTreeMap<VideoId, Script>>,
+    trace: bool,
+    /// Every call, too.
+    trace_calls: bool,
+}
+
+impl World {
+    pub(crate) fn new(
+        seed: u64,
+        max_deliver: u64,
+        faults: Faults,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Arc<Body>>) {
+        let (deaths, died) = mpsc::unbounded_channel();
+        let world = Self {
+            scheduler: Scheduler::new(seed),
+            server: Mutex::new(Server::new(max_deliver)),
+            changed: Notify::new(),
+            counts: Mutex::default(),
+            seed,
+            writers: AtomicU64::new(0),
+            faults: Mutex::new(faults),
+            orders: Mutex::default(),
+            deaths,
+            scripts: Mutex::default(),
+            trace: std::env::var_os("JETREEL_TRACE").is_some(),
+            trace_calls: std::env::var_os("JETREEL_TRACE").is_some_and(|value| value == "2"),
+        };
+        (Arc::new(world), died)
+    }
+
+    /// Seconds since the Unix epoch.
+    pub(crate) fn seconds(&self) -> i64 {
+        EPOCH + (self.scheduler.now() / 1000) as i64
+    }
+
+    /// Changes or reads the server, at once.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Server) -> T) -> T {
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = work(&mut server);
+        let touched =
+            server.streams.values_mut().filter_map(|s| s.take_touched().then_some(())).count() > 0;
+        drop(server);
+        if touched {
+            self.changed.notify_waiters();
+        }
+        done
+    }
+
+    /// Reads the server, at once.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Server) -> T) -> T {
+        look(&self.server.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Ends with the next change after this was called.
+    pub(crate) fn change(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// A number that no other write has.
+    pub(crate) fn writer(&self) -> u64 {
+        self.writers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Random numbers of one call. They do not depend on the order in which a node makes different calls at the same instant, for that
+    /// is tokio's to choose.
+    pub(crate) fn dice(&self, body: &Body, call: &str) -> Rng {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry((body.name.clone(), call.to_owned())).or_default();
+        *count += 1;
+        let words = body.name.bytes().chain(call.bytes()).chain(count.to_be_bytes());
+        let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        Rng::new(words.fold(self.seed ^ 0xcbf2_9ce4_8422_2325, mix))
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn scripts(&self) -> MutexGuard<'_, BTreeMap<VideoId, Script>> {
+        self.scripts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn draw<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
+        self.scheduler.draw(draw)
+    }
+
+    /// Says what shall become of the next such call.
+    pub(crate) fn order(&self, order: Order) {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
+    }
+
+    fn ordered(&self, call: &str) -> Option<Fate> {
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = orders.iter().position(|order| order.call == call)?;
+        Some(orders.remove(index).fate)
+    }
+
+    /// Draws what becomes of a call.
+    pub(crate) fn fate(&self, body: &Body, call: &str) -> Fate {
+        if self.trace_calls {
+            self.tell(body, call);
+        }
+        if let Some(fate) = self.ordered(call) {
+            return fate;
+        }
+        let faults = self.faults().clone();
+        let mut rng = self.dice(body, call);
+        let mut delay = || if rng.chance(faults.slow) { rng.below(40_000) } else { rng.below(20) };
+        let (mut before, mut after) = (delay(), delay());
+        let (tie, mut dice, mut kind) = (rng.next(), rng.unit(), Kind::Plain);
+        let late = Kind::Late(1000 + rng.below(40_000));
+        let kinds = [
+            (faults.refuse, Kind::Refused),
+            (faults.lose, Kind::Lost),
+            (faults.late, late),
+            (faults.double, Kind::Doubled),
+        ];
+        for (probability, fault) in kinds {
+            if (0.0..probability).contains(&dice) {
+                kind = fault;
+            }
+            dice -= probability;
+        }
+        if faults.hot == Some(call) && rng.chance(0.3) {
+            let long = LONG + rng.below(LONG);
+            match rng.below(7) {
+                0 => before = long,
+                1 | 2 => after = long,
+                other => kind = kinds[other as usize - 3].1,
+            }
+        }
+        if call == "hand back" && kind == Kind::Doubled {
+            // Said once, by the port.
+            kind = Kind::Lost;
+        }
+        Fate { before, kind, after, tie }
+    }
+
+    /// Whether the node dies right here.
+    pub(crate) fn strikes(&self, body: &Arc<Body>) -> bool {
+        let mut faults = self.faults();
+        let strikes =
+            faults.kills_left > 0 && body.name != USER && self.draw(|rng| rng.chance(faults.kill));
+        if strikes {
+            faults.kills_left -= 1;
+            drop(faults);
+            self.kill(body);
+        }
+        strikes
+    }
+
+    /// Ends a node: nothing of it says or does anything any more.
+    pub(crate) fn kill(&self, body: &Arc<Body>) {
+        if body.alive.swap(false, Ordering::Relaxed) {
+            self.tell(body, "dies");
+            // Nobody listens any more once the run has ended.
+            self.deaths.send(Arc::clone(body)).ok();
+        }
+    }
+
+    /// Whether a message that is being published gets lost to its consumer's sight.
+    pub(crate) fn hides(&self) -> bool {
+        let hide = self.faults().hide;
+        hide > 0.0 && self.draw(|rng| rng.chance(hide))
+    }
+
+    /// A line of the run's story, for who replays a seed with `JETREEL_TRACE`.
+    #[expect(clippy::print_stderr, reason = "asked for, to find out about a seed")]
+    pub(crate) fn tell(&self, body: &Body, what: impl std::fmt::Display) {
+        if self.trace {
+            eprintln!("{:>9.3} {:<4} {what}", self.scheduler.now() as f64 / 1000.0, body.name);
+        }
+    }
+}
