@@ -5,7 +5,6 @@ use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::intake::Body;
 use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded};
-use jetreel_domain::retry;
 use jetreel_domain::stage::{Stage, Unit};
 use jetreel_domain::state::{Status, Video};
 

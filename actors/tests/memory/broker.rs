@@ -16,7 +16,8 @@ use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::lane::Lane;
 use jetreel_domain::ledger::Entry;
 use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded, VERSION};
-use jetreel_domain::retry::Stage;
+use jetreel_domain::parts::LoggedPart;
+use jetreel_domain::stage::Unit;
 use jetreel_domain::state::{Known, Video};
 use jetreel_domain::subject;
 
@@ -125,15 +126,6 @@ impl Broker for Port {
         Box::pin(self.pull(ADVISORY, SWEEPER, wait))
     }
 
-    fn stage_of(&self, stream: &str, consumer: &str) -> Option<Stage> {
-        match (stream, consumer) {
-            (UPLOADS, INGEST) => Some(Stage::Ingest),
-            (PUBLISH, EVALUATE) => Some(Stage::Publish),
-            (ENCODE, name) if name.starts_with("encode-") => Some(Stage::Encode),
-            _ => None,
-        }
-    }
-
     fn lost_sight(&self) -> PortFuture<'_, Vec<LostSight>> {
         self.read("count", |server| {
             let mut lost = Vec::new();
@@ -228,10 +220,10 @@ impl Broker for Port {
         self.read("read forged", move |server| {
             let found = ledger(server, &order).into_iter();
             let forged = found.filter_map(|(sequence, entry)| match entry {
-                Err(
-                    Refused::Contradicting { failure, newer: false } | Refused::Unreadable(failure),
-                ) => Some(Forged { stream: LEDGER.to_owned(), sequence, failure }),
-                Err(Refused::Contradicting { .. } | Refused::Newer(_)) | Ok(_) => None,
+                Err(Refused::Contradicting(failure) | Refused::Unreadable(failure)) => {
+                    Some(Forged { stream: LEDGER.to_owned(), sequence, failure })
+                }
+                Err(Refused::Newer(_)) | Ok(_) => None,
             });
             forged.collect()
         })
@@ -276,19 +268,41 @@ impl Broker for Port {
         self.read("remove video", move |server| drop(server.videos.kept.remove(&key)))
     }
 
+    fn discard_video<'a>(&'a self, _: &'a VideoId) -> PortFuture<'a, bool> {
+        // Of the gateways alone, as the logs of open uploads are.
+        Box::pin(async { Err(gateways_alone()) })
+    }
+
+    fn log_part<'a>(&'a self, _: &'a LoggedPart) -> PortFuture<'a, WriteOnce> {
+        Box::pin(async { Err(gateways_alone()) })
+    }
+
+    fn forget_parts<'a>(&'a self, _: &'a VideoId) -> PortFuture<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn renew<'a>(&'a self, stored: &'a Stored) -> PortFuture<'a, ()> {
+        let (stored, at) = (stored.clone(), self.world.seconds());
+        self.read("renew", move |server| {
+            let (subject, headers) = (stored.subject.clone(), stored.headers.clone());
+            let message = Message { subject, body: stored.body.clone(), headers, at };
+            server.stream(&stored.stream).remove(stored.sequence);
+            server.publish_once(&stored.stream, message);
+        })
+    }
+
     fn videos(&self) -> PortFuture<'_, Vec<VideoId>> {
         self.read("list videos", |server| server.ids())
     }
 
     fn changes(&self, _: u64) -> PortFuture<'_, Changes> {
-        // Of the gateways alone.
-        Box::pin(async { Err(Failure::task("unsupported", "No stage reads changes.")) })
+        Box::pin(async { Err(gateways_alone()) })
     }
 
     fn claim<'a>(
         &'a self,
         order: &'a OrderId,
-        what: &'a str,
+        what: &'a Unit,
     ) -> PortFuture<'a, Option<Versioned<Claim>>> {
         let key = subject::claim_key(order, what);
         self.read("read claim", move |server| server.claims.get(&key))
@@ -297,7 +311,7 @@ impl Broker for Port {
     fn swap_claim<'a>(
         &'a self,
         order: &'a OrderId,
-        what: &'a str,
+        what: &'a Unit,
         claim: &'a Claim,
         revision: u64,
     ) -> PortFuture<'a, Swap> {
@@ -317,6 +331,10 @@ impl Broker for Port {
         let subject = subject::progress(order, &known.fact);
         self.publish("announce", PROGRESS, self.message(subject, encoded(&told), WRITER))
     }
+}
+
+fn gateways_alone() -> Failure {
+    Failure::task("unsupported", "No stage asks for this.")
 }
 
 /// All ports of one node, as the stages take them.

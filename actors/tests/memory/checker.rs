@@ -10,7 +10,8 @@ use jetreel_domain::deadletter::Buried;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::ledger::{Entry, Object, Output};
 use jetreel_domain::manifest::Manifest;
-use jetreel_domain::state::{Dead, INGEST, Order, Status, Video};
+use jetreel_domain::stage::{Stage, Unit};
+use jetreel_domain::state::{Dead, Order, Status, Video};
 use jetreel_domain::subject;
 
 use super::letters::letters;
@@ -147,14 +148,13 @@ fn deaths(server: &Server, id: &OrderId, order: &Order) -> Vec<String> {
     }
     let letters = letters(server);
     for (what, Dead { letter, sequence, failure }) in &order.dead {
-        if *letter == 0 && what == INGEST && failure.is_of_media() {
+        if *letter == 0 && *what == Unit::Stage(Stage::Ingest) && failure.is_of_media() {
             continue;
         }
         let named = letters.iter().find(|buried| buried.sequence == *letter);
         let own = named.is_some_and(|buried| {
             let letter = &buried.letter;
-            (letter.order.as_ref(), letter.task.as_str(), letter.sequence)
-                == (Some(id), what.as_str(), *sequence)
+            (letter.order.as_ref(), &letter.task, letter.sequence) == (Some(id), what, *sequence)
         });
         if !own {
             found.push(format!("{id}: {what} died, and its letter {letter} is not there"));

@@ -29,8 +29,10 @@ impl Codec for Port {
         _: ProcessBudget,
     ) -> PortFuture<'_, Box<dyn CodecSession>> {
         Box::pin(async move {
-            let pieces: Vec<String> =
-                objects.into_iter().flat_map(|o| o.pieces.into_iter().map(|p| p.0)).collect();
+            let pieces: Vec<String> = objects
+                .iter()
+                .flat_map(|object| object.parts.iter().map(|part| part.key()))
+                .collect();
             let video = pieces.first().and_then(|key| key.split('/').nth(1)?.parse().ok());
             let Some(video) = video else {
                 return Err(Failure::task("codec-protocol", "The job reads nothing."));
@@ -189,6 +191,7 @@ fn video(job: &VideoJob, script: &Script, frames: &mut Vec<FromCodec>) -> Report
             chunk: index,
             source_frames: held as u64,
             repeats: 0,
+            lost: 0,
             head_hash: Some(hash(chunk.start)),
             seam_hash: (end < job.end_estimate).then_some(seam),
             largest_gap: FRAME,
@@ -225,6 +228,7 @@ fn audio(job: &AudioJob, frames: &mut Vec<FromCodec>) -> Report {
             start,
             end,
             codecs: AAC_CODECS.to_owned(),
+            lost_seconds: 0.0,
             cpu_seconds: 0.1,
         }));
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jetreel_actors::config::Config;
 use jetreel_domain::intake::SourcePrefixes;
 use jetreel_domain::ladder::Rung;
+use jetreel_domain::lasting::Lasting;
 use jetreel_domain::limits::Limits;
 use jetreel_domain::media::{AudioTrack, Colour, ProbeFacts, RandomAccess, Rational, VideoTrack};
 use jetreel_domain::planner::PlanPolicy;
@@ -102,6 +103,7 @@ impl Script {
             interlaced: false,
             time_base: Rational::new(1, SECOND),
             frame_rate: Rational::new(SECOND / FRAME, 1),
+            lasting: Lasting { usual: FRAME, last: 0 },
             start: 0,
             end: SECONDS * SECOND,
             packets: (SECONDS * SECOND / FRAME) as u64,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use jetreel_actors::ports::{Swap, Versioned, WriteOnce};
+use jetreel_actors::ports::{Extent, Swap, Versioned, WriteOnce};
 use jetreel_domain::binding::BrokerMark;
 use jetreel_domain::claim::Claim;
 use jetreel_domain::id::{Group, OrderId, VideoId};
@@ -61,6 +61,13 @@ pub(crate) struct Bucket<T> {
 impl<T> Default for Bucket<T> {
     fn default() -> Self {
         Self { last: 0, kept: BTreeMap::new() }
+    }
+}
+
+impl<T> Bucket<T> {
+    /// It was there before anything else.
+    pub(crate) fn extent(&self) -> Extent {
+        Extent { born: 0, last: self.last }
     }
 }
 

@@ -308,7 +308,7 @@ async fn upload(user: Port, plot: Plot) {
     user.world.with(|server| drop(server.objects.insert(key.clone(), stored)));
     let now = user.world.seconds();
     let mut video = Video::receiving(plot.id.clone(), String::new(), plot.lane, now);
-    video.source = Source { bytes: 8, parts: vec![Part { key, bytes: 8 }] };
+    video.source = Source { bytes: 8, parts: vec![Part { key, bytes: 8 }], ..Source::default() };
     video.advance(1, Status::Queued, now).expect("a video that was received");
     persist(&user, || ports.broker.create_video(&video)).await;
     if plot.silent {

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use jetreel_actors::binding::Binding;
 use jetreel_actors::ports::{Nodes, PortFuture, Said, States, Survey, Swap, Versioned};
 use jetreel_domain::binding::BrokerMark;
-use jetreel_domain::id::{OrderId, TaskId};
+use jetreel_domain::failure::Failure;
+use jetreel_domain::id::{OrderId, TaskId, VideoId};
 use jetreel_domain::leadership::Leadership;
 use jetreel_domain::message::Uploaded;
 use jetreel_domain::presence::Presence;
 use jetreel_domain::reconcile::Position;
 use jetreel_domain::room::Room;
+use jetreel_domain::state::Video;
 use jetreel_domain::subject;
 
 use super::port::Port;
@@ -30,7 +32,7 @@ impl Survey for Port {
             let more = videos.len() > limit;
             videos.truncate(limit);
             let read = videos.last().map_or(after, |video| video.revision);
-            States { videos, read, more }
+            States { videos, read, more, extent: server.videos.extent() }
         }))
     }
 
@@ -43,6 +45,14 @@ impl Survey for Port {
 
     fn states_since(&self) -> PortFuture<'_, i64> {
         Box::pin(self.call("states since", |_| 0))
+    }
+
+    fn newest_part<'a>(&'a self, _: &'a VideoId) -> PortFuture<'a, Option<i64>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn uploads_on_record(&self) -> PortFuture<'_, BTreeSet<VideoId>> {
+        Box::pin(async { Ok(BTreeSet::new()) })
     }
 
     fn uploads_position(&self) -> PortFuture<'_, Position> {
@@ -132,14 +142,31 @@ impl Nodes for Port {
             found.truncate(limit);
             let read = found.last().map_or(after, |(_, kept)| kept.revision);
             let words = found.into_iter().map(|(id, kept)| (id.clone(), kept.value.clone()));
-            Said { words: words.collect(), unreadable: Vec::new(), read }
+            Said {
+                words: words.collect(),
+                unreadable: Vec::new(),
+                read,
+                extent: server.nodes.extent(),
+            }
         }))
     }
 }
 
 impl Binding for Port {
-    fn store_mark(&self) -> PortFuture<'_, Option<Versioned<BrokerMark>>> {
-        Box::pin(self.call("read mark", |server| server.marks.get("mark")))
+    fn store_mark(&self) -> PortFuture<'_, Option<Versioned<Result<BrokerMark, Failure>>>> {
+        Box::pin(self.call("read mark", |server| {
+            let found = server.marks.get("mark")?;
+            Some(Versioned { value: Ok(found.value), revision: found.revision })
+        }))
+    }
+
+    fn newest(&self, limit: usize) -> PortFuture<'_, Option<Vec<Video>>> {
+        Box::pin(self.call("read newest", move |server| {
+            let mut all: Vec<_> = server.videos.kept.values().collect();
+            all.sort_by_key(|kept| std::cmp::Reverse(kept.revision));
+            let newest = all.into_iter().take(limit).map(|kept| kept.value.clone());
+            Some(newest.collect::<Vec<Video>>()).filter(|newest| !newest.is_empty())
+        }))
     }
 
     fn swap_store_mark<'a>(&'a self, mark: &'a BrokerMark, revision: u64) -> PortFuture<'a, Swap> {
