@@ -180,16 +180,8 @@ impl Warning {
                 "The video does not begin with a key picture: no picture of its first {seconds:.1} s can be decoded."
             ),
             Self::HeadIncomplete { seconds } => incomplete(*seconds),
-            Self::EncoderUnknown => {
-                "The 4:4:4 pictures of this H.264 video were written by an unknown encoder and may be decoded wrongly. If they look \
-                 wrong, export the video again with 4:2:0 pictures."
-                    .to_owned()
-            }
-            Self::HdrAssumed => {
-                "The video has HDR10 metadata and no colour tags; it is taken for high dynamic range (PQ, BT.2020). If its colours \
-                 look wrong, export it with colour tags."
-                    .to_owned()
-            }
+            Self::EncoderUnknown => ENCODER_UNKNOWN.to_owned(),
+            Self::HdrAssumed => HDR_ASSUMED.to_owned(),
             Self::ToneMapped => {
                 "High dynamic range is converted to standard dynamic range.".to_owned()
             }
@@ -212,6 +204,12 @@ impl Warning {
         }
     }
 }
+
+const ENCODER_UNKNOWN: &str = "The 4:4:4 pictures of this H.264 video were written by an unknown encoder and may be decoded wrongly. If \
+     they look wrong, export the video again with 4:2:0 pictures.";
+
+const HDR_ASSUMED: &str = "The video has HDR10 metadata and no colour tags; it is taken for high dynamic range (PQ, BT.2020). If its \
+     colours look wrong, export it with colour tags.";
 
 fn incomplete(seconds: Option<f64>) -> String {
     match seconds {

@@ -91,7 +91,12 @@ async fn what_does_not_belong_on_its_subject_is_no_entry_and_can_be_removed() {
     let garbage = put(subject::ledger_part(&order, task, 3), b"garbage".to_vec()).await;
     let mut newer = entry(&other, 5, None, "w");
     newer.v = 99;
-    put(subject::ledger(&order, TaskId::new(Group::Top, 0)), encoded(&newer)).await;
+    // Whose a readable entry is, no version changes.
+    let theirs_of_tomorrow =
+        put(subject::ledger(&order, TaskId::new(Group::Top, 0)), encoded(&newer)).await;
+    // What only a newer program reads is left alone.
+    let tomorrow = rmp_serde::to_vec_named(&std::collections::BTreeMap::from([("v", 99)])).unwrap();
+    put(subject::ledger(&other, TaskId::new(Group::Top, 0)), tomorrow).await;
 
     assert_eq!(bus.entry(&order, task).await.unwrap(), None);
     assert_eq!(bus.entries(&order, 0).await.unwrap().0, [sound]);
@@ -100,7 +105,8 @@ async fn what_does_not_belong_on_its_subject_is_no_entry_and_can_be_removed() {
     assert_eq!(failure.code, "entry-contradicts", "the attempt is not lost in silence");
     let found = bus.forged(&order).await.unwrap();
     let sequences: Vec<u64> = found.iter().map(|forged| forged.sequence).collect();
-    assert_eq!(sequences, [forged, garbage], "what a newer program wrote is left alone");
+    assert_eq!(sequences, [forged, garbage, theirs_of_tomorrow]);
+    assert_eq!(bus.forged(&other).await.unwrap(), []);
     for forged in found {
         bus.remove(&forged.stream, forged.sequence).await.unwrap();
     }

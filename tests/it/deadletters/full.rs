@@ -121,7 +121,7 @@ async fn a_video_goes_before_what_hardly_is_one() {
     .await;
     assert!(refused(&worker).await < BAD as f64 / 2.0);
     // Each of them gets its turn.
-    eventually_so("all are refused", async || refused(&worker).await == BAD as f64).await;
+    in_time("all are refused", async || refused(&worker).await == BAD as f64).await;
 }
 
 async fn refused(node: &Node) -> f64 {
