@@ -32,7 +32,7 @@ impl Bus {
     pub(super) async fn newest_logged(&self, video: &VideoId) -> Result<Option<i64>, Fault> {
         let filter = subject::parts_filter(video);
         let last = persist(READ_BUDGET, || self.last_message(names::PARTS, &filter)).await?;
-        Ok(last.map(|message| message.time.unix_timestamp()))
+        Ok(last.map(|message| message.at))
     }
 
     pub(super) async fn uploads_logged(&self) -> Result<BTreeSet<VideoId>, Fault> {

@@ -96,7 +96,7 @@ async fn a_result_that_only_a_newer_program_reads_is_waited_for() {
     let worker = site.node("worker", &[("NODE__ROLES", "encode")]).await;
     worker.logs("newer-document").await;
     assert!(site.bus.stored(names::LEDGER, newer).await.unwrap().is_some(), "it stays");
-    let place = subject::claim_key(&order, &task.to_string());
+    let place = subject::claim_key(&order, &task.into());
     let claimed = claims.so_far_by_subject().await;
     assert!(claimed.iter().all(|(subject, _)| !subject.ends_with(&place)), "{claimed:?}");
     site.bus.remove(names::LEDGER, newer).await.unwrap();

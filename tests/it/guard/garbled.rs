@@ -156,7 +156,7 @@ async fn of_a_state_that_nobody_can_take_others_do_not_suffer() {
 /// Every document that a node reads of an order, or of all.
 fn documents(order: &OrderId) -> Vec<(String, String)> {
     let claim = |what: &str| {
-        let key = subject::claim_key(order, what);
+        let key = subject::claim_key(order, &what.into());
         ("KV_claims".to_owned(), names::bucket_subject(names::CLAIMS_BUCKET, &key))
     };
     let nodes =
