@@ -73,7 +73,7 @@ impl Broker for Bus {
     }
 
     fn remove<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, ()> {
-        port("remove a message", self.remove_at(stream, sequence))
+        port("remove a message", async move { self.remove_at(stream, sequence).await.map(drop) })
     }
 
     fn renew<'a>(&'a self, stored: &'a Stored) -> PortFuture<'a, ()> {

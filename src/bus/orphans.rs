@@ -56,7 +56,9 @@ struct DeleteAt {
 }
 
 #[derive(Deserialize)]
-struct Deleted {}
+struct Deleted {
+    success: bool,
+}
 
 impl Bus {
     pub(super) async fn pull_advisory(&self, wait: Duration) -> Result<Option<Delivered>, Fault> {
@@ -146,14 +148,15 @@ impl Bus {
         Ok(Some(stored(stream, message)))
     }
 
-    pub(super) async fn remove_at(&self, stream: &str, sequence: u64) -> Result<(), Fault> {
+    /// Whether this call removed the message; `false`: it was gone.
+    pub(super) async fn remove_at(&self, stream: &str, sequence: u64) -> Result<bool, Fault> {
         let path = format!("STREAM.MSG.DELETE.{stream}");
         let wanted = DeleteAt { seq: sequence, no_erase: true };
         match persist(WRITE_BUDGET, || self.api::<Deleted>(path.clone(), &wanted)).await {
-            Ok(_) => Ok(()),
+            Ok(deleted) => Ok(deleted.success),
             Err(fault) => {
                 let read = persist(READ_BUDGET, || self.message_at(stream, sequence)).await?;
-                if read.is_some() { Err(fault) } else { Ok(()) }
+                if read.is_some() { Err(fault) } else { Ok(false) }
             }
         }
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::connection::Bus;
 use super::found::Found;
 use super::names;
-use super::request::{READ_BUDGET, WRITE_BUDGET, persist};
+use super::request::{READ_BUDGET, persist};
 use super::severity::Fault;
 
 /// Messages of one consumer that are looked at in one go; the next goes on with the others.
@@ -36,17 +36,6 @@ struct Filter {
 struct Position {
     #[serde(default)]
     stream_seq: u64,
-}
-
-#[derive(Serialize)]
-struct DeleteAt {
-    seq: u64,
-    no_erase: bool,
-}
-
-#[derive(Deserialize)]
-struct Deleted {
-    success: bool,
 }
 
 /// A message that was removed because nobody could take it.
@@ -123,21 +112,12 @@ impl Bus {
         message: &Found,
     ) -> Result<Option<Removed>, Fault> {
         let Some(why) = message.garbled else { return Ok(None) };
-        let path = format!("STREAM.MSG.DELETE.{stream}");
-        let wanted = DeleteAt { seq: message.sequence, no_erase: true };
-        let deleted = persist(WRITE_BUDGET, || self.api::<Deleted>(path.clone(), &wanted)).await;
         let removed = Removed {
             stream: stream.to_owned(),
             sequence: message.sequence,
             subject: message.subject.clone(),
             why,
         };
-        match deleted {
-            Ok(deleted) => Ok(deleted.success.then_some(removed)),
-            Err(fault) => {
-                let there = persist(READ_BUDGET, || self.message_at(stream, message.sequence));
-                if there.await?.is_some() { Err(fault) } else { Ok(None) }
-            }
-        }
+        Ok(self.remove_at(stream, message.sequence).await?.then_some(removed))
     }
 }

@@ -7,7 +7,7 @@ import { join, resolve } from "node:path";
 const root = resolve(import.meta.dirname, "../..");
 const { chromium } = createRequire(join(root, ".tools/here.js"))("playwright-core");
 
-// Playwright passes this by default.
+// Playwright mutes the browser by default; it is started without this argument, so that the tests hear.
 const SILENCING = ["--mute-audio"];
 const ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
   "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"];

@@ -106,7 +106,7 @@ impl Trial {
                     }
                     if let Some(packet) = &packet {
                         packets += 1;
-                        begins_with_key.get_or_insert(packet.is_key());
+                        begins_with_key.get_or_insert_with(|| packet.is_key());
                         bytes += packet.size() as u64;
                         keys += u32::from(packet.is_key());
                         core = core.or_else(|| packet.data().and_then(x264_core));

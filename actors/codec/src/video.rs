@@ -202,7 +202,7 @@ impl<'a> Pass<'a> {
         if open.seen.frames == 0 {
             open.seen.head_hash = Some(picture_hash(&self.picture)?);
         }
-        self.lost.get_or_insert(self.frames.lost());
+        self.lost.get_or_insert_with(|| self.frames.lost());
         open.seen.add(pts);
         self.hold(pts)?;
         let mark = open.grid.mark(pts);
