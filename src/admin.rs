@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jetreel_actors::deadletter::{Action, Desk, Line};
-use jetreel_domain::deadletter::Buried;
-use jetreel_domain::failure::{Failure, Severity};
+use jetreel_actors::deadletter::{Action, DlqService, Line};
+use jetreel_domain::delivery::deadletter::Buried;
+use jetreel_domain::delivery::selection::Selection;
+use jetreel_domain::delivery::subject::ADMIN_DLQ;
 use jetreel_domain::id::VideoId;
-use jetreel_domain::selection::Selection;
-use jetreel_domain::subject::ADMIN_DLQ;
+use jetreel_domain::words::failure::{Failure, Severity};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -48,32 +48,32 @@ struct Request {
 ///
 /// # Errors
 /// When the broker does not take its subscriptions.
-pub async fn start(bus: &Bus, desk: Desk) -> Result<RunningService, Failure> {
+pub async fn start(bus: &Bus, service: DlqService) -> Result<RunningService, Failure> {
     let about = "dead letters of Jetreel; requests and answers are JSON";
-    let verb = |name, verb: &str, about, answer: fn(Desk, Request) -> Answer| {
-        let desk = desk.clone();
+    let verb = |name, verb: &str, about, answer: fn(DlqService, Request) -> Answer| {
+        let service = service.clone();
         let answer = move |body: Bytes| match parse(&body) {
-            Ok(request) => answer(desk.clone(), request),
+            Ok(request) => answer(service.clone(), request),
             Err(refusal) => Box::pin(std::future::ready(Err(refusal))) as Answer,
         };
         Question { name, subject: format!("{ADMIN_DLQ}.{verb}"), about, answer: Arc::new(answer) }
     };
     let questions = vec![
-        verb("dlq-ls", "ls", "letters: {video, job, reason, stage, after, limit}", |desk, r| {
-            Box::pin(list(desk, r))
+        verb("dlq-ls", "ls", "letters: {video, job, reason, stage, after, limit}", |service, r| {
+            Box::pin(list(service, r))
         }),
-        verb("dlq-show", "show", "one letter: {seq}", |desk, r| Box::pin(show(desk, r))),
+        verb("dlq-show", "show", "one letter: {seq}", |service, r| Box::pin(show(service, r))),
         verb(
             "dlq-replay",
             "replay",
             "queue again: {seq}, or filters, or {all: true}; dry_run, limit",
-            |desk, r| Box::pin(handle(desk, Action::Replay, r)),
+            |service, r| Box::pin(handle(service, Action::Replay, r)),
         ),
         verb(
             "dlq-discard",
             "discard",
             "remove for good: {seq}, or filters, or {all: true}; dry_run, limit",
-            |desk, r| Box::pin(handle(desk, Action::Discard, r)),
+            |service, r| Box::pin(handle(service, Action::Discard, r)),
         ),
     ];
     bus.serve(SERVICE, about, questions).await
@@ -102,14 +102,14 @@ impl Request {
     }
 
     /// The letters that are meant, and where to go on when there are more.
-    async fn letters(&self, desk: &Desk) -> Result<(Vec<Buried>, Option<u64>), Refusal> {
+    async fn letters(&self, service: &DlqService) -> Result<(Vec<Buried>, Option<u64>), Refusal> {
         if let Some(seq) = self.seq {
-            let found = desk.letters.letter(seq).await.map_err(refusal)?;
+            let found = service.letters.letter(seq).await.map_err(refusal)?;
             return Ok((vec![found.ok_or_else(|| absent(seq))?], None));
         }
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         let mut found =
-            desk.select(&self.selection(), self.after, limit + 1).await.map_err(refusal)?;
+            service.select(&self.selection(), self.after, limit + 1).await.map_err(refusal)?;
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found.last().map(|buried| buried.sequence).filter(|_| more);
@@ -117,27 +117,27 @@ impl Request {
     }
 }
 
-async fn list(desk: Desk, request: Request) -> Result<Vec<u8>, Refusal> {
-    let (found, next) = request.letters(&desk).await?;
+async fn list(service: DlqService, request: Request) -> Result<Vec<u8>, Refusal> {
+    let (found, next) = request.letters(&service).await?;
     let letters: Vec<Line> = found.iter().map(Line::from).collect();
     encoded(&json!({ "letters": letters, "next": next }))
 }
 
-async fn show(desk: Desk, request: Request) -> Result<Vec<u8>, Refusal> {
+async fn show(service: DlqService, request: Request) -> Result<Vec<u8>, Refusal> {
     let seq = request.seq.ok_or_else(|| bad("name a letter, as in {\"seq\":17}".to_owned()))?;
-    let found = desk.inspect(seq).await.map_err(refusal)?;
+    let found = service.inspect(seq).await.map_err(refusal)?;
     encoded(&found.ok_or_else(|| absent(seq))?)
 }
 
-async fn handle(desk: Desk, action: Action, request: Request) -> Result<Vec<u8>, Refusal> {
+async fn handle(service: DlqService, action: Action, request: Request) -> Result<Vec<u8>, Refusal> {
     if request.seq.is_none() && request.selection().is_all() && !request.all {
         let text = "name a letter ({\"seq\":17}), filters, or {\"all\":true}";
         return Err(bad(text.to_owned()));
     }
-    let (found, next) = request.letters(&desk).await?;
+    let (found, next) = request.letters(&service).await?;
     let mut results = Vec::new();
     for buried in &found {
-        results.push(desk.handle(action, buried, request.dry_run).await.map_err(refusal)?);
+        results.push(service.handle(action, buried, request.dry_run).await.map_err(refusal)?);
     }
     encoded(&json!({ "results": results, "next": next }))
 }

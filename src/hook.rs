@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jetreel_actors::ports::{Hook, PortFuture};
-use jetreel_domain::failure::Failure;
+use jetreel_domain::words::failure::Failure;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};

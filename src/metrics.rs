@@ -7,8 +7,8 @@ mod log;
 mod reconciler;
 
 use jetreel_actors::event::Event;
-use jetreel_domain::stage::Stage;
-use jetreel_domain::subject;
+use jetreel_domain::delivery::stage::Stage;
+use jetreel_domain::delivery::subject;
 use prometheus::core::Collector;
 use prometheus::{
     CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -406,8 +406,8 @@ fn count_one(counters: &IntCounterVec, label: &str) {
 mod tests {
     use super::*;
     use jetreel_actors::event::Reconciled;
-    use jetreel_domain::failure::Failure;
-    use jetreel_domain::room::Room;
+    use jetreel_domain::delivery::room::Room;
+    use jetreel_domain::words::failure::Failure;
 
     #[test]
     fn every_name_carries_the_prefix_and_events_are_counted() {

@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jetreel_actors::binding;
 use jetreel_actors::config::{Config, Context, Roles as Branches};
-use jetreel_actors::deadletter::Desk;
+use jetreel_actors::deadletter::DlqService;
 use jetreel_actors::ports::{Hook, Ports, Store};
 use jetreel_actors::supervisor;
-use jetreel_domain::failure::Failure;
 use jetreel_domain::id::VideoId;
-use jetreel_domain::relations::LEASE;
+use jetreel_domain::upkeep::relations::LEASE;
+use jetreel_domain::words::failure::Failure;
 use ractor::{Actor, ActorRef};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -224,7 +224,7 @@ async fn admin(settings: &Settings, services: &Services) -> anyhow::Result<Optio
     if !settings.node.roles.has(Role::Deadletter) {
         return Ok(None);
     }
-    Ok(Some(admin::start(&services.bus, Desk::new(&services.ports)).await?))
+    Ok(Some(admin::start(&services.bus, DlqService::new(&services.ports)).await?))
 }
 
 /// Finds out how well codec processes are confined here, for whoever looks at logs and numbers. Each job is judged by itself.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use jetreel_domain::failure::Failure;
-use jetreel_domain::presence;
-use jetreel_domain::relations::{Consumer, Facts, LEASE, doubts, violations};
+use jetreel_domain::upkeep::presence;
+use jetreel_domain::upkeep::relations::{Consumer, Facts, LEASE, doubts, violations};
+use jetreel_domain::words::failure::Failure;
 
 use crate::bus::Bus;
 use crate::bus::topology::{self, PulledConsumer, Topology};

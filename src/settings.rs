@@ -7,9 +7,9 @@ mod layers;
 mod listen;
 mod sections;
 
-use jetreel_domain::limits::Limits;
-use jetreel_domain::planner::PlanPolicy;
-use jetreel_domain::reconcile::Policy;
+use jetreel_domain::codec::limits::Limits;
+use jetreel_domain::plan::policy::PlanPolicy;
+use jetreel_domain::upkeep::reconcile::Policy;
 use serde::Deserialize;
 
 pub use layers::{Setting, SettingsError, Sources};

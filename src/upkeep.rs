@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jetreel_actors::ports::Survey as _;
-use jetreel_domain::room::{Fill, Room};
+use jetreel_domain::delivery::room::{Fill, Room};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 

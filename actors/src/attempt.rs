@@ -7,11 +7,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::intake::Body;
+use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::OrderId;
-use jetreel_domain::intake::Body;
-use jetreel_domain::stage::{Stage, Unit};
-use jetreel_domain::state::{Order, Video};
+use jetreel_domain::order::state::{Order, Video};
+use jetreel_domain::words::failure::Failure;
 
 use crate::claims::{self, Claimant, Held};
 use crate::config::Context;

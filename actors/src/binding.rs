@@ -2,9 +2,9 @@
 //!
 //! Invariant: a [`Bound`] exists only where both marks were read and agree. Nothing deletes objects without one.
 
-use jetreel_domain::binding::{self, BrokerMark, KEY, Mismatch, Step, StoreMark, VERSION};
-use jetreel_domain::failure::Failure;
-use jetreel_domain::state::Video;
+use jetreel_domain::order::state::Video;
+use jetreel_domain::upkeep::binding::{self, BrokerMark, KEY, Mismatch, Step, StoreMark, VERSION};
+use jetreel_domain::words::failure::Failure;
 use tokio_util::bytes::Bytes;
 
 use crate::ports::{PortFuture, Store, Swap, Versioned, WriteOnce};

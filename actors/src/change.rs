@@ -1,10 +1,10 @@
 //! Compare-and-set loops: read, decide, write, and again when somebody was faster.
 
-use jetreel_domain::announce;
-use jetreel_domain::document::{self, Document as _};
-use jetreel_domain::failure::Failure;
 use jetreel_domain::id::VideoId;
-use jetreel_domain::state::Video;
+use jetreel_domain::order::announce;
+use jetreel_domain::order::document::{self, Document as _};
+use jetreel_domain::order::state::Video;
+use jetreel_domain::words::failure::Failure;
 
 use crate::crash;
 use crate::event::Event;

@@ -3,10 +3,10 @@
 //! Invariant: a claim changes only by compare-and-set, and each change is a new revision; who holds the newest may speak about the
 //! message, everybody else lets go.
 
-use jetreel_domain::claim::{self, Claim, Verdict};
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::claim::{self, Claim, Verdict};
+use jetreel_domain::delivery::stage::Unit;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::stage::Unit;
+use jetreel_domain::words::failure::Failure;
 
 use crate::event::Event;
 use crate::ports::{Ports, Swap, Versioned};
@@ -159,5 +159,14 @@ impl Held {
     pub(crate) async fn is_current(&self, ports: &Ports) -> Result<bool, Failure> {
         let found = ports.broker.claim(&self.order, &self.unit).await?;
         Ok(found.is_some_and(|found| found.revision == self.revision))
+    }
+
+    /// Checkpoints of a task.
+    pub(crate) async fn checkpoints(&self, ports: &Ports) -> Result<u32, Failure> {
+        let Some(task) = self.unit.task() else { return Ok(0) };
+        let (entries, _) = ports.broker.entries(&self.order, 0).await?;
+        let parts =
+            entries.iter().filter(|entry| entry.task == task && entry.part.is_some()).count();
+        Ok(u32::try_from(parts).unwrap_or(u32::MAX))
     }
 }

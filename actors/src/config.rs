@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jetreel_domain::codec::limits::Limits;
+use jetreel_domain::delivery::intake::SourcePrefixes;
+use jetreel_domain::delivery::retry::Schedules;
+use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::Group;
-use jetreel_domain::intake::SourcePrefixes;
-use jetreel_domain::limits::Limits;
-use jetreel_domain::peers::Peers;
-use jetreel_domain::planner::PlanPolicy;
-use jetreel_domain::reconcile::Policy;
-use jetreel_domain::relations::Lease;
-use jetreel_domain::retry::Schedules;
-use jetreel_domain::stage::Stage;
+use jetreel_domain::plan::policy::PlanPolicy;
+use jetreel_domain::upkeep::peers::Peers;
+use jetreel_domain::upkeep::reconcile::Policy;
+use jetreel_domain::upkeep::relations::Lease;
 use tokio_util::sync::CancellationToken;
 
 use crate::gate::Gate;

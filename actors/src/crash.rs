@@ -44,7 +44,7 @@ pub const POINTS: &[&str] = &[
     "deadletter-before-term",
     "replay-after-claim",
     "replay-after-revival",
-    "desk-after-replay",
+    "dlq-after-replay",
     "reopen-after-state",
     "cancel-after-state",
     "cancel-after-fact",

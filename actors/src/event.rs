@@ -1,10 +1,10 @@
 //! Everything observable, as one enum: the shell turns each into a log line and numbers, in one place.
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::room::Room;
+use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::{Group, OrderId, TaskId};
-use jetreel_domain::room::Room;
-use jetreel_domain::stage::{Stage, Unit};
-use jetreel_domain::state::{Fact, Status};
+use jetreel_domain::order::state::{Fact, Status};
+use jetreel_domain::words::failure::Failure;
 
 /// What the reconciler can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

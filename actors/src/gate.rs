@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jetreel_domain::breaker::{Breaker, Turn};
-use jetreel_domain::claim::Claim;
-use jetreel_domain::failure::{Failure, Severity};
-use jetreel_domain::sweep::PROBES;
-use jetreel_domain::trial;
+use jetreel_domain::delivery::breaker::{Breaker, Turn};
+use jetreel_domain::delivery::claim::Claim;
+use jetreel_domain::delivery::trial;
+use jetreel_domain::order::owner::PROBES;
+use jetreel_domain::words::failure::{Failure, Severity};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::bytes::Bytes;

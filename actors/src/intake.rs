@@ -1,12 +1,12 @@
 //! Bodies of messages as stages take them in: decoded, and checked against the subject where they were found.
 
-use jetreel_domain::deadletter::DeadLetter;
-use jetreel_domain::document;
-use jetreel_domain::failure::Failure;
-use jetreel_domain::intake::{Body, Peek};
-use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded};
-use jetreel_domain::stage::Stage;
-use jetreel_domain::subject;
+use jetreel_domain::delivery::deadletter::DeadLetter;
+use jetreel_domain::delivery::intake::{Body, Peek};
+use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded};
+use jetreel_domain::delivery::stage::Stage;
+use jetreel_domain::delivery::subject;
+use jetreel_domain::order::document;
+use jetreel_domain::words::failure::Failure;
 
 /// A body that is not acted on.
 #[derive(Debug, Clone, PartialEq, Eq)]

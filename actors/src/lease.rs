@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jetreel_domain::relations::Lease;
+use jetreel_domain::upkeep::relations::Lease;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -153,7 +153,7 @@ fn left(lease: Lease, confirmed: Instant) -> Duration {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use jetreel_domain::failure::Failure;
+    use jetreel_domain::words::failure::Failure;
     use tokio::sync::Notify;
 
     use super::*;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::intake;
 use jetreel_domain::id::VideoId;
-use jetreel_domain::intake;
-use jetreel_domain::parts::PartList;
-use jetreel_domain::state::{Source, Video};
+use jetreel_domain::order::parts::PartList;
+use jetreel_domain::order::state::{Source, Video};
+use jetreel_domain::words::failure::Failure;
 use sha2::{Digest, Sha256};
 
 use crate::config::Context;
@@ -53,7 +53,7 @@ impl Lists {
             return own(&list).map(|()| list);
         }
         let bytes = store.read_all(&object.key).await?;
-        if hex(&Sha256::digest(&bytes)) != object.sha256 {
+        if hex::encode(Sha256::digest(&bytes)) != object.sha256 {
             let message = "The list of the parts of an original is not the one that was written.";
             return Err(Failure::task("parts-changed", message).with_detail(&object.key));
         }
@@ -128,10 +128,6 @@ fn decode(bytes: &[u8]) -> Result<PartList, Failure> {
         let message = "The list of the parts of an original cannot be read.";
         Failure::task("parts-unreadable", message).with_detail(error)
     })
-}
-
-fn hex(hash: &[u8]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::intake;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::intake;
 use jetreel_domain::plan::Plan;
+use jetreel_domain::words::failure::Failure;
 use sha2::{Digest, Sha256};
 use tokio_util::bytes::Bytes;
 
@@ -47,7 +47,7 @@ impl Plans {
             return own(&plan).map(|()| plan);
         }
         let bytes = store.read_all(key).await?;
-        let hash: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+        let hash = hex::encode(Sha256::digest(&bytes));
         if hash != sha256 {
             let message = "The stored plan is not the one that was made.";
             return Err(Failure::task("plan-changed", message).with_detail(key));

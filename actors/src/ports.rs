@@ -10,22 +10,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use jetreel_domain::budget::ProcessLimits;
-use jetreel_domain::claim::Claim;
-use jetreel_domain::deadletter::{Buried, DeadLetter};
-use jetreel_domain::failure::Failure;
+use jetreel_domain::codec::budget::ProcessLimits;
+use jetreel_domain::codec::wire::{FromCodec, Job};
+use jetreel_domain::delivery::claim::Claim;
+use jetreel_domain::delivery::deadletter::{Buried, DeadLetter};
+use jetreel_domain::delivery::message::{EncodeTask, Uploaded};
+use jetreel_domain::delivery::room::Room;
+use jetreel_domain::delivery::stage::Unit;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::leadership::Leadership;
-use jetreel_domain::ledger::{Entry, Object};
-use jetreel_domain::message::{EncodeTask, Uploaded};
-use jetreel_domain::parts::{LoggedPart, PartList};
-use jetreel_domain::presence::Presence;
-use jetreel_domain::reconcile::Position;
-use jetreel_domain::room::Room;
-use jetreel_domain::stage::Unit;
-use jetreel_domain::state::{Fact, Known, Video};
-use jetreel_domain::wire::{FromCodec, Job};
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::ledger::{Entry, Object};
+use jetreel_domain::order::parts::{LoggedPart, PartList};
+use jetreel_domain::order::state::{Fact, Known, Video};
+use jetreel_domain::upkeep::leadership::Leadership;
+use jetreel_domain::upkeep::presence::Presence;
+use jetreel_domain::upkeep::reconcile::Position;
+use jetreel_domain::words::failure::Failure;
 
 use crate::event::Event;
 pub use crate::reading::{Changed, Changes, Extent, States};
@@ -300,7 +300,7 @@ pub struct OddWord {
 
 /// What nodes said.
 #[derive(Debug, Clone, Default)]
-pub struct Said {
+pub struct NodeReports {
     /// Each with the id of its node.
     pub words: Vec<(String, Presence)>,
     /// Words that are there and cannot be understood.
@@ -319,7 +319,7 @@ pub trait Nodes: Send + Sync {
     fn leave<'a>(&'a self, id: &'a str) -> PortFuture<'a, ()>;
     /// What was said after the place `after` (0: all of it), from the leader; at most `limit` words. Of a node only its last word is
     /// kept.
-    fn said(&self, after: u64, limit: usize) -> PortFuture<'_, Said>;
+    fn said(&self, after: u64, limit: usize) -> PortFuture<'_, NodeReports>;
 }
 
 /// The body of a fact, self-sufficient for subscribers.
@@ -412,7 +412,7 @@ pub struct ProcessBudget {
     pub cpu: Duration,
     /// Longest time without progress while the parent waits for the process.
     pub silence: Duration,
-    /// Bytes of all frames but reads, with [`jetreel_domain::budget::FRAME_COST`] for each.
+    /// Bytes of all frames but reads, with [`jetreel_domain::codec::budget::FRAME_COST`] for each.
     pub output_bytes: u64,
     /// Address space.
     pub memory_bytes: u64,
@@ -433,7 +433,7 @@ impl From<ProcessLimits> for ProcessBudget {
 /// A running codec process. Dropped, its whole process group is killed.
 pub trait CodecSession: Send {
     /// The next frame that is not a read (reads are answered inside), and that the job permits
-    /// ([`jetreel_domain::contract::Contract`]). After [`FromCodec::Done`] the process is reaped; a failure report, a death, a
+    /// ([`jetreel_domain::codec::contract::Contract`]). After [`FromCodec::Done`] the process is reaped; a failure report, a death, a
     /// breach or a spent budget is the error.
     fn next(&mut self) -> PortFuture<'_, FromCodec>;
     /// CPU seconds of the process, user and system; complete once `next` gave its last frame.

@@ -5,15 +5,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jetreel_domain::failure::Failure;
-use jetreel_domain::presence::{self, Presence};
+use jetreel_domain::upkeep::presence::{self, Presence};
+use jetreel_domain::words::failure::Failure;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Context;
 use crate::event::Event;
-use crate::ports::{Nodes, Said};
+use crate::ports::{NodeReports, Nodes};
 
 /// What leaving may take: nobody waits long for a courtesy, and silence says the same later.
 const LEAVE_WAIT: Duration = Duration::from_secs(2);
@@ -50,9 +50,9 @@ pub struct State {
 }
 
 /// The actor.
-pub struct Herald;
+pub struct Heartbeat;
 
-impl Actor for Herald {
+impl Actor for Heartbeat {
     type Msg = Message;
     type State = State;
     type Arguments = Args;
@@ -123,7 +123,7 @@ impl State {
     async fn listen(&mut self) {
         let said = self.args.nodes.said(self.read, WORDS_MAX).await.unwrap_or_else(|failure| {
             tracing::debug!(%failure, "what nodes say could not be read");
-            Said { read: self.read, ..Said::default() }
+            NodeReports { read: self.read, ..NodeReports::default() }
         });
         self.read = said.read;
         let now = self.started.elapsed().as_secs();

@@ -1,8 +1,8 @@
 //! What is read of the states of videos: from some place on, of a bucket that may have become another.
 
-use jetreel_domain::failure::Failure;
 use jetreel_domain::id::VideoId;
-use jetreel_domain::state::Video;
+use jetreel_domain::order::state::Video;
+use jetreel_domain::words::failure::Failure;
 
 use crate::ports::Versioned;
 

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::message::{self, EncodeTask};
 use jetreel_domain::id::{OrderId, TaskId};
-use jetreel_domain::ledger::{Object, View};
-use jetreel_domain::message::{self, EncodeTask};
+use jetreel_domain::order::ledger::{Object, View};
+use jetreel_domain::order::release;
+use jetreel_domain::order::state::Order;
 use jetreel_domain::plan::Plan;
-use jetreel_domain::presence;
-use jetreel_domain::release;
-use jetreel_domain::state::Order;
+use jetreel_domain::upkeep::presence;
+use jetreel_domain::words::failure::Failure;
 
 use crate::config::Context;
 use crate::crash;

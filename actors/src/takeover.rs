@@ -1,10 +1,10 @@
 //! Hands an order that cannot be carried out as it was planned over to the next.
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::message::Uploaded;
-use jetreel_domain::state::{Order, Video};
-use jetreel_domain::takeover::Takeover;
+use jetreel_domain::order::state::{Order, Video};
+use jetreel_domain::order::takeover::Takeover;
+use jetreel_domain::words::failure::Failure;
 
 use crate::change;
 use crate::crash;

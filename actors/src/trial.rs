@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use jetreel_domain::claim::Claim;
-use jetreel_domain::failure::{Failure, Touched};
-use jetreel_domain::trial;
+use jetreel_domain::delivery::claim::Claim;
+use jetreel_domain::delivery::trial;
+use jetreel_domain::words::failure::{Failure, Touched};
 use tokio::time::timeout;
 use tokio_util::bytes::Bytes;
 

@@ -13,7 +13,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::words::failure::Failure;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use crate::config::Context;

@@ -2,9 +2,9 @@
 
 use jetreel_actors::binding::Binding;
 use jetreel_actors::ports::{PortFuture, Swap, Versioned};
-use jetreel_domain::binding::BrokerMark;
-use jetreel_domain::failure::Failure;
-use jetreel_domain::state::Video;
+use jetreel_domain::order::state::Video;
+use jetreel_domain::upkeep::binding::BrokerMark;
+use jetreel_domain::words::failure::Failure;
 use serde::Deserialize;
 
 use super::broker::port;

@@ -8,14 +8,14 @@ use jetreel_actors::ports::{
     Broker, Changes, Delivered, FactBody, Forged, LostSight, PortFuture, Stored, Swap, Versioned,
     WriteOnce,
 };
-use jetreel_domain::claim::Claim;
+use jetreel_domain::delivery::claim::Claim;
+use jetreel_domain::delivery::message::{EncodeTask, Uploaded};
+use jetreel_domain::delivery::stage::Unit;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::ledger::Entry;
-use jetreel_domain::message::{EncodeTask, Uploaded};
-use jetreel_domain::parts::LoggedPart;
-use jetreel_domain::stage::Unit;
-use jetreel_domain::state::{Known, Video};
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::ledger::Entry;
+use jetreel_domain::order::parts::LoggedPart;
+use jetreel_domain::order::state::{Known, Video};
 
 use super::connection::Bus;
 use super::names;

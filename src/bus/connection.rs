@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event, ServerAddr, jetstream};
-use jetreel_domain::failure::Failure;
+use jetreel_domain::words::failure::Failure;
 use tokio::sync::watch;
 
 use super::hint::Hints;

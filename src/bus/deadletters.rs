@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
 use jetreel_actors::ports::{DeadLetters, Delivered, PortFuture, WriteOnce};
-use jetreel_domain::deadletter::{Buried, DeadLetter, ORIGIN};
-use jetreel_domain::subject;
+use jetreel_domain::delivery::deadletter::{Buried, DeadLetter, ORIGIN};
+use jetreel_domain::delivery::subject;
 use serde::{Deserialize, Serialize};
 
 use super::broker::port;

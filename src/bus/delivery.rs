@@ -9,8 +9,8 @@ use async_nats::Request;
 use async_nats::{Client, Message, Subject, jetstream};
 use bytes::Bytes;
 use jetreel_actors::ports::{Delivery, PortFuture};
-use jetreel_domain::failure::Failure;
-use jetreel_domain::relations::LEASE;
+use jetreel_domain::upkeep::relations::LEASE;
+use jetreel_domain::words::failure::Failure;
 
 use super::deadletters::pairs;
 use super::names;

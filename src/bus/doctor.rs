@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::words::failure::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

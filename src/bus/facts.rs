@@ -5,10 +5,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use async_nats::HeaderMap;
 use humantime_serde::re::humantime;
 use jetreel_actors::ports::{FactBody, WriteOnce};
+use jetreel_domain::delivery::message::VERSION;
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{OrderId, VideoId};
-use jetreel_domain::message::VERSION;
-use jetreel_domain::state::{Fact, Known, Published, Status};
-use jetreel_domain::subject;
+use jetreel_domain::order::state::{Fact, Known, Published, Status};
 use serde::{Deserialize, Serialize};
 
 use super::connection::Bus;
@@ -142,9 +142,9 @@ fn headers(order: &OrderId, known: &Known) -> HeaderMap {
 
 #[cfg(test)]
 mod tests {
-    use jetreel_domain::failure::Failure;
-    use jetreel_domain::lane::Lane;
-    use jetreel_domain::state::{Dead, Video};
+    use jetreel_domain::order::lane::Lane;
+    use jetreel_domain::order::state::{Dead, Video};
+    use jetreel_domain::words::failure::Failure;
 
     use super::*;
 

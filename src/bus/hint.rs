@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_nats::Client;
 use futures::StreamExt;
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, OrderId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::subject;
+use jetreel_domain::order::lane::Lane;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 

@@ -5,13 +5,13 @@
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use jetreel_actors::ports::{Swap, Versioned, WriteOnce};
-use jetreel_domain::claim::Claim;
-use jetreel_domain::document::{self, Document, DocumentFault};
+use jetreel_domain::delivery::claim::Claim;
+use jetreel_domain::delivery::intake;
+use jetreel_domain::delivery::stage::Unit;
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{OrderId, VideoId};
-use jetreel_domain::intake;
-use jetreel_domain::stage::Unit;
-use jetreel_domain::state::Video;
-use jetreel_domain::subject;
+use jetreel_domain::order::document::{self, Document, DocumentFault};
+use jetreel_domain::order::state::Video;
 use serde::Serialize;
 
 use super::connection::Bus;

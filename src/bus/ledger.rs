@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use async_nats::HeaderMap;
 use jetreel_actors::intake::{self, Refused};
 use jetreel_actors::ports::{Forged, WriteOnce};
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{OrderId, TaskId, VideoId};
-use jetreel_domain::ledger::Entry;
-use jetreel_domain::subject;
+use jetreel_domain::order::ledger::Entry;
+use jetreel_domain::words::failure::Failure;
 use serde::{Deserialize, Serialize};
 
 use super::connection::Bus;

@@ -2,9 +2,9 @@
 //!
 //! Limits and subjects of these stand in `streams.toml`; a test holds that everything named here is declared there.
 
+use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::Group;
-use jetreel_domain::lane::Lane;
-use jetreel_domain::stage::Stage;
+use jetreel_domain::order::lane::Lane;
 
 /// The logs of open uploads.
 pub const PARTS: &str = "PARTS";

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use async_nats::Subscriber;
 use futures::StreamExt;
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::VideoId;
-use jetreel_domain::subject;
+use jetreel_domain::words::failure::Failure;
 
 use super::connection::Bus;
 use super::severity::Fault;

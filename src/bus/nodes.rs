@@ -2,8 +2,8 @@
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use jetreel_actors::ports::{Nodes, OddWord, PortFuture, Said};
-use jetreel_domain::presence::Presence;
+use jetreel_actors::ports::{NodeReports, Nodes, OddWord, PortFuture};
+use jetreel_domain::upkeep::presence::Presence;
 
 use super::broker::port;
 use super::connection::Bus;
@@ -29,12 +29,12 @@ impl Bus {
         Ok(())
     }
 
-    async fn presences(&self, after: u64, limit: usize) -> Result<Said, Fault> {
+    async fn presences(&self, after: u64, limit: usize) -> Result<NodeReports, Fault> {
         let stream = names::bucket_stream(names::NODES_BUCKET);
         let prefix = names::bucket_subject(names::NODES_BUCKET, &names::node_key(""));
         let filter = format!("{prefix}>");
         let extent = self.extent(&stream).await?;
-        let mut said = Said { read: after, extent, ..Said::default() };
+        let mut said = NodeReports { read: after, extent, ..NodeReports::default() };
         for _ in 0..limit {
             let from = said.read + 1;
             let next = persist(READ_BUDGET, || self.next_message(&stream, &filter, from)).await?;
@@ -77,7 +77,7 @@ impl Nodes for Bus {
         port("say that the node goes", self.delete_presence(id))
     }
 
-    fn said(&self, after: u64, limit: usize) -> PortFuture<'_, Said> {
+    fn said(&self, after: u64, limit: usize) -> PortFuture<'_, NodeReports> {
         port("read what nodes say", self.presences(after, limit))
     }
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use jetreel_actors::ports::{Delivered, LostSight, Stored};
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::Group;
-use jetreel_domain::lane::Lane;
-use jetreel_domain::subject;
+use jetreel_domain::order::lane::Lane;
 use serde::{Deserialize, Serialize};
 
 use super::connection::Bus;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use async_nats::HeaderMap;
 use jetreel_actors::ports::WriteOnce;
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::VideoId;
-use jetreel_domain::parts::LoggedPart;
-use jetreel_domain::subject;
+use jetreel_domain::order::parts::LoggedPart;
 
 use super::connection::Bus;
 use super::names;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use jetreel_actors::ports::{Delivered, WriteOnce};
+use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded, VERSION};
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, OrderId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded, VERSION};
-use jetreel_domain::subject;
+use jetreel_domain::order::lane::Lane;
 use serde::Serialize;
 
 use super::connection::Bus;

@@ -10,7 +10,7 @@ use async_nats::service::{Service, ServiceExt as _, error};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::future::join_all;
-use jetreel_domain::failure::Failure;
+use jetreel_domain::words::failure::Failure;
 use tokio::task::{AbortHandle, JoinHandle};
 
 use super::connection::Bus;

@@ -4,8 +4,8 @@
 //! mend (a message that is too large) is permanent, and only a document that cannot be read is the task's own fault.
 
 use async_nats::{RequestError, RequestErrorKind, jetstream};
-use jetreel_domain::document::{self, DocumentFault};
-use jetreel_domain::failure::Failure;
+use jetreel_domain::order::document::{self, DocumentFault};
+use jetreel_domain::words::failure::Failure;
 
 /// "wrong last sequence": a compare-and-set lost.
 pub(super) const WRONG_LAST_SEQUENCE: u64 = 10071;
@@ -195,7 +195,7 @@ impl From<jetstream::Error> for Fault {
 
 #[cfg(test)]
 mod tests {
-    use jetreel_domain::failure::Severity;
+    use jetreel_domain::words::failure::Severity;
 
     use super::*;
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use comfy_table::{Table, presets};
-use jetreel_actors::deadletter::{Action, Desk, Fate, Handled, Line};
+use jetreel_actors::deadletter::{Action, DlqService, Fate, Handled, Line};
 use jetreel_actors::ports::Store;
-use jetreel_domain::deadletter::Buried;
+use jetreel_domain::delivery::deadletter::Buried;
+use jetreel_domain::delivery::selection::Selection;
 use jetreel_domain::id::{OrderId, VideoId};
-use jetreel_domain::selection::Selection;
 use serde_json::json;
 
 use super::exit::{Exit, told};
@@ -105,12 +105,12 @@ pub(super) struct Selected {
 pub(super) async fn run(command: Command, settings: Settings) -> anyhow::Result<Exit> {
     match command {
         Command::Ls(arguments) => {
-            let desk = desk(arguments.place, settings).await?;
-            list(&desk, &arguments.filters.selection(), arguments.json).await
+            let service = service(arguments.place, settings).await?;
+            list(&service, &arguments.filters.selection(), arguments.json).await
         }
         Command::Show(arguments) => {
-            let desk = desk(arguments.place, settings).await?;
-            let found = desk.inspect(arguments.seq).await?;
+            let service = service(arguments.place, settings).await?;
+            let found = service.inspect(arguments.seq).await?;
             let found = found.ok_or_else(|| absent(arguments.seq))?;
             if arguments.json {
                 output::json(&found)?;
@@ -136,10 +136,10 @@ impl Filters {
 }
 
 /// The broker that the settings name, or that a `jetreel dev` runs; and the store beside it, where there is one.
-async fn desk(place: Place, settings: Settings) -> anyhow::Result<Desk> {
+async fn service(place: Place, settings: Settings) -> anyhow::Result<DlqService> {
     let settings = place.applied_to(settings);
     let bus = local::connect(&settings).await?;
-    Ok(Desk { broker: bus.clone(), letters: bus, store: store(&settings) })
+    Ok(DlqService { broker: bus.clone(), letters: bus, store: store(&settings) })
 }
 
 /// Only one that is there: looking at letters must not make folders.
@@ -160,8 +160,8 @@ fn store(settings: &Settings) -> Option<Arc<dyn Store>> {
     }
 }
 
-async fn list(desk: &Desk, wanted: &Selection, json: bool) -> anyhow::Result<Exit> {
-    let lines = lines(desk, wanted).await?;
+async fn list(service: &DlqService, wanted: &Selection, json: bool) -> anyhow::Result<Exit> {
+    let lines = lines(service, wanted).await?;
     if json {
         output::json(&json!({ "letters": lines }))?;
     } else if lines.is_empty() {
@@ -173,11 +173,11 @@ async fn list(desk: &Desk, wanted: &Selection, json: bool) -> anyhow::Result<Exi
 }
 
 /// All letters that are meant, without what makes them large.
-async fn lines(desk: &Desk, wanted: &Selection) -> anyhow::Result<Vec<Line>> {
+async fn lines(service: &DlqService, wanted: &Selection) -> anyhow::Result<Vec<Line>> {
     let mut lines: Vec<Line> = Vec::new();
     loop {
         let after = lines.last().map_or(0, |line| line.seq);
-        let page = desk.select(wanted, after, PAGE).await?;
+        let page = service.select(wanted, after, PAGE).await?;
         lines.extend(page.iter().map(Line::from));
         if page.len() < PAGE {
             return Ok(lines);
@@ -213,17 +213,17 @@ async fn many(action: Action, arguments: Selected, settings: Settings) -> anyhow
         arguments.all || !wanted.is_all() || !arguments.seqs.is_empty(),
         "name letters, filters, or --all"
     );
-    let desk = desk(arguments.place, settings).await?;
+    let service = service(arguments.place, settings).await?;
     let seqs = if arguments.seqs.is_empty() {
         // All that are meant now: one that dies again meanwhile is not replayed again.
-        lines(&desk, &wanted).await?.iter().map(|line| line.seq).collect()
+        lines(&service, &wanted).await?.iter().map(|line| line.seq).collect()
     } else {
         arguments.seqs
     };
     let mut pace = arguments.rate.map(|rate| tokio::time::interval(Duration::from_secs(1) / rate));
     let mut results = Vec::new();
     for seq in seqs {
-        let Some(buried) = desk.letters.letter(seq).await? else {
+        let Some(buried) = service.letters.letter(seq).await? else {
             if wanted.is_all() && !arguments.all {
                 return Err(absent(seq));
             }
@@ -232,7 +232,7 @@ async fn many(action: Action, arguments: Selected, settings: Settings) -> anyhow
         if let Some(pace) = &mut pace {
             pace.tick().await;
         }
-        results.push(one(&desk, action, &buried, arguments.dry_run, arguments.json).await?);
+        results.push(one(&service, action, &buried, arguments.dry_run, arguments.json).await?);
     }
     if arguments.json {
         output::json(&json!({ "results": results }))?;
@@ -244,13 +244,13 @@ async fn many(action: Action, arguments: Selected, settings: Settings) -> anyhow
 }
 
 async fn one(
-    desk: &Desk,
+    service: &DlqService,
     action: Action,
     buried: &Buried,
     dry_run: bool,
     json: bool,
 ) -> anyhow::Result<Handled> {
-    let handled = desk.handle(action, buried, dry_run).await?;
+    let handled = service.handle(action, buried, dry_run).await?;
     if !json {
         let Handled { seq, job, task, reason, outcome } = &handled;
         let job = job.as_deref().unwrap_or("?");

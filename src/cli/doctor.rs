@@ -7,12 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use jetreel_actors::binding;
 use jetreel_actors::ports::{Codec, Nodes as _, Store, Survey as _};
-use jetreel_domain::advice;
-use jetreel_domain::binding::Step;
-use jetreel_domain::failure::Failure;
-use jetreel_domain::presence::{Builds, Presence};
-use jetreel_domain::room::{Fill, Room};
-use jetreel_domain::sweep::PROBES;
+use jetreel_domain::delivery::room::{Fill, Room};
+use jetreel_domain::order::owner::PROBES;
+use jetreel_domain::upkeep::binding::Step;
+use jetreel_domain::upkeep::presence::{Builds, Presence};
+use jetreel_domain::words::advice;
+use jetreel_domain::words::failure::Failure;
 use rustix::fs::{Access, access};
 use serde::Serialize;
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::words::failure::Failure;
 
 use super::output;
 

@@ -8,10 +8,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use jetreel_domain::ledger::Object;
-use jetreel_domain::manifest::Manifest;
-use jetreel_domain::playlist;
-use jetreel_domain::state::Published;
+use jetreel_domain::order::ledger::Object;
+use jetreel_domain::order::state::Published;
+use jetreel_domain::output::manifest::Manifest;
+use jetreel_domain::output::playlist;
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use jetreel_actors::plans::Plans;
 use jetreel_actors::ports::Ports;
-use jetreel_domain::failure::Failure;
 use jetreel_domain::id::VideoId;
-use jetreel_domain::ledger::View;
+use jetreel_domain::order::ledger::View;
+use jetreel_domain::order::progress;
+use jetreel_domain::order::state::{Fact, Order, Video};
 use jetreel_domain::plan::Plan;
-use jetreel_domain::progress;
-use jetreel_domain::state::{Fact, Order, Video};
+use jetreel_domain::words::failure::Failure;
 
 use super::bars::Bars;
 use crate::bus::news::News;

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use super::exit::{Exit, told};
 use crate::bus::names;
 use crate::bus::private::{self, PrivateBroker, PrivateOptions};
-use crate::bus::topology::{self, Asset, Change, Deed};
+use crate::bus::topology::{self, Action, Asset, Change};
 use crate::bus::{Bus, BusOptions};
 use crate::node::{Offline, Services};
 pub(super) use crate::node::{streams, streams_text};
@@ -83,7 +83,8 @@ impl Local {
         let declared = relations::of_declared(settings, &wanted, Some(&services.bus));
         relations::must_hold(&declared)?;
         let changes = topology::apply(&services.bus, &wanted, false).await?;
-        let made = |change: &Change| (change.deed == Deed::Create).then(|| change.asset.clone());
+        let made =
+            |change: &Change| (change.action == Action::Create).then(|| change.asset.clone());
         let lost: Vec<Asset> = changes.iter().filter_map(made).collect();
         // On a new broker, that one is made too.
         let new = lost.contains(&Asset::Stream(names::UPLOADS.to_owned()));

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use jetreel_domain::printable::{is_printable, printable};
+use jetreel_domain::words::printable::{is_printable, printable};
 use serde::Serialize;
 
 /// A line of data. A reader that went away is not an error.

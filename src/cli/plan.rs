@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use comfy_table::{Table, presets};
 use jetreel_actors::ports::{Codec, ProcessBudget, Readable};
-use jetreel_domain::budget;
-use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::codec::budget;
+use jetreel_domain::codec::wire::{FromCodec, Job, JobWork, Report, VERSION};
 use jetreel_domain::id::{OrderId, VideoId};
-use jetreel_domain::ladder::display_size;
-use jetreel_domain::media::ProbeFacts;
-use jetreel_domain::parts::PartList;
+use jetreel_domain::order::parts::PartList;
 use jetreel_domain::plan::Plan;
-use jetreel_domain::planner;
-use jetreel_domain::sentence::count;
-use jetreel_domain::wire::{FromCodec, Job, JobWork, Report, VERSION};
+use jetreel_domain::plan::ladder::display_size;
+use jetreel_domain::plan::media::ProbeFacts;
+use jetreel_domain::plan::planner;
+use jetreel_domain::words::failure::{Failure, Severity};
+use jetreel_domain::words::sentence::count;
 
 use super::exit::Exit;
 use super::report::Unmade;

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use jetreel_domain::failure::{Failure, Severity};
-use jetreel_domain::manifest::Manifest;
+use jetreel_domain::output::manifest::Manifest;
 use jetreel_domain::plan::Class;
+use jetreel_domain::words::failure::{Failure, Severity};
 use serde::Serialize;
 
 /// A file that became a folder.
@@ -72,7 +72,7 @@ impl Completed {
         first_playable: Option<Duration>,
     ) -> Self {
         let source = &manifest.source;
-        let tier = |tier: &jetreel_domain::manifest::TierSummary| Tier {
+        let tier = |tier: &jetreel_domain::output::manifest::TierSummary| Tier {
             name: tier.name.clone(),
             width: tier.width,
             height: tier.height,

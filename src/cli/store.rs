@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Subcommand;
 use jetreel_actors::binding;
 use jetreel_actors::ports::Nodes as _;
-use jetreel_domain::binding::Step;
-use jetreel_domain::failure::Failure;
+use jetreel_domain::upkeep::binding::Step;
+use jetreel_domain::words::failure::Failure;
 
 use super::exit::Exit;
 use super::local::{self, Lasting, Local};

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use jetreel_domain::thumbnails;
+use jetreel_domain::plan::thumbnails;
 
 use super::export;
 use crate::settings::Settings;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use jetreel_domain::failure::Failure;
-use jetreel_domain::reason::{FileFault, Reason};
+use jetreel_domain::words::failure::Failure;
+use jetreel_domain::words::reason::{FileFault, Reason};
 use reqwest::Body;
 use serde_json::Value;
 use tokio_util::io::ReaderStream;

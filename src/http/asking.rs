@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::words::failure::Failure;
 
 /// A broker that has not answered by then is away. Stages are more patient: for a client, a 503 now is worth more than an answer later.
 const PATIENCE: Duration = Duration::from_secs(4);

@@ -5,7 +5,7 @@ use axum::http::HeaderValue;
 use axum::http::header::CONTENT_DISPOSITION;
 use axum::middleware::Next;
 use axum::response::Response;
-use jetreel_domain::printable::printable;
+use jetreel_domain::words::printable::printable;
 use serde::Deserialize;
 
 /// Characters of a name that are kept.

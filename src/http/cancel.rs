@@ -14,7 +14,7 @@ use jetreel_actors::change;
 use jetreel_actors::crash;
 use jetreel_actors::event::Event;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::state::{Order, Status, Video};
+use jetreel_domain::order::state::{Order, Status, Video};
 
 use super::Gateway;
 use super::jobs;

@@ -13,9 +13,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use jetreel_actors::ports::{Broker, Changed, Versioned};
-use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::id::{OrderId, VideoId};
-use jetreel_domain::state::{Published, Video};
+use jetreel_domain::order::state::{Published, Video};
+use jetreel_domain::words::failure::{Failure, Severity};
 
 use super::asking::{at_once, soon};
 
@@ -233,9 +233,9 @@ fn is_away(failure: &Failure) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use jetreel_domain::lane::Lane;
-    use jetreel_domain::ledger::Object;
-    use jetreel_domain::state::Status;
+    use jetreel_domain::order::lane::Lane;
+    use jetreel_domain::order::ledger::Object;
+    use jetreel_domain::order::state::Status;
 
     use super::*;
 

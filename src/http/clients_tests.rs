@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jetreel_domain::state::Status;
+use jetreel_domain::order::state::Status;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;

@@ -11,9 +11,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jetreel_actors::change;
 use jetreel_actors::event::Event;
-use jetreel_domain::failure::Failure;
 use jetreel_domain::id::VideoId;
-use jetreel_domain::state::Video;
+use jetreel_domain::order::state::Video;
+use jetreel_domain::words::failure::Failure;
 use serde_json::json;
 
 use super::Gateway;

@@ -1,15 +1,15 @@
 //! What users see of a job: a pure function from state, plan and ledger.
 
-use jetreel_domain::advice;
-use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::id::VideoId;
-use jetreel_domain::ladder::display_size;
-use jetreel_domain::ledger::View;
-use jetreel_domain::losses;
+use jetreel_domain::order::ledger::View;
+use jetreel_domain::order::progress;
+use jetreel_domain::order::state::{Fact, Order, Status, Video};
+use jetreel_domain::output::losses;
+use jetreel_domain::plan::ladder::display_size;
 use jetreel_domain::plan::{Class, Plan};
-use jetreel_domain::printable::printable;
-use jetreel_domain::progress;
-use jetreel_domain::state::{Fact, Order, Status, Video};
+use jetreel_domain::words::advice;
+use jetreel_domain::words::failure::{Failure, Severity};
+use jetreel_domain::words::printable::printable;
 use serde::Serialize;
 
 use super::time::rfc3339;
@@ -212,7 +212,7 @@ fn printed(warnings: &[String]) -> Vec<String> {
 
 fn tiers(video: &Video, order: &Order, (plan, view): (&Plan, &View)) -> Vec<Tier> {
     let completed = order.status == Status::Completed;
-    let of = |(index, tier): (usize, &jetreel_domain::ladder::TierPlan)| {
+    let of = |(index, tier): (usize, &jetreel_domain::plan::ladder::TierPlan)| {
         let progress = if completed { 100 } else { progress::tier_percent(plan, view, index) };
         Tier {
             name: tier.name.clone(),
@@ -242,9 +242,9 @@ fn source(plan: &Plan) -> Option<Source> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jetreel_domain::lane::Lane;
-    use jetreel_domain::stage::Stage;
-    use jetreel_domain::state::Dead;
+    use jetreel_domain::delivery::stage::Stage;
+    use jetreel_domain::order::lane::Lane;
+    use jetreel_domain::order::state::Dead;
 
     #[test]
     fn a_refused_video_says_why_and_is_not_playable() {

@@ -8,14 +8,14 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use jetreel_actors::change;
-use jetreel_actors::deadletter::{Desk, Outcome, Replayed};
+use jetreel_actors::deadletter::{DlqService, Outcome, Replayed};
 use jetreel_actors::event::Event;
-use jetreel_domain::again::ASKED_SECONDS;
-use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{OrderId, VideoId};
-use jetreel_domain::ledger::{Output, View};
+use jetreel_domain::order::again::ASKED_SECONDS;
+use jetreel_domain::order::ledger::{Output, View};
+use jetreel_domain::order::state::{Order, Status, Video};
 use jetreel_domain::plan::Plan;
-use jetreel_domain::state::{Order, Status, Video};
+use jetreel_domain::words::failure::Failure;
 
 use super::catalog::Finished;
 use super::job_document::{Document, document};
@@ -63,7 +63,7 @@ pub(super) async fn retry(
             already_retried()
         });
     }
-    let replayed = Desk::new(&gateway.ports).replay_order(&job).await;
+    let replayed = DlqService::new(&gateway.ports).replay_order(&job).await;
     let done = |replayed: &Option<Vec<Replayed>>| {
         let busy = |replayed: &Replayed| replayed.outcome == Outcome::Busy;
         replayed.as_ref().is_some_and(|all| !all.is_empty() && !all.iter().any(busy))

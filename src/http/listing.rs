@@ -12,11 +12,11 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, LINK};
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt, TryStreamExt, stream};
-use jetreel_domain::failure::{Failure, Severity};
 use jetreel_domain::id::VideoId;
-use jetreel_domain::ledger::View;
+use jetreel_domain::order::ledger::View;
+use jetreel_domain::order::state::Status;
 use jetreel_domain::plan::Plan;
-use jetreel_domain::state::Status;
+use jetreel_domain::words::failure::{Failure, Severity};
 use serde::Deserialize;
 
 use super::job_document::{Listed, summary};

@@ -23,6 +23,7 @@ mod orders;
 mod origin;
 mod pace;
 mod pages;
+mod parts;
 mod playback;
 mod problem;
 mod range;
@@ -42,6 +43,7 @@ pub use gateway::{Gateway, GatewayOptions, Hooks, Seen, Warning, admin_router, r
 pub(crate) use health::TOPOLOGY_MISSING;
 pub use origin::Hosts;
 pub use pace::Pace;
+pub use parts::{PartLog, Place, UploadError, store_parts};
 pub use problem::Problem;
 pub use server::{Bounds, listen, serve};
 pub use time::rfc3339;

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::{Stream, stream};
 use jetreel_actors::ports::Store;
-use jetreel_domain::failure::Failure;
+use jetreel_domain::words::failure::Failure;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
@@ -165,7 +165,7 @@ fn head(media_type: &'static str, etag: &str, freshness: Freshness) -> HeaderMap
 
 fn etag(of: &[u8]) -> String {
     let hash = Sha256::digest(of);
-    let hex: String = hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex::encode(&hash[..12]);
     format!("\"{hex}\"")
 }
 

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jetreel_actors::ports::Ports;
-use jetreel_domain::failure::{Failure, Touched};
+use jetreel_domain::delivery::intake;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::intake;
-use jetreel_domain::ledger::{Object, View};
-use jetreel_domain::manifest::Manifest;
+use jetreel_domain::order::ledger::{Object, View};
+use jetreel_domain::order::state::PlanRef;
+use jetreel_domain::output::manifest::Manifest;
 use jetreel_domain::plan::Plan;
-use jetreel_domain::state::PlanRef;
+use jetreel_domain::words::failure::{Failure, Touched};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
@@ -180,7 +180,7 @@ impl Known {
 async fn verified(ports: &Ports, object: &Object) -> Result<bytes::Bytes, Failure> {
     let bytes = ports.store.read_all(&object.key).await?;
     let hash = Sha256::digest(&bytes);
-    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex::encode(hash);
     if hex == object.sha256 { Ok(bytes) } else { Err(broken(object, &"its hash is another")) }
 }
 

@@ -92,7 +92,7 @@ mod tests {
         for file in note["files"].as_array().unwrap() {
             let name = format!("vendor/{}", file["name"].as_str().unwrap());
             let hash = Sha256::digest(&Assets::get(&name).unwrap().data);
-            let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = hex::encode(hash);
             assert_eq!(file["sha256"], hex, "{name}");
         }
     }

@@ -10,11 +10,13 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use bytes::Bytes;
 use jetreel_domain::id::VideoId;
-use jetreel_domain::ledger::{Object, View};
-use jetreel_domain::manifest::Manifest;
+use jetreel_domain::order::ledger::{Object, View};
+use jetreel_domain::order::progress;
+use jetreel_domain::order::state::{Order, Published, Status, Video};
+use jetreel_domain::output::assembly;
+use jetreel_domain::output::manifest::Manifest;
+use jetreel_domain::output::playlist;
 use jetreel_domain::plan::Plan;
-use jetreel_domain::state::{Order, Published, Status, Video};
-use jetreel_domain::{assembly, playlist, progress};
 
 use super::Gateway;
 use super::catalog::Playing;

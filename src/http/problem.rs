@@ -9,7 +9,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, VARY};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::words::failure::{Failure, Severity};
 use serde_json::json;
 
 use super::{Hooks, Seen, error_page};
@@ -203,7 +203,7 @@ mod tests {
         for status in [400, 404, 405, 408, 413, 415, 429, 500, 503] {
             let problem = Problem::of_status(StatusCode::from_u16(status).unwrap());
             assert!(!problem.code.is_empty());
-            assert_eq!(jetreel_domain::sentence::check(&problem.detail), Ok(()));
+            assert_eq!(jetreel_domain::words::sentence::check(&problem.detail), Ok(()));
         }
     }
 }

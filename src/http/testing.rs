@@ -14,17 +14,17 @@ use jetreel_actors::ports::{
     FactBody, Forged, LostSight, PortFuture, Ports, ProcessBudget, Readable, Stored, Swap,
     Versioned, WriteOnce,
 };
-use jetreel_domain::claim::Claim;
-use jetreel_domain::deadletter::{Buried, DeadLetter};
-use jetreel_domain::failure::Failure;
+use jetreel_domain::codec::wire::Job;
+use jetreel_domain::delivery::claim::Claim;
+use jetreel_domain::delivery::deadletter::{Buried, DeadLetter};
+use jetreel_domain::delivery::message::{EncodeTask, Uploaded};
+use jetreel_domain::delivery::stage::Unit;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::ledger::Entry;
-use jetreel_domain::message::{EncodeTask, Uploaded};
-use jetreel_domain::parts::LoggedPart;
-use jetreel_domain::stage::Unit;
-use jetreel_domain::state::{Known, Video};
-use jetreel_domain::wire::Job;
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::ledger::Entry;
+use jetreel_domain::order::parts::LoggedPart;
+use jetreel_domain::order::state::{Known, Video};
+use jetreel_domain::words::failure::Failure;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use jetreel_actors::parts::Lists;
-use jetreel_domain::state::{Fact, Status};
+use jetreel_domain::order::state::{Fact, Status};
 use reqwest::header::HeaderValue;
 use reqwest::{Body, Client, Response};
 use serde_json::Value;

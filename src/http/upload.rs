@@ -12,24 +12,24 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use jetreel_actors::event::Event;
 use jetreel_actors::ports::{Broker, PortFuture, WriteOnce};
-use jetreel_actors::{change, crash, parts};
-use jetreel_domain::failure::Failure;
+use jetreel_actors::{change, crash};
+use jetreel_domain::delivery::message::Uploaded;
+use jetreel_domain::delivery::signature;
 use jetreel_domain::id::{OrderId, VideoId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::ledger::Object;
-use jetreel_domain::message::Uploaded;
-use jetreel_domain::parts::{LoggedPart, PartList, VERSION};
-use jetreel_domain::signature;
-use jetreel_domain::state::{Source, Status, Video};
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::ledger::Object;
+use jetreel_domain::order::parts::{LoggedPart, PartList, VERSION};
+use jetreel_domain::order::state::{Source, Status, Video};
+use jetreel_domain::words::failure::Failure;
 use tokio::sync::SemaphorePermit;
 
 use super::asking::soon;
 use super::connection::Watch;
 use super::pace::{BodyError, paced};
+use super::parts::{PartLog, Place, UploadError, store_parts};
 use super::problem::Problem;
 use super::videos::{empty, too_large};
 use super::{Gateway, Seen};
-use crate::store::{PartLog, Place, UploadError, store_parts};
 
 /// Bytes that must be there before anything is created, so that clients that send next to nothing cost next to nothing.
 const BEGINNING_BYTES: u64 = 64 << 10;
@@ -118,7 +118,8 @@ impl Arrival<'_> {
         };
         let list = self.list.insert(store_parts(&place, body).await.map_err(refused)?);
         crash::point("upload-before-list");
-        let source = parts::write(store, &ports.environment.uuid(), self.id, list).await?;
+        let source =
+            jetreel_actors::parts::write(store, &ports.environment.uuid(), self.id, list).await?;
         let source = self.source.insert(source);
         crash::point("upload-before-queue");
         let now = ports.environment.now();

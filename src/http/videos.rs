@@ -10,11 +10,11 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jetreel_actors::crash;
-use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::lane::Lane;
-use jetreel_domain::printable::printable;
-use jetreel_domain::state::Status;
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::state::Status;
+use jetreel_domain::words::failure::Failure;
+use jetreel_domain::words::printable::printable;
 use serde::Deserialize;
 
 use super::Gateway;

@@ -1,8 +1,8 @@
 //! What events are called in labels.
 
-use jetreel_domain::failure::Failure;
-use jetreel_domain::stage::Stage;
-use jetreel_domain::state::Fact;
+use jetreel_domain::delivery::stage::Stage;
+use jetreel_domain::order::state::Fact;
+use jetreel_domain::words::failure::Failure;
 use prometheus::IntCounterVec;
 
 /// Counts a failure by reason.

@@ -1,10 +1,10 @@
 //! The log line of an event.
 
 use jetreel_actors::event::{Event, Reconciled};
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::OrderId;
-use jetreel_domain::redact::redact;
-use jetreel_domain::stage::{Stage, Unit};
+use jetreel_domain::words::failure::Failure;
+use jetreel_domain::words::redact::redact;
 use tracing::{debug, error, info, warn};
 
 /// Writes it.

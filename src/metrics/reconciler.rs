@@ -1,7 +1,7 @@
 //! The numbers of the node that reconciles.
 
 use jetreel_actors::event::Reconciled;
-use jetreel_domain::room::Room;
+use jetreel_domain::delivery::room::Room;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
 use super::Builder;

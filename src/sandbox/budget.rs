@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use jetreel_actors::ports::ProcessBudget;
-use jetreel_domain::budget::FRAME_COST;
-use jetreel_domain::contract::FrameKind;
-use jetreel_domain::failure::CodecDeath;
+use jetreel_domain::codec::budget::FRAME_COST;
+use jetreel_domain::codec::contract::FrameKind;
+use jetreel_domain::codec::death::CodecDeath;
 use tokio::time::Instant;
 
 /// The meter of one job.

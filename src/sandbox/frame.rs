@@ -1,8 +1,8 @@
 //! Frames as bytes: bounded by their kind before anything is read of them, and read without trust.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use jetreel_domain::contract::{Contract, FrameKind, GREETING_BYTES_MAX};
-use jetreel_domain::wire::FromCodec;
+use jetreel_domain::codec::contract::{Contract, FrameKind, GREETING_BYTES_MAX};
+use jetreel_domain::codec::wire::FromCodec;
 use serde::{Deserialize, Serialize};
 use tokio_util::codec::LengthDelimitedCodec;
 

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jetreel_domain::contract;
-use jetreel_domain::failure::{CodecDeath, Failure};
-use jetreel_domain::wire::{FromCodec, VERSION};
+use jetreel_domain::codec::contract;
+use jetreel_domain::codec::death::CodecDeath;
+use jetreel_domain::codec::wire::{FromCodec, VERSION};
+use jetreel_domain::words::failure::Failure;
 
 /// How well a codec process is confined, from worst to best. Each tier includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

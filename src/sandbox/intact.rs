@@ -4,8 +4,8 @@
 //! all of it. One that reads an interval checks the parts that lie within; a part that is read in pieces is not checked.
 
 use bytes::Bytes;
-use jetreel_domain::failure::Failure;
-use jetreel_domain::parts::{Hash, PartList};
+use jetreel_domain::order::parts::{Hash, PartList};
+use jetreel_domain::words::failure::Failure;
 use sha2::{Digest as _, Sha256};
 
 /// The part of an object that is being read in order.

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jetreel_actors::ports::{CodecSession, PortFuture};
-use jetreel_domain::failure::{Failure, Severity};
-use jetreel_domain::wire::FromCodec;
+use jetreel_domain::codec::wire::FromCodec;
+use jetreel_domain::words::failure::{Failure, Severity};
 use tokio::sync::watch;
 
 /// Code of a process that a signal ended.

@@ -7,7 +7,7 @@
 //!
 //! Invariants: every process is reaped and its group killed, whatever happens to its session; a job is given only to a
 //! process that said hello with the confinement asked for; every frame is charged, and none is handed on that the job does not permit
-//! ([`jetreel_domain::contract`]); `next` may be dropped at any await and called again.
+//! ([`jetreel_domain::codec::contract`]); `next` may be dropped at any await and called again.
 //!
 //! Absent on purpose: paths and network. The process gets a socket, `/dev/null` and a log pipe, nothing else.
 

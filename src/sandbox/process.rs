@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
 use jetreel_actors::ports::ProcessBudget;
-use jetreel_domain::failure::CodecDeath;
-use jetreel_domain::wire::SOCKET_FD;
+use jetreel_domain::codec::death::CodecDeath;
+use jetreel_domain::codec::wire::SOCKET_FD;
 use rustix::process::{Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};

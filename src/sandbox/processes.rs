@@ -11,8 +11,9 @@ use super::process::Process;
 use super::readahead::Sources;
 use super::session::Session;
 use jetreel_actors::ports::{Codec, CodecSession, PortFuture, ProcessBudget, Readable, Store};
-use jetreel_domain::failure::{CodecDeath, Failure};
-use jetreel_domain::wire::{Attempt, Budget, FromCodec, Job, JobWork, Report, VERSION};
+use jetreel_domain::codec::death::CodecDeath;
+use jetreel_domain::codec::wire::{Attempt, Budget, FromCodec, Job, JobWork, Report, VERSION};
+use jetreel_domain::words::failure::Failure;
 
 /// File name of the codec binary.
 const BINARY: &str = "jetreel-codec";

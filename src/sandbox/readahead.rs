@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use jetreel_actors::ports::{Readable, Store};
-use jetreel_domain::failure::Failure;
-use jetreel_domain::parts::PartList;
+use jetreel_domain::order::parts::PartList;
+use jetreel_domain::words::failure::Failure;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::intact::Intact;

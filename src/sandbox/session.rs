@@ -9,9 +9,12 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use futures::StreamExt;
 use jetreel_actors::ports::{CodecSession, PortFuture, ProcessBudget};
-use jetreel_domain::contract::{Breach, Contract, Effect};
-use jetreel_domain::failure::{CodecDeath, Failure};
-use jetreel_domain::wire::{CodecFailure, FRAME_BYTES_MAX, FailureCode, FromCodec, Job, ToCodec};
+use jetreel_domain::codec::contract::{Breach, Contract, Effect};
+use jetreel_domain::codec::death::CodecDeath;
+use jetreel_domain::codec::wire::{
+    CodecFailure, FRAME_BYTES_MAX, FailureCode, FromCodec, Job, ToCodec,
+};
+use jetreel_domain::words::failure::Failure;
 use serde_bytes::ByteBuf;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;

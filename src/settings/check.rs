@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use jetreel_domain::ladder::Rung;
-use jetreel_domain::{h264, x264};
+use jetreel_domain::plan::h264;
+use jetreel_domain::plan::ladder::Rung;
+use jetreel_domain::plan::x264;
 
 use super::{Scheme, Settings, SettingsError};
 

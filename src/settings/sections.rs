@@ -8,9 +8,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use humantime_serde::re::humantime;
-use jetreel_domain::intake::SourcePrefixes;
-use jetreel_domain::redact::redact;
-use jetreel_domain::retry::{Schedule, Schedules};
+use jetreel_domain::delivery::intake::SourcePrefixes;
+use jetreel_domain::delivery::retry::{Schedule, Schedules};
+use jetreel_domain::words::redact::redact;
 use serde::{Deserialize, Deserializer};
 
 use super::listen::listen_address;

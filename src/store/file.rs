@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jetreel_actors::ports::{ObjectWriter, PortFuture};
-use jetreel_domain::failure::Failure;
-use jetreel_domain::ledger::Object;
+use jetreel_domain::order::ledger::Object;
+use jetreel_domain::words::failure::Failure;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
@@ -30,7 +30,6 @@ use tokio::time::{Instant, timeout_at};
 
 use super::durable::{Directory, prune_above};
 use super::severity::{broken, gone, io_failure, timed_out};
-use super::writer::hex;
 
 /// Files being synced at one time: the disk has one queue, and others need the blocking threads too.
 const CLOSING_MAX: usize = 64;
@@ -131,7 +130,7 @@ impl Sink {
         }
         self.temporary.path = None;
         directory.settle(key)?;
-        let sha256 = hex(&self.hasher.finalize());
+        let sha256 = hex::encode(self.hasher.finalize());
         Ok(Object { key: key.to_owned(), bytes: self.bytes, sha256 })
     }
 }
@@ -301,7 +300,7 @@ mod tests {
             assert_eq!(io_failure(error).code, "object-conflict");
         }
         let there = std::fs::read(place.path().join("out/v/a")).unwrap();
-        assert_eq!(hex(&Sha256::digest(&there)), winners[0].sha256);
+        assert_eq!(hex::encode(Sha256::digest(&there)), winners[0].sha256);
         assert_eq!(names(&place.path().join("out/v")), ["a"], "the others left nothing");
     }
 
@@ -314,7 +313,7 @@ mod tests {
         writer.write(Bytes::from_static(b"x")).await.unwrap();
         let finished = tokio::time::timeout(Duration::from_secs(20), writer.finish()).await;
         let failure = finished.expect("an answer").unwrap_err();
-        assert_eq!(failure.severity, jetreel_domain::failure::Severity::DependencyFault);
+        assert_eq!(failure.severity, jetreel_domain::words::failure::Severity::DependencyFault);
         assert_eq!(failure.code, "storage-failed");
         let folder = place.path().join("out/v");
         while folder.exists() {

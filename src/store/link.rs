@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jetreel_domain::id::VideoId;
-use jetreel_domain::state::Part;
+use jetreel_domain::order::state::Part;
 
 /// Why a file cannot be linked into a store.
 #[derive(Debug, thiserror::Error)]

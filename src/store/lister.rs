@@ -2,7 +2,7 @@
 
 use futures::TryStreamExt;
 use jetreel_actors::ports::{Met, PortFuture, Walk};
-use jetreel_domain::failure::Failure;
+use jetreel_domain::words::failure::Failure;
 use opendal::{Entry, Error, Lister, Operator};
 
 use super::severity::{Doing, failure};

@@ -16,11 +16,9 @@ mod operators;
 mod options;
 mod reader;
 mod severity;
-mod upload;
 mod walk;
 mod writer;
 
 pub use link::{LinkError, link_source};
 pub use operators::OpenDalStore;
 pub use options::{Scheme, StoreOptions};
-pub use upload::{PartLog, Place, UploadError, store_parts};

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use jetreel_actors::ports::{ObjectWriter, PortFuture, Store, Walk, WriteOnce};
-use jetreel_domain::failure::{Failure, Severity, Touched};
-use jetreel_domain::ledger::Object;
+use jetreel_domain::order::ledger::Object;
+use jetreel_domain::words::failure::{Failure, Severity, Touched};
 use opendal::layers::{RetryLayer, TimeoutLayer};
 use opendal::{Error, ErrorKind, Operator, services};
 

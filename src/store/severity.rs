@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::io;
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::words::failure::Failure;
 use opendal::{Error, ErrorKind};
 
 /// What was being done: a missing object means different things to a reader and to a writer.
@@ -116,7 +116,7 @@ fn is_full_kind(kind: io::ErrorKind) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use jetreel_domain::failure::Severity;
+    use jetreel_domain::words::failure::Severity;
 
     use super::*;
 

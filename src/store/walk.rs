@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jetreel_actors::ports::{Met, PortFuture, Walk};
-use jetreel_domain::failure::Failure;
+use jetreel_domain::words::failure::Failure;
 use rustix::io::Errno;
 use walkdir::{DirEntry, IntoIter, WalkDir};
 

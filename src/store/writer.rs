@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 use jetreel_actors::ports::{ObjectWriter, PortFuture};
-use jetreel_domain::failure::Failure;
-use jetreel_domain::ledger::Object;
+use jetreel_domain::order::ledger::Object;
+use jetreel_domain::words::failure::Failure;
 use opendal::{Operator, Writer};
 use sha2::{Digest, Sha256};
 
@@ -72,7 +72,7 @@ impl OpenDalWriter {
         }
         let Self { upload, key, bytes, hasher, .. } = self;
         upload.close().await?;
-        Ok(Object { key, bytes, sha256: hex(&hasher.finalize()) })
+        Ok(Object { key, bytes, sha256: hex::encode(hasher.finalize()) })
     }
 
     async fn discard(self) -> Result<(), Failure> {
@@ -128,11 +128,4 @@ impl ObjectWriter for OpenDalWriter {
     fn abort(self: Box<Self>) -> PortFuture<'static, ()> {
         Box::pin(self.discard())
     }
-}
-
-/// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 15)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
 }

@@ -15,12 +15,12 @@ use async_nats::jetstream::consumer::pull::OrderedConfig;
 use futures::StreamExt as _;
 use jetreel::bus::names;
 use jetreel_actors::ports::{Broker as _, Survey as _};
-use jetreel_domain::binding;
 use jetreel_domain::id::{OrderId, VideoId};
-use jetreel_domain::ledger::{Object, Output};
-use jetreel_domain::manifest::Manifest;
-use jetreel_domain::parts::PartList;
-use jetreel_domain::state::{Order, Status, Video};
+use jetreel_domain::order::ledger::{Object, Output};
+use jetreel_domain::order::parts::PartList;
+use jetreel_domain::order::state::{Order, Status, Video};
+use jetreel_domain::output::manifest::Manifest;
+use jetreel_domain::upkeep::binding;
 use sha2::{Digest as _, Sha256};
 
 use super::stage::is_ended;
@@ -222,7 +222,7 @@ impl Checker<'_> {
         self.named.insert(object.key.clone());
         let place = self.world.store_root().join(&object.key);
         let bytes = std::fs::read(&place).with_context(|| format!("{} is gone", object.key))?;
-        let hash: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+        let hash = hex::encode(Sha256::digest(&bytes));
         let found = (bytes.len() as u64, hash.as_str());
         let wanted = (object.bytes, object.sha256.as_str());
         anyhow::ensure!(found == wanted, "{} is not what was written", object.key);
@@ -253,8 +253,9 @@ impl Checker<'_> {
                 | Status::Encoding
                 | Status::Publishing => continue,
             };
-            let ends =
-                |known: &jetreel_domain::state::Known| known.fact.to_string().starts_with(word);
+            let ends = |known: &jetreel_domain::order::state::Known| {
+                known.fact.to_string().starts_with(word)
+            };
             if !order.superseded && !order.facts.iter().any(ends) {
                 self.findings.broken.push(format!("{} ended in silence", video.id));
             }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use async_nats::{HeaderMap, jetstream};
 use jetreel::bus::names;
-use jetreel_domain::lane::Lane;
-use jetreel_domain::message::EncodeTask;
-use jetreel_domain::subject;
+use jetreel_domain::delivery::message::EncodeTask;
+use jetreel_domain::delivery::subject;
+use jetreel_domain::order::lane::Lane;
 
 use super::broker::Server;
 use super::cgroup::Group;

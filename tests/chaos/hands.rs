@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 use async_nats::jetstream;
 use jetreel::bus::names;
 use jetreel_domain::id::{Group, VideoId};
-use jetreel_domain::lane::Lane;
+use jetreel_domain::order::lane::Lane;
 use uuid::Uuid;
 
 use super::stage::Stage;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
 use jetreel_actors::ports::Broker as _;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::state::Video;
+use jetreel_domain::order::state::Video;
 use tokio::task::JoinHandle;
 
 use super::signals;

@@ -7,9 +7,9 @@ use std::time::Instant;
 use async_nats::{Client, ConnectOptions, Message};
 use futures::StreamExt as _;
 use jetreel::bus::names;
-use jetreel_domain::claim::Claim;
+use jetreel_domain::delivery::claim::Claim;
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::TaskId;
-use jetreel_domain::subject;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 

@@ -9,11 +9,11 @@ use async_nats::jetstream;
 use async_nats::jetstream::consumer::{Config, FromConsumer as _, pull};
 use bytes::Bytes;
 use jetreel::bus::names;
+use jetreel_domain::delivery::message::Uploaded;
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::Group;
-use jetreel_domain::lane::Lane;
-use jetreel_domain::message::Uploaded;
-use jetreel_domain::state::{Fact, Video};
-use jetreel_domain::subject;
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::state::{Fact, Video};
 
 use super::node;
 use super::stage::{Stage, is_ended};
@@ -70,7 +70,7 @@ impl Way {
         match point.split_once('-').map(|(stage, _)| stage) {
             Some("deadletter") => Self::Refusal,
             Some("replay") => Self::Replay,
-            Some("desk") => Self::Retry,
+            Some("dlq") => Self::Retry,
             Some("reopen") => Self::Reopen,
             Some("cancel" | "clear" | "sweep") => Self::Cancel,
             Some("reconcile") => Self::Untold,

@@ -6,10 +6,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use jetreel::bus::names;
 use jetreel_actors::ports::{Broker as _, Nodes as _, Swap};
-use jetreel_domain::claim::{self, Claim};
+use jetreel_domain::delivery::claim::{self, Claim};
 use jetreel_domain::id::{Group, OrderId, TaskId};
-use jetreel_domain::ledger::Entry;
-use jetreel_domain::presence::Presence;
+use jetreel_domain::order::ledger::Entry;
+use jetreel_domain::upkeep::presence::Presence;
 
 use crate::harness::media::{self, FILM, SEQUENTIAL};
 use crate::harness::site::Site;

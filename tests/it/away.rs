@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use jetreel_actors::ports::Broker as _;
-use jetreel_domain::state::Status;
+use jetreel_domain::order::state::Status;
 use reqwest::StatusCode;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;

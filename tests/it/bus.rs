@@ -11,10 +11,10 @@ mod private;
 mod queues;
 mod topology;
 
+use jetreel_domain::delivery::message::EncodeTask;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::ledger::Entry;
-use jetreel_domain::message::EncodeTask;
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::ledger::Entry;
 
 /// An order of a video of its own.
 fn order(bits: u128) -> OrderId {

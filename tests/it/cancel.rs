@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use jetreel::bus::names;
 use jetreel_actors::ports::{Broker as _, DeadLetters as _, Swap};
+use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::id::{Group, OrderId, TaskId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::message::Uploaded;
-use jetreel_domain::state::Status;
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::state::Status;
 use reqwest::StatusCode;
 use serde_json::Value;
 

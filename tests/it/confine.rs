@@ -10,7 +10,7 @@ mod stage;
 
 use jetreel::sandbox::Confinement;
 use jetreel_actors::ports::Codec as _;
-use jetreel_domain::failure::Severity;
+use jetreel_domain::words::failure::Severity;
 use stage::Stage;
 
 /// A machine that lacks something, and the best tier it can reach.

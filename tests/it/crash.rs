@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use jetreel_actors::ports::Broker as _;
-use jetreel_domain::claim::Claim;
+use jetreel_domain::delivery::claim::Claim;
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, OrderId, TaskId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::ledger::Entry;
-use jetreel_domain::manifest::Manifest;
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::ledger::Entry;
+use jetreel_domain::output::manifest::Manifest;
 use jetreel_domain::plan::Class;
-use jetreel_domain::subject;
 
 use crate::clips::jetreel;
 use crate::harness::eventually::eventually_so;

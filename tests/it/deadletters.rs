@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
-use jetreel_domain::claim::Claim;
-use jetreel_domain::deadletter::Buried;
+use jetreel_domain::delivery::claim::Claim;
+use jetreel_domain::delivery::deadletter::Buried;
 use jetreel_domain::id::{OrderId, TaskId};
 use serde_json::Value;
 use tokio::process::Command;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jetreel::bus::names;
 use jetreel_actors::ports::{Broker as _, DeadLetters as _};
-use jetreel_domain::deadletter::Buried;
+use jetreel_domain::delivery::deadletter::Buried;
 use jetreel_domain::id::OrderId;
 
 use crate::harness::eventually::eventually_so;

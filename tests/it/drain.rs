@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use jetreel_domain::claim::Claim;
+use jetreel_domain::delivery::claim::Claim;
 use jetreel_domain::id::{Group, OrderId, TaskId};
 use reqwest::StatusCode;
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::{FromConsumer as _, pull};
 use jetreel::bus::names;
 use jetreel_actors::ports::Broker as _;
-use jetreel_domain::claim::Claim;
+use jetreel_domain::delivery::claim::Claim;
 use jetreel_domain::id::{Group, TaskId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::ledger::Entry;
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::ledger::Entry;
 
 use crate::harness::eventually::eventually_so;
 use crate::harness::media::{self, FILM};

@@ -6,10 +6,10 @@ use async_nats::jetstream;
 use jetreel::bus::names;
 use jetreel_actors::parts::Lists;
 use jetreel_actors::ports::{Broker as _, Store as _, Survey as _};
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::parts::PartList;
-use jetreel_domain::state::{Fact, Status};
-use jetreel_domain::subject;
+use jetreel_domain::order::parts::PartList;
+use jetreel_domain::order::state::{Fact, Status};
 use reqwest::{Body, StatusCode};
 
 use crate::harness::media::{self, SHORT};
@@ -182,11 +182,11 @@ async fn the_log_of_an_upload_that_is_over_is_removed_and_a_list_that_nobody_nam
     let order = node.submit(&short).await;
     site.facts(&order).await.until("completed").await;
     // As a gateway leaves it that dies right after its upload is queued.
-    let part = jetreel_domain::parts::LoggedPart {
-        v: jetreel_domain::parts::VERSION,
+    let part = jetreel_domain::order::parts::LoggedPart {
+        v: jetreel_domain::order::parts::VERSION,
         video: order.video.clone(),
         index: 7,
-        object: jetreel_domain::ledger::Object {
+        object: jetreel_domain::order::ledger::Object {
             key: format!("raw/{}/00007", order.video),
             bytes: 1,
             sha256: "00".repeat(32),

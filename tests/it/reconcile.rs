@@ -13,11 +13,11 @@ use async_nats::jetstream::{self, stream};
 use bytes::Bytes;
 use jetreel::bus::names;
 use jetreel_actors::ports::{Broker as _, Store as _, Survey as _, WriteOnce};
-use jetreel_domain::claim;
+use jetreel_domain::delivery::claim;
+use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::id::{OrderId, VideoId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::message::Uploaded;
-use jetreel_domain::state::{Status, Video};
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::state::{Status, Video};
 
 use crate::harness::media::{self, SHORT};
 use crate::harness::node::Node;

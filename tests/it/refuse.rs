@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use jetreel_domain::sentence;
-use jetreel_domain::state::Status;
+use jetreel_domain::order::state::Status;
+use jetreel_domain::words::sentence;
 use reqwest::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

@@ -3,11 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use jetreel_actors::ports::{Broker as _, DeadLetters as _};
+use jetreel_domain::delivery::message::Uploaded;
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{OrderId, VideoId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::message::Uploaded;
-use jetreel_domain::state::Status;
-use jetreel_domain::subject;
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::state::Status;
 
 use crate::harness::media::{self, SHORT, SOUND_ALONE};
 use crate::harness::site::Site;

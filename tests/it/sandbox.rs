@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use jetreel::sandbox::Confinement;
 use jetreel_actors::ports::{Codec, ProcessBudget, Readable};
-use jetreel_domain::failure::Severity;
-use jetreel_domain::parts::PartList;
-use jetreel_domain::wire::{FromCodec, Report};
+use jetreel_domain::codec::wire::{FromCodec, Report};
+use jetreel_domain::order::parts::PartList;
+use jetreel_domain::words::failure::Severity;
 use sha2::{Digest, Sha256};
 
 use crate::harness::eventually::eventually;

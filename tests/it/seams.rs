@@ -2,8 +2,8 @@
 
 use jetreel_actors::ports::{Broker as _, Survey as _, Swap};
 use jetreel_domain::id::OrderId;
+use jetreel_domain::order::takeover::Takeover;
 use jetreel_domain::plan::Class;
-use jetreel_domain::takeover::Takeover;
 
 use crate::harness::media::{self, FILM, SHORT};
 use crate::harness::poison::Poison;

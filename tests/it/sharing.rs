@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use jetreel_domain::manifest::{Manifest, TierSummary};
+use jetreel_domain::output::manifest::{Manifest, TierSummary};
 
 use crate::clips::{jetreel, path};
 use crate::harness::media::{self, ODD_SIZED, ODD_SIZED_SEQUENTIAL};

@@ -9,11 +9,12 @@ use std::process::Command;
 
 use bytes::Bytes;
 use futures::stream;
-use jetreel::store::{OpenDalStore, Place, StoreOptions, UploadError, link_source, store_parts};
+use jetreel::http::{Place, UploadError, store_parts};
+use jetreel::store::{OpenDalStore, StoreOptions, link_source};
 use jetreel_actors::ports::Store;
-use jetreel_domain::failure::Severity;
 use jetreel_domain::id::VideoId;
-use jetreel_domain::parts::PartList;
+use jetreel_domain::order::parts::PartList;
+use jetreel_domain::words::failure::Severity;
 use sha2::{Digest, Sha256};
 
 use crate::harness::eventually::eventually;
@@ -40,7 +41,7 @@ fn noise(length: usize) -> Bytes {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(bytes))
 }
 
 /// What every store must do.

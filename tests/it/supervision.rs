@@ -12,10 +12,10 @@ use jetreel::settings::{Settings, Sources};
 use jetreel_actors::event::Event;
 use jetreel_actors::parts;
 use jetreel_actors::ports::Environment;
+use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::id::VideoId;
-use jetreel_domain::lane::Lane;
-use jetreel_domain::message::Uploaded;
-use jetreel_domain::state::{Status, Video};
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::state::{Status, Video};
 
 use crate::clips::jetreel;
 use crate::harness::media::{self, SHORT};

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use jetreel_domain::{printable, sentence};
+use jetreel_domain::words::printable;
+use jetreel_domain::words::sentence;
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jetreel_domain::id::OrderId;
-use jetreel_domain::ledger::Object;
-use jetreel_domain::manifest::Manifest;
+use jetreel_domain::order::ledger::Object;
+use jetreel_domain::output::manifest::Manifest;
 use serde_json::Value;
 
 use crate::harness::media::{self, FILM};

@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, OrderId};
-use jetreel_domain::manifest::Manifest;
-use jetreel_domain::playlist;
-use jetreel_domain::subject;
+use jetreel_domain::output::manifest::Manifest;
+use jetreel_domain::output::playlist;
 use reqwest::StatusCode;
 
 use crate::harness::eventually::eventually_so;
@@ -146,7 +146,7 @@ async fn must_be_forgotten(site: &Site, order: &OrderId) {
         site.ledger(order).await.is_empty() && site.claim_keys(order).await.is_empty()
     })
     .await;
-    let main = subject::encode_filter(jetreel_domain::lane::Lane::Normal, Group::Main);
+    let main = subject::encode_filter(jetreel_domain::order::lane::Lane::Normal, Group::Main);
     eventually_so("no task is queued", async || site.subjects("ENCODE", &main).await.is_empty())
         .await;
     let told = site.subjects("PROGRESS", &subject::progress_filter(&order.video)).await;

@@ -5,7 +5,7 @@
 
 use ffmpeg_next::codec::{self, encoder, threading};
 use ffmpeg_next::{Packet, Rational, ffi, format, frame};
-use jetreel_domain::wire::AAC_UNIT;
+use jetreel_domain::codec::wire::AAC_UNIT;
 
 use crate::failure::{Outcome, internal, own_failure};
 use crate::mux::Sample;

@@ -8,7 +8,7 @@
 
 use std::ffi::CStr;
 
-use jetreel_domain::sentence::list;
+use jetreel_domain::words::sentence::list;
 
 use crate::switches;
 
@@ -252,7 +252,7 @@ mod tests {
     use std::ffi::CString;
 
     use super::*;
-    use jetreel_domain::reason::CODECS;
+    use jetreel_domain::words::reason::CODECS;
 
     #[test]
     fn texts_that_name_other_files_are_known_by_their_beginning() {

@@ -6,7 +6,7 @@
 //! end of the video.
 
 use ffmpeg_next::Packet;
-use jetreel_domain::wire::{AudioJob, Job, Report};
+use jetreel_domain::codec::wire::{AudioJob, Job, Report};
 
 use crate::aac::Aac;
 use crate::facts;

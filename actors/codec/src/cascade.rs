@@ -11,10 +11,10 @@
 use std::collections::VecDeque;
 
 use ffmpeg_next::frame::Video;
-use jetreel_domain::frame::{PictureShape, Place};
-use jetreel_domain::gop::Mark;
-use jetreel_domain::media::Rational;
-use jetreel_domain::wire::{EncoderSpec, PicturePlan, VideoJob};
+use jetreel_domain::codec::wire::{EncoderSpec, PicturePlan, VideoJob};
+use jetreel_domain::plan::frame::{PictureShape, Place};
+use jetreel_domain::plan::gop::Mark;
+use jetreel_domain::plan::rational::Rational;
 
 use crate::correct;
 use crate::facts;
@@ -198,7 +198,7 @@ fn taps(sizes: &[(u32, u32)], tiers: &[EncoderSpec]) -> Outcome<Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use jetreel_domain::framerate::FrameRule;
+    use jetreel_domain::plan::framerate::FrameRule;
 
     use super::*;
 

@@ -3,10 +3,14 @@
 //! Invariant: memory and time are bounded: by the steps and the jumps that are kept.
 
 use ffmpeg_next::Packet;
-use jetreel_domain::discontinuity::{
-    AGREE_SECONDS, Extent, FORWARD_SECONDS_MIN, Jump, Kind, LEAP_SECONDS_MIN, STEPS_MAX, shifts,
-};
-use jetreel_domain::media::Rational;
+use jetreel_domain::codec::discontinuity::{Extent, shifts};
+use jetreel_domain::codec::jump::AGREE_SECONDS;
+use jetreel_domain::codec::jump::FORWARD_SECONDS_MIN;
+use jetreel_domain::codec::jump::Jump;
+use jetreel_domain::codec::jump::Kind;
+use jetreel_domain::codec::jump::LEAP_SECONDS_MIN;
+use jetreel_domain::codec::jump::STEPS_MAX;
+use jetreel_domain::plan::rational::Rational;
 
 use crate::offsets::Place;
 

@@ -5,9 +5,9 @@
 
 use ffmpeg_next::ffi;
 use ffmpeg_next::format::Pixel;
-use jetreel_domain::frame::Place;
-use jetreel_domain::media::Colour;
-use jetreel_domain::wire::PicturePlan;
+use jetreel_domain::codec::wire::PicturePlan;
+use jetreel_domain::plan::frame::Place;
+use jetreel_domain::plan::media::Colour;
 
 use crate::filter::Shape;
 

@@ -5,13 +5,13 @@
 
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Packet, ffi};
-use jetreel_domain::discontinuity::ClockStep;
-use jetreel_domain::lasting::Lasting;
-use jetreel_domain::media::Rational;
-use jetreel_domain::pace::Pace;
-use jetreel_domain::preroll::Distances;
-use jetreel_domain::reason::{ContentFault, OverLimit};
-use jetreel_domain::wire::{Budget, CodecFailure};
+use jetreel_domain::codec::discontinuity::ClockStep;
+use jetreel_domain::codec::lasting::Lasting;
+use jetreel_domain::codec::pace::Pace;
+use jetreel_domain::codec::preroll::Distances;
+use jetreel_domain::codec::wire::{Budget, CodecFailure};
+use jetreel_domain::plan::rational::Rational;
+use jetreel_domain::words::reason::{ContentFault, OverLimit};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use crate::decoder::{Decoder, Pull};
@@ -418,7 +418,7 @@ pub(crate) fn reference(frame: &Video) -> Outcome<Video> {
 
 /// The first 16 bytes of a digest in hex.
 pub(crate) fn short_hash(digest: &[u8]) -> String {
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&digest[..16])
 }
 
 /// The failure for a source without a picture that decoding could start with.

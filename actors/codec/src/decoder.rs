@@ -2,8 +2,8 @@
 
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Dictionary, Error, Packet, Stream, codec, ffi};
-use jetreel_domain::media::Rational;
-use jetreel_domain::wire::Budget;
+use jetreel_domain::codec::wire::Budget;
+use jetreel_domain::plan::rational::Rational;
 
 use crate::decode::{check_pixels, no_codec};
 use crate::failure::{Outcome, failure_with, source_failure};

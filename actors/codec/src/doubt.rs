@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use jetreel_domain::order::WILD_MAX;
+use jetreel_domain::codec::misplaced::WILD_MAX;
 
 /// A frame whose time is in doubt.
 #[derive(Debug, PartialEq, Eq)]

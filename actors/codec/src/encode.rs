@@ -6,9 +6,10 @@
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Dictionary, Error, Packet, Rational as AvRational, codec, color, ffi, picture};
-use jetreel_domain::media::Rational;
-use jetreel_domain::wire::EncoderSpec;
-use jetreel_domain::{h264, x264};
+use jetreel_domain::codec::wire::EncoderSpec;
+use jetreel_domain::plan::h264;
+use jetreel_domain::plan::rational::Rational;
+use jetreel_domain::plan::x264;
 
 use crate::failure::{Outcome, internal, own_failure};
 
@@ -218,7 +219,7 @@ pub(crate) fn x264_core() -> Outcome<String> {
         crf: 30,
         max_rate: 50_000,
         level: 10,
-        rule: jetreel_domain::framerate::FrameRule::ALL,
+        rule: jetreel_domain::plan::framerate::FrameRule::ALL,
     };
     let settings = Settings {
         timescale: 25,
@@ -247,7 +248,7 @@ pub(crate) fn x264_core() -> Outcome<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jetreel_domain::framerate::FrameRule;
+    use jetreel_domain::plan::framerate::FrameRule;
 
     fn spec(width: u32, height: u32, level: u32) -> EncoderSpec {
         EncoderSpec {

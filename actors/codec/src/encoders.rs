@@ -8,9 +8,9 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 use ffmpeg_next::frame::Video;
-use jetreel_domain::budget::FRAMES_WAITING;
-use jetreel_domain::gop::Mark;
-use jetreel_domain::wire::TierReport;
+use jetreel_domain::codec::budget::FRAMES_WAITING;
+use jetreel_domain::codec::wire::TierReport;
+use jetreel_domain::plan::gop::Mark;
 
 use crate::cores::Cores;
 use crate::decode::reference;
@@ -156,9 +156,9 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use ffmpeg_next::format::Pixel;
-    use jetreel_domain::framerate::FrameRule;
-    use jetreel_domain::media::Rational;
-    use jetreel_domain::wire::{EncoderSpec, FailureCode};
+    use jetreel_domain::codec::wire::{EncoderSpec, FailureCode};
+    use jetreel_domain::plan::framerate::FrameRule;
+    use jetreel_domain::plan::rational::Rational;
 
     use super::*;
     use crate::encode::Settings;

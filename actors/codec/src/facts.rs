@@ -8,10 +8,11 @@ use std::ffi::CStr;
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Stream, codec, ffi, media};
-use jetreel_domain::clock;
-use jetreel_domain::hdr::Signs;
-use jetreel_domain::media::{AudioTrack, Colour, Rational, UnusedReason};
-use jetreel_domain::printable::printable;
+use jetreel_domain::codec::clock;
+use jetreel_domain::codec::hdr::Signs;
+use jetreel_domain::plan::media::{AudioTrack, Colour, UnusedReason};
+use jetreel_domain::plan::rational::Rational;
+use jetreel_domain::words::printable::printable;
 
 use crate::input::Input;
 use crate::sound_decoder;

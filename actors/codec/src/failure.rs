@@ -6,8 +6,8 @@ use std::ffi::CStr;
 use std::os::raw::c_int;
 
 use ffmpeg_next::ffi;
-use jetreel_domain::reason::{ContentFault, FileFault, Reason, WorkFault};
-use jetreel_domain::wire::{CodecFailure, FailureCode};
+use jetreel_domain::codec::wire::{CodecFailure, FailureCode};
+use jetreel_domain::words::reason::{ContentFault, FileFault, Reason, WorkFault};
 
 use crate::{allow, memory};
 

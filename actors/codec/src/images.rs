@@ -7,10 +7,10 @@ use ffmpeg_next::codec::{self, decoder};
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Dictionary, Packet};
+use jetreel_domain::codec::wire::{Budget, ImagesJob, Job, PictureRef, Report};
 use jetreel_domain::plan::ImagePlan;
-use jetreel_domain::reason::{ContentFault, WorkFault};
-use jetreel_domain::thumbnails;
-use jetreel_domain::wire::{Budget, ImagesJob, Job, PictureRef, Report};
+use jetreel_domain::plan::thumbnails;
+use jetreel_domain::words::reason::{ContentFault, WorkFault};
 
 use crate::correct::SCALER;
 use crate::failure::{Outcome, failure, failure_with, internal, own_failure};

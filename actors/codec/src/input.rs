@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ffmpeg_next::format::context;
 use ffmpeg_next::{Error, Packet, Stream, ffi, media};
-use jetreel_domain::clock;
-use jetreel_domain::media::Rational;
-use jetreel_domain::reason::FileFault;
-use jetreel_domain::wire::Budget;
+use jetreel_domain::codec::clock;
+use jetreel_domain::codec::wire::Budget;
+use jetreel_domain::plan::rational::Rational;
+use jetreel_domain::words::reason::FileFault;
 
 use crate::blocks::Blocks;
 use crate::facts;

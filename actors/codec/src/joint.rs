@@ -4,9 +4,9 @@
 //! the recording before for them.
 
 use ffmpeg_next::Packet;
-use jetreel_domain::discontinuity::ClockStep;
-use jetreel_domain::joint::joints;
-use jetreel_domain::media::Rational;
+use jetreel_domain::codec::discontinuity::ClockStep;
+use jetreel_domain::codec::joint::joints;
+use jetreel_domain::plan::rational::Rational;
 
 use crate::offsets::Place;
 

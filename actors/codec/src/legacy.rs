@@ -6,8 +6,8 @@
 
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Packet, Stream};
-use jetreel_domain::media::Rational;
-use jetreel_domain::wire::Budget;
+use jetreel_domain::codec::wire::Budget;
+use jetreel_domain::plan::rational::Rational;
 
 use crate::decode::{Decoder, Pull, check_pixels, picture_hash};
 use crate::failure::Outcome;

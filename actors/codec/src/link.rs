@@ -8,10 +8,10 @@ use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jetreel_domain::reason::WorkFault;
-use jetreel_domain::wire::{
+use jetreel_domain::codec::wire::{
     CodecFailure, FRAME_BYTES_MAX, FailureCode, FromCodec, Job, SOCKET_FD, ToCodec,
 };
+use jetreel_domain::words::reason::WorkFault;
 
 use crate::failure::{Outcome, failure, failure_with};
 

@@ -71,7 +71,7 @@ mod package;
 use std::process::ExitCode;
 
 use ffmpeg_next::ffi;
-use jetreel_domain::wire::{FailureCode, FromCodec, Job, JobWork, Report, VERSION};
+use jetreel_domain::codec::wire::{FailureCode, FromCodec, Job, JobWork, Report, VERSION};
 
 use crate::confine::confine;
 use crate::failure::{Outcome, internal};

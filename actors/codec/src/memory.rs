@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ffmpeg_next::ffi;
-use jetreel_domain::budget;
-use jetreel_domain::wire::{Budget, FailureCode};
+use jetreel_domain::codec::budget;
+use jetreel_domain::codec::wire::{Budget, FailureCode};
 
 /// What counts as room, in bytes; the job sets it.
 static ROOM: AtomicUsize = AtomicUsize::new(64 << 20);

@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 
-use jetreel_domain::wire::{CodecFailure, FailureCode};
+use jetreel_domain::codec::wire::{CodecFailure, FailureCode};
 use mp4_atom::{
     Codec, Dinf, Dref, Edts, Elst, ElstEntry, Encode, FixedPoint, FourCC, Hdlr, Mdhd, Mvex, Mvhd,
     Smhd, Stbl, Stsd, Tkhd, Trex, Url, Vmhd,

@@ -6,7 +6,7 @@
 //! never negative: libav would delay such pictures by the largest of them, behind their sound. Where pictures are reordered across a
 //! pause that is longer than the shift, decode times are earlier. Offsets count from the `moof`.
 
-use jetreel_domain::wire::CodecFailure;
+use jetreel_domain::codec::wire::CodecFailure;
 use mp4_atom::esds::{DecoderConfig, DecoderSpecific, EsDescriptor, Esds, SLConfig};
 use mp4_atom::{
     Atom, Audio, Avc1, Avcc, Btrt, Codec, Colr, ElstEntry, FixedPoint, FourCC, Ftyp, Mfhd, Moof,

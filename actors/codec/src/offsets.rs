@@ -4,7 +4,7 @@
 //! starts at the beginning.
 
 use ffmpeg_next::Packet;
-use jetreel_domain::discontinuity::ClockStep;
+use jetreel_domain::codec::discontinuity::ClockStep;
 
 /// Where the packets of one track lie in the file. One that does not tell lies behind its predecessor. One that lies before its
 /// predecessor is late: demuxers give the last packet of a stream that others carried on with at the end of the file.

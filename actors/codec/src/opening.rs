@@ -11,8 +11,8 @@ use std::sync::atomic::Ordering;
 
 use ffmpeg_next::format::context::{self, StreamIo};
 use ffmpeg_next::{Dictionary, ffi};
-use jetreel_domain::reason::{FileFault, OverLimit};
-use jetreel_domain::wire::{Budget, CodecFailure};
+use jetreel_domain::codec::wire::{Budget, CodecFailure};
+use jetreel_domain::words::reason::{FileFault, OverLimit};
 
 use crate::blocks::{Blocks, MATROSKA_FORMAT};
 use crate::failure::{

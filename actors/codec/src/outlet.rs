@@ -1,6 +1,6 @@
 //! Named outputs on their way to the parent, in frames of bounded size.
 
-use jetreel_domain::wire::{FromCodec, OUTPUT_BYTES};
+use jetreel_domain::codec::wire::{FromCodec, OUTPUT_BYTES};
 
 use crate::failure::Outcome;
 use crate::link::Link;

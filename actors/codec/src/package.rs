@@ -3,8 +3,8 @@
 //! Invariants: the index stands before the samples; presentation times are those of the fragments, tick for tick (edit lists
 //! carry what the tables cannot); equal tracks give equal files; memory depends on the number of samples, not on their bytes.
 
-use jetreel_domain::reason::WorkFault;
-use jetreel_domain::wire::{Job, PackageJob, Report};
+use jetreel_domain::codec::wire::{Job, PackageJob, Report};
+use jetreel_domain::words::reason::WorkFault;
 use mp4_atom::{Co64, ElstEntry, FixedPoint, FourCC, Ftyp, Stco};
 
 use crate::failure::{Outcome, failure_with, internal};
@@ -188,7 +188,7 @@ mod tests {
     use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
     use std::os::unix::net::UnixStream;
 
-    use jetreel_domain::wire::{FromCodec, PackageTrack, Segment, ToCodec};
+    use jetreel_domain::codec::wire::{FromCodec, PackageTrack, Segment, ToCodec};
     use mp4_atom::{Decode as _, Moov};
 
     use super::*;

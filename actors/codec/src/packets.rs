@@ -1,7 +1,7 @@
 //! The packets of a picture track in the order of decoding, on one continuous clock.
 
 use ffmpeg_next::Packet;
-use jetreel_domain::preroll::Distances;
+use jetreel_domain::codec::preroll::Distances;
 
 use crate::failure::Outcome;
 use crate::input::Input;

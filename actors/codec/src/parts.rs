@@ -3,7 +3,7 @@
 //! Invariants: where segments and parts are cut follows from the settings alone; a part that is stored already is cut all the
 //! same, only not sent.
 
-use jetreel_domain::wire::{AAC_CODECS, AudioJob, AudioReport, FromCodec, Report, Segment};
+use jetreel_domain::codec::wire::{AAC_CODECS, AudioJob, AudioReport, FromCodec, Report, Segment};
 
 use crate::clock::cpu_seconds;
 use crate::failure::Outcome;

@@ -1,8 +1,7 @@
 //! Which random-access points a plan needs: all of the first seconds, some of the rest.
 
-use jetreel_domain::media::{
-    DENSE_POINTS_MAX, DENSE_SECONDS, RandomAccess, Rational, SPARSE_SECONDS,
-};
+use jetreel_domain::plan::media::{DENSE_POINTS_MAX, DENSE_SECONDS, RandomAccess, SPARSE_SECONDS};
+use jetreel_domain::plan::rational::Rational;
 
 /// All points of the first seconds, then some.
 pub(crate) fn thin(points: &[RandomAccess], time_base: Rational) -> Vec<RandomAccess> {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use ffmpeg_next::packet::Mut as _;
 use ffmpeg_next::{Packet, ffi};
-use jetreel_domain::preroll::{Distances, Look, is_close, look};
+use jetreel_domain::codec::preroll::{Distances, Look, is_close, look};
 
 use crate::failure::Outcome;
 
@@ -111,7 +111,7 @@ fn hide(packet: &mut Packet) {
 #[cfg(test)]
 mod tests {
     use ffmpeg_next::packet::Flags;
-    use jetreel_domain::media::Rational;
+    use jetreel_domain::plan::rational::Rational;
 
     use super::*;
 

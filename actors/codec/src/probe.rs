@@ -5,13 +5,13 @@
 
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::{Stream, codec, media};
-use jetreel_domain::media::{
-    AudioTrack, ProbeFacts, Rational, UnusedAudio, UnusedReason, VideoTrack,
-};
-use jetreel_domain::reason::{ContentFault, FileFault, OverLimit};
-use jetreel_domain::warning::{PictureTrack, Warning};
-use jetreel_domain::wire::{CodecFailure, FailureCode, Job, Report};
-use jetreel_domain::{hdr, soundtrack};
+use jetreel_domain::codec::hdr;
+use jetreel_domain::codec::wire::{CodecFailure, FailureCode, Job, Report};
+use jetreel_domain::plan::media::{AudioTrack, ProbeFacts, UnusedAudio, UnusedReason, VideoTrack};
+use jetreel_domain::plan::rational::Rational;
+use jetreel_domain::plan::soundtrack;
+use jetreel_domain::words::reason::{ContentFault, FileFault, OverLimit};
+use jetreel_domain::words::warning::{PictureTrack, Warning};
 
 use crate::boxes::{self, Movie};
 use crate::decode::{check_gap, no_codec};

@@ -38,12 +38,12 @@ pub(crate) fn id() -> io::Result<String> {
 
 fn id_of(program: &File) -> io::Result<String> {
     if let Some(id) = noted(program)? {
-        return Ok(hex(&id));
+        return Ok(hex::encode(id));
     }
     let (mut hasher, mut piece, mut at) = (Sha256::new(), vec![0; PIECE], 0);
     loop {
         match program.read_at(&mut piece, at)? {
-            0 => return Ok(hex(&hasher.finalize())),
+            0 => return Ok(hex::encode(hasher.finalize())),
             read => {
                 hasher.update(&piece[..read]);
                 at += read as u64;
@@ -111,10 +111,6 @@ fn long(bytes: &[u8], at: usize) -> u64 {
 fn taken<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let found = bytes.get(at..at + N).and_then(|found| found.try_into().ok());
     found.unwrap_or([0; N])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

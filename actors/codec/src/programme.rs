@@ -3,7 +3,7 @@
 use std::slice;
 
 use ffmpeg_next::ffi;
-use jetreel_domain::media::UnusedReason;
+use jetreel_domain::plan::media::UnusedReason;
 
 use crate::facts;
 use crate::input::Input;

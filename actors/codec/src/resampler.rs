@@ -6,9 +6,9 @@
 use std::collections::VecDeque;
 
 use ffmpeg_next::{ChannelLayout, Rational, ffi, filter, format, frame};
-use jetreel_domain::reason::ContentFault;
-use jetreel_domain::soundclock::{SoundClock, Stamp, suffice};
-use jetreel_domain::wire::FailureCode;
+use jetreel_domain::codec::soundclock::{SoundClock, Stamp, suffice};
+use jetreel_domain::codec::wire::FailureCode;
+use jetreel_domain::words::reason::ContentFault;
 
 use crate::failure::{Outcome, failure_with, own_failure};
 

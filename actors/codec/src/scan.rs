@@ -5,15 +5,18 @@
 
 use ffmpeg_next::Packet;
 use ffmpeg_next::packet::Flags;
-use jetreel_domain::discontinuity::{ClockStep, STEPS_MAX};
-use jetreel_domain::joint::joints;
-use jetreel_domain::lasting::{self, Lasting, Shown};
-use jetreel_domain::media::{RandomAccess, Rational};
-use jetreel_domain::pace::BEHIND_SECONDS_MAX;
-use jetreel_domain::preroll::Distances;
-use jetreel_domain::reason::OverLimit;
-use jetreel_domain::wire::Budget;
-use jetreel_domain::{order, preroll};
+use jetreel_domain::codec::discontinuity::ClockStep;
+use jetreel_domain::codec::joint::joints;
+use jetreel_domain::codec::jump::STEPS_MAX;
+use jetreel_domain::codec::lasting::{self, Lasting, Shown};
+use jetreel_domain::codec::misplaced;
+use jetreel_domain::codec::pace::BEHIND_SECONDS_MAX;
+use jetreel_domain::codec::preroll;
+use jetreel_domain::codec::preroll::Distances;
+use jetreel_domain::codec::wire::Budget;
+use jetreel_domain::plan::media::RandomAccess;
+use jetreel_domain::plan::rational::Rational;
+use jetreel_domain::words::reason::OverLimit;
 
 use crate::clocks::Clocks;
 use crate::failure::{Outcome, failure};
@@ -390,7 +393,7 @@ impl Picture {
             (0..times.len()).filter(|place| hidden.binary_search(place).is_err()).collect();
         let slack = if overlaps { time_base.ticks(BEHIND_SECONDS_MAX) } else { 0 };
         let fitting: Vec<i64> = others.iter().map(|place| times[*place]).collect();
-        let misplaced = order::misplaced(&fitting, slack);
+        let misplaced = misplaced::misplaced(&fitting, slack);
         self.misplaced = hidden.len() + misplaced.ahead.len() + misplaced.behind;
         // Whatever is not in order is decoded in one go.
         self.monotonic &= !overlaps;

@@ -4,7 +4,7 @@
 
 use ffmpeg_next::codec::{self, Id, Parameters, decoder};
 use ffmpeg_next::{Codec, Dictionary, Error, Packet, Rational, Rescale as _, Stream, ffi, frame};
-use jetreel_domain::reason::ContentFault;
+use jetreel_domain::words::reason::ContentFault;
 
 use crate::failure::{Outcome, failure_with, source_failure};
 use crate::split::{self, FRAME_SECONDS};

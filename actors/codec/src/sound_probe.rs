@@ -6,9 +6,9 @@
 //! Invariant: bounded: half a second of sound per track, a number of packets, a number of bytes of the source.
 
 use ffmpeg_next::{Packet, Rational, frame};
-use jetreel_domain::media::{AudioTrack, UnusedAudio, UnusedReason};
-use jetreel_domain::soundtrack::{self, Step};
-use jetreel_domain::wire::{CodecFailure, FailureCode};
+use jetreel_domain::codec::wire::{CodecFailure, FailureCode};
+use jetreel_domain::plan::media::{AudioTrack, UnusedAudio, UnusedReason};
+use jetreel_domain::plan::soundtrack::{self, Step};
 
 use crate::facts::{self, Candidate};
 use crate::failure::Outcome;

@@ -3,8 +3,8 @@
 //! Invariants: decode times ascend strictly and payloads are exactly as long as their samples, or the track is refused; a
 //! table takes 16 bytes a sample, whatever the samples take.
 
-use jetreel_domain::reason::WorkFault;
-use jetreel_domain::wire::{PackageTrack, Segment};
+use jetreel_domain::codec::wire::{PackageTrack, Segment};
+use jetreel_domain::words::reason::WorkFault;
 use mp4_atom::{
     Atom, Codec, Ctts, CttsEntry, Decode, Ftyp, Header, Moof, Moov, Stbl, Stsc, StscEntry, Stsd,
     Stss, Stsz, StszSamples, Stts, SttsEntry, Tfhd,

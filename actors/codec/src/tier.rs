@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 
 use ffmpeg_next::frame::Video;
-use jetreel_domain::gop::Mark;
-use jetreel_domain::wire::{EncoderSpec, FromCodec, Segment, TierReport};
+use jetreel_domain::codec::wire::{EncoderSpec, FromCodec, Segment, TierReport};
+use jetreel_domain::plan::gop::Mark;
 use serde_bytes::ByteBuf;
 use sha2::{Digest as _, Sha256};
 

@@ -4,10 +4,11 @@
 
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Stream, codec, ffi, picture};
-use jetreel_domain::h264;
-use jetreel_domain::hdr::Signs;
-use jetreel_domain::media::{Colour, Rational};
-use jetreel_domain::wire::Budget;
+use jetreel_domain::codec::hdr::Signs;
+use jetreel_domain::codec::wire::Budget;
+use jetreel_domain::plan::h264;
+use jetreel_domain::plan::media::Colour;
+use jetreel_domain::plan::rational::Rational;
 
 use crate::decode::{Decoder, Pull, check_pixels, no_frames, no_key};
 use crate::facts;

@@ -7,7 +7,7 @@ use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom};
 use ffmpeg_next::format::context::StreamIo;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Dictionary, Packet, Rational, ffi, format, media};
-use jetreel_domain::wire::{Budget, FromCodec, Verified};
+use jetreel_domain::codec::wire::{Budget, FromCodec, Verified};
 use sha2::{Digest as _, Sha256};
 
 use crate::decode::{Decoder, Pull, short_hash};

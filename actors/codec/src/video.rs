@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ffmpeg_next::frame::Video;
-use jetreel_domain::framerate::{FrameRule, Keeper};
-use jetreel_domain::gop::{Grid, Mark};
-use jetreel_domain::media::Rational;
+use jetreel_domain::codec::wire::{ChunkReport, FromCodec, Job, Report, TierReport, VideoJob};
+use jetreel_domain::plan::framerate::{FrameRule, Keeper};
+use jetreel_domain::plan::gop::{Grid, Mark};
+use jetreel_domain::plan::rational::Rational;
+use jetreel_domain::plan::still;
 use jetreel_domain::plan::{Chunk, ImagePlan};
-use jetreel_domain::still;
-use jetreel_domain::wire::{ChunkReport, FromCodec, Job, Report, TierReport, VideoJob};
 use serde_bytes::ByteBuf;
 
 use crate::cascade::{Cascade, Sink, Ticket};

@@ -2,11 +2,11 @@
 //!
 //! The node is shown each of them by a codec process of its own, see `tests/fixtures/hostile_codec.rs`.
 
-use jetreel_domain::discontinuity::{ClockStep, STEPS_MAX};
-use jetreel_domain::media::{
-    AudioTrack, ProbeFacts, Rational, UnusedAudio, UnusedReason, VideoTrack,
-};
-use jetreel_domain::wire::{FromCodec, OUTPUT_BYTES, Report, Verified};
+use jetreel_domain::codec::discontinuity::ClockStep;
+use jetreel_domain::codec::jump::STEPS_MAX;
+use jetreel_domain::codec::wire::{FromCodec, OUTPUT_BYTES, Report, Verified};
+use jetreel_domain::plan::media::{AudioTrack, ProbeFacts, UnusedAudio, UnusedReason, VideoTrack};
+use jetreel_domain::plan::rational::Rational;
 use serde_bytes::ByteBuf;
 
 /// A lie.

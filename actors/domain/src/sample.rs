@@ -1,10 +1,11 @@
 //! A source and a policy for tests.
 
-use jetreel_domain::ladder::Rung;
-use jetreel_domain::lasting::Lasting;
-use jetreel_domain::limits::Limits;
-use jetreel_domain::media::{AudioTrack, Colour, ProbeFacts, RandomAccess, Rational, VideoTrack};
-use jetreel_domain::planner::PlanPolicy;
+use jetreel_domain::codec::lasting::Lasting;
+use jetreel_domain::codec::limits::Limits;
+use jetreel_domain::plan::ladder::Rung;
+use jetreel_domain::plan::media::{AudioTrack, Colour, ProbeFacts, RandomAccess, VideoTrack};
+use jetreel_domain::plan::policy::PlanPolicy;
+use jetreel_domain::plan::rational::Rational;
 
 /// One minute of 1280x720 at 25 frames per second, 90 kHz, a random-access point every two seconds.
 pub(crate) fn track() -> VideoTrack {

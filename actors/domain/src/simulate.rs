@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use jetreel_domain::framerate::Keeper;
-use jetreel_domain::gop::{Grid, Mark};
-use jetreel_domain::ledger::{
+use jetreel_domain::codec::wire::{PictureRef, Segment, Verified};
+use jetreel_domain::order::ledger::{
     AudioOutput, ChunkOutput, Entry, ImagesOutput, Object, Output, PackageOutput, PicturesOutput,
     TierOutput,
 };
+use jetreel_domain::plan::framerate::Keeper;
+use jetreel_domain::plan::gop::{Grid, Mark};
 use jetreel_domain::plan::{Plan, PlannedTask, Work};
-use jetreel_domain::wire::{PictureRef, Segment, Verified};
 
 /// Samples of an access unit of AAC.
 const UNIT: i64 = 1024;

@@ -1,12 +1,12 @@
 //! A codec for tests: the frames with which an honest process answers a job, without the content of pictures and sound.
 
-use jetreel_domain::framerate::Keeper;
-use jetreel_domain::gop::Grid;
-use jetreel_domain::thumbnails;
-use jetreel_domain::wire::{
+use jetreel_domain::codec::wire::{
     AAC_CODECS, AAC_UNIT, AudioJob, AudioReport, ChunkReport, FromCodec, ImagesJob, JobWork,
     OUTPUT_BYTES, PackageJob, Report, Segment, TierReport, Verified, VideoJob,
 };
+use jetreel_domain::plan::framerate::Keeper;
+use jetreel_domain::plan::gop::Grid;
+use jetreel_domain::plan::thumbnails;
 use serde_bytes::ByteBuf;
 
 /// Frames for work on a source whose pictures are at `instants` (source ticks) and whose sound has `samples` samples. A probe is

@@ -1,11 +1,11 @@
 //! One letter out of many, replayed or discarded, and what became of it.
 
-use jetreel_domain::deadletter::Buried;
-use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::delivery::deadletter::Buried;
+use jetreel_domain::words::failure::{Failure, Severity};
 use serde::Serialize;
 
-use super::desk::Desk;
 use super::replay::Outcome;
+use super::service::DlqService;
 
 /// What is to be done with letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl From<Outcome> for Fate {
     }
 }
 
-impl Desk {
+impl DlqService {
     /// Does `action` to a letter; with `dry_run` only says that it would.
     ///
     /// # Errors

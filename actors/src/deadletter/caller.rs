@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jetreel_domain::failure::Failure;
-use jetreel_domain::hook;
+use jetreel_domain::delivery::hook;
+use jetreel_domain::words::failure::Failure;
 use serde::Serialize;
 use tokio_util::bytes::Bytes;
 
-use super::desk::{Desk, Inspection};
+use super::service::{DlqService, Inspection};
 use crate::config::Context;
 use crate::event::Event;
 use crate::lease::InHand;
@@ -109,9 +109,9 @@ impl Caller {
 
 /// The letter, with the facts of its source where the store gives them soon: one that hangs is why there are letters.
 async fn inspect(ports: &Ports, sequence: u64) -> Result<Option<Inspection>, Failure> {
-    let desk = Desk::new(ports);
-    match tokio::time::timeout(FACTS_WAIT, desk.inspect(sequence)).await {
+    let service = DlqService::new(ports);
+    match tokio::time::timeout(FACTS_WAIT, service.inspect(sequence)).await {
         Ok(inspection) => inspection,
-        Err(_) => Desk { store: None, ..desk }.inspect(sequence).await,
+        Err(_) => DlqService { store: None, ..service }.inspect(sequence).await,
     }
 }

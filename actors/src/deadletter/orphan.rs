@@ -1,12 +1,12 @@
 //! A message that the broker gave up: dead if its budget is spent, else queued anew, for it would block its own subject.
 
-use jetreel_domain::claim::Claim;
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::claim::Claim;
+use jetreel_domain::delivery::intake::Body;
+use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded};
+use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::OrderId;
-use jetreel_domain::intake::Body;
-use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded};
-use jetreel_domain::stage::{Stage, Unit};
-use jetreel_domain::state::{Status, Video};
+use jetreel_domain::order::state::{Status, Video};
+use jetreel_domain::words::failure::Failure;
 
 use crate::claims::{self, Claimant};
 use crate::config::Context;

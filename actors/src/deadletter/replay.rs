@@ -6,16 +6,16 @@
 //! Every step can be repeated: a task that is queued already cannot be queued again, one that is finished is acknowledged unseen.
 //! A crash in between leaves a letter whose replay is harmless.
 
-use jetreel_domain::deadletter::{Buried, DeadLetter};
-use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::delivery::deadletter::{Buried, DeadLetter};
+use jetreel_domain::delivery::message::{Evaluate, Uploaded, VERSION};
+use jetreel_domain::delivery::stage::{Stage, Unit};
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::message::{Evaluate, Uploaded, VERSION};
-use jetreel_domain::stage::{Stage, Unit};
-use jetreel_domain::state::{Dead, Order};
-use jetreel_domain::subject;
+use jetreel_domain::order::state::{Dead, Order};
+use jetreel_domain::words::failure::{Failure, Severity};
 use serde::Serialize;
 
-use super::desk::Desk;
+use super::service::DlqService;
 use crate::crash;
 use crate::intake;
 use crate::ports::WriteOnce;
@@ -46,7 +46,7 @@ pub struct Replayed {
     pub outcome: Outcome,
 }
 
-impl Desk {
+impl DlqService {
     /// Replays a letter.
     ///
     /// # Errors
@@ -61,7 +61,7 @@ impl Desk {
                 WriteOnce::Taken => return Ok(Outcome::Busy),
             },
         };
-        crash::point("desk-after-replay");
+        crash::point("dlq-after-replay");
         self.letters.discard(buried.sequence).await?;
         Ok(outcome)
     }
@@ -196,12 +196,12 @@ fn encoded(body: &impl Serialize) -> Result<Vec<u8>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jetreel_domain::delivery::message::EncodeTask;
     use jetreel_domain::id::VideoId;
-    use jetreel_domain::lane::Lane;
-    use jetreel_domain::ledger::Object;
-    use jetreel_domain::message::EncodeTask;
+    use jetreel_domain::order::lane::Lane;
+    use jetreel_domain::order::ledger::Object;
+    use jetreel_domain::order::state::{PlanRef, Status};
     use jetreel_domain::plan::Class;
-    use jetreel_domain::state::{PlanRef, Status};
 
     fn order() -> (OrderId, Order) {
         let object = Object { key: "plans/x".into(), bytes: 3, sha256: "ab".into() };

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jetreel_domain::failure::{Failure, Severity};
-use jetreel_domain::orphan::Suspects;
-use jetreel_domain::stage::Stage;
-use jetreel_domain::subject;
+use jetreel_domain::delivery::orphan::Suspects;
+use jetreel_domain::delivery::stage::Stage;
+use jetreel_domain::delivery::subject;
+use jetreel_domain::words::failure::{Failure, Severity};
 use serde::Deserialize;
 use tokio::time::Instant;
 

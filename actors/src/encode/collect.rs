@@ -2,22 +2,24 @@
 //!
 //! Invariants: an entry names only objects that are closed and synced, under keys of this attempt; an attempt that fails leaves no
 //! object of which no entry may tell. Names, counts and order are the plan's: the session hands on no other frame
-//! ([`jetreel_domain::contract`]).
+//! ([`jetreel_domain::codec::contract`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use jetreel_domain::failure::Failure;
-use jetreel_domain::job;
-use jetreel_domain::ledger::{
+use jetreel_domain::codec::job;
+use jetreel_domain::codec::wire::{
+    AudioReport, ChunkReport, FromCodec, PictureRef, Report, Segment,
+};
+use jetreel_domain::order::ledger::{
     AudioOutput, ChunkOutput, Entry, ImagesOutput, Object, Output, PackageOutput, PicturesOutput,
     TierOutput,
 };
+use jetreel_domain::output::verify;
 use jetreel_domain::plan::{Plan, PlannedTask, Work};
-use jetreel_domain::verify;
-use jetreel_domain::wire::{AudioReport, ChunkReport, FromCodec, PictureRef, Report, Segment};
+use jetreel_domain::words::failure::Failure;
 use ractor::{Actor, ActorCell, ActorRef};
 use tokio::sync::Semaphore;
 use tokio_util::bytes::Bytes;

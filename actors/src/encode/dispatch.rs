@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::Group;
-use jetreel_domain::lane::{self, Lane};
-use jetreel_domain::stage::Stage;
+use jetreel_domain::order::lane::{self, Lane};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use super::slot::{self, Slot};

@@ -3,8 +3,8 @@
 //! Invariant: bytes in its mailbox are bounded by the permits that travel with them, never by the mailbox. Trouble is kept
 //! and told at `Finish`, so that the slot learns of it exactly once.
 
-use jetreel_domain::failure::Failure;
-use jetreel_domain::ledger::Object;
+use jetreel_domain::order::ledger::Object;
+use jetreel_domain::words::failure::Failure;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::bytes::Bytes;

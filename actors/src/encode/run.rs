@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::codec::budget;
+use jetreel_domain::codec::job;
+use jetreel_domain::codec::wire::{self, FromCodec, Job, JobWork};
 use jetreel_domain::id::{OrderId, TaskId};
-use jetreel_domain::job;
-use jetreel_domain::ledger::{Entry, Object, View};
+use jetreel_domain::order::ledger::{Entry, Object, View};
+use jetreel_domain::order::state::Order;
+use jetreel_domain::plan::batch;
 use jetreel_domain::plan::{Plan, PlannedTask, Work};
-use jetreel_domain::state::Order;
-use jetreel_domain::wire::{self, FromCodec, Job, JobWork};
-use jetreel_domain::{batch, budget};
+use jetreel_domain::words::failure::Failure;
 use ractor::ActorCell;
 
 use super::collect::Collector;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::words::failure::Failure;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use super::stage::Encode;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::message::EncodeTask;
+use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::OrderId;
-use jetreel_domain::ledger::Entry;
-use jetreel_domain::message::EncodeTask;
-use jetreel_domain::stage::{Stage, Unit};
+use jetreel_domain::order::ledger::Entry;
+use jetreel_domain::words::failure::Failure;
 use ractor::ActorCell;
 use tokio::time::Instant;
 

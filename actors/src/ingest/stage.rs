@@ -1,10 +1,10 @@
 //! Ingest as a stage: one message for a completed upload, or for a corrected source.
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::message::Uploaded;
+use jetreel_domain::delivery::stage::{Stage, Unit};
+use jetreel_domain::delivery::turn;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::message::Uploaded;
-use jetreel_domain::stage::{Stage, Unit};
-use jetreel_domain::turn;
+use jetreel_domain::words::failure::Failure;
 
 use super::work;
 use crate::attempt::{self, Attempt, Claiming, Outcome};

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use jetreel_domain::budget;
-use jetreel_domain::failure::Failure;
+use jetreel_domain::codec::budget;
+use jetreel_domain::codec::wire::{self, FromCodec, Job, JobWork, Report};
 use jetreel_domain::id::OrderId;
-use jetreel_domain::ledger::View;
-use jetreel_domain::media::ProbeFacts;
+use jetreel_domain::order::ledger::View;
+use jetreel_domain::order::state::{Order, PlanRef, Status, Video};
 use jetreel_domain::plan::Plan;
-use jetreel_domain::planner;
-use jetreel_domain::state::{Order, PlanRef, Status, Video};
-use jetreel_domain::wire::{self, FromCodec, Job, JobWork, Report};
+use jetreel_domain::plan::media::ProbeFacts;
+use jetreel_domain::plan::planner;
+use jetreel_domain::words::failure::Failure;
 
 use crate::change;
 use crate::config::Context;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jetreel_domain::failure::{Failure, Severity};
-use jetreel_domain::ledger::Entry;
-use jetreel_domain::retry;
-use jetreel_domain::stage::Stage;
+use jetreel_domain::delivery::retry;
+use jetreel_domain::delivery::stage::Stage;
+use jetreel_domain::order::ledger::Entry;
+use jetreel_domain::words::failure::{Failure, Severity};
 
 use super::evaluate;
 use super::evaluations::before_ack;

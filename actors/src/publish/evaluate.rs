@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::ledger::View;
+use jetreel_domain::order::ledger::View;
+use jetreel_domain::order::progress;
+use jetreel_domain::order::state::{Fact, Order, Status, Video};
+use jetreel_domain::order::takeover::Takeover;
+use jetreel_domain::output::verify;
 use jetreel_domain::plan::Plan;
-use jetreel_domain::progress;
-use jetreel_domain::state::{Fact, Order, Status, Video};
-use jetreel_domain::takeover::Takeover;
-use jetreel_domain::verify;
+use jetreel_domain::words::failure::Failure;
 
 use super::finish::{self, Writer};
 use super::views::{Read, Views};

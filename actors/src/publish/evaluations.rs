@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::message::Evaluate;
+use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::OrderId;
-use jetreel_domain::message::Evaluate;
-use jetreel_domain::stage::{Stage, Unit};
+use jetreel_domain::words::failure::Failure;
 
 use super::evaluate;
 use super::finish::Writer;

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use jetreel_domain::failure::Failure;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::ledger::{Object, View};
-use jetreel_domain::manifest;
+use jetreel_domain::order::ledger::{Object, View};
+use jetreel_domain::order::state::{Fact, Order, Published, Status, Video};
+use jetreel_domain::output::manifest;
+use jetreel_domain::output::playlist;
+use jetreel_domain::output::verify;
 use jetreel_domain::plan::Plan;
-use jetreel_domain::playlist;
-use jetreel_domain::state::{Fact, Order, Published, Status, Video};
-use jetreel_domain::verify;
+use jetreel_domain::words::failure::Failure;
 use sha2::{Digest, Sha256};
 use tokio_util::bytes::Bytes;
 
@@ -140,7 +140,7 @@ async fn write(context: &Context, key: &str, bytes: Bytes) -> Result<Object, Fai
     let store = &context.ports.store;
     let object = store.write(key, bytes).await?;
     let stored = store.read_all(key).await?;
-    let hash: String = Sha256::digest(&stored).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex::encode(Sha256::digest(&stored));
     if hash == object.sha256 {
         Ok(object)
     } else {

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{OrderId, TaskId};
-use jetreel_domain::ledger::{Entry, View};
+use jetreel_domain::order::ledger::{Entry, View};
+use jetreel_domain::words::failure::Failure;
 use tokio::sync::Mutex;
 
 use crate::ports::Broker;

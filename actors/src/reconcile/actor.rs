@@ -1,20 +1,16 @@
 //! The reconciler: one on every node that has the role, one of them at work.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use jetreel_domain::failure::{Failure, Severity};
+use jetreel_domain::words::failure::Failure;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
+use super::args::Args;
 use super::lead::Lead;
 use super::orders::Orders;
 use super::records::Records;
 use super::sweep::Sweep;
-use crate::binding::{Binding, Bound};
-use crate::config::Context;
 use crate::event::{Event, Reconciled};
-use crate::ports::{Nodes, Survey};
-use crate::trial;
 
 /// Before the next pass, where this one left states unread: others want the broker too.
 const SHORTLY: Duration = Duration::from_millis(20);
@@ -24,44 +20,6 @@ const SHORTLY: Duration = Duration::from_millis(20);
 pub enum Message {
     /// Look at everything once.
     Pass,
-}
-
-/// What the reconciler needs.
-#[derive(Clone)]
-pub struct Args {
-    /// The node.
-    pub context: Context,
-    /// The queues as a whole.
-    pub survey: Arc<dyn Survey>,
-    /// What nodes say of themselves.
-    pub nodes: Arc<dyn Nodes>,
-    /// That the store is the broker's: without it nothing is swept.
-    pub bound: Bound,
-    /// Where that is looked up again.
-    pub binding: Arc<dyn Binding>,
-}
-
-impl Args {
-    /// Tells what is wrong with one entry, which keeps nobody from the others.
-    ///
-    /// # Errors
-    /// When broker or store are away: for the others too.
-    pub(super) async fn pass_over(&self, failure: Failure) -> Result<(), Failure> {
-        if failure.severity == Severity::DependencyFault && self.is_away(&failure).await {
-            return Err(failure);
-        }
-        let event = Event::StageFault { stage: "reconcile", failure };
-        self.context.ports.environment.emit(event);
-        Ok(())
-    }
-
-    /// Nothing is charged here: where the store fails at one object, it is enough that it is fine for others.
-    async fn is_away(&self, failure: &Failure) -> bool {
-        match &failure.object {
-            Some(touched) => !trial::answers(&self.context.ports, touched.key()).await,
-            None => true,
-        }
-    }
 }
 
 /// What the reconciler knows. Of no use to its successor, which looks for itself.

@@ -1,9 +1,9 @@
 //! The lease of the reconciler: one node at a time does its work.
 
-use jetreel_domain::failure::Failure;
-use jetreel_domain::leadership;
+use jetreel_domain::upkeep::leadership;
+use jetreel_domain::words::failure::Failure;
 
-use super::actor::Args;
+use super::args::Args;
 use crate::event::{Event, Reconciled};
 use crate::ports::Swap;
 

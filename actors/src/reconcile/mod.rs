@@ -10,12 +10,15 @@
 //! Invariants: a pass does a bounded amount of work; every repair can be made twice; nothing is deleted that state, plan, ledger, a
 //! held claim or a manifest names, as read from the leader right before.
 
+mod args;
 mod actor;
 mod lead;
 mod nodes;
+mod foreign;
 mod orders;
 mod repair;
 mod records;
 mod sweep;
 
-pub use actor::{Args, Message, Reconciler};
+pub use actor::{Message, Reconciler};
+pub use args::Args;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use jetreel_domain::presence::Roll;
+use jetreel_domain::upkeep::presence::Roster;
 use tokio::time::Instant;
 
-use super::actor::Args;
+use super::args::Args;
 use crate::event::Event;
 use crate::ports::OddWord;
 
@@ -21,15 +21,15 @@ pub(super) struct Nodes {
     read: u64,
     /// When the bucket was made that was read.
     born: i64,
-    roll: Roll,
+    roster: Roster,
     /// Nodes whose words cannot be understood, as far as that was told.
     told: BTreeSet<String>,
 }
 
 impl Default for Nodes {
     fn default() -> Self {
-        let (roll, told) = (Roll::default(), BTreeSet::new());
-        Self { started: Instant::now(), read: 0, born: 0, roll, told }
+        let (roster, told) = (Roster::default(), BTreeSet::new());
+        Self { started: Instant::now(), read: 0, born: 0, roster, told }
     }
 }
 
@@ -43,11 +43,11 @@ impl Nodes {
                 self.born = said.extent.born;
                 self.read = said.read;
                 let patience = args.context.config.reconciler.build_seconds;
-                self.roll.hear(self.started.elapsed().as_secs(), said.words, patience);
+                self.roster.hear(self.started.elapsed().as_secs(), said.words, patience);
                 self.tell(args, said.unreadable);
             }
             Err(failure) => {
-                self.roll.miss();
+                self.roster.miss();
                 let event = Event::StageFault { stage: "reconcile", failure };
                 args.context.ports.environment.emit(event);
             }
@@ -67,6 +67,6 @@ impl Nodes {
 
     /// Whether an order that was planned with `build` can only be planned anew.
     pub(super) fn strand(&self, build: &str) -> bool {
-        self.roll.strands(build)
+        self.roster.strands(build)
     }
 }

@@ -3,18 +3,19 @@
 //! States are read once, in the order in which they were written; from then on only what changed. So a pass costs as much as there
 //! is under way, not as much as there is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::mem;
 
-use jetreel_domain::document::{self, Document as _};
-use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{OrderId, VideoId};
-use jetreel_domain::reconcile::{self, Found, Need, Position, Watch};
-use jetreel_domain::release::{self, Step};
-use jetreel_domain::state::{Order, Video};
-use jetreel_domain::sweep::{self, Owner};
+use jetreel_domain::order::document::{self, Document as _};
+use jetreel_domain::order::owner::Owner;
+use jetreel_domain::order::release::{self, Step};
+use jetreel_domain::order::state::{Order, Video};
+use jetreel_domain::upkeep::reconcile::{self, Found, Need, Position, Watch};
+use jetreel_domain::words::failure::Failure;
 
-use super::actor::Args;
+use super::args::Args;
+use super::foreign::Foreign;
 use super::nodes::Nodes;
 use super::repair;
 use crate::event::Event;
@@ -38,8 +39,7 @@ pub(super) struct Orders {
     next: Option<VideoId>,
     plans: Plans,
     nodes: Nodes,
-    /// Keys of originals that videos name outside their own folder.
-    foreign: BTreeMap<VideoId, BTreeSet<String>>,
+    foreign: Foreign,
 }
 
 #[derive(Default)]
@@ -68,13 +68,7 @@ impl Orders {
         self.born = states.extent.born;
         for video in states.videos {
             let video = video.value;
-            let foreign: BTreeSet<String> =
-                sweep::foreign_keys(&video).map(ToOwned::to_owned).collect();
-            if foreign.is_empty() {
-                self.foreign.remove(&video.id);
-            } else {
-                self.foreign.insert(video.id.clone(), foreign);
-            }
+            self.foreign.note(&video);
             if video.is_newer() {
                 // Only a newer program changes it, whatever is amiss. Told once for each change.
                 self.open.remove(&video.id);
@@ -89,9 +83,9 @@ impl Orders {
         Ok(states.more)
     }
 
-    /// Whether some video is made from the object at `key`, which is not in its own folder.
-    pub(super) fn is_foreign(&self, key: &str) -> bool {
-        self.foreign.values().any(|keys| keys.contains(key))
+    /// Originals outside the folders of their videos.
+    pub(super) fn foreign(&self) -> &Foreign {
+        &self.foreign
     }
 
     /// Looks at the videos under way, and mends what has been amiss for long.
@@ -168,7 +162,7 @@ impl Orders {
             while self.read_on(args).await? {}
         }
         for trouble in ripe {
-            if let Err(failure) = repair::mend(args, self, &video, trouble).await {
+            if let Err(failure) = repair::mend(args, &self.foreign, &video, trouble).await {
                 args.pass_over(failure).await?;
             }
         }

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use jetreel_domain::announce;
-use jetreel_domain::document::Document as _;
-use jetreel_domain::failure::Failure;
 use jetreel_domain::id::{OrderId, VideoId};
-use jetreel_domain::state::{Order, Status, Video};
+use jetreel_domain::order::announce;
+use jetreel_domain::order::document::Document as _;
+use jetreel_domain::order::state::{Order, Status, Video};
+use jetreel_domain::words::failure::Failure;
 
-use super::actor::Args;
+use super::args::Args;
 use crate::event::{Event, Reconciled, Repair};
 
 /// Orders and uploads on record that are looked at in one pass; the next goes on with the others.

@@ -1,17 +1,17 @@
 //! Mends one thing.
 
-use jetreel_domain::announce;
-use jetreel_domain::deadletter::Buried;
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::deadletter::Buried;
+use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::message::Uploaded;
-use jetreel_domain::reconcile::Trouble;
-use jetreel_domain::state::{Order, Status, Video};
-use jetreel_domain::sweep::Owner;
-use jetreel_domain::takeover::Takeover;
+use jetreel_domain::order::announce;
+use jetreel_domain::order::owner::Owner;
+use jetreel_domain::order::state::{Order, Status, Video};
+use jetreel_domain::order::takeover::Takeover;
+use jetreel_domain::upkeep::reconcile::Trouble;
+use jetreel_domain::words::failure::Failure;
 
-use super::actor::Args;
-use super::orders::Orders;
+use super::args::Args;
+use super::foreign::Foreign;
 use super::sweep;
 use crate::change;
 use crate::crash;
@@ -23,7 +23,7 @@ use crate::takeover;
 /// Mends a trouble of a video, as its state was read a moment ago.
 pub(super) async fn mend(
     args: &Args,
-    orders: &Orders,
+    foreign: &Foreign,
     video: &Video,
     trouble: Trouble,
 ) -> Result<(), Failure> {
@@ -61,7 +61,7 @@ pub(super) async fn mend(
             }
             (number, Repair::EvaluationAsked)
         }
-        Trouble::Stranded(number, _) => {
+        Trouble::StrandedOrder(number, _) => {
             let waits = |order: &Order| order.status == Status::Encoding;
             let order = video.order_id(number);
             if !takeover::take_over(ports, &order, Takeover::CodecBuild, waits).await? {
@@ -70,18 +70,18 @@ pub(super) async fn mend(
             (number, Repair::PlannedAnew)
         }
         Trouble::Stalled(number, _) => {
-            if !give_up(args, orders, &video.order_id(number)).await? {
+            if !give_up(args, foreign, &video.order_id(number)).await? {
                 return Ok(());
             }
             (number, Repair::UploadGivenUp)
         }
         Trouble::Deleted => {
-            remove(args, orders, video).await?;
+            remove(args, foreign, video).await?;
             (video.orders.last().map_or(1, |order| order.number), Repair::Removed)
         }
         Trouble::Uncleared(number) => {
             discard_letters(args, video, video.letters_left(number).map(|l| (number, l))).await?;
-            clear(args, orders, &video.order_id(number)).await?;
+            clear(args, foreign, &video.order_id(number)).await?;
             (number, Repair::Cleared)
         }
     };
@@ -105,7 +105,7 @@ async fn remove_forged(args: &Args, order: &OrderId) -> Result<bool, Failure> {
 }
 
 /// Cancels an upload that stood still, and deletes what has arrived. `false`: it has gone on meanwhile.
-async fn give_up(args: &Args, orders: &Orders, order: &OrderId) -> Result<bool, Failure> {
+async fn give_up(args: &Args, foreign: &Foreign, order: &OrderId) -> Result<bool, Failure> {
     let ports = &args.context.ports;
     let now = ports.environment.now();
     let mut given_up = false;
@@ -122,22 +122,22 @@ async fn give_up(args: &Args, orders: &Orders, order: &OrderId) -> Result<bool, 
     change::announce(ports, &video).await?;
     crash::point("giveup-after-fact");
     ports.broker.forget_parts(&order.video).await?;
-    sweep::clear(args, orders, &Owner::Original(order.video.clone())).await?;
+    sweep::clear(args, foreign, &Owner::Original(order.video.clone())).await?;
     Ok(true)
 }
 
 /// Everything of a deleted video: told first, its state last, so that whatever is interrupted is done again.
-async fn remove(args: &Args, orders: &Orders, video: &Video) -> Result<(), Failure> {
+async fn remove(args: &Args, foreign: &Foreign, video: &Video) -> Result<(), Failure> {
     let ports = &args.context.ports;
     change::announce(ports, video).await?;
     discard_letters(args, video, video.letters()).await?;
     for order in &video.orders {
         let order = video.order_id(order.number);
         ports.broker.forget(&order).await?;
-        sweep::clear(args, orders, &Owner::Order(order)).await?;
+        sweep::clear(args, foreign, &Owner::Order(order)).await?;
     }
     ports.broker.forget_parts(&video.id).await?;
-    sweep::clear(args, orders, &Owner::Original(video.id.clone())).await?;
+    sweep::clear(args, foreign, &Owner::Original(video.id.clone())).await?;
     ports.broker.remove_video(&video.id).await
 }
 
@@ -160,7 +160,7 @@ async fn discard_letters(
 }
 
 /// State stops naming what a cancelled order left; then it is deleted. What a crash in between leaves is an orphan like any other.
-async fn clear(args: &Args, orders: &Orders, order: &OrderId) -> Result<(), Failure> {
+async fn clear(args: &Args, foreign: &Foreign, order: &OrderId) -> Result<(), Failure> {
     let ports = &args.context.ports;
     change::video(ports, &order.video, |video| {
         let uncleared = video.is_uncleared(order.number);
@@ -171,6 +171,6 @@ async fn clear(args: &Args, orders: &Orders, order: &OrderId) -> Result<(), Fail
     crash::point("clear-after-state");
     ports.broker.forget(order).await?;
     crash::point("clear-after-forget");
-    sweep::clear(args, orders, &Owner::Order(order.clone())).await?;
-    sweep::clear(args, orders, &Owner::Original(order.video.clone())).await
+    sweep::clear(args, foreign, &Owner::Order(order.clone())).await?;
+    sweep::clear(args, foreign, &Owner::Original(order.video.clone())).await
 }

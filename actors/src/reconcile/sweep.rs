@@ -2,16 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jetreel_domain::document::Document;
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::intake;
 use jetreel_domain::id::{OrderId, TaskId};
-use jetreel_domain::manifest::{self, Manifest};
-use jetreel_domain::state::{Order, Published};
-use jetreel_domain::sweep::{self, Candidates, Evidence, FOLDERS, Names, Owner};
-use jetreel_domain::{intake, ledger};
+use jetreel_domain::order::document::Document;
+use jetreel_domain::order::ledger;
+use jetreel_domain::order::owner::FOLDERS;
+use jetreel_domain::order::owner::Owner;
+use jetreel_domain::order::state::{Order, Published};
+use jetreel_domain::output::manifest::{self, Manifest};
+use jetreel_domain::upkeep::sweep::{self, Candidates, Evidence, Names};
+use jetreel_domain::words::failure::Failure;
 use sha2::{Digest, Sha256};
 
-use super::actor::Args;
+use super::args::Args;
+use super::foreign::Foreign;
 use super::orders::Orders;
 use crate::crash;
 use crate::event::{Event, Reconciled};
@@ -145,7 +149,7 @@ impl Sweep {
         while orders.read_on(args).await? {}
         let Some(named) = named(args, owner, &objects).await? else { return Ok(()) };
         for met in objects {
-            if !named.has(&met.key) && !orders.is_foreign(&met.key) {
+            if !named.has(&met.key) && !orders.foreign().has(&met.key) {
                 delete(args, &met).await?;
             }
             self.candidates.forget(&met.key);
@@ -155,10 +159,10 @@ impl Sweep {
 }
 
 /// Deletes every object of an owner that is not named, whatever its age: its order was cancelled, and its workers have stopped.
-pub(super) async fn clear(args: &Args, orders: &Orders, owner: &Owner) -> Result<(), Failure> {
+pub(super) async fn clear(args: &Args, foreign: &Foreign, owner: &Owner) -> Result<(), Failure> {
     args.bound.holds(args.binding.as_ref(), args.context.ports.store.as_ref()).await?;
     for _ in 0..CLEARING_WALKS_MAX {
-        if clear_once(args, orders, owner).await? {
+        if clear_once(args, foreign, owner).await? {
             return Ok(());
         }
     }
@@ -167,12 +171,12 @@ pub(super) async fn clear(args: &Args, orders: &Orders, owner: &Owner) -> Result
 }
 
 /// Whether all folders could be read.
-async fn clear_once(args: &Args, orders: &Orders, owner: &Owner) -> Result<bool, Failure> {
+async fn clear_once(args: &Args, foreign: &Foreign, owner: &Owner) -> Result<bool, Failure> {
     let mut walk = args.context.ports.store.walk(&owner.prefix()).await?;
     loop {
         let page = walk.page(OBJECTS_PER_PAGE).await?;
         if let Some(named) = named(args, owner, &page).await? {
-            let unnamed = |met: &&Met| !named.has(&met.key) && !orders.is_foreign(&met.key);
+            let unnamed = |met: &&Met| !named.has(&met.key) && !foreign.has(&met.key);
             for met in page.iter().filter(unnamed) {
                 delete(args, met).await?;
             }
@@ -270,7 +274,7 @@ async fn manifest(
 ) -> Result<Manifest, Failure> {
     let object = &published.manifest;
     let bytes = args.context.ports.store.read_all(&object.key).await?;
-    let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex::encode(Sha256::digest(&bytes));
     let broken = |why: String| {
         let message = "The manifest of a published video is not what it was when it was written.";
         Failure::task("manifest-broken", message).with_detail(format!("{}: {why}", object.key))

@@ -1,59 +1,24 @@
 //! Burying a message: its letter, then its death in state, then the broker's copy. Media that is refused needs no letter: it is an
 //! answer to who uploaded it.
 
-use jetreel_domain::deadletter::DeadLetter;
-use jetreel_domain::excerpt::excerpt;
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::deadletter::DeadLetter;
+use jetreel_domain::delivery::stage::Unit;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::redact::redact;
-use jetreel_domain::stage::{Stage, Unit};
-use jetreel_domain::state::{Dead, Status, Video};
+use jetreel_domain::order::state::{Dead, Status, Video};
+use jetreel_domain::words::excerpt::excerpt;
+use jetreel_domain::words::failure::Failure;
+use jetreel_domain::words::redact::redact;
 
-use super::failed::Settlement;
+use super::case::{Case, Origin};
+use super::settlement::Settlement;
 use crate::change;
 use crate::claims::Held;
 use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
-use crate::ports::Delivery;
 
 /// Detail of a failure that is kept in state, in bytes; all of it is in the letter.
 const DETAIL_IN_STATE_MAX: usize = 1024;
-
-/// A message in trouble.
-pub(crate) struct Case<'a> {
-    /// The node.
-    pub(crate) context: &'a Context,
-    /// The stage whose message it is.
-    pub(crate) stage: Stage,
-    /// The message.
-    pub(crate) origin: Origin<'a>,
-}
-
-/// Where the message is.
-pub(crate) enum Origin<'a> {
-    /// In hand.
-    Delivery(&'a dyn Delivery),
-    /// In its stream, given up by the broker.
-    Stranded(&'a crate::ports::Stored),
-}
-
-impl Origin<'_> {
-    fn sequence(&self) -> u64 {
-        match self {
-            Self::Delivery(delivery) => delivery.sequence(),
-            Self::Stranded(stored) => stored.sequence,
-        }
-    }
-
-    /// Keeps it in hand for what takes a moment.
-    pub(super) async fn renew(&self) -> Result<(), Failure> {
-        match self {
-            Self::Delivery(delivery) => delivery.renew().await,
-            Self::Stranded(_) => Ok(()),
-        }
-    }
-}
 
 /// Why a message is not buried.
 pub(super) enum Unburied {

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use jetreel_domain::failure::{Failure, Severity};
-use jetreel_domain::retry::{self, Disposition};
-use jetreel_domain::stage::Stage;
-use jetreel_domain::trial;
+use jetreel_domain::delivery::retry::{self, Disposition};
+use jetreel_domain::delivery::stage::Stage;
+use jetreel_domain::delivery::trial;
+use jetreel_domain::words::failure::{Failure, Severity};
 use tokio::time::timeout;
 
-use super::bury::{self, Case, Unburied};
-use super::worth::checkpoints;
+use super::bury::{self, Unburied};
+use super::case::{Case, Origin};
+use super::settlement::Settlement;
 use crate::claims::Held;
 use crate::config::Context;
 use crate::event::Event;
@@ -20,31 +21,6 @@ const UNBURIED_WAIT: Duration = Duration::from_secs(60);
 
 /// How long the lease may take to be renewed before a trial.
 const RENEWAL_WAIT: Duration = Duration::from_secs(2);
-
-/// What to do with a delivery.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Settlement {
-    /// Its work is done, or nothing is wanted any more.
-    Ack,
-    /// Deliver it again.
-    HandBack(Duration),
-    /// Never deliver it again.
-    Terminate(String),
-    /// Not ours to settle: somebody else holds the claim, or may; their message, their word.
-    LetGo,
-}
-
-impl Settlement {
-    /// Says it.
-    pub(crate) async fn tell(self, delivery: &dyn Delivery) -> Result<(), Failure> {
-        match self {
-            Self::Ack => delivery.ack().await,
-            Self::HandBack(after) => delivery.hand_back(after).await,
-            Self::Terminate(reason) => delivery.terminate(&reason).await,
-            Self::LetGo => Ok(()),
-        }
-    }
-}
 
 /// Settles a failed attempt under a claim: back to the queue, charged or not, or to the dead letters.
 pub(crate) async fn failed(case: &Case<'_>, held: &Held, failure: Failure) -> Settlement {
@@ -57,7 +33,7 @@ pub(crate) async fn failed(case: &Case<'_>, held: &Held, failure: Failure) -> Se
     let mut held = held.clone();
     if disposition == Disposition::Bury && failure.severity == Severity::TaskFault {
         // Its attempts are used up, unless it got further meanwhile.
-        let parts = checkpoints(&context.ports, &held).await.unwrap_or_default();
+        let parts = held.checkpoints(&context.ports).await.unwrap_or_default();
         if let Some(claim) = held.claim.progressed(parts) {
             held.claim = claim;
             disposition = retry::settle(&failure, 1, schedule, chance);
@@ -108,7 +84,7 @@ pub(crate) async fn unclaimed(
     match disposition {
         Disposition::HandBack { after, .. } => Settlement::HandBack(after),
         Disposition::Bury => {
-            let case = Case { context, stage, origin: bury::Origin::Delivery(delivery) };
+            let case = Case { context, stage, origin: Origin::Delivery(delivery) };
             refused(&case, failure.clone()).await
         }
     }
@@ -173,24 +149,4 @@ async fn give_up(
         case.lost(held);
     }
     given_up
-}
-
-impl Case<'_> {
-    /// Notes that the claim is another's.
-    pub(crate) fn lost(&self, held: &Held) {
-        let (order, unit) = (held.order.clone(), held.unit.clone());
-        let event = Event::ClaimLost { stage: self.stage, order, unit };
-        self.context.ports.environment.emit(event);
-    }
-
-    /// Trouble while a failure is dealt with.
-    pub(super) fn report(&self, failure: Failure) {
-        let context = self.context;
-        // A lease that ran out says nothing of the broker.
-        if failure.severity == Severity::DependencyFault && failure.code != "lease-renewal" {
-            context.gate.on_failure(&context.ports, &failure);
-        }
-        let event = Event::StageFault { stage: self.stage.as_str(), failure };
-        context.ports.environment.emit(event);
-    }
 }

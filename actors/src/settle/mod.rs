@@ -7,14 +7,17 @@
 //! ```
 //! Invariant: in this order. A letter without a death in state is found again by its origin; a death without a letter cannot be.
 
+mod case;
+mod settlement;
 mod bury;
 mod failed;
 mod reopen;
 mod revive;
 mod worth;
 
-pub(crate) use bury::{Case, Origin};
-pub(crate) use failed::{Settlement, failed, refused, unclaimed};
+pub(crate) use case::{Case, Origin};
+pub(crate) use failed::{failed, refused, unclaimed};
 pub(crate) use reopen::{reopen, source_denied};
 pub(crate) use revive::admit;
+pub(crate) use settlement::Settlement;
 pub(crate) use worth::worth_trying;

@@ -1,13 +1,14 @@
 //! A message of an upload that names another object to read: a person corrected the source.
 
-use jetreel_domain::failure::Failure;
-use jetreel_domain::message::Uploaded;
-use jetreel_domain::parts::PartList;
-use jetreel_domain::state::Source;
-use jetreel_domain::sweep::Owner;
+use jetreel_domain::delivery::message::Uploaded;
+use jetreel_domain::order::owner::Owner;
+use jetreel_domain::order::parts::PartList;
+use jetreel_domain::order::state::Source;
+use jetreel_domain::words::failure::Failure;
 
-use super::bury::Case;
-use super::failed::{Settlement, refused};
+use super::case::Case;
+use super::failed::refused;
+use super::settlement::Settlement;
 use crate::change;
 use crate::config::Context;
 use crate::crash;

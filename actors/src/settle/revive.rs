@@ -1,11 +1,11 @@
 //! Whether a delivery is worked on at all; a replayed message of something dead brings it back to life here.
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::OrderId;
-use jetreel_domain::stage::{Stage, Unit};
-use jetreel_domain::state::{Order, Status, Video};
+use jetreel_domain::order::state::{Order, Status, Video};
+use jetreel_domain::words::failure::Failure;
 
-use super::failed::Settlement;
+use super::settlement::Settlement;
 use crate::change;
 use crate::claims;
 use crate::config::Context;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use jetreel_domain::failure::Failure;
-use jetreel_domain::retry::{self, ATTEMPTS_SPENT};
+use jetreel_domain::delivery::retry::{self, ATTEMPTS_SPENT};
+use jetreel_domain::words::failure::Failure;
 
-use super::bury::Case;
-use super::failed::{Settlement, doomed};
+use super::case::Case;
+use super::failed::doomed;
+use super::settlement::Settlement;
 use crate::claims::Held;
-use crate::ports::Ports;
 
 /// A node that has just started has not heard of the others yet: it knows in a moment whose attempts were lost leases.
 const UNHEARD_WAIT: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ pub(crate) async fn worth_trying(
     };
     let Some(failure) = doom else { return Ok(Ok(held)) };
     if failure.code == ATTEMPTS_SPENT {
-        if let Some(claim) = held.claim.progressed(checkpoints(ports, &held).await?) {
+        if let Some(claim) = held.claim.progressed(held.checkpoints(ports).await?) {
             let held = held.change(ports, claim).await?;
             return Ok(held.ok_or(Settlement::LetGo));
         }
@@ -42,12 +42,4 @@ pub(crate) async fn worth_trying(
         }
     }
     Ok(Err(doomed(case, &held, failure).await))
-}
-
-/// Checkpoints of a task.
-pub(super) async fn checkpoints(ports: &Ports, held: &Held) -> Result<u32, Failure> {
-    let Some(task) = held.unit.task() else { return Ok(0) };
-    let (entries, _) = ports.broker.entries(&held.order, 0).await?;
-    let parts = entries.iter().filter(|entry| entry.task == task && entry.part.is_some()).count();
-    Ok(u32::try_from(parts).unwrap_or(u32::MAX))
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jetreel_domain::failure::Failure;
-use jetreel_domain::restart::{RestartBudget, Verdict};
+use jetreel_domain::upkeep::restart::{RestartBudget, Verdict};
+use jetreel_domain::words::failure::Failure;
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use crate::encode::Dispatch;
 use crate::event::Event;
 use crate::ingest::Ingest;
 use crate::ports::{Hook, Nodes, Survey};
-use crate::presence::{self, Herald};
+use crate::presence::{self, Heartbeat};
 use crate::publish::{Entries, Evaluations, Views};
 use crate::reconcile::{self, Reconciler};
 use crate::worker::{self, Inbox, Worker};
@@ -46,7 +46,7 @@ pub enum Branch {
     /// The reconciler.
     Reconciler,
     /// The one that says that the node is there.
-    Herald,
+    Heartbeat,
 }
 
 /// What the root is told.
@@ -168,7 +168,7 @@ impl Actor for Node {
 
 /// The branches of a node with these roles; `calls`: there is somebody to call about dead letters.
 fn branches(roles: Roles, ingest_slots: usize, calls: bool) -> Vec<Branch> {
-    let mut branches = vec![Branch::Herald];
+    let mut branches = vec![Branch::Heartbeat];
     if roles.publish {
         branches.extend([Branch::Entries, Branch::Evaluations]);
     }
@@ -220,10 +220,10 @@ impl State {
                 let args = reconcile::Args { context, survey, nodes, bound, binding };
                 Reconciler::spawn_linked(None, Reconciler, args, root).await?.0.get_id()
             }
-            Branch::Herald => {
+            Branch::Heartbeat => {
                 let (nodes, alone) = (Arc::clone(&self.nodes), self.alone.clone());
                 let args = presence::Args { context, nodes, alone };
-                Herald::spawn_linked(None, Herald, args, root).await?.0.get_id()
+                Heartbeat::spawn_linked(None, Heartbeat, args, root).await?.0.get_id()
             }
         };
         self.running.insert(id, branch);
@@ -252,7 +252,7 @@ impl State {
     fn wind_up(&self, myself: &ActorRef<Message>) {
         if self.running.is_empty() {
             myself.stop(None);
-        } else if self.running.values().all(|branch| *branch == Branch::Herald) {
+        } else if self.running.values().all(|branch| *branch == Branch::Heartbeat) {
             self.alone.cancel();
         }
     }

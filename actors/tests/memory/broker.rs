@@ -10,16 +10,16 @@ use jetreel_actors::ports::{
     Broker, Changes, Delivered, FactBody, Forged, LostSight, PortFuture, Stored, Swap, Versioned,
     WriteOnce,
 };
-use jetreel_domain::claim::Claim;
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::claim::Claim;
+use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded, VERSION};
+use jetreel_domain::delivery::stage::Unit;
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::ledger::Entry;
-use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded, VERSION};
-use jetreel_domain::parts::LoggedPart;
-use jetreel_domain::stage::Unit;
-use jetreel_domain::state::{Known, Video};
-use jetreel_domain::subject;
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::ledger::Entry;
+use jetreel_domain::order::parts::LoggedPart;
+use jetreel_domain::order::state::{Known, Video};
+use jetreel_domain::words::failure::Failure;
 
 use super::port::{Port, encoded};
 use super::server::{
@@ -100,7 +100,7 @@ impl Broker for Port {
         &'a self,
         order: &'a OrderId,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        let fact = subject::progress(order, &jetreel_domain::state::Fact::Cancelled);
+        let fact = subject::progress(order, &jetreel_domain::order::state::Fact::Cancelled);
         let newest = self.world.look(|server| server.streams[PROGRESS].last);
         Box::pin(async move {
             loop {

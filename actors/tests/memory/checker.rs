@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jetreel_actors::intake;
-use jetreel_domain::announce;
-use jetreel_domain::deadletter::Buried;
+use jetreel_domain::delivery::deadletter::Buried;
+use jetreel_domain::delivery::stage::{Stage, Unit};
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::ledger::{Entry, Object, Output};
-use jetreel_domain::manifest::Manifest;
-use jetreel_domain::stage::{Stage, Unit};
-use jetreel_domain::state::{Dead, Order, Status, Video};
-use jetreel_domain::subject;
+use jetreel_domain::order::announce;
+use jetreel_domain::order::ledger::{Entry, Object, Output};
+use jetreel_domain::order::state::{Dead, Order, Status, Video};
+use jetreel_domain::output::manifest::Manifest;
 
 use super::letters::letters;
 use super::script::{ATTEMPTS, FRAME};

@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 
 use jetreel_actors::ports::{Codec, CodecSession, PortFuture, ProcessBudget, Readable};
-use jetreel_domain::failure::{CodecDeath, Failure};
-use jetreel_domain::id::VideoId;
-use jetreel_domain::state::Order;
-use jetreel_domain::wire::{
+use jetreel_domain::codec::death::CodecDeath;
+use jetreel_domain::codec::wire::{
     AAC_CODECS, AAC_UNIT, AudioJob, AudioReport, ChunkReport, CodecFailure, FailureCode, FromCodec,
     Job, JobWork, PackageJob, Report, Segment, TierReport, Verified, VideoJob,
 };
+use jetreel_domain::id::VideoId;
+use jetreel_domain::order::state::Order;
+use jetreel_domain::words::failure::Failure;
 use serde_bytes::ByteBuf;
 
 use super::port::Port;
@@ -113,7 +114,7 @@ impl Port {
 /// All that the process will say, its last word included.
 fn frames(work: &JobWork, script: &Script) -> Vec<FromCodec> {
     let hello = FromCodec::Hello {
-        version: jetreel_domain::wire::VERSION,
+        version: jetreel_domain::codec::wire::VERSION,
         build: BUILD.to_owned(),
         confinement: "NONE".to_owned(),
         weaknesses: Vec::new(),

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use jetreel_actors::ports::{DeadLetters, Delivered, PortFuture, WriteOnce};
-use jetreel_domain::deadletter::{Buried, DeadLetter, ORIGIN};
-use jetreel_domain::failure::Failure;
-use jetreel_domain::subject;
+use jetreel_domain::delivery::deadletter::{Buried, DeadLetter, ORIGIN};
+use jetreel_domain::delivery::subject;
+use jetreel_domain::words::failure::Failure;
 
 use super::port::Port;
 use super::server::{DLQ, ENCODE, PUBLISH, RELEASE, Server, UPLOADS};

@@ -6,9 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use jetreel_actors::event::Event;
 use jetreel_actors::ports::{Delivered, Delivery, Environment, PortFuture};
-use jetreel_domain::failure::Failure;
-use jetreel_domain::relations::LEASE;
-use jetreel_domain::subject;
+use jetreel_domain::delivery::subject;
+use jetreel_domain::upkeep::relations::LEASE;
+use jetreel_domain::words::failure::Failure;
 use tokio::time::Instant;
 
 use super::server::{ADVISORY, ENCODE, LEDGER, PUBLISH, RELEASE, Server, UPLOADS};

@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jetreel_actors::config::Config;
-use jetreel_domain::intake::SourcePrefixes;
-use jetreel_domain::ladder::Rung;
-use jetreel_domain::lasting::Lasting;
-use jetreel_domain::limits::Limits;
-use jetreel_domain::media::{AudioTrack, Colour, ProbeFacts, RandomAccess, Rational, VideoTrack};
-use jetreel_domain::planner::PlanPolicy;
-use jetreel_domain::reconcile::Policy;
-use jetreel_domain::relations::LEASE;
-use jetreel_domain::retry::{Schedule, Schedules};
+use jetreel_domain::codec::lasting::Lasting;
+use jetreel_domain::codec::limits::Limits;
+use jetreel_domain::delivery::intake::SourcePrefixes;
+use jetreel_domain::delivery::retry::{Schedule, Schedules};
+use jetreel_domain::plan::ladder::Rung;
+use jetreel_domain::plan::media::{AudioTrack, Colour, ProbeFacts, RandomAccess, VideoTrack};
+use jetreel_domain::plan::policy::PlanPolicy;
+use jetreel_domain::plan::rational::Rational;
+use jetreel_domain::upkeep::reconcile::Policy;
+use jetreel_domain::upkeep::relations::LEASE;
 
 /// Attempts of a task.
 pub(crate) const ATTEMPTS: u32 = 3;

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use jetreel_actors::ports::{Extent, Swap, Versioned, WriteOnce};
-use jetreel_domain::binding::BrokerMark;
-use jetreel_domain::claim::Claim;
+use jetreel_domain::delivery::claim::Claim;
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, OrderId, VideoId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::leadership::Leadership;
-use jetreel_domain::presence::Presence;
-use jetreel_domain::state::{Order, Video};
-use jetreel_domain::subject;
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::state::{Order, Video};
+use jetreel_domain::upkeep::binding::BrokerMark;
+use jetreel_domain::upkeep::leadership::Leadership;
+use jetreel_domain::upkeep::presence::Presence;
 
 use super::stream::{Message, Stream};
 
@@ -235,7 +235,7 @@ fn illegal(before: &Video, after: &Video) -> Vec<String> {
 
 /// FAILED means that something is dead, COMPLETED that there is a result.
 fn contradicts(order: &Order) -> Option<&'static str> {
-    use jetreel_domain::state::Status;
+    use jetreel_domain::order::state::Status;
     let failed = order.status == Status::Failed;
     let open = !order.is_closed();
     if open && failed == order.dead.is_empty() {

@@ -4,15 +4,15 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use jetreel_actors::ports::{Met, ObjectWriter, PortFuture, Store, Walk, WriteOnce};
-use jetreel_domain::failure::Failure;
-use jetreel_domain::ledger::Object;
+use jetreel_domain::order::ledger::Object;
+use jetreel_domain::words::failure::Failure;
 use sha2::{Digest as _, Sha256};
 
 use super::port::Port;
 use super::server::{Server, Stored};
 
 pub(crate) fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(bytes))
 }
 
 fn missing(key: &str) -> Failure {

@@ -3,14 +3,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jetreel_actors::config::{Context, Roles};
-use jetreel_actors::deadletter::Desk;
+use jetreel_actors::deadletter::DlqService;
 use jetreel_actors::supervisor::{Args, Node};
 use jetreel_actors::{binding, change};
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::id::{OrderId, VideoId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::message::Uploaded;
-use jetreel_domain::state::{Order, Part, Source, Status, Video};
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::state::{Order, Part, Source, Status, Video};
+use jetreel_domain::words::failure::Failure;
 use ractor::Actor as _;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -365,6 +365,6 @@ async fn replay(user: Port, at: u64, mended: bool) {
             }
         }
         // What is not replayed stays failed.
-        Desk::new(&ports(&user)).replay_order(&order).await.ok();
+        DlqService::new(&ports(&user)).replay_order(&order).await.ok();
     }
 }

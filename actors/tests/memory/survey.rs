@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 
 use jetreel_actors::binding::Binding;
-use jetreel_actors::ports::{Nodes, PortFuture, Said, States, Survey, Swap, Versioned};
-use jetreel_domain::binding::BrokerMark;
-use jetreel_domain::failure::Failure;
+use jetreel_actors::ports::{NodeReports, Nodes, PortFuture, States, Survey, Swap, Versioned};
+use jetreel_domain::delivery::message::Uploaded;
+use jetreel_domain::delivery::room::Room;
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{OrderId, TaskId, VideoId};
-use jetreel_domain::leadership::Leadership;
-use jetreel_domain::message::Uploaded;
-use jetreel_domain::presence::Presence;
-use jetreel_domain::reconcile::Position;
-use jetreel_domain::room::Room;
-use jetreel_domain::state::Video;
-use jetreel_domain::subject;
+use jetreel_domain::order::state::Video;
+use jetreel_domain::upkeep::binding::BrokerMark;
+use jetreel_domain::upkeep::leadership::Leadership;
+use jetreel_domain::upkeep::presence::Presence;
+use jetreel_domain::upkeep::reconcile::Position;
+use jetreel_domain::words::failure::Failure;
 
 use super::port::Port;
 use super::server::{DLQ, ENCODE, INGEST, LEDGER, UPLOADS};
@@ -134,7 +134,7 @@ impl Nodes for Port {
         Box::pin(self.call("leave", move |server| drop(server.nodes.kept.remove(&id))))
     }
 
-    fn said(&self, after: u64, limit: usize) -> PortFuture<'_, Said> {
+    fn said(&self, after: u64, limit: usize) -> PortFuture<'_, NodeReports> {
         Box::pin(self.call("hear nodes", move |server| {
             let kept = server.nodes.kept.iter().filter(|(_, kept)| kept.revision > after);
             let mut found: Vec<_> = kept.collect();
@@ -142,7 +142,7 @@ impl Nodes for Port {
             found.truncate(limit);
             let read = found.last().map_or(after, |(_, kept)| kept.revision);
             let words = found.into_iter().map(|(id, kept)| (id.clone(), kept.value.clone()));
-            Said {
+            NodeReports {
                 words: words.collect(),
                 unreadable: Vec::new(),
                 read,

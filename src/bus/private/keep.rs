@@ -4,8 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use jetreel_domain::failure::Failure;
-use jetreel_domain::restart::{RestartBudget, Verdict};
+use jetreel_domain::upkeep::restart::{RestartBudget, Verdict};
+use jetreel_domain::words::failure::Failure;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::words::failure::Failure;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 

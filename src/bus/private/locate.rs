@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::words::failure::Failure;
 use tokio::process::Command;
 
 use crate::bus::version::{OLDEST, Version};

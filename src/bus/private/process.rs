@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::words::failure::Failure;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use tokio::sync::{oneshot, watch};

@@ -50,7 +50,7 @@ pub enum Asset {
 /// What is to be done with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Deed {
+pub enum Action {
     /// It is missing.
     Create,
     /// Its configuration differs.
@@ -78,7 +78,7 @@ pub struct Change {
     /// Of what.
     pub asset: Asset,
     /// What is done.
-    pub deed: Deed,
+    pub action: Action,
     /// What differs.
     pub differences: Vec<Difference>,
     /// Why it needs to be allowed, where it does.
@@ -113,13 +113,13 @@ fn shown(key: &str, value: &Value) -> String {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let deed = match self.deed {
-            Deed::Create => "create",
-            Deed::Update => "update",
-            Deed::Recreate => "recreate",
-            Deed::Delete => "delete",
+        let action = match self.action {
+            Action::Create => "create",
+            Action::Update => "update",
+            Action::Recreate => "recreate",
+            Action::Delete => "delete",
         };
-        write!(f, "{deed} {}", self.asset)?;
+        write!(f, "{action} {}", self.asset)?;
         for (i, difference) in self.differences.iter().enumerate() {
             write!(f, "{} {difference}", if i == 0 { ":" } else { "," })?;
         }
@@ -143,7 +143,7 @@ fn stream_diff(wanted: &WantedStream, found: Option<&FoundStream>) -> Vec<Change
         None => Some(create(asset)),
         Some(found) => changed(asset, differences(&wanted.config, &found.config), &FIXED_IN_STREAM),
     };
-    let fresh = own.as_ref().is_some_and(|change| change.deed != Deed::Update);
+    let fresh = own.as_ref().is_some_and(|change| change.action != Action::Update);
     let none = BTreeMap::new();
     let there = found.filter(|_| !fresh).map_or(&none, |found| &found.consumers);
     let is_queue = wanted.config.get("retention").is_some_and(|retention| retention == "workqueue");
@@ -160,12 +160,12 @@ fn stream_diff(wanted: &WantedStream, found: Option<&FoundStream>) -> Vec<Change
 
 /// What is missing is made.
 pub(super) fn create(asset: Asset) -> Change {
-    Change { asset, deed: Deed::Create, differences: Vec::new(), destructive: None }
+    Change { asset, action: Action::Create, differences: Vec::new(), destructive: None }
 }
 
 fn delete(asset: Asset) -> Change {
     let destructive = Some("nothing declares it, and it takes work off the queue".to_owned());
-    Change { asset, deed: Deed::Delete, differences: Vec::new(), destructive }
+    Change { asset, action: Action::Delete, differences: Vec::new(), destructive }
 }
 
 fn changed(asset: Asset, differences: Vec<Difference>, fixed: &[&str]) -> Option<Change> {
@@ -180,10 +180,15 @@ fn changed(asset: Asset, differences: Vec<Difference>, fixed: &[&str]) -> Option
         };
         let why =
             format!("{} cannot be changed: deleted and created again, {lost}", difference.key);
-        return Some(Change { asset, deed: Deed::Recreate, differences, destructive: Some(why) });
+        return Some(Change {
+            asset,
+            action: Action::Recreate,
+            differences,
+            destructive: Some(why),
+        });
     }
     let destructive = differences.iter().find_map(loss);
-    Some(Change { asset, deed: Deed::Update, differences, destructive })
+    Some(Change { asset, action: Action::Update, differences, destructive })
 }
 
 /// What a change of one key would lose.
@@ -275,14 +280,14 @@ mod tests {
         let changes = after(|found| drop(found.remove("ENCODE")));
         assert_eq!(changes.len(), 1 + 18);
         assert_eq!(changes[0].to_string(), "create stream ENCODE");
-        assert!(changes.iter().all(|c| c.deed == Deed::Create && c.destructive.is_none()));
+        assert!(changes.iter().all(|c| c.action == Action::Create && c.destructive.is_none()));
     }
 
     #[test]
     fn raising_a_limit_is_an_update_and_lowering_one_is_destructive() {
         for (found, is_destructive) in [(1024, false), (1_i64 << 40, true), (-1, true)] {
             let changes = after(|server| set(server, "DLQ", "max_bytes", found.into()));
-            assert_eq!(changes[0].deed, Deed::Update);
+            assert_eq!(changes[0].action, Action::Update);
             assert_eq!(changes[0].destructive.is_some(), is_destructive, "{}", changes[0]);
         }
         let aged = after(|server| set(server, "UPLOADS", "max_age", 0.into()));
@@ -292,7 +297,7 @@ mod tests {
     #[test]
     fn what_loses_messages_is_destructive() {
         let retention = after(|found| set(found, "ENCODE", "retention", "limits".into()));
-        assert_eq!((retention[0].deed, retention.len()), (Deed::Recreate, 1 + 18));
+        assert_eq!((retention[0].action, retention.len()), (Action::Recreate, 1 + 18));
         assert!(retention[0].destructive.is_some());
         let subjects = json!(["video.uploads.raw.>", "video.old.>"]);
         let subject = after(|found| set(found, "UPLOADS", "subjects", subjects));
@@ -309,7 +314,7 @@ mod tests {
         let changes =
             after(|found| ["ENCODE", "PROGRESS"].map(|s| add(found, s)).into_iter().collect());
         let [change] = changes.as_slice() else { panic!("{changes:?}") };
-        assert_eq!((change.deed, change.destructive.is_some()), (Deed::Delete, true));
+        assert_eq!((change.action, change.destructive.is_some()), (Action::Delete, true));
         assert_eq!(change.asset.to_string(), "consumer ENCODE/mine");
     }
 

@@ -14,7 +14,7 @@ mod server;
 mod pulled;
 
 pub use declared::{BadTopology, DEFAULT};
-pub use diff::{Asset, Change, Deed, Difference, Found, FoundStream, diff};
+pub use diff::{Action, Asset, Change, Difference, Found, FoundStream, diff};
 pub use missing::{advice, told};
 pub use pulled::{PulledConsumer, nodes_max_age, pulled};
 pub use server::{apply, mend, missing, plan};

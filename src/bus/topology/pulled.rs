@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::words::failure::Failure;
 use serde_json::{Map, Value};
 
 use super::server::{consumers, stream_config};

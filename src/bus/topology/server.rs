@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use jetreel_domain::failure::Failure;
+use jetreel_domain::words::failure::Failure;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::diff::{Asset, Change, Deed, Found, FoundStream, create, diff};
+use super::diff::{Action, Asset, Change, Found, FoundStream, create, diff};
 use super::missing::{self, There};
 use super::wanted::{Topology, WantedStream};
 use crate::bus::connection::Bus;
@@ -239,12 +239,12 @@ async fn carry_out(
             let Some(wanted) = topology.streams().iter().find(|s| s.name == *name) else {
                 return Ok(());
             };
-            change_stream(bus, wanted, change.deed, among).await
+            change_stream(bus, wanted, change.action, among).await
         }
         Asset::Consumer { stream, name } => {
             let wanted = topology.streams().iter().find(|s| s.name == *stream);
             let config = wanted.and_then(|stream| stream.consumers.get(name));
-            change_consumer(bus, stream, name, config, change.deed).await
+            change_consumer(bus, stream, name, config, change.action).await
         }
     }
 }
@@ -252,21 +252,21 @@ async fn carry_out(
 async fn change_stream(
     bus: &Bus,
     wanted: &WantedStream,
-    deed: Deed,
+    action: Action,
     among: Among,
 ) -> Result<(), Fault> {
     let name = &wanted.name;
-    match deed {
-        Deed::Create => make_stream(bus, wanted, among).await,
-        Deed::Update => {
+    match action {
+        Action::Create => make_stream(bus, wanted, among).await,
+        Action::Update => {
             let config = laid_over(stream_config(bus, name).await?, &wanted.config);
             send(bus, format!("STREAM.UPDATE.{name}"), &json!(config)).await
         }
-        Deed::Recreate => {
+        Action::Recreate => {
             remove(bus, format!("STREAM.DELETE.{name}")).await?;
             make_stream(bus, wanted, Among::Others).await
         }
-        Deed::Delete => remove(bus, format!("STREAM.DELETE.{name}")).await,
+        Action::Delete => remove(bus, format!("STREAM.DELETE.{name}")).await,
     }
 }
 
@@ -287,18 +287,18 @@ async fn change_consumer(
     stream: &str,
     name: &str,
     wanted: Option<&Map<String, Value>>,
-    deed: Deed,
+    action: Action,
 ) -> Result<(), Fault> {
-    if matches!(deed, Deed::Recreate | Deed::Delete) {
+    if matches!(action, Action::Recreate | Action::Delete) {
         remove(bus, format!("CONSUMER.DELETE.{stream}.{name}")).await?;
     }
     let Some(wanted) = wanted else { return Ok(()) };
-    let found = match deed {
-        Deed::Update => consumers(bus, stream).await?.remove(name).unwrap_or_default(),
-        Deed::Create | Deed::Recreate | Deed::Delete => Map::new(),
+    let found = match action {
+        Action::Update => consumers(bus, stream).await?.remove(name).unwrap_or_default(),
+        Action::Create | Action::Recreate | Action::Delete => Map::new(),
     };
     let config = laid_over(found, wanted);
-    let action = if deed == Deed::Update { "update" } else { "create" };
+    let action = if action == Action::Update { "update" } else { "create" };
     let body = json!({ "stream_name": stream, "config": config, "action": action });
     let filter = wanted.get("filter_subject").and_then(Value::as_str).unwrap_or(">");
     send(bus, format!("CONSUMER.CREATE.{stream}.{name}.{filter}"), &body).await

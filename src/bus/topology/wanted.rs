@@ -171,9 +171,9 @@ fn object(value: Value) -> Map<String, Value> {
 
 #[cfg(test)]
 mod tests {
+    use jetreel_domain::delivery::subject;
     use jetreel_domain::id::Group;
-    use jetreel_domain::lane::Lane;
-    use jetreel_domain::subject;
+    use jetreel_domain::order::lane::Lane;
 
     use super::super::DEFAULT;
     use super::*;

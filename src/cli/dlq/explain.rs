@@ -1,7 +1,7 @@
 //! A letter in words.
 
 use jetreel_actors::deadletter::{Facts, Inspection};
-use jetreel_domain::claim::Attempt;
+use jetreel_domain::delivery::claim::Attempt;
 
 use crate::http::rfc3339;
 
@@ -80,8 +80,8 @@ fn tail(log: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jetreel_domain::deadletter::{Buried, DeadLetter};
-    use jetreel_domain::failure::Failure;
+    use jetreel_domain::delivery::deadletter::{Buried, DeadLetter};
+    use jetreel_domain::words::failure::Failure;
 
     #[test]
     fn a_letter_says_why_and_what_to_do_and_nothing_controls_the_terminal() {

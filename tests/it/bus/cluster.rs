@@ -6,8 +6,8 @@ use jetreel::bus::Bus;
 use jetreel::bus::topology::{self, DEFAULT, Topology};
 use jetreel_actors::ports::{Broker, Swap, WriteOnce};
 use jetreel_domain::id::{OrderId, VideoId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::state::{Fact, Video};
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::state::{Fact, Video};
 
 use super::{entry, order};
 use crate::harness::cluster::Cluster;

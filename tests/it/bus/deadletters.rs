@@ -3,13 +3,13 @@
 use async_nats::HeaderMap;
 use async_nats::jetstream;
 use jetreel::bus::{Bus, names};
-use jetreel_actors::deadletter::{Action, Desk, Fate};
+use jetreel_actors::deadletter::{Action, DlqService, Fate};
 use jetreel_actors::ports::{Broker, DeadLetters, Survey, WriteOnce};
-use jetreel_domain::deadletter::DeadLetter;
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::deadletter::DeadLetter;
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::Group;
-use jetreel_domain::lane::Lane;
-use jetreel_domain::subject;
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::words::failure::Failure;
 
 use super::{order, task};
 use crate::harness::nats::Nats;
@@ -71,19 +71,19 @@ async fn a_letter_is_buried_once_and_read_as_it_was() {
 async fn a_letter_whose_job_has_no_state_stays_until_it_is_discarded() {
     let (_nats, bus) = Nats::start_with_streams().await;
     let found = buried(&bus, &letter(17, main_subject())).await;
-    let desk = Desk { broker: bus.clone(), letters: bus.clone(), store: None };
+    let service = DlqService { broker: bus.clone(), letters: bus.clone(), store: None };
     for _ in 0..2 {
-        let handled = desk.handle(Action::Replay, &found, false).await.unwrap();
+        let handled = service.handle(Action::Replay, &found, false).await.unwrap();
         assert_eq!((handled.outcome, handled.outcome.is_good()), (Fate::Unknown, false));
         assert_eq!(bus.dead_letters().await.unwrap().letters, 1);
     }
     assert!(bus.next_task(Lane::Normal, Group::Main).await.unwrap().is_none());
-    let handled = desk.handle(Action::Discard, &found, false).await.unwrap();
+    let handled = service.handle(Action::Discard, &found, false).await.unwrap();
     assert_eq!(handled.outcome, Fate::Discarded);
     assert_eq!(bus.dead_letters().await.unwrap().letters, 0);
 }
 
-async fn buried(bus: &Bus, letter: &DeadLetter) -> jetreel_domain::deadletter::Buried {
+async fn buried(bus: &Bus, letter: &DeadLetter) -> jetreel_domain::delivery::deadletter::Buried {
     let sequence = bus.bury(letter).await.unwrap();
     bus.letter(sequence).await.unwrap().unwrap()
 }

@@ -3,12 +3,12 @@
 use async_nats::HeaderMap;
 use async_nats::jetstream;
 use jetreel_actors::ports::{Broker, Swap, WriteOnce};
-use jetreel_domain::claim;
+use jetreel_domain::delivery::claim;
+use jetreel_domain::delivery::stage::Unit;
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, TaskId, VideoId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::stage::Unit;
-use jetreel_domain::state::Video;
-use jetreel_domain::subject;
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::state::Video;
 
 use super::order;
 use crate::harness::nats::Nats;

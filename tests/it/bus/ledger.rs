@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use async_nats::jetstream;
 use jetreel::bus::Announcement;
 use jetreel_actors::ports::{Broker, FactBody, Swap, WriteOnce};
-use jetreel_domain::claim;
+use jetreel_domain::delivery::claim;
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, TaskId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::state::{Fact, Video};
-use jetreel_domain::subject;
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::state::{Fact, Video};
 
 use super::{entry, order};
 use crate::harness::nats::Nats;

@@ -3,8 +3,8 @@
 use async_nats::jetstream;
 use jetreel::bus::names;
 use jetreel_actors::ports::{Nodes as _, Survey as _, Swap};
-use jetreel_domain::leadership;
-use jetreel_domain::presence::Presence;
+use jetreel_domain::upkeep::leadership;
+use jetreel_domain::upkeep::presence::Presence;
 
 use crate::harness::nats::Nats;
 

@@ -9,8 +9,8 @@ use jetreel::bus::private::{PrivateBroker, PrivateOptions};
 use jetreel::bus::topology::{self, DEFAULT, Topology};
 use jetreel::bus::{Bus, BusOptions};
 use jetreel_actors::ports::Broker;
-use jetreel_domain::lane::Lane;
-use jetreel_domain::state::Video;
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::state::Video;
 
 use super::order;
 use crate::harness::eventually::eventually;

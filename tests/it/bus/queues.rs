@@ -5,9 +5,9 @@ use std::time::Duration;
 use async_nats::jetstream;
 use jetreel::bus::topology::{DEFAULT, Topology};
 use jetreel_actors::ports::{Broker, Delivered, WriteOnce};
+use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded};
 use jetreel_domain::id::Group;
-use jetreel_domain::lane::Lane;
-use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded};
+use jetreel_domain::order::lane::Lane;
 
 use super::{entry, order, task};
 use crate::harness::nats::Nats;
@@ -75,12 +75,12 @@ async fn a_task_handed_back_comes_again_and_a_terminated_one_does_not() {
 #[tokio::test]
 async fn a_renewed_task_stays_and_an_abandoned_one_comes_again() {
     let short =
-        Topology::parse(&DEFAULT.replace("ack_wait = \"25s\"", "ack_wait = \"1s\"")).unwrap();
+        Topology::parse(&DEFAULT.replace("ack_wait = \"25s\"", "ack_wait = \"3s\"")).unwrap();
     let (_nats, bus) = Nats::start_with(&short).await;
     bus.release(&task(&order(3), Lane::Normal, Group::Main, 0)).await.unwrap();
     let held = next(&bus).await.unwrap();
-    let mut heartbeat = tokio::time::interval(Duration::from_millis(250));
-    for _ in 0..10 {
+    let mut heartbeat = tokio::time::interval(Duration::from_millis(500));
+    for _ in 0..9 {
         heartbeat.tick().await;
         held.renew().await.unwrap();
         assert!(next(&bus).await.is_none(), "renewed within its lease");

@@ -1,12 +1,12 @@
 //! Streams as declared, applied to a real server.
 
 use jetreel::bus::doctor;
-use jetreel::bus::topology::{self, DEFAULT, Deed, Topology};
+use jetreel::bus::topology::{self, Action, DEFAULT, Topology};
 use std::time::Duration;
 
 use jetreel_actors::ports::Broker;
 use jetreel_domain::id::Group;
-use jetreel_domain::lane::Lane;
+use jetreel_domain::order::lane::Lane;
 
 use super::{order, task};
 use crate::harness::eventually::eventually_so;
@@ -24,7 +24,7 @@ async fn applying_twice_changes_nothing_the_second_time() {
     assert_eq!(topology::missing(&bus, &shipped()).await.unwrap().len(), all);
     assert_eq!(topology::mend(&bus, &shipped()).await.unwrap(), [], "it may be another's");
     let first = topology::apply(&bus, &shipped(), false).await.unwrap();
-    assert!(first.iter().all(|change| change.deed == Deed::Create));
+    assert!(first.iter().all(|change| change.action == Action::Create));
     assert_eq!(topology::apply(&bus, &shipped(), false).await.unwrap(), []);
     assert_eq!(topology::plan(&bus, &shipped()).await.unwrap(), []);
     assert!(topology::missing(&bus, &shipped()).await.unwrap().is_empty());
@@ -38,7 +38,7 @@ async fn a_harmless_change_is_made_in_place() {
     let changed = Topology::parse(&text).unwrap();
     let changes = topology::apply(&bus, &changed, false).await.unwrap();
     assert_eq!(changes.len(), 1 + 18 + 3, "ENCODE, its consumers, ingest, evaluate, deadletter");
-    assert!(changes.iter().all(|change| change.deed == Deed::Update));
+    assert!(changes.iter().all(|change| change.action == Action::Update));
     assert_eq!(topology::plan(&bus, &changed).await.unwrap(), []);
 }
 

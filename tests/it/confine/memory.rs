@@ -1,11 +1,13 @@
 //! A task that gets too little memory says that it was memory, wherever in decoder, filters and encoders it runs out.
 
 use jetreel_actors::ports::ProcessBudget;
-use jetreel_domain::failure::Severity;
+use jetreel_domain::codec::budget;
+use jetreel_domain::codec::job;
+use jetreel_domain::codec::wire::{JobWork, Report};
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::plan::Plan;
-use jetreel_domain::wire::{JobWork, Report};
-use jetreel_domain::{budget, job, planner};
+use jetreel_domain::plan::planner;
+use jetreel_domain::words::failure::Severity;
 
 use super::stage::{Stage, nothing};
 use crate::harness::media::{FILM, made};

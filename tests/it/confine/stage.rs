@@ -8,10 +8,10 @@ use jetreel::sandbox::CodecProcesses;
 use jetreel::settings::{Settings, Sources};
 use jetreel::store::{OpenDalStore, StoreOptions};
 use jetreel_actors::ports::{Codec as _, ProcessBudget, Readable, Store};
-use jetreel_domain::budget;
-use jetreel_domain::failure::Failure;
-use jetreel_domain::media::ProbeFacts;
-use jetreel_domain::wire::{FromCodec, Job, JobWork, Report, VERSION};
+use jetreel_domain::codec::budget;
+use jetreel_domain::codec::wire::{FromCodec, Job, JobWork, Report, VERSION};
+use jetreel_domain::plan::media::ProbeFacts;
+use jetreel_domain::words::failure::Failure;
 
 use crate::clips::jetreel;
 use crate::harness::fake_codec::fixture;

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::time::Instant;
 
 use jetreel_actors::ports::{Broker as _, DeadLetters as _};
-use jetreel_domain::claim;
-use jetreel_domain::failure::Failure;
+use jetreel_domain::delivery::claim;
+use jetreel_domain::delivery::message::Uploaded;
+use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::lane::Lane;
-use jetreel_domain::message::Uploaded;
-use jetreel_domain::stage::Stage;
-use jetreel_domain::state::Status;
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::state::Status;
+use jetreel_domain::words::failure::Failure;
 
 use super::BURY_REFUSED;
 use crate::harness::eventually::eventually_so;

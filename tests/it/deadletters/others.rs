@@ -2,10 +2,10 @@
 
 use jetreel::bus::names;
 use jetreel_actors::ports::{Broker as _, DeadLetters as _, WriteOnce};
-use jetreel_domain::deadletter::Buried;
-use jetreel_domain::message::Uploaded;
-use jetreel_domain::stage::{Stage, Unit};
-use jetreel_domain::state::Status;
+use jetreel_domain::delivery::deadletter::Buried;
+use jetreel_domain::delivery::message::Uploaded;
+use jetreel_domain::delivery::stage::{Stage, Unit};
+use jetreel_domain::order::state::Status;
 
 use super::letter_of;
 use crate::harness::media::{self, SHORT};

@@ -1,7 +1,7 @@
 //! A task that dies whenever it is tried: through its retries to the dead letters, and back by each of the ways that Jetreel has.
 
 use jetreel_actors::ports::DeadLetters as _;
-use jetreel_domain::deadletter::Buried;
+use jetreel_domain::delivery::deadletter::Buried;
 use jetreel_domain::id::{Group, OrderId, TaskId};
 use reqwest::StatusCode;
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE};
 use jetreel::admin::SERVICE;
-use jetreel_domain::subject::ADMIN_DLQ;
+use jetreel_domain::delivery::subject::ADMIN_DLQ;
 use serde_json::{Value, json};
 
 use super::Ward;

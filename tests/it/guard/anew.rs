@@ -2,7 +2,7 @@
 
 use async_nats::jetstream;
 use jetreel::bus::topology::{self, DEFAULT, Topology};
-use jetreel_domain::state::Status;
+use jetreel_domain::order::state::Status;
 use reqwest::StatusCode;
 
 use crate::harness::media::{self, SHORT};

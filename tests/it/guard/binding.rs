@@ -2,8 +2,8 @@
 
 use jetreel_actors::binding::{self, Binding as _};
 use jetreel_actors::ports::{Nodes as _, Store as _};
-use jetreel_domain::binding::{KEY, StoreMark};
 use jetreel_domain::id::OrderId;
+use jetreel_domain::upkeep::binding::{KEY, StoreMark};
 
 use super::{complaint, told};
 use crate::clips::{jetreel, path};

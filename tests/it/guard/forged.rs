@@ -3,9 +3,9 @@
 use async_nats::jetstream;
 use jetreel::bus::names;
 use jetreel_actors::ports::{Broker as _, DeadLetters as _, Survey as _};
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, OrderId, TaskId};
-use jetreel_domain::ledger::Entry;
-use jetreel_domain::subject;
+use jetreel_domain::order::ledger::Entry;
 use serde::Serialize;
 
 use crate::harness::media::{self, SHORT};

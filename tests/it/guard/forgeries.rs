@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use jetreel::bus::{Announcement, names};
+use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded, VERSION};
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::ledger::{Entry, ImagesOutput, Object, Output, PackageOutput};
-use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded, VERSION};
-use jetreel_domain::state::{Fact, Part, Source, Status, Video};
-use jetreel_domain::subject;
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::ledger::{Entry, ImagesOutput, Object, Output, PackageOutput};
+use jetreel_domain::order::state::{Fact, Part, Source, Status, Video};
 use serde::Serialize;
 
 /// How one knows that a forgery was looked at.

@@ -3,10 +3,10 @@
 use async_nats::jetstream;
 use jetreel::bus::names;
 use jetreel_actors::ports::{Broker as _, DeadLetters as _, Survey as _};
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::state::{Fact, Status};
-use jetreel_domain::subject;
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::state::{Fact, Status};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

@@ -6,13 +6,13 @@ use std::path::Path;
 use async_nats::jetstream;
 use bytes::Bytes;
 use jetreel::bus::names;
-use jetreel_actors::deadletter::{Action, Desk, Fate};
+use jetreel_actors::deadletter::{Action, DlqService, Fate};
 use jetreel_actors::ports::{Broker as _, DeadLetters as _};
+use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::lane::Lane;
-use jetreel_domain::manifest::Manifest;
-use jetreel_domain::message::Uploaded;
-use jetreel_domain::state::{Status, Video};
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::state::{Status, Video};
+use jetreel_domain::output::manifest::Manifest;
 
 use super::forgeries::{Known, Pair, Right, Sign};
 use crate::harness::media::{self, ODD_SIZED, SHORT};
@@ -200,14 +200,14 @@ impl Scene {
     /// A letter goes back only where its body belongs.
     async fn replay_all(&self) {
         let bus = &self.site.bus;
-        let desk = Desk { broker: bus.clone(), letters: bus.clone(), store: None };
+        let service = DlqService { broker: bus.clone(), letters: bus.clone(), store: None };
         for buried in bus.letters(0, 1000).await.unwrap() {
             let letter = &buried.letter;
             assert_ne!(letter.order.as_ref(), Some(&self.victim.order), "{}", letter.subject);
             if letter.failure.code == "source-denied" {
                 continue;
             }
-            let handled = desk.handle(Action::Replay, &buried, false).await.unwrap();
+            let handled = service.handle(Action::Replay, &buried, false).await.unwrap();
             assert_eq!(handled.outcome, Fate::Refused, "{}", letter.subject);
         }
     }

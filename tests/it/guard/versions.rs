@@ -5,11 +5,11 @@ use std::path::Path;
 use async_nats::jetstream;
 use jetreel::bus::names;
 use jetreel_actors::ports::{Broker as _, DeadLetters as _, Store as _};
+use jetreel_domain::delivery::message::Uploaded;
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::lane::Lane;
-use jetreel_domain::message::Uploaded;
-use jetreel_domain::state::Status;
-use jetreel_domain::subject;
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::state::Status;
 use serde_json::{Value, json};
 
 use crate::harness::media::{self, SHORT};

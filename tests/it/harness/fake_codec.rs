@@ -11,11 +11,11 @@ use bytes::Bytes;
 use jetreel::sandbox::CodecProcesses;
 use jetreel::store::{OpenDalStore, StoreOptions};
 use jetreel_actors::ports::{Codec, CodecSession, ProcessBudget, Readable, Store};
-use jetreel_domain::failure::Failure;
-use jetreel_domain::parts::{PartList, hash};
-use jetreel_domain::wire::{
+use jetreel_domain::codec::wire::{
     Budget, FromCodec, Job, JobWork, PackageJob, PackageTrack, Segment, VERSION,
 };
+use jetreel_domain::order::parts::{PartList, hash};
+use jetreel_domain::words::failure::Failure;
 use serde_bytes::ByteBuf;
 
 /// A directory with a store and a codec binary named after its script.

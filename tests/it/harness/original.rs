@@ -5,11 +5,11 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use jetreel::store::{Place, store_parts};
+use jetreel::http::{Place, store_parts};
 use jetreel_actors::ports::Store;
 use jetreel_domain::id::VideoId;
-use jetreel_domain::parts::PartList;
-use jetreel_domain::state::{Part, Source};
+use jetreel_domain::order::parts::PartList;
+use jetreel_domain::order::state::{Part, Source};
 
 /// Stores an original in parts of a size; gives their list, which is stored nowhere.
 pub(crate) async fn stored(
@@ -26,7 +26,9 @@ pub(crate) async fn stored(
 
 /// The source as programs named it in state before there were lists.
 pub(crate) fn inline(list: &PartList) -> Source {
-    let part =
-        |part: jetreel_domain::parts::ListedPart<'_>| Part { key: part.key(), bytes: part.bytes };
+    let part = |part: jetreel_domain::order::parts::ListedPart<'_>| Part {
+        key: part.key(),
+        bytes: part.bytes,
+    };
     Source { bytes: list.bytes(), parts: list.iter().map(part).collect(), list: None }
 }

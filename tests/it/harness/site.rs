@@ -13,11 +13,11 @@ use futures::{FutureExt as _, StreamExt as _};
 use jetreel::bus::{Announcement, Bus, names};
 use jetreel::store::{OpenDalStore, StoreOptions};
 use jetreel_actors::ports::{Broker as _, Store as _};
-use jetreel_domain::claim::Claim;
+use jetreel_domain::delivery::claim::Claim;
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::ledger::Entry;
-use jetreel_domain::manifest::Manifest;
-use jetreel_domain::subject;
+use jetreel_domain::order::ledger::Entry;
+use jetreel_domain::output::manifest::Manifest;
 use sha2::{Digest as _, Sha256};
 
 use super::nats::Nats;
@@ -170,7 +170,7 @@ impl Site {
     }
 
     /// Every state of a video that is written from now on.
-    pub(crate) async fn states(&self) -> Watched<jetreel_domain::state::Video> {
+    pub(crate) async fn states(&self) -> Watched<jetreel_domain::order::state::Video> {
         let all = names::bucket_subject(names::VIDEOS_BUCKET, ">");
         self.watch(all, |bytes| serde_json::from_slice(bytes).ok()).await
     }
@@ -221,7 +221,7 @@ impl Site {
 
 /// SHA-256 as the ledger writes it.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(bytes))
 }
 
 fn setting(key: &str, value: &str) -> (String, String) {

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use jetreel::bus::names;
 use jetreel_actors::ports::{Broker as _, DeadLetters as _, Stored};
+use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded};
+use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
-use jetreel_domain::lane::Lane;
-use jetreel_domain::message::{EncodeTask, Evaluate, Uploaded};
-use jetreel_domain::relations::LEASE;
-use jetreel_domain::subject;
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::upkeep::relations::LEASE;
 use serde::Serialize;
 
 use super::WAIT;

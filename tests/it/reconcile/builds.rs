@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use jetreel_actors::ports::Nodes as _;
-use jetreel_domain::presence::Presence;
-use jetreel_domain::state::Video;
-use jetreel_domain::takeover::Takeover;
+use jetreel_domain::order::state::Video;
+use jetreel_domain::order::takeover::Takeover;
+use jetreel_domain::upkeep::presence::Presence;
 
 use super::*;
 use crate::harness::poison::Poison;

@@ -1,7 +1,7 @@
 //! Ledger entries that somebody removes while their job runs: what they told of is done again.
 
 use jetreel_domain::id::{Group, TaskId};
-use jetreel_domain::ledger::Entry;
+use jetreel_domain::order::ledger::Entry;
 
 use super::*;
 use crate::harness::media::{FILM, Recipe, SEQUENTIAL};

@@ -11,10 +11,11 @@ use jetreel::settings::{Settings, Sources};
 use jetreel_actors::ports::{
     Broker as _, Codec, CodecSession, PortFuture, ProcessBudget, Readable, Swap,
 };
-use jetreel_domain::claim::{self, Claim};
-use jetreel_domain::failure::{CodecDeath, Failure};
+use jetreel_domain::codec::death::CodecDeath;
+use jetreel_domain::codec::wire::{FromCodec, Job, JobWork};
+use jetreel_domain::delivery::claim::{self, Claim};
 use jetreel_domain::id::OrderId;
-use jetreel_domain::wire::{FromCodec, Job, JobWork};
+use jetreel_domain::words::failure::Failure;
 use reqwest::StatusCode;
 use tokio::sync::Notify;
 

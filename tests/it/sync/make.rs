@@ -34,7 +34,7 @@ pub(super) fn made(clip: &Clip) -> Result<PathBuf, String> {
 /// Another content has another name.
 fn file_name(clip: &Clip) -> String {
     let digest = Sha256::digest(format!("{:?}", clip.make));
-    let key: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let key = hex::encode(&digest[..6]);
     format!("{}-{key}.{}", clip.name.replace(' ', "-"), clip.container)
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use jetreel_domain::wire::SOCKET_FD;
+use jetreel_domain::codec::wire::SOCKET_FD;
 
 /// Standard error, the log.
 const LOG_FD: i32 = 2;

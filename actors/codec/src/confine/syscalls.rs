@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use jetreel_domain::wire::SOCKET_FD;
+use jetreel_domain::codec::wire::SOCKET_FD;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch,

@@ -3,7 +3,7 @@
 //! Each attempt is harmless where it succeeds against all expectation: it asks for what it never uses, names processes
 //! without touching them, and gives arguments that do nothing.
 
-use jetreel_domain::wire::{Attempt, SOCKET_FD};
+use jetreel_domain::codec::wire::{Attempt, SOCKET_FD};
 use libc::c_long;
 
 /// A system call, and what it stands for.

@@ -1,10 +1,11 @@
 //! What holds for every contract: honest work is permitted, and whatever else is sent, no more than it.
 
-use jetreel_domain::contract::Contract;
-use jetreel_domain::ledger::View;
+use jetreel_domain::codec::contract::Contract;
+use jetreel_domain::codec::job;
+use jetreel_domain::codec::wire::{FromCodec, Job, JobWork, VERSION};
+use jetreel_domain::order::ledger::View;
+use jetreel_domain::plan::batch;
 use jetreel_domain::plan::{Plan, PlannedTask, Work};
-use jetreel_domain::wire::{FromCodec, Job, JobWork, VERSION};
-use jetreel_domain::{batch, job};
 use proptest::prelude::*;
 
 use crate::sources::{Source, source};
@@ -57,7 +58,7 @@ fn answered(source: &Source, stored: u32) -> Vec<(Job, Vec<FromCodec>)> {
         (job, frames)
     });
     // A track of fewer parts than are stored is none.
-    let whole = |(_, frames): &(Job, Vec<FromCodec>)| !matches!(frames.last(), Some(FromCodec::Done(jetreel_domain::wire::Report::Audio { parts })) if *parts < stored);
+    let whole = |(_, frames): &(Job, Vec<FromCodec>)| !matches!(frames.last(), Some(FromCodec::Done(jetreel_domain::codec::wire::Report::Audio { parts })) if *parts < stored);
     answered.filter(whole).collect()
 }
 

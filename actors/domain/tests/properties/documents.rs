@@ -2,11 +2,13 @@
 //!
 //! Never regenerate the files: their missing fields are the test.
 
-use jetreel_domain::ledger::{Entry, Output, View};
-use jetreel_domain::manifest::{self, Manifest};
+use jetreel_domain::codec::job;
+use jetreel_domain::codec::wire::{AudioJob, VideoJob};
+use jetreel_domain::order::ledger::{Entry, Output, View};
+use jetreel_domain::output::manifest::{self, Manifest};
+use jetreel_domain::output::playlist;
+use jetreel_domain::output::verify;
 use jetreel_domain::plan::{Plan, Work};
-use jetreel_domain::wire::{AudioJob, VideoJob};
-use jetreel_domain::{job, playlist, verify};
 
 const PLAN: &str = include_str!("../documents/plan.json");
 const LEDGER: &str = include_str!("../documents/ledger.jsonl");

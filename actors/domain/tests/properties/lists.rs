@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use jetreel_domain::ledger::View;
+use jetreel_domain::order::ledger::View;
+use jetreel_domain::output::assembly;
+use jetreel_domain::output::manifest;
+use jetreel_domain::output::playlist;
 use jetreel_domain::plan::Plan;
-use jetreel_domain::{assembly, manifest, playlist};
 use proptest::prelude::*;
 
 use crate::simulate;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use jetreel_domain::framerate::target_rate;
-use jetreel_domain::gop::Grid;
-use jetreel_domain::h264::{self, Demand};
-use jetreel_domain::job;
-use jetreel_domain::ladder::display_size;
+use jetreel_domain::codec::job;
+use jetreel_domain::plan::framerate::target_rate;
+use jetreel_domain::plan::gop::Grid;
+use jetreel_domain::plan::h264::{self, Demand};
+use jetreel_domain::plan::ladder::display_size;
 use jetreel_domain::plan::{Class, Work};
 use proptest::prelude::*;
 
@@ -100,7 +100,7 @@ proptest! {
     fn levels_carry_their_tiers(source in source()) {
         let plan = source.plan();
         for tier in &plan.tiers {
-            let frame_rate = jetreel_domain::cost::rate(tier, source.video());
+            let frame_rate = jetreel_domain::plan::cost::rate(tier, source.video());
             let demand =
                 Demand { width: tier.width, height: tier.height, frame_rate, max_rate: tier.max_rate };
             prop_assert_eq!(h264::level_for(demand, tier.level), Some(tier.level));

@@ -1,9 +1,10 @@
 //! Random sources: sizes, clocks, frame rates, random-access points, sound, and plans of them.
 
 use jetreel_domain::id::{OrderId, VideoId};
-use jetreel_domain::media::{AudioTrack, ProbeFacts, RandomAccess, Rational, VideoTrack};
 use jetreel_domain::plan::Plan;
-use jetreel_domain::planner;
+use jetreel_domain::plan::media::{AudioTrack, ProbeFacts, RandomAccess, VideoTrack};
+use jetreel_domain::plan::planner;
+use jetreel_domain::plan::rational::Rational;
 use proptest::prelude::*;
 
 use crate::sample;
@@ -29,7 +30,10 @@ impl Source {
     }
 
     pub(crate) fn plan(&self) -> Plan {
-        let policy = planner::PlanPolicy { first_tasks: self.first_tasks, ..sample::policy() };
+        let policy = jetreel_domain::plan::policy::PlanPolicy {
+            first_tasks: self.first_tasks,
+            ..sample::policy()
+        };
         let order = OrderId::new(VideoId::from_bits(7), 1);
         let limits = sample::limits();
         planner::plan(order, self.facts.clone(), &policy, &limits, "build", self.sequential)

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use jetreel_domain::ledger::{Output, View};
-use jetreel_domain::{job, progress, release, verify};
+use jetreel_domain::codec::job;
+use jetreel_domain::order::ledger::{Output, View};
+use jetreel_domain::order::progress;
+use jetreel_domain::order::release;
+use jetreel_domain::output::verify;
 use proptest::prelude::*;
 
 use crate::simulate;

@@ -1,0 +1,77 @@
+//! What it means that a codec process ended without a report.
+
+use crate::codec::wire::MEMORY_EXIT;
+use crate::words::failure::Failure;
+use crate::words::reason::{Reason, WorkFault};
+
+/// How the codec process ended, when it did not end with a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodecDeath {
+    /// Killed by a signal that nobody here sent.
+    Signal(i32),
+    /// Ended with this status without a last word.
+    Exit(i32),
+    /// Ended by its parent: over its wall-clock budget.
+    WallClock,
+    /// Ended by its parent: over its CPU budget.
+    Cpu,
+    /// Ended by its parent: no progress for too long.
+    NoProgress,
+    /// Ended by its parent: wrote more than its budget.
+    Output,
+    /// Ended by its parent: read more than its budget.
+    Reads,
+    /// Ended by its parent: it broke the protocol.
+    Protocol,
+}
+
+/// `SIGKILL`: nothing in the process sends it to itself.
+const SIGKILL: i32 = 9;
+/// `SIGXCPU` on Linux: the kernel's word for a spent CPU limit.
+const SIGXCPU: i32 = 24;
+
+impl From<CodecDeath> for Failure {
+    fn from(death: CodecDeath) -> Self {
+        match death {
+            CodecDeath::Signal(SIGXCPU) | CodecDeath::Cpu => Self::task(
+                "codec-cpu-budget",
+                "The video needs more CPU time than it may use. Export it with smaller pictures and upload the new file.",
+            ),
+            CodecDeath::Signal(SIGKILL) => Self::task(
+                "codec-signal",
+                "The work on the video was killed (signal 9), most often because the machine ran out of memory. Try again when it has less to do.",
+            ),
+            CodecDeath::Signal(signal) => Self::task(
+                "codec-signal",
+                format!(
+                    "The decoder crashes on this video (signal {signal}). Export the video again and upload the new file."
+                ),
+            ),
+            CodecDeath::Exit(MEMORY_EXIT) => Reason::from(WorkFault::OutOfMemory).into(),
+            CodecDeath::Exit(status) => Self::task(
+                "codec-exit",
+                format!("The decoder ended without a result (status {status}). Try again."),
+            ),
+            CodecDeath::WallClock => Self::task(
+                "codec-wall-clock",
+                "The work on the video takes longer than it may. Try again when the node has less to do.",
+            ),
+            CodecDeath::NoProgress => Self::task(
+                "codec-no-progress",
+                "The decoder makes no progress on this video. Export the video again and upload the new file.",
+            ),
+            CodecDeath::Output => Self::task(
+                "codec-output-budget",
+                "The video becomes more data than it may. Export the video again and upload the new file.",
+            ),
+            CodecDeath::Protocol => Self::task(
+                "codec-protocol",
+                "The decoder answers with nonsense on this video. Try again; if that does not help, export the video again.",
+            ),
+            CodecDeath::Reads => Self::task(
+                "codec-read-budget",
+                "The decoder reads far more of the video than there is. Export the video again and upload the new file.",
+            ),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The codec process: what it is asked, what it may answer, and how it mends the times of a source.
+
+pub mod wire;
+pub mod job;
+pub mod limits;
+pub mod budget;
+pub mod contract;
+pub mod failure;
+pub mod death;
+pub mod clock;
+pub mod jump;
+pub mod discontinuity;
+mod excursion;
+pub mod joint;
+pub mod misplaced;
+pub mod lasting;
+pub mod preroll;
+pub mod pace;
+pub mod soundclock;
+pub mod hdr;
+pub mod trespass;

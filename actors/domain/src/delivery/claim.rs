@@ -1,0 +1,214 @@
+//! Who runs a task, and how often it was tried. Attempts belong to the task, not to the delivery.
+
+use serde::{Deserialize, Serialize};
+
+use crate::order::unknown::Unknown;
+use crate::words::failure::Failure;
+
+/// Schema version written into every claim.
+pub const VERSION: u32 = 1;
+
+/// Claims of before they had a version are of the first.
+fn first() -> u32 {
+    1
+}
+
+/// The document at `claims/<video>.<number>.<task>`. Its revision in the bucket is the fence: only its holder may hand back,
+/// fail or dead-letter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Schema version.
+    #[serde(default = "first")]
+    pub v: u32,
+    /// UUID of the attempt; also the last part of its object keys.
+    pub attempt_id: String,
+    /// Node that runs it.
+    pub node: String,
+    /// Stream sequence of the message it was claimed for.
+    pub sequence: u64,
+    /// Attempts charged so far, this one included.
+    pub attempts: u32,
+    /// What was tried, oldest first, this attempt included; the newest [`HISTORY_MAX`].
+    #[serde(default)]
+    pub history: Vec<Attempt>,
+    /// The attempt was given back uncharged or failed: nobody runs it now.
+    #[serde(default)]
+    pub released: bool,
+    /// Attempts that ended with a fault of the task's own: what the schedule counts. One that ended without a word is none.
+    #[serde(default)]
+    pub faults: u32,
+    /// What ended the last attempt that was charged.
+    #[serde(default)]
+    pub last: Option<Failure>,
+    /// Checkpoints of the task when its attempts were last counted from the start: more of them are progress.
+    #[serde(default)]
+    pub parts: u32,
+    /// What a newer program wrote into it.
+    #[serde(skip)]
+    pub unknown: Unknown,
+}
+
+/// One attempt at a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Counted from 1; one that was not charged has the number of the next one.
+    pub number: u32,
+    /// Node that made it.
+    pub node: String,
+    /// When it began, seconds since the Unix epoch.
+    pub at: i64,
+    /// Code of what ended it; absent while it runs, and for good where its node ended with it.
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+/// Attempts that a claim remembers: more than any schedule has, few enough for a header.
+pub const HISTORY_MAX: usize = 16;
+
+/// What a delivery may do about a claim it found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Take it: charge an attempt and go.
+    Take,
+    /// Another lane's message for the same task is still queued and was claimed: this delivery is a duplicate, acknowledge it.
+    Duplicate,
+}
+
+/// Decides. `other_queued`: whether the message that the claim names is still in the stream.
+#[must_use]
+pub fn decide(found: Option<&Claim>, sequence: u64, other_queued: bool) -> Verdict {
+    match found {
+        Some(claim) if claim.sequence != sequence && other_queued => Verdict::Duplicate,
+        Some(_) | None => Verdict::Take,
+    }
+}
+
+/// The claim a worker writes over what it found, with one more attempt charged.
+#[must_use]
+pub fn take(
+    found: Option<Claim>,
+    attempt_id: String,
+    node: String,
+    sequence: u64,
+    now: i64,
+) -> Claim {
+    let mut claim = found.unwrap_or_else(Claim::nobodys);
+    claim.attempts = claim.attempts.saturating_add(1);
+    let attempt = Attempt { number: claim.attempts, node: node.clone(), at: now, error: None };
+    claim.history.push(attempt);
+    let surplus = claim.history.len().saturating_sub(HISTORY_MAX);
+    claim.history.drain(..surplus);
+    Claim { attempt_id, node, sequence, released: false, ..claim }
+}
+
+impl Claim {
+    /// The claim of nobody, by which nothing is known of what was tried.
+    #[must_use]
+    pub fn nobodys() -> Self {
+        Self {
+            v: VERSION,
+            attempt_id: String::new(),
+            node: String::new(),
+            sequence: 0,
+            attempts: 0,
+            history: Vec::new(),
+            released: true,
+            faults: 0,
+            last: None,
+            parts: 0,
+            unknown: Unknown::default(),
+        }
+    }
+
+    /// The claim given up: with what ended the attempt, charged or not.
+    #[must_use]
+    pub fn given_up(&self, failure: Option<&Failure>, charged: bool) -> Self {
+        let mut claim = self.clone();
+        claim.released = true;
+        claim.attempts = claim.attempts.saturating_sub(u32::from(!charged));
+        if failure.is_none() && !charged {
+            // Put down for reasons that have nothing to do with it, or never begun: not an attempt at all.
+            claim.history.pop();
+        } else if let Some(attempt) = claim.history.last_mut() {
+            attempt.error = failure.map(|failure| failure.code.clone());
+        }
+        if charged {
+            claim.faults += u32::from(failure.is_some());
+            claim.last = failure.cloned();
+        }
+        claim
+    }
+
+    /// The claim of a task that is replayed: its attempts are counted from the start again.
+    #[must_use]
+    pub fn replayed(&self, attempt_id: String) -> Self {
+        Self { attempt_id, attempts: 0, faults: 0, released: true, last: None, ..self.clone() }
+    }
+
+    /// The claim with the attempt in hand as its first, where checkpoints were written since attempts were last counted from the start.
+    /// `None`: there was no progress.
+    #[must_use]
+    pub fn progressed(&self, parts: u32) -> Option<Self> {
+        if parts <= self.parts {
+            return None;
+        }
+        let attempt = self.history.last().cloned().map(|last| Attempt { number: 1, ..last });
+        let history = attempt.into_iter().collect();
+        Some(Self { parts, attempts: 1, faults: 0, last: None, history, ..self.clone() })
+    }
+
+    /// Attempts before the one in hand that ended without a word.
+    pub fn silent(&self) -> impl Iterator<Item = &Attempt> {
+        let before = self.history.len().saturating_sub(1);
+        self.history.iter().take(before).filter(|attempt| attempt.error.is_none())
+    }
+
+    /// The claim of work that ended well and may come again: nothing of before counts, or explains what happens then.
+    #[must_use]
+    pub fn done(&self) -> Self {
+        Self { history: Vec::new(), ..self.replayed(self.attempt_id.clone()) }
+    }
+
+    /// When the task was first tried, seconds since the Unix epoch.
+    #[must_use]
+    pub fn first_seen(&self) -> i64 {
+        self.history.first().map_or(0, |attempt| attempt.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(found: Option<Claim>) -> Claim {
+        take(found, "id".into(), "node".into(), 3, 9)
+    }
+
+    #[test]
+    fn an_attempt_is_charged_when_it_begins_and_given_back_only_where_it_was_not_its_fault() {
+        let first = taken(None);
+        assert_eq!((first.attempts, first.history.len()), (1, 1));
+        let again =
+            taken(Some(first.given_up(Some(&Failure::dependency("storage-failed", "")), false)));
+        assert_eq!(again.attempts, 1, "a fault of the storage costs no attempt");
+        let third = taken(Some(again.given_up(Some(&Failure::task("codec-signal", "")), true)));
+        assert_eq!(third.attempts, 2);
+        let errors: Vec<_> = third.history.iter().map(|attempt| attempt.error.as_deref()).collect();
+        assert_eq!(errors, [Some("storage-failed"), Some("codec-signal"), None]);
+    }
+
+    #[test]
+    fn what_ended_well_begins_anew() {
+        let failed = taken(None).given_up(Some(&Failure::task("plan-changed", "")), true);
+        let again = taken(Some(taken(Some(failed)).done()));
+        assert_eq!((again.attempts, again.faults, again.history.len()), (1, 0, 1));
+        assert_eq!(again.last, None);
+    }
+
+    #[test]
+    fn a_long_history_keeps_its_newest_attempts() {
+        let claim = (0..100).fold(taken(None), |claim, _| taken(Some(claim)));
+        assert_eq!((claim.attempts, claim.history.len()), (101, HISTORY_MAX));
+        assert_eq!(claim.history.last().map(|attempt| attempt.number), Some(101));
+    }
+}

@@ -1,0 +1,373 @@
+//! A dead letter: a message that no attempt could bring to an end, with what is known about why.
+//!
+//! The body is the original's, byte for byte, under `video.transcodes.dlq.<original subject>`: taking the prefix off the subject
+//! and publishing the body again is a replay, with any client. What explains it stands in headers.
+//!
+//! Invariant: however long what is known, a letter is its body and at most [`HEADERS_MAX`] bytes, so that nobody fills the dead letters with
+//! words. The body stays whole: cut, it could not be replayed, and the broker bounds it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::delivery::claim::Attempt;
+use crate::delivery::stage::Unit;
+use crate::delivery::subject;
+use crate::id::OrderId;
+use crate::words::excerpt::excerpt;
+use crate::words::failure::{Failure, Severity};
+use crate::words::redact::redact;
+
+/// Stable code of the reason.
+pub const REASON: &str = "Jetreel-Reason";
+/// A sentence a user understands.
+pub const ERROR: &str = "Jetreel-Error";
+/// For an operator: the end of the codec's log, what a dependency said. A JSON string.
+pub const DETAIL: &str = "Jetreel-Detail";
+/// Kind of the failure, such as `Permanent`.
+pub const SEVERITY: &str = "Jetreel-Severity";
+/// The attempts, oldest first: JSON, see [`Attempt`].
+pub const ATTEMPTS: &str = "Jetreel-Attempts";
+/// Node that gave the message up.
+pub const NODE: &str = "Jetreel-Node";
+/// `ingest`, `encode` or `publish`.
+pub const STAGE: &str = "Jetreel-Stage";
+/// The order, `<video>-<number>`, where the message could be understood.
+pub const ORDER: &str = "Jetreel-Order";
+/// The video.
+pub const VIDEO: &str = "Jetreel-Video";
+/// The task, or the stage's own name.
+pub const TASK: &str = "Jetreel-Task";
+/// When it was first tried, seconds since the Unix epoch.
+pub const FIRST_SEEN: &str = "Jetreel-First-Seen";
+/// Stream and sequence of the original: `ENCODE 17`.
+pub const ORIGIN: &str = "Jetreel-Origin";
+
+/// Bytes of the names and values of all headers of a letter at most.
+pub const HEADERS_MAX: usize = 10 << 10;
+
+/// Longest detail that is kept, in bytes, as it is written: a log tail, not a log.
+const DETAIL_MAX: usize = 4 << 10;
+/// The same of the attempts: the newest that fit.
+const ATTEMPTS_MAX: usize = 2 << 10;
+/// The same of the message's own headers, names included: those of CloudEvents and of a trace take a quarter of it.
+const OWN_MAX: usize = 2 << 10;
+/// The same of the sentence.
+const ERROR_MAX: usize = 512;
+/// The same of a name or a code.
+const WORD_MAX: usize = 128;
+
+/// A message that died.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Stream it was in.
+    pub stream: String,
+    /// Its sequence there.
+    pub sequence: u64,
+    /// Subject it was published to.
+    pub subject: String,
+    /// Its body, byte for byte.
+    pub body: Vec<u8>,
+    /// Its own headers, without those that speak to the broker.
+    pub headers: Vec<(String, String)>,
+    /// `ingest`, `encode` or `publish`.
+    pub stage: String,
+    /// Whose it was, where it could be understood.
+    pub order: Option<OrderId>,
+    /// What was being done.
+    pub task: Unit,
+    /// Why it died.
+    pub failure: Failure,
+    /// What was tried, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// Node that gave it up.
+    pub node: String,
+    /// When it was first tried, seconds since the Unix epoch.
+    pub first_seen: i64,
+}
+
+/// A dead letter as it lies in the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Buried {
+    /// Its sequence in DLQ: what `dlq show` and `dlq replay` take.
+    pub sequence: u64,
+    /// When it was buried, seconds since the Unix epoch.
+    pub at: i64,
+    /// The letter.
+    pub letter: DeadLetter,
+}
+
+/// What explains a dead letter, as others read it (JSON).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Sequence in DLQ.
+    pub seq: u64,
+    /// Original subject.
+    pub subject: String,
+    /// The stage that gave it up.
+    pub stage: String,
+    /// The job, where the message could be understood.
+    pub job: Option<String>,
+    /// The task, or the stage's own name.
+    pub task: String,
+    /// Stable code.
+    pub reason: String,
+    /// A sentence a user understands.
+    pub error: String,
+    /// A replay ends the same, unless what is wrong was mended.
+    pub permanent: bool,
+    /// For an operator.
+    pub detail: String,
+    /// What was tried, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// Node that gave it up.
+    pub node: String,
+    /// Seconds since the Unix epoch.
+    pub first_seen: i64,
+    /// Seconds since the Unix epoch.
+    pub died: i64,
+    /// What to do about it.
+    pub suggestion: String,
+}
+
+impl DeadLetter {
+    /// Everything that goes into headers: the original's own, then the explanation. Values are single lines.
+    #[must_use]
+    pub fn to_headers(&self) -> Vec<(String, String)> {
+        let mut headers = within(&self.headers, OWN_MAX);
+        let mut add = |name: &str, value: String| headers.push((name.to_owned(), value));
+        add(REASON, one_line(&self.failure.code, WORD_MAX));
+        add(ERROR, one_line(&redact(&self.failure.message), ERROR_MAX));
+        add(DETAIL, json_text(&redact(&self.failure.detail), DETAIL_MAX));
+        add(SEVERITY, format!("{:?}", self.failure.severity));
+        add(ATTEMPTS, newest(&self.attempts, ATTEMPTS_MAX));
+        add(NODE, one_line(&self.node, WORD_MAX));
+        add(STAGE, one_line(&self.stage, WORD_MAX));
+        if let Some(order) = &self.order {
+            add(ORDER, order.to_string());
+            add(VIDEO, order.video.to_string());
+        }
+        add(TASK, one_line(&self.task.to_string(), WORD_MAX));
+        add(FIRST_SEEN, self.first_seen.to_string());
+        add(ORIGIN, format!("{} {}", one_line(&self.stream, WORD_MAX), self.sequence));
+        headers
+    }
+
+    /// Reads a letter back. Headers that are missing (a letter put there by hand) are defaulted: every letter can be shown and
+    /// replayed.
+    #[must_use]
+    pub fn from_parts(subject: String, body: Vec<u8>, all: Vec<(String, String)>) -> Self {
+        let (ours, headers): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|(name, _)| is_ours(name));
+        let ours: BTreeMap<String, String> = ours.into_iter().collect();
+        let text = |name: &str| ours.get(name).cloned().unwrap_or_default();
+        let origin = text(ORIGIN);
+        let (stream, sequence) = origin.split_once(' ').unwrap_or_default();
+        Self {
+            stream: stream.to_owned(),
+            sequence: sequence.parse().unwrap_or_default(),
+            order: text(ORDER).parse().ok().filter(|order| owns(order, &subject)),
+            subject,
+            body,
+            headers,
+            stage: text(STAGE),
+            task: text(TASK).into(),
+            failure: Failure {
+                severity: severity(&text(SEVERITY)),
+                code: text(REASON),
+                message: text(ERROR),
+                detail: serde_json::from_str(&text(DETAIL)).unwrap_or_default(),
+                object: None,
+            },
+            attempts: serde_json::from_str(&text(ATTEMPTS)).unwrap_or_default(),
+            node: text(NODE),
+            first_seen: text(FIRST_SEEN).parse().unwrap_or_default(),
+        }
+    }
+}
+
+impl Buried {
+    /// What explains it, with a suggestion of what to do.
+    #[must_use]
+    pub fn explain(&self) -> Explanation {
+        let letter = &self.letter;
+        Explanation {
+            seq: self.sequence,
+            subject: letter.subject.clone(),
+            stage: letter.stage.clone(),
+            job: letter.order.as_ref().map(ToString::to_string),
+            task: letter.task.to_string(),
+            reason: letter.failure.code.clone(),
+            error: letter.failure.message.clone(),
+            permanent: letter.failure.severity == Severity::Permanent,
+            detail: letter.failure.detail.clone(),
+            attempts: letter.attempts.clone(),
+            node: letter.node.clone(),
+            first_seen: letter.first_seen,
+            died: self.at,
+            suggestion: crate::words::advice::suggestion(&letter.failure).to_owned(),
+        }
+    }
+}
+
+/// Whether an order may be that of a message: a letter that was put there by hand can name any. Of a subject that is no stage's queue
+/// nothing is known.
+fn owns(order: &OrderId, subject: &str) -> bool {
+    match subject::owner(subject) {
+        Some((video, number)) => {
+            order.video == video && number.is_none_or(|number| order.number == number)
+        }
+        None => subject::stage(subject).is_none(),
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    const OURS: [&str; 12] = [
+        REASON, ERROR, DETAIL, SEVERITY, ATTEMPTS, NODE, STAGE, ORDER, VIDEO, TASK, FIRST_SEEN,
+        ORIGIN,
+    ];
+    OURS.contains(&name)
+}
+
+fn severity(word: &str) -> Severity {
+    match word {
+        "Permanent" => Severity::Permanent,
+        "DependencyFault" => Severity::DependencyFault,
+        _ => Severity::TaskFault,
+    }
+}
+
+/// The first headers that fit.
+fn within(headers: &[(String, String)], bytes_max: usize) -> Vec<(String, String)> {
+    let mut bytes = 0;
+    let fits = |(name, value): &&(String, String)| {
+        bytes += name.len() + value.len();
+        bytes <= bytes_max
+    };
+    headers.iter().take_while(fits).cloned().collect()
+}
+
+/// A header ends at the end of its line.
+fn one_line(text: &str, bytes_max: usize) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    excerpt(&line, bytes_max - EXCERPT_SLACK)
+}
+
+/// What an excerpt may be longer by than it was asked for.
+const EXCERPT_SLACK: usize = 8;
+
+/// A JSON string has no line ends of its own. Written, a character may take six bytes.
+fn json_text(text: &str, bytes_max: usize) -> String {
+    let mut room = bytes_max - EXCERPT_SLACK;
+    loop {
+        let written = serde_json::to_string(&excerpt(text, room)).unwrap_or_default();
+        if written.len() <= bytes_max {
+            return written;
+        }
+        room /= 2;
+    }
+}
+
+/// The newest attempts that fit, oldest first.
+fn newest(attempts: &[Attempt], bytes_max: usize) -> String {
+    let written = (0..=attempts.len()).map(|from| serde_json::to_string(&attempts[from..]));
+    written.flatten().find(|written| written.len() <= bytes_max).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::VideoId;
+
+    fn letter() -> DeadLetter {
+        let order = OrderId::new(VideoId::from_bits(7), 1);
+        DeadLetter {
+            stream: "ENCODE".into(),
+            sequence: 17,
+            subject: format!("video.encode.normal.main.{}.1.main-0003", order.video),
+            body: vec![0, 255, b'{', b'{'],
+            headers: vec![("traceparent".into(), "00-1-2-01".into())],
+            stage: "encode".into(),
+            order: Some(order),
+            task: "main-0003".into(),
+            failure: Failure::task("codec-signal", "it crashed")
+                .with_detail("line 1\nline 2 \"q\""),
+            attempts: vec![Attempt {
+                number: 1,
+                node: "a".into(),
+                at: 5,
+                error: Some("codec-signal".into()),
+            }],
+            node: "a".into(),
+            first_seen: 5,
+        }
+    }
+
+    #[test]
+    fn a_letter_survives_its_headers() {
+        let letter = letter();
+        let headers = letter.to_headers();
+        assert!(headers.iter().all(|(_, value)| !value.contains(['\n', '\r'])), "{headers:?}");
+        let read = DeadLetter::from_parts(letter.subject.clone(), letter.body.clone(), headers);
+        assert_eq!(read, letter);
+    }
+
+    #[test]
+    fn a_letter_put_there_by_hand_can_be_read() {
+        let read = DeadLetter::from_parts("video.publish.x.1".into(), vec![1], Vec::new());
+        assert_eq!(
+            (read.subject.as_str(), read.order, read.attempts),
+            ("video.publish.x.1", None, vec![])
+        );
+    }
+
+    #[test]
+    fn a_letter_is_of_the_order_that_its_subject_names() {
+        let letter = letter();
+        let read = |subject: &str| {
+            DeadLetter::from_parts(subject.to_owned(), Vec::new(), letter.to_headers()).order
+        };
+        assert_eq!(read(&letter.subject), letter.order);
+        let other = VideoId::from_bits(8);
+        for forged in [letter.subject.replace(".1.", ".2."), format!("video.uploads.raw.{other}")] {
+            assert_eq!(read(&forged), None, "{forged}");
+        }
+    }
+
+    #[test]
+    fn a_long_log_keeps_its_end() {
+        let mut letter = letter();
+        letter.failure.detail = format!("{}é end", "é".repeat(DETAIL_MAX));
+        let read = DeadLetter::from_parts(String::new(), Vec::new(), letter.to_headers());
+        assert!(
+            read.failure.detail.len() <= DETAIL_MAX && read.failure.detail.ends_with("é end"),
+            "{}",
+            read.failure.detail.len()
+        );
+    }
+
+    #[test]
+    fn whatever_is_known_a_letter_is_small_and_can_be_replayed() {
+        let long = |text: &str| text.repeat(100_000);
+        let mut letter = letter();
+        letter.failure = Failure::task(&long("c"), long("a sentence ")).with_detail(long("\u{1}é"));
+        letter.attempts = (0..50)
+            .map(|number| Attempt { number, node: "n".repeat(200), at: 5, error: Some(long("e")) })
+            .collect();
+        let last = Attempt { number: 51, node: "last".into(), at: 6, error: None };
+        letter.attempts.push(last.clone());
+        letter.node = long("node");
+        letter.stage = long("stage");
+        letter.task = long("task").into();
+        letter.headers.extend((0..100).map(|n| (format!("x-{n}"), "v".repeat(1000))));
+        letter.body = vec![7; 100_000];
+        let headers = letter.to_headers();
+        let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        assert!(bytes <= HEADERS_MAX, "{bytes}");
+        let read = DeadLetter::from_parts(letter.subject.clone(), letter.body.clone(), headers);
+        assert_eq!((&read.body, &read.subject), (&letter.body, &letter.subject));
+        assert_eq!((read.sequence, &read.order), (letter.sequence, &letter.order));
+        assert_eq!((read.attempts, &read.headers[0]), (vec![last], &letter.headers[0]));
+        assert!(read.failure.detail.ends_with('é') && read.failure.message.starts_with("a sent"));
+    }
+}

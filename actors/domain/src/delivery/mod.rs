@@ -1,0 +1,17 @@
+//! Messages: what they say, whether they are believed, who works on them, and what becomes of those that fail.
+
+pub mod subject;
+pub mod stage;
+pub mod message;
+pub mod intake;
+pub mod signature;
+pub mod turn;
+pub mod claim;
+pub mod retry;
+pub mod trial;
+pub mod breaker;
+pub mod deadletter;
+pub mod room;
+pub mod hook;
+pub mod orphan;
+pub mod selection;

@@ -1,0 +1,265 @@
+//! What becomes of a message whose attempt failed.
+
+use std::time::Duration;
+
+use crate::delivery::claim::{Attempt, Claim};
+use crate::delivery::stage::Stage;
+use crate::words::failure::{Failure, Severity};
+
+/// What a worker does with the delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Disposition {
+    /// Give it back.
+    HandBack {
+        /// Not before this time has passed.
+        after: Duration,
+        /// Whether the attempt counts.
+        charged: bool,
+    },
+    /// It is dead: to the dead letters with it.
+    Bury,
+}
+
+/// Waits between the attempts of a stage: one for each retry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schedule {
+    /// Waits before the second, third … attempt.
+    pub delays: Vec<Duration>,
+    /// Each wait is longer or shorter by up to this share of it, so that what failed together does not come back together.
+    pub jitter: f64,
+}
+
+impl Default for Schedule {
+    /// Three retries that outlast a restart, a short and a longer trouble.
+    fn default() -> Self {
+        const MINUTE: u64 = 60;
+        Self {
+            delays: [1, 5, 25].map(|minutes| Duration::from_secs(minutes * MINUTE)).to_vec(),
+            jitter: 0.1,
+        }
+    }
+}
+
+/// A schedule for each stage that can fail.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Schedules {
+    /// Of uploads that are probed and planned.
+    pub ingest: Schedule,
+    /// Of tasks.
+    pub encode: Schedule,
+    /// Of orders that are published.
+    pub publish: Schedule,
+}
+
+impl Schedules {
+    /// The schedule of a stage.
+    #[must_use]
+    pub fn of(&self, stage: Stage) -> &Schedule {
+        match stage {
+            Stage::Ingest => &self.ingest,
+            Stage::Encode => &self.encode,
+            Stage::Publish => &self.publish,
+        }
+    }
+}
+
+/// Wait before a message that failed for somebody else's fault is delivered again. The node's breaker decides when it pulls again;
+/// this is for other nodes, whose way to the dependency may be open.
+const NOT_ITS_FAULT: Duration = Duration::from_secs(5);
+
+/// Wait before a node that may be of a newer version is offered what this one must not touch. Every delivery counts for the broker, which
+/// gives a message up after so many.
+pub const NEWER_WAIT: Duration = Duration::from_secs(60);
+
+/// Claims of a task before it is given up unseen, at least: a task that takes its whole node down never lives to report a failure.
+/// Well above what restarts and rival deliveries charge a sound task.
+const SILENT_CLAIMS_MAX: u32 = 8;
+
+impl Schedule {
+    /// Attempts in all.
+    #[must_use]
+    pub fn attempts_max(&self) -> u32 {
+        u32::try_from(self.delays.len()).unwrap_or(u32::MAX).saturating_add(1)
+    }
+
+    /// The wait after that many attempts, spread by `chance` (0 to 1); `None` when they were the last.
+    fn delay(&self, attempts: u32, chance: f64) -> Option<Duration> {
+        let delay = self.delays.get(attempts.saturating_sub(1) as usize)?;
+        let spread = 1.0 + self.jitter * (2.0 * chance - 1.0);
+        Some(delay.mul_f64(spread.max(0.0)))
+    }
+}
+
+/// Decides. `attempts` are those that ended with a fault of the task's own, this one included: a lost lease or a node that went away is
+/// none. `chance` is a random number from 0 to 1.
+#[must_use]
+pub fn settle(failure: &Failure, attempts: u32, schedule: &Schedule, chance: f64) -> Disposition {
+    if is_not_its_fault(failure) {
+        let newer = failure.code == NEWER;
+        let after = if newer { NEWER_WAIT } else { NOT_ITS_FAULT };
+        return Disposition::HandBack { after, charged: false };
+    }
+    match failure.severity {
+        Severity::Permanent => Disposition::Bury,
+        Severity::TaskFault | Severity::DependencyFault => schedule
+            .delay(attempts, chance)
+            .map_or(Disposition::Bury, |after| Disposition::HandBack { after, charged: true }),
+    }
+}
+
+/// Failures that are nothing of the task's own: another build of the codec has to carry the plan out, for the bytes to be the same;
+/// only a newer program may change the state; a forged entry stands where the result belongs, and is being removed.
+const NOT_ITS_FAULTS: [&str; 3] = ["codec-build", NEWER, "entry-contradicts"];
+const NEWER: &str = "newer-document";
+
+/// A dependency's trouble, or one of [`NOT_ITS_FAULTS`].
+fn is_not_its_fault(failure: &Failure) -> bool {
+    let severe = failure.severity == Severity::DependencyFault;
+    severe || NOT_ITS_FAULTS.contains(&failure.code.as_str())
+}
+
+/// Code of what died because its attempts ended without a word.
+pub const ATTEMPTS_SPENT: &str = "attempts-spent";
+
+/// Why a claimed message is dead before it is worked on: what ended it last was final, but the one who held it did not live to say so;
+/// or no attempt ever lived to report. `None` where it may be tried. `outlived` tells the attempts whose process went on after their
+/// lease: a lost lease is no attempt. Progress ([`Claim::progressed`]) is for the caller to look at, where the answer is
+/// [`ATTEMPTS_SPENT`].
+#[must_use]
+pub fn doomed(
+    claim: &Claim,
+    schedule: &Schedule,
+    outlived: impl Fn(&Attempt) -> bool,
+) -> Option<Failure> {
+    let leases = claim.silent().filter(|attempt| outlived(attempt)).count();
+    let leases = u32::try_from(leases).unwrap_or(u32::MAX);
+    let before = claim.attempts.saturating_sub(1).saturating_sub(leases);
+    if let Some(last) = &claim.last
+        && settle(last, claim.faults, schedule, 0.0) == Disposition::Bury
+    {
+        return Some(last.clone());
+    }
+    let most = SILENT_CLAIMS_MAX.max(schedule.attempts_max());
+    (before >= most).then(|| {
+        let message =
+            format!("{most} attempts ended without a word. The video may bring nodes down: look at the log before it is tried again.");
+        Failure::task(ATTEMPTS_SPENT, message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::death::CodecDeath;
+    use crate::delivery::claim;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn schedule() -> Schedule {
+        Schedule { delays: vec![5 * SECOND, 25 * SECOND, 125 * SECOND], jitter: 0.0 }
+    }
+
+    fn crash() -> Failure {
+        Failure::from(CodecDeath::Signal(11))
+    }
+
+    #[test]
+    fn a_permanent_failure_is_never_retried() {
+        let failure = Failure::permanent("no-video", "");
+        assert_eq!(settle(&failure, 1, &schedule(), 0.5), Disposition::Bury);
+    }
+
+    #[test]
+    fn somebody_elses_fault_costs_no_attempt_however_often() {
+        let others = NOT_ITS_FAULTS.map(|code| Failure::task(code, ""));
+        for failure in others.into_iter().chain([Failure::dependency("storage-failed", "")]) {
+            let seconds = if failure.code == "newer-document" { 60 } else { 5 };
+            let after = Duration::from_secs(seconds);
+            let uncharged = Disposition::HandBack { after, charged: false };
+            assert_eq!(settle(&failure, 1000, &schedule(), 0.5), uncharged);
+        }
+    }
+
+    #[test]
+    fn a_task_fault_follows_the_schedule_and_then_is_dead() {
+        for (attempts, seconds) in [(1, 5), (2, 25), (3, 125)] {
+            let after = Duration::from_secs(seconds);
+            let wanted = Disposition::HandBack { after, charged: true };
+            assert_eq!(settle(&crash(), attempts, &schedule(), 0.5), wanted);
+        }
+        assert_eq!(settle(&crash(), 4, &schedule(), 0.5), Disposition::Bury);
+    }
+
+    #[test]
+    fn what_failed_together_does_not_come_back_together() {
+        let schedule = Schedule { jitter: 0.1, ..schedule() };
+        let after = |chance| match settle(&crash(), 1, &schedule, chance) {
+            Disposition::HandBack { after, .. } => after.as_secs_f64(),
+            Disposition::Bury => f64::NAN,
+        };
+        assert!((after(0.0) - 4.5).abs() < 1e-9 && (after(1.0) - 5.5).abs() < 1e-9);
+    }
+
+    fn claimed(times: u32, last: Option<&Failure>) -> Claim {
+        let mut claim = claim::take(None, String::new(), String::new(), 1, 0);
+        for _ in 1..times {
+            if let Some(failure) = last {
+                claim = claim.given_up(Some(failure), true);
+            }
+            claim = claim::take(Some(claim), String::new(), String::new(), 1, 0);
+        }
+        claim
+    }
+
+    #[test]
+    fn a_task_that_never_reports_is_given_up() {
+        assert_eq!(doomed(&claimed(SILENT_CLAIMS_MAX, None), &schedule(), killed), None);
+        let failure = doomed(&claimed(SILENT_CLAIMS_MAX + 1, None), &schedule(), killed).unwrap();
+        assert_eq!(failure.code, "attempts-spent");
+    }
+
+    #[test]
+    fn a_last_failure_whose_holder_died_before_the_burial_is_not_tried_again() {
+        assert_eq!(doomed(&claimed(4, Some(&crash())), &schedule(), killed), None);
+        assert_eq!(
+            doomed(&claimed(5, Some(&crash())), &schedule(), killed).unwrap().code,
+            "codec-signal"
+        );
+        let refused = Failure::permanent("no-video", "");
+        assert_eq!(doomed(&claimed(2, Some(&refused)), &schedule(), killed), Some(refused));
+    }
+
+    /// Its process did not outlive it.
+    fn killed(_: &Attempt) -> bool {
+        false
+    }
+
+    #[test]
+    fn a_lost_lease_is_no_attempt_however_many_are_lost() {
+        let claim = claimed(SILENT_CLAIMS_MAX + 5, None);
+        assert_eq!(doomed(&claim, &schedule(), |_| true), None);
+        let mut rarely = claim.clone();
+        rarely.history[0].node = "lives".into();
+        let failure = doomed(&rarely, &schedule(), |attempt| attempt.node == "lives");
+        assert_eq!(failure.unwrap().code, ATTEMPTS_SPENT, "the others were killed");
+    }
+
+    #[test]
+    fn progress_counts_attempts_from_the_start_and_poison_without_progress_dies() {
+        let mut claim = claimed(1, None);
+        for parts in 1..=4 {
+            for _ in 0..SILENT_CLAIMS_MAX {
+                claim = claim::take(Some(claim), String::new(), String::new(), 1, 0);
+            }
+            assert!(doomed(&claim, &schedule(), killed).is_some());
+            claim = claim.progressed(parts).unwrap();
+            assert_eq!((claim.attempts, claim.history.len(), claim.parts), (1, 1, parts));
+            assert_eq!(doomed(&claim, &schedule(), killed), None);
+        }
+        for _ in 0..SILENT_CLAIMS_MAX {
+            claim = claim::take(Some(claim), String::new(), String::new(), 1, 0);
+        }
+        assert_eq!(doomed(&claim, &schedule(), killed).unwrap().code, ATTEMPTS_SPENT);
+        assert_eq!(claim.progressed(4), None);
+    }
+}

@@ -1,0 +1,233 @@
+//! The subjects on which stages meet. Only this file spells them, and the descriptions of the stages.
+
+use crate::delivery::stage::{Stage, Unit};
+use crate::id::{Group, OrderId, TaskId, VideoId};
+use crate::order::lane::Lane;
+use crate::order::state::Fact;
+
+/// Every subject filter that a stage reads or a stream holds, for the rule that all are bound to a stream.
+pub const ROOTS: [&str; 9] = [
+    PARTS_ALL,
+    "video.uploads.raw.>",
+    "video.encode.>",
+    "video.ledger.>",
+    "video.publish.>",
+    "video.transcodes.progress.>",
+    "video.deliveries.>",
+    "video.redo.>",
+    "video.transcodes.dlq.>",
+];
+
+/// A part of an open upload in its log.
+#[must_use]
+pub fn part(video: &VideoId, index: u32) -> String {
+    format!("video.parts.{video}.{index}")
+}
+
+/// The log of an open upload.
+#[must_use]
+pub fn parts_filter(video: &VideoId) -> String {
+    format!("video.parts.{video}.*")
+}
+
+/// The logs of all open uploads.
+pub const PARTS_ALL: &str = "video.parts.>";
+
+/// The video of a subject of the log of an upload.
+#[must_use]
+pub fn video_in_parts(subject: &str) -> Option<VideoId> {
+    subject.strip_prefix("video.parts.")?.split('.').next()?.parse().ok()
+}
+
+/// A completed upload.
+#[must_use]
+pub fn upload(video: &VideoId) -> String {
+    format!("video.uploads.raw.{video}")
+}
+
+/// A released task in a lane.
+#[must_use]
+pub fn encode(lane: Lane, order: &OrderId, task: TaskId) -> String {
+    format!("video.encode.{lane}.{}.{}.{}.{task}", task.group, order.video, order.number)
+}
+
+/// What a lane's consumer of a group reads.
+#[must_use]
+pub fn encode_filter(lane: Lane, group: Group) -> String {
+    format!("video.encode.{lane}.{group}.>")
+}
+
+/// All tasks of an order, in every lane and group.
+#[must_use]
+pub fn encode_order_filter(order: &OrderId) -> String {
+    format!("video.encode.*.*.{}.{}.*", order.video, order.number)
+}
+
+/// The ledger entry of a finished task.
+#[must_use]
+pub fn ledger(order: &OrderId, task: TaskId) -> String {
+    format!("video.ledger.{}.{}.{task}", order.video, order.number)
+}
+
+/// The checkpoint of a part of a task.
+#[must_use]
+pub fn ledger_part(order: &OrderId, task: TaskId, part: u32) -> String {
+    format!("{}.{part}", ledger(order, task))
+}
+
+/// All ledger entries of an order, checkpoints included.
+#[must_use]
+pub fn ledger_filter(order: &OrderId) -> String {
+    format!("video.ledger.{}.{}.>", order.video, order.number)
+}
+
+/// The ledger entries of the finished tasks of an order, checkpoints left out.
+#[must_use]
+pub fn ledger_tasks_filter(order: &OrderId) -> String {
+    format!("video.ledger.{}.{}.*", order.video, order.number)
+}
+
+/// All ledger entries there are.
+pub const LEDGER_ALL: &str = "video.ledger.>";
+
+/// The order of a subject of the ledger.
+#[must_use]
+pub fn order_on_ledger(subject: &str) -> Option<OrderId> {
+    order_in(subject.strip_prefix("video.ledger.")?)
+}
+
+/// The order of a key of the bucket `claims`.
+#[must_use]
+pub fn order_in_claims(key: &str) -> Option<OrderId> {
+    order_in(key)
+}
+
+fn order_in(words: &str) -> Option<OrderId> {
+    let mut words = words.split('.');
+    Some(OrderId::new(words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+}
+
+/// The task of a subject of ENCODE or of a task's ledger entry: its last word.
+#[must_use]
+pub fn task_in(subject: &str) -> Option<TaskId> {
+    subject.rsplit('.').next()?.parse().ok()
+}
+
+/// "Evaluate this order."
+#[must_use]
+pub fn publish(order: &OrderId) -> String {
+    format!("video.publish.{}.{}", order.video, order.number)
+}
+
+/// All requests to evaluate.
+pub const PUBLISH_FILTER: &str = "video.publish.>";
+
+/// A fact about an order.
+#[must_use]
+pub fn progress(order: &OrderId, fact: &Fact) -> String {
+    format!("video.transcodes.progress.{}.{}.{fact}", order.video, order.number)
+}
+
+/// That any order was cancelled.
+pub const CANCELLED_ALL: &str = "video.transcodes.progress.*.*.cancelled";
+
+/// The order of a fact's subject.
+#[must_use]
+pub fn order_in_progress(subject: &str) -> Option<OrderId> {
+    order_in(subject.strip_prefix("video.transcodes.progress.")?)
+}
+
+/// All facts of a video.
+#[must_use]
+pub fn progress_filter(video: &VideoId) -> String {
+    format!("video.transcodes.progress.{video}.>")
+}
+
+/// Key of a claim in the bucket `claims`.
+#[must_use]
+pub fn claim_key(order: &OrderId, unit: &Unit) -> String {
+    format!("{}.{}.{unit}", order.video, order.number)
+}
+
+/// What dead letters lie under: this, then the original subject.
+pub const DLQ_PREFIX: &str = "video.transcodes.dlq.";
+
+/// Where the dead letter of a message lies.
+#[must_use]
+pub fn dead_letter(original: &str) -> String {
+    format!("{DLQ_PREFIX}{original}")
+}
+
+/// The stage that reads a subject; `None` where it is none of a stage's queue.
+#[must_use]
+pub fn stage(subject: &str) -> Option<Stage> {
+    let of = |stage: &Stage| subject.split('.').take(2).eq(stage.subject_words().take(2));
+    Stage::ALL.into_iter().find(of)
+}
+
+/// The video that a subject of a stage's queue names, and where it names one, the number of the order.
+#[must_use]
+pub fn owner(subject: &str) -> Option<(VideoId, Option<u32>)> {
+    let stage = stage(subject)?;
+    if subject.split('.').count() != stage.subject_words().count() {
+        return None;
+    }
+    let value = |name: &str| {
+        let mut words = stage.subject_words().zip(subject.split('.'));
+        words.find(|(pattern, _)| *pattern == name).map(|(_, word)| word)
+    };
+    let number = value("{order}").map(str::parse).transpose().ok()?;
+    Some((value("{video}")?.parse().ok()?, number))
+}
+
+/// Where the broker says that a consumer has given a message up.
+#[must_use]
+pub fn given_up(stream: &str, consumer: &str) -> String {
+    format!("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{stream}.{consumer}")
+}
+
+/// What the endpoints of the micro service for dead letters begin with.
+pub const ADMIN_DLQ: &str = "jetreel.admin.dlq";
+
+/// All keys of claims of an order in the bucket `claims`.
+#[must_use]
+pub fn claim_filter(order: &OrderId) -> String {
+    format!("{}.{}.>", order.video, order.number)
+}
+
+/// Type of the event that tells a fact (CloudEvents `type`): a name that subscribers of any broker can filter by.
+#[must_use]
+pub fn event_type(fact: &Fact) -> String {
+    format!("video.transcodes.{fact}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Group;
+
+    #[test]
+    fn the_log_of_an_upload_names_its_video() {
+        let video = VideoId::from_bits(7);
+        assert_eq!(video_in_parts(&part(&video, 3)), Some(video.clone()));
+        assert_eq!(video_in_parts(&upload(&video)), None);
+        assert_eq!(stage(&part(&video, 3)), None, "it is no queue");
+    }
+
+    #[test]
+    fn a_subject_names_its_stage_and_its_owner() {
+        let order = OrderId::new(VideoId::from_bits(7), 3);
+        let task = TaskId::new(Group::Main, 1);
+        let (video, number) = (order.video.clone(), Some(3));
+        for (subject, stage_of, owner_of) in [
+            (upload(&order.video), Some(Stage::Ingest), Some((video.clone(), None))),
+            (encode(Lane::Low, &order, task), Some(Stage::Encode), Some((video.clone(), number))),
+            (publish(&order), Some(Stage::Publish), Some((video, number))),
+            (ledger(&order, task), None, None),
+            ("video.publish.nobody.1".to_owned(), Some(Stage::Publish), None),
+            (String::new(), None, None),
+        ] {
+            assert_eq!((stage(&subject), owner(&subject)), (stage_of, owner_of), "{subject}");
+        }
+    }
+}

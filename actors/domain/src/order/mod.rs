@@ -1,0 +1,18 @@
+//! The state of a video and of its orders: what is due, what is done, what is released next.
+
+pub mod lane;
+pub mod state;
+pub mod owner;
+pub mod parts;
+pub mod document;
+pub mod unknown;
+pub mod ledger;
+pub mod release;
+pub mod progress;
+pub mod announce;
+pub mod cancel;
+pub mod erase;
+pub mod again;
+pub mod reopen;
+pub mod takeover;
+pub mod succession;

@@ -1,0 +1,74 @@
+//! Whose an object of the store is, by its key.
+
+use crate::id::{OrderId, TaskId, VideoId};
+
+/// Folder of the small objects that are written, read and removed to see whether the store works.
+pub const PROBES: &str = "probe/";
+
+/// Folders that hold what Jetreel writes.
+pub const FOLDERS: [&str; 3] = ["raw/", "out/", PROBES];
+
+/// Length of a UUID with its hyphens, the name of a probe.
+const UUID_LENGTH: usize = 36;
+
+/// Whose an object is, by its key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner {
+    /// A part of a video's original.
+    Original(VideoId),
+    /// What an order made.
+    Order(OrderId),
+    /// Nobody's: a probe of a node that died before it removed it.
+    Probe,
+}
+
+impl Owner {
+    /// Reads it off a key; `None` where the key is none of Jetreel's.
+    #[must_use]
+    pub fn of(key: &str) -> Option<Self> {
+        if let Some(name) = key.strip_prefix(PROBES) {
+            return is_probe(name).then_some(Self::Probe);
+        }
+        let mut words = key.split('/');
+        match (words.next()?, words.next()?, words.next()?) {
+            ("raw", video, _) => Some(Self::Original(video.parse().ok()?)),
+            ("out", video, number) => {
+                words.next()?;
+                Some(Self::Order(OrderId::new(video.parse().ok()?, number.parse().ok()?)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The video.
+    #[must_use]
+    pub fn video(&self) -> Option<&VideoId> {
+        match self {
+            Self::Original(video) => Some(video),
+            Self::Order(order) => Some(&order.video),
+            Self::Probe => None,
+        }
+    }
+
+    /// What all keys of this owner begin with.
+    #[must_use]
+    pub fn prefix(&self) -> String {
+        match self {
+            Self::Original(video) => format!("raw/{video}/"),
+            Self::Order(order) => format!("out/{}/{}/", order.video, order.number),
+            Self::Probe => PROBES.to_owned(),
+        }
+    }
+
+    /// The task whose attempt wrote the object; `None` for plans, finished sets and originals.
+    #[must_use]
+    pub fn task(key: &str) -> Option<TaskId> {
+        key.strip_prefix("out/")?.split('/').nth(2)?.parse().ok()
+    }
+}
+
+/// Whether the object is a probe, or one that was being written: `.<name>.<something>.part`.
+fn is_probe(name: &str) -> bool {
+    let name = name.strip_prefix('.').and_then(|left| left.split('.').next()).unwrap_or(name);
+    name.len() == UUID_LENGTH && name.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+}

@@ -1,0 +1,25 @@
+//! What is in a source, and what is to be made of it: the ladder, the chunks, the tasks.
+
+pub mod rational;
+pub mod media;
+pub mod frame;
+pub mod framerate;
+pub mod ladder;
+pub mod h264;
+pub mod x264;
+pub mod gop;
+pub mod refusal;
+pub mod classify;
+pub mod soundtrack;
+pub mod still;
+pub mod chunking;
+pub mod cost;
+pub mod tasks;
+pub mod batch;
+pub mod thumbnails;
+pub mod policy;
+pub mod planner;
+
+mod document;
+
+pub use document::{AudioPlan, Chunk, Class, ImagePlan, Plan, PlannedTask, Work};

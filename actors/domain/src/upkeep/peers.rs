@@ -1,0 +1,88 @@
+//! What a node knows of all nodes of the cluster: how much they encode at once, and whether they outlived an attempt.
+//!
+//! Invariant: the times of a node are compared with each other alone, never with those of another node's clock.
+
+use std::collections::BTreeMap;
+
+use crate::delivery::claim::Attempt;
+use crate::upkeep::presence::Presence;
+use crate::upkeep::relations::LEASE;
+
+/// Words of a node that may be missed before its slots no longer count.
+const MISSED_MAX: u64 = 3;
+/// A process counts as evidence for this long after its last word: as long as the bucket remembers it. Seconds.
+const REMEMBERED: u64 = 3600;
+
+/// The processes that were heard of, by id. Times are in seconds since any fixed moment of the listener.
+#[derive(Debug, Clone, Default)]
+pub struct Peers {
+    heard: BTreeMap<String, (u64, Presence)>,
+    now: u64,
+    listened: bool,
+}
+
+impl Peers {
+    /// Takes note of what was said since the last call; nothing, where it could not be read.
+    pub fn hear(&mut self, now: u64, said: impl IntoIterator<Item = (String, Presence)>) {
+        (self.now, self.listened) = (now, true);
+        self.heard.extend(said.into_iter().map(|(id, presence)| (id, (now, presence))));
+        self.heard.retain(|_, (at, _)| now.saturating_sub(*at) < REMEMBERED);
+    }
+
+    /// Whether there was an attempt to listen.
+    #[must_use]
+    pub fn listened(&self) -> bool {
+        self.listened
+    }
+
+    /// Tasks that all nodes encode at once which spoke lately; `interval` is the time between two words of a node, in seconds.
+    #[must_use]
+    pub fn slots(&self, interval: u64) -> usize {
+        let lately = |at: u64| self.now.saturating_sub(at) <= interval.max(1) * MISSED_MAX;
+        self.heard.values().filter(|(at, _)| lately(*at)).map(|(_, presence)| presence.slots).sum()
+    }
+
+    /// Whether the process that made an attempt went on after the end of its lease: a lost lease, and not a node that died of its task.
+    #[must_use]
+    pub fn outlived(&self, attempt: &Attempt) -> bool {
+        let lease = i64::try_from(LEASE.ack_wait_min().as_secs()).unwrap_or(i64::MAX);
+        let over = attempt.at.saturating_add(lease);
+        self.heard.values().any(|(_, process)| {
+            process.node == attempt.node && process.since <= attempt.at && process.at > over
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(node: &str, since: i64, at: i64) -> (String, Presence) {
+        let (roles, codec_build) = (["encode".to_owned()].into(), None);
+        let presence =
+            Presence { v: 1, node: node.into(), roles, codec_build, slots: 4, since, at };
+        (format!("{node}-{since}"), presence)
+    }
+
+    #[test]
+    fn the_slots_of_nodes_that_spoke_lately_add_up() {
+        let mut peers = Peers::default();
+        assert!(!peers.listened());
+        peers.hear(0, [process("a", 0, 0), process("b", 0, 0)]);
+        assert_eq!((peers.slots(30), peers.listened()), (8, true));
+        peers.hear(91, [process("a", 0, 91)]);
+        assert_eq!(peers.slots(30), 4, "b is silent");
+    }
+
+    #[test]
+    fn only_the_same_process_outlives_its_attempt() {
+        let attempt = |node: &str| Attempt { number: 1, node: node.into(), at: 100, error: None };
+        let mut peers = Peers::default();
+        peers.hear(0, [process("lives", 50, 200), process("again", 110, 200)]);
+        peers.hear(0, [process("dies", 50, 103)]);
+        assert!(peers.outlived(&attempt("lives")));
+        assert!(!peers.outlived(&attempt("again")), "it was started anew");
+        assert!(!peers.outlived(&attempt("dies")), "it said nothing after its lease");
+        assert!(!peers.outlived(&attempt("unknown")));
+    }
+}

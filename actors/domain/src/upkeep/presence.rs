@@ -1,0 +1,292 @@
+//! What nodes say of themselves, and what follows for an order whose plan pins a codec build that no node has any more.
+//!
+//! A plan is carried out by one build, for the bytes to be the same whoever does a task. After an upgrade, such an order would wait for
+//! ever; so it is planned anew.
+//!
+//! Invariants: a node is gone when nothing was heard of it for the whole patience, by a listener who listened all that time: no two
+//! clocks are compared, and a listener who was cut off himself starts anew. Nothing is planned anew while it could be planned with a
+//! build that is missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::delivery::stage::Stage;
+
+/// Words of a node within the patience: many may be lost before it counts as gone.
+const WORDS_PER_PATIENCE: u32 = 20;
+
+/// Longest time between two words of a node: far below the age at which the bucket forgets it.
+const INTERVAL_MAX: Duration = Duration::from_secs(30);
+
+/// Time between two words of a node.
+#[must_use]
+pub fn interval(patience_seconds: u64) -> Duration {
+    (Duration::from_secs(patience_seconds) / WORDS_PER_PATIENCE).min(INTERVAL_MAX)
+}
+
+/// The document that a node keeps in the bucket `nodes`, under an id that is new with every start. Times are by its own clock, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presence {
+    /// Schema version.
+    pub v: u32,
+    /// Its name, for people: two nodes may have the same.
+    pub node: String,
+    /// Its roles, in the words of the settings.
+    pub roles: BTreeSet<String>,
+    /// The build of its codec; `None` where its roles need no codec, or the codec does not work.
+    #[serde(default)]
+    pub codec_build: Option<String>,
+    /// Tasks that it encodes at once.
+    #[serde(default)]
+    pub slots: usize,
+    /// When it started, seconds since the Unix epoch.
+    pub since: i64,
+    /// When it said this, seconds since the Unix epoch.
+    pub at: i64,
+}
+
+/// All that matters of a word of an unknown form.
+#[derive(Deserialize)]
+struct Odd {
+    codec_build: String,
+}
+
+impl Presence {
+    /// What follows from a word of an unknown form, as of a newer version: that there is a node with its build, which must not be taken for
+    /// missing, where it tells one. Nobody plans by it.
+    #[must_use]
+    pub fn of_unknown_form(node: &str, document: &[u8]) -> Option<Self> {
+        let Odd { codec_build } = serde_json::from_slice(document).ok()?;
+        let (node, roles) = (node.to_owned(), [Stage::Encode.as_str().to_owned()].into());
+        Some(Self { v: 0, node, roles, codec_build: Some(codec_build), slots: 0, since: 0, at: 0 })
+    }
+
+    /// Whether it plans orders.
+    #[must_use]
+    pub fn plans(&self) -> bool {
+        self.roles.contains(Stage::Ingest.as_str())
+    }
+
+    /// Whether it does tasks.
+    #[must_use]
+    pub fn encodes(&self) -> bool {
+        self.roles.contains(Stage::Encode.as_str())
+    }
+}
+
+/// The codec builds of some nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Builds {
+    planning: BTreeSet<String>,
+    encoding: BTreeSet<String>,
+}
+
+impl Builds {
+    /// The builds of these nodes.
+    #[must_use]
+    pub fn of<'a>(nodes: impl IntoIterator<Item = &'a Presence>) -> Self {
+        let mut builds = Self::default();
+        for node in nodes {
+            let Some(build) = &node.codec_build else { continue };
+            if node.plans() {
+                builds.planning.insert(build.clone());
+            }
+            if node.encodes() {
+                builds.encoding.insert(build.clone());
+            }
+        }
+        builds
+    }
+
+    /// Builds that tasks are done with.
+    #[must_use]
+    pub fn encoding(&self) -> &BTreeSet<String> {
+        &self.encoding
+    }
+
+    /// Builds that orders are planned with and no task is done with.
+    #[must_use]
+    pub fn in_vain(&self) -> BTreeSet<&str> {
+        self.planning.difference(&self.encoding).map(String::as_str).collect()
+    }
+
+    /// Whether an order that was planned with `build` waits in vain, and one that is planned now would not, whichever node plans it.
+    #[must_use]
+    pub fn strand(&self, build: &str) -> bool {
+        !self.encoding.contains(build) && !self.planning.is_empty() && self.in_vain().is_empty()
+    }
+}
+
+/// The nodes that were heard of lately. Times are in seconds since any fixed moment.
+#[derive(Debug, Clone, Default)]
+pub struct Roster {
+    /// Since when there was no gap in the listening.
+    since: Option<u64>,
+    /// When it was listened last.
+    listened: u64,
+    heard: BTreeMap<String, (u64, Presence)>,
+    builds: Builds,
+}
+
+impl Roster {
+    /// Takes note of what was said since the last call, by id of the node.
+    pub fn hear(
+        &mut self,
+        now: u64,
+        said: impl IntoIterator<Item = (String, Presence)>,
+        patience_seconds: u64,
+    ) {
+        let gap = now.saturating_sub(self.listened) > patience_seconds / 2;
+        let since = self.since.filter(|_| !gap).unwrap_or(now);
+        (self.since, self.listened) = (Some(since), now);
+        self.heard.extend(said.into_iter().map(|(id, presence)| (id, (now, presence))));
+        self.heard.retain(|_, (at, _)| now.saturating_sub(*at) < patience_seconds);
+        if self.heard.is_empty() {
+            // Not even the listener's own node is heard: nothing comes through, and who is heard first is not alone.
+            self.since = None;
+        }
+        let long = now.saturating_sub(since) >= patience_seconds;
+        let nodes = self.heard.values().filter(|_| long).map(|(_, presence)| presence);
+        self.builds = Builds::of(nodes);
+    }
+
+    /// Nothing could be listened to: until it can, nothing is said of builds.
+    pub fn miss(&mut self) {
+        self.builds = Builds::default();
+    }
+
+    /// Whether an order planned with `build` is to be planned anew, as far as nodes are concerned. `false` before the whole patience was
+    /// listened.
+    #[must_use]
+    pub fn strands(&self, build: &str) -> bool {
+        self.builds.strand(build)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: u64 = 600;
+
+    fn node(roles: &str, build: Option<&str>) -> Presence {
+        Presence {
+            v: 1,
+            node: "one".to_owned(),
+            roles: roles.split(',').map(ToOwned::to_owned).collect(),
+            codec_build: build.map(ToOwned::to_owned),
+            slots: 1,
+            since: 0,
+            at: 0,
+        }
+    }
+
+    #[test]
+    fn an_order_is_planned_anew_only_where_that_helps() {
+        for (nodes, strands) in [
+            (vec![("ingest,encode", Some("old"))], false),
+            (vec![("ingest,encode", Some("new"))], true),
+            (vec![("ingest", Some("new")), ("encode", Some("new"))], true),
+            // Somebody still has it.
+            (vec![("ingest,encode", Some("new")), ("encode", Some("old"))], false),
+            // Nobody plans, nobody encodes, or nobody's codec works.
+            (vec![("encode", Some("new"))], false),
+            (vec![("ingest", Some("new"))], false),
+            (vec![("ingest,encode", None)], false),
+            (vec![("publisher", Some("new"))], false),
+            (vec![], false),
+            // It would, or could, be planned with a missing build once more.
+            (vec![("ingest", Some("old")), ("encode", Some("new"))], false),
+            (vec![("ingest,encode", Some("new")), ("ingest", Some("old"))], false),
+            (vec![("ingest,encode", Some("new")), ("ingest", Some("newer"))], false),
+            (vec![("ingest,encode", Some("new")), ("ingest,encode", Some("newer"))], true),
+        ] {
+            let said: Vec<Presence> = nodes.iter().map(|(roles, b)| node(roles, *b)).collect();
+            assert_eq!(Builds::of(&said).strand("old"), strands, "{nodes:?}");
+        }
+    }
+
+    /// Listens every ten seconds up to `until`, while these nodes talk.
+    fn listen(roster: &mut Roster, from: u64, until: u64, nodes: &[(&str, &str)]) {
+        for now in (from..=until).step_by(10) {
+            let said = nodes
+                .iter()
+                .map(|(id, build)| ((*id).to_owned(), node("ingest,encode", Some(build))));
+            roster.hear(now, said, PATIENCE);
+        }
+    }
+
+    #[test]
+    fn a_build_is_missing_when_nobody_had_it_for_the_whole_patience() {
+        let mut roster = Roster::default();
+        listen(&mut roster, 1000, 1000, &[("a", "old"), ("b", "new")]);
+        listen(&mut roster, 1010, 1590, &[("b", "new")]);
+        assert!(!roster.strands("old"));
+        listen(&mut roster, 1600, 1600, &[("b", "new")]);
+        assert!(roster.strands("old") && !roster.strands("new"));
+        listen(&mut roster, 1610, 1610, &[("b", "new"), ("c", "old")]);
+        assert!(!roster.strands("old"), "a node with it is back");
+    }
+
+    #[test]
+    fn who_has_just_begun_to_listen_misses_nobody() {
+        let mut roster = Roster::default();
+        listen(&mut roster, 5000, 5590, &[("b", "new")]);
+        assert!(!roster.strands("old"));
+        listen(&mut roster, 5600, 5600, &[("b", "new")]);
+        assert!(roster.strands("old"));
+    }
+
+    #[test]
+    fn who_could_not_listen_starts_anew() {
+        let mut roster = Roster::default();
+        listen(&mut roster, 0, 700, &[("a", "old"), ("b", "new")]);
+        // All were cut off from the broker, and one comes back sooner than the other.
+        listen(&mut roster, 1400, 1990, &[("b", "new")]);
+        assert!(!roster.strands("old"));
+        listen(&mut roster, 2000, 2000, &[("b", "new")]);
+        assert!(roster.strands("old"));
+    }
+
+    #[test]
+    fn a_node_that_says_nothing_any_more_is_no_reason_to_plan_anew() {
+        let mut roster = Roster::default();
+        listen(&mut roster, 0, 600, &[("b", "new")]);
+        assert!(roster.strands("old"));
+        listen(&mut roster, 610, 1200, &[]);
+        assert!(!roster.strands("old"), "nobody is there who could plan");
+        listen(&mut roster, 1210, 1800, &[("b", "new")]);
+        assert!(!roster.strands("old"), "others may speak a little later");
+        listen(&mut roster, 1810, 1810, &[("b", "new")]);
+        assert!(roster.strands("old"));
+        roster.miss();
+        assert!(!roster.strands("old"), "nobody knows");
+    }
+
+    #[test]
+    fn nodes_talk_far_more_often_than_they_are_missed() {
+        assert_eq!(interval(PATIENCE), Duration::from_secs(30));
+        assert_eq!(interval(10), Duration::from_millis(500));
+        assert_eq!(interval(1 << 40), INTERVAL_MAX);
+    }
+
+    #[test]
+    fn a_node_of_an_unknown_form_has_its_build_all_the_same() {
+        let text = br#"{"v":9,"codec_build":"new","roles":"encode and ingest"}"#;
+        let found = Presence::of_unknown_form("n", text).unwrap();
+        assert!(!Builds::of([&found, &node("ingest,encode", Some("other"))]).strand("new"));
+        assert!(!Builds::of([&found]).strand("old"), "nobody is known who could plan");
+        for text in ["{}", "of another form", "{\"codec_build\":7}"] {
+            assert_eq!(Presence::of_unknown_form("n", text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_document_of_another_version_is_understood() {
+        let text = r#"{"v":2,"node":"n","roles":["encode"],"since":1,"at":2,"mood":"good"}"#;
+        let read: Presence = serde_json::from_str(text).unwrap();
+        assert!(read.encodes() && !read.plans() && read.codec_build.is_none());
+    }
+}

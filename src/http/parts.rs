@@ -1,0 +1,177 @@
+//! An upload body of any length as immutable part objects.
+//!
+//! Invariants: no part is ever held in memory; a part is logged once it is durable; when this returns a list, all its parts are logged;
+//! when it returns an error, what it wrote is removed, all but the log. A future that is dropped halfway leaves objects for the sweeper.
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use jetreel_actors::crash;
+use jetreel_actors::ports::{ObjectWriter, PortFuture, Store};
+use jetreel_domain::order::ledger::Object;
+use jetreel_domain::order::parts::{PartList, hash};
+use jetreel_domain::words::failure::Failure;
+use tokio::task::JoinHandle;
+
+/// Why an upload was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError<E> {
+    /// More bytes than allowed.
+    #[error("the upload is larger than {limit} bytes")]
+    TooLarge {
+        /// How many are allowed.
+        limit: u64,
+    },
+    /// The sender broke off.
+    #[error("failed to receive the upload")]
+    Body(#[source] E),
+    /// The store failed.
+    #[error(transparent)]
+    Store(Failure),
+}
+
+/// Where the parts of an open upload are logged.
+pub trait PartLog: Send + Sync {
+    /// A part is durable. Fails where another writes the same upload.
+    fn note<'a>(&'a self, index: u32, part: &'a Object) -> PortFuture<'a, ()>;
+}
+
+/// Parts that are not logged.
+impl PartLog for () {
+    fn note<'a>(&'a self, _: u32, _: &'a Object) -> PortFuture<'a, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// Where the parts of an upload go.
+pub struct Place<'a> {
+    /// The store.
+    pub store: &'a dyn Store,
+    /// Their log.
+    pub log: &'a dyn PartLog,
+    /// What their keys begin with, `/` left out.
+    pub prefix: &'a str,
+    /// Bytes of a part at most.
+    pub part_bytes: u64,
+    /// Bytes of all parts at most.
+    pub limit: u64,
+}
+
+/// Streams `body` into objects `<prefix>/00000`, `<prefix>/00001`, …; gives their list. A part is synced while the next one arrives.
+pub async fn store_parts<E>(
+    place: &Place<'_>,
+    body: impl Stream<Item = Result<Bytes, E>> + Send,
+) -> Result<PartList, UploadError<E>> {
+    let mut parts = Parts::new(place);
+    match parts.take(body).await {
+        Ok(()) => Ok(parts.stored),
+        Err(error) => {
+            parts.remove().await;
+            Err(error)
+        }
+    }
+}
+
+struct Parts<'a> {
+    place: &'a Place<'a>,
+    /// Parts begun so far.
+    begun: usize,
+    /// Bytes taken so far.
+    bytes: u64,
+    stored: PartList,
+    open: Option<(Box<dyn ObjectWriter>, u64)>,
+    closing: Option<JoinHandle<Result<Object, Failure>>>,
+}
+
+impl<'a> Parts<'a> {
+    fn new(place: &'a Place<'a>) -> Self {
+        let stored = PartList::below(format!("{}/", place.prefix));
+        Self { place, begun: 0, bytes: 0, stored, open: None, closing: None }
+    }
+
+    fn key(&self, index: usize) -> String {
+        format!("{}/{index:05}", self.place.prefix)
+    }
+
+    async fn take<E>(
+        &mut self,
+        body: impl Stream<Item = Result<Bytes, E>> + Send,
+    ) -> Result<(), UploadError<E>> {
+        let limit = self.place.limit;
+        let mut body = std::pin::pin!(body);
+        while let Some(bytes) = body.next().await {
+            let bytes = bytes.map_err(UploadError::Body)?;
+            self.bytes += bytes.len() as u64;
+            if self.bytes > limit {
+                return Err(UploadError::TooLarge { limit });
+            }
+            self.append(bytes).await.map_err(UploadError::Store)?;
+        }
+        self.close_open().await.map_err(UploadError::Store)?;
+        self.await_closing().await.map_err(UploadError::Store)
+    }
+
+    async fn append(&mut self, mut bytes: Bytes) -> Result<(), Failure> {
+        let part_bytes = self.place.part_bytes.max(1);
+        while !bytes.is_empty() {
+            let (mut writer, filled) = match self.open.take() {
+                Some(open) => open,
+                None => self.begin().await?,
+            };
+            let room = usize::try_from(part_bytes - filled).unwrap_or(usize::MAX);
+            let piece = bytes.split_to(room.min(bytes.len()));
+            let filled = filled + piece.len() as u64;
+            let written = writer.write(piece).await;
+            self.open = Some((writer, filled));
+            written?;
+            if filled == part_bytes {
+                self.close_open().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn begin(&mut self) -> Result<(Box<dyn ObjectWriter>, u64), Failure> {
+        let key = self.key(self.begun);
+        self.begun += 1;
+        Ok((self.place.store.writer(&key).await?, 0))
+    }
+
+    /// Closes the open part in the background, once the one before it is closed.
+    async fn close_open(&mut self) -> Result<(), Failure> {
+        let Some((writer, _)) = self.open.take() else { return Ok(()) };
+        self.await_closing().await?;
+        self.closing = Some(tokio::spawn(writer.finish()));
+        Ok(())
+    }
+
+    async fn await_closing(&mut self) -> Result<(), Failure> {
+        let Some(closing) = self.closing.take() else { return Ok(()) };
+        let object = closing.await.map_err(|error| {
+            Failure::dependency("storage-failed", "A part could not be closed.").with_detail(error)
+        })??;
+        crash::point("upload-after-part");
+        let index = u32::try_from(self.stored.len()).unwrap_or(u32::MAX);
+        self.place.log.note(index, &object).await?;
+        self.stored.push(&object.key, object.bytes, hash(&object.sha256));
+        crash::point("upload-after-log");
+        Ok(())
+    }
+
+    /// Removes every part begun. What cannot be removed is left to the sweeper.
+    async fn remove(mut self) {
+        let open = self.open.take();
+        if let Some(closing) = self.closing.take() {
+            drop(closing.await);
+        }
+        if let Some((writer, _)) = open
+            && let Err(failure) = writer.abort().await
+        {
+            tracing::debug!(%failure, "left an upload part to the sweeper");
+        }
+        for index in 0..self.begun {
+            if let Err(failure) = self.place.store.delete(&self.key(index)).await {
+                tracing::debug!(%failure, "left an upload part to the sweeper");
+            }
+        }
+    }
+}
