@@ -11,6 +11,7 @@ pub mod intake;
 pub mod binding;
 pub mod plans;
 pub mod parts;
+mod original;
 pub mod change;
 pub mod releases;
 mod takeover;

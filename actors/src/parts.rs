@@ -7,13 +7,11 @@ use bytes::Bytes;
 use jetreel_domain::delivery::intake;
 use jetreel_domain::id::VideoId;
 use jetreel_domain::order::parts::PartList;
-use jetreel_domain::order::state::{Source, Video};
+use jetreel_domain::order::state::Source;
 use jetreel_domain::words::failure::Failure;
 use sha2::{Digest, Sha256};
 
-use crate::config::Context;
-use crate::ports::{Readable, Store};
-use crate::settle;
+use crate::ports::Store;
 
 /// Parts of all lists in memory, some 60 bytes each: the lists of many usual originals, or of one that is far larger.
 const PARTS_KEPT: usize = 1 << 18;
@@ -84,23 +82,6 @@ impl Lists {
             let Some(hash) = oldest.map(|(hash, _)| hash.clone()) else { return };
             kept.by_hash.remove(&hash);
         }
-    }
-}
-
-/// What a codec process may read of the original of an order.
-///
-/// # Errors
-/// When the settings deny a part of it, or its list cannot be read.
-pub(crate) async fn original(
-    context: &Context,
-    video: &Video,
-    number: u32,
-) -> Result<Readable, Failure> {
-    let source = video.source_of(number);
-    let list = context.lists.get(context.ports.store.as_ref(), &video.id, source).await?;
-    match context.config.sources.denied(&video.id, &list) {
-        Some(key) => Err(settle::source_denied(&key)),
-        None => Ok(Readable { parts: list }),
     }
 }
 

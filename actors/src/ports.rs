@@ -28,19 +28,10 @@ use jetreel_domain::upkeep::reconcile::Position;
 use jetreel_domain::words::failure::Failure;
 
 use crate::event::Event;
-pub use crate::reading::{Changed, Changes, Extent, States};
+pub use crate::reading::{Changed, Changes, Extent, States, Versioned};
 
 /// What a port's method returns.
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
-
-/// A document with the revision it was read at.
-#[derive(Debug, Clone)]
-pub struct Versioned<T> {
-    /// The document.
-    pub value: T,
-    /// Revision in its bucket.
-    pub revision: u64,
-}
 
 /// What became of a compare-and-set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,14 @@ use jetreel_domain::id::VideoId;
 use jetreel_domain::order::state::Video;
 use jetreel_domain::words::failure::Failure;
 
-use crate::ports::Versioned;
+/// A document with the revision it was read at.
+#[derive(Debug, Clone)]
+pub struct Versioned<T> {
+    /// The document.
+    pub value: T,
+    /// Revision in its bucket.
+    pub revision: u64,
+}
 
 /// Which bucket there is, and how far it goes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use ractor::ActorCell;
 use super::collect::Collector;
 use crate::attempt::Attempt;
 use crate::lease::Lost;
-use crate::parts;
+use crate::original;
 use crate::ports::{CodecSession, Ports, Readable};
 
 /// How long unfinished objects of a failed task may take to be aborted.
@@ -183,5 +183,5 @@ async fn source(run: &Run<'_>) -> Result<Readable, Failure> {
     let found = run.attempt.context.ports.broker.video(&order.video).await?;
     let gone = || Failure::task("video-gone", "The video was deleted.");
     let video = found.ok_or_else(gone)?.value;
-    parts::original(run.attempt.context, &video, order.number).await
+    original::readable(run.attempt.context, &video, order.number).await
 }

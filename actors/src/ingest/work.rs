@@ -16,7 +16,7 @@ use crate::change;
 use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
-use crate::parts;
+use crate::original;
 use crate::plans;
 use crate::releases;
 
@@ -72,7 +72,7 @@ async fn probe(context: &Context, video: &Video, order: &OrderId) -> Result<Prob
         budget: context.config.limits.budget(),
         work: JobWork::Probe,
     };
-    let source = parts::original(context, video, order.number).await?;
+    let source = original::readable(context, video, order.number).await?;
     let limits = budget::probe(&context.config.limits, source.bytes());
     let mut session = context.ports.codec.start(job, vec![source], limits.into()).await?;
     loop {

@@ -18,6 +18,8 @@ mod foreign;
 mod orders;
 mod repair;
 mod records;
+mod named;
+mod clear;
 mod sweep;
 
 pub use actor::{Message, Reconciler};

@@ -11,8 +11,8 @@ use jetreel_domain::upkeep::reconcile::Trouble;
 use jetreel_domain::words::failure::Failure;
 
 use super::args::Args;
+use super::clear;
 use super::foreign::Foreign;
-use super::sweep;
 use crate::change;
 use crate::crash;
 use crate::event::{Event, Reconciled, Repair};
@@ -122,7 +122,7 @@ async fn give_up(args: &Args, foreign: &Foreign, order: &OrderId) -> Result<bool
     change::announce(ports, &video).await?;
     crash::point("giveup-after-fact");
     ports.broker.forget_parts(&order.video).await?;
-    sweep::clear(args, foreign, &Owner::Original(order.video.clone())).await?;
+    clear::unnamed(args, foreign, &Owner::Original(order.video.clone())).await?;
     Ok(true)
 }
 
@@ -134,10 +134,10 @@ async fn remove(args: &Args, foreign: &Foreign, video: &Video) -> Result<(), Fai
     for order in &video.orders {
         let order = video.order_id(order.number);
         ports.broker.forget(&order).await?;
-        sweep::clear(args, foreign, &Owner::Order(order)).await?;
+        clear::unnamed(args, foreign, &Owner::Order(order)).await?;
     }
     ports.broker.forget_parts(&video.id).await?;
-    sweep::clear(args, foreign, &Owner::Original(video.id.clone())).await?;
+    clear::unnamed(args, foreign, &Owner::Original(video.id.clone())).await?;
     ports.broker.remove_video(&video.id).await
 }
 
@@ -171,6 +171,6 @@ async fn clear(args: &Args, foreign: &Foreign, order: &OrderId) -> Result<(), Fa
     crash::point("clear-after-state");
     ports.broker.forget(order).await?;
     crash::point("clear-after-forget");
-    sweep::clear(args, foreign, &Owner::Order(order.clone())).await?;
-    sweep::clear(args, foreign, &Owner::Original(order.video.clone())).await
+    clear::unnamed(args, foreign, &Owner::Order(order.clone())).await?;
+    clear::unnamed(args, foreign, &Owner::Original(order.video.clone())).await
 }

@@ -1,34 +1,18 @@
 //! Walks through the store, page by page, and deletes what nobody names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use jetreel_domain::delivery::intake;
-use jetreel_domain::id::{OrderId, TaskId};
-use jetreel_domain::order::document::Document;
-use jetreel_domain::order::ledger;
 use jetreel_domain::order::owner::FOLDERS;
 use jetreel_domain::order::owner::Owner;
-use jetreel_domain::order::state::{Order, Published};
-use jetreel_domain::output::manifest::{self, Manifest};
-use jetreel_domain::upkeep::sweep::{self, Candidates, Evidence, Names};
+use jetreel_domain::upkeep::sweep::Candidates;
 use jetreel_domain::words::failure::Failure;
-use sha2::{Digest, Sha256};
 
 use super::args::Args;
-use super::foreign::Foreign;
+use super::clear::delete;
+use super::named::named;
 use super::orders::Orders;
-use crate::crash;
 use crate::event::{Event, Reconciled};
 use crate::ports::{Met, Walk};
-
-/// Objects of one owner asked for at a time.
-const OBJECTS_PER_PAGE: usize = 1000;
-
-/// Walks through the objects of a cancelled order, where folders could not be read.
-const CLEARING_WALKS_MAX: usize = 3;
-
-/// Code of what the store does not allow.
-const DENIED: &str = "storage-denied";
 
 /// Where the walk through the store is.
 #[derive(Default)]
@@ -156,135 +140,4 @@ impl Sweep {
         }
         Ok(())
     }
-}
-
-/// Deletes every object of an owner that is not named, whatever its age: its order was cancelled, and its workers have stopped.
-pub(super) async fn clear(args: &Args, foreign: &Foreign, owner: &Owner) -> Result<(), Failure> {
-    args.bound.holds(args.binding.as_ref(), args.context.ports.store.as_ref()).await?;
-    for _ in 0..CLEARING_WALKS_MAX {
-        if clear_once(args, foreign, owner).await? {
-            return Ok(());
-        }
-    }
-    // What could not be read is an orphan from now on.
-    Ok(())
-}
-
-/// Whether all folders could be read.
-async fn clear_once(args: &Args, foreign: &Foreign, owner: &Owner) -> Result<bool, Failure> {
-    let mut walk = args.context.ports.store.walk(&owner.prefix()).await?;
-    loop {
-        let page = walk.page(OBJECTS_PER_PAGE).await?;
-        if let Some(named) = named(args, owner, &page).await? {
-            let unnamed = |met: &&Met| !named.has(&met.key) && !foreign.has(&met.key);
-            for met in page.iter().filter(unnamed) {
-                delete(args, met).await?;
-            }
-        }
-        if page.len() < OBJECTS_PER_PAGE {
-            return Ok(walk.unread().is_empty());
-        }
-    }
-}
-
-/// What may not be deleted stays, and keeps nobody from deleting the others.
-async fn delete(args: &Args, met: &Met) -> Result<(), Failure> {
-    match args.context.ports.store.delete(&met.key).await {
-        Err(failure) if failure.code == DENIED => {
-            let event = Event::StageFault { stage: "reconcile", failure };
-            args.context.ports.environment.emit(event);
-            return Ok(());
-        }
-        deleted => deleted?,
-    }
-    crash::point("sweep-after-delete");
-    let event =
-        Event::Reconciled(Reconciled::OrphanDeleted { key: met.key.clone(), bytes: met.bytes });
-    args.context.ports.environment.emit(event);
-    Ok(())
-}
-
-/// What is named of an owner's objects. `None`: it cannot be said now, so that all must stay.
-async fn named(args: &Args, owner: &Owner, objects: &[Met]) -> Result<Option<Names>, Failure> {
-    let broker = &args.context.ports.broker;
-    let found = match owner.video() {
-        Some(video) => broker.video(video).await?.map(|found| found.value),
-        None => None,
-    };
-    if found.as_ref().is_some_and(Document::is_newer) {
-        // What a newer program names in fields of its own is not seen.
-        return Ok(None);
-    }
-    let mut names = sweep::names(found.as_ref(), owner);
-    if let (Owner::Original(id), Some(video)) = (owner, &found) {
-        for source in sweep::listed(video) {
-            let store = args.context.ports.store.as_ref();
-            names.add_parts(args.context.lists.get(store, id, source).await?);
-        }
-    }
-    let Owner::Order(order) = owner else { return Ok(Some(names)) };
-    match sweep::evidence(found.as_ref(), order.number) {
-        Evidence::State => {}
-        Evidence::Manifest(published) => {
-            let manifest = manifest(args, order, &published).await?;
-            if manifest.v > manifest::VERSION {
-                return Ok(None);
-            }
-            names.add_manifest(&manifest);
-        }
-        Evidence::Ledger => {
-            if !add_records(args, order, objects, &mut names).await? {
-                return Ok(None);
-            }
-            // An order that was closed meanwhile may have lost its records before they were read.
-            let after = broker.video(&order.video).await?;
-            let open = after.as_ref().and_then(|after| after.value.order(order.number));
-            if open.is_none_or(Order::is_closed) {
-                return Ok(None);
-            }
-        }
-    }
-    Ok(Some(names))
-}
-
-/// `false`: a newer program wrote some of them, which may name more.
-async fn add_records(
-    args: &Args,
-    order: &OrderId,
-    objects: &[Met],
-    names: &mut Names,
-) -> Result<bool, Failure> {
-    let broker = &args.context.ports.broker;
-    // Claims first: who loses one after this will find its results in the ledger, or enters nothing any more.
-    let tasks: BTreeSet<TaskId> = objects.iter().filter_map(|met| Owner::task(&met.key)).collect();
-    for task in tasks {
-        if let Some(claim) = broker.claim(order, &task.into()).await? {
-            names.add_claim(order, task, &claim.value);
-        }
-    }
-    let (entries, _) = broker.entries(order, 0).await?;
-    entries.iter().for_each(|entry| names.add_entry(entry));
-    Ok(entries.iter().all(|entry| entry.v <= ledger::VERSION))
-}
-
-async fn manifest(
-    args: &Args,
-    order: &OrderId,
-    published: &Published,
-) -> Result<Manifest, Failure> {
-    let object = &published.manifest;
-    let bytes = args.context.ports.store.read_all(&object.key).await?;
-    let hash = hex::encode(Sha256::digest(&bytes));
-    let broken = |why: String| {
-        let message = "The manifest of a published video is not what it was when it was written.";
-        Failure::task("manifest-broken", message).with_detail(format!("{}: {why}", object.key))
-    };
-    if hash != object.sha256 {
-        return Err(broken("its hash is another".to_owned()));
-    }
-    let manifest: Manifest =
-        serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
-    intake::manifest(&object.key, order, &manifest)
-        .map_err(|contradiction| contradiction.of_document())?;
-    Ok(manifest)
 }

@@ -17,7 +17,7 @@ mod worth;
 
 pub(crate) use case::{Case, Origin};
 pub(crate) use failed::{failed, refused, unclaimed};
-pub(crate) use reopen::{reopen, source_denied};
+pub(crate) use reopen::reopen;
 pub(crate) use revive::admit;
 pub(crate) use settlement::Settlement;
 pub(crate) use worth::worth_trying;

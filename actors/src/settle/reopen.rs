@@ -12,6 +12,7 @@ use super::settlement::Settlement;
 use crate::change;
 use crate::config::Context;
 use crate::crash;
+use crate::original::source_denied;
 use crate::parts;
 
 /// The next order reads that one. Opened once, announced as often as this comes.
@@ -68,13 +69,6 @@ async fn ask(
     let (list, uuid) = (PartList::one(source, bytes), ports.environment.uuid());
     let other = parts::write(ports.store.as_ref(), &uuid, id, &list).await?;
     Ok(Some(Some(other)))
-}
-
-/// A message, or a state, names a source that may not be read.
-pub(crate) fn source_denied(key: &str) -> Failure {
-    let message =
-        "The key of the source lies below no prefix that the setting store.sources allows.";
-    Failure::permanent("source-denied", message).with_detail(key)
 }
 
 fn source_missing(key: &str) -> Failure {

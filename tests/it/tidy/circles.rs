@@ -42,10 +42,13 @@ fn needed<'a>(
 ) -> BTreeSet<&'a str> {
     let code = source.product_code();
     let mut paths = Vec::new();
-    for at in positions(&code, "crate") {
+    // Without what says who may see an item: `pub(super)`.
+    let begun = |at: &usize, word: &str| code[at + word.len()..].starts_with("::");
+    for at in positions(&code, "crate").filter(|at| begun(at, "crate")) {
         paths.extend(spread(&[], &code[at + "crate".len()..]));
     }
-    for at in positions(&code, "super").filter(|at| !code[..*at].ends_with("::")) {
+    let whole = |at: &usize| begun(at, "super") && !code[..*at].ends_with("::");
+    for at in positions(&code, "super").filter(whole) {
         let parent = &module[..module.len().saturating_sub(1)];
         paths.extend(spread(parent, &code[at + "super".len()..]));
     }

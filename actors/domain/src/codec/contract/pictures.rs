@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::breach::{Checked, ensure, nonsense};
+use super::breach::{Breach, Checked, ensure, nonsense};
 use super::fragment::{self, INIT_BYTES_MAX, Row};
 use super::text;
 use crate::codec::wire::{
@@ -193,7 +193,7 @@ impl Pictures {
         self.spans.is_empty()
     }
 
-    fn span(&self, chunk: u32) -> Result<Span, super::Breach> {
+    fn span(&self, chunk: u32) -> Result<Span, Breach> {
         let current = self.spans.front().filter(|span| span.chunk == chunk);
         current.copied().ok_or_else(|| nonsense("a chunk that is not at work"))
     }

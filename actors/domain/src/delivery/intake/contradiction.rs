@@ -91,6 +91,14 @@ pub(super) fn hash(place: &str, sha256: &str) -> Result<(), Contradiction> {
     ensure(is_hash, place, "the hash of an object is no SHA-256")
 }
 
+/// The subject that a body belongs to must be the one where it was found.
+pub(super) fn of_subject(found: &str, own: &str) -> Result<(), Contradiction> {
+    if found == own {
+        return Ok(());
+    }
+    Err(Contradiction::new(found, format!("the body belongs to {own}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,6 @@
 //! Ledger entries against their subjects: a forged one must not make another video's object its result.
 
-use super::contradiction::{Contradiction, ensure, is_segment, object};
-use super::messages::of_subject;
+use super::contradiction::{Contradiction, ensure, is_segment, object, of_subject};
 use crate::codec::wire::Segment;
 use crate::delivery::subject;
 use crate::order::ledger::{

@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use super::contradiction::{Contradiction, below, hash};
+use super::contradiction::{Contradiction, below, hash, of_subject};
 use super::entries;
 use crate::delivery::message::{EncodeTask, Evaluate, Uploaded, VERSION};
 use crate::delivery::subject;
@@ -28,14 +28,6 @@ pub trait Body: DeserializeOwned {
     fn refused(contradiction: &Contradiction) -> Failure {
         contradiction.of_message()
     }
-}
-
-/// The subject that a body belongs to must be the one where it was found.
-pub(super) fn of_subject(found: &str, own: &str) -> Result<(), Contradiction> {
-    if found == own {
-        return Ok(());
-    }
-    Err(Contradiction::new(found, format!("the body belongs to {own}")))
 }
 
 impl Body for Uploaded {
