@@ -6,6 +6,9 @@ use jetreel_domain::codec::wire::FromCodec;
 use serde::{Deserialize, Serialize};
 use tokio_util::codec::LengthDelimitedCodec;
 
+/// Bytes of the length before a frame.
+const LENGTH_BYTES: usize = 4;
+
 /// Levels of a value in a value: a report has eight. Each level takes stack, of which a worker thread has little.
 const DEPTH_MAX: usize = 16;
 
@@ -42,12 +45,33 @@ pub(super) fn decode(body: &[u8]) -> Result<FromCodec, String> {
 
 /// A frame for the codec; `Err` where it is larger than `bytes_max`.
 pub(super) fn write(message: &impl Serialize, bytes_max: usize) -> Result<Bytes, String> {
-    let body = rmp_serde::to_vec_named(message).map_err(|error| error.to_string())?;
-    if body.len() > bytes_max {
-        return Err(format!("a frame of {} bytes is too large", body.len()));
+    let mut frame = BytesMut::new();
+    frame.put_u32(0);
+    let mut serializer = rmp_serde::Serializer::new((&mut frame).writer()).with_struct_map();
+    message.serialize(&mut serializer).map_err(|error| error.to_string())?;
+    let length = frame.len() - LENGTH_BYTES;
+    if length > bytes_max {
+        return Err(format!("a frame of {length} bytes is too large"));
     }
-    let mut frame = BytesMut::with_capacity(4 + body.len());
-    frame.put_u32(body.len() as u32);
-    frame.put_slice(&body);
+    frame[..LENGTH_BYTES].copy_from_slice(&(length as u32).to_be_bytes());
     Ok(frame.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use jetreel_domain::codec::wire::{Lent, ToCodec};
+
+    use super::*;
+
+    #[test]
+    fn lent_bytes_are_the_frame_of_owned_ones() {
+        for length in [0, 1, 255, 256, 70_000] {
+            let bytes = vec![7; length];
+            let lent = write(&Lent::Bytes(serde_bytes::Bytes::new(&bytes)), 100_000).unwrap();
+            let body = rmp_serde::to_vec_named(&ToCodec::Bytes(bytes.into())).unwrap();
+            assert_eq!(&lent[..LENGTH_BYTES], (body.len() as u32).to_be_bytes());
+            assert_eq!(&lent[LENGTH_BYTES..], body);
+        }
+        assert!(write(&Lent::Bytes(serde_bytes::Bytes::new(&[7; 100])), 100).is_err());
+    }
 }

@@ -4,6 +4,7 @@
 //! next read tries again.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -72,20 +73,19 @@ impl Sources {
         object: u32,
         offset: u64,
         length: u32,
-    ) -> Result<Vec<u8>, Failure> {
+    ) -> Result<Bytes, Failure> {
         let size = self.size(object).unwrap_or_default();
         let end = offset.saturating_add(u64::from(length)).min(size);
-        let mut bytes = Vec::with_capacity(end.saturating_sub(offset) as usize);
-        let mut position = offset;
+        let (mut pieces, mut position) = (Vec::new(), offset);
         while position < end {
             let index = position / BLOCK_BYTES;
             let block = self.block((object, index), size).await?;
             let from = (position - index * BLOCK_BYTES) as usize;
             let upto = block.len().min((end - index * BLOCK_BYTES) as usize);
-            bytes.extend_from_slice(&block[from..upto]);
+            pieces.push(block.slice(from..upto));
             position = index * BLOCK_BYTES + upto as u64;
         }
-        Ok(bytes)
+        Ok(joined(pieces))
     }
 
     async fn block(&mut self, place: Place, size: u64) -> Result<Bytes, Failure> {
@@ -176,12 +176,17 @@ async fn interval(
         }
         parts.push(read);
     }
-    if let [part] = parts.as_slice() {
-        return Ok(part.clone());
+    Ok(joined(parts))
+}
+
+/// Copies only where there are several.
+fn joined(mut pieces: Vec<Bytes>) -> Bytes {
+    if let [piece] = pieces.as_mut_slice() {
+        return mem::take(piece);
     }
-    let mut joined = BytesMut::with_capacity((end - start) as usize);
-    parts.iter().for_each(|part| joined.extend_from_slice(part));
-    Ok(joined.freeze())
+    let mut joined = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
+    pieces.iter().for_each(|piece| joined.extend_from_slice(piece));
+    joined.freeze()
 }
 
 fn lost(detail: impl std::fmt::Display) -> Failure {

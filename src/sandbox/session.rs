@@ -12,10 +12,10 @@ use jetreel_actors::ports::{CodecSession, PortFuture, ProcessBudget};
 use jetreel_domain::codec::contract::{Breach, Contract, Effect};
 use jetreel_domain::codec::death::CodecDeath;
 use jetreel_domain::codec::wire::{
-    CodecFailure, FRAME_BYTES_MAX, FailureCode, FromCodec, Job, ToCodec,
+    CodecFailure, FRAME_BYTES_MAX, FailureCode, FromCodec, Job, Lent, ToCodec,
 };
 use jetreel_domain::words::failure::Failure;
-use serde_bytes::ByteBuf;
+use serde::Serialize;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -208,17 +208,17 @@ impl Session {
         let before = self.sources.fetched();
         let read = self.sources.read(ask.object, ask.offset, ask.length);
         let answer = match timeout_at(self.meter.wall(), read).await {
-            Ok(Ok(bytes)) => ToCodec::Bytes(ByteBuf::from(bytes)),
+            Ok(Ok(bytes)) => written(&Lent::Bytes(serde_bytes::Bytes::new(&bytes))),
             Ok(Err(failure)) => {
                 self.source_failure = Some(failure);
-                ToCodec::NoBytes
+                written(&ToCodec::NoBytes)
             }
             Err(_) => return Err(End::Killed(CodecDeath::WallClock, String::new())),
         };
         let fetched = self.sources.fetched() - before;
         let effect = self.contract.fetched(fetched).map_err(breach)?;
         self.got_on(effect);
-        written(&answer).map_err(End::Refused)
+        answer.map_err(End::Refused)
     }
 
     /// Reaps the process and tells how the job ended.
@@ -267,7 +267,7 @@ impl CodecSession for Session {
     }
 }
 
-fn written(message: &ToCodec) -> Result<Bytes, Failure> {
+fn written(message: &impl Serialize) -> Result<Bytes, Failure> {
     frame::write(message, FRAME_BYTES_MAX)
         .map_err(|detail| Failure::from(CodecDeath::Protocol).with_detail(detail))
 }

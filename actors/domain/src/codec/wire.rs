@@ -52,6 +52,14 @@ pub enum ToCodec {
     NoBytes,
 }
 
+/// [`ToCodec::Bytes`] of bytes that lie elsewhere: they are copied into the frame, and nowhere else.
+#[derive(Debug, Serialize)]
+#[serde(rename = "ToCodec")]
+pub enum Lent<'a> {
+    /// See [`ToCodec::Bytes`].
+    Bytes(&'a serde_bytes::Bytes),
+}
+
 /// From the codec to the slot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum FromCodec {
