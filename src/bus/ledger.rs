@@ -49,8 +49,14 @@ impl Bus {
         order: &OrderId,
         after: u64,
     ) -> Result<(Vec<Entry>, u64), Fault> {
-        let (mut entries, mut highest) = (Vec::new(), after);
-        while let Some(message) = self.next_in_ledger(order, highest).await? {
+        let messages = match after {
+            0 => self.whole_ledger(order).await?,
+            // Little has come since.
+            _ => self.ledger_after(order, after).await?,
+        };
+        let highest = messages.last().map_or(after, |last| last.sequence);
+        let mut entries = Vec::with_capacity(messages.len());
+        for message in messages {
             match decode(&message) {
                 Ok(entry) => entries.push(entry),
                 Err(Refused::Newer(failure)) => return Err(Fault::Newer(failure.detail)),
@@ -58,15 +64,40 @@ impl Bus {
                     tracing::debug!(%failure, subject = %message.subject, "no ledger entry");
                 }
             }
-            highest = message.sequence;
         }
         Ok((entries, highest))
     }
 
-    pub(super) async fn forged_entries(&self, order: &OrderId) -> Result<Vec<Forged>, Fault> {
-        let (mut forged, mut highest) = (Vec::new(), 0);
+    /// All messages of an order, in batches. Where a replica may have given one that was removed, they come from the leader, one by one.
+    async fn whole_ledger(&self, order: &OrderId) -> Result<Vec<Found>, Fault> {
+        let (filter, mut found) = (subject::ledger_filter(order), Vec::new());
+        loop {
+            let from = found.last().map_or(1, |last: &Found| last.sequence + 1);
+            let next = self.messages_from(names::LEDGER, &filter, from).await?;
+            if next.is_empty() {
+                break;
+            }
+            found.extend(next);
+        }
+        if found.len() > 1 && self.count_entries(order).await? != found.len() as u64 {
+            return self.ledger_after(order, 0).await;
+        }
+        Ok(found)
+    }
+
+    /// Messages of an order behind a sequence, one by one from the leader.
+    async fn ledger_after(&self, order: &OrderId, after: u64) -> Result<Vec<Found>, Fault> {
+        let (mut found, mut highest) = (Vec::new(), after);
         while let Some(message) = self.next_in_ledger(order, highest).await? {
             highest = message.sequence;
+            found.push(message);
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn forged_entries(&self, order: &OrderId) -> Result<Vec<Forged>, Fault> {
+        let mut forged = Vec::new();
+        for message in self.ledger_after(order, 0).await? {
             // What only a newer program can read, only such a program may judge.
             let Err(Refused::Contradicting(failure) | Refused::Unreadable(failure)) =
                 decode(&message)

@@ -29,6 +29,7 @@ mod facts;
 pub mod news;
 mod survey;
 mod nodes;
+mod batch;
 mod binding;
 pub mod names;
 mod severity;
@@ -37,5 +38,4 @@ mod sieve;
 mod version;
 
 pub use connection::{Bus, BusOptions};
-pub use facts::{Announcement, Reason};
 pub use sieve::{Removed, Sieve};

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::broker::port;
 use super::connection::Bus;
+use super::found::Found;
 use super::kv::outgoing;
 use super::names;
 use super::request::{READ_BUDGET, persist};
@@ -126,27 +127,13 @@ impl Bus {
         let prefix = names::bucket_subject(names::VIDEOS_BUCKET, "");
         let extent = self.extent(&stream).await?;
         let mut states = States { videos: Vec::new(), read: after, more: true, extent };
-        for _ in 0..limit {
-            let from = states.read + 1;
-            let next = persist(READ_BUDGET, || self.next_message(&stream, &filter, from)).await?;
-            let Some(message) = next else {
-                states.more = false;
-                break;
-            };
-            states.read = message.sequence;
-            if is_marker(&message) {
-                continue;
-            }
-            let key = message.subject.strip_prefix(&prefix).unwrap_or_default();
-            match document::read::<Video>(&message.payload) {
-                // What else may contradict is looked at where it is acted on.
-                Ok(value) if value.id.as_str() == key => {
-                    states.videos.push(Versioned { value, revision: message.sequence });
-                }
-                Ok(value) => tracing::warn!(key, id = %value.id, "a state of another video"),
-                // Of a newer version, perhaps: not for this node to judge.
-                Err(error) => tracing::warn!(subject = %message.subject, %error, "state unread"),
-            }
+        let mut looked = 0;
+        while looked < limit && states.more {
+            let messages = self.messages_from(&stream, &filter, states.read + 1).await?;
+            states.read = messages.last().map_or(states.read, |last| last.sequence);
+            states.more = !messages.is_empty();
+            looked += messages.len();
+            states.videos.extend(messages.iter().filter_map(|message| video(&prefix, message)));
         }
         Ok(states)
     }
@@ -292,4 +279,22 @@ impl Survey for Bus {
             self.swap(&names::bucket_stream(names::NODES_BUCKET), &message, revision).await
         })
     }
+}
+
+/// The state that a message of the bucket `videos` holds; `None` where it holds none that this node can judge.
+fn video(prefix: &str, message: &Found) -> Option<Versioned<Video>> {
+    if is_marker(message) {
+        return None;
+    }
+    let key = message.subject.strip_prefix(prefix).unwrap_or_default();
+    match document::read::<Video>(&message.payload) {
+        // What else may contradict is looked at where it is acted on.
+        Ok(value) if value.id.as_str() == key => {
+            return Some(Versioned { value, revision: message.sequence });
+        }
+        Ok(value) => tracing::warn!(key, id = %value.id, "a state of another video"),
+        // Of a newer version, perhaps: not for this node to judge.
+        Err(error) => tracing::warn!(subject = %message.subject, %error, "state unread"),
+    }
+    None
 }

@@ -63,6 +63,8 @@ pub(super) struct Stream {
     pub(super) max_msgs_per_subject: i64,
     #[serde(default)]
     pub(super) discard_new_per_subject: bool,
+    #[serde(default)]
+    pub(super) allow_direct: bool,
     #[serde(default, with = "humantime_serde")]
     pub(super) duplicate_window: Option<Duration>,
     #[serde(default)]

@@ -101,6 +101,7 @@ fn of_stream(stream: &Stream, replicas: u32) -> WantedStream {
         "retention": stream.retention,
         "discard": stream.discard,
         "discard_new_per_subject": stream.discard_new_per_subject,
+        "allow_direct": stream.allow_direct,
         "max_msgs": stream.max_msgs,
         "max_bytes": stream.max_bytes,
         "max_age": nanos(stream.max_age),

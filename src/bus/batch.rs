@@ -1,0 +1,96 @@
+//! Many messages of a stream by one request.
+//!
+//! Invariant: where nothing more is said to be there, the leader said so. What lies before is read from any replica, in batches, because
+//! the order of sequences shows that none is left out; a replica may still give what was removed a moment ago. A batch breaks the
+//! connection where it comes to a message with a bad head: from there on messages are read one by one.
+
+use std::time::Duration;
+
+use async_nats::StatusCode;
+use async_nats::jetstream::message::StreamMessage;
+use bytes::Bytes;
+use futures::StreamExt;
+use serde::Serialize;
+
+use super::connection::Bus;
+use super::found::Found;
+use super::request::{READ_BUDGET, persist};
+use super::severity::Fault;
+
+/// Messages that are asked for at once.
+const BATCH: usize = 256;
+/// Longest wait for the next message of a batch.
+const BATCH_WAIT: Duration = Duration::from_secs(5);
+
+#[derive(Serialize)]
+struct GetBatch<'a> {
+    seq: u64,
+    batch: usize,
+    next_by_subj: &'a str,
+}
+
+/// Messages by ascending sequence.
+struct Batch {
+    messages: Vec<Found>,
+    /// Whether the connection broke over the next one.
+    broke: bool,
+}
+
+impl Bus {
+    /// The next messages of a filter at or after a sequence, by ascending sequence; none only where the leader has none.
+    pub(super) async fn messages_from(
+        &self,
+        stream: &str,
+        filter: &str,
+        from: u64,
+    ) -> Result<Vec<Found>, Fault> {
+        let next = |from| persist(READ_BUDGET, move || self.next_message(stream, filter, from));
+        let Some(first) = next(from).await? else { return Ok(Vec::new()) };
+        let mut from = first.sequence + 1;
+        let Batch { messages, broke } = self.batch(stream, filter, from).await?;
+        let mut found = vec![first];
+        found.extend(messages);
+        for _ in 0..if broke { BATCH } else { 0 } {
+            from = found.last().map_or(from, |last| last.sequence + 1);
+            let Some(message) = next(from).await? else { break };
+            found.push(message);
+        }
+        Ok(found)
+    }
+
+    /// The next messages of a filter, by ascending sequence. Fewer than are there, or none, is fine: they are asked for again.
+    async fn batch(&self, stream: &str, filter: &str, from: u64) -> Result<Batch, Fault> {
+        let wanted = GetBatch { seq: from, batch: BATCH, next_by_subj: filter };
+        let body = serde_json::to_vec(&wanted).map_err(|e| Fault::Malformed(e.to_string()))?;
+        let mut breaks = self.breaks.clone();
+        breaks.mark_unchanged();
+        let inbox = self.client.new_inbox();
+        let lost = |error: &dyn std::fmt::Display| Fault::Connection(error.to_string());
+        let heard = self.client.subscribe(inbox.clone()).await;
+        let mut heard = heard.map_err(|error| lost(&error))?;
+        let subject = format!("$JS.API.DIRECT.GET.{stream}");
+        let sent = self.client.publish_with_reply(subject, inbox, Bytes::from(body)).await;
+        sent.map_err(|error| lost(&error))?;
+        let mut batch = Batch { messages: Vec::new(), broke: false };
+        loop {
+            let next = tokio::select! {
+                biased;
+                next = tokio::time::timeout(BATCH_WAIT, heard.next()) => next,
+                _ = breaks.changed() => {
+                    batch.broke = true;
+                    break;
+                }
+            };
+            let Ok(Some(message)) = next else { break };
+            match message.status {
+                None | Some(StatusCode::OK) => {}
+                // The end of the batch, nothing there, or nobody who answers: the next one tells.
+                Some(_) => break,
+            }
+            let message = StreamMessage::try_from(message);
+            let message = message.map_err(|error| Fault::Malformed(error.to_string()))?;
+            batch.messages.push(message.into());
+        }
+        Ok(batch)
+    }
+}
