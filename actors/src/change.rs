@@ -8,7 +8,7 @@ use jetreel_domain::words::failure::Failure;
 
 use crate::crash;
 use crate::event::Event;
-use crate::ports::{FactBody, Ports, Swap};
+use crate::ports::{Ports, Swap};
 
 /// Rounds of a loop before it gives up: far more than there are writers of one video.
 const ROUNDS_MAX: usize = 64;
@@ -55,8 +55,7 @@ pub async fn announce(ports: &Ports, video: &Video) -> Result<(), Failure> {
     }
     for (number, known) in &due {
         let order = video.order_id(*number);
-        let body = FactBody { fact: known.fact.clone(), video: video.clone() };
-        ports.broker.announce(&order, known, body).await?;
+        ports.broker.announce(&order, known, video).await?;
         crash::point("announce-after-fact");
         ports.environment.emit(Event::Announced { order, fact: known.fact.clone() });
     }

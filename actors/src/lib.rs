@@ -3,7 +3,6 @@
 //! Invariant: a stage never names another; they meet on durable subjects. Only [`supervisor`] knows them all.
 
 pub mod ports;
-mod reading;
 pub mod crash;
 pub mod event;
 pub mod config;

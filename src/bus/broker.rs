@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use jetreel_actors::ports::{
-    Broker, Changes, Delivered, FactBody, Forged, LostSight, PortFuture, Stored, Swap, Versioned,
-    WriteOnce,
+    Changes, Claims, Delivered, Facts, Forged, Ledger, LostSight, PartLogs, PortFuture, Queues,
+    Remains, Stored, Swap, Versioned, Videos, WriteOnce,
 };
 use jetreel_domain::delivery::claim::Claim;
 use jetreel_domain::delivery::message::{EncodeTask, Uploaded};
@@ -29,7 +29,7 @@ pub(super) fn port<'a, T: Send + 'a>(
     Box::pin(async move { work.await.map_err(|fault| fault.failure(doing)) })
 }
 
-impl Broker for Bus {
+impl Queues for Bus {
     fn next_upload(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
         let pull = self.next_delivery(names::UPLOADS, names::INGEST_CONSUMER, wait);
         port("pull an upload", pull)
@@ -60,6 +60,28 @@ impl Broker for Bus {
         port("pull an evaluation", pull)
     }
 
+    fn check(&self) -> PortFuture<'_, ()> {
+        port("probe", self.probe())
+    }
+
+    fn release<'a>(&'a self, task: &'a EncodeTask) -> PortFuture<'a, WriteOnce> {
+        port("release a task", self.queue_task(task))
+    }
+
+    fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce> {
+        port("ask for an evaluation", self.queue_evaluation(order))
+    }
+
+    fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()> {
+        port("announce an upload", self.publish_upload(upload))
+    }
+
+    fn is_queued(&self, sequence: u64) -> PortFuture<'_, bool> {
+        port("look up a task", self.task_is_queued(sequence))
+    }
+}
+
+impl Remains for Bus {
     fn next_advisory(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
         port("pull an advisory", self.pull_advisory(wait))
     }
@@ -79,19 +101,9 @@ impl Broker for Bus {
     fn renew<'a>(&'a self, stored: &'a Stored) -> PortFuture<'a, ()> {
         port("queue a message anew", self.renew_stored(stored))
     }
+}
 
-    fn check(&self) -> PortFuture<'_, ()> {
-        port("probe", self.probe())
-    }
-
-    fn release<'a>(&'a self, task: &'a EncodeTask) -> PortFuture<'a, WriteOnce> {
-        port("release a task", self.queue_task(task))
-    }
-
-    fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce> {
-        port("ask for an evaluation", self.queue_evaluation(order))
-    }
-
+impl PartLogs for Bus {
     fn log_part<'a>(&'a self, part: &'a LoggedPart) -> PortFuture<'a, WriteOnce> {
         port("log a part of an upload", self.write_part(part))
     }
@@ -99,15 +111,9 @@ impl Broker for Bus {
     fn forget_parts<'a>(&'a self, video: &'a VideoId) -> PortFuture<'a, ()> {
         port("forget the log of an upload", self.purge_parts(video))
     }
+}
 
-    fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()> {
-        port("announce an upload", self.publish_upload(upload))
-    }
-
-    fn is_queued(&self, sequence: u64) -> PortFuture<'_, bool> {
-        port("look up a task", self.task_is_queued(sequence))
-    }
-
+impl Ledger for Bus {
     fn entry<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, Option<Entry>> {
         port("read a ledger entry", self.read_entry(order, task))
     }
@@ -135,7 +141,9 @@ impl Broker for Bus {
     fn forget<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, ()> {
         port("forget an order", self.purge_order(order))
     }
+}
 
+impl Videos for Bus {
     fn video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, Option<Versioned<Video>>> {
         port("read a video", self.read_video(id))
     }
@@ -163,7 +171,9 @@ impl Broker for Bus {
     fn changes(&self, after: u64) -> PortFuture<'_, Changes> {
         port("read changes of videos", self.changes_after(after))
     }
+}
 
+impl Claims for Bus {
     fn claim<'a>(
         &'a self,
         order: &'a OrderId,
@@ -181,13 +191,15 @@ impl Broker for Bus {
     ) -> PortFuture<'a, Swap> {
         port("write a claim", self.replace_claim(order, unit, claim, revision))
     }
+}
 
+impl Facts for Bus {
     fn announce<'a>(
         &'a self,
         order: &'a OrderId,
         known: &'a Known,
-        body: FactBody,
+        video: &'a Video,
     ) -> PortFuture<'a, WriteOnce> {
-        port("announce a fact", async move { self.publish_fact(order, known, &body).await })
+        port("announce a fact", self.publish_fact(order, known, video))
     }
 }

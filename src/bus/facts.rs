@@ -4,12 +4,11 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use async_nats::HeaderMap;
 use humantime_serde::re::humantime;
-use jetreel_actors::ports::{FactBody, WriteOnce};
-use jetreel_domain::delivery::message::VERSION;
+use jetreel_actors::ports::WriteOnce;
+use jetreel_domain::delivery::announcement::Announcement;
 use jetreel_domain::delivery::subject;
-use jetreel_domain::id::{OrderId, VideoId};
-use jetreel_domain::order::state::{Fact, Known, Published, Status};
-use serde::{Deserialize, Serialize};
+use jetreel_domain::id::OrderId;
+use jetreel_domain::order::state::{Known, Video};
 
 use super::connection::Bus;
 use super::names;
@@ -21,104 +20,19 @@ use super::write::is_of;
 /// One source for all nodes: whichever announces a fact, it is the same event.
 const SOURCE: &str = "/jetreel";
 
-/// The body of a message on `video.transcodes.progress.…`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Announcement {
-    /// Schema version.
-    pub v: u32,
-    /// Which video.
-    pub video: VideoId,
-    /// The job: `<video>-<number>`.
-    pub order: String,
-    /// What became known, such as `tier-720p`.
-    pub fact: String,
-    /// Number within the video, from 1, without gaps.
-    pub seq: u64,
-    /// Seconds since the Unix epoch.
-    pub at: i64,
-    /// Name given by the uploader, for people only.
-    pub title: String,
-    /// Where the order stood when this was written.
-    pub status: Option<Status>,
-    /// The tier, of a `tier-…` fact.
-    #[serde(default)]
-    pub tier: Option<String>,
-    /// Tiers that are complete, in the order in which they became so.
-    #[serde(default)]
-    pub tiers: Vec<String>,
-    /// Path of the HLS master playlist on a gateway, once a viewer can start.
-    #[serde(default)]
-    pub playlist: Option<String>,
-    /// The finished set in the store, of `completed`.
-    #[serde(default)]
-    pub published: Option<Published>,
-    /// Why, of `failed-…`.
-    #[serde(default)]
-    pub error: Option<Reason>,
-    /// Bytes of the original.
-    #[serde(default)]
-    pub source_bytes: u64,
-}
-
-/// Why an order failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reason {
-    /// Stable, such as `unknown-format`.
-    pub code: String,
-    /// A sentence a user understands.
-    pub message: String,
-}
-
 impl Bus {
     pub(super) async fn publish_fact(
         &self,
         order: &OrderId,
         known: &Known,
-        body: &FactBody,
+        video: &Video,
     ) -> Result<WriteOnce, Fault> {
         let mut headers = headers(order, known);
         headers.insert(names::WRITER_HEADER, uuid::Uuid::new_v4().to_string());
-        let body = queue::encode(&announcement(order, known, body))?.into();
+        let body = queue::encode(&Announcement::of(order, known, video))?.into();
         let message = Outgoing { subject: subject::progress(order, &known.fact), headers, body };
         let write = message.clone();
         self.write_once(names::PROGRESS, message, |there| is_of(there, &write)).await
-    }
-}
-
-fn announcement(order: &OrderId, known: &Known, body: &FactBody) -> Announcement {
-    let found = body.video.order(order.number);
-    let facts = found.map_or(&[][..], |order| order.facts.as_slice());
-    let complete =
-        facts.iter().filter(|earlier| earlier.seq <= known.seq).filter_map(|k| tier(&k.fact));
-    let playable = facts.iter().any(|k| k.seq <= known.seq && k.fact == Fact::Playable);
-    let error = found.filter(|_| matches!(known.fact, Fact::Failed(_))).and_then(|o| o.failure());
-    Announcement {
-        v: VERSION,
-        video: order.video.clone(),
-        order: order.to_string(),
-        fact: known.fact.to_string(),
-        seq: known.seq,
-        at: known.at,
-        title: body.video.title.clone(),
-        status: found.map(|order| order.status),
-        tier: tier(&known.fact),
-        tiers: complete.collect(),
-        playlist: (playable || known.fact == Fact::Completed)
-            .then(|| format!("/v/{}/master.m3u8", order.video)),
-        published: found
-            .filter(|_| known.fact == Fact::Completed)
-            .and_then(|order| order.published.clone()),
-        error: error.map(|f| Reason { code: f.code.clone(), message: f.message.clone() }),
-        source_bytes: body.video.source_of(order.number).bytes,
-    }
-}
-
-fn tier(fact: &Fact) -> Option<String> {
-    match fact {
-        Fact::Tier(name) => Some(name.clone()),
-        Fact::Playable | Fact::Completed | Fact::Failed(_) | Fact::Cancelled | Fact::Deleted => {
-            None
-        }
     }
 }
 
@@ -142,52 +56,18 @@ fn headers(order: &OrderId, known: &Known) -> HeaderMap {
 
 #[cfg(test)]
 mod tests {
+    use jetreel_domain::id::VideoId;
     use jetreel_domain::order::lane::Lane;
-    use jetreel_domain::order::state::{Dead, Video};
-    use jetreel_domain::words::failure::Failure;
+    use jetreel_domain::order::state::Fact;
 
     use super::*;
 
-    fn video() -> (OrderId, Video) {
-        let id = VideoId::from_bits(5);
-        let mut video = Video::receiving(id.clone(), "Holiday".into(), Lane::Normal, 0);
-        video.learn(1, Fact::Playable, 10);
-        video.learn(1, Fact::Tier("240p".into()), 20);
-        (OrderId::new(id, 1), video)
-    }
-
-    fn told(order: &OrderId, video: &Video, index: usize) -> Announcement {
-        let known = video.orders[0].facts[index].clone();
-        let body = FactBody { fact: known.fact.clone(), video: video.clone() };
-        announcement(order, &known, &body)
-    }
-
-    #[test]
-    fn a_tier_is_told_with_all_a_subscriber_needs() {
-        let (order, mut video) = video();
-        video.learn(1, Fact::Tier("720p".into()), 30);
-        let told = told(&order, &video, 1);
-        assert_eq!((told.tier.as_deref(), told.seq), (Some("240p"), 2));
-        assert_eq!(told.tiers, ["240p"], "what became known later is not told early");
-        assert_eq!(told.playlist, Some(format!("/v/{}/master.m3u8", order.video)));
-        assert_eq!((told.title.as_str(), told.error), ("Holiday", None));
-    }
-
-    #[test]
-    fn a_failure_is_told_with_its_reason() {
-        let (order, mut video) = video();
-        let dead =
-            Dead { sequence: 9, failure: Failure::permanent("no-video", "no picture"), letter: 1 };
-        video.bury(1, &"ingest".into(), dead, 40).unwrap();
-        let told = told(&order, &video, 2);
-        assert_eq!(told.fact, "failed-1");
-        assert_eq!(told.error.unwrap().code, "no-video");
-    }
-
     #[test]
     fn the_event_id_is_the_same_whoever_announces() {
-        let (order, video) = video();
-        let headers = headers(&order, &video.orders[0].facts[1]);
+        let order = OrderId::new(VideoId::from_bits(5), 1);
+        let mut video = Video::receiving(order.video.clone(), String::new(), Lane::Normal, 0);
+        video.learn(1, Fact::Tier("240p".into()), 20);
+        let headers = headers(&order, &video.orders[0].facts[0]);
         let value = |name: &str| headers.get(name).unwrap().as_str().to_owned();
         assert_eq!(value("ce-id"), format!("{order}/tier-240p"));
         assert_eq!(value("ce-type"), "video.transcodes.tier-240p");

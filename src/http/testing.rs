@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use jetreel_actors::event::Event;
 use jetreel_actors::ports::{
-    Broker, Changed, Changes, Codec, CodecSession, DeadLetters, Delivered, Environment, Extent,
-    FactBody, Forged, LostSight, PortFuture, Ports, ProcessBudget, Readable, Stored, Swap,
-    Versioned, WriteOnce,
+    self, Changed, Changes, Claims, Codec, CodecSession, DeadLetters, Delivered, Environment,
+    Extent, Facts, Forged, Ledger, LostSight, PartLogs, PortFuture, Ports, ProcessBudget, Queues,
+    Readable, Remains, Stored, Swap, Versioned, WriteOnce,
 };
 use jetreel_domain::codec::wire::Job;
 use jetreel_domain::delivery::claim::Claim;
@@ -61,19 +61,133 @@ impl Videos {
     }
 }
 
-impl Broker for Videos {
+impl Queues for Videos {
+    fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()> {
+        self.answer(|| self.announced.lock().unwrap().push(upload.video.clone()))
+    }
+
+    fn next_upload(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
+        away()
+    }
+
+    fn next_task(&self, _: Lane, _: Group) -> PortFuture<'_, Option<Delivered>> {
+        away()
+    }
+
+    fn task_hint(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn cancel_hint<'a>(&'a self, _: &'a OrderId) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn next_entry(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
+        away()
+    }
+
+    fn next_evaluation(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
+        away()
+    }
+
+    fn release<'a>(&'a self, _: &'a EncodeTask) -> PortFuture<'a, WriteOnce> {
+        away()
+    }
+
+    fn evaluate<'a>(&'a self, _: &'a OrderId) -> PortFuture<'a, WriteOnce> {
+        away()
+    }
+
+    fn is_queued(&self, _: u64) -> PortFuture<'_, bool> {
+        away()
+    }
+
+    fn check(&self) -> PortFuture<'_, ()> {
+        self.answer(|| ())
+    }
+}
+
+impl Remains for Videos {
+    fn next_advisory(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
+        away()
+    }
+
+    fn lost_sight(&self) -> PortFuture<'_, Vec<LostSight>> {
+        away()
+    }
+
+    fn stored<'a>(&'a self, _: &'a str, _: u64) -> PortFuture<'a, Option<Stored>> {
+        away()
+    }
+
+    fn remove<'a>(&'a self, _: &'a str, _: u64) -> PortFuture<'a, ()> {
+        away()
+    }
+
+    fn renew<'a>(&'a self, _: &'a Stored) -> PortFuture<'a, ()> {
+        away()
+    }
+}
+
+impl PartLogs for Videos {
+    fn log_part<'a>(&'a self, part: &'a LoggedPart) -> PortFuture<'a, WriteOnce> {
+        self.answer(|| {
+            let mut logged = self.logged.lock().unwrap();
+            let mine = logged.insert((part.video.clone(), part.index));
+            if mine { WriteOnce::Mine } else { WriteOnce::Taken }
+        })
+    }
+
+    fn forget_parts<'a>(&'a self, video: &'a VideoId) -> PortFuture<'a, ()> {
+        self.answer(|| self.logged.lock().unwrap().retain(|(of, _)| of != video))
+    }
+}
+
+impl Ledger for Videos {
+    fn forged<'a>(&'a self, _: &'a OrderId) -> PortFuture<'a, Vec<Forged>> {
+        away()
+    }
+
+    fn entry<'a>(&'a self, _: &'a OrderId, _: TaskId) -> PortFuture<'a, Option<Entry>> {
+        away()
+    }
+
+    fn entries<'a>(&'a self, _: &'a OrderId, _: u64) -> PortFuture<'a, (Vec<Entry>, u64)> {
+        away()
+    }
+
+    fn entry_count<'a>(&'a self, _: &'a OrderId) -> PortFuture<'a, u64> {
+        away()
+    }
+
+    fn forget_entry<'a>(&'a self, _: &'a OrderId, _: TaskId) -> PortFuture<'a, ()> {
+        away()
+    }
+
+    fn write_entry<'a>(&'a self, _: &'a Entry) -> PortFuture<'a, WriteOnce> {
+        away()
+    }
+
+    fn forget<'a>(&'a self, _: &'a OrderId) -> PortFuture<'a, ()> {
+        away()
+    }
+}
+
+impl ports::Videos for Videos {
     fn video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, Option<Versioned<Video>>> {
         self.answer(|| {
             let (revision, value) = self.kept.lock().unwrap().get(id)?.clone();
             Some(Versioned { value, revision })
         })
     }
+
     fn create_video<'a>(&'a self, video: &'a Video) -> PortFuture<'a, WriteOnce> {
         self.answer(|| {
             self.kept.lock().unwrap().insert(video.id.clone(), (1, video.clone()));
             WriteOnce::Mine
         })
     }
+
     fn swap_video<'a>(&'a self, video: &'a Video, revision: u64) -> PortFuture<'a, Swap> {
         self.answer(|| {
             let mut kept = self.kept.lock().unwrap();
@@ -85,94 +199,19 @@ impl Broker for Videos {
             Swap::Done(*found)
         })
     }
+
     fn videos(&self) -> PortFuture<'_, Vec<VideoId>> {
         self.answer(|| self.kept.lock().unwrap().keys().cloned().collect())
     }
-    fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()> {
-        self.answer(|| self.announced.lock().unwrap().push(upload.video.clone()))
-    }
-    fn log_part<'a>(&'a self, part: &'a LoggedPart) -> PortFuture<'a, WriteOnce> {
-        self.answer(|| {
-            let mut logged = self.logged.lock().unwrap();
-            let mine = logged.insert((part.video.clone(), part.index));
-            if mine { WriteOnce::Mine } else { WriteOnce::Taken }
-        })
-    }
-    fn forget_parts<'a>(&'a self, video: &'a VideoId) -> PortFuture<'a, ()> {
-        self.answer(|| self.logged.lock().unwrap().retain(|(of, _)| of != video))
-    }
-    fn next_upload(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
-        away()
-    }
-    fn next_task(&self, _: Lane, _: Group) -> PortFuture<'_, Option<Delivered>> {
-        away()
-    }
-    fn task_hint(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(std::future::ready(()))
-    }
-    fn cancel_hint<'a>(&'a self, _: &'a OrderId) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        Box::pin(std::future::pending())
-    }
-    fn next_entry(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
-        away()
-    }
-    fn next_evaluation(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
-        away()
-    }
-    fn release<'a>(&'a self, _: &'a EncodeTask) -> PortFuture<'a, WriteOnce> {
-        away()
-    }
-    fn forged<'a>(&'a self, _: &'a OrderId) -> PortFuture<'a, Vec<Forged>> {
-        away()
-    }
-    fn evaluate<'a>(&'a self, _: &'a OrderId) -> PortFuture<'a, WriteOnce> {
-        away()
-    }
-    fn is_queued(&self, _: u64) -> PortFuture<'_, bool> {
-        away()
-    }
-    fn entry<'a>(&'a self, _: &'a OrderId, _: TaskId) -> PortFuture<'a, Option<Entry>> {
-        away()
-    }
-    fn entries<'a>(&'a self, _: &'a OrderId, _: u64) -> PortFuture<'a, (Vec<Entry>, u64)> {
-        away()
-    }
-    fn entry_count<'a>(&'a self, _: &'a OrderId) -> PortFuture<'a, u64> {
-        away()
-    }
-    fn forget_entry<'a>(&'a self, _: &'a OrderId, _: TaskId) -> PortFuture<'a, ()> {
-        away()
-    }
+
     fn remove_video<'a>(&'a self, _: &'a VideoId) -> PortFuture<'a, ()> {
         away()
     }
-    fn write_entry<'a>(&'a self, _: &'a Entry) -> PortFuture<'a, WriteOnce> {
-        away()
-    }
-    fn forget<'a>(&'a self, _: &'a OrderId) -> PortFuture<'a, ()> {
-        away()
-    }
-    fn next_advisory(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
-        away()
-    }
-    fn lost_sight(&self) -> PortFuture<'_, Vec<LostSight>> {
-        away()
-    }
-    fn stored<'a>(&'a self, _: &'a str, _: u64) -> PortFuture<'a, Option<Stored>> {
-        away()
-    }
-    fn remove<'a>(&'a self, _: &'a str, _: u64) -> PortFuture<'a, ()> {
-        away()
-    }
-    fn renew<'a>(&'a self, _: &'a Stored) -> PortFuture<'a, ()> {
-        away()
-    }
+
     fn discard_video<'a>(&'a self, _: &'a VideoId) -> PortFuture<'a, bool> {
         away()
     }
-    fn check(&self) -> PortFuture<'_, ()> {
-        self.answer(|| ())
-    }
+
     fn changes(&self, after: u64) -> PortFuture<'_, Changes> {
         // All of them each time: revisions here count by video.
         self.answer(|| {
@@ -186,6 +225,9 @@ impl Broker for Videos {
             Changes { changed: changed.collect(), read: after, more: false, extent }
         })
     }
+}
+
+impl Claims for Videos {
     fn claim<'a>(
         &'a self,
         _: &'a OrderId,
@@ -193,6 +235,7 @@ impl Broker for Videos {
     ) -> PortFuture<'a, Option<Versioned<Claim>>> {
         away()
     }
+
     fn swap_claim<'a>(
         &'a self,
         _: &'a OrderId,
@@ -202,11 +245,14 @@ impl Broker for Videos {
     ) -> PortFuture<'a, Swap> {
         away()
     }
+}
+
+impl Facts for Videos {
     fn announce<'a>(
         &'a self,
         _: &'a OrderId,
         _: &'a Known,
-        _: FactBody,
+        _: &'a Video,
     ) -> PortFuture<'a, WriteOnce> {
         away()
     }

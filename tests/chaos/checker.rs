@@ -14,7 +14,7 @@ use async_nats::jetstream;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use futures::StreamExt as _;
 use jetreel::bus::names;
-use jetreel_actors::ports::{Broker as _, Survey as _};
+use jetreel_actors::ports::{Ledger, Survey as _, Videos};
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::order::ledger::{Object, Output};
 use jetreel_domain::order::parts::PartList;

@@ -1,10 +1,10 @@
 //! Performs scenarios.
 
+use jetreel_actors::ports::{Ledger, Videos};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
-use jetreel_actors::ports::Broker as _;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::order::state::Video;
 use tokio::task::JoinHandle;

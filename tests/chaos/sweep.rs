@@ -1,11 +1,11 @@
 //! The sweep of crash points: at every named instant once, the process ends; afterwards everything must hold.
 
+use jetreel_actors::ports::Videos;
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
-use jetreel_actors::ports::Broker as _;
 
 use super::checked;
 use super::checker::{Expected, Findings};

@@ -5,7 +5,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jetreel::bus::names;
-use jetreel_actors::ports::{Broker as _, Nodes as _, Swap};
+use jetreel_actors::ports::{Claims, Nodes as _, Swap};
 use jetreel_domain::delivery::claim::{self, Claim};
 use jetreel_domain::id::{Group, OrderId, TaskId};
 use jetreel_domain::order::ledger::Entry;

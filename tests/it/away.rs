@@ -1,8 +1,8 @@
 //! What a gateway does while the broker is away, and what it knows of a list without reading all of it.
 
+use jetreel_actors::ports::Videos;
 use std::time::{Duration, Instant};
 
-use jetreel_actors::ports::Broker as _;
 use jetreel_domain::order::state::Status;
 use reqwest::StatusCode;
 use tokio::io::AsyncWriteExt as _;

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use jetreel::bus::names;
-use jetreel_actors::ports::{Broker as _, DeadLetters as _, Swap};
+use jetreel_actors::ports::{DeadLetters as _, Queues, Swap, Videos};
 use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::id::{Group, OrderId, TaskId};
 use jetreel_domain::order::lane::Lane;

@@ -2,12 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+use jetreel_actors::ports::Videos;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use jetreel_actors::ports::Broker as _;
 use jetreel_domain::delivery::claim::Claim;
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, OrderId, TaskId};

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use jetreel::bus::names;
-use jetreel_actors::ports::{Broker as _, DeadLetters as _};
+use jetreel_actors::ports::{DeadLetters as _, Videos};
 use jetreel_domain::delivery::deadletter::Buried;
 use jetreel_domain::id::OrderId;
 

@@ -2,11 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+use jetreel_actors::ports::Claims;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{FromConsumer as _, pull};
 use jetreel::bus::names;
-use jetreel_actors::ports::Broker as _;
 use jetreel_domain::delivery::claim::Claim;
 use jetreel_domain::id::{Group, TaskId};
 use jetreel_domain::order::lane::Lane;

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
-use jetreel_actors::ports::{Broker as _, Store as _};
+use jetreel_actors::ports::{Store as _, Videos};
 use jetreel_domain::id::OrderId;
 
 use crate::harness::eventually::eventually_so;

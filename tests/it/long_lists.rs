@@ -5,7 +5,7 @@
 use async_nats::jetstream;
 use jetreel::bus::names;
 use jetreel_actors::parts::Lists;
-use jetreel_actors::ports::{Broker as _, Store as _, Survey as _};
+use jetreel_actors::ports::{PartLogs, Store as _, Survey as _, Videos};
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::order::parts::PartList;

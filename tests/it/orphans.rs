@@ -8,7 +8,7 @@ use async_nats::jetstream::consumer::{Consumer, FromConsumer as _, pull};
 use async_nats::jetstream::stream::Stream;
 use futures::StreamExt as _;
 use jetreel::bus::names;
-use jetreel_actors::ports::{Broker as _, DeadLetters as _, Survey as _, Swap};
+use jetreel_actors::ports::{Claims, DeadLetters as _, Survey as _, Swap, Videos};
 use jetreel_domain::delivery::claim;
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, OrderId, TaskId};

@@ -12,7 +12,7 @@ use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use async_nats::jetstream::{self, stream};
 use bytes::Bytes;
 use jetreel::bus::names;
-use jetreel_actors::ports::{Broker as _, Store as _, Survey as _, WriteOnce};
+use jetreel_actors::ports::{Claims, Queues, Store as _, Survey as _, Videos, WriteOnce};
 use jetreel_domain::delivery::claim;
 use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::id::{OrderId, VideoId};

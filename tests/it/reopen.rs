@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
-use jetreel_actors::ports::{Broker as _, DeadLetters as _};
+use jetreel_actors::ports::{DeadLetters as _, Videos};
 use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{OrderId, VideoId};

@@ -1,6 +1,6 @@
 //! A source that was cut into chunks, which then do not fit together, is decoded in one go.
 
-use jetreel_actors::ports::{Broker as _, Survey as _, Swap};
+use jetreel_actors::ports::{Survey as _, Swap, Videos};
 use jetreel_domain::id::OrderId;
 use jetreel_domain::order::takeover::Takeover;
 use jetreel_domain::plan::Class;

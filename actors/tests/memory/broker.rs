@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jetreel_actors::intake::{self, Refused};
 use jetreel_actors::ports::{
-    Broker, Changes, Delivered, FactBody, Forged, LostSight, PortFuture, Stored, Swap, Versioned,
-    WriteOnce,
+    Changes, Claims, Delivered, Facts, Forged, Ledger, LostSight, PartLogs, PortFuture, Queues,
+    Remains, Stored, Swap, Versioned, Videos, WriteOnce,
 };
 use jetreel_domain::delivery::claim::Claim;
 use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded, VERSION};
@@ -71,7 +71,7 @@ fn ledger(server: &Server, order: &OrderId) -> Vec<(u64, Result<Entry, Refused>)
     own.map(|(sequence, m)| (*sequence, intake::read(&m.subject, &m.body))).collect()
 }
 
-impl Broker for Port {
+impl Queues for Port {
     fn next_upload(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
         Box::pin(self.pull(UPLOADS, INGEST, wait))
     }
@@ -122,6 +122,33 @@ impl Broker for Port {
         Box::pin(self.pull(PUBLISH, EVALUATE, wait))
     }
 
+    fn check(&self) -> PortFuture<'_, ()> {
+        self.read("check", |_| ())
+    }
+
+    fn release<'a>(&'a self, task: &'a EncodeTask) -> PortFuture<'a, WriteOnce> {
+        let subject = subject::encode(task.lane, &task.order, task.task);
+        self.publish("release", ENCODE, self.message(subject, encoded(task), RELEASE))
+    }
+
+    fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce> {
+        let body = encoded(&Evaluate { v: VERSION, order: order.clone() });
+        self.publish("evaluate", PUBLISH, self.message(subject::publish(order), body, RELEASE))
+    }
+
+    fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()> {
+        let message = self.message(subject::upload(&upload.video), encoded(upload), RELEASE);
+        self.read("announce upload", move |server| {
+            server.stream(UPLOADS).publish(message.clone()).ok();
+        })
+    }
+
+    fn is_queued(&self, sequence: u64) -> PortFuture<'_, bool> {
+        self.read("is queued", move |server| server.message(ENCODE, sequence).is_some())
+    }
+}
+
+impl Remains for Port {
     fn next_advisory(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
         Box::pin(self.pull(ADVISORY, SWEEPER, wait))
     }
@@ -156,31 +183,28 @@ impl Broker for Port {
         })
     }
 
-    fn check(&self) -> PortFuture<'_, ()> {
-        self.read("check", |_| ())
-    }
-
-    fn release<'a>(&'a self, task: &'a EncodeTask) -> PortFuture<'a, WriteOnce> {
-        let subject = subject::encode(task.lane, &task.order, task.task);
-        self.publish("release", ENCODE, self.message(subject, encoded(task), RELEASE))
-    }
-
-    fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce> {
-        let body = encoded(&Evaluate { v: VERSION, order: order.clone() });
-        self.publish("evaluate", PUBLISH, self.message(subject::publish(order), body, RELEASE))
-    }
-
-    fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()> {
-        let message = self.message(subject::upload(&upload.video), encoded(upload), RELEASE);
-        self.read("announce upload", move |server| {
-            server.stream(UPLOADS).publish(message.clone()).ok();
+    fn renew<'a>(&'a self, stored: &'a Stored) -> PortFuture<'a, ()> {
+        let (stored, at) = (stored.clone(), self.world.seconds());
+        self.read("renew", move |server| {
+            let (subject, headers) = (stored.subject.clone(), stored.headers.clone());
+            let message = Message { subject, body: stored.body.clone(), headers, at };
+            server.stream(&stored.stream).remove(stored.sequence);
+            server.publish_once(&stored.stream, message);
         })
     }
+}
 
-    fn is_queued(&self, sequence: u64) -> PortFuture<'_, bool> {
-        self.read("is queued", move |server| server.message(ENCODE, sequence).is_some())
+impl PartLogs for Port {
+    fn log_part<'a>(&'a self, _: &'a LoggedPart) -> PortFuture<'a, WriteOnce> {
+        Box::pin(async { Err(gateways_alone()) })
     }
 
+    fn forget_parts<'a>(&'a self, _: &'a VideoId) -> PortFuture<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl Ledger for Port {
     fn entry<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, Option<Entry>> {
         let subject = subject::ledger(order, task);
         self.read("read entry", move |server| {
@@ -244,7 +268,9 @@ impl Broker for Port {
         let order = order.clone();
         self.read("forget", move |server| server.forget(&order))
     }
+}
 
+impl Videos for Port {
     fn video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, Option<Versioned<Video>>> {
         let key = id.to_string();
         self.read("read video", move |server| server.videos.get(&key))
@@ -273,24 +299,6 @@ impl Broker for Port {
         Box::pin(async { Err(gateways_alone()) })
     }
 
-    fn log_part<'a>(&'a self, _: &'a LoggedPart) -> PortFuture<'a, WriteOnce> {
-        Box::pin(async { Err(gateways_alone()) })
-    }
-
-    fn forget_parts<'a>(&'a self, _: &'a VideoId) -> PortFuture<'a, ()> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn renew<'a>(&'a self, stored: &'a Stored) -> PortFuture<'a, ()> {
-        let (stored, at) = (stored.clone(), self.world.seconds());
-        self.read("renew", move |server| {
-            let (subject, headers) = (stored.subject.clone(), stored.headers.clone());
-            let message = Message { subject, body: stored.body.clone(), headers, at };
-            server.stream(&stored.stream).remove(stored.sequence);
-            server.publish_once(&stored.stream, message);
-        })
-    }
-
     fn videos(&self) -> PortFuture<'_, Vec<VideoId>> {
         self.read("list videos", |server| server.ids())
     }
@@ -298,7 +306,9 @@ impl Broker for Port {
     fn changes(&self, _: u64) -> PortFuture<'_, Changes> {
         Box::pin(async { Err(gateways_alone()) })
     }
+}
 
+impl Claims for Port {
     fn claim<'a>(
         &'a self,
         order: &'a OrderId,
@@ -320,14 +330,16 @@ impl Broker for Port {
             server.claims.swap(&key, claim.clone(), revision, writer)
         })
     }
+}
 
+impl Facts for Port {
     fn announce<'a>(
         &'a self,
         order: &'a OrderId,
         known: &'a Known,
-        body: FactBody,
+        _: &'a Video,
     ) -> PortFuture<'a, WriteOnce> {
-        let told = (known.seq, format!("{order}/{}", body.fact));
+        let told = (known.seq, format!("{order}/{}", known.fact));
         let subject = subject::progress(order, &known.fact);
         self.publish("announce", PROGRESS, self.message(subject, encoded(&told), WRITER))
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jetreel::bus::Bus;
 use jetreel::bus::topology::{self, DEFAULT, Topology};
-use jetreel_actors::ports::{Broker, Swap, WriteOnce};
+use jetreel_actors::ports::{Ledger, Swap, Videos, WriteOnce};
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::order::lane::Lane;
 use jetreel_domain::order::state::{Fact, Video};

@@ -4,7 +4,7 @@ use async_nats::HeaderMap;
 use async_nats::jetstream;
 use jetreel::bus::{Bus, names};
 use jetreel_actors::deadletter::{Action, DlqService, Fate};
-use jetreel_actors::ports::{Broker, DeadLetters, Survey, WriteOnce};
+use jetreel_actors::ports::{DeadLetters, Queues, Survey, Videos, WriteOnce};
 use jetreel_domain::delivery::deadletter::DeadLetter;
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::Group;

@@ -2,7 +2,7 @@
 
 use async_nats::HeaderMap;
 use async_nats::jetstream;
-use jetreel_actors::ports::{Broker, Swap, WriteOnce};
+use jetreel_actors::ports::{Claims, Swap, Videos, WriteOnce};
 use jetreel_domain::delivery::claim;
 use jetreel_domain::delivery::stage::Unit;
 use jetreel_domain::delivery::subject;

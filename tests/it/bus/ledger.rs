@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use async_nats::jetstream;
-use jetreel::bus::Announcement;
-use jetreel_actors::ports::{Broker, FactBody, Swap, WriteOnce};
+use jetreel_actors::ports::{Claims, Facts, Ledger, Remains, Survey, Swap, Videos, WriteOnce};
+use jetreel_domain::delivery::announcement::Announcement;
 use jetreel_domain::delivery::claim;
 use jetreel_domain::delivery::subject;
-use jetreel_domain::id::{Group, TaskId};
+use jetreel_domain::id::{Group, TaskId, VideoId};
 use jetreel_domain::order::lane::Lane;
 use jetreel_domain::order::state::{Fact, Video};
 
@@ -72,6 +72,45 @@ async fn entries_are_read_from_where_one_left_off() {
     let (fresh, last) = bus.entries(&order, highest).await.unwrap();
     assert_eq!((fresh.len(), fresh[0].task.index), (1, 1));
     assert_eq!(bus.entries(&order, last).await.unwrap(), (Vec::new(), last));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_entries_and_states_are_read_by_few_requests() {
+    let (nats, bus) = Nats::start_with_streams().await;
+    let order = order(11);
+    for index in 0..600 {
+        bus.write_entry(&entry(&order, index, None, "w")).await.unwrap();
+        let id = VideoId::from_bits(u128::from(index));
+        bus.create_video(&Video::receiving(id, String::new(), Lane::Normal, 0)).await.unwrap();
+    }
+    let asked = || async { messages_taken(&nats).await };
+
+    let before = asked().await;
+    let (entries, highest) = bus.entries(&order, 0).await.unwrap();
+    let taken = asked().await - before;
+    let indices: Vec<u32> = entries.iter().map(|entry| entry.task.index).collect();
+    assert_eq!(indices, (0..600).collect::<Vec<_>>());
+    assert!(taken < 40, "{taken} messages to the server for 600 entries");
+    assert_eq!(bus.entries(&order, highest).await.unwrap(), (Vec::new(), highest));
+
+    let before = asked().await;
+    let states = bus.states(0, 1000).await.unwrap();
+    let taken = asked().await - before;
+    assert_eq!((states.videos.len(), states.more), (600, false));
+    assert!(taken < 40, "{taken} messages to the server for 600 states");
+
+    // An entry that was removed, and one that came since.
+    bus.forget_entry(&order, TaskId::new(Group::Main, 7)).await.unwrap();
+    bus.write_entry(&entry(&order, 600, None, "w")).await.unwrap();
+    let (entries, _) = bus.entries(&order, 0).await.unwrap();
+    assert!(entries.len() == 600 && entries.iter().all(|entry| entry.task.index != 7));
+}
+
+/// Messages that the server took from its clients so far.
+async fn messages_taken(nats: &Nats) -> u64 {
+    let address = format!("{}/varz", nats.monitor_url().trim_end_matches('/'));
+    let varz: serde_json::Value = reqwest::get(address).await.unwrap().json().await.unwrap();
+    varz["in_msgs"].as_u64().unwrap()
 }
 
 #[tokio::test]
@@ -149,8 +188,7 @@ async fn a_fact_is_told_once_and_says_everything() {
     let mut video = Video::receiving(order.video.clone(), "Holiday".into(), Lane::Normal, 0);
     video.learn(1, Fact::Playable, 1_700_000_000);
     let known = video.orders[0].facts[0].clone();
-    let body = FactBody { fact: Fact::Playable, video: video.clone() };
-    let announce = || bus.announce(&order, &known, body.clone());
+    let announce = || bus.announce(&order, &known, &video);
     assert_eq!(announce().await.unwrap(), WriteOnce::Mine);
     assert_eq!(announce().await.unwrap(), WriteOnce::Taken);
 

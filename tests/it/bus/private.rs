@@ -8,7 +8,7 @@ use jetreel::bus::doctor;
 use jetreel::bus::private::{PrivateBroker, PrivateOptions};
 use jetreel::bus::topology::{self, DEFAULT, Topology};
 use jetreel::bus::{Bus, BusOptions};
-use jetreel_actors::ports::Broker;
+use jetreel_actors::ports::Videos;
 use jetreel_domain::order::lane::Lane;
 use jetreel_domain::order::state::Video;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use jetreel::bus::topology::{DEFAULT, Topology};
-use jetreel_actors::ports::{Broker, Delivered, WriteOnce};
+use jetreel_actors::ports::{Delivered, Ledger, Queues, WriteOnce};
 use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded};
 use jetreel_domain::id::Group;
 use jetreel_domain::order::lane::Lane;

@@ -4,7 +4,7 @@ use jetreel::bus::doctor;
 use jetreel::bus::topology::{self, Action, DEFAULT, Topology};
 use std::time::Duration;
 
-use jetreel_actors::ports::Broker;
+use jetreel_actors::ports::{Queues, Remains};
 use jetreel_domain::id::Group;
 use jetreel_domain::order::lane::Lane;
 

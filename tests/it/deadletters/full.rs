@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use jetreel_actors::ports::{Broker as _, DeadLetters as _};
+use jetreel_actors::ports::{Claims, DeadLetters as _, Queues, Videos};
 use jetreel_domain::delivery::claim;
 use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::delivery::stage::Stage;

@@ -1,7 +1,7 @@
 //! What dies besides tasks: evaluations, and messages of videos that nobody can read.
 
 use jetreel::bus::names;
-use jetreel_actors::ports::{Broker as _, DeadLetters as _, WriteOnce};
+use jetreel_actors::ports::{DeadLetters as _, Queues, Videos, WriteOnce};
 use jetreel_domain::delivery::deadletter::Buried;
 use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::delivery::stage::{Stage, Unit};

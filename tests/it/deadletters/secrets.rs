@@ -1,5 +1,6 @@
 //! Secrets of the settings appear in nothing that is written down: logs, dead letters, metrics, jobs, settings that are shown.
 
+use jetreel_actors::ports::Videos;
 use std::process::Stdio;
 
 use jetreel_actors::ports::DeadLetters as _;
@@ -73,7 +74,6 @@ fn text(document: &Value) -> String {
 }
 
 async fn state(site: &Site, order: &jetreel_domain::id::OrderId) -> String {
-    use jetreel_actors::ports::Broker as _;
     let video = site.bus.video(&order.video).await.unwrap().unwrap().value;
     serde_json::to_string(&video).unwrap()
 }

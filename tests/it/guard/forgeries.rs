@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use jetreel::bus::{Announcement, names};
+use jetreel::bus::names;
+use jetreel_domain::delivery::announcement::Announcement;
 use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded, VERSION};
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};

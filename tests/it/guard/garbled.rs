@@ -2,7 +2,7 @@
 
 use async_nats::jetstream;
 use jetreel::bus::names;
-use jetreel_actors::ports::{Broker as _, DeadLetters as _, Survey as _};
+use jetreel_actors::ports::{DeadLetters as _, Remains, Survey as _, Videos};
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::order::lane::Lane;

@@ -7,7 +7,7 @@ use async_nats::jetstream;
 use bytes::Bytes;
 use jetreel::bus::names;
 use jetreel_actors::deadletter::{Action, DlqService, Fate};
-use jetreel_actors::ports::{Broker as _, DeadLetters as _};
+use jetreel_actors::ports::{DeadLetters as _, Queues, Videos};
 use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::order::lane::Lane;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use async_nats::jetstream;
 use jetreel::bus::names;
-use jetreel_actors::ports::{Broker as _, DeadLetters as _, Store as _};
+use jetreel_actors::ports::{DeadLetters as _, Queues, Store as _};
 use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::OrderId;

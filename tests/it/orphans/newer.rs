@@ -6,7 +6,7 @@ use async_nats::jetstream::{self, stream::Stream};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use jetreel::bus::names;
-use jetreel_actors::ports::{Broker as _, DeadLetters as _, Stored};
+use jetreel_actors::ports::{DeadLetters as _, Remains, Stored};
 use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded};
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};

@@ -1,5 +1,6 @@
 //! An order whose codec build is gone is planned anew; one whose build a node still has waits for that node.
 
+use jetreel_actors::ports::Videos;
 use std::collections::BTreeSet;
 
 use jetreel_actors::ports::Nodes as _;

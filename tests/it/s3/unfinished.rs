@@ -9,7 +9,7 @@ use std::time::Duration;
 use jetreel::node::{self, RunningNode, Services};
 use jetreel::settings::{Settings, Sources};
 use jetreel_actors::ports::{
-    Broker as _, Codec, CodecSession, PortFuture, ProcessBudget, Readable, Swap,
+    Claims, Codec, CodecSession, PortFuture, ProcessBudget, Readable, Swap,
 };
 use jetreel_domain::codec::death::CodecDeath;
 use jetreel_domain::codec::wire::{FromCodec, Job, JobWork};

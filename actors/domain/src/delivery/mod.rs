@@ -3,6 +3,7 @@
 pub mod subject;
 pub mod stage;
 pub mod message;
+pub mod announcement;
 pub mod intake;
 pub mod signature;
 pub mod turn;

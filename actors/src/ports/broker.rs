@@ -1,0 +1,140 @@
+//! What the stages ask of the broker, by what it holds.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use jetreel_domain::delivery::claim::Claim;
+use jetreel_domain::delivery::message::{EncodeTask, Uploaded};
+use jetreel_domain::delivery::stage::Unit;
+use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::ledger::Entry;
+use jetreel_domain::order::parts::LoggedPart;
+use jetreel_domain::order::state::{Known, Video};
+
+use super::call::{PortFuture, Swap, WriteOnce};
+use super::delivery::{Delivered, Forged, LostSight, Stored};
+use super::reading::{Changes, Versioned};
+
+/// The work queues: what stages pull from and put into.
+pub trait Queues: Send + Sync {
+    /// The next completed upload; waits up to `wait`.
+    fn next_upload(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
+    /// A task of that lane and group, if one is queued; never waits.
+    fn next_task(&self, lane: Lane, group: Group) -> PortFuture<'_, Option<Delivered>>;
+    /// Returns when a task was released to any lane since the last call, or after `wait` at the latest.
+    fn task_hint(&self, wait: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    /// Returns when it was heard that an order was cancelled. Only a hint: state decides, and not every one is heard.
+    fn cancel_hint<'a>(
+        &'a self,
+        order: &'a OrderId,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+    /// The next ledger entry that no publisher has settled yet; waits up to `wait`.
+    fn next_entry(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
+    /// The next "evaluate this order"; waits up to `wait`.
+    fn next_evaluation(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
+    /// An answer of the leader, whatever it is.
+    fn check(&self) -> PortFuture<'_, ()>;
+    /// Queues a task. `Taken`: it is queued already.
+    fn release<'a>(&'a self, task: &'a EncodeTask) -> PortFuture<'a, WriteOnce>;
+    /// Asks for an evaluation of an order. `Taken`: one is queued already.
+    fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce>;
+    /// Announces a finished upload.
+    fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()>;
+    /// Whether the message with this sequence is still in ENCODE.
+    fn is_queued(&self, sequence: u64) -> PortFuture<'_, bool>;
+}
+
+/// What lies in streams whether or not a consumer delivers it: for the dead-letter stage and the reconciler.
+pub trait Remains: Send + Sync {
+    /// The next word of the broker that it gave a message up; waits up to `wait`.
+    fn next_advisory(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
+    /// Every consumer of a work queue that has lost sight of messages, with the messages it may be.
+    fn lost_sight(&self) -> PortFuture<'_, Vec<LostSight>>;
+    /// The message at that place, from the leader.
+    fn stored<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, Option<Stored>>;
+    /// Removes the message at that place; removing what is not there is fine.
+    fn remove<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, ()>;
+    /// Puts a message into its stream again, byte for byte, and takes it from its old place: for the broker it is new.
+    fn renew<'a>(&'a self, stored: &'a Stored) -> PortFuture<'a, ()>;
+}
+
+/// The logs of open uploads.
+pub trait PartLogs: Send + Sync {
+    /// Writes a part of an open upload to its log, once. `Taken`: another writes this upload.
+    fn log_part<'a>(&'a self, part: &'a LoggedPart) -> PortFuture<'a, WriteOnce>;
+    /// Removes the log of an upload.
+    fn forget_parts<'a>(&'a self, video: &'a VideoId) -> PortFuture<'a, ()>;
+}
+
+/// The ledger: which tasks are finished, with what. All of it from the leader.
+pub trait Ledger: Send + Sync {
+    /// The ledger entry of a finished task, from the leader. One that contradicts its subject is none.
+    fn entry<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, Option<Entry>>;
+    /// All ledger entries of an order (checkpoints included) with a stream sequence above `after`, with the highest sequence
+    /// seen; from the leader. Those that contradict their subjects are left out.
+    fn entries<'a>(&'a self, order: &'a OrderId, after: u64) -> PortFuture<'a, (Vec<Entry>, u64)>;
+    /// How many ledger entries an order has (checkpoints included), from the leader.
+    fn entry_count<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, u64>;
+    /// Removes the entry of a finished task, which is then to be done again; its checkpoints stay.
+    fn forget_entry<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, ()>;
+    /// Messages in the ledger of an order that contradict their subjects; from the leader.
+    fn forged<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, Vec<Forged>>;
+    /// Writes an entry once.
+    fn write_entry<'a>(&'a self, entry: &'a Entry) -> PortFuture<'a, WriteOnce>;
+    /// Removes all entries and claims of an order.
+    fn forget<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, ()>;
+}
+
+/// The states of videos.
+pub trait Videos: Send + Sync {
+    /// The state of a video, from the leader.
+    fn video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, Option<Versioned<Video>>>;
+    /// Creates the state of a video. `Taken`: there is one.
+    fn create_video<'a>(&'a self, video: &'a Video) -> PortFuture<'a, WriteOnce>;
+    /// Compare-and-set of the state of a video.
+    fn swap_video<'a>(&'a self, video: &'a Video, revision: u64) -> PortFuture<'a, Swap>;
+    /// Removes the state of a video that was deleted: nothing of it is left.
+    fn remove_video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, ()>;
+    /// Removes the state of a video that cannot be read, and what is on record of its orders. `false`: it can be read, or only by a newer
+    /// program, or there is none.
+    fn discard_video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, bool>;
+    /// Ids of all videos, ascending.
+    fn videos(&self) -> PortFuture<'_, Vec<VideoId>>;
+    /// States of videos that were written with a revision above `after`, some at a time; from the leader.
+    fn changes(&self, after: u64) -> PortFuture<'_, Changes>;
+}
+
+/// Who works on what.
+pub trait Claims: Send + Sync {
+    /// The claim of a unit, from the leader.
+    fn claim<'a>(
+        &'a self,
+        order: &'a OrderId,
+        unit: &'a Unit,
+    ) -> PortFuture<'a, Option<Versioned<Claim>>>;
+    /// Compare-and-set of a claim; `revision` 0 creates it.
+    fn swap_claim<'a>(
+        &'a self,
+        order: &'a OrderId,
+        unit: &'a Unit,
+        claim: &'a Claim,
+        revision: u64,
+    ) -> PortFuture<'a, Swap>;
+}
+
+/// What is announced to subscribers.
+pub trait Facts: Send + Sync {
+    /// Publishes a fact of an order, as the state of its video tells it, once. `Taken`: it is published already, which is as good.
+    fn announce<'a>(
+        &'a self,
+        order: &'a OrderId,
+        known: &'a Known,
+        video: &'a Video,
+    ) -> PortFuture<'a, WriteOnce>;
+}
+
+/// All of it, as one thing: the broker.
+pub trait Broker: Queues + Remains + PartLogs + Ledger + Videos + Claims + Facts {}
+
+impl<T: Queues + Remains + PartLogs + Ledger + Videos + Claims + Facts> Broker for T {}
