@@ -2,7 +2,6 @@
 
 /// The variants of [`crate::codec::wire::FromCodec`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "they are the variants of the frames")]
 pub enum FrameKind {
     Hello,
     Read,
