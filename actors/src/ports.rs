@@ -1,6 +1,6 @@
-//! The world as the stages see it: eight traits, implemented by the shell.
+//! The ports of the stages: traits for broker, store, codec and environment, implemented by the shell.
 //!
-//! Absent on purpose: nothing here names a broker, a store library, a metrics library or a codec library.
+//! Nothing here names a client library: no broker, store, metrics or codec library.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -30,183 +30,178 @@ use jetreel_domain::words::failure::Failure;
 use crate::event::Event;
 pub use crate::reading::{Changed, Changes, Extent, States};
 
-/// What a port's method returns.
+/// Return type of the methods of the ports.
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
 
 /// A document with the revision it was read at.
 #[derive(Debug, Clone)]
 pub struct Versioned<T> {
-    /// The document.
     pub value: T,
-    /// Revision in its bucket.
+    /// Revision in the bucket.
     pub revision: u64,
 }
 
-/// What became of a compare-and-set.
+/// Result of a compare-and-set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Swap {
-    /// Written, at this revision.
+    /// The write succeeded, with this revision.
     Done(u64),
-    /// Somebody was faster: read again.
+    /// Another writer changed the document: read it again.
     Conflict,
 }
 
-/// What became of a write-once write.
+/// Result of a write-once write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteOnce {
-    /// This writer's entry is the one.
+    /// This writer's message was stored.
     Mine,
-    /// Another's was there first.
+    /// A message of another writer was stored before.
     Taken,
 }
 
-/// One message in hand. Settled exactly once, by one of `ack`, `hand_back`, `terminate`.
+/// A delivered message. Settled exactly once, by one of `ack`, `hand_back` or `terminate`.
 pub trait Delivery: Send + Sync {
-    /// The body.
+    /// Body of the message.
     fn body(&self) -> &[u8];
-    /// The subject it was published to.
+    /// Subject that the message was published to.
     fn subject(&self) -> &str;
-    /// The stream it is in.
+    /// Stream of the message.
     fn stream(&self) -> &str;
-    /// Its sequence in the stream.
+    /// Sequence in the stream.
     fn sequence(&self) -> u64;
-    /// How often it was delivered, this time included.
+    /// Number of deliveries of the message, this one included.
     fn delivered(&self) -> u64;
-    /// Messages behind it that were delivered to nobody yet.
+    /// Messages of the consumer that were not delivered yet.
     fn pending(&self) -> u64;
-    /// Its headers.
+    /// Headers of the message.
     fn headers(&self) -> Vec<(String, String)>;
-    /// Whether Jetreel published it itself; otherwise somebody replays it by hand.
+    /// Whether Jetreel published the message itself. `false` for a message that an operator replays by hand.
     fn is_released(&self) -> bool;
-    /// Done with it. Sent as a request: an `Ok` means that the server has it.
+    /// Acknowledges the message. Sent as a request: `Ok` means that the server has it.
     fn ack(&self) -> PortFuture<'_, ()>;
-    /// Deliver it again after a while.
+    /// Asks for another delivery after this delay (a negative acknowledgement).
     fn hand_back(&self, after: Duration) -> PortFuture<'_, ()>;
-    /// Never deliver it again.
+    /// Ends all deliveries of the message.
     fn terminate(&self, reason: &str) -> PortFuture<'_, ()>;
-    /// Still at it: renews the lease. Sent as a request.
+    /// Renews the lease (an acknowledgement in progress). Sent as a request.
     fn renew(&self) -> PortFuture<'_, ()>;
 }
 
-/// A message as it lies in its stream.
+/// A message in its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// Stream.
     pub stream: String,
-    /// Sequence there.
+    /// Sequence in the stream.
     pub sequence: u64,
-    /// Subject it was published to.
+    /// Subject that the message was published to.
     pub subject: String,
-    /// Body.
     pub body: Bytes,
-    /// Headers.
     pub headers: Vec<(String, String)>,
-    /// Whether Jetreel published it itself; otherwise somebody replays it by hand.
+    /// Whether Jetreel published the message itself. `false` for a message that an operator replays by hand.
     pub released: bool,
 }
 
-/// A consumer of a work queue that accounts for fewer messages than its queue holds.
+/// A consumer of a work queue that accounts for fewer messages than its queue holds: it lost messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LostSight {
     /// Name of the consumer.
     pub name: String,
     /// Stream of the queue.
     pub stream: String,
-    /// Messages that were delivered once and are still there, ascending by sequence: the lost ones, and those in hand or waiting for
-    /// their next attempt.
+    /// Messages that were delivered once and are still in the stream, ascending by sequence: the lost messages, and those in hand or
+    /// waiting for another attempt.
     pub suspects: Vec<u64>,
-    /// How many of them are in hand or waiting.
+    /// How many suspects are in hand or wait for another attempt.
     pub in_hand: u64,
 }
 
 /// A delivery in hand.
 pub type Delivered = Box<dyn Delivery>;
 
-/// A message in the ledger that does not belong on its subject: no result, and in the way of one.
+/// A message in the ledger that contradicts its subject. It is no result, and it blocks the result on its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forged {
-    /// Stream.
     pub stream: String,
-    /// Sequence there.
+    /// Sequence in the stream.
     pub sequence: u64,
-    /// What contradicts.
+    /// The contradiction.
     pub failure: Failure,
 }
 
-/// Queues, ledger, state, claims and facts.
+/// Queues, ledger, states, claims and facts.
 pub trait Broker: Send + Sync {
     /// The next completed upload; waits up to `wait`.
     fn next_upload(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
-    /// A task of that lane and group, if one is queued; never waits.
+    /// A task of that lane and group, or `None` if none is queued. Does not wait.
     fn next_task(&self, lane: Lane, group: Group) -> PortFuture<'_, Option<Delivered>>;
-    /// Returns when a task was released to any lane since the last call, or after `wait` at the latest.
+    /// Returns after the next release of a task to any lane, or after `wait`. A release since the last call counts.
     fn task_hint(&self, wait: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
-    /// Returns when it was heard that an order was cancelled. Only a hint: state decides, and not every one is heard.
+    /// Returns when a notice arrives that the order was cancelled. The notice is a hint and may be lost; the state decides.
     fn cancel_hint<'a>(
         &'a self,
         order: &'a OrderId,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
-    /// The next ledger entry that no publisher has settled yet; waits up to `wait`.
+    /// The next ledger entry that no publisher has settled; waits up to `wait`.
     fn next_entry(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
-    /// The next "evaluate this order"; waits up to `wait`.
+    /// The next request to evaluate an order; waits up to `wait`.
     fn next_evaluation(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
 
-    /// The next word of the broker that it gave a message up; waits up to `wait`.
+    /// The next advisory of the broker that it gave up a message; waits up to `wait`.
     fn next_advisory(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
-    /// Every consumer of a work queue that has lost sight of messages, with the messages it may be.
+    /// Every consumer of a work queue that lost messages, with the messages that may be lost.
     fn lost_sight(&self) -> PortFuture<'_, Vec<LostSight>>;
-    /// The message at that place, from the leader.
+    /// The message with this sequence, from the leader.
     fn stored<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, Option<Stored>>;
-    /// Removes the message at that place; removing what is not there is fine.
+    /// Removes the message with this sequence. It is no error if there is none.
     fn remove<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, ()>;
-    /// Puts a message into its stream again, byte for byte, and takes it from its old place: for the broker it is new.
+    /// Publishes a message again, byte for byte, and removes the old one. The broker counts its deliveries anew.
     fn renew<'a>(&'a self, stored: &'a Stored) -> PortFuture<'a, ()>;
-    /// An answer of the leader, whatever it is.
+    /// Asks the leader for any answer, to prove that the broker works.
     fn check(&self) -> PortFuture<'_, ()>;
 
-    /// Queues a task. `Taken`: it is queued already.
+    /// Queues a task. `Taken` if the task is queued already.
     fn release<'a>(&'a self, task: &'a EncodeTask) -> PortFuture<'a, WriteOnce>;
-    /// Asks for an evaluation of an order. `Taken`: one is queued already.
+    /// Queues an evaluation of an order. `Taken` if one is queued already.
     fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce>;
-    /// Writes a part of an open upload to its log, once. `Taken`: another writes this upload.
+    /// Writes a part of an open upload to its log, once. `Taken` if another writer continues this upload.
     fn log_part<'a>(&'a self, part: &'a LoggedPart) -> PortFuture<'a, WriteOnce>;
-    /// Removes the log of an upload.
+    /// Removes the part log of an upload.
     fn forget_parts<'a>(&'a self, video: &'a VideoId) -> PortFuture<'a, ()>;
-    /// Announces a finished upload.
+    /// Announces a completed upload.
     fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()>;
     /// Whether the message with this sequence is still in ENCODE.
     fn is_queued(&self, sequence: u64) -> PortFuture<'_, bool>;
 
-    /// The ledger entry of a finished task, from the leader. One that contradicts its subject is none.
+    /// The ledger entry of a finished task, from the leader. `None` also for an entry that contradicts its subject.
     fn entry<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, Option<Entry>>;
-    /// All ledger entries of an order (checkpoints included) with a stream sequence above `after`, with the highest sequence
-    /// seen; from the leader. Those that contradict their subjects are left out.
+    /// All ledger entries of an order, checkpoints included, with a stream sequence above `after`, and the highest sequence read; from the
+    /// leader. Entries that contradict their subjects are left out.
     fn entries<'a>(&'a self, order: &'a OrderId, after: u64) -> PortFuture<'a, (Vec<Entry>, u64)>;
-    /// How many ledger entries an order has (checkpoints included), from the leader.
+    /// Number of ledger entries of an order, checkpoints included; from the leader.
     fn entry_count<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, u64>;
-    /// Removes the entry of a finished task, which is then to be done again; its checkpoints stay.
+    /// Removes the ledger entry of a finished task, so that the task is done again. Its checkpoints stay.
     fn forget_entry<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, ()>;
-    /// Messages in the ledger of an order that contradict their subjects; from the leader.
+    /// Ledger messages of an order that contradict their subjects, from the leader.
     fn forged<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, Vec<Forged>>;
-    /// Writes an entry once.
+    /// Writes a ledger entry once.
     fn write_entry<'a>(&'a self, entry: &'a Entry) -> PortFuture<'a, WriteOnce>;
-    /// Removes all entries and claims of an order.
+    /// Removes all ledger entries and claims of an order.
     fn forget<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, ()>;
 
     /// The state of a video, from the leader.
     fn video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, Option<Versioned<Video>>>;
-    /// Creates the state of a video. `Taken`: there is one.
+    /// Creates the state of a video. `Taken` if there is one already.
     fn create_video<'a>(&'a self, video: &'a Video) -> PortFuture<'a, WriteOnce>;
     /// Compare-and-set of the state of a video.
     fn swap_video<'a>(&'a self, video: &'a Video, revision: u64) -> PortFuture<'a, Swap>;
-    /// Removes the state of a video that was deleted: nothing of it is left.
+    /// Removes the state of a deleted video.
     fn remove_video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, ()>;
-    /// Removes the state of a video that cannot be read, and what is on record of its orders. `false`: it can be read, or only by a newer
-    /// program, or there is none.
+    /// Removes the state of a video that cannot be decoded, with the ledger entries and claims of its orders. `false` if the state can be
+    /// decoded by this or a newer program, or does not exist.
     fn discard_video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, bool>;
     /// Ids of all videos, ascending.
     fn videos(&self) -> PortFuture<'_, Vec<VideoId>>;
-    /// States of videos that were written with a revision above `after`, some at a time; from the leader.
+    /// States of videos with a revision above `after`, in batches; from the leader.
     fn changes(&self, after: u64) -> PortFuture<'_, Changes>;
 
     /// The claim of a unit, from the leader.
@@ -224,7 +219,7 @@ pub trait Broker: Send + Sync {
         revision: u64,
     ) -> PortFuture<'a, Swap>;
 
-    /// Publishes a fact, once. `Taken`: it is published already, which is as good.
+    /// Publishes a fact once. `Taken` if it is published already, which is no error.
     fn announce<'a>(
         &'a self,
         order: &'a OrderId,
@@ -233,45 +228,45 @@ pub trait Broker: Send + Sync {
     ) -> PortFuture<'a, WriteOnce>;
 }
 
-/// Dead letters: buried by the stages, replayed or discarded by people.
+/// Dead letters. The stages bury them; operators replay or discard them.
 pub trait DeadLetters: Send + Sync {
-    /// Buries a letter, once for each original message; gives its sequence.
+    /// Buries a letter once for each original message. Returns its sequence.
     fn bury<'a>(&'a self, letter: &'a DeadLetter) -> PortFuture<'a, u64>;
-    /// Letters with a sequence above `after`, ascending, at most `limit`.
+    /// At most `limit` letters with a sequence above `after`, ascending.
     fn letters(&self, after: u64, limit: usize) -> PortFuture<'_, Vec<Buried>>;
     /// The letter with that sequence.
     fn letter(&self, sequence: u64) -> PortFuture<'_, Option<Buried>>;
-    /// The next letter that the hook was not called about yet; waits up to `wait`. The sequence of the delivery is the letter's.
+    /// The next letter that the hook was not called about; waits up to `wait`. The sequence of the delivery is the letter's.
     fn next_letter(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
-    /// Publishes the body to its original subject, as a person would. `Taken`: it waits there already. The letter stays.
+    /// Publishes the body to its original subject. `Taken` if it is queued there already. The letter stays.
     fn replay<'a>(&'a self, buried: &'a Buried) -> PortFuture<'a, WriteOnce>;
-    /// Removes a letter. `false`: there is none with that sequence.
+    /// Removes a letter. `false` if there is none with that sequence.
     fn discard(&self, sequence: u64) -> PortFuture<'_, bool>;
 }
 
-/// Whoever is called about dead letters, outside of Jetreel.
+/// The operator's webhook for dead letters.
 pub trait Hook: Send + Sync {
-    /// Calls, with a document in JSON. `key` is the same in every call about one letter. An error means that the call was not taken.
+    /// Calls the webhook with a JSON document. `key` is the same for every call about one letter. An error means that the call failed.
     fn call<'a>(&'a self, key: &'a str, document: Bytes) -> PortFuture<'a, ()>;
 }
 
-/// What the reconciler sees of the queues as a whole, which no other stage does. All of it from the leaders.
+/// The queues as a whole, as only the reconciler needs them. All reads are from the leaders.
 pub trait Survey: Send + Sync {
     /// States with a revision above `after`; reads at most `limit` documents.
     fn states(&self, after: u64, limit: usize) -> PortFuture<'_, States>;
-    /// What the stream of dead letters holds.
+    /// Messages and bytes in the stream of dead letters.
     fn dead_letters(&self) -> PortFuture<'_, Room>;
-    /// Since when states are kept, seconds since the Unix epoch: nothing can be said of what is older.
+    /// When the bucket of states was created, in seconds since the Unix epoch. It holds nothing older.
     fn states_since(&self) -> PortFuture<'_, i64>;
-    /// How far the consumer of uploads is.
+    /// Position of the consumer of uploads.
     fn uploads_position(&self) -> PortFuture<'_, Position>;
-    /// When the newest part of an upload was logged, seconds since the Unix epoch; `None` where its log is empty.
+    /// When the newest part of an upload was logged, in seconds since the Unix epoch; `None` if its log is empty.
     fn newest_part<'a>(&'a self, video: &'a VideoId) -> PortFuture<'a, Option<i64>>;
-    /// Videos whose uploads have a log.
+    /// Videos whose uploads have a part log.
     fn uploads_on_record(&self) -> PortFuture<'_, BTreeSet<VideoId>>;
     /// Stream sequence of the newest announcement of an order's upload.
     fn announced_upload<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, Option<u64>>;
-    /// Tasks of an order in any lane, waiting or in hand.
+    /// Tasks of an order that are queued in any lane, waiting or delivered.
     fn queued_tasks<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, BTreeSet<TaskId>>;
     /// Tasks of an order that have a ledger entry.
     fn finished_tasks<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, BTreeSet<TaskId>>;
@@ -287,110 +282,105 @@ pub trait Survey: Send + Sync {
     ) -> PortFuture<'a, Swap>;
 }
 
-/// What cannot be understood of a node.
+/// A node report that cannot be decoded.
 #[derive(Debug, Clone)]
 pub struct OddWord {
-    /// Which node.
+    /// Id of the node.
     pub id: String,
-    /// When it was said, by the broker's clock, seconds since the Unix epoch.
+    /// When the node wrote it, by the broker's clock, in seconds since the Unix epoch.
     pub at: i64,
-    /// Why it cannot be understood.
+    /// Why it cannot be decoded.
     pub failure: Failure,
 }
 
-/// What nodes said.
+/// Node reports of one read.
 #[derive(Debug, Clone, Default)]
 pub struct NodeReports {
-    /// Each with the id of its node.
+    /// Decoded reports with the ids of their nodes.
     pub words: Vec<(String, Presence)>,
-    /// Words that are there and cannot be understood.
+    /// Reports that cannot be decoded.
     pub unreadable: Vec<OddWord>,
-    /// Up to where it was read.
+    /// Revision up to which the bucket was read.
     pub read: u64,
-    /// The bucket, as it was before it was read.
+    /// Extent of the bucket before the read.
     pub extent: Extent,
 }
 
-/// What nodes say of themselves. It vanishes when it was not said again for long.
+/// Node reports. A report expires unless its node renews it.
 pub trait Nodes: Send + Sync {
-    /// Says it of the node `id`, in place of what was said of it before.
+    /// Writes the report of the node `id` in place of its last one.
     fn tell<'a>(&'a self, id: &'a str, presence: &'a Presence) -> PortFuture<'a, ()>;
-    /// Takes back what was said of the node `id`.
+    /// Removes the report of the node `id`.
     fn leave<'a>(&'a self, id: &'a str) -> PortFuture<'a, ()>;
-    /// What was said after the place `after` (0: all of it), from the leader; at most `limit` words. Of a node only its last word is
-    /// kept.
+    /// At most `limit` reports with a revision above `after` (0: all), from the leader. The bucket keeps only the last report of a node.
     fn said(&self, after: u64, limit: usize) -> PortFuture<'_, NodeReports>;
 }
 
-/// The body of a fact, self-sufficient for subscribers.
+/// Body of a fact. It carries the whole state, so subscribers need no other read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FactBody {
-    /// The fact.
     pub fact: Fact,
-    /// The state it was taken from.
+    /// State that holds the fact.
     pub video: Video,
 }
 
-/// A write in progress. Dropped without `finish`, it leaves nothing that anybody refers to.
+/// A write in progress. If it is dropped without `finish`, no document names what it wrote.
 pub trait ObjectWriter: Send {
-    /// Appends.
+    /// Appends bytes.
     fn write(&mut self, bytes: Bytes) -> PortFuture<'_, ()>;
-    /// Closes and syncs; gives size and hash of what was written.
+    /// Closes and syncs the object. Returns its size and hash.
     fn finish(self: Box<Self>) -> PortFuture<'static, Object>;
-    /// Gives up and removes what was written.
+    /// Removes what was written.
     fn abort(self: Box<Self>) -> PortFuture<'static, ()>;
 }
 
-/// Objects.
+/// The object store.
 pub trait Store: Send + Sync {
-    /// Bytes of an object; fewer than asked for only at its end.
+    /// Bytes of an object. Fewer than `range` only at the object's end.
     fn read<'a>(&'a self, key: &'a str, range: Range<u64>) -> PortFuture<'a, Bytes>;
-    /// A whole (small) object.
+    /// All bytes of a small object.
     fn read_all<'a>(&'a self, key: &'a str) -> PortFuture<'a, Bytes>;
-    /// Starts an object.
+    /// Begins an object.
     fn writer<'a>(&'a self, key: &'a str) -> PortFuture<'a, Box<dyn ObjectWriter>>;
     /// Writes a small object.
     fn write<'a>(&'a self, key: &'a str, bytes: Bytes) -> PortFuture<'a, Object>;
-    /// Size of an object; `None` where there is none.
+    /// Size of an object in bytes; `None` if it does not exist.
     fn size<'a>(&'a self, key: &'a str) -> PortFuture<'a, Option<u64>>;
-    /// Writes a small object where there is none. `Taken`: there is one.
+    /// Writes a small object if none exists. `Taken` if one exists.
     fn create<'a>(&'a self, key: &'a str, bytes: Bytes) -> PortFuture<'a, WriteOnce>;
-    /// Removes an object; removing what is not there is fine.
+    /// Removes an object. It is no error if it does not exist.
     fn delete<'a>(&'a self, key: &'a str) -> PortFuture<'a, ()>;
-    /// Starts a walk over every object whose key begins with the folder `prefix`, which ends with `/` (or is empty: all). In no
-    /// particular order; what is written or removed meanwhile may or may not be met.
+    /// Starts a walk over every object whose key begins with `prefix`. The prefix ends with `/`, or is empty for all objects. The order is
+    /// undefined. Objects that are written or removed during the walk may be missing.
     fn walk<'a>(&'a self, prefix: &'a str) -> PortFuture<'a, Box<dyn Walk>>;
 }
 
-/// An object as a walk meets it.
+/// An object that a walk met.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Met {
-    /// Key.
     pub key: String,
-    /// Size.
     pub bytes: u64,
-    /// When it was last written, by the store's clock, seconds since the Unix epoch.
+    /// When it was last written, by the store's clock, in seconds since the Unix epoch. `None` if the store does not tell.
     pub modified: Option<i64>,
 }
 
-/// A walk over a store, page by page; memory does not grow with it.
+/// A walk over the store, page by page, in constant memory.
 pub trait Walk: Send {
-    /// The next `limit` objects; fewer only at the end.
+    /// The next `limit` objects. Fewer only at the end.
     fn page(&mut self, limit: usize) -> PortFuture<'_, Vec<Met>>;
-    /// Folders that could not be read so far: of keys that begin so nothing is known. Few; where many cannot, the walk fails,
-    /// and this tells nothing any more.
+    /// Folders that could not be read so far. The walk met no object below them. If too many folders fail, the walk itself fails instead.
     fn unread(&self) -> &[String];
 }
 
-/// What a codec process can read: stored parts that together are one object. The list of an original is shared by all its readers.
+/// Input of a codec process: stored parts that form one object. Readers of the same original share its list.
 #[derive(Debug, Clone, Default)]
 pub struct Readable {
-    /// The parts in order.
+    /// The parts, in order.
     pub parts: Arc<PartList>,
 }
 
 impl Readable {
-    /// One stored object.
+    /// One stored object as input.
     #[must_use]
     pub fn object(object: &Object) -> Self {
         Self { parts: Arc::new(PartList::one(&object.key, object.bytes)) }
@@ -403,18 +393,18 @@ impl Readable {
     }
 }
 
-/// Limits that the parent of a codec process enforces.
+/// Limits of a codec process that its parent enforces.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ProcessBudget {
-    /// Wall clock of the whole job.
+    /// Wall time of the whole job.
     pub wall: Duration,
     /// CPU time of the whole job.
     pub cpu: Duration,
     /// Longest time without progress while the parent waits for the process.
     pub silence: Duration,
-    /// Bytes of all frames but reads, with [`jetreel_domain::codec::budget::FRAME_COST`] for each.
+    /// Bytes of all frames except reads. Each frame also counts [`jetreel_domain::codec::budget::FRAME_COST`].
     pub output_bytes: u64,
-    /// Address space.
+    /// Address space in bytes.
     pub memory_bytes: u64,
 }
 
@@ -430,47 +420,45 @@ impl From<ProcessLimits> for ProcessBudget {
     }
 }
 
-/// A running codec process. Dropped, its whole process group is killed.
+/// A running codec process. Dropping it kills its whole process group.
 pub trait CodecSession: Send {
-    /// The next frame that is not a read (reads are answered inside), and that the job permits
-    /// ([`jetreel_domain::codec::contract::Contract`]). After [`FromCodec::Done`] the process is reaped; a failure report, a death, a
-    /// breach or a spent budget is the error.
+    /// The next frame that the job permits ([`jetreel_domain::codec::contract::Contract`]). Reads are answered inside. After
+    /// [`FromCodec::Done`] the process is reaped. A failure report, a death, a breach of the contract or a spent budget is the error.
     fn next(&mut self) -> PortFuture<'_, FromCodec>;
-    /// CPU seconds of the process, user and system; complete once `next` gave its last frame.
+    /// CPU time of the process, user and system, in seconds. Final once `next` returned the last frame.
     fn cpu_seconds(&self) -> f64;
 }
 
-/// Codec processes.
+/// Starts codec processes.
 pub trait Codec: Send + Sync {
-    /// Starts a process on a job. `objects` are what the job may read, by index; the sizes in `job.objects` are filled in here.
+    /// Starts a process on a job. `objects` are what the job may read, by index. The sizes in `job.objects` are filled in here.
     fn start(
         &self,
         job: Job,
         objects: Vec<Readable>,
         budget: ProcessBudget,
     ) -> PortFuture<'_, Box<dyn CodecSession>>;
-    /// The build that [`FromCodec::Hello`] names; asked once and kept.
+    /// The codec build from [`FromCodec::Hello`]. Read once and cached.
     fn build(&self) -> PortFuture<'_, String>;
 }
 
-/// Time and chance, so that stages can be run with others.
+/// Clock, randomness and telemetry, so that tests can replace them.
 pub trait Environment: Send + Sync {
     /// Seconds since the Unix epoch.
     fn now(&self) -> i64;
     /// A fresh random UUID.
     fn uuid(&self) -> String;
-    /// A random number from 0 to 1.
+    /// A random number in `0.0..=1.0`.
     fn chance(&self) -> f64;
-    /// Something observable happened.
+    /// Reports an event.
     fn emit(&self, event: Event);
 }
 
-/// All ports together, handed to every actor.
+/// All ports, shared by every actor.
 #[derive(Clone)]
 pub struct Ports {
     /// Queues and state.
     pub broker: Arc<dyn Broker>,
-    /// Dead letters.
     pub letters: Arc<dyn DeadLetters>,
     /// Objects.
     pub store: Arc<dyn Store>,

@@ -1,4 +1,4 @@
-//! Walks through the store, page by page, and deletes what nobody names.
+//! The sweep: walks through the store page by page and deletes objects that no document names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,16 +21,16 @@ use crate::crash;
 use crate::event::{Event, Reconciled};
 use crate::ports::{Met, Walk};
 
-/// Objects of one owner asked for at a time.
+/// Objects of one owner listed at a time.
 const OBJECTS_PER_PAGE: usize = 1000;
 
-/// Walks through the objects of a cancelled order, where folders could not be read.
+/// Walks through the objects of a cancelled order if folders could not be read.
 const CLEARING_WALKS_MAX: usize = 3;
 
-/// Code of what the store does not allow.
+/// Code of a failure that the store denies the request.
 const DENIED: &str = "storage-denied";
 
-/// Where the walk through the store is.
+/// Progress of the walk through the store.
 #[derive(Default)]
 pub(super) struct Sweep {
     candidates: Candidates,
@@ -41,7 +41,7 @@ pub(super) struct Sweep {
 struct Walking {
     walk: Box<dyn Walk>,
     folder: usize,
-    /// Nothing older than this can be judged: the states of that time are not kept.
+    /// Seconds since the Unix epoch. Older objects cannot be judged, because the bucket holds no states of that time.
     since: i64,
     met: u64,
     /// Folders that could not be read.
@@ -49,7 +49,7 @@ struct Walking {
 }
 
 impl Sweep {
-    /// Goes on with the walk by one page.
+    /// Continues the walk by one page.
     pub(super) async fn look(&mut self, args: &Args, orders: &mut Orders) -> Result<(), Failure> {
         let policy = &args.context.config.reconciler;
         let now = args.context.ports.environment.now();
@@ -67,7 +67,7 @@ impl Sweep {
         let page = walking.walk.page(limit).await?;
         walking.met += page.len() as u64;
         let ended = page.len() < limit;
-        // Before it is judged, which may fail.
+        // Recorded before the judgement, which may fail.
         page.iter().for_each(|met| self.candidates.meet(&met.key));
         let old = |met: &Met| {
             met.modified.is_some_and(|at| at >= walking.since && now - at >= policy.orphan_seconds)
@@ -138,7 +138,7 @@ impl Sweep {
         if again.is_empty() { Ok(()) } else { self.delete(args, orders, owner, again).await }
     }
 
-    /// Deletes orphans that were met before, unless they are named by now.
+    /// Deletes orphans that an earlier walk met, unless a document names them by now.
     async fn delete(
         &mut self,
         args: &Args,
@@ -158,7 +158,7 @@ impl Sweep {
     }
 }
 
-/// Deletes every object of an owner that is not named, whatever its age: its order was cancelled, and its workers have stopped.
+/// Deletes every object of an owner that no document names, whatever its age. The order was cancelled, and its workers have stopped.
 pub(super) async fn clear(args: &Args, foreign: &Foreign, owner: &Owner) -> Result<(), Failure> {
     args.bound.holds(args.binding.as_ref(), args.context.ports.store.as_ref()).await?;
     for _ in 0..CLEARING_WALKS_MAX {
@@ -166,11 +166,11 @@ pub(super) async fn clear(args: &Args, foreign: &Foreign, owner: &Owner) -> Resu
             return Ok(());
         }
     }
-    // What could not be read is an orphan from now on.
+    // Objects in folders that could not be read are orphans from now on.
     Ok(())
 }
 
-/// Whether all folders could be read.
+/// Returns whether all folders could be read.
 async fn clear_once(args: &Args, foreign: &Foreign, owner: &Owner) -> Result<bool, Failure> {
     let mut walk = args.context.ports.store.walk(&owner.prefix()).await?;
     loop {
@@ -187,7 +187,7 @@ async fn clear_once(args: &Args, foreign: &Foreign, owner: &Owner) -> Result<boo
     }
 }
 
-/// What may not be deleted stays, and keeps nobody from deleting the others.
+/// Deletes an object. An object that the store refuses to delete stays, and the sweep continues.
 async fn delete(args: &Args, met: &Met) -> Result<(), Failure> {
     match args.context.ports.store.delete(&met.key).await {
         Err(failure) if failure.code == DENIED => {
@@ -204,7 +204,7 @@ async fn delete(args: &Args, met: &Met) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is named of an owner's objects. `None`: it cannot be said now, so that all must stay.
+/// The named objects of an owner. `None` if the names cannot be determined now, so that all objects must stay.
 async fn named(args: &Args, owner: &Owner, objects: &[Met]) -> Result<Option<Names>, Failure> {
     let broker = &args.context.ports.broker;
     let found = match owner.video() {
@@ -212,7 +212,7 @@ async fn named(args: &Args, owner: &Owner, objects: &[Met]) -> Result<Option<Nam
         None => None,
     };
     if found.as_ref().is_some_and(Document::is_newer) {
-        // What a newer program names in fields of its own is not seen.
+        // A newer program may name objects in fields that this program does not know.
         return Ok(None);
     }
     let mut names = sweep::names(found.as_ref(), owner);
@@ -236,7 +236,7 @@ async fn named(args: &Args, owner: &Owner, objects: &[Met]) -> Result<Option<Nam
             if !add_records(args, order, objects, &mut names).await? {
                 return Ok(None);
             }
-            // An order that was closed meanwhile may have lost its records before they were read.
+            // The records of an order that was closed in the meantime may have been removed before they were read.
             let after = broker.video(&order.video).await?;
             let open = after.as_ref().and_then(|after| after.value.order(order.number));
             if open.is_none_or(Order::is_closed) {
@@ -247,7 +247,7 @@ async fn named(args: &Args, owner: &Owner, objects: &[Met]) -> Result<Option<Nam
     Ok(Some(names))
 }
 
-/// `false`: a newer program wrote some of them, which may name more.
+/// Adds the objects that ledger entries and claims name. `false` if a newer program wrote some of them, which may name more.
 async fn add_records(
     args: &Args,
     order: &OrderId,
@@ -255,7 +255,7 @@ async fn add_records(
     names: &mut Names,
 ) -> Result<bool, Failure> {
     let broker = &args.context.ports.broker;
-    // Claims first: who loses one after this will find its results in the ledger, or enters nothing any more.
+    // Claims are read first. A worker that loses its claim after this read has its results in the ledger, or writes no entry any more.
     let tasks: BTreeSet<TaskId> = objects.iter().filter_map(|met| Owner::task(&met.key)).collect();
     for task in tasks {
         if let Some(claim) = broker.claim(order, &task.into()).await? {
@@ -276,7 +276,7 @@ async fn manifest(
     let bytes = args.context.ports.store.read_all(&object.key).await?;
     let hash = hex::encode(Sha256::digest(&bytes));
     let broken = |why: String| {
-        let message = "The manifest of a published video is not what it was when it was written.";
+        let message = "The manifest of a published video differs from the one that was written.";
         Failure::task("manifest-broken", message).with_detail(format!("{}: {why}", object.key))
     };
     if hash != object.sha256 {
