@@ -1,8 +1,8 @@
-//! The bucket `videos` as it changed, read on from where it was read last.
+//! Changes of the bucket `videos`, read on from the last read.
 //!
-//! Invariant: where nothing more is said to be there, the leader said so; what lies before is read from any replica, in batches, because
-//! the order of sequences shows that none is left out. A batch breaks the connection where it comes to a message with a bad head:
-//! from there on messages are read one by one.
+//! Invariant: only the leader decides that nothing more is there. Earlier messages are read in batches from any replica, and the order of
+//! sequences shows that none is left out. A batch breaks the connection at a message with a malformed head; from there on messages are read
+//! one by one.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use super::request::{READ_BUDGET, persist};
 use super::severity::Fault;
 use super::write::is_marker;
 
-/// Messages that are asked for at once.
+/// Messages per request.
 const BATCH: usize = 256;
 /// Longest wait for the next message of a batch.
 const BATCH_WAIT: Duration = Duration::from_secs(5);
@@ -34,7 +34,7 @@ struct GetBatch<'a> {
     next_by_subj: &'a str,
 }
 
-/// Messages by ascending sequence, and whether the connection broke over the next one.
+/// Messages by ascending sequence, and whether the connection broke at the next one.
 struct Batch {
     messages: Vec<Found>,
     broke: bool,
@@ -67,7 +67,7 @@ impl Bus {
         Ok(changes)
     }
 
-    /// The next messages of a filter, by ascending sequence. Fewer than are there, or none, is fine: they are asked for again.
+    /// The next messages of a filter, by ascending sequence. It may return fewer than exist, or none; the caller asks again.
     async fn batch(&self, stream: &str, filter: &str, from: u64) -> Result<Batch, Fault> {
         let wanted = GetBatch { seq: from, batch: BATCH, next_by_subj: filter };
         let body = serde_json::to_vec(&wanted).map_err(|e| Fault::Malformed(e.to_string()))?;
@@ -93,7 +93,7 @@ impl Bus {
             let Ok(Some(message)) = next else { break };
             match message.status {
                 None | Some(StatusCode::OK) => {}
-                // The end of the batch, nothing there, or nobody who answers: the next one tells.
+                // The batch ended, no message is there, or no server answers. The next request shows which.
                 Some(_) => break,
             }
             let message = StreamMessage::try_from(message);
@@ -104,7 +104,7 @@ impl Bus {
     }
 }
 
-/// `None` for a key that is no video's.
+/// `None` if the key is no video's.
 fn changed(prefix: &str, message: &Found) -> Option<Changed> {
     let id: VideoId = message.subject.strip_prefix(prefix)?.parse().ok()?;
     let read = || {
