@@ -147,9 +147,10 @@ fn refusal(status: usize, code: u64) -> Failure {
             "topology-missing",
             "A stream or consumer is missing. Create it with `jetreel streams apply`.",
         ),
-        WRONG_LAST_SEQUENCE | WRONG_LAST_SEQUENCE_IN_PROCESS => {
-            Failure::dependency("broker-conflict", "Other writers changed the document at each try. Try again.")
-        }
+        WRONG_LAST_SEQUENCE | WRONG_LAST_SEQUENCE_IN_PROCESS => Failure::dependency(
+            "broker-conflict",
+            "Other writers changed the document at each try. Try again.",
+        ),
         code if NO_SPACE.contains(&code) => {
             Failure::dependency("storage-full", "The broker is out of storage.")
         }

@@ -68,7 +68,9 @@ impl Sieve {
                 Ok(found) => removed.extend(found),
                 Err(fault) if fault.is_absent() => {}
                 // The message breaks the connection again, which starts the next look.
-                Err(fault) => tracing::debug!(stream, consumer, %fault, "the messages of a consumer could not be examined"),
+                Err(fault) => {
+                    tracing::debug!(stream, consumer, %fault, "the messages of a consumer could not be examined")
+                }
             }
         }
         removed

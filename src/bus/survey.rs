@@ -145,7 +145,9 @@ impl Bus {
                 }
                 Ok(value) => tracing::warn!(key, id = %value.id, "a state of another video"),
                 // Perhaps the state of a newer version, which this node must not judge.
-                Err(error) => tracing::warn!(subject = %message.subject, %error, "a state could not be read"),
+                Err(error) => {
+                    tracing::warn!(subject = %message.subject, %error, "a state could not be read")
+                }
             }
         }
         Ok(states)

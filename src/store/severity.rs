@@ -92,9 +92,10 @@ fn kind_failure(doing: Doing, kind: ErrorKind, full: bool) -> Failure {
         ErrorKind::PermissionDenied | ErrorKind::ConfigInvalid | ErrorKind::Unsupported => {
             Failure::dependency("storage-denied", "The storage refuses access. Check its settings.")
         }
-        ErrorKind::RateLimited => {
-            Failure::dependency("storage-busy", "The storage is overloaded and asks for fewer requests.")
-        }
+        ErrorKind::RateLimited => Failure::dependency(
+            "storage-busy",
+            "The storage is overloaded and asks for fewer requests.",
+        ),
         // NotFound on a write means that the bucket or the root directory is missing. The type may grow. An unknown error counts as an
         // outage, which charges no attempt.
         ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Unexpected | _ => {

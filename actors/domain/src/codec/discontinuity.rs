@@ -38,7 +38,6 @@ pub struct ClockStep {
 /// How much of a track there is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extent {
-    /// Packets.
     pub packets: u64,
     /// Where its last packet lies in the file.
     pub last_byte: u64,

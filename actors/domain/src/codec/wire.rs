@@ -192,7 +192,6 @@ pub struct SourceSpec {
     pub stream: u32,
     /// Seconds per tick of the stream.
     pub time_base: Rational,
-    /// Decoder options.
     pub decoder_options: Vec<(String, String)>,
     /// Streams that carry on with it in the middle of the file.
     pub continued: Vec<u32>,
@@ -203,7 +202,6 @@ pub struct SourceSpec {
 /// Decode intervals once, encode every tier from the same frames.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VideoJob {
-    /// The source.
     pub source: SourceSpec,
     /// Index into the plan of the first of `chunks`.
     pub first_chunk: u32,

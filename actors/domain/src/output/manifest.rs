@@ -19,9 +19,7 @@ pub const VERSION: u32 = 1;
 pub struct Manifest {
     /// Schema version.
     pub v: u32,
-    /// Which video.
     pub video: VideoId,
-    /// Which order of it.
     pub order: u32,
     /// What it was made from.
     pub source: SourceSummary,
@@ -78,7 +76,6 @@ pub struct TierSummary {
     pub height: u32,
     /// RFC 6381.
     pub codecs: String,
-    /// Frames.
     pub frames: u64,
     /// Seconds.
     pub duration_seconds: f64,
@@ -146,7 +143,6 @@ pub struct ChunkSummary {
 /// A task, or a checkpoint of one, and who wrote it: what explains an object years later, when ledger and claims are gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskSummary {
-    /// Which task.
     pub task: TaskId,
     /// `None`: the task itself. `Some`: this part of it.
     pub part: Option<u32>,

@@ -31,7 +31,6 @@ const START_RATE_MAX: u32 = 2_000_000;
 pub struct Piece<'a> {
     /// The object it lies in.
     pub object: &'a Object,
-    /// Where.
     pub segment: &'a Segment,
     /// How long it lasts, in ticks of the rendition.
     pub ticks: i64,

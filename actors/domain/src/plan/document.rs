@@ -78,7 +78,6 @@ pub enum Work {
     Video {
         /// Which intervals.
         chunks: Vec<u32>,
-        /// Which tiers.
         tiers: Vec<usize>,
         /// Whether this task keeps the frames for pictures (the image tier is among `tiers`).
         images: bool,
@@ -89,7 +88,6 @@ pub enum Work {
     Images,
     /// Progressive MP4 of a tier: index into [`Plan::tiers`].
     Package {
-        /// Which tier.
         tier: usize,
         /// Also decode the tier from start to end with libav's own demuxer and compare counts and times.
         verify: bool,

@@ -129,11 +129,9 @@ pub struct RandomAccess {
 /// Colour description, libav's names (`bt709`, `smpte2084`, `arib-std-b67` …; `unknown` where not signalled).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Colour {
-    /// Primaries.
     pub primaries: String,
     /// Transfer characteristic.
     pub transfer: String,
-    /// Matrix.
     pub matrix: String,
     /// `tv`, `pc` or `unknown`.
     pub range: String,
@@ -156,7 +154,6 @@ pub struct AudioTrack {
     pub codec: String,
     /// Samples per second.
     pub sample_rate: u32,
-    /// Channels.
     pub channels: u32,
     /// Seconds per tick.
     pub time_base: Rational,

@@ -17,7 +17,6 @@ pub const INDEX: &str = "thumbnails.vtt";
 pub struct Sheet {
     /// File name.
     pub name: String,
-    /// Its pixels.
     pub pixels: u64,
 }
 

@@ -40,16 +40,12 @@ pub struct Failure {
 pub enum Touched {
     /// It was read.
     Read {
-        /// Its key.
         key: String,
         /// From this byte on.
         from: u64,
     },
     /// It was written or removed.
-    Written {
-        /// Its key.
-        key: String,
-    },
+    Written { key: String },
 }
 
 impl Touched {

@@ -33,7 +33,6 @@ pub enum FileFault {
     },
     /// A format that is not on the list.
     FormatNotAccepted {
-        /// What it is.
         recognised: String,
         /// Formats that are taken, as a list.
         accepted: String,
@@ -82,7 +81,6 @@ pub enum ContentFault {
     NoPictures,
     /// No picture can be decoded.
     NothingDecoded,
-    /// No key picture.
     NoKeyPicture,
     /// Too much of the picture cannot be decoded.
     TooDamaged,
@@ -98,7 +96,6 @@ pub enum OverLimit {
         /// What is allowed.
         limit: u64,
     },
-    /// Tracks.
     Tracks {
         /// What is allowed.
         limit: u32,
@@ -117,7 +114,6 @@ pub enum OverLimit {
         /// What is allowed.
         limit: u64,
     },
-    /// Steps of the clock.
     ClockSteps {
         /// What is allowed.
         limit: usize,

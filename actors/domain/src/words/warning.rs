@@ -15,15 +15,9 @@ pub enum Warning {
     /// The file ends before its tracks do.
     CutShort,
     /// The clock of the recording restarts or jumps.
-    TimesMended {
-        /// How often.
-        steps: usize,
-    },
+    TimesMended { steps: usize },
     /// Tracks begin in the middle of the file.
-    Latecomers {
-        /// How many.
-        tracks: usize,
-    },
+    Latecomers { tracks: usize },
     /// Another recording follows of which nothing can be read.
     AnotherRecording {
         /// Bytes from its beginning to the end of the file.
@@ -87,7 +81,6 @@ pub enum Warning {
         /// Its name.
         tier: String,
     },
-    /// Subtitles.
     SubtitlesLeftOut {
         /// Language tags as found, one for each track.
         languages: Vec<String>,
@@ -98,10 +91,7 @@ pub enum Warning {
         tracks: Vec<PictureTrack>,
     },
     /// Pictures could not be decoded.
-    PicturesLost {
-        /// How many.
-        pictures: u64,
-    },
+    PicturesLost { pictures: u64 },
     /// Parts of a sound track could not be decoded.
     SoundLost {
         /// Number, language and codec.
