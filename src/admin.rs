@@ -1,4 +1,4 @@
-//! The micro service `jetreel-admin`: dead letters, for whoever has the `nats` CLI.
+//! The micro service `jetreel-admin`: dead letters for clients with the `nats` command line.
 //!
 //! ```text
 //! nats req jetreel.admin.dlq.replay '{"seq":17}'
@@ -22,12 +22,12 @@ use crate::bus::service::{Answer, Question, Refusal, RunningService};
 /// Name of the service.
 pub const SERVICE: &str = "jetreel-admin";
 
-/// Letters in an answer unless the request says otherwise.
+/// Default number of letters in an answer.
 const LIMIT_DEFAULT: usize = 50;
-/// Letters in an answer at most: with some hundred bytes each, well below what a message may hold.
+/// Most letters in an answer. A letter has some hundred bytes, so an answer is far below the broker's message limit.
 const LIMIT_MAX: usize = 500;
 
-/// A request; an empty one is for all letters.
+/// A request. An empty one selects all letters.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Request {
@@ -36,10 +36,10 @@ struct Request {
     job: Option<String>,
     reason: Option<String>,
     stage: Option<String>,
-    /// Every letter is meant: must be said, where something is changed.
+    /// Whether all letters are selected. Required for a change of all letters.
     all: bool,
     dry_run: bool,
-    /// Letters above this sequence.
+    /// Only letters above this sequence.
     after: u64,
     limit: Option<usize>,
 }
@@ -47,7 +47,7 @@ struct Request {
 /// Starts the service.
 ///
 /// # Errors
-/// When the broker does not take its subscriptions.
+/// The broker refuses the subscriptions.
 pub async fn start(bus: &Bus, service: DlqService) -> Result<RunningService, Failure> {
     let about = "dead letters of Jetreel; requests and answers are JSON";
     let verb = |name, verb: &str, about, answer: fn(DlqService, Request) -> Answer| {
@@ -101,7 +101,7 @@ impl Request {
         }
     }
 
-    /// The letters that are meant, and where to go on when there are more.
+    /// The selected letters, and where the next page begins if there are more.
     async fn letters(&self, service: &DlqService) -> Result<(Vec<Buried>, Option<u64>), Refusal> {
         if let Some(seq) = self.seq {
             let found = service.letters.letter(seq).await.map_err(refusal)?;

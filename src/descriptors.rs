@@ -1,22 +1,22 @@
-//! File descriptors: the limit of this process, and the share of each purpose in it.
+//! File descriptors: the limit of this process, and the share of each purpose.
 //!
-//! Invariant: connections never take what codecs, store and broker need. [`Budget`] is derived from the limit, and each share is held
-//! by a semaphore of its own.
+//! Invariant: connections never use the descriptors of codecs, store and broker. [`Budget`] is derived from the limit, and a semaphore
+//! guards each share.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// For the log, the broker, timers, signals, the admin address, and what libraries open.
+/// Descriptors for the log, the broker, timers, signals, the admin address, and libraries.
 const NODE: u64 = 64;
-/// For a task: its codec process (socket, log), files that are read for it and files that its tiers are written to.
+/// Descriptors of a task: its codec process (socket, log), files that are read for it, and files that its tiers are written to.
 const TASK: u64 = 16;
-/// Connections, unless the setting asks for more: each costs memory too.
+/// Default limit of connections. Each costs memory too.
 const CONNECTIONS_MAX: u64 = 10_000;
-/// Connections at least, even where the limit is too low for them.
+/// Fewest connections, even if the limit is too low for them.
 const CONNECTIONS_MIN: u64 = 16;
-/// What "no limit" stands for: the kernel's own bound of a process, as it comes.
+/// The limit that stands for "no limit": the kernel's default bound of a process.
 const UNLIMITED: u64 = 1 << 20;
 
-/// Raises the soft limit of this process to its hard limit, and logs both; gives the limit that holds from now on.
+/// Raises the soft limit of this process to its hard limit, and logs both. Returns the new limit.
 pub fn raise() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let before = current.unwrap_or(UNLIMITED);
@@ -25,7 +25,7 @@ pub fn raise() -> u64 {
     let limit = match raised {
         Ok(()) => hard,
         Err(error) => {
-            tracing::warn!(%error, soft = before, hard, "the limit of file descriptors stays");
+            tracing::warn!(%error, soft = before, hard, "the limit of file descriptors could not be raised");
             before
         }
     };
@@ -33,26 +33,26 @@ pub fn raise() -> u64 {
     limit
 }
 
-/// The limit that holds now.
+/// The current limit.
 #[must_use]
 pub fn limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(UNLIMITED)
 }
 
-/// What the gateway may hold at the same time.
+/// Limits of the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     /// Connections, with one descriptor each.
     pub connections: usize,
-    /// Uploads that write, with two descriptors each: a part that grows and one that is synced.
+    /// Uploads that write, with two descriptors each: a part that grows and one that is being synced.
     pub uploads: usize,
-    /// Objects that are read, with one descriptor each.
+    /// Objects that are being read, with one descriptor each.
     pub reads: usize,
 }
 
 impl Budget {
-    /// The shares within `limit` descriptors, beside `tasks` tasks at the same time. `asked` connections, as far as they fit; 0: as
-    /// many as fit. A connection costs 1.75 descriptors with its share of uploads and reads; a quarter of one stays free.
+    /// The shares within `limit` descriptors, besides `tasks` simultaneous tasks. `asked` connections as far as they fit; 0 for as many as
+    /// fit. A connection costs 1.75 descriptors with its share of uploads and reads, and a quarter of one stays free.
     #[must_use]
     pub fn new(limit: u64, tasks: usize, asked: usize) -> Self {
         let tasks = u64::try_from(tasks).unwrap_or(u64::MAX);

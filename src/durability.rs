@@ -1,6 +1,7 @@
-//! Whether the broker keeps what it confirms: looked at again and again, counted, and said by readiness.
+//! Checks regularly whether the broker keeps confirmed writes, for the metrics and the readiness check.
 //!
-//! A server that does not sync every write loses what it confirmed in the last minutes when the power goes, unless other copies live.
+//! A server that does not sync every write loses the confirmed writes of the last minutes on a power failure, unless other replicas
+//! survive.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +14,12 @@ use crate::http::Warning;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 
-/// Between two looks; a server is reconfigured by a restart.
+/// Pause between two checks. Reconfiguring a server takes a restart.
 const LOOK_INTERVAL: Duration = Duration::from_secs(60);
-/// Between two looks at a server that did not tell.
+/// Pause after a check that the server did not answer.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What is known, kept up to date until it is dropped.
+/// The result of the checks, kept up to date until it is dropped.
 #[derive(Debug)]
 pub struct DurabilityWatch {
     known: watch::Receiver<Durability>,
@@ -27,7 +28,7 @@ pub struct DurabilityWatch {
 }
 
 impl DurabilityWatch {
-    /// Looks once, then goes on looking.
+    /// Checks once, then continues in the background.
     pub async fn start(settings: &Settings, metrics: Arc<Metrics>) -> Self {
         let (monitor, replicas) = (settings.nats.monitor.clone(), settings.nats.replicas);
         let first = look(monitor.as_deref(), replicas, &metrics).await;
@@ -44,7 +45,7 @@ impl DurabilityWatch {
         Self { known, required: settings.nats.require_sync, looking }
     }
 
-    /// What readiness says, now and whenever it is asked.
+    /// Warnings for the readiness check.
     #[must_use]
     pub fn warnings(&self) -> Arc<dyn Fn() -> Vec<Warning> + Send + Sync> {
         let (known, required) = (self.known.clone(), self.required);
@@ -72,11 +73,11 @@ fn warning(known: Durability, required: bool) -> Option<Warning> {
         Durability::Synced | Durability::Copied => return None,
         Durability::AtRisk => (
             "broker-unsynced",
-            "the broker confirms writes before they are synced, and has one copy: set `sync_interval: always`",
+            "the broker confirms writes before they are synced, and has one replica: set `sync_interval: always`",
         ),
         Durability::Unknown => (
             "broker-sync-unknown",
-            "whether the broker syncs every write is not known: set nats.monitor to its monitoring address",
+            "it is not known whether the broker syncs every write: set nats.monitor to its monitoring address",
         ),
     };
     Some(Warning { code, detail: detail.into(), refuses: required })

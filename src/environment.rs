@@ -1,4 +1,4 @@
-//! Time, chance and telemetry for the stages: the only clock and the only random source behind the ports.
+//! Clock, randomness and telemetry of the stages: the only clock and the only random source behind the ports.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,14 +8,14 @@ use jetreel_actors::ports::Environment;
 
 use crate::metrics::Metrics;
 
-/// The real environment: the system clock, random UUIDs, log and metrics.
+/// The environment in production: system clock, random UUIDs, log and metrics.
 #[derive(Clone)]
 pub struct SystemEnvironment {
     metrics: Arc<Metrics>,
 }
 
 impl SystemEnvironment {
-    /// An environment that counts into `metrics`.
+    /// An environment that reports to `metrics`.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self { metrics }

@@ -1,4 +1,4 @@
-//! The hook of dead letters: an HTTP call to a pager, a tracker of tickets, a chat.
+//! The dead-letter hook: an HTTP call to a pager, a ticket tracker, a chat.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use tokio_util::bytes::Bytes;
 
-/// Names a call, the same in each repeat.
+/// Header with the id of a call. It is the same in each repeat.
 const KEY_HEADER: &str = "Idempotency-Key";
-/// Who does not answer within this time has not taken the call; the letter is lent for longer.
+/// Timeout of a call. The lease of the letter is longer.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Calls by `POST`.
+/// Calls the hook by `POST`.
 pub struct HttpHook {
     client: Client,
     url: Url,
@@ -25,14 +25,14 @@ impl HttpHook {
     /// Calls go to `url`, with `authorization` as the value of that header.
     ///
     /// # Errors
-    /// When the value cannot be a header's, or there is no HTTP client to be had.
+    /// The value is no valid header, or no HTTP client could be created.
     pub fn new(url: Url, authorization: Option<&str>) -> anyhow::Result<Self> {
         let authorization = authorization.map(HeaderValue::from_str).transpose()?;
         let authorization = authorization.map(|mut value| {
             value.set_sensitive(true);
             value
         });
-        // Nobody but the one that was named is told.
+        // Redirects are not followed: only the configured URL gets the letter.
         let client = Client::builder().timeout(TIMEOUT).redirect(Policy::none()).build()?;
         Ok(Self { client, url, authorization })
     }
@@ -43,21 +43,21 @@ impl HttpHook {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization.clone());
         }
-        // The address may hold a secret.
+        // The address may contain a secret.
         let answer = request.send().await.map_err(|error| {
-            let message = "The hook of dead letters does not answer.";
+            let message = "The dead-letter hook does not answer.";
             Failure::dependency("hook-unreachable", message)
                 .with_detail(causes(&error.without_url()))
         })?;
         if answer.status().is_success() {
             return Ok(());
         }
-        let message = "The hook of dead letters does not take the call.";
+        let message = "The dead-letter hook refused the call.";
         Err(Failure::dependency("hook-refused", message).with_detail(answer.status()))
     }
 }
 
-/// An error with what caused it, which names no path.
+/// An error with its causes, without the URL.
 fn causes(error: &reqwest::Error) -> String {
     let mut told = error.to_string();
     let mut cause = std::error::Error::source(error);

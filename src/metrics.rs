@@ -1,6 +1,6 @@
-//! Every metric name of Jetreel, and the one place where an event becomes a log line and a number.
+//! Every metric of Jetreel, and the only place where an event becomes a log line and metrics.
 //!
-//! Invariant: labels are bounded: groups, statuses, routes, stable failure codes; never an id.
+//! Invariant: labels have few values: groups, statuses, routes, failure codes; never an id.
 
 mod labels;
 mod log;
@@ -19,10 +19,10 @@ use tracing::warn;
 use labels::{count_fault, count_reason, fact_kind};
 use reconciler::Reconciler;
 
-/// Reason of a lease that was not renewed, among the troubles of a stage.
+/// Reason label of a lease that was not renewed.
 const LEASE_RENEWAL: &str = "lease-renewal";
 
-/// The numbers of one node.
+/// The metrics of one node.
 pub struct Metrics {
     registry: Registry,
     orders_moved: IntCounterVec,
@@ -69,11 +69,11 @@ struct Http {
     upload_confirmation: Histogram,
 }
 
-/// Bounds for things that take from a fraction of a second to half an hour.
+/// Buckets from a fraction of a second to half an hour.
 const TASK_SECONDS: [f64; 11] = [0.25, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 600.0, 1800.0];
-/// Bounds around the promise of a confirmation within two seconds.
+/// Buckets around the promised two seconds of a confirmation.
 const CONFIRMATION_SECONDS: [f64; 9] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0];
-/// Bounds for answers.
+/// Buckets of HTTP answers.
 const HTTP_SECONDS: [f64; 9] = [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
 
 struct Builder(Registry);
@@ -224,10 +224,10 @@ impl Http {
 }
 
 impl Metrics {
-    /// Numbers at zero, with those of the process itself.
+    /// Metrics at zero, including those of the process.
     ///
     /// # Errors
-    /// When two metrics have the same name: a mistake in this file.
+    /// Two metrics have the same name, which is a fault of this file.
     pub fn new() -> prometheus::Result<Self> {
         let b = Builder(Registry::new());
         #[cfg(target_os = "linux")]
@@ -275,7 +275,7 @@ impl Metrics {
         })
     }
 
-    /// All numbers in Prometheus' text format.
+    /// All metrics in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> String {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_else(|error| {
@@ -284,22 +284,22 @@ impl Metrics {
         })
     }
 
-    /// An answered request. `route` is the pattern, not the path.
+    /// Counts an answered request. `route` is the pattern, not the path.
     pub fn http_request(&self, route: &str, method: &str, status: u16, seconds: f64) {
-        // Clients make methods up; a label takes only those there are.
+        // Clients may send any method, so the label has only the known ones.
         let known = ["GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"];
         let method = known.into_iter().find(|known| *known == method).unwrap_or("other");
         self.http.requests.with_label_values(&[route, method, &status.to_string()]).inc();
         self.http.duration.with_label_values(&[route]).observe(seconds);
     }
 
-    /// An accepted upload: its size, and how long its last byte waited for the confirmation.
+    /// Counts an accepted upload: its size, and the time from its last byte to its confirmation.
     pub fn upload_accepted(&self, bytes: u64, confirmation_seconds: f64) {
         self.http.upload_bytes.inc_by(bytes);
         self.http.upload_confirmation.observe(confirmation_seconds);
     }
 
-    /// Whether the broker syncs every write; `None`: not known.
+    /// Sets whether the broker syncs every write. `None` if unknown.
     pub fn sync_always(&self, known: Option<bool>) {
         self.sync_always.reset();
         if let Some(known) = known {
@@ -307,7 +307,7 @@ impl Metrics {
         }
     }
 
-    /// How well codec processes are confined on this node.
+    /// Sets the confinement of codec processes on this node.
     pub fn codec_confinement(&self, tier: &str) {
         self.codec_confinement.with_label_values(&[tier]).set(1);
     }
@@ -318,7 +318,7 @@ impl Metrics {
         log::event(event);
     }
 
-    /// A lease of a task counts by its group, any other among the troubles of its stage.
+    /// Counts a lease that was not renewed: by group for a task, else by stage.
     fn lease_not_renewed(&self, stage: &str, subject: &str) {
         match subject::task_in(subject).filter(|_| stage == Stage::Encode.as_str()) {
             Some(task) => {

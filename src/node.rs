@@ -1,4 +1,4 @@
-//! The composition root: the only place that knows every adapter. Connects, wires, starts the tree, drains.
+//! The composition root: the only module that names every adapter. It connects, wires, starts and drains a node.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,30 +36,25 @@ use crate::sifting::Sifting;
 use crate::store::{OpenDalStore, StoreOptions};
 use crate::upkeep::Upkeep;
 
-/// Longest wait of a pull, and so the longest that a redelivered task waits for a free slot.
+/// Longest wait of a pull, and so of a redelivered task for a free slot.
 const PULL_WAIT: Duration = Duration::from_secs(2);
-/// What is in hand at the end of the grace goes back with this much of it left, to be told to the broker.
+/// Rest of the grace in which work in hand is handed back to the broker.
 const PUT_DOWN_WAIT: Duration = Duration::from_secs(5);
-/// A node learns what its codec is from its first job; where none comes for this long, it starts a process to ask.
+/// Time that a node waits for the codec's greeting in its first job before it starts a process only to ask.
 const FIRST_JOB_WAIT: Duration = Duration::from_millis(500);
 
-/// The adapters, connected.
+/// The connected adapters.
 #[derive(Clone)]
 pub struct Services {
-    /// All ports.
     pub ports: Ports,
-    /// The broker connection behind them.
     pub bus: Arc<Bus>,
-    /// The codec processes behind them.
     pub codec: Arc<CodecProcesses>,
-    /// The numbers behind them.
     pub metrics: Arc<Metrics>,
 }
 
 /// The adapters that need no broker.
 pub struct Offline {
     store: Arc<dyn Store>,
-    /// The codec processes.
     pub codec: Arc<CodecProcesses>,
 }
 
@@ -67,7 +62,7 @@ impl Offline {
     /// Opens the store and finds the codec.
     ///
     /// # Errors
-    /// When one of them cannot be had; the message says which and what to do.
+    /// One of them cannot be opened. The message names it and says what to do.
     pub fn open(settings: &Settings) -> anyhow::Result<Self> {
         let store: Arc<dyn Store> =
             Arc::new(OpenDalStore::open(&StoreOptions::from(&settings.store))?);
@@ -80,7 +75,7 @@ impl Services {
     /// Connects to the broker at `url` and opens the store.
     ///
     /// # Errors
-    /// When one of them cannot be had; the message says which and what to do.
+    /// One of them cannot be opened. The message names it and says what to do.
     pub async fn connect(settings: &Settings, url: &str) -> anyhow::Result<Self> {
         Self::connect_with(Offline::open(settings)?, settings, url).await
     }
@@ -88,7 +83,7 @@ impl Services {
     /// Connects to the broker at `url`.
     ///
     /// # Errors
-    /// When it cannot be reached; the message says what to do.
+    /// The broker cannot be reached. The message says what to do.
     pub async fn connect_with(
         offline: Offline,
         settings: &Settings,
@@ -106,19 +101,19 @@ impl Services {
     }
 }
 
-/// The codec processes that the settings ask for; they read from `store`.
+/// Codec processes as configured. They read from `store`.
 ///
 /// # Errors
-/// When there is no codec program.
+/// There is no codec program.
 pub fn codec(settings: &Settings, store: Arc<dyn Store>) -> anyhow::Result<CodecProcesses> {
     let processes = CodecProcesses::new(codec_binary(settings)?, store);
     Ok(processes.demand(settings.codec.confinement))
 }
 
-/// Where the codec program is.
+/// Path of the codec program.
 ///
 /// # Errors
-/// When it is nowhere; the message says what to do.
+/// There is no codec program. The message says what to do.
 pub fn codec_binary(settings: &Settings) -> anyhow::Result<PathBuf> {
     let path = match &settings.codec.path {
         Some(path) => path.clone(),
@@ -132,11 +127,10 @@ pub fn codec_binary(settings: &Settings) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// A node at work.
+/// A running node.
 pub struct RunningNode {
-    /// The adapters it works with.
     pub services: Services,
-    /// Addresses of the gateway, where this node runs one.
+    /// Address of the gateway; `None` if this node runs none.
     pub gateway: Option<std::net::SocketAddr>,
     context: Context,
     root: ActorRef<supervisor::Message>,
@@ -147,10 +141,11 @@ pub struct RunningNode {
     _upkeep: (Upkeep, Sifting),
 }
 
-/// Starts the branches that the settings name.
+/// Starts the roles that the settings name.
 ///
 /// # Errors
-/// When the store is not the broker's, settings and server do not fit together, an address cannot be bound, or the tree does not start.
+/// The store is not bound to the broker, settings and server do not fit together, an address cannot be bound, or the supervision tree does
+/// not start.
 pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<RunningNode> {
     relations::must_hold(&relations::of_server(settings, &services.bus).await?)?;
     for doubt in relations::doubts_of(settings, &services.bus) {
@@ -189,19 +184,19 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
     };
     let (root, tree) = supervisor::Node::spawn(None, supervisor::Node, args)
         .await
-        .context("the supervisor tree did not start")?;
+        .context("the supervision tree did not start")?;
     let admin = admin(settings, &services).await?;
     let (_durability, _upkeep) = (durability, (upkeep, sifting));
     Ok(RunningNode { services, gateway, context, root, tree, http, admin, _durability, _upkeep })
 }
 
-/// The id of a store that has none yet.
+/// A new id for a store.
 #[must_use]
 pub fn new_store_id() -> String {
     VideoId::from_bits(uuid::Uuid::now_v7().as_u128()).to_string()
 }
 
-/// A mismatch with the place of the store, which may be relative to where the node was started.
+/// Adds the location of the store to a mismatch. A relative path depends on where the node was started.
 fn at(settings: &Settings, failure: Failure) -> Failure {
     let place = match store_folder(settings) {
         Some(folder) => std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
@@ -217,7 +212,7 @@ fn hook(settings: &Settings) -> anyhow::Result<Option<Arc<dyn Hook>>> {
     let wanted = settings.hook.url.clone().filter(|_| settings.node.roles.has(Role::Deadletter));
     let Some(url) = wanted else { return Ok(None) };
     let hook = HttpHook::new(url, settings.hook.authorization.as_deref());
-    Ok(Some(Arc::new(hook.context("the hook of dead letters cannot be called: see [hook]")?)))
+    Ok(Some(Arc::new(hook.context("the dead-letter hook cannot be called: see [hook]")?)))
 }
 
 async fn admin(settings: &Settings, services: &Services) -> anyhow::Result<Option<RunningService>> {
@@ -227,7 +222,7 @@ async fn admin(settings: &Settings, services: &Services) -> anyhow::Result<Optio
     Ok(Some(admin::start(&services.bus, DlqService::new(&services.ports)).await?))
 }
 
-/// Finds out how well codec processes are confined here, for whoever looks at logs and numbers. Each job is judged by itself.
+/// Logs and counts the confinement of codec processes on this node. Each job is checked by itself.
 async fn tell_confinement(services: Services) {
     match services.codec.confinement().await {
         Ok(tier) => {
@@ -235,7 +230,7 @@ async fn tell_confinement(services: Services) {
             services.metrics.codec_confinement(&tier);
         }
         Err(failure) => {
-            tracing::warn!(%failure, detail = failure.detail, "the codec did not introduce itself");
+            tracing::warn!(%failure, detail = failure.detail, "the codec sent no greeting");
         }
     }
 }
@@ -264,7 +259,7 @@ fn config(settings: &Settings) -> Config {
 
 type Http = (Arc<Gateway>, CancellationToken, Vec<JoinHandle<()>>);
 
-/// Connections to the address for health and numbers alone.
+/// Most connections to the address for health and metrics.
 const ADMIN_CONNECTIONS: usize = 16;
 
 fn gateway(
@@ -307,7 +302,7 @@ fn gateway(
     }
     if let Some(admin) = settings.http.admin_listen {
         let listener = bind(admin, "http.admin-listen")?;
-        tracing::info!(address = %listener.local_addr()?, "numbers and health are served");
+        tracing::info!(address = %listener.local_addr()?, "metrics and health checks are served");
         let router = http::admin_router(Arc::clone(&gateway));
         let bounds = bounds(ADMIN_CONNECTIONS);
         servers.push(tokio::spawn(http::serve(listener, router, bounds, stop.clone())));
@@ -315,7 +310,7 @@ fn gateway(
     Ok((address, Some((gateway, stop, servers))))
 }
 
-/// The gateway's descriptors, beside those of the tasks that this node works at.
+/// The gateway's descriptors, besides those of the node's tasks.
 fn budget(settings: &Settings) -> Budget {
     let slots = settings.node.slots_here();
     let tasks = slots + slots.div_ceil(2);
@@ -346,10 +341,10 @@ fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener>
         .with_context(|| format!("cannot listen on {address}: choose another {key}"))
 }
 
-/// What somebody has to say to whoever asks whether the node is ready.
+/// Returns the current warnings for the readiness check.
 type Warnings = Arc<dyn Fn() -> Vec<Warning> + Send + Sync>;
 
-/// What readiness says of the codec, where the node needs one.
+/// Warnings about the codec, if the node needs one.
 fn codec_warnings(settings: &Settings, codec: &Arc<CodecProcesses>) -> Warnings {
     let roles = &settings.node.roles;
     let needed = roles.has(Role::Ingest) || roles.has(Role::Encode);
@@ -382,18 +377,18 @@ fn hooks(metrics: &Arc<Metrics>, warnings: [Warnings; 3]) -> Hooks {
 }
 
 impl RunningNode {
-    /// Resolves when the tree has ended by itself: a branch failed too often.
+    /// Returns when the supervision tree has ended by itself because a branch failed too often.
     pub async fn ended(&mut self) {
         if let Err(error) = (&mut self.tree).await {
-            tracing::error!(%error, "the supervisor tree was torn down");
+            tracing::error!(%error, "the supervision tree had ended already");
         }
     }
 
-    /// Goes down: not ready and pulling nothing more at once; tasks in hand are finished, and what is not finished shortly before
-    /// the end of `grace`, or when `hurry` resolves, is handed back uncharged; requests go on until then. Closes.
+    /// Shuts down. The node is not ready and pulls nothing more at once. Tasks in hand are finished; those unfinished shortly before the
+    /// end of `grace`, or when `hurry` completes, are handed back uncharged. Requests continue until then.
     pub async fn shutdown(mut self, grace: Duration, hurry: impl Future<Output = ()>) {
         let end = Instant::now() + grace;
-        tracing::info!(seconds = grace.as_secs(), "the drain begins: nothing more is taken");
+        tracing::info!(seconds = grace.as_secs(), "the drain begins: the node pulls nothing more");
         self.context.drain.cancel();
         if let Some((gateway, ..)) = &self.http {
             gateway.drain();
@@ -415,12 +410,14 @@ impl RunningNode {
             self.tree_ended().await;
             for server in self.http.take().into_iter().flat_map(|(_, _, servers)| servers) {
                 if let Err(error) = server.await {
-                    tracing::warn!(%error, "gateway ended badly");
+                    tracing::warn!(%error, "the gateway ended with an error");
                 }
             }
         });
         if drained.await.is_err() {
-            tracing::warn!("not everything ended within the grace; it is delivered again later");
+            tracing::warn!(
+                "not all work ended within the grace; its messages are delivered again later"
+            );
             self.root.kill();
         }
         self.services.bus.close().await;
@@ -433,10 +430,10 @@ impl RunningNode {
     }
 }
 
-/// The streams as the operator wants them.
+/// The declared streams, from the operator's file or the built-in one.
 ///
 /// # Errors
-/// When `nats.streams` names a file that cannot be read, or is none of streams.
+/// `nats.streams` names a file that cannot be read or parsed.
 pub fn streams(settings: &Settings) -> anyhow::Result<Topology> {
     let text = streams_text(settings)?;
     let parsed = Topology::parse(&text);
@@ -448,10 +445,10 @@ pub fn streams(settings: &Settings) -> anyhow::Result<Topology> {
     Ok(topology.with_replicas(settings.nats.replicas))
 }
 
-/// The text of the streams file that is used.
+/// Text of the streams file in use.
 ///
 /// # Errors
-/// When `nats.streams` names a file that cannot be read.
+/// `nats.streams` names a file that cannot be read.
 pub fn streams_text(settings: &Settings) -> anyhow::Result<String> {
     match &settings.nats.streams {
         None => Ok(DEFAULT.to_owned()),
@@ -460,7 +457,7 @@ pub fn streams_text(settings: &Settings) -> anyhow::Result<String> {
     }
 }
 
-/// The folder of a store on this machine, where it is one.
+/// Folder of the store; `None` if the store is a bucket.
 #[must_use]
 pub fn store_folder(settings: &Settings) -> Option<&Path> {
     match settings.store.scheme {

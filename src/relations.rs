@@ -1,4 +1,4 @@
-//! Settings, streams and server together: what of them cannot work, for every place that asks.
+//! Relations between settings, streams and server, for every caller that checks them.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::bus::Bus;
 use crate::bus::topology::{self, PulledConsumer, Topology};
 use crate::settings::Settings;
 
-/// What cannot work of settings and declared streams; `bus` adds what its server takes.
+/// Violations between settings and declared streams. With `bus`, also those of the connected server's limits.
 #[must_use]
 pub fn of_declared(settings: &Settings, topology: &Topology, bus: Option<&Bus>) -> Vec<String> {
     let (consumers, nodes_max_age) = (topology.pulled(), topology.nodes_max_age());
@@ -18,26 +18,26 @@ pub fn of_declared(settings: &Settings, topology: &Topology, bus: Option<&Bus>) 
     violations(&facts(settings, consumers, nodes_max_age, max_payload))
 }
 
-/// What cannot work of settings and the streams that the server really has.
+/// Violations between settings and the streams on the server.
 ///
 /// # Errors
-/// When the server cannot be asked.
+/// The server cannot be reached.
 pub async fn of_server(settings: &Settings, bus: &Bus) -> Result<Vec<String>, Failure> {
     let consumers = topology::pulled(bus).await?;
     let nodes_max_age = topology::nodes_max_age(bus).await?;
     Ok(violations(&facts(settings, consumers, nodes_max_age, Some(bus.max_payload()))))
 }
 
-/// What works with settings and server, though not for every video.
+/// Relations that do not work for every video.
 #[must_use]
 pub fn doubts_of(settings: &Settings, bus: &Bus) -> Vec<String> {
     doubts(&facts(settings, Vec::new(), Duration::ZERO, Some(bus.max_payload())))
 }
 
-/// An error that names all violations, where there are any.
+/// Fails with all violations if there are any.
 ///
 /// # Errors
-/// See there.
+/// There is a violation.
 pub fn must_hold(violations: &[String]) -> anyhow::Result<()> {
     anyhow::ensure!(violations.is_empty(), "{}", violations.join(" "));
     Ok(())

@@ -1,6 +1,6 @@
-//! What a node is told: typed, checked, and every wrong value named by its key.
+//! The settings of a node: typed and checked. Every wrong value is reported with its key.
 //!
-//! Invariant: a default stands in `settings/default.toml` and nowhere else.
+//! Invariant: a default is in `settings/default.toml` and nowhere else.
 
 mod check;
 mod layers;
@@ -23,27 +23,19 @@ pub use sections::{
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
-    /// Coordination.
     pub nats: Nats,
-    /// Objects.
     pub store: Store,
-    /// The gateway.
     pub http: Http,
-    /// This node.
     pub node: Node,
-    /// Codec processes.
     pub codec: Codec,
-    /// What a source may be.
+    /// Limits of a source.
     pub limits: Limits,
     /// How a source becomes tiers and tasks.
     pub plan: PlanPolicy,
-    /// When what failed is tried again.
     pub retry: Retry,
-    /// Who is called about dead letters.
     pub hook: Hook,
-    /// How patient repairs are.
+    /// Delays of the reconciler.
     pub reconciler: Policy,
-    /// Log lines.
     pub log: Log,
 }
 
@@ -51,25 +43,25 @@ impl Settings {
     /// Reads the layers and checks the result.
     ///
     /// # Errors
-    /// When a layer cannot be read, has an unknown key, or a value is wrong; the message names the key.
+    /// A layer cannot be read, has an unknown key, or a value is wrong. The message names the key.
     pub fn load(sources: &Sources) -> Result<Self, SettingsError> {
         let mut settings: Self = layers::read(sources)?;
-        // A list cannot be absent in a file of defaults; an empty one stands for that.
+        // TOML has no absent list in a file of defaults, so an empty one stands for it.
         settings.plan.tiers = settings.plan.tiers.filter(|tiers| !tiers.is_empty());
         settings.validate()?;
         Ok(settings)
     }
 
-    /// How sources are planned.
+    /// Policy by which sources are planned.
     #[must_use]
     pub fn plan_policy(&self) -> PlanPolicy {
         self.plan.clone()
     }
 
-    /// Every setting with the place its value came from, by key; secrets are masked.
+    /// Every setting with the layer of its value, by key. Secrets are masked.
     ///
     /// # Errors
-    /// When a layer cannot be read or has an unknown key.
+    /// A layer cannot be read or has an unknown key.
     pub fn explain(sources: &Sources) -> Result<Vec<Setting>, SettingsError> {
         layers::explain(sources)
     }

@@ -1,4 +1,4 @@
-//! Removes from the queues, for as long as it is kept, what no node could take, and says so.
+//! Removes messages that no node can receive from the queues, and reports them, until it is dropped.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use tokio::task::JoinHandle;
 
 use crate::bus::{Bus, Removed, Sieve};
 
-/// Ends when it is dropped.
+/// The background task. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Sifting(JoinHandle<()>);
 
 impl Sifting {
-    /// Begins.
+    /// Starts the task.
     #[must_use]
     pub fn start(bus: Arc<Bus>, environment: Arc<dyn Environment>) -> Self {
         Self(tokio::spawn(async move {

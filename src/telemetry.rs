@@ -1,4 +1,4 @@
-//! Where log lines go: standard error, as JSON unless somebody is watching.
+//! Logging to standard error, as text on a terminal and as JSON elsewhere.
 
 use std::io::IsTerminal;
 
@@ -10,7 +10,7 @@ use crate::settings::{Log, LogFormat};
 /// Starts logging for the whole process.
 ///
 /// # Errors
-/// When the filter cannot be parsed, or logging was started before.
+/// The filter cannot be parsed, or logging was started before.
 pub fn start(log: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.filter)
         .with_context(|| format!("log.filter: {:?} is not a log filter", log.filter))?;

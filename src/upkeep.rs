@@ -1,5 +1,5 @@
-//! Looks after what the broker must have. What is missing of it is said, and made anew where that hides no loss. How full the dead
-//! letters are is said too.
+//! Watches the broker for missing streams, consumers and buckets. It reports them, and creates them anew if that hides no loss. It also
+//! reports the fill level of the dead letters.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use crate::bus::topology::{self, Asset, Topology};
 use crate::http::{TOPOLOGY_MISSING, Warning};
 use crate::settings::Settings;
 
-/// Between two looks where nothing is missing and nothing looks so.
+/// Pause between two checks without signs of a loss.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
-/// Between two looks in any case.
+/// Shortest pause between two checks.
 const LOOK_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
-/// What was found, kept up to date until it is dropped.
+/// The findings, kept up to date until they are dropped.
 #[derive(Debug)]
 pub struct Upkeep {
     found: watch::Receiver<Found>,
@@ -33,7 +33,7 @@ struct Found {
 }
 
 impl Upkeep {
-    /// Begins to look.
+    /// Starts the checks.
     #[must_use]
     pub fn start(settings: &Settings, bus: Arc<Bus>, wanted: Topology) -> Self {
         let (tell, found) = watch::channel(Found::default());
@@ -45,7 +45,7 @@ impl Upkeep {
         Self { found, looking }
     }
 
-    /// What readiness says, now and whenever it is asked.
+    /// Warnings for the readiness check.
     #[must_use]
     pub fn warnings(&self) -> Arc<dyn Fn() -> Vec<Warning> + Send + Sync> {
         let found = self.found.clone();
@@ -86,7 +86,7 @@ impl Keeper {
         }
     }
 
-    /// Where the broker cannot be asked, what was known stands.
+    /// Checks once. If the broker cannot be reached, the last findings stay.
     async fn look(&self, found: &mut Found) {
         match topology::missing(&self.bus, &self.wanted).await {
             Ok(missing) => {
@@ -97,7 +97,7 @@ impl Keeper {
                 found.missing = missing;
             }
             Err(failure) => {
-                tracing::debug!(%failure, "what the broker has is not known");
+                tracing::debug!(%failure, "the broker's streams could not be read");
                 return;
             }
         }
@@ -108,10 +108,13 @@ impl Keeper {
         match topology::mend(&self.bus, &self.wanted).await {
             Ok(made) => {
                 let made = topology::told(&made);
-                tracing::warn!(made, "made anew, empty; what state knows of it is queued again");
+                tracing::warn!(
+                    made,
+                    "created anew, empty; the work that the states know is queued again"
+                );
             }
             Err(failure) => {
-                tracing::error!(%failure, detail = failure.detail, "what is missing cannot be made");
+                tracing::error!(%failure, detail = failure.detail, "missing streams could not be created");
             }
         }
     }
@@ -120,10 +123,10 @@ impl Keeper {
 fn log(before: &Found, found: &Found) {
     if before.missing != found.missing {
         match found.missing.as_slice() {
-            [] => tracing::info!("the broker has all that is declared"),
+            [] => tracing::info!("the broker has every declared stream"),
             missing => {
                 let (lacks, advice) = (topology::told(missing), topology::advice(missing));
-                tracing::error!(lacks, "the broker lacks what is declared: {advice}");
+                tracing::error!(lacks, "the broker lacks declared streams: {advice}");
             }
         }
     }
@@ -150,7 +153,7 @@ fn warnings(found: &Found) -> Vec<Warning> {
         }
     }
     if let Some(room) = &found.room {
-        // The node does all other work: to take it out of service would help nobody.
+        // A full stream is no reason to take the node out of service: it does all other work.
         let code = match room.fill() {
             Fill::Fine => return warnings,
             Fill::Filling => "dead-letters-filling",
@@ -163,8 +166,8 @@ fn warnings(found: &Found) -> Vec<Warning> {
 
 fn of_letters(room: &Room) -> String {
     let state = match room.fill() {
-        Fill::Full => "the dead letters are full, and what dies waits",
-        Fill::Filling | Fill::Fine => "the dead letters fill up",
+        Fill::Full => "the dead letters are full, and messages that cannot be buried wait",
+        Fill::Filling | Fill::Fine => "the dead letters are filling up",
     };
     let Room { letters, bytes, limit } = room;
     let limit = limit.unwrap_or_default();

@@ -1,8 +1,8 @@
-//! One attempt at a message of a stage that claims, in the order that keeps a stale worker harmless: state, ledger, claim, work, result,
-//! settlement.
+//! One attempt at a message of a stage that works under claims. The steps are: state, ledger, claim, work, result, settlement. In this
+//! order a stale worker does no harm.
 //!
-//! Invariant: whatever is said about the order or the message after the claim is said by its holder. A lease that is lost before the
-//! claim is no attempt.
+//! Invariant: after the claim, only its holder writes about the order or settles the message. A lease that is lost before the claim charges
+//! no attempt.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,30 +20,30 @@ use crate::lease::{InHand, Lost, Watch};
 use crate::ports::{PortFuture, Ports};
 use crate::settle::{self, Case, Origin, Settlement};
 
-/// How work under a claim ended, when it did not fail.
+/// How the work under a claim ended, if it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The result is written.
     Done,
-    /// It had to be put down.
+    /// The work stopped before its end.
     Lost(Lost),
-    /// Something that it builds on is not there: it comes again after this time, uncharged.
+    /// An object or a state that the work needs is not there yet. The message is delivered again after this time, and the attempt is not
+    /// charged.
     Waits(Duration),
 }
 
-/// A stage whose messages are claimed: what it does, and what is particular to it.
+/// A stage that claims its messages.
 pub(crate) trait Claiming: Send + Sync {
-    /// Body of its messages.
+    /// Body of the stage's messages.
     type Body: Body + Send + Sync;
-    /// Which stage it is.
     const STAGE: Stage;
-    /// Its work is put down when the order is closed. A stage that closes orders itself goes on.
+    /// Whether the work stops when the order is closed. `false` for a stage that closes orders itself.
     const ENDS_WITH_ORDER: bool = true;
 
-    /// What a message is about.
+    /// Order and unit that a message is about.
     fn unit(body: &Self::Body) -> (OrderId, Unit);
 
-    /// Settles a message that needs no claim. `None`: it needs one.
+    /// Settles a message that needs no claim. `None` if the message needs one.
     fn unclaimed(
         &self,
         _: &Case<'_>,
@@ -53,12 +53,12 @@ pub(crate) trait Claiming: Send + Sync {
         std::future::ready(Ok(None))
     }
 
-    /// Does what is left to do for an order that is closed.
+    /// Finishes what remains to be done for a closed order.
     fn closed(&self, _: &Context, _: &OrderId) -> impl Future<Output = Result<(), Failure>> + Send {
         std::future::ready(Ok(()))
     }
 
-    /// Whether the result is there already.
+    /// Whether the result exists already.
     fn is_done(
         &self,
         _: &Context,
@@ -74,7 +74,7 @@ pub(crate) trait Claiming: Send + Sync {
         body: &Self::Body,
     ) -> impl Future<Output = Result<Outcome, Failure>> + Send;
 
-    /// Ends the claim of work that is done. A claim that counts nothing any more may stay until its order is forgotten.
+    /// Ends the claim after the work. A claim that counts no attempts may stay until its order is forgotten.
     fn done(&self, _: &Context, _: &Held) -> impl Future<Output = Result<(), Failure>> + Send {
         std::future::ready(Ok(()))
     }
@@ -82,26 +82,23 @@ pub(crate) trait Claiming: Send + Sync {
 
 /// A claimed message.
 pub(crate) struct Attempt<'a> {
-    /// The node.
     pub(crate) context: &'a Context,
-    /// The delivery.
     pub(crate) hand: &'a InHand,
-    /// Its claim.
     pub(crate) held: &'a Held,
 }
 
-/// What was found before the claim.
+/// What [`look`] found before the claim.
 enum Found<B> {
-    /// Nothing is to be done, or it was done without a claim.
+    /// The message needs no work, or was settled without a claim.
     Settled(Settlement),
-    /// Work.
+    /// The message needs work under a claim.
     Wanted(B, OrderId, Unit),
 }
 
-/// Works on one delivery.
+/// Works on one delivery and returns how to settle it.
 ///
 /// # Errors
-/// When broker or store fail before the message is claimed. Deliver it again.
+/// Broker or store failed before the message was claimed: deliver the message again.
 pub(crate) async fn make<C: Claiming>(
     stage: &C,
     context: &Context,
@@ -171,7 +168,7 @@ async fn look<C: Claiming>(
     Ok(Found::Wanted(body, order, unit))
 }
 
-/// The lease is gone, or the work is not wanted any more.
+/// Settles a message whose work stopped before its end.
 async fn put_down(case: &Case<'_>, held: &Held, lost: Lost) -> Settlement {
     match lost {
         Lost::Closed => Settlement::Ack,
@@ -190,7 +187,7 @@ async fn hand_back(case: &Case<'_>, held: &Held, wait: Duration) -> Settlement {
     }
 }
 
-/// With each heartbeat: is the claim still ours, is the order still open?
+/// Checks with each heartbeat whether this worker still holds the claim and whether the order is still open.
 struct ClaimWatch {
     ports: Ports,
     held: Held,
@@ -207,7 +204,7 @@ impl ClaimWatch {
         let found = self.ports.broker.video(&order.video).await?.map(|found| found.value);
         let open =
             |video: &Video| video.order(order.number).is_some_and(|o: &Order| !o.is_closed());
-        // A claim vanishes when its order is closed and cleaned up; otherwise another took it.
+        // The claim of a closed order is removed with the order. In every other case a missing claim was taken by another worker.
         Ok(match (current, found.as_ref().is_some_and(open)) {
             (_, false) => Some(Lost::Closed),
             (false, true) => Some(Lost::Taken),

@@ -1,6 +1,7 @@
-//! Store and broker belong together, and both say so: looked at before a node takes work, made where neither says anything yet.
+//! Binding of a store to a broker. Each carries a mark that names the pair. A node checks both marks before it takes work, and writes them
+//! if neither exists.
 //!
-//! Invariant: a [`Bound`] exists only where both marks were read and agree. Nothing deletes objects without one.
+//! Invariant: a [`Bound`] exists only after both marks were read and agree. Objects are deleted only with a [`Bound`].
 
 use jetreel_domain::order::state::Video;
 use jetreel_domain::upkeep::binding::{self, BrokerMark, KEY, Mismatch, Step, StoreMark, VERSION};
@@ -9,32 +10,32 @@ use tokio_util::bytes::Bytes;
 
 use crate::ports::{PortFuture, Store, Swap, Versioned, WriteOnce};
 
-/// Rounds of looking and marking: each of two marks, with a rival for each.
+/// Rounds of reading and marking. Each of the two marks can meet one rival node.
 const ROUNDS_MAX: usize = 8;
 
-/// Code of a mark that cannot be understood.
+/// Code of a failure about a mark that cannot be decoded.
 const UNREADABLE: &str = "unreadable-document";
 
-/// Videos by which a broker without a mark is known.
+/// How many of the newest videos identify a broker without a mark.
 const VIDEOS_MAX: usize = 200;
 
-/// What belongs to videos.
+/// Folders of the objects of videos.
 const MEDIA_FOLDERS: [&str; 2] = ["raw/", "out/"];
 
-/// The broker's side of it; all of it from the leader.
+/// The broker's half of the binding. All reads are from the leader.
 pub trait Binding: Send + Sync {
-    /// Which store belongs to the broker; an error in place of a mark that cannot be understood.
+    /// The mark that names the broker's store. The inner error stands for a mark that cannot be decoded.
     fn store_mark(&self) -> PortFuture<'_, Option<Versioned<Result<BrokerMark, Failure>>>>;
-    /// Compare-and-set of that; `revision` 0 creates it.
+    /// Compare-and-set of the mark; `revision` 0 creates it.
     fn swap_store_mark<'a>(&'a self, mark: &'a BrokerMark, revision: u64) -> PortFuture<'a, Swap>;
-    /// States of the newest videos, newest first, at most `limit`; those that cannot be understood are left out. `None`: there are no
+    /// States of the newest videos, newest first, at most `limit`. States that cannot be decoded are left out. `None` if there are no
     /// videos.
     fn newest(&self, limit: usize) -> PortFuture<'_, Option<Vec<Video>>>;
-    /// When the broker's state was born: another one was born at another time.
+    /// When the broker's state was created. A broker with other state has another time of creation.
     fn birth(&self) -> PortFuture<'_, String>;
 }
 
-/// That a store and a broker belong together, as this process has seen.
+/// Proof that this process has read both marks and that they agree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bound {
     store: String,
@@ -47,17 +48,17 @@ impl Bound {
         &self.store
     }
 
-    /// Looks once more: a disk can be exchanged under a node that runs.
+    /// Reads the marks again: a disk can be exchanged while a node runs.
     ///
     /// # Errors
-    /// When they do not belong together any more, or one of them cannot be asked.
+    /// The marks do not agree any more, or broker or store cannot be reached.
     pub async fn holds(&self, broker: &dyn Binding, store: &dyn Store) -> Result<(), Failure> {
         match look(broker, store).await? {
             Ok(Step::Bound(id)) if id == self.store => Ok(()),
             Ok(Step::Bound(store)) => {
                 Err(Mismatch::Different { wanted: self.store.clone(), store }.into())
             }
-            // Whoever removed a mark has its reasons; nothing is made anew under a node that runs.
+            // An operator may have removed the mark on purpose. A running node never writes it again.
             Ok(Step::MarkStore | Step::MarkBroker(_)) => {
                 Err(Mismatch::Unmarked { wanted: self.store.clone() }.into())
             }
@@ -66,24 +67,24 @@ impl Bound {
     }
 }
 
-/// Reads both marks, and writes none.
+/// Reads both marks. Writes nothing.
 ///
 /// # Errors
-/// When broker or store cannot be asked, or a mark has no known form.
+/// Broker or store cannot be reached, or a mark has no known form.
 pub async fn look(
     broker: &dyn Binding,
     store: &dyn Store,
 ) -> Result<Result<Step, Mismatch>, Failure> {
-    // The store first: it is marked first.
+    // The store is read first because it is marked first.
     let on_store = store_mark(store).await?;
     let named = broker.store_mark().await?.map(|found| found.value).transpose()?;
     Ok(binding::judge(on_store.as_ref(), named.as_ref(), &broker.birth().await?))
 }
 
-/// Reads both marks, and where there are none, whether they may get them; writes nothing.
+/// Reads both marks. If there are none, checks whether they may be written. Writes nothing.
 ///
 /// # Errors
-/// When broker or store cannot be asked, or a mark has no known form.
+/// Broker or store cannot be reached, or a mark has no known form.
 pub async fn foresee(
     broker: &dyn Binding,
     store: &dyn Store,
@@ -94,20 +95,20 @@ pub async fn foresee(
     }
 }
 
-/// Sees to it that both say that they belong together. `id` is that of the store where it has none.
+/// Binds store and broker, or confirms that they are bound. A store without a mark gets `id`.
 ///
 /// # Errors
-/// When they do not belong together, or one of them cannot be asked.
+/// The two are not bound to each other, or one of them cannot be reached.
 pub async fn verify(broker: &dyn Binding, store: &dyn Store, id: String) -> Result<Bound, Failure> {
     for _ in 0..ROUNDS_MAX {
         match foresee(broker, store).await? {
             Ok(Step::Bound(store)) => return Ok(Bound { store }),
             Ok(Step::MarkStore) => mark_store(broker, store, &id).await?,
-            // Another node may have marked them meanwhile, and worked.
+            // Another node may have written the marks in the meantime and worked since.
             Err(_) if look(broker, store).await?.is_ok_and(|step| step != Step::MarkStore) => {}
             Err(mismatch) => return Err(mismatch.into()),
             Ok(Step::MarkBroker(store)) => {
-                // A conflict: another node was faster, with this store or another.
+                // On a conflict another node wrote a mark first, for this store or for another one. The next round reads it.
                 broker.swap_store_mark(&BrokerMark { v: VERSION, store }, 0).await?;
             }
         }
@@ -115,8 +116,8 @@ pub async fn verify(broker: &dyn Binding, store: &dyn Store, id: String) -> Resu
     Err(contended())
 }
 
-/// Whether a store and a broker that have no marks yet may belong together: as far as the broker has videos, the store holds something of
-/// them; where it has none, the store holds none either.
+/// Whether a store and a broker without marks may be bound. If the broker has videos, the store must hold at least one of their objects. If
+/// the broker has none, the store must hold no media.
 async fn fits(broker: &dyn Binding, store: &dyn Store) -> Result<Result<(), Mismatch>, Failure> {
     let Some(videos) = broker.newest(VIDEOS_MAX).await? else {
         for folder in MEDIA_FOLDERS {
@@ -136,11 +137,11 @@ async fn fits(broker: &dyn Binding, store: &dyn Store) -> Result<Result<(), Mism
     Ok(Err(Mismatch::Elsewhere { missing: (*missing).to_owned() }))
 }
 
-/// Lets the broker belong to this store from now on, whatever it named before. Gives the id of the store, which gets `id` where it has
-/// none. Marks that cannot be understood are made anew.
+/// Binds the broker to this store, whatever store its mark named before. Returns the id of the store; a store without a mark gets `id`.
+/// Marks that cannot be decoded are replaced.
 ///
 /// # Errors
-/// When one of them cannot be asked.
+/// Broker or store cannot be reached.
 pub async fn adopt(broker: &dyn Binding, store: &dyn Store, id: String) -> Result<Bound, Failure> {
     for _ in 0..ROUNDS_MAX {
         let on_store = match store_mark(store).await {
@@ -149,7 +150,7 @@ pub async fn adopt(broker: &dyn Binding, store: &dyn Store, id: String) -> Resul
                 mark_store(broker, store, &id).await?;
                 continue;
             }
-            // Cut off, or written by hand: whose store it was cannot be said any more.
+            // The mark was cut off or written by hand: the id in it is lost.
             Err(failure) if failure.code == UNREADABLE => {
                 store.delete(KEY).await?;
                 continue;
@@ -171,11 +172,11 @@ pub async fn adopt(broker: &dyn Binding, store: &dyn Store, id: String) -> Resul
 fn contended() -> Failure {
     Failure::dependency(
         "state-contended",
-        "Other nodes change what store belongs to the broker. Try again.",
+        "Other nodes are changing the binding of store and broker. Try again.",
     )
 }
 
-/// Whoever is first marks the store; where another was, its mark is the one.
+/// Marks the store. If another node marked it first, that node's mark stays.
 async fn mark_store(broker: &dyn Binding, store: &dyn Store, id: &str) -> Result<(), Failure> {
     let mark = StoreMark { v: VERSION, id: id.to_owned(), broker: broker.birth().await? };
     let bytes = serde_json::to_vec_pretty(&mark).map_err(|error| unreadable(&error))?;
@@ -187,7 +188,7 @@ async fn mark_store(broker: &dyn Binding, store: &dyn Store, id: &str) -> Result
 }
 
 async fn store_mark(store: &dyn Store) -> Result<Option<StoreMark>, Failure> {
-    // By its size first: only there a missing object is no failure.
+    // The size is asked first, because it is the only request for which a missing object is not a failure.
     if store.size(KEY).await?.is_none() {
         return Ok(None);
     }

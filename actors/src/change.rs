@@ -1,4 +1,4 @@
-//! Compare-and-set loops: read, decide, write, and again when somebody was faster.
+//! Compare-and-set loops: read, decide, write; on a conflict, begin again.
 
 use jetreel_domain::id::VideoId;
 use jetreel_domain::order::announce;
@@ -10,14 +10,14 @@ use crate::crash;
 use crate::event::Event;
 use crate::ports::{Ports, Swap};
 
-/// Rounds of a loop before it gives up: far more than there are writers of one video.
+/// Rounds before a loop gives up. Far fewer writers ever change one video at once.
 const ROUNDS_MAX: usize = 64;
 
-/// Changes the state of a video. `change` is called with what is there now, perhaps several times, and says whether to write.
-/// Gives the state as it is afterwards; `None` where there is no such video.
+/// Changes the state of a video. `change` gets the current state and returns whether to write it; after a conflict it is called again.
+/// Returns the state afterwards, or `None` if there is no such video.
 ///
 /// # Errors
-/// When the broker fails, `change` refuses, or others never stop writing.
+/// The broker failed, `change` refused, or each of [`ROUNDS_MAX`] rounds met a conflict.
 pub async fn video<F>(ports: &Ports, id: &VideoId, mut change: F) -> Result<Option<Video>, Failure>
 where
     F: FnMut(&mut Video) -> Result<bool, Failure> + Send,
@@ -42,15 +42,16 @@ where
     ))
 }
 
-/// Publishes every fact that state holds and PROGRESS does not, in order, each awaited; then notes how far it came.
+/// Publishes in order every fact that the state holds and PROGRESS lacks, and awaits each confirmation. Then records in the state how many
+/// are published.
 ///
 /// # Errors
-/// When the broker fails; what was published stays published, and a later call goes on from there.
+/// The broker failed. Facts published so far stay published, and a later call continues after them.
 pub async fn announce(ports: &Ports, video: &Video) -> Result<(), Failure> {
     let due = announce::due(video);
     let Some(last) = due.last().map(|(_, known)| known.seq) else { return Ok(()) };
     if video.is_newer() {
-        // How far it came could not be noted.
+        // The number of published facts could not be recorded.
         return Err(document::newer().with_detail(&video.id));
     }
     for (number, known) in &due {

@@ -1,7 +1,7 @@
-//! Claims as their holders see them: who works on a message of an order, counted and fenced.
+//! Claims as their holders use them. A claim counts the attempts at a message of an order and fences its worker.
 //!
-//! Invariant: a claim changes only by compare-and-set, and each change is a new revision; who holds the newest may speak about the
-//! message, everybody else lets go.
+//! Invariant: a claim changes only by compare-and-set, and each change is a new revision. Only the holder of the newest revision settles
+//! the message.
 
 use jetreel_domain::delivery::claim::{self, Claim, Verdict};
 use jetreel_domain::delivery::stage::Unit;
@@ -11,32 +11,30 @@ use jetreel_domain::words::failure::Failure;
 use crate::event::Event;
 use crate::ports::{Ports, Swap, Versioned};
 
-/// Rounds of the claiming loop: far more than there can be rivals.
+/// Rounds of the claiming loop. There are far fewer rivals.
 const ROUNDS_MAX: usize = 16;
 
 /// A claim held by this worker.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
-    /// Whose.
     pub(crate) order: OrderId,
-    /// What is claimed.
     pub(crate) unit: Unit,
-    /// The document as written.
+    /// The claim as it was written.
     pub(crate) claim: Claim,
-    /// Its revision: the fence.
+    /// Revision of the claim. It is the fence.
     pub(crate) revision: u64,
 }
 
-/// Who claims, and for which message.
+/// The node that claims, and the message that it claims.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Claimant<'a> {
     /// Name of this node.
     pub(crate) node: &'a str,
-    /// Sequence of the message.
+    /// Stream sequence of the message.
     pub(crate) sequence: u64,
 }
 
-/// Takes a claim, whoever held it, and charges an attempt.
+/// Takes a claim from whatever worker held it, and charges an attempt.
 pub(crate) async fn take(
     ports: &Ports,
     by: Claimant<'_>,
@@ -52,7 +50,7 @@ pub(crate) async fn take(
     Err(contended())
 }
 
-/// Takes a claim as [`take`] does. `None`: the task is claimed for another message that is still queued, in another lane, so this one is
+/// Takes a claim as [`take`] does. `None` if the task is claimed for another message that is still queued in another lane: this message is
 /// a duplicate.
 pub(crate) async fn take_unless_duplicate(
     ports: &Ports,
@@ -79,7 +77,7 @@ fn contended() -> Failure {
     Failure::dependency("claim-contended", "The claim of the task is changed too often. Try again.")
 }
 
-/// One round. `None`: somebody was faster.
+/// One round. `None` after a conflict.
 async fn try_take(
     ports: &Ports,
     by: Claimant<'_>,
@@ -116,7 +114,7 @@ async fn is_duplicate(ports: &Ports, old: Option<&Claim>, sequence: u64) -> Resu
     Ok(claim::decide(Some(old), sequence, other_queued) == Verdict::Duplicate)
 }
 
-/// Counts the attempts of a replayed message from the start again.
+/// Resets the attempt count of a replayed message.
 pub(crate) async fn reset(ports: &Ports, order: &OrderId, unit: &Unit) -> Result<(), Failure> {
     for _ in 0..ROUNDS_MAX {
         let Some(found) = ports.broker.claim(order, unit).await? else { return Ok(()) };
@@ -129,8 +127,8 @@ pub(crate) async fn reset(ports: &Ports, order: &OrderId, unit: &Unit) -> Result
 }
 
 impl Held {
-    /// Gives the claim up: with the failure that ended the attempt, charged or not. The claim as it is now, which nobody works
-    /// under; `None` where another holds it.
+    /// Releases the claim. `failure` is the failure that ended the attempt, if any; `charged` says whether the attempt counts. Returns the
+    /// released claim, or `None` if another worker holds it.
     pub(crate) async fn give_up(
         &self,
         ports: &Ports,
@@ -141,7 +139,7 @@ impl Held {
         swap(ports, (&self.order, &self.unit), claim, self.revision).await
     }
 
-    /// Writes another claim in place of this one. `None` where another holds it.
+    /// Replaces the claim. `None` if another worker holds it.
     pub(crate) async fn change(
         &self,
         ports: &Ports,
@@ -150,12 +148,13 @@ impl Held {
         swap(ports, (&self.order, &self.unit), claim, self.revision).await
     }
 
-    /// Ends the work well: what failed before is forgotten. No matter if the claim is another's by now, or went with its order.
+    /// Ends the claim after successful work and forgets earlier failures. It is no error if another worker holds the claim or the claim was
+    /// removed with its order.
     pub(crate) async fn done(&self, ports: &Ports) -> Result<(), Failure> {
         swap(ports, (&self.order, &self.unit), self.claim.done(), self.revision).await.map(|_| ())
     }
 
-    /// Whether nobody has changed the claim since.
+    /// Whether the claim is unchanged.
     pub(crate) async fn is_current(&self, ports: &Ports) -> Result<bool, Failure> {
         let found = ports.broker.claim(&self.order, &self.unit).await?;
         Ok(found.is_some_and(|found| found.revision == self.revision))

@@ -1,4 +1,4 @@
-//! What the stages of one node need to know, handed down from the settings.
+//! Configuration and shared context of the stages of one node.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,23 +20,23 @@ use crate::parts::Lists;
 use crate::plans::Plans;
 use crate::ports::Ports;
 
-/// Which branches of the tree a node runs.
+/// Branches of the supervision tree that a node runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Roles {
-    /// Probe and plan.
+    /// Probes uploads and plans orders.
     pub ingest: bool,
-    /// Encode.
+    /// Encodes tasks.
     pub encode: bool,
-    /// Evaluate orders and publish.
+    /// Evaluates orders and publishes their output.
     pub publish: bool,
-    /// Find what was given up in silence.
+    /// Finds messages that the broker gave up after too many deliveries.
     pub deadletter: bool,
-    /// Repair from state.
+    /// Repairs from state what the queues lost.
     pub reconcile: bool,
 }
 
 impl Roles {
-    /// Everything.
+    /// All roles.
     pub const ALL: Self =
         Self { ingest: true, encode: true, publish: true, deadletter: true, reconcile: true };
 }
@@ -44,37 +44,37 @@ impl Roles {
 /// Settings of the stages.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// This node's name.
+    /// Name of this node.
     pub node: String,
-    /// Its roles, in the words of the settings, for people and for other nodes.
+    /// Names of the roles as in the settings. Shown to operators and sent to other nodes.
     pub roles: BTreeSet<String>,
     /// Tasks that run at once on this node.
     pub slots: usize,
-    /// Of these, slots that only the lane `high` may take.
+    /// How many of `slots` only tasks of the lane `high` may take.
     pub slots_for_high: usize,
-    /// Threads of one picture task that work at once.
+    /// Threads of one picture task.
     pub task_threads: u32,
-    /// At most so many tasks of a group at once; a group that is not named may take every slot.
+    /// Most tasks of a group that run at once. A group without an entry may take every slot.
     pub group_slots: BTreeMap<Group, usize>,
     /// Uploads probed at once.
     pub ingest_slots: usize,
-    /// How orders are planned.
+    /// Policy by which orders are planned.
     pub policy: PlanPolicy,
-    /// What bounds a source and its tasks.
+    /// Limits of a source and its tasks.
     pub limits: Limits,
-    /// From where a message may take another source.
+    /// Key prefixes from which a message may name another source.
     pub sources: SourcePrefixes,
-    /// Lease of a delivery.
+    /// Lease of each delivery.
     pub lease: Lease,
     /// Longest wait of one pull.
     pub pull_wait: Duration,
-    /// When what failed is tried again.
+    /// Delays before a failed message is tried again.
     pub retry: Schedules,
-    /// Whether refused media leaves a dead letter.
+    /// Whether refused media is buried in the dead letters.
     pub bury_refused: bool,
-    /// Between two looks for messages that the broker gave up.
+    /// Pause between two searches for messages that the broker gave up.
     pub sweep_every: Duration,
-    /// How patient repairs are.
+    /// Delays after which the reconciler repairs.
     pub reconciler: Policy,
 }
 
@@ -86,24 +86,22 @@ impl Config {
     }
 }
 
-/// What every actor of a node is handed.
+/// Context of one node, shared by its actors.
 #[derive(Clone)]
 pub struct Context {
-    /// Settings.
     pub config: Arc<Config>,
-    /// The world.
     pub ports: Ports,
-    /// Plans this node has read.
+    /// Cache of plans.
     pub plans: Arc<Plans>,
-    /// The nodes that this one heard of.
+    /// Nodes known from their heartbeats.
     pub peers: Arc<Mutex<Peers>>,
-    /// Lists of parts this node has read.
+    /// Cache of part lists.
     pub lists: Arc<Lists>,
-    /// Closed while storage or broker fail: nothing is pulled then.
+    /// Open while broker or store fail: the stages then pull nothing.
     pub gate: Arc<Gate>,
-    /// Cancelled when the node drains: nothing more is pulled, work in hand is finished.
+    /// Cancelled when the node drains: the stages pull nothing more and finish the work in hand.
     pub drain: CancellationToken,
-    /// Cancelled when the node's time is up: work in hand goes back, uncharged.
+    /// Cancelled when the grace of a drain is over: work in hand is handed back, and its attempts are not charged.
     pub put_down: CancellationToken,
 }
 
@@ -123,7 +121,7 @@ impl Context {
         }
     }
 
-    /// The nodes that this one heard of. Not to be held across a wait.
+    /// Nodes known from their heartbeats. The guard must not be held across an await.
     pub(crate) fn peers(&self) -> MutexGuard<'_, Peers> {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }

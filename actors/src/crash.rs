@@ -1,6 +1,6 @@
-//! Named instants at which a build for fault tests can end the process: one at every step boundary of every stage.
+//! Named crash points: a build for fault tests can end the process at each step boundary of each stage.
 //!
-//! Without the feature `chaos` a point is nothing. A test holds that [`POINTS`] names exactly those that the code passes.
+//! Without the feature `chaos` a crash point does nothing. A test checks that [`POINTS`] lists exactly the points that the code passes.
 
 /// Every point, in pipeline order.
 pub const POINTS: &[&str] = &[
@@ -59,7 +59,7 @@ pub const POINTS: &[&str] = &[
     "sweep-after-delete",
 ];
 
-/// Ends the process here, as a crash would, where [`arm`] was told so.
+/// Ends the process as a crash would, if [`arm`] armed this point.
 #[cfg(feature = "chaos")]
 pub fn point(name: &'static str) {
     fail::fail_point!(name, |_| {
@@ -68,19 +68,19 @@ pub fn point(name: &'static str) {
     });
 }
 
-/// Nothing in this build.
+/// Does nothing in this build.
 #[cfg(not(feature = "chaos"))]
 #[inline]
 pub fn point(_: &'static str) {}
 
-/// Arms the points that the environment variable `FAILPOINTS` names, until the process ends. `encode-after-claim=return` ends it
-/// when that point is passed first, `encode-after-claim=2*off->return` when it is passed for the third time.
+/// Arms the points that the environment variable `FAILPOINTS` names, until the process ends. `encode-after-claim=return` ends the process
+/// when it passes that point for the first time, `encode-after-claim=2*off->return` when it passes it for the third time.
 #[cfg(feature = "chaos")]
 pub fn arm() {
     std::mem::forget(fail::FailScenario::setup());
 }
 
-/// Nothing in this build.
+/// Does nothing in this build.
 #[cfg(not(feature = "chaos"))]
 #[inline]
 pub fn arm() {}

@@ -1,4 +1,4 @@
-//! Everything observable, as one enum: the shell turns each into a log line and numbers, in one place.
+//! Every observable event in one enum. The shell turns each event into a log line and metrics in one place.
 
 use jetreel_domain::delivery::room::Room;
 use jetreel_domain::delivery::stage::{Stage, Unit};
@@ -6,33 +6,33 @@ use jetreel_domain::id::{Group, OrderId, TaskId};
 use jetreel_domain::order::state::{Fact, Status};
 use jetreel_domain::words::failure::Failure;
 
-/// What the reconciler can do.
+/// Repairs of the reconciler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Repair {
-    /// Announced facts that were known.
+    /// Published facts that the state held and PROGRESS lacked.
     FactsAnnounced,
-    /// Announced an upload once more.
+    /// Announced an upload again.
     UploadAnnounced,
-    /// Queued a task that was due and nowhere.
+    /// Queued a task that was due and in no queue.
     TaskQueued,
-    /// Asked for an evaluation.
+    /// Queued an evaluation.
     EvaluationAsked,
-    /// Cancelled an upload that stood still.
+    /// Cancelled an upload that made no progress.
     UploadGivenUp,
-    /// Cleared away what a cancelled order left.
+    /// Removed what a cancelled order left.
     Cleared,
-    /// Closed an order whose codec build no node has, and opened the next.
+    /// Closed an order whose codec build no node has, and opened its successor.
     PlannedAnew,
-    /// Removed entries and claims of a closed order.
+    /// Removed ledger entries and claims of a closed order.
     RecordsRemoved,
-    /// Removed the last of a deleted video.
+    /// Removed the last remains of a deleted video.
     Removed,
-    /// Removed forged entries of an open order.
+    /// Removed forged ledger entries of an open order.
     ForgedRemoved,
 }
 
 impl Repair {
-    /// The word in metrics and logs.
+    /// Label value in metrics and logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -50,54 +50,38 @@ impl Repair {
     }
 }
 
-/// What the reconciler tells.
+/// Events of the reconciler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reconciled {
-    /// This node began or ceased to be the one that reconciles.
+    /// This node won or lost the reconciler's lease.
     Leading {
-        /// Whether it is.
+        /// Whether it holds the lease now.
         leads: bool,
     },
     /// The reconciler counted the dead letters.
     LettersCounted(Room),
-    /// The reconciler mended something.
-    Repaired {
-        /// Whose.
-        order: OrderId,
-        /// What it did.
-        repair: Repair,
-    },
-    /// An object that nobody named was deleted.
-    OrphanDeleted {
-        /// Its key.
-        key: String,
-        /// Its size.
-        bytes: u64,
-    },
-    /// A walk through the store has ended.
+    /// The reconciler repaired an order.
+    Repaired { order: OrderId, repair: Repair },
+    /// The sweep deleted an object that no document names.
+    OrphanDeleted { key: String, bytes: u64 },
+    /// A walk through the store ended.
     StoreWalked {
-        /// Objects met.
+        /// Objects that the walk met.
         objects: u64,
-        /// Of these, orphans that may be deleted when they are met again.
+        /// Of these, orphans that the next walk may delete.
         orphans: usize,
         /// Folders that could not be read.
         unread: usize,
     },
 }
 
-/// Something happened that an operator may want to see or count.
+/// An event that an operator may want to see or count.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// An order moved.
-    OrderMoved {
-        /// Which.
-        order: OrderId,
-        /// Where to.
-        to: Status,
-    },
+    /// An order changed its status.
+    OrderMoved { order: OrderId, to: Status },
     /// An order got its plan.
     Planned {
-        /// Which.
         order: OrderId,
         /// Tasks in the plan.
         tasks: usize,
@@ -105,166 +89,106 @@ pub enum Event {
         tiers: usize,
     },
     /// A task was released to its lane.
-    Released {
-        /// Whose.
-        order: OrderId,
-        /// Which.
-        task: TaskId,
-    },
-    /// A task was claimed and its codec starts.
+    Released { order: OrderId, task: TaskId },
+    /// A task was claimed, and its codec process starts.
     TaskStarted {
-        /// Whose.
         order: OrderId,
-        /// Which.
         task: TaskId,
-        /// Which attempt.
+        /// Number of the attempt, from 1.
         attempt: u32,
     },
-    /// A tier of a task moved on.
+    /// A tier of a task progressed.
     TierProgress {
-        /// Whose.
         order: OrderId,
-        /// Which.
         task: TaskId,
-        /// Tier name.
+        /// Name of the tier.
         tier: String,
         /// Seconds of the tier that are stored.
         seconds: f64,
     },
-    /// A task ended well.
+    /// A task succeeded.
     TaskFinished {
-        /// Whose.
         order: OrderId,
-        /// Which.
         task: TaskId,
-        /// Wall seconds from claim to ledger.
+        /// Wall time from the claim to the ledger entry, in seconds.
         seconds: f64,
-        /// CPU seconds of the codec.
+        /// CPU time of the codec process, in seconds.
         cpu_seconds: f64,
-        /// False where another worker's entry was first.
+        /// `false` if another worker's ledger entry was first.
         won: bool,
     },
-    /// An attempt at a task, or at a whole stage, failed.
+    /// An attempt at a task or at the message of a stage failed.
     AttemptFailed {
-        /// Which stage.
         stage: Stage,
-        /// Whose.
         order: OrderId,
-        /// What.
         unit: Unit,
-        /// Which attempt.
+        /// Number of the attempt, from 1.
         attempt: u32,
-        /// Why.
         failure: Failure,
-        /// It goes back to the queue.
+        /// Whether the message goes back to its queue.
         again: bool,
     },
-    /// An attempt ended without a word, because another worker holds the claim, or may hold it.
-    ClaimLost {
-        /// Which stage.
-        stage: Stage,
-        /// Whose.
-        order: OrderId,
-        /// What.
-        unit: Unit,
-    },
-    /// A message went to the dead letters.
+    /// An attempt ended without settling its message, because another worker holds the claim or may hold it.
+    ClaimLost { stage: Stage, order: OrderId, unit: Unit },
+    /// A message was buried in the dead letters.
     Buried {
-        /// Which stage.
         stage: Stage,
-        /// Whose, where it could be understood.
+        /// Order of the message; `None` if the message could not be decoded.
         order: Option<OrderId>,
-        /// What.
         unit: Unit,
-        /// Why.
         failure: Failure,
     },
-    /// Media was refused: its order failed, and nobody but its uploader need care.
-    Refused {
-        /// Whose.
-        order: OrderId,
-        /// Why.
-        failure: Failure,
-    },
-    /// A message cannot be buried: the dead letters cannot be written. It waits.
-    Unburied {
-        /// Which stage.
-        stage: Stage,
-        /// Why.
-        failure: Failure,
-    },
-    /// The hook was called about a dead letter.
+    /// Media was refused and its order failed. Only the uploader needs to act.
+    Refused { order: OrderId, failure: Failure },
+    /// A message cannot be buried because the dead letters cannot be written. It stays in its queue.
+    Unburied { stage: Stage, failure: Failure },
+    /// The hook for dead letters was called.
     HookCalled {
-        /// Why the call was not taken.
+        /// Failure of the call; `None` if it succeeded.
         refused: Option<Failure>,
     },
-    /// A dead message was replayed.
-    Revived {
-        /// Which stage.
-        stage: Stage,
-        /// Whose.
-        order: OrderId,
-        /// What.
-        unit: Unit,
-    },
-    /// The broker had given a message up; it was taken care of.
+    /// A dead letter was replayed.
+    Revived { stage: Stage, order: OrderId, unit: Unit },
+    /// A message that the broker had given up was handled.
     OrphanSettled {
-        /// Stream it was in.
+        /// Stream of the message.
         stream: String,
-        /// What became of it: `queued-anew`, `buried`, `removed`.
+        /// Outcome: `queued-anew`, `buried` or `removed`.
         end: &'static str,
     },
-    /// A message was removed that breaks the connection of whoever it is delivered to. Nothing of Jetreel's writes such a one.
+    /// A message was removed that breaks the connection of every client it is delivered to. Jetreel never writes such a message.
     Undeliverable {
-        /// Stream it was in.
+        /// Stream of the message.
         stream: String,
-        /// Sequence there.
+        /// Sequence in the stream.
         sequence: u64,
-        /// Subject it was published to.
+        /// Subject of the message.
         subject: String,
-        /// What is wrong with it.
+        /// Fault of the message.
         why: &'static str,
     },
-    /// Storage or broker fail: nothing is pulled until a probe succeeds.
-    BreakerOpened {
-        /// What failed.
-        failure: Failure,
-    },
-    /// A probe succeeded.
+    /// Broker or store fail: the stages pull nothing until a probe succeeds.
+    BreakerOpened { failure: Failure },
+    /// A probe succeeded: the stages pull again.
     BreakerClosed,
-    /// A fact is on PROGRESS.
-    Announced {
-        /// Whose.
-        order: OrderId,
-        /// What.
-        fact: Fact,
-    },
-    /// A heartbeat of a lease failed.
+    /// A fact was published to PROGRESS.
+    Announced { order: OrderId, fact: Fact },
+    /// A renewal of a lease failed.
     RenewFailed {
-        /// Which stage.
         stage: &'static str,
         /// Subject of the message in hand.
         subject: String,
     },
     /// A compare-and-set met another writer.
-    SwapConflict {
-        /// Which bucket.
-        bucket: &'static str,
-    },
-    /// A stage met trouble that it will try again.
-    StageFault {
-        /// Which stage.
-        stage: &'static str,
-        /// What.
-        failure: Failure,
-    },
-    /// The reconciler did something.
+    SwapConflict { bucket: &'static str },
+    /// A stage met a failure and will try again.
+    StageFault { stage: &'static str, failure: Failure },
+    /// An event of the reconciler.
     Reconciled(Reconciled),
-    /// Slots of a group that are busy on this node now.
+    /// The number of busy slots of a group changed.
     SlotsBusy {
-        /// Which group.
         group: Group,
-        /// How many.
+        /// Busy slots of the group on this node.
         busy: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! The node's circuit breaker: while storage or broker fail, nothing is pulled.
+//! The node's circuit breaker: while broker or store fail, the stages pull nothing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,20 +16,20 @@ use tokio_util::bytes::Bytes;
 use crate::event::Event;
 use crate::ports::Ports;
 
-/// Code of what fails where a queue is missing.
+/// Code of the failure when a queue is missing.
 const QUEUE_MISSING: &str = "topology-missing";
 
-/// A probe that takes longer has failed.
+/// A probe that takes longer counts as failed.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Faults of the node's codec that starting it once more shows to be over.
+/// Failures of the node's codec. The probe that closes the breaker also starts the codec once more.
 const CODEC_FAULTS: [&str; 2] = ["codec-missing", "codec-unusable"];
 
 /// The breaker of a node, shared by all its stages.
 #[derive(Debug)]
 pub struct Gate {
     breaker: Mutex<Breaker>,
-    /// The newest fault was of the node's codec.
+    /// Whether the newest failure was the codec's.
     codec: AtomicBool,
     changed: watch::Sender<()>,
     started: Instant,
@@ -48,16 +48,16 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// A stage met a failure: opens where it was a dependency's. What the store says of one object opens nothing before it was
-    /// [judged](Self::judge).
+    /// Reports a failure of a stage. A failure of a dependency opens the breaker. A failure of the store about one object opens it only
+    /// after it was [judged](Self::judge).
     pub fn on_failure(&self, ports: &Ports, failure: &Failure) {
         if trial::accused(failure).is_none() {
             self.open(ports, failure);
         }
     }
 
-    /// A failure that a stage met, as it is to be taken: what the store fails at while it is fine for others is no dependency's fault.
-    /// Opens where a dependency is away.
+    /// Classifies a failure of a stage. If the store fails for one object and works for others, the failure is not a dependency's. Opens
+    /// the breaker if a dependency is down.
     pub(crate) async fn judge(
         &self,
         ports: &Ports,
@@ -88,25 +88,25 @@ impl Gate {
         self.changed.send_replace(());
     }
 
-    /// A pull met a failure. A queue that is missing holds up nobody who pulls from another.
+    /// Reports a failure of a pull. A missing queue does not open the breaker, because stages that pull from other queues are not affected.
     pub fn on_pull_failure(&self, ports: &Ports, failure: &Failure) {
         if failure.code != QUEUE_MISSING {
             self.on_failure(ports, failure);
         }
     }
 
-    /// Work ended well.
+    /// Reports work that succeeded.
     pub fn on_success(&self) {
         self.lock().on_success();
     }
 
-    /// Whether nothing is to be pulled now.
+    /// Whether the breaker is open, so that nothing is pulled.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.lock().is_open()
     }
 
-    /// Returns when work may be taken. While the breaker is open, one of those who wait here probes for all.
+    /// Returns when the stage may pull. While the breaker is open, one of the waiting stages probes for all of them.
     pub async fn pass(self: &Arc<Self>, ports: &Ports) {
         loop {
             let mut changed = self.changed.subscribe();
@@ -116,7 +116,7 @@ impl Gate {
                 Turn::Wait(until) => Some(self.started + until),
                 Turn::Watch => None,
                 Turn::Probe => {
-                    // A task of its own: whoever waits may go away, the probe must come to an end.
+                    // The probe runs in its own task: it must end even if the stage that started it stops waiting.
                     tokio::spawn(Arc::clone(self).probe(ports.clone()));
                     None
                 }
@@ -129,14 +129,14 @@ impl Gate {
             };
             tokio::select! {
                 () = timer => {}
-                // The sender is ours: it cannot have gone.
+                // `self` owns the sender, so the channel is never closed.
                 _ = changed.changed() => {}
             }
         }
     }
 
     async fn probe(self: Arc<Self>, ports: Ports) {
-        // A task of its own: even where a port panics, somebody must close the breaker one day.
+        // The probe runs in its own task: the breaker must close again even if a port panics.
         let codec = self.codec.load(Ordering::Relaxed);
         let looked = tokio::spawn({
             let ports = ports.clone();
@@ -163,8 +163,8 @@ impl Gate {
     }
 }
 
-/// What every task needs: an answer from the broker's leader, and a small object written, read and removed; and the codec, where that
-/// failed.
+/// Probes what every task needs: an answer from the broker's leader, and a small object that is written, read and removed. Starts the codec
+/// too if its failure opened the breaker.
 async fn look(ports: &Ports, codec: bool) -> Result<(), Failure> {
     if codec {
         ports.codec.build().await?;

@@ -1,4 +1,4 @@
-//! Bodies of messages as stages take them in: decoded, and checked against the subject where they were found.
+//! Decodes bodies of messages and checks them against the subject they were found on.
 
 use jetreel_domain::delivery::deadletter::DeadLetter;
 use jetreel_domain::delivery::intake::{Body, Peek};
@@ -8,14 +8,14 @@ use jetreel_domain::delivery::subject;
 use jetreel_domain::order::document;
 use jetreel_domain::words::failure::Failure;
 
-/// A body that is not acted on.
+/// A body that the stage does not process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
-    /// A newer program wrote it, in a form that only such a program reads.
+    /// A newer program wrote the body in a form that only a newer program decodes.
     Newer(Failure),
-    /// It has no known form.
+    /// The body has no known form.
     Unreadable(Failure),
-    /// It does not belong on its subject, whichever program wrote it: whose it is, no version changes.
+    /// The body contradicts its subject. A newer program could not process it either.
     Contradicting(Failure),
 }
 
@@ -29,10 +29,10 @@ impl From<Refused> for Failure {
     }
 }
 
-/// Reads a body that was found on `subject`.
+/// Decodes a body that was found on `subject`.
 ///
 /// # Errors
-/// When it has another form, or does not belong there.
+/// The body has another form, or contradicts its subject.
 pub fn read<B: Body>(subject: &str, bytes: &[u8]) -> Result<B, Refused> {
     let body: B = rmp_serde::from_slice(bytes).map_err(|error| unread::<B>(bytes, &error))?;
     match body.agrees(subject) {
@@ -47,16 +47,17 @@ fn unread<B: Body>(bytes: &[u8], error: &rmp_serde::decode::Error) -> Refused {
             Refused::Newer(document::newer().with_detail(format_args!("version {v}: {error}")))
         }
         Ok(_) | Err(_) => {
-            let message = "The message cannot be understood.";
+            let message = "The message cannot be decoded.";
             Refused::Unreadable(Failure::permanent("bad-message", message).with_detail(error))
         }
     }
 }
 
-/// Whether a letter may go back to where it came from: its body must belong there. What cannot be read at all names nobody else's.
+/// Checks before a replay that a letter's body belongs on its original subject. A body that cannot be decoded passes: it names no other
+/// order.
 ///
 /// # Errors
-/// When it contradicts its subject.
+/// The body contradicts its subject.
 pub(crate) fn letter(letter: &DeadLetter) -> Result<(), Failure> {
     let (subject, body) = (letter.subject.as_str(), letter.body.as_slice());
     let read = match subject::stage(subject) {

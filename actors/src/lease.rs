@@ -1,6 +1,6 @@
-//! Deliveries in hand: the lease of each is renewed from the moment it is pulled, and whoever works on it learns when to put it down.
+//! Deliveries in hand. The lease of a delivery is renewed from the moment it is pulled, and its worker learns when to stop.
 //!
-//! Invariant: work stops before the server can give the message to another: `lost_after` is shorter than `ack_wait`.
+//! Invariant: work stops before the server can deliver the message to another worker: `lost_after` is shorter than `ack_wait`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,28 +15,28 @@ use crate::config::Context;
 use crate::event::Event;
 use crate::ports::{Delivery, PortFuture};
 
-/// Why work must be put down.
+/// Why work must stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lost {
-    /// The lease was not confirmed for too long.
+    /// The server confirmed no renewal for `lost_after`.
     Expired,
-    /// Another worker holds the claim now.
+    /// Another worker holds the claim.
     Taken,
-    /// The order was closed meanwhile.
+    /// The order was closed.
     Closed,
-    /// The node drains, and its time is up.
+    /// The node drains and its grace is over.
     Draining,
 }
 
-/// What a heartbeat looks at besides the lease itself: whether the work is still wanted.
+/// A check that runs with each heartbeat: whether the work is still wanted.
 pub(crate) trait Watch: Send + Sync + 'static {
-    /// `Some`: put it down. An error counts as no news.
+    /// `Some` if the work must stop. An error changes nothing.
     fn check(&self) -> PortFuture<'_, Option<Lost>>;
 }
 
 type Watched = Option<Arc<dyn Watch>>;
 
-/// A delivery in hand. Its lease is renewed until this is dropped or let go.
+/// A delivery in hand. Its lease is renewed until it is dropped or [let go](Self::let_go).
 pub(crate) struct InHand {
     delivery: Arc<dyn Delivery>,
     lost: watch::Receiver<Option<Lost>>,
@@ -52,7 +52,7 @@ impl Drop for InHand {
 }
 
 impl InHand {
-    /// Takes a delivery in hand, for the stage `name`.
+    /// Starts the heartbeat of a delivery for the stage `name`.
     pub(crate) fn new(context: &Context, name: &'static str, delivery: Arc<dyn Delivery>) -> Self {
         let (tell, lost) = watch::channel(None);
         let (watched, looked_at) = watch::channel::<Watched>(None);
@@ -74,23 +74,23 @@ impl InHand {
         self.delivery.as_ref()
     }
 
-    /// What heartbeats look at from now on.
+    /// Sets the check that runs with each heartbeat.
     pub(crate) fn watch(&self, watch: Arc<dyn Watch>) {
         self.watched.send_replace(Some(watch));
     }
 
-    /// Heartbeats look at nothing any more: the work is done, and only the lease is needed while it is settled.
+    /// Removes the check: the work is done, and the message only needs its lease until it is settled.
     pub(crate) fn unwatch(&self) {
         self.watched.send_replace(None);
     }
 
-    /// Returns when the work must be put down.
+    /// Returns when the work must stop.
     pub(crate) async fn lost(&self) -> Lost {
         let mut lost = self.lost.clone();
         let told = async {
             match lost.wait_for(Option::is_some).await {
                 Ok(lost) => lost.unwrap_or(Lost::Expired),
-                // The heartbeat is gone without a word: nobody renews the lease.
+                // The heartbeat task ended unexpectedly, so the lease is not renewed any more.
                 Err(_) => Lost::Expired,
             }
         };
@@ -100,7 +100,7 @@ impl InHand {
         }
     }
 
-    /// Does the work, unless it must be put down before its end; then it is dropped.
+    /// Runs the work and drops it if it must stop before its end.
     pub(crate) async fn unless_lost<T>(&self, work: impl Future<Output = T>) -> Result<T, Lost> {
         tokio::select! {
             biased;
@@ -109,7 +109,7 @@ impl InHand {
         }
     }
 
-    /// Ends the heartbeat: renewed after it was handed back with a delay, a message would come again too late.
+    /// Ends the heartbeat. A renewal after a delayed negative acknowledgement would delay the next delivery too long.
     pub(crate) fn let_go(self) -> Arc<dyn Delivery> {
         Arc::clone(&self.delivery)
     }
@@ -124,7 +124,8 @@ async fn beat(
     let mut confirmed = Instant::now();
     loop {
         tokio::time::sleep(lease.heartbeat).await;
-        // The server counts from when it heard of the renewal, which may be long before its answer: never count from later.
+        // The server counts from when it received the renewal, which may be long before its answer arrives. The time of the request is the
+        // safe start.
         let asked = Instant::now();
         match tokio::time::timeout(left(lease, confirmed), delivery.renew()).await {
             Ok(Ok(())) => confirmed = asked,
@@ -136,7 +137,7 @@ async fn beat(
         }
         let watch = watched.borrow().clone();
         let Some(watch) = watch.filter(|_| confirmed == asked) else { continue };
-        // The look may take its time, but not from the next renewal.
+        // The check may be slow, but it must not delay the next renewal.
         if let Ok(Ok(Some(lost))) = tokio::time::timeout(lease.heartbeat, watch.check()).await
             && watched.borrow().is_some()
         {
@@ -160,7 +161,7 @@ mod tests {
 
     const RENEWALS: u32 = 5;
 
-    /// A delivery whose renewals are answered as told, and which says when it was renewed often enough.
+    /// A delivery that answers its renewals as the test says, and reports when it was renewed often enough.
     struct Renewed {
         answers: fn() -> Result<(), Failure>,
         count: AtomicU32,
@@ -210,7 +211,7 @@ mod tests {
         }
     }
 
-    /// A look that never ends.
+    /// A check that never ends.
     struct Blind;
 
     impl Watch for Blind {

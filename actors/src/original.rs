@@ -6,10 +6,10 @@ use jetreel_domain::words::failure::Failure;
 use crate::config::Context;
 use crate::ports::Readable;
 
-/// What a codec process may read of the original of an order.
+/// What a codec process may read of an order's original.
 ///
 /// # Errors
-/// When the settings deny a part of it, or its list cannot be read.
+/// The settings deny a part of the original, or its list cannot be read.
 pub(crate) async fn readable(
     context: &Context,
     video: &Video,
@@ -23,7 +23,7 @@ pub(crate) async fn readable(
     }
 }
 
-/// A message, or a state, names a source that may not be read.
+/// The failure if a message or a state names a source that the settings deny.
 pub(crate) fn source_denied(key: &str) -> Failure {
     let message =
         "The key of the source lies below no prefix that the setting store.sources allows.";

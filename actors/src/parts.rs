@@ -1,4 +1,4 @@
-//! Lists of parts as this node has read them. A list never changes, so its hash is its name.
+//! Cache of part lists. A list never changes, so its SHA-256 identifies it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,10 +13,10 @@ use sha2::{Digest, Sha256};
 
 use crate::ports::Store;
 
-/// Parts of all lists in memory, some 60 bytes each: the lists of many usual originals, or of one that is far larger.
+/// Parts of all lists in memory, some 60 bytes each. This holds the lists of many usual originals, or of one that is far larger.
 const PARTS_KEPT: usize = 1 << 18;
 
-/// A small cache of lists by SHA-256, shared by all that read the same original.
+/// A small cache of part lists by SHA-256, shared by all readers of one original.
 #[derive(Debug, Default)]
 pub struct Lists {
     kept: Mutex<Kept>,
@@ -32,7 +32,7 @@ impl Lists {
     /// The parts of `source`, an original of `video`.
     ///
     /// # Errors
-    /// When the store fails, or the list is not the one that was written.
+    /// The store failed, or the list differs from the one that was written.
     pub async fn get(
         &self,
         store: &dyn Store,
@@ -42,7 +42,7 @@ impl Lists {
         let Some(object) = &source.list else {
             return Ok(Arc::new(PartList::from(source.parts.as_slice())));
         };
-        // By its hash alone, another video's list would be found too.
+        // A lookup by hash alone would also find the list of another video.
         let own = |list: &PartList| {
             intake::parts(&object.key, video, source, list)
                 .map_err(|contradiction| contradiction.of_document())
@@ -52,7 +52,7 @@ impl Lists {
         }
         let bytes = store.read_all(&object.key).await?;
         if hex::encode(Sha256::digest(&bytes)) != object.sha256 {
-            let message = "The list of the parts of an original is not the one that was written.";
+            let message = "The part list of an original differs from the one that was written.";
             return Err(Failure::task("parts-changed", message).with_detail(&object.key));
         }
         let list = decode(&bytes)?;
@@ -85,10 +85,10 @@ impl Lists {
     }
 }
 
-/// Writes the list of an original of `video`; gives the source that names it.
+/// Writes the part list of an original of `video`. Returns the source that names the list.
 ///
 /// # Errors
-/// When the store fails.
+/// The store failed.
 pub async fn write(
     store: &dyn Store,
     uuid: &str,
@@ -96,7 +96,7 @@ pub async fn write(
     list: &PartList,
 ) -> Result<Source, Failure> {
     let encoded = rmp_serde::to_vec_named(list).map_err(|error| {
-        let message = "The list of the parts of an original cannot be written.";
+        let message = "The part list of an original cannot be written.";
         Failure::task("parts-encode", message).with_detail(error)
     })?;
     let key = format!("raw/{video}/list-{uuid}");
@@ -106,7 +106,7 @@ pub async fn write(
 
 fn decode(bytes: &[u8]) -> Result<PartList, Failure> {
     rmp_serde::from_slice(bytes).map_err(|error| {
-        let message = "The list of the parts of an original cannot be read.";
+        let message = "The part list of an original cannot be read.";
         Failure::task("parts-unreadable", message).with_detail(error)
     })
 }

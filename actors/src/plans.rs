@@ -1,4 +1,4 @@
-//! Plans as this node has read them. A plan never changes, so its hash is its name.
+//! Cache of plans. A plan never changes, so its SHA-256 identifies it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,10 +28,10 @@ struct Kept {
 }
 
 impl Plans {
-    /// The plan of `order`, at `key` and with that hash.
+    /// The plan of `order`, stored at `key` with the hash `sha256`.
     ///
     /// # Errors
-    /// When the store fails, or the object is not the one that was planned.
+    /// The store failed, or the object differs from the plan that was made.
     pub async fn get(
         &self,
         store: &dyn Store,
@@ -39,7 +39,7 @@ impl Plans {
         key: &str,
         sha256: &str,
     ) -> Result<Arc<Plan>, Failure> {
-        // By its hash alone, another order's plan would be found too.
+        // A lookup by hash alone would also find the plan of another order.
         let own = |plan: &Plan| {
             intake::plan(key, order, plan).map_err(|contradiction| contradiction.of_document())
         };
@@ -49,7 +49,7 @@ impl Plans {
         let bytes = store.read_all(key).await?;
         let hash = hex::encode(Sha256::digest(&bytes));
         if hash != sha256 {
-            let message = "The stored plan is not the one that was made.";
+            let message = "The stored plan differs from the one that was made.";
             return Err(Failure::task("plan-changed", message).with_detail(key));
         }
         let plan = Arc::new(decode(&bytes)?);
@@ -81,10 +81,10 @@ impl Plans {
     }
 }
 
-/// A plan as stored: JSON, so that people can read it.
+/// A plan as stored: JSON, because operators read it.
 ///
 /// # Errors
-/// When it cannot be written as JSON, which is a fault of the program.
+/// The plan cannot be written as JSON, which is a fault of the program.
 pub fn encode(plan: &Plan) -> Result<Bytes, Failure> {
     serde_json::to_vec(plan).map(Bytes::from).map_err(|error| {
         Failure::task("plan-encode", "The plan cannot be written.").with_detail(error)

@@ -1,6 +1,7 @@
-//! Says that this node is there, what it does and which build its codec is, as long as it has anything in hand.
+//! Heartbeat of a node: it reports the node's roles and codec build as long as the node has work in hand, and collects the reports of the
+//! other nodes.
 //!
-//! Invariant: only how soon an order is planned anew depends on it, so no failure here keeps the node from its work.
+//! Invariant: only the delay before an order is planned anew depends on the reports. No failure here stops the node's work.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,36 +16,35 @@ use crate::config::Context;
 use crate::event::Event;
 use crate::ports::{NodeReports, Nodes};
 
-/// What leaving may take: nobody waits long for a courtesy, and silence says the same later.
+/// Deregistering is best effort: after this timeout the entry expires by itself.
 const LEAVE_WAIT: Duration = Duration::from_secs(2);
 
-/// Words that are read at once: more than a large cluster has nodes.
+/// Node reports read at once. Large clusters have fewer nodes.
 const WORDS_MAX: usize = 4096;
 
-/// What the actor is told.
+/// Messages of the actor.
 #[derive(Debug)]
 pub enum Message {
-    /// Say it once more.
+    /// Write the report again.
     Renew,
 }
 
-/// What the actor needs.
+/// Arguments of the actor.
 #[derive(Clone)]
 pub struct Args {
-    /// The node.
     pub context: Context,
-    /// Where nodes speak.
+    /// Port for node reports.
     pub nodes: Arc<dyn Nodes>,
     /// Cancelled when a draining node has nothing left in hand.
     pub alone: CancellationToken,
 }
 
-/// What is said of this start of the node.
+/// Report of this start of the node, and what it has read of the others.
 pub struct State {
     args: Args,
     id: String,
     since: i64,
-    /// Up to where the words of nodes were read.
+    /// Revision up to which the reports of other nodes were read.
     read: u64,
     started: Instant,
 }
@@ -95,7 +95,7 @@ impl Actor for Heartbeat {
 }
 
 impl Args {
-    /// Returns when nothing is in hand any more, or is just being put down.
+    /// Returns when nothing is in hand any more, or when the work in hand is being handed back.
     async fn goes(&self) {
         tokio::select! {
             () = self.alone.cancelled() => {}
@@ -105,7 +105,7 @@ impl Args {
 }
 
 impl State {
-    /// Says that the node is there, and hears who else is.
+    /// Writes this node's report and reads the reports of the others.
     async fn word(&mut self) {
         self.renew().await;
         self.listen().await;
@@ -119,10 +119,10 @@ impl State {
         }
     }
 
-    /// Hears what the other nodes said since the last time.
+    /// Reads the reports that other nodes wrote since the last read.
     async fn listen(&mut self) {
         let said = self.args.nodes.said(self.read, WORDS_MAX).await.unwrap_or_else(|failure| {
-            tracing::debug!(%failure, "what nodes say could not be read");
+            tracing::debug!(%failure, "the node reports could not be read");
             NodeReports { read: self.read, ..NodeReports::default() }
         });
         self.read = said.read;
@@ -147,19 +147,21 @@ impl State {
         if said.encodes() || said.plans() {
             match ports.codec.build().await {
                 Ok(build) => said.codec_build = Some(build),
-                // Whoever needs it says so too, and louder.
-                Err(failure) => tracing::debug!(%failure, "the build of the codec is not known"),
+                // A stage that needs the build reports the same failure as its own.
+                Err(failure) => {
+                    tracing::debug!(%failure, "the build of the codec could not be read")
+                }
             }
         }
         said
     }
 
-    /// A node that is not listed is not waited for.
+    /// Removes this node's report, so that other nodes do not wait for it.
     async fn leave(&self) {
         let left = tokio::time::timeout(LEAVE_WAIT, self.args.nodes.leave(&self.id)).await;
         let none = || Err(Failure::dependency("broker-timeout", "The broker did not answer."));
         if let Err(failure) = left.unwrap_or_else(|_| none()) {
-            tracing::debug!(%failure, "the node goes without a word");
+            tracing::debug!(%failure, "the node report could not be removed; it expires by itself");
         }
     }
 
@@ -172,7 +174,7 @@ impl State {
                 () = tokio::time::sleep(pause) => {}
             }
             if myself.cast(Message::Renew).is_err() {
-                tracing::debug!("the node's herald went away between two words");
+                tracing::debug!("the heartbeat ended before its next renewal");
             }
         });
     }

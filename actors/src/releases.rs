@@ -1,4 +1,4 @@
-//! Queues the tasks of an order that are due.
+//! Queues the due tasks of an order.
 
 use std::collections::BTreeSet;
 
@@ -16,11 +16,11 @@ use crate::crash;
 use crate::event::Event;
 use crate::ports::WriteOnce;
 
-/// Releases what is due and not in `released`, and notes it there. Releasing twice is harmless: a queued task cannot be queued
-/// again in its lane.
+/// Queues the tasks that are due and not in `released`, and adds them to it. Releasing a task twice is harmless: its lane holds a task only
+/// once.
 ///
 /// # Errors
-/// When the broker fails; a later call releases the rest.
+/// The broker failed. A later call releases the rest.
 pub async fn due(
     context: &Context,
     order: &Order,
@@ -44,20 +44,20 @@ pub async fn due(
     Ok(())
 }
 
-/// Orders that share the slots. They are not counted: each may fill the cluster, as where it is alone.
+/// Orders that share the slots. Open orders are not counted: each order may fill the cluster as if it were alone.
 const OPEN_ORDERS: usize = 1;
 
-/// Tasks that all nodes encode at once, as far as this node heard of them.
+/// Tasks that all known nodes together encode at once.
 fn cluster_slots(context: &Context) -> usize {
     let interval = presence::interval(context.config.reconciler.build_seconds).as_secs();
     let own = if context.config.encodes() { context.config.slots } else { 0 };
     context.peers().slots(interval).max(own)
 }
 
-/// Releases a task once more, whatever was released before. Gives whether it was in no lane.
+/// Releases a task again, whatever was released before. Returns whether its lane lacked it.
 ///
 /// # Errors
-/// When the broker fails.
+/// The broker failed.
 pub async fn again(
     context: &Context,
     id: &OrderId,
@@ -69,7 +69,7 @@ pub async fn again(
     Ok(context.ports.broker.release(&message).await? == WriteOnce::Mine)
 }
 
-/// The message that a task is released with.
+/// The message that releases a task.
 #[must_use]
 pub fn body(order: &Order, id: &OrderId, task: TaskId, object: &Object) -> EncodeTask {
     EncodeTask {

@@ -1,4 +1,4 @@
-//! Hands an order that cannot be carried out as it was planned over to the next.
+//! Takeover: an order that cannot be carried out as planned is closed, and its successor is queued.
 
 use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::id::OrderId;
@@ -10,12 +10,12 @@ use crate::change;
 use crate::crash;
 use crate::ports::{Broker, Ports};
 
-/// Closes an order that may be closed, by what `may` says of it, and queues the next. `false`: it has gone on meanwhile, or is closed
-/// already. What a crash in between leaves is an upload or a fact that nobody was told of, and records of a closed order: all are
-/// mended as any other.
+/// Closes an order if `may` allows it for the current state, and queues its successor. Returns `false` if the order has progressed since or
+/// is closed already. A crash in between leaves an unannounced upload or fact, or the records of a closed order; the reconciler repairs
+/// each of these.
 ///
 /// # Errors
-/// When the broker fails.
+/// The broker failed.
 pub(crate) async fn take_over(
     ports: &Ports,
     order: &OrderId,
@@ -40,10 +40,11 @@ pub(crate) async fn take_over(
     Ok(true)
 }
 
-/// Queues the order that took over, once more where it is not known to be queued: ingest plans an order only once.
+/// Announces the successor's upload, unless it is known to be announced. A second announcement is harmless: ingest plans an order only
+/// once.
 ///
 /// # Errors
-/// When the broker fails.
+/// The broker failed.
 pub(crate) async fn announce_successor(
     broker: &dyn Broker,
     order: &OrderId,

@@ -1,4 +1,4 @@
-//! Finds out whether a failure of the store is the store's or one object's.
+//! Trial of the store: tells a failure of the store from a failure of one object.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use tokio_util::bytes::Bytes;
 
 use crate::ports::Ports;
 
-/// A step of a trial takes this long at most: all of them together less than a delivery is in hand without a word.
+/// Timeout of one step of a trial. All steps together take less than a delivery's lease without a renewal.
 const STEP_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// What is read of an object that failed: a store that cannot read further fails here too.
+/// Bytes read of an object that failed. A store that fails further into the object is not noticed here.
 const READ_BYTES: u64 = 1 << 20;
 
-/// The failure as whoever met it is to take it: a dependency's where the store is away or the trouble has passed, the task's own
-/// where other objects are fine. The second: whether the store is away.
+/// Classifies a failure of the store. It is a dependency's if the store is down or works again, and the task's own if other objects work.
+/// The second value says whether the store is down.
 pub(crate) async fn hold(
     ports: &Ports,
     failure: Failure,
@@ -25,7 +25,7 @@ pub(crate) async fn hold(
 ) -> (Failure, bool) {
     let Some(touched) = trial::accused(&failure) else { return (failure, true) };
     let answers = || answers(ports, touched.key());
-    // Before and after: the store may go away or come back meanwhile.
+    // The store is tried before and after, because it may fail or recover in between.
     if !answers().await {
         return (failure, true);
     }
@@ -39,7 +39,7 @@ pub(crate) async fn hold(
     (failure, false)
 }
 
-/// Whether the store lets an object be written, read and removed in the folder where `key` is.
+/// Whether an object can be written, read and removed in the folder of `key`.
 pub(crate) async fn answers(ports: &Ports, key: &str) -> bool {
     let uuid = ports.environment.uuid();
     let neighbour = trial::neighbour(key, &uuid);

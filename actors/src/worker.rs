@@ -1,4 +1,4 @@
-//! The worker of every stage: pulls a message, keeps its lease while it is worked on, and settles it.
+//! The worker of every stage: pulls a message, renews its lease while the stage works on it, and settles it.
 //!
 //! ```text
 //! gate ─► pull ─► lease ─► take ─► settle ─┐
@@ -8,7 +8,7 @@
 //! Invariants: a worker has one message in hand; it pulls nothing while the node drains or its breaker is open; its mailbox holds one
 //! message of its own.
 //!
-//! What a stage is stands in its [`Inbox`]; nothing here knows any of them.
+//! A stage is defined by its [`Inbox`]. Nothing here names a stage.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,24 +22,24 @@ use crate::lease::InHand;
 use crate::ports::{Delivered, Delivery};
 use crate::settle::Settlement;
 
-/// What a stage does with a message of one of its inboxes.
+/// How a stage processes the messages of one of its inboxes.
 pub(crate) trait Handler: Send + Sync + 'static {
-    /// The word of the stage in logs and numbers.
+    /// Name of the stage in logs and metrics.
     const NAME: &'static str;
-    /// What it fails at is judged here: the store may be fine for others.
+    /// Whether its failures are judged here: the store may fail for one object and work for others.
     const JUDGED: bool = true;
 
-    /// Works on a delivery. Its lease is kept meanwhile; what takes long ends when the delivery is lost.
+    /// Works on a delivery while its lease is renewed. Long work must end when the delivery is lost.
     ///
     /// # Errors
-    /// When it could not be worked on: see [`Handler::not_taken`].
+    /// The delivery could not be processed: see [`Handler::not_taken`].
     fn take(
         &mut self,
         context: &Context,
         hand: &InHand,
     ) -> impl Future<Output = Result<Settlement, Failure>> + Send;
 
-    /// Decides about a delivery that could not be worked on.
+    /// Decides how to settle a delivery that could not be processed.
     fn not_taken(
         &self,
         context: &Context,
@@ -48,48 +48,45 @@ pub(crate) trait Handler: Send + Sync + 'static {
     ) -> impl Future<Output = Settlement> + Send;
 }
 
-/// How an inbox takes part in the node's breaker.
+/// How an inbox relates to the node's breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Breaker {
-    /// It waits for the breaker, and every failure counts.
+    /// The inbox waits while the breaker is open, and every failure counts.
     Counts,
-    /// It waits for the breaker, and a failure counts unless its queue is missing.
+    /// The inbox waits while the breaker is open. A failure counts unless its queue is missing.
     Watches,
-    /// It has nothing to do with it.
+    /// The inbox ignores the breaker.
     Ignores,
 }
 
-/// Where a worker takes its messages from.
+/// Source of a worker's messages.
 pub(crate) trait Inbox: Handler {
-    /// Pause after trouble, before the next pull.
+    /// Pause after a failure, before the next pull.
     const PAUSE: Duration = Duration::from_secs(1);
-    /// How it takes part in the node's breaker.
     const BREAKER: Breaker = Breaker::Counts;
-    /// Work in hand is dropped when the node drains, instead of being finished within its grace.
+    /// Whether work in hand is dropped when the node drains. Otherwise it may finish within the grace.
     const DROPPED_ON_DRAIN: bool = false;
 
-    /// The next delivery; waits for one for a while.
+    /// Waits for the next delivery for a while.
     ///
     /// # Errors
-    /// When the broker fails.
+    /// The broker failed.
     fn pull(
         &mut self,
         context: &Context,
     ) -> impl Future<Output = Result<Option<Delivered>, Failure>> + Send;
 }
 
-/// What the worker is told.
+/// Messages of the worker.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// Take the next message.
+    /// Pull the next message.
     Pull,
 }
 
-/// What the worker needs.
+/// Arguments of the worker.
 pub(crate) struct Args<I> {
-    /// The node.
     pub(crate) context: Context,
-    /// Where its messages come from.
     pub(crate) inbox: I,
 }
 
@@ -97,7 +94,7 @@ pub(crate) struct Args<I> {
 pub(crate) struct Worker<I>(std::marker::PhantomData<fn() -> I>);
 
 impl<I> Worker<I> {
-    /// A worker.
+    /// A worker for the inbox type `I`.
     pub(crate) fn new() -> Self {
         Self(std::marker::PhantomData)
     }
@@ -185,7 +182,7 @@ async fn next<I: Inbox>(context: &Context, inbox: &mut I) -> Result<Option<Deliv
 /// Works on one delivery under its lease, and settles it.
 ///
 /// # Errors
-/// When it could not be worked on, or not be settled; it comes again.
+/// The delivery could not be processed or settled. The broker delivers it again.
 pub(crate) async fn serve<H: Handler>(
     context: &Context,
     handler: &mut H,

@@ -1,8 +1,8 @@
 //! Many messages of a stream by one request.
 //!
-//! Invariant: where nothing more is said to be there, the leader said so. What lies before is read from any replica, in batches, because
-//! the order of sequences shows that none is left out; a replica may still give what was removed a moment ago. A batch breaks the
-//! connection where it comes to a message with a bad head: from there on messages are read one by one.
+//! Invariant: only the leader decides that nothing more is there. Earlier messages are read in batches from any replica, and the order of
+//! sequences shows that none is left out; a replica may still give a message that was removed a moment ago. A batch breaks the connection at
+//! a message with a malformed head; from there on messages are read one by one.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::found::Found;
 use super::request::{READ_BUDGET, persist};
 use super::severity::Fault;
 
-/// Messages that are asked for at once.
+/// Messages per request.
 const BATCH: usize = 256;
 /// Longest wait for the next message of a batch.
 const BATCH_WAIT: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ struct GetBatch<'a> {
 /// Messages by ascending sequence.
 struct Batch {
     messages: Vec<Found>,
-    /// Whether the connection broke over the next one.
+    /// Whether the connection broke at the next one.
     broke: bool,
 }
 
@@ -58,7 +58,7 @@ impl Bus {
         Ok(found)
     }
 
-    /// The next messages of a filter, by ascending sequence. Fewer than are there, or none, is fine: they are asked for again.
+    /// The next messages of a filter, by ascending sequence. It may return fewer than exist, or none; the caller asks again.
     async fn batch(&self, stream: &str, filter: &str, from: u64) -> Result<Batch, Fault> {
         let wanted = GetBatch { seq: from, batch: BATCH, next_by_subj: filter };
         let body = serde_json::to_vec(&wanted).map_err(|e| Fault::Malformed(e.to_string()))?;
@@ -84,7 +84,7 @@ impl Bus {
             let Ok(Some(message)) = next else { break };
             match message.status {
                 None | Some(StatusCode::OK) => {}
-                // The end of the batch, nothing there, or nobody who answers: the next one tells.
+                // The batch ended, no message is there, or no server answers. The next request shows which.
                 Some(_) => break,
             }
             let message = StreamMessage::try_from(message);

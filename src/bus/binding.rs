@@ -14,7 +14,7 @@ use super::names;
 use super::request::{READ_BUDGET, persist};
 
 fn unreadable(error: &serde_json::Error) -> Failure {
-    let message = "What the broker says of its store has no known form. Stop the nodes and let `jetreel store adopt` write it anew.";
+    let message = "The broker's mark, which names its store, has no known form. Stop the nodes and run `jetreel store adopt` to write it anew.";
     let place = format!("{} {}", names::STORE_BUCKET, names::STORE_KEY);
     Failure::task("unreadable-document", message).with_detail(format_args!("{place}: {error}"))
 }
@@ -50,7 +50,7 @@ impl Binding for Bus {
                 match self.read_video(id).await {
                     Ok(found) => videos.extend(found.map(|found| found.value)),
                     Err(fault) if fault.is_of_document() => {
-                        tracing::warn!(%id, %fault, "state unread");
+                        tracing::warn!(%id, %fault, "a state could not be read");
                     }
                     Err(fault) => return Err(fault),
                 }

@@ -1,4 +1,4 @@
-//! [`Broker`] on JetStream: each method is one call into the file of its kind, with its fault turned into a failure.
+//! [`Broker`] on JetStream: each method is one call into the file of its kind. Faults become failures.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,7 +21,7 @@ use super::connection::Bus;
 use super::names;
 use super::severity::Fault;
 
-/// A port's method made of a call to the broker; `doing` says in a failure what was tried.
+/// Wraps a call to the broker as a method of the port. `doing` names the operation in a failure.
 pub(super) fn port<'a, T: Send + 'a>(
     doing: &'static str,
     work: impl Future<Output = Result<T, Fault>> + Send + 'a,

@@ -1,4 +1,4 @@
-//! The bucket `videos` as it changed, read on from where it was read last.
+//! Changes of the bucket `videos`, read on from the last read.
 
 use jetreel_actors::ports::{Changed, Changes};
 use jetreel_domain::id::VideoId;
@@ -23,7 +23,7 @@ impl Bus {
     }
 }
 
-/// `None` for a key that is no video's.
+/// `None` if the key is no video's.
 fn changed(prefix: &str, message: &Found) -> Option<Changed> {
     let id: VideoId = message.subject.strip_prefix(prefix)?.parse().ok()?;
     let read = || {

@@ -1,4 +1,4 @@
-//! The connection to the broker: how it is opened, watched and closed.
+//! The connection to the broker: opened, watched and closed.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,21 +14,21 @@ use super::patience::Patience;
 use super::suspicion::Suspicion;
 use super::version::Version;
 
-/// A dead peer is noticed after two of these, well within a lease.
+/// A dead peer is noticed after two pings, well within a lease.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
-/// How long closing waits for what is still to be sent.
+/// Time that a close waits for pending writes.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
-/// What a connection needs to know.
+/// Options of a connection.
 #[derive(Clone)]
 pub struct BusOptions {
-    /// Server addresses, separated by commas; `nats://user:password@host:port` where there is a password.
+    /// Server addresses, separated by commas. With a password: `nats://user:password@host:port`.
     pub url: String,
-    /// A credentials file of the broker's user.
+    /// Credentials file of the broker's user.
     pub credentials: Option<PathBuf>,
-    /// Name of this connection, for the server's lists.
+    /// Name of this connection in the server's lists.
     pub name: String,
-    /// How long to try until the first connection stands.
+    /// Time limit of the first connection.
     pub connect_wait: Duration,
 }
 
@@ -54,7 +54,7 @@ impl BusOptions {
     }
 }
 
-/// Who is told of what happens to the connection.
+/// Receivers of connection events.
 #[derive(Clone)]
 struct OnEvent {
     closing: watch::Sender<bool>,
@@ -81,24 +81,23 @@ impl OnEvent {
     }
 }
 
-/// The broker, as this process sees it. Cheap to share behind an [`Arc`].
+/// The connection to the broker. Share it in an [`Arc`].
 #[derive(Debug)]
 pub struct Bus {
     pub(super) client: Client,
     pub(super) context: jetstream::Context,
     pub(super) hints: Hints,
     pub(super) suspicion: Arc<Suspicion>,
-    /// Counts how often the connection broke.
+    /// Number of times that the connection broke.
     pub(super) breaks: watch::Receiver<u64>,
     closed: watch::Receiver<bool>,
 }
 
 impl Bus {
-    /// Connects, and checks that the server is new enough.
+    /// Connects and checks the server's version.
     ///
     /// # Errors
-    /// A dependency fault when the server cannot be reached in time; a permanent one when it is too old or the
-    /// credentials cannot be read.
+    /// A dependency fault if the server cannot be reached in time. A permanent failure if it is too old or the credentials cannot be read.
     pub async fn connect(options: &BusOptions) -> Result<Arc<Self>, Failure> {
         if let Some(address) = unparsable(&options.url) {
             let text =
@@ -117,11 +116,11 @@ impl Bus {
                 Err(error) if !patience.pause().await => {
                     return Err(unreachable(&options.url).await.with_detail(error));
                 }
-                // Once: the failure tells the end of it.
+                // Logged once; the failure at the end repeats it.
                 Err(error) if !std::mem::replace(&mut warned, true) => {
-                    tracing::warn!(url = redacted(&options.url), %error, "broker is not there yet");
+                    tracing::warn!(url = redacted(&options.url), %error, "the broker cannot be reached yet");
                 }
-                Err(error) => tracing::debug!(%error, "broker is not there yet"),
+                Err(error) => tracing::debug!(%error, "the broker cannot be reached yet"),
             }
         };
         let server = client.server_info();
@@ -140,13 +139,13 @@ impl Bus {
         self.client.server_info().version
     }
 
-    /// Bytes of a message that the connected server takes, headers included.
+    /// Largest message of the connected server in bytes, headers included.
     #[must_use]
     pub fn max_payload(&self) -> u64 {
         self.client.server_info().max_payload as u64
     }
 
-    /// Sends what is still to be sent and closes. Deliveries in hand must be settled before.
+    /// Flushes pending writes and closes the connection. Deliveries in hand must be settled before.
     pub async fn close(&self) {
         if self.client.drain().await.is_err() {
             return;
@@ -163,7 +162,7 @@ fn addresses(url: &str) -> Vec<String> {
     url.split(',').map(|address| address.trim().to_owned()).filter(|a| !a.is_empty()).collect()
 }
 
-/// The first address that is none, without its password.
+/// The first address that cannot be parsed, without its password.
 fn unparsable(url: &str) -> Option<String> {
     let bad = |address: &&String| address.parse::<ServerAddr>().is_err();
     let addresses = bare(url);
@@ -191,7 +190,7 @@ async fn unreachable(url: &str) -> Failure {
     Failure::dependency("broker-unreachable", text)
 }
 
-/// The addresses without user and password: the client library logs what it is given.
+/// The addresses without user and password, because the client library logs them.
 fn bare(url: &str) -> Vec<String> {
     let without_user =
         |address: &String| match (address.split_once("://"), address.rsplit_once('@')) {
@@ -202,7 +201,7 @@ fn bare(url: &str) -> Vec<String> {
     addresses(url).iter().map(without_user).collect()
 }
 
-/// The same as one text, for people and logs.
+/// The addresses without passwords as one text, for messages and logs.
 fn redacted(url: &str) -> String {
     bare(url).join(",")
 }
@@ -228,7 +227,7 @@ async fn connect_options(
     }))
 }
 
-/// User and password of the first address that has some; the client library does not look for them.
+/// User and password of the first address that has them. The client library does not read them from addresses.
 fn user(url: &str) -> Option<(String, String)> {
     addresses(url).iter().find_map(|address| {
         let address: ServerAddr = address.parse().ok()?;

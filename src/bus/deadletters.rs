@@ -1,6 +1,7 @@
-//! Dead letters on the stream DLQ: buried once for each original, read without being consumed, replayed to where they came from.
+//! Dead letters on the stream DLQ. A letter is buried once for each original message, read without being consumed, and replayed to its
+//! original subject.
 //!
-//! Invariant: a replay leaves the letter alone and a discard publishes nothing; whoever wants both does the one, then the other.
+//! Invariant: a replay keeps the letter, and a discard publishes nothing. A caller that wants both does the replay first.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::names;
 use super::request::{Outgoing, READ_BUDGET, WRITE_BUDGET, persist};
 use super::severity::Fault;
 
-/// Prefix of headers that speak to the broker.
+/// Prefix of headers that instruct the broker.
 const BROKER_HEADERS: &str = "nats-";
 
 #[derive(Serialize)]
@@ -32,7 +33,7 @@ struct StreamNames {
     streams: Option<Vec<String>>,
 }
 
-/// Without `no_erase`: the bytes of a discarded letter are overwritten, for its log tail may tell what was in a file.
+/// Without `no_erase`, so that the server overwrites a discarded letter: its log tail may quote a user's file.
 #[derive(Serialize)]
 struct DeleteAt {
     seq: u64,
@@ -74,7 +75,7 @@ impl DeadLetters for Bus {
 }
 
 impl Bus {
-    /// The server recognises a repeat by its id for a while; beyond that the letter itself tells.
+    /// Buries a letter. The server recognises a repeat by its message id for a while; after that the stored letter shows it.
     async fn bury_letter(&self, letter: &DeadLetter) -> Result<u64, Fault> {
         let subject = subject::dead_letter(&letter.subject);
         let told = letter.to_headers();
@@ -93,7 +94,7 @@ impl Bus {
         if there.is_some() {
             return Ok(sequence);
         }
-        // The answer was of an earlier burial, whose letter was discarded: the server remembers its id a while longer.
+        // The answer belongs to an earlier burial whose letter was discarded. The server remembers its id for a while longer.
         message.headers.insert(NATS_MESSAGE_ID, uuid::Uuid::new_v4().to_string());
         persist(WRITE_BUDGET, || self.publish(&message)).await
     }
@@ -114,8 +115,9 @@ impl Bus {
         persist(READ_BUDGET, || self.last_message(names::DLQ, subject)).await
     }
 
-    /// What lies on a queue without the header of a release is a replay, this one or another: as good. A release there is the
-    /// message that died, on its way out, or a new one: then nothing was replayed.
+    /// Publishes the body to its original subject. A message on a queue without a release header is a replay, this one or another, which is
+    /// equally good. A message with a release header is the one that died and is about to be removed, or a new one: then nothing was
+    /// replayed.
     async fn replay_letter(&self, buried: &Buried) -> Result<WriteOnce, Fault> {
         let letter = &buried.letter;
         let mut headers = header_map(&letter.headers);
@@ -133,7 +135,7 @@ impl Bus {
                 persist(WRITE_BUDGET, || self.publish(&message)).await?;
                 Ok(WriteOnce::Mine)
             }
-            // A letter put there by hand must not become a way to write state.
+            // A letter published by hand must not become a way to write states.
             Some(_) | None => Err(Fault::BadSubject),
         }
     }
@@ -150,7 +152,7 @@ impl Bus {
         let wanted = DeleteAt { seq: sequence };
         match persist(WRITE_BUDGET, || self.api::<Deleted>(path.clone(), &wanted)).await {
             Ok(deleted) => Ok(deleted.success),
-            // The server has several words for "there is none".
+            // The server has several errors for a missing message.
             Err(fault @ Fault::Refused { .. }) => {
                 let read = persist(READ_BUDGET, || self.message_at(names::DLQ, sequence)).await?;
                 if read.is_some() { Err(fault) } else { Ok(false) }
@@ -160,10 +162,10 @@ impl Bus {
     }
 }
 
-/// The same for every replay of one death, so that the server takes it once within its window.
+/// Message id that is the same for every replay of one death, so that the server stores it once within its window.
 fn replay_id(buried: &Buried) -> String {
     match (buried.sequence, &buried.letter) {
-        // Made again where there never was a letter: the message that died names it.
+        // Rebuilt without a letter: the id names the message that died.
         (0, letter) => format!("replay-{}-{}", letter.subject, letter.sequence),
         (sequence, _) => format!("replay-{sequence}"),
     }
@@ -176,13 +178,13 @@ fn buried(message: Found) -> Buried {
     Buried { sequence: message.sequence, at: message.at, letter }
 }
 
-/// All headers, sorted by name; a name with several values comes several times.
+/// All headers, sorted by name. A name with several values appears several times.
 pub(super) fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
     let each = headers.iter().flat_map(|(name, values)| {
         values.iter().map(|value| (name.to_string(), value.as_str().to_owned()))
     });
     let mut pairs: Vec<(String, String)> = each.collect();
-    // Stable: the values of one name keep their order.
+    // A stable sort keeps the order of the values of one name.
     pairs.sort_by(|a, b| a.0.cmp(&b.0));
     pairs
 }
@@ -195,7 +197,7 @@ pub(super) fn header_map(pairs: &[(String, String)]) -> HeaderMap {
     headers
 }
 
-/// A header that speaks to the broker, or says that Jetreel released the message, is not of the letter.
+/// Whether a header belongs to the letter. Headers that instruct the broker, and the release header, do not.
 fn is_kept(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     !lower.starts_with(BROKER_HEADERS) && !name.eq_ignore_ascii_case(names::RELEASE_HEADER)

@@ -1,6 +1,6 @@
-//! A message in hand, and how it is settled: always by a request, so that an `Ok` means the server has it.
+//! A delivered message and its settlement. Settlements are requests, so `Ok` means that the server has it.
 //!
-//! `+ACK` fired and forgotten, or awaited by a subscription, gives `Ok` even when the consumer is gone; a request does not.
+//! An `+ACK` that is only published, or awaited by a subscription, returns `Ok` even if the consumer is gone. A request does not.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,17 +17,17 @@ use super::names;
 use super::request::persist;
 use super::severity::Fault;
 
-/// Settling is tried again for this long; what stays unsettled is delivered again, which is harmless.
+/// Time budget of a settlement. An unsettled message is delivered again, which is harmless.
 const SETTLE_BUDGET: Duration = Duration::from_secs(15);
-/// A renewal is worth something only soon; the worker tries again with its next heartbeat.
+/// Time budget of a renewal. It is short because the worker renews again with its next heartbeat.
 const RENEW_BUDGET: Duration = Duration::from_secs(4);
-/// The server keeps a message for its worker for a while longer (`ack_wait`): what was not renewed for this long is not spoken for.
+/// Time without a renewal after which this worker must not settle the message. Shorter than the server's `ack_wait`.
 const HELD_FOR: Duration = LEASE.lost_after;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-/// The server keeps a reason in an advisory; a long one would be refused with it.
+/// Most bytes of a reason. The server puts it into an advisory and would refuse a long one.
 const REASON_LENGTH_MAX: usize = 256;
 
-/// A delivery from a durable consumer.
+/// A delivery of a durable consumer.
 pub(super) struct JetDelivery {
     client: Client,
     message: Message,
@@ -36,12 +36,12 @@ pub(super) struct JetDelivery {
     sequence: u64,
     delivered: u64,
     pending: u64,
-    /// When the lease was last known to be ours.
+    /// When the lease was last known to be held.
     held: Mutex<Instant>,
 }
 
 impl JetDelivery {
-    /// Takes a message that a consumer delivered.
+    /// Wraps a message that a consumer delivered.
     pub(super) fn new(
         client: &Client,
         context: &jetstream::Context,
@@ -67,7 +67,7 @@ impl JetDelivery {
         })
     }
 
-    /// Whether the server may have given the message to another by now: it takes such words from anybody.
+    /// Whether the server may have delivered the message to another worker. It accepts settlements from any client.
     fn may_be_anothers(&self) -> bool {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= HELD_FOR
     }
@@ -127,7 +127,7 @@ impl Delivery for JetDelivery {
         if self.may_be_anothers() {
             return Box::pin(async { Ok(()) });
         }
-        // Once: said again after a lost answer, it would take the message from whoever has it then. Unsaid, the lease runs out.
+        // Sent once. A repeat after a lost answer could take the message from its next worker. Without the settlement the lease expires.
         let once = Duration::ZERO;
         self.settle(once, format!("-NAK {{\"delay\": {}}}", after.as_nanos()))
     }
@@ -138,7 +138,7 @@ impl Delivery for JetDelivery {
 
     fn renew(&self) -> PortFuture<'_, ()> {
         if self.may_be_anothers() {
-            // Renewed now, it would look like ours again.
+            // A renewal now would make the lease look held again.
             return Box::pin(async {
                 Err(Failure::dependency(
                     "lease-renewal",

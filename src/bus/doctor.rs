@@ -1,4 +1,4 @@
-//! What an operator should know about the broker before trusting it with work.
+//! Checks of the broker before it is trusted with work.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use super::topology::{Change, Topology, plan};
 
 const MONITOR_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What becomes of a confirmed write when the power goes.
+/// What happens to a confirmed write on a power failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// It was synced before it was confirmed.
+    /// The write was synced before it was confirmed.
     Synced,
-    /// It was not synced, but has copies elsewhere.
+    /// The write was not synced, but has replicas.
     Copied,
-    /// It may be lost.
+    /// The write may be lost.
     AtRisk,
     /// The server was not asked, or did not tell.
     Unknown,
 }
 
-/// Judges by what a server says of itself, and by the copies of every stream. Three copies are as good as their servers are apart.
+/// Judges by the server's setting and the replicas of every stream. Three replicas protect only if their servers do not fail together.
 #[must_use]
 pub fn durability(sync_always: Option<bool>, replicas: u32) -> Durability {
     match (sync_always, replicas) {
@@ -36,16 +36,15 @@ pub fn durability(sync_always: Option<bool>, replicas: u32) -> Durability {
     }
 }
 
-/// What was found.
+/// Findings about the broker.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BusFacts {
-    /// Version of the server.
     pub server_version: String,
-    /// JetStream is enabled for this user.
+    /// Whether JetStream is enabled for this user.
     pub jetstream: bool,
-    /// Every write is synced before it is confirmed. `None`: unknown, for want of a monitoring address.
+    /// Whether every write is synced before it is confirmed. `None` without a monitoring address.
     pub sync_always: Option<bool>,
-    /// How the server differs from `streams.toml`.
+    /// Differences between the server and `streams.toml`.
     pub drift: Vec<Change>,
 }
 
@@ -70,7 +69,7 @@ struct VarzConfig {
 /// Examines the broker.
 ///
 /// # Errors
-/// When it cannot be asked.
+/// The broker cannot be reached.
 pub async fn examine(
     bus: &Bus,
     topology: &Topology,
@@ -89,7 +88,7 @@ pub async fn examine(
     Ok(BusFacts { server_version: bus.server_version(), jetstream, sync_always, drift })
 }
 
-/// Whether the server syncs every write; `None` where its monitoring port does not tell.
+/// Whether the server syncs every write; `None` if its monitoring port does not tell.
 pub async fn sync_always(monitor_url: &str) -> Option<bool> {
     let client = reqwest::Client::builder().timeout(MONITOR_TIMEOUT).build().ok()?;
     let url = format!("{}/varz", monitor_url.trim_end_matches('/'));
@@ -97,7 +96,7 @@ pub async fn sync_always(monitor_url: &str) -> Option<bool> {
     match answer {
         Ok(varz) => varz.jetstream.config.map(|config| config.sync_always),
         Err(error) => {
-            tracing::warn!(url, %error, "monitoring port of the broker does not answer");
+            tracing::warn!(url, %error, "the monitoring port of the broker does not answer");
             None
         }
     }

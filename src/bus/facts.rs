@@ -1,4 +1,4 @@
-//! Facts for subscribers: CloudEvents in binary mode, a body that needs no look-up.
+//! Facts for subscribers: CloudEvents in binary mode, with a body that needs no further read.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -17,7 +17,7 @@ use super::request::Outgoing;
 use super::severity::Fault;
 use super::write::is_of;
 
-/// One source for all nodes: whichever announces a fact, it is the same event.
+/// All nodes use the same source, so a fact is the same event whichever node announces it.
 const SOURCE: &str = "/jetreel";
 
 impl Bus {

@@ -1,8 +1,8 @@
-//! A message as its stream keeps it, and whether its head can be understood.
+//! A message as its stream stores it, and whether its head is well-formed.
 //!
-//! Invariant: the client library drops the whole connection over a head that it cannot read, and takes a status in it for the server's
-//! own word. The server stores both. So heads are judged here, by the rules of the library's connection, and of a message with a bad
-//! head nothing is believed: it has no headers and no body.
+//! Invariant: the client library closes the connection at a head that it cannot parse, and takes a status line in it for the server's own.
+//! The server stores both. So heads are checked here by the rules of the library's connection. A message with a malformed head counts as
+//! one without headers and body.
 
 use std::str::FromStr as _;
 
@@ -16,28 +16,27 @@ use bytes::Bytes;
 
 use super::severity::Fault;
 
-/// What stands where the server met a byte that is no text.
+/// Character in place of bytes that are not UTF-8.
 const NO_TEXT: char = char::REPLACEMENT_CHARACTER;
 
 /// A message of a stream.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Found {
-    /// Subject it was published to.
+    /// Subject that the message was published to.
     pub(super) subject: String,
-    /// Its sequence.
     pub(super) sequence: u64,
-    /// Its headers; none where they cannot be read.
+    /// Headers; empty if the head is malformed.
     pub(super) headers: HeaderMap,
-    /// Its body; empty where its head cannot be read.
+    /// Body; empty if the head is malformed.
     pub(super) payload: Bytes,
-    /// When it was stored, seconds since the Unix epoch.
+    /// When it was stored, in seconds since the Unix epoch.
     pub(super) at: i64,
-    /// Why its head cannot be read: no consumer can deliver it.
+    /// Why the head is malformed, so that no consumer can deliver the message. `None` if it is well-formed.
     pub(super) garbled: Option<&'static str>,
 }
 
 impl Found {
-    /// Takes what the server answers.
+    /// Parses the answer of the server.
     pub(super) fn of(raw: RawMessage) -> Result<Self, Fault> {
         let bytes = |text: &str| {
             let decoded = STANDARD.decode(text);
@@ -57,7 +56,7 @@ impl Found {
 }
 
 impl From<StreamMessage> for Found {
-    /// The connection has read its head.
+    /// The connection has already parsed the head.
     fn from(message: StreamMessage) -> Self {
         Self {
             subject: message.subject.into_string(),
@@ -70,21 +69,21 @@ impl From<StreamMessage> for Found {
     }
 }
 
-/// A subject ends at white space, whichever there is in Unicode, and must be text.
+/// Fails for a subject that is not UTF-8 or contains white space, by the rules of Unicode.
 fn subject(subject: &str) -> Result<(), &'static str> {
     if subject.contains(|c: char| c.is_whitespace() || c == NO_TEXT) {
-        return Err("its subject holds what ends one");
+        return Err("its subject contains white space or is not UTF-8");
     }
     Ok(())
 }
 
 fn headers(head: &[u8]) -> Result<HeaderMap, &'static str> {
-    let text = std::str::from_utf8(head).map_err(|_| "its headers are no text")?;
+    let text = std::str::from_utf8(head).map_err(|_| "its headers are not UTF-8")?;
     let mut lines = text.lines().peekable();
     match lines.next().and_then(|line| line.strip_prefix("NATS/1.0")) {
         None => return Err("its headers have no version"),
         Some(status) if !status.trim().is_empty() => {
-            return Err("it claims to be the server's word");
+            return Err("its headers begin with a status, which only the server may send");
         }
         Some(_) => {}
     }

@@ -1,5 +1,4 @@
-//! Hints: somebody released a task, or cancelled an order. Only hints: queues and state are the truth, and a missed hint costs a
-//! poll.
+//! Hints that a task was released or an order was cancelled. Queues and states are the truth, and a missed hint only costs a poll.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,10 +13,10 @@ use tokio::task::JoinHandle;
 
 use super::severity::Fault;
 
-/// Cancels that may wait to be heard; who comes too late for one hears all as one.
+/// Cancellations that may wait for a slow receiver. A receiver that misses some treats them as a cancellation of every order.
 const CANCELS_WAITING_MAX: usize = 64;
 
-/// What passes by on the lanes' subjects and among the facts, by plain subscriptions.
+/// Receives hints by plain subscriptions to the lanes' subjects and the facts.
 #[derive(Debug)]
 pub(super) struct Hints {
     released: watch::Receiver<u64>,
@@ -27,7 +26,7 @@ pub(super) struct Hints {
 }
 
 impl Hints {
-    /// Starts to listen.
+    /// Subscribes.
     pub(super) async fn subscribe(client: &Client) -> Result<Self, Fault> {
         let lane = subject::encode_filter(Lane::High, Group::First);
         let lanes =
@@ -48,20 +47,20 @@ impl Hints {
         Ok(Self { released, seen: AtomicU64::new(0), cancels, listeners })
     }
 
-    /// Returns once it was heard, from now on, that `order` was cancelled.
+    /// Returns when a notice arrives from now on that `order` was cancelled.
     pub(super) async fn cancelled(&self, order: &OrderId) {
         let mut cancels = self.cancels.subscribe();
         loop {
             match cancels.recv().await {
                 Ok(other) if other != *order => {}
                 Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
-                // The bus is gone, and everything with it.
+                // The connection is closed for good.
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
             }
         }
     }
 
-    /// Returns once something was released since the last call, or after `wait`.
+    /// Returns after the next release since the last call, or after `wait`.
     pub(super) async fn wait(&self, wait: Duration) {
         let mut released = self.released.clone();
         let seen = self.seen.load(Ordering::Acquire);
@@ -84,7 +83,7 @@ async fn hear_cancels(
             if let Some(order) = order
                 && cancels.send(order).is_err()
             {
-                tracing::trace!("nobody works on the cancelled order here");
+                tracing::trace!("no task of the cancelled order runs here");
             }
         }
     }))

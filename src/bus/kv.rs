@@ -1,6 +1,6 @@
-//! Documents: the state of videos, and claims. JSON, so that `nats kv get` shows them.
+//! Documents: states of videos, and claims. JSON, so that `nats kv get` shows them.
 //!
-//! Invariant: a read goes to the leader, because a stale answer of a follower could decide wrongly.
+//! Invariant: reads go to the leader. A decision on a follower's stale answer could be wrong.
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use super::request::{Outgoing, READ_BUDGET, persist};
 use super::severity::{Fault, WRONG_LAST_SEQUENCE};
 use super::write::{is_marker, is_of};
 
-/// A creation that meets only ghosts (a conflict, yet nothing there) is tried this often.
+/// Tries of a creation that fails with a conflict although nothing is there.
 const CREATE_TRIES_MAX: u32 = 8;
 
 impl Bus {
@@ -56,7 +56,7 @@ impl Bus {
         self.swap(&names::bucket_stream(names::VIDEOS_BUCKET), &message, revision).await
     }
 
-    /// At the revision at which it was looked at, and last: until then the whole can be done again.
+    /// The state is removed last, at the revision that was read. Until then the whole operation can be repeated.
     pub(super) async fn discard_unreadable(&self, id: &VideoId) -> Result<bool, Fault> {
         let (bucket, key) = (names::VIDEOS_BUCKET, id.as_str());
         let Some(found) = self.raw_document(bucket, key).await? else { return Ok(false) };
@@ -100,8 +100,8 @@ impl Bus {
             Ok(claim) => intake::claim(&key, &claim).map(|()| claim).map_err(|e| e.to_string()),
         };
         let value = read.unwrap_or_else(|why| {
-            // Written by hand. It fences all the same; what it counted is lost.
-            tracing::warn!(key, why, "a claim of an unknown form counts as nobody's");
+            // The claim was written by hand. It still fences; its attempt count is lost.
+            tracing::warn!(key, why, "a claim of an unknown form counts as free");
             Claim::nobodys()
         });
         Ok(Some(Versioned { value, revision }))
@@ -132,7 +132,7 @@ impl Bus {
     }
 }
 
-/// The state that was found under the key of a video.
+/// Decodes and checks the state found under the key of a video.
 pub(super) fn state(key: &str, bytes: &[u8]) -> Result<Video, Fault> {
     let place = names::bucket_subject(names::VIDEOS_BUCKET, key);
     let video: Video = document::read(bytes).map_err(|fault| Fault::of_document(&place, &fault))?;
@@ -150,7 +150,7 @@ pub(super) fn outgoing(
     Ok(written(bucket, key, body))
 }
 
-/// A document that several versions change: refused where a newer one wrote it, and with what is not known of it.
+/// The document to write, with its unknown fields. Refused if a newer version wrote it.
 fn changed(bucket: &str, key: &str, document: &impl Document) -> Result<Outgoing, Fault> {
     let place = names::bucket_subject(bucket, key);
     let body = document::write(document).map_err(|fault| Fault::of_document(&place, &fault))?;

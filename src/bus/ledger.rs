@@ -21,7 +21,7 @@ use super::severity::Fault;
 #[derive(Serialize)]
 struct Purge<'a> {
     filter: &'a str,
-    /// The first that stays.
+    /// Lowest sequence that is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<u64>,
 }
@@ -98,7 +98,7 @@ impl Bus {
     pub(super) async fn forged_entries(&self, order: &OrderId) -> Result<Vec<Forged>, Fault> {
         let mut forged = Vec::new();
         for message in self.ledger_after(order, 0).await? {
-            // What only a newer program can read, only such a program may judge.
+            // Only a newer program may judge an entry that only it can read.
             let Err(Refused::Contradicting(failure) | Refused::Unreadable(failure)) =
                 decode(&message)
             else {
@@ -134,13 +134,13 @@ impl Bus {
         let written = self.write_once(names::LEDGER, message, mine).await?;
         let forged = forged.into_inner().unwrap_or_else(PoisonError::into_inner);
         match forged.filter(|_| written == WriteOnce::Taken) {
-            // It is no result: whoever reads the ledger removes it, and the task is done again.
+            // The message is no result. Readers of the ledger remove it, and the task is done again.
             Some(refused) => Err(Fault::Contradicting(in_the_way(refused))),
             None => Ok(written),
         }
     }
 
-    /// Purges by filter: deleting key by key would leave a marker each.
+    /// Removes all entries of an order. It purges by filter, because deleting key by key would leave a marker for each.
     pub(super) async fn purge_order(&self, order: &OrderId) -> Result<(), Fault> {
         self.purge(names::LEDGER, &subject::ledger_filter(order)).await?;
         let claims = names::bucket_subject(names::CLAIMS_BUCKET, &subject::claim_filter(order));
@@ -155,20 +155,20 @@ impl Bus {
         self.purge(names::LEDGER, &subject::ledger(order, task)).await
     }
 
-    /// Purged, not marked as deleted: a marker would stay for ever.
+    /// Removes a video's state. It is purged and not deleted, because a delete marker would stay forever.
     pub(super) async fn purge_video(&self, id: &VideoId) -> Result<(), Fault> {
         let subject = names::bucket_subject(names::VIDEOS_BUCKET, id.as_str());
         self.purge(&names::bucket_stream(names::VIDEOS_BUCKET), &subject).await
     }
 
-    /// What is written after that revision stays.
+    /// Removes a video's state up to a revision. Later writes stay.
     pub(super) async fn purge_video_upto(&self, id: &VideoId, revision: u64) -> Result<(), Fault> {
         let subject = names::bucket_subject(names::VIDEOS_BUCKET, id.as_str());
         let body = Purge { filter: &subject, seq: Some(revision + 1) };
         self.purge_of(&names::bucket_stream(names::VIDEOS_BUCKET), &body).await
     }
 
-    /// Purges by filter: see [`Self::purge_order`].
+    /// Purges the messages of a filter, see [`Self::purge_order`].
     pub(super) async fn purge(&self, stream: &str, filter: &str) -> Result<(), Fault> {
         self.purge_of(stream, &Purge { filter, seq: None }).await
     }
@@ -184,13 +184,13 @@ fn decode(message: &Found) -> Result<Entry, Refused> {
     intake::read(&message.subject, &message.payload)
 }
 
-/// The failure of an attempt whose result has no place. It costs no attempt.
+/// The failure of an attempt whose result finds a forged message in its place. It charges no attempt.
 fn in_the_way(refused: Refused) -> Failure {
     let failure = Failure::from(refused);
     if failure.code == "bad-message" { unread(failure) } else { failure }
 }
 
 fn unread(failure: Failure) -> Failure {
-    let message = "A ledger entry cannot be understood. Its task is done again.";
+    let message = "A ledger entry cannot be decoded. Its task is done again.";
     Failure::task("entry-contradicts", message).with_detail(failure.detail)
 }

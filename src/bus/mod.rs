@@ -1,10 +1,10 @@
 //! The broker: NATS JetStream behind the port [`jetreel_actors::ports::Broker`].
 //!
-//! Invariants: only `streams.toml` sets limits, and only [`topology`] creates what it declares. Every write and every
-//! settlement waits for the server's answer. What a stage decides on is read from the stream's leader.
+//! Invariants: only `streams.toml` sets limits, and only [`topology`] creates what it declares. Every write and every settlement waits for
+//! the server's answer. Stages decide only on data read from the stream's leader.
 //!
-//! Absent on purpose: `consumer.messages()` (it hoards), consumer `backoff` (it replaces `ack_wait`), `double_ack` (it
-//! takes any reply for a yes), `Nats-Msg-Id` on write-once messages, locks by time-to-live.
+//! Not used on purpose: `consumer.messages()` (it prefetches), consumer `backoff` (it replaces `ack_wait`), `double_ack` (it takes any
+//! reply for a confirmation), `Nats-Msg-Id` on write-once messages, locks by time-to-live.
 
 pub mod topology;
 pub mod private;

@@ -1,66 +1,66 @@
-//! Names that must be the same on both sides of the wire: streams, consumers, buckets, headers.
+//! Names that must match on both sides of the wire: streams, consumers, buckets, headers.
 //!
-//! Limits and subjects of these stand in `streams.toml`; a test holds that everything named here is declared there.
+//! Their limits and subjects are in `streams.toml`. A test checks that every name here is declared there.
 
 use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::Group;
 use jetreel_domain::order::lane::Lane;
 
-/// The logs of open uploads.
+/// Stream of the part logs of open uploads.
 pub const PARTS: &str = "PARTS";
-/// The log of completed uploads.
+/// Stream of completed uploads, a log.
 pub const UPLOADS: &str = Stage::Ingest.about().stream;
-/// Released tasks.
+/// Stream of released tasks.
 pub const ENCODE: &str = Stage::Encode.about().stream;
-/// Finished tasks and checkpoints.
+/// Stream of ledger entries: finished tasks and checkpoints.
 pub const LEDGER: &str = "LEDGER";
-/// "Evaluate this order."
+/// Stream of requests to evaluate an order.
 pub const PUBLISH: &str = Stage::Publish.about().stream;
-/// Facts for subscribers.
+/// Stream of facts for subscribers.
 pub const PROGRESS: &str = "PROGRESS";
-/// One webhook or mail per message.
+/// Stream with one message per webhook call or mail.
 pub const DELIVERIES: &str = "DELIVERIES";
-/// Facts replayed for one subscriber.
+/// Stream of facts that are replayed for one subscriber.
 pub const REDO: &str = "REDO";
-/// Dead letters.
+/// Stream of dead letters.
 pub const DLQ: &str = "DLQ";
 
-/// Deliveries that the broker gave up.
+/// Stream of the broker's advisories about messages that it gave up.
 pub const ADVISORY: &str = "ADVISORY";
 
-/// Reads ADVISORY.
+/// Consumer of ADVISORY.
 pub const DEADLETTER_CONSUMER: &str = "deadletter";
-/// Reads DLQ, where somebody is called about dead letters; nobody else misses it.
+/// Consumer of DLQ. Only needed if a dead-letter hook is configured.
 pub const HOOK_CONSUMER: &str = "hook";
-/// Reads UPLOADS.
+/// Consumer of UPLOADS.
 pub const INGEST_CONSUMER: &str = Stage::Ingest.about().consumer;
-/// Reads LEDGER.
+/// Consumer of LEDGER.
 pub const PUBLISH_CONSUMER: &str = "publish";
-/// Reads PUBLISH.
+/// Consumer of PUBLISH.
 pub const EVALUATE_CONSUMER: &str = Stage::Publish.about().consumer;
 
-/// State of videos and their orders.
+/// Bucket of the states of videos.
 pub const VIDEOS_BUCKET: &str = "videos";
-/// Who runs a task, and how often it was tried.
+/// Bucket of claims.
 pub const CLAIMS_BUCKET: &str = "claims";
 
-/// What nodes say of themselves, and which of them leads.
+/// Bucket of node reports and of the reconciler's lease.
 pub const NODES_BUCKET: &str = "nodes";
 /// Key of the reconciler's lease in the bucket `nodes`.
 pub const RECONCILER_KEY: &str = "reconciler";
 
-/// Which store belongs to the broker.
+/// Bucket of the mark that names the broker's store.
 pub const STORE_BUCKET: &str = "store";
-/// Key of that in the bucket `store`.
+/// Key of the mark in the bucket `store`.
 pub const STORE_KEY: &str = "mark";
 
-/// Marks what Jetreel itself published to a work queue: the id of that publish. A message without it is a replay by hand.
+/// Header with the id of a publish by Jetreel to a work queue. A message without it is a replay by hand.
 pub const RELEASE_HEADER: &str = "Jetreel-Release";
-/// Says that a message of a bucket is none of its documents.
+/// Header of a message in a bucket that is no document.
 pub const OPERATION_HEADER: &str = "KV-Operation";
-/// The word in that header for a key that was deleted.
+/// Value of that header for a deleted key.
 pub const DELETED: &str = "DEL";
-/// Id of one write of a write-once message, by which its writer knows it again.
+/// Header with the id of a write-once write, by which its writer recognises the message.
 pub const WRITER_HEADER: &str = "Jetreel-Writer";
 
 /// The consumer of a group in a lane.
@@ -75,7 +75,7 @@ pub fn bucket_stream(bucket: &str) -> String {
     format!("KV_{bucket}")
 }
 
-/// Key of what a node says of itself, in the bucket `nodes`.
+/// Key of a node report in the bucket `nodes`.
 #[must_use]
 pub fn node_key(id: &str) -> String {
     format!("node.{id}")

@@ -1,4 +1,4 @@
-//! Announced facts of one video, used as hints: state is the truth, and a missed hint delays a follower until its next poll.
+//! Announced facts of one video, used as hints. The state is the truth, and a missed hint only delays a follower until its next poll.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ impl Bus {
     /// Subscribes to the facts of `video`.
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// The connection is closed.
     pub async fn news_of(&self, video: &VideoId) -> Result<News, Failure> {
         let heard = self.client.subscribe(subject::progress_filter(video)).await;
         let gone = |error: async_nats::SubscribeError| Fault::Connection(error.to_string());
@@ -30,13 +30,13 @@ impl News {
     /// Returns with the next fact, or after `wait`.
     pub async fn wait(&mut self, wait: Duration) {
         let heard = async {
-            // A closed connection delivers nothing more.
+            // A closed connection delivers nothing.
             if self.0.next().await.is_none() {
                 std::future::pending::<()>().await;
             }
         };
         if tokio::time::timeout(wait, heard).await.is_ok() {
-            tracing::trace!("something was announced");
+            tracing::trace!("a fact was announced");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! [`Nodes`] on JetStream: a document for each node in the bucket `nodes`. JSON, so that `nats kv get` shows it.
+//! [`Nodes`] on JetStream: one document per node in the bucket `nodes`. JSON, so that `nats kv get` shows it.
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
@@ -14,14 +14,14 @@ use super::severity::Fault;
 use super::write::is_marker;
 
 impl Bus {
-    /// No compare-and-set: nobody else writes there.
+    /// Writes without compare-and-set: no other client writes this key.
     async fn tell_presence(&self, id: &str, presence: &Presence) -> Result<(), Fault> {
         let message = outgoing(names::NODES_BUCKET, &names::node_key(id), presence)?;
         persist(READ_BUDGET, || self.publish(&message)).await?;
         Ok(())
     }
 
-    /// By a marker, which the bucket's age removes: a purge could overtake the last word, a message cannot.
+    /// Deletes by a marker, which expires with the bucket's age. A purge could overtake the last report; a message cannot.
     async fn delete_presence(&self, id: &str) -> Result<(), Fault> {
         let subject = names::bucket_subject(names::NODES_BUCKET, &names::node_key(id));
         let message = Outgoing { subject, headers: deletion(), body: Bytes::new() };
@@ -53,7 +53,7 @@ impl Bus {
                     said.unreadable.push(OddWord {
                         id: id.to_owned(),
                         at: message.at,
-                        failure: fault.failure("read what a node says"),
+                        failure: fault.failure("read a node report"),
                     });
                 }
             }

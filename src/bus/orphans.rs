@@ -1,4 +1,4 @@
-//! What the broker gave up: its own word, and what its counts do not account for.
+//! Messages that the broker gave up, found by its advisories and by the counts of its consumers.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::names;
 use super::request::{Outgoing, READ_BUDGET, WRITE_BUDGET, persist};
 use super::severity::Fault;
 
-/// Suspects of one consumer that are looked at in one go; the others are found when these are settled.
+/// Most suspects of one consumer per look. The next look finds the others.
 const SUSPECTS_MAX: usize = 256;
 
 #[derive(Serialize)]
@@ -65,13 +65,13 @@ impl Bus {
         self.next_delivery(names::ADVISORY, names::DEADLETTER_CONSUMER, wait).await
     }
 
-    /// The consumers of work queues that account for fewer messages than there are.
+    /// The consumers of work queues that account for fewer messages than their queues hold.
     pub(super) async fn find_lost_sight(&self) -> Result<Vec<LostSight>, Fault> {
         let mut lost = Vec::new();
         for (stream, consumer, filter) in queues() {
             match self.account(stream, &consumer, &filter).await {
                 Ok(found) => lost.extend(found),
-                // What is missing gives nothing up, and others may.
+                // A missing consumer gives up no messages. The others may.
                 Err(fault) if fault.is_absent() => {}
                 Err(fault) => return Err(fault),
             }
@@ -140,15 +140,15 @@ impl Bus {
         let read = persist(READ_BUDGET, || self.message_at(stream, sequence)).await?;
         let Some(message) = read else { return Ok(None) };
         if message.garbled.is_some() {
-            // The broker gave it up before anybody looked for it.
+            // The broker gave up the message before the sieve looked for it.
             let removed = self.remove_garbled(stream, &message).await?;
-            tracing::warn!(?removed, "a message that nobody can take was removed");
+            tracing::warn!(?removed, "a message that no client can receive was removed");
             return Ok(None);
         }
         Ok(Some(stored(stream, message)))
     }
 
-    /// Whether this call removed the message; `false`: it was gone.
+    /// Removes the message at a sequence. `false` if it was gone already.
     pub(super) async fn remove_at(&self, stream: &str, sequence: u64) -> Result<bool, Fault> {
         let path = format!("STREAM.MSG.DELETE.{stream}");
         let wanted = DeleteAt { seq: sequence, no_erase: true };
@@ -161,8 +161,8 @@ impl Bus {
         }
     }
 
-    /// A queue holds one message a subject, so that its old one goes first; what is lost with a crash in between, the reconciler misses.
-    /// A log takes both.
+    /// Publishes the message again and removes the old one. A queue holds one message per subject, so the old one is removed first; the
+    /// reconciler finds a message that is lost by a crash in between. A log holds both.
     pub(super) async fn renew_stored(&self, stored: &Stored) -> Result<(), Fault> {
         let mut headers = header_map(&stored.headers);
         for (name, value) in &stored.headers {
@@ -183,7 +183,7 @@ impl Bus {
         Ok(())
     }
 
-    /// Any answer of the leader of the state will do, unless a stream is known to be missing that all work needs.
+    /// Asks the leader of the states. Fails if a stream is missing that all work needs.
     pub(super) async fn probe(&self) -> Result<(), Fault> {
         self.lacking()?;
         let stream = names::bucket_stream(names::VIDEOS_BUCKET);

@@ -1,4 +1,4 @@
-//! Trying again: a budget of time, and pauses that grow and are spread.
+//! Retries: a time budget, and pauses that grow with jitter.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// How long something is tried again.
+/// Time budget of a retry loop.
 #[derive(Debug)]
 pub(super) struct Patience {
     deadline: Instant,
@@ -15,17 +15,17 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// Tries again for `budget`.
+    /// Retries for `budget`.
     pub(super) fn new(budget: Duration) -> Self {
         Self { deadline: Instant::now() + budget, pause: FIRST_PAUSE }
     }
 
-    /// Waits before the next try. `false`, at once, when the budget is spent.
+    /// Waits before the next try. Returns `false` at once if the budget is spent.
     pub(super) async fn pause(&mut self) -> bool {
         if Instant::now() + self.pause >= self.deadline {
             return false;
         }
-        // Between half and all of the pause, so that many clients do not come back as one.
+        // Jitter between half and all of the pause, so that many clients do not reconnect at once.
         let spread = uuid::Uuid::new_v4().as_u128() as u32 % 512;
         tokio::time::sleep(self.pause.mul_f64((512.0 + f64::from(spread)) / 1024.0)).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);

@@ -48,7 +48,7 @@ impl Bus {
         self.queue(names::PUBLISH, subject::publish(order), &body).await
     }
 
-    /// One message a subject; the header tells our own from a replay by hand, and this publish from another.
+    /// Publishes one message per subject. Its header distinguishes it from a replay by hand, and this publish from another.
     async fn queue(
         &self,
         stream: &str,
@@ -66,7 +66,7 @@ impl Bus {
         self.queue_once(stream, message, mine).await
     }
 
-    /// A repeat is harmless here: messages are hints, the state of the video decides.
+    /// Repeating this is harmless: messages are hints, and the state of the video decides.
     pub(super) async fn publish_upload(&self, upload: &Uploaded) -> Result<(), Fault> {
         let mut headers = HeaderMap::new();
         headers.insert(names::RELEASE_HEADER, uuid::Uuid::new_v4().to_string());

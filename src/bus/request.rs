@@ -1,7 +1,7 @@
-//! The few requests everything here is made of: publish and be sure, read from the leader, pull one message.
+//! The basic requests: publish with confirmation, read from the leader, pull one message.
 //!
-//! Invariant: every one of them waits for an answer and has a deadline. Reads go to the stream's leader (`STREAM.MSG.GET`,
-//! never direct get), because decisions rest on them.
+//! Invariant: every request waits for an answer and has a deadline. Reads go to the stream's leader (`STREAM.MSG.GET`, never direct get),
+//! because decisions rest on them.
 
 use std::future::Future;
 use std::time::Duration;
@@ -20,13 +20,13 @@ use super::found::Found;
 use super::patience::Patience;
 use super::severity::Fault;
 
-/// One request; a server that syncs on every write answers well within.
+/// Timeout of one request. A server that syncs on every write answers well within it.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// What a waiting pull gets beyond its own expiry, which the server keeps.
+/// Time added to a pull's own expiry, which the server keeps.
 const PULL_GRACE: Duration = Duration::from_secs(5);
-/// Reads are tried again for this long, about one election.
+/// Time budget of reads: about one election.
 pub(super) const READ_BUDGET: Duration = Duration::from_secs(12);
-/// Writes are tried again for this long: an election, a reconnect and some.
+/// Time budget of writes: an election, a reconnect and some reserve.
 pub(super) const WRITE_BUDGET: Duration = Duration::from_secs(40);
 
 const NO_MESSAGE_FOUND: u64 = 10037;
@@ -64,22 +64,19 @@ struct Pull {
 /// A message to publish.
 #[derive(Debug, Clone)]
 pub(super) struct Outgoing {
-    /// Where to.
     pub(super) subject: String,
-    /// What of it is in headers.
     pub(super) headers: HeaderMap,
-    /// The body.
     pub(super) body: Bytes,
 }
 
 impl Bus {
-    /// One request.
+    /// Sends one request.
     pub(super) async fn ask(&self, subject: String, request: Request) -> Result<Message, Fault> {
         let request = request.timeout(Some(REQUEST_TIMEOUT));
         Ok(self.client.send_request(subject, request).await?)
     }
 
-    /// One request to the JetStream API.
+    /// Sends one request to the JetStream API.
     pub(super) async fn api<T: DeserializeOwned>(
         &self,
         path: String,
@@ -91,7 +88,7 @@ impl Bus {
         asked.and_then(|reply| answer(&reply)).inspect_err(|fault| self.suspect(fault))
     }
 
-    /// Publishes once; gives the sequence under which the stream has it.
+    /// Publishes once. Returns the sequence in the stream.
     pub(super) async fn publish(&self, message: &Outgoing) -> Result<u64, Fault> {
         let request = Request::new().headers(message.headers.clone()).payload(message.body.clone());
         let reply = self.ask(message.subject.clone(), request).await;
@@ -118,13 +115,13 @@ impl Bus {
         self.get(stream, &GetNext { seq: from, next_by_subj: filter }).await
     }
 
-    /// The message at a sequence.
+    /// The message with this sequence.
     pub(super) async fn message_at(
         &self,
         stream: &str,
         sequence: u64,
     ) -> Result<Option<Found>, Fault> {
-        // The first message has 1, and the server takes 0 for a mistake.
+        // Sequences start at 1, and the server refuses 0.
         if sequence == 0 {
             return Ok(None);
         }
@@ -139,11 +136,10 @@ impl Bus {
         }
     }
 
-    /// Pulls one message. A zero `wait` takes only what is there.
+    /// Pulls one message. A zero `wait` takes only a message that is there.
     ///
-    /// A pull has an inbox of its own: a delivery bears the subject it was published to, so only a subscription, not the
-    /// shared inbox of requests, can take it. And dropped half-way, it leaves no interest behind, so that the server hands
-    /// no message to a caller that is gone.
+    /// A pull has its own inbox: a delivery keeps the subject it was published to, so only a subscription can receive it, not the shared
+    /// inbox of requests. If the future is dropped, the inbox is removed, and the server delivers no message to it.
     pub(super) async fn pull(
         &self,
         stream: &str,
@@ -161,12 +157,12 @@ impl Bus {
         breaks.mark_unchanged();
         let answer = tokio::select! {
             answer = self.client.send_request(subject, request) => answer,
-            // The server forgets the pull.
+            // The server drops the pull with the connection.
             _ = breaks.changed() => return Ok(None),
         };
         let message = match answer.map_err(Fault::from) {
             Ok(message) => message,
-            // The server's own "nothing came" was lost with a connection or a leader.
+            // The server's "no message" was lost with a connection or a leader.
             Err(Fault::Timeout) if !no_wait => return Ok(None),
             Err(fault) => return Err(self.of_pull(stream, consumer, fault).await),
         };
@@ -191,7 +187,7 @@ fn answer<T: DeserializeOwned>(message: &Message) -> Result<T, Fault> {
     }
 }
 
-/// Tries `attempt` again while its fault is passing and the budget lasts.
+/// Repeats `attempt` while its fault is temporary and the budget lasts.
 pub(super) async fn persist<T, F, A>(budget: Duration, mut attempt: F) -> Result<T, Fault>
 where
     F: FnMut() -> A,

@@ -1,4 +1,4 @@
-//! Micro services on the broker: endpoints that anybody with the `nats` CLI finds, asks and counts (`nats micro`).
+//! Micro services on the broker. The `nats` command line finds, calls and counts their endpoints (`nats micro`).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,44 +15,42 @@ use tokio::task::{AbortHandle, JoinHandle};
 
 use super::connection::Bus;
 
-/// How long a stop waits for the requests in hand, all of them together.
+/// Time that a stop waits for all requests in hand together.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
-/// A request that is not granted, as the requester sees it in headers.
+/// A refused request, as the client sees it in headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// As HTTP counts: 400 for a bad request, 404 for nothing there, 503 for trouble that passes.
+    /// HTTP status: 400 for a bad request, 404 for a missing letter, 503 for a temporary failure.
     pub code: usize,
-    /// A sentence.
+    /// A sentence for the client.
     pub status: String,
 }
 
-/// An answer on its way.
+/// An answer that is being computed.
 pub type Answer = Pin<Box<dyn Future<Output = Result<Vec<u8>, Refusal>> + Send>>;
 
-/// Something that can be asked.
+/// An endpoint.
 pub struct Question {
-    /// Name in lists.
+    /// Name of the endpoint in lists.
     pub name: &'static str,
-    /// Where it is asked.
+    /// Subject of the endpoint.
     pub subject: String,
-    /// What it is for.
     pub about: &'static str,
-    /// Answers.
     pub answer: Arc<dyn Fn(Bytes) -> Answer + Send + Sync>,
 }
 
-/// A service that answers until it is stopped.
+/// A running service.
 pub struct RunningService {
     service: Service,
     endpoints: Vec<JoinHandle<()>>,
 }
 
 impl Bus {
-    /// Starts a service. Of all nodes that run it, one answers each question.
+    /// Starts a service. Of all nodes that run it, one answers each request.
     ///
     /// # Errors
-    /// When the broker does not take the subscriptions.
+    /// The broker refuses the subscriptions.
     pub async fn serve(
         &self,
         name: &str,
@@ -76,19 +74,19 @@ impl Bus {
 }
 
 impl RunningService {
-    /// Takes no more questions, and lets those in hand be answered, within five seconds.
+    /// Accepts no more requests, and waits up to five seconds for the answers in hand.
     pub async fn stop(self) {
         if let Err(error) = self.service.stop().await {
             tracing::debug!(error, "the service was stopped already");
         }
         let unanswered = end(self.endpoints, STOP_WAIT).await;
         if unanswered > 0 {
-            tracing::warn!(unanswered, "questions were not answered before the stop");
+            tracing::warn!(unanswered, "requests were not answered before the stop");
         }
     }
 }
 
-/// Waits for the end of all, and ends by force those that take longer than `wait`; gives how many these are.
+/// Waits for all endpoints and aborts those that take longer than `wait`. Returns how many were aborted.
 async fn end(endpoints: Vec<JoinHandle<()>>, wait: Duration) -> usize {
     let handles: Vec<AbortHandle> = endpoints.iter().map(JoinHandle::abort_handle).collect();
     if tokio::time::timeout(wait, join_all(endpoints)).await.is_ok() {

@@ -1,68 +1,68 @@
-//! What the broker's answers mean: one total mapping from a fault to a [`Failure`] and to "try again".
+//! Classifies the broker's answers: one total mapping from a fault to a [`Failure`] and to "try again".
 //!
-//! Invariant: trouble of the broker is a dependency fault, which costs no task an attempt. Only what trying again cannot
-//! mend (a message that is too large) is permanent, and only a document that cannot be read is the task's own fault.
+//! Invariant: trouble of the broker is a dependency fault, which charges no attempt. Only a fault that no retry can cure (a message that is
+//! too large) is permanent, and only a document that cannot be decoded is the task's own fault.
 
 use async_nats::{RequestError, RequestErrorKind, jetstream};
 use jetreel_domain::order::document::{self, DocumentFault};
 use jetreel_domain::words::failure::Failure;
 
-/// "wrong last sequence": a compare-and-set lost.
+/// "wrong last sequence": a compare-and-set met another writer.
 pub(super) const WRONG_LAST_SEQUENCE: u64 = 10071;
-/// The same from a clustered stream, where it can also be spurious.
+/// The same error of a replicated stream, where it can also be spurious.
 pub(super) const WRONG_LAST_SEQUENCE_IN_PROCESS: u64 = 10164;
 /// "store failed": the subject is taken, or the stream is full.
 pub(super) const STORE_FAILED: u64 = 10077;
-/// There is no such stream.
+/// The stream does not exist.
 pub(super) const STREAM_NOT_FOUND: u64 = 10059;
 const CONSUMER_NOT_FOUND: u64 = 10014;
 const MESSAGE_TOO_LARGE: u64 = 10054;
 const NO_SPACE: [u64; 4] = [10047, 10023, 10002, 10028];
 
-/// What can come instead of the answer that was asked for.
+/// Faults of a request to the broker.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
-    /// No answer in time: the request may or may not have been carried out.
+    /// No answer in time. The request may or may not have been carried out.
     #[error("no answer in time")]
     Timeout,
-    /// Nobody serves the subject: an election, or JetStream is off.
+    /// No server answers on the subject: an election, or JetStream is off.
     #[error("no responders")]
     NoResponders,
-    /// The connection broke or the client is closed.
+    /// The connection broke, or the client is closed.
     #[error("connection: {0}")]
     Connection(String),
-    /// The payload is above the server's limit.
+    /// The payload exceeds the server's limit.
     #[error("message too large")]
     TooLarge,
     /// The subject is malformed.
     #[error("invalid subject")]
     BadSubject,
-    /// An answer that is not what the protocol says.
+    /// The answer violates the protocol.
     #[error("unexpected answer: {0}")]
     Malformed(String),
-    /// A stored document that this version cannot read.
+    /// This version cannot decode a stored document.
     #[error("unreadable document: {0}")]
     Unreadable(String),
-    /// A stored document of a newer version, which this one cannot read or must not change.
+    /// A newer version wrote a stored document. This version cannot read it or must not change it.
     #[error("newer document: {0}")]
     Newer(String),
-    /// What is stored does not belong where it lies.
+    /// A stored document contradicts its place.
     #[error("{}", .0.told())]
     Contradicting(Failure),
-    /// The server said no.
+    /// The server refused the request.
     #[error("{description} ({status}, {code})")]
     Refused {
         /// HTTP-like class.
         status: usize,
-        /// The server's error code; 0 where it gave none.
+        /// Error code of the server; 0 without one.
         code: u64,
-        /// What the server said.
+        /// Error text of the server.
         description: String,
     },
 }
 
 impl Fault {
-    /// Whether the same request can succeed in a moment (an election, a reconnect).
+    /// Whether the same request may succeed in a moment (an election, a reconnect).
     pub(super) fn is_passing(&self) -> bool {
         match self {
             Self::Timeout | Self::NoResponders | Self::Connection(_) => true,
@@ -78,33 +78,33 @@ impl Fault {
         }
     }
 
-    /// Whether it is of one document, and says nothing of others.
+    /// Whether the fault concerns one document only.
     pub(super) fn is_of_document(&self) -> bool {
         matches!(self, Self::Unreadable(_) | Self::Newer(_) | Self::Contradicting(_))
     }
 
-    /// Whether the request may have been carried out although no confirmation came.
+    /// Whether the request may have been carried out without a confirmation.
     pub(super) fn is_ambiguous(&self) -> bool {
         matches!(self, Self::Timeout | Self::Connection(_) | Self::Malformed(_))
     }
 
-    /// Whether a compare-and-set lost.
+    /// Whether a compare-and-set met another writer.
     pub(super) fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused { code, .. }
             if [WRONG_LAST_SEQUENCE, WRONG_LAST_SEQUENCE_IN_PROCESS].contains(code))
     }
 
-    /// Whether the stream did not store the message: its subject is taken, or it is full.
+    /// Whether the stream did not store the message because its subject is taken or the stream is full.
     pub(super) fn is_store_failed(&self) -> bool {
         matches!(self, Self::Refused { code: STORE_FAILED, .. })
     }
 
-    /// Whether there is no such stream or consumer.
+    /// Whether the stream or consumer does not exist.
     pub(super) fn is_absent(&self) -> bool {
         matches!(self, Self::Refused { code: STREAM_NOT_FOUND | CONSUMER_NOT_FOUND, .. })
     }
 
-    /// The failure that a stage sees, for what was being done.
+    /// The failure for a stage. `doing` names the operation.
     pub(super) fn failure(&self, doing: &str) -> Failure {
         let failure = match self {
             Self::Timeout => {
@@ -112,7 +112,7 @@ impl Fault {
             }
             Self::NoResponders => Failure::dependency(
                 "broker-unavailable",
-                "Nobody at the broker takes this: a stream is missing or has no leader.",
+                "No stream at the broker accepts the request: the stream is missing or has no leader.",
             ),
             Self::Connection(_) => {
                 Failure::dependency("broker-unreachable", "The connection to the broker is down.")
@@ -122,7 +122,7 @@ impl Fault {
                 Failure::permanent("bad-subject", "A name cannot be part of a subject.")
             }
             Self::Malformed(_) => {
-                Failure::dependency("broker-protocol", "The broker answered with nonsense.")
+                Failure::dependency("broker-protocol", "The broker's answer violates the protocol.")
             }
             Self::Unreadable(_) => {
                 Failure::task("unreadable-document", "A stored document is of an unknown form.")
@@ -147,9 +147,10 @@ fn refusal(status: usize, code: u64) -> Failure {
             "topology-missing",
             "A stream or consumer is missing. Create it with `jetreel streams apply`.",
         ),
-        WRONG_LAST_SEQUENCE | WRONG_LAST_SEQUENCE_IN_PROCESS => {
-            Failure::dependency("broker-conflict", "Other writers were faster again and again.")
-        }
+        WRONG_LAST_SEQUENCE | WRONG_LAST_SEQUENCE_IN_PROCESS => Failure::dependency(
+            "broker-conflict",
+            "Other writers changed the document at each try. Try again.",
+        ),
         code if NO_SPACE.contains(&code) => {
             Failure::dependency("storage-full", "The broker is out of storage.")
         }
@@ -164,7 +165,7 @@ fn refusal(status: usize, code: u64) -> Failure {
 }
 
 impl Fault {
-    /// A document at `place` that cannot be read, or written.
+    /// The fault of a document at `place` that cannot be read or written.
     pub(super) fn of_document(place: &str, fault: &DocumentFault) -> Self {
         let told = format!("{place}: {fault}");
         match fault {

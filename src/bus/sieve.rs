@@ -1,7 +1,7 @@
-//! Messages that no consumer can deliver: looked for where the connection broke, and removed.
+//! Finds and removes messages that no consumer can deliver. It starts when a connection broke.
 //!
-//! Anybody who may publish to a queue can put there a message whose head the client library cannot read. Delivered, it breaks the connection
-//! of the node, again with each delivery. Nothing of Jetreel's writes such a message.
+//! A client that may publish to a queue can store a message whose head the client library cannot parse. Each delivery of it breaks the
+//! node's connection. Jetreel never writes such a message.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::names;
 use super::request::{READ_BUDGET, persist};
 use super::severity::Fault;
 
-/// Messages of one consumer that are looked at in one go; the next goes on with the others.
+/// Messages of one consumer per look. The next look continues with the others.
 const LOOKS_MAX: usize = 4096;
 
 #[derive(Serialize)]
@@ -38,28 +38,27 @@ struct Position {
     stream_seq: u64,
 }
 
-/// A message that was removed because nobody could take it.
+/// A message that was removed because no client can receive it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removed {
-    /// Stream.
     pub stream: String,
-    /// Sequence there.
+    /// Sequence in the stream.
     pub sequence: u64,
-    /// Subject it was published to, as far as that is text.
+    /// Subject that it was published to, as far as it is UTF-8.
     pub subject: String,
-    /// What is wrong with it.
+    /// Fault of its head.
     pub why: &'static str,
 }
 
-/// Looks through what consumers have delivered and nobody has settled.
+/// Examines the messages that consumers have delivered and that are not settled.
 #[derive(Debug, Default)]
 pub struct Sieve {
-    /// By consumer: up to where it was looked at, if that was not all.
+    /// By consumer: the last sequence examined, if the look was not complete.
     looked: BTreeMap<String, u64>,
 }
 
 impl Sieve {
-    /// Waits for a sign of such a message, and looks; gives those that it removed.
+    /// Waits until a connection breaks, then looks. Returns the removed messages.
     pub async fn next(&mut self, bus: &Bus) -> Vec<Removed> {
         bus.suspects_garbled().await;
         let mut removed = Vec::new();
@@ -68,8 +67,10 @@ impl Sieve {
             match self.look(bus, stream, &consumer).await {
                 Ok(found) => removed.extend(found),
                 Err(fault) if fault.is_absent() => {}
-                // A broken message breaks the connection again, which is the next sign.
-                Err(fault) => tracing::debug!(stream, consumer, %fault, "not looked through"),
+                // The message breaks the connection again, which starts the next look.
+                Err(fault) => {
+                    tracing::debug!(stream, consumer, %fault, "the messages of a consumer could not be examined")
+                }
             }
         }
         removed
@@ -105,7 +106,7 @@ impl Sieve {
 }
 
 impl Bus {
-    /// Removes a message that nobody could take. `None`: it is none, or somebody else removed it.
+    /// Removes a message that no client can receive. `None` if the message is well-formed, or was removed by another node.
     pub(super) async fn remove_garbled(
         &self,
         stream: &str,

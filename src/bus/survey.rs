@@ -25,7 +25,7 @@ use super::request::{READ_BUDGET, persist};
 use super::severity::Fault;
 use super::write::is_marker;
 
-/// In a second.
+/// Nanoseconds in a second.
 const NANOSECONDS: i64 = 1_000_000_000;
 
 #[derive(Serialize)]
@@ -34,13 +34,13 @@ struct Subjects<'a> {
     offset: usize,
 }
 
-/// The body of a request that takes none: an empty object, which the server takes for nothing, as it does not take `null`.
+/// Body of a request without parameters: an empty object. The server refuses `null`.
 #[derive(Serialize)]
 struct Nothing {}
 
 #[derive(Deserialize)]
 struct SubjectsPage {
-    /// Subjects in all; absent where there are none.
+    /// Number of subjects; absent if there are none.
     #[serde(default)]
     total: usize,
     state: SubjectsState,
@@ -72,7 +72,7 @@ struct StreamDepth {
 
 #[derive(Deserialize)]
 struct Limits {
-    /// Negative where there is no limit.
+    /// Negative without a limit.
     #[serde(default)]
     max_bytes: i64,
 }
@@ -98,7 +98,7 @@ struct Sequences {
 }
 
 impl Bus {
-    /// Subjects of a stream that hold a message, as `pick` reads them; from the leader, page by page.
+    /// Subjects of a stream that hold a message, as parsed by `pick`. From the leader, page by page.
     pub(super) async fn subjects<T: Ord>(
         &self,
         stream: &str,
@@ -138,7 +138,7 @@ impl Bus {
         Ok(states)
     }
 
-    /// The stream of a bucket, as its leader knows it.
+    /// Creation time and last sequence of a bucket's stream, from its leader.
     pub(super) async fn extent(&self, stream: &str) -> Result<Extent, Fault> {
         let path = format!("STREAM.INFO.{stream}");
         let StreamBirth { created, state } =
@@ -185,7 +185,7 @@ impl Bus {
         if is_for(&last.payload) {
             return Ok(Some(last.sequence));
         }
-        // The newest is another order's: this one's may be before it.
+        // The newest message is another order's. This order's may be before it.
         let (mut newest, mut from) = (None, 1);
         loop {
             let next =
@@ -262,7 +262,7 @@ impl Survey for Bus {
             let (bucket, key) = (names::NODES_BUCKET, names::RECONCILER_KEY);
             let Some(found) = self.raw_document(bucket, key).await? else { return Ok(None) };
             let value = serde_json::from_slice(&found.value).unwrap_or_else(|error| {
-                tracing::warn!(%error, "a reconciler's lease of an unknown form counts as nobody's");
+                tracing::warn!(%error, "a reconciler's lease of an unknown form counts as free");
                 Leadership::nobodys()
             });
             Ok(Some(Versioned { value, revision: found.revision }))
@@ -288,13 +288,15 @@ fn video(prefix: &str, message: &Found) -> Option<Versioned<Video>> {
     }
     let key = message.subject.strip_prefix(prefix).unwrap_or_default();
     match document::read::<Video>(&message.payload) {
-        // What else may contradict is looked at where it is acted on.
+        // Other contradictions are checked where the state is used.
         Ok(value) if value.id.as_str() == key => {
             return Some(Versioned { value, revision: message.sequence });
         }
         Ok(value) => tracing::warn!(key, id = %value.id, "a state of another video"),
-        // Of a newer version, perhaps: not for this node to judge.
-        Err(error) => tracing::warn!(subject = %message.subject, %error, "state unread"),
+        // Perhaps the state of a newer version, which this node must not judge.
+        Err(error) => {
+            tracing::warn!(subject = %message.subject, %error, "a state could not be read")
+        }
     }
     None
 }

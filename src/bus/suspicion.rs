@@ -1,4 +1,4 @@
-//! Signs that something declared is missing, for who looks after it; and what he found, for who asks whether work can go on.
+//! Signs that a declared stream or consumer is missing. The upkeep task awaits them, and records which streams are missing for the probe.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,35 +8,35 @@ use tokio::sync::Notify;
 use super::connection::Bus;
 use super::severity::{Fault, STREAM_NOT_FOUND};
 
-/// What is suspected to be missing, and what is known to be.
+/// Suspected and known losses.
 #[derive(Debug, Default)]
 pub(super) struct Suspicion {
     raised: Notify,
-    /// A message may be there that no consumer can deliver.
+    /// Notified when a message may exist that no consumer can deliver.
     garbled: Notify,
-    /// Streams without which no work comes to its end, in words.
+    /// Names of missing streams without which no work completes; `None` if there are none.
     lacking: Mutex<Option<String>>,
 }
 
 impl Suspicion {
-    /// A message may be there that no consumer can deliver.
+    /// Reports that a message may exist that no consumer can deliver.
     pub(super) fn garbled(&self) {
         self.garbled.notify_one();
     }
 }
 
 impl Bus {
-    /// Returns when the connection broke: over a message that no consumer can deliver, perhaps.
+    /// Returns when a connection broke, perhaps at a message that no consumer can deliver.
     pub(super) async fn suspects_garbled(&self) {
         self.suspicion.garbled.notified().await;
     }
 
-    /// Returns when an answer was as of a stream or consumer that is missing.
+    /// Returns when an answer suggested that a stream or consumer is missing.
     pub async fn suspects(&self) {
         self.suspicion.raised.notified().await;
     }
 
-    /// Takes note of streams that no work can do without and that are missing, in words: until they are there, no probe succeeds.
+    /// Records the missing streams that all work needs, as text. No probe succeeds until it is `None` again.
     pub fn lacks(&self, lacking: Option<String>) {
         *self.suspicion.lacking.lock().unwrap_or_else(PoisonError::into_inner) = lacking;
     }
@@ -51,14 +51,14 @@ impl Bus {
         }
     }
 
-    /// Looks at a fault, as of a stream that is missing or of an election.
+    /// Checks a fault for signs of a missing stream or of an election.
     pub(super) fn suspect(&self, fault: &Fault) {
         if fault.is_absent() || matches!(fault, Fault::NoResponders) {
             self.suspicion.raised.notify_one();
         }
     }
 
-    /// The fault of a pull: that its consumer is missing, where it is; nobody answers for it then, as in an election.
+    /// The fault of a pull. If its consumer is missing, that is the fault; otherwise an election leaves it without an answer.
     pub(super) async fn of_pull(&self, stream: &str, consumer: &str, fault: Fault) -> Fault {
         let looks_absent = match &fault {
             Fault::NoResponders => true,
@@ -86,5 +86,5 @@ impl Bus {
     }
 }
 
-/// Status of a pull whose consumer or stream was deleted meanwhile.
+/// Status of a pull whose consumer or stream was deleted in the meantime.
 const CONFLICT: usize = 409;

@@ -1,15 +1,15 @@
-//! The oldest server that will do.
+//! The oldest supported server version.
 
 use std::fmt;
 
-/// Older servers lose max-delivered messages of replicated work queues.
+/// Older servers lose messages after the last delivery in replicated work queues.
 pub(super) const OLDEST: Version = Version([2, 12, 5]);
 
 /// A server version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Version([u32; 3]);
 
-/// The server is older than [`OLDEST`], or not recognisable.
+/// The server is older than [`OLDEST`], or its version cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("nats-server {found} is too old: {OLDEST} or newer is needed")]
 pub(super) struct TooOld {
@@ -17,7 +17,7 @@ pub(super) struct TooOld {
 }
 
 impl Version {
-    /// Finds a version in text such as `2.15.1`, `v2.15.1` or `nats-server: v2.12.5-RC.1`.
+    /// Parses a version in text such as `2.15.1`, `v2.15.1` or `nats-server: v2.12.5-RC.1`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let start = text.find(|c: char| c.is_ascii_digit())?;
         let numbers = text[start..].split(|c: char| !c.is_ascii_digit());
@@ -25,7 +25,7 @@ impl Version {
         Some(Self([numbers.next()??, numbers.next()??, numbers.next()??]))
     }
 
-    /// Refuses what is too old.
+    /// Fails for a server that is too old.
     pub(super) fn check(text: &str) -> Result<Self, TooOld> {
         match Self::parse(text) {
             Some(version) if version >= OLDEST => Ok(version),

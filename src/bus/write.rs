@@ -1,8 +1,8 @@
-//! Writes that happen once, and compare-and-set.
+//! Write-once messages and compare-and-set.
 //!
-//! Invariant: an answer that leaves open whether the write took place is settled by reading back from the leader, never
-//! guessed. No message carries `Nats-Msg-Id`: within its window the server answers OK to a repeat without storing it, even
-//! after a purge, and beyond the window it protects nothing.
+//! Invariant: an answer that leaves open whether the write took place is settled by reading back from the leader, never guessed. No message
+//! carries `Nats-Msg-Id`: within its window the server confirms a repeat without storing it, even after a purge, and after the window it
+//! protects nothing.
 
 use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
 use jetreel_actors::ports::{Swap, WriteOnce};
@@ -14,11 +14,12 @@ use super::patience::Patience;
 use super::request::{Outgoing, WRITE_BUDGET};
 use super::severity::Fault;
 
-/// "Store failed" with nothing at the subject this often in a row: not a race with a consumer, the stream is full.
+/// Answers of "store failed" in a row, with nothing at the subject, after which the stream counts as full. One could be a race with a
+/// consumer.
 const FULL_AFTER: u32 = 2;
 
 impl Bus {
-    /// Publishes to a subject that holds one message for good; `mine` knows this writer's message again.
+    /// Publishes to a subject that keeps one message for good. `mine` recognises this writer's message.
     pub(super) async fn write_once(
         &self,
         stream: &str,
@@ -29,7 +30,7 @@ impl Bus {
         self.publish_once(stream, &message, mine).await
     }
 
-    /// Publishes to a queue that holds one message a subject until it is settled.
+    /// Publishes to a queue that holds one message per subject until it is settled.
     pub(super) async fn queue_once(
         &self,
         stream: &str,
@@ -74,9 +75,9 @@ impl Bus {
         }
     }
 
-    /// Compare-and-set of the last message of a subject. Revision 0: there is none, or only the marker of a deletion.
+    /// Compare-and-set of the last message of a subject. Revision 0 means that there is none, or only a delete marker.
     ///
-    /// A conflict does not say that this write never was: it may have been stored, unconfirmed, and already be replaced.
+    /// After a conflict the message may still have been stored: unconfirmed, and replaced since.
     pub(super) async fn swap(
         &self,
         stream: &str,
@@ -100,7 +101,7 @@ impl Bus {
                             expected = there.sequence;
                             fault
                         }
-                        // An earlier try of this very write had been stored after all.
+                        // An earlier try of this write had been stored.
                         Ok(Some(there)) if in_doubt && is_of(&there, &message) => {
                             return Ok(Swap::Done(there.sequence));
                         }
@@ -122,13 +123,13 @@ impl Bus {
     }
 }
 
-/// Whether a stored message is this write: equal bodies can be of two writers, the id of a write cannot.
+/// Whether a stored message is this write. Two writers can write equal bodies, but not the same write id.
 pub(super) fn is_of(there: &Found, write: &Outgoing) -> bool {
     let writer = write.headers.get(WRITER_HEADER);
     writer.is_some() && there.headers.get(WRITER_HEADER) == writer
 }
 
-/// Whether a message of a bucket says that its key was deleted.
+/// Whether a message of a bucket is a delete marker.
 pub(super) fn is_marker(message: &Found) -> bool {
     let operation = message.headers.get(OPERATION_HEADER).map(|value| value.as_str());
     matches!(operation, Some(DELETED | "PURGE"))

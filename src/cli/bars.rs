@@ -1,4 +1,4 @@
-//! Progress for people: a bar per tier on a terminal, a line now and then elsewhere, nothing where the output is JSON.
+//! Progress display: a bar per tier on a terminal, a line from time to time elsewhere, nothing with JSON output.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -8,21 +8,21 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::output;
 
-/// Between two lines where nobody watches.
+/// Pause between two lines without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How progress is shown.
+/// Kind of display.
 enum Way {
     Bars { all: MultiProgress, by_name: BTreeMap<String, ProgressBar> },
     Lines { last: Option<Instant>, said: String },
     Silent,
 }
 
-/// Shows progress.
+/// A progress display.
 pub(super) struct Bars(Way);
 
 impl Bars {
-    /// For this process; `quiet` shows nothing.
+    /// The display for this process; `quiet` shows nothing.
     pub(super) fn new(quiet: bool) -> Self {
         if quiet {
             return Self(Way::Silent);
@@ -33,7 +33,7 @@ impl Bars {
         Self(Way::Lines { last: None, said: String::new() })
     }
 
-    /// Shows these: names and per cents, and a word for the whole.
+    /// Shows names with percentages, and a status word.
     pub(super) fn show(&mut self, word: &str, parts: &[(String, u8)]) {
         match &mut self.0 {
             Way::Silent => {}
@@ -56,7 +56,7 @@ impl Bars {
         }
     }
 
-    /// Shows these for the last time, whenever the line before was.
+    /// Shows the final values, even if the last line was printed just before.
     pub(super) fn end(&mut self, word: &str, parts: &[(String, u8)]) {
         if let Way::Lines { last, .. } = &mut self.0 {
             *last = None;
@@ -64,18 +64,18 @@ impl Bars {
         self.show(word, parts);
     }
 
-    /// Removes what is shown.
+    /// Removes the display.
     pub(super) fn clear(&mut self) {
         if let Way::Bars { all, by_name } = &mut self.0 {
             by_name.values().for_each(ProgressBar::finish);
             if all.clear().is_err() {
-                tracing::debug!("the terminal went away");
+                tracing::debug!("the terminal was closed");
             }
         }
     }
 }
 
-/// The word, and the parts once one of them has begun.
+/// The status word, and the parts once one of them has progressed.
 fn line(word: &str, parts: &[(String, u8)]) -> String {
     if parts.iter().all(|(_, percent)| *percent == 0) {
         return word.to_owned();

@@ -1,4 +1,4 @@
-//! Talking to a server over HTTP, as `submit` and `status` do.
+//! HTTP client of a server, for `submit`, `status` and others.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use serde_json::Value;
 use super::exit::{Exit, told};
 use crate::settings::Settings;
 
-/// A server that does not take a connection by then is away.
+/// Timeout of a connection.
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
-/// A status that has not come by then will not come.
+/// Timeout of a status request.
 const STATUS_WAIT: Duration = Duration::from_secs(15);
 
-/// Which server.
+/// Arguments that name a server.
 #[derive(Debug, clap::Args)]
 pub(super) struct Server {
     /// Address of the server [default: the setting http.listen]
@@ -35,7 +35,7 @@ pub(super) struct Job {
     pub(super) id: String,
     pub(super) title: String,
     pub(super) status: String,
-    /// The job in which it goes on.
+    /// Id of the order that took over from this one.
     #[serde(default)]
     pub(super) successor: Option<String>,
     pub(super) progress: u8,
@@ -48,7 +48,7 @@ pub(super) struct Job {
     warnings: Vec<String>,
 }
 
-/// Why a job failed.
+/// Failure of a job.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct JobError {
     pub(super) code: String,
@@ -69,17 +69,17 @@ pub(super) struct Tier {
 }
 
 impl Job {
-    /// The job will not change by itself any more.
+    /// Whether the job changes only by a request.
     pub(super) fn is_ended(&self) -> bool {
         matches!(self.status.as_str(), "COMPLETED" | "FAILED" | "CANCELLED")
     }
 
-    /// What the user should know, a line each.
+    /// Warnings for the user, one per line.
     pub(super) fn notes(&self) -> impl Iterator<Item = String> {
         self.warnings.iter().map(|warning| format!("note: {warning}"))
     }
 
-    /// How a command that waited for it ends.
+    /// Exit code of a command that waited for the job.
     pub(super) fn exit(&self) -> Exit {
         match (self.status.as_str(), &self.error) {
             ("FAILED", Some(error)) if error.permanent => Exit::Refused,
@@ -90,14 +90,14 @@ impl Job {
 }
 
 impl Server {
-    /// The arguments that name the same server again; nothing where the settings or the environment name it.
+    /// Arguments that name the same server again. Empty if the settings or the environment name it.
     pub(super) fn again(&self) -> String {
         let of_environment = std::env::var("JETREEL_URL").ok();
         let named = self.url.as_ref().filter(|url| of_environment.as_ref() != Some(url));
         named.map_or_else(String::new, |url| format!(" --url {url}"))
     }
 
-    /// The server that was named, or the one of the settings.
+    /// The server from the arguments, or else from the settings.
     pub(super) fn remote(&self, settings: &Settings) -> anyhow::Result<Remote> {
         let url = self.url.clone().unwrap_or_else(|| settings.http.listen.to_string());
         let url = if url.contains("://") { url } else { format!("http://{url}") };
@@ -110,7 +110,7 @@ impl Server {
 }
 
 impl Remote {
-    /// Sends a file; gives the job's id.
+    /// Sends a file. Returns the job's id.
     pub(super) async fn send(&self, body: Body, bytes: u64, title: &str) -> anyhow::Result<String> {
         #[derive(Deserialize)]
         struct Accepted {
@@ -125,17 +125,17 @@ impl Remote {
         Ok(self.decoded::<Accepted>(answer).await?.id)
     }
 
-    /// Where a job stands: what the command line shows, and the whole document.
+    /// A job as the command line shows it, and its whole document.
     pub(super) async fn job(&self, id: &str) -> anyhow::Result<(Job, Value)> {
         self.job_by(self.client.get(self.job_url(&[id])?)).await
     }
 
-    /// Cancels a job; gives where it stands then.
+    /// Cancels a job. Returns the job afterwards.
     pub(super) async fn cancel(&self, id: &str) -> anyhow::Result<(Job, Value)> {
         self.job_by(self.client.post(self.job_url(&[id, "cancel"])?)).await
     }
 
-    /// Deletes a video; gives what the server says to that.
+    /// Deletes a video. Returns the server's answer.
     pub(super) async fn remove(&self, video: &str) -> anyhow::Result<Value> {
         let mut url = self.base.join("v1/videos/")?;
         let path = url.path_segments_mut();
@@ -162,7 +162,7 @@ impl Remote {
         Ok((job, document))
     }
 
-    /// An address of the server, for people.
+    /// An address of the server, for display.
     pub(super) fn address(&self, path: &str) -> String {
         self.base.join(path).map_or_else(|_| path.to_owned(), |url| url.to_string())
     }

@@ -1,4 +1,4 @@
-//! `jetreel config`: what the settings are, and whether they are right.
+//! `jetreel config`: shows and checks the settings.
 
 use std::path::PathBuf;
 
@@ -14,11 +14,11 @@ use crate::settings::{Settings, Sources};
 pub(super) enum Command {
     /// Print every setting, secrets masked
     Show {
-        /// Say where each value came from
+        /// Show where each value comes from
         #[arg(long)]
         origin: bool,
     },
-    /// Say whether the settings can be used
+    /// Check whether the settings are valid
     Check {
         /// The settings file, as --config names it
         file: Option<PathBuf>,

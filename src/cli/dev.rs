@@ -1,4 +1,4 @@
-//! `jetreel dev`: everything in one process, with a nats-server of its own.
+//! `jetreel dev`: everything in one process, with a private nats-server.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use super::{notice, output, signals::Signals};
 use crate::node;
 use crate::settings::{Roles, Settings, listen_address};
 
-/// How long work may go on without a broker.
+/// Grace of the node when the broker is lost.
 const LOST_WAIT: Duration = Duration::from_secs(2);
 
 /// Arguments of `dev`.
@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     data: Option<PathBuf>,
 }
 
-/// Runs until told to stop.
+/// Runs until a signal stops it.
 pub(super) async fn run(arguments: Arguments, mut settings: Settings) -> anyhow::Result<Exit> {
     if let Some(listen) = arguments.listen {
         settings.http.listen = listen;
@@ -40,12 +40,12 @@ pub(super) async fn run(arguments: Arguments, mut settings: Settings) -> anyhow:
     let mut running = node::start(&settings, services).await?;
     if let Some(address) = running.gateway {
         output::note(
-            "jetreel runs, to try it out: it has no login, and this machine does all the work",
+            "jetreel is running, to try it out: it has no login, and this machine does all the work",
         );
         output::note(&format!(
             "  try:      jetreel submit video.mp4 --wait --url http://{address}"
         ));
-        output::note(&format!("  numbers:  http://{address}/metrics"));
+        output::note(&format!("  metrics:  http://{address}/metrics"));
         output::data(&format!("http://{address}/"));
     }
     let mut grace = Duration::from_secs(settings.node.drain_seconds);
@@ -54,12 +54,12 @@ pub(super) async fn run(arguments: Arguments, mut settings: Settings) -> anyhow:
         () = notice::given(&settings.node) => Ok(Exit::Done),
         () = running.ended() => Err(anyhow::anyhow!("a stage failed too often; see the log above")),
         lost = Local::lost(broker.as_ref()) => {
-            // Nothing can be told to anybody.
+            // Without a broker no work can be handed back.
             grace = LOST_WAIT;
             Err(lost)
         }
     };
-    output::note("stopping; what is in hand is finished; Ctrl-C once more to stop at once");
+    output::note("stopping: tasks in hand are finished first; press Ctrl-C again to stop at once");
     running.shutdown(grace, signals.next()).await;
     Local::stop(broker).await;
     ended

@@ -1,4 +1,4 @@
-//! `jetreel dlq`: what was given up, why, and what to do about it.
+//! `jetreel dlq`: lists, explains, replays and discards dead letters.
 
 mod explain;
 
@@ -21,15 +21,15 @@ use crate::http::rfc3339;
 use crate::settings::{Scheme, Settings};
 use crate::store::{OpenDalStore, StoreOptions};
 
-/// Letters that are in memory at a time.
+/// Letters in memory at a time.
 const PAGE: usize = 64;
 
 /// Commands about dead letters.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// List letters, the oldest first
+    /// List letters, oldest first
     Ls(List),
-    /// Show one letter: why it died, what was tried, what to do, how to replay
+    /// Show one letter: why it died, its attempts, advice, and commands that replay it
     Show(Show),
     /// Queue letters again; finished work is not repeated
     Replay(Selected),
@@ -37,7 +37,7 @@ pub(super) enum Command {
     Discard(Selected),
 }
 
-/// Which letters.
+/// Filter for letters.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Filters {
     /// Letters of this video
@@ -46,7 +46,7 @@ pub(super) struct Filters {
     /// Letters of this job
     #[arg(long, value_name = "JOB")]
     job: Option<OrderId>,
-    /// Letters with this reason code
+    /// Letters with this failure code
     #[arg(long, value_name = "CODE")]
     reason: Option<String>,
     /// Letters of this stage: ingest, encode or publish
@@ -88,10 +88,10 @@ pub(super) struct Selected {
     /// Every letter
     #[arg(long)]
     all: bool,
-    /// Only say which letters it would be
+    /// Only list the letters that would be affected
     #[arg(long)]
     dry_run: bool,
-    /// At most so many a second [default: as fast as the broker takes them]
+    /// At most this many per second [default: as fast as the broker accepts them]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rate: Option<u32>,
     #[command(flatten)]
@@ -135,14 +135,14 @@ impl Filters {
     }
 }
 
-/// The broker that the settings name, or that a `jetreel dev` runs; and the store beside it, where there is one.
+/// The broker of the settings or of a running `jetreel dev`, with its store if there is one.
 async fn service(place: Place, settings: Settings) -> anyhow::Result<DlqService> {
     let settings = place.applied_to(settings);
     let bus = local::connect(&settings).await?;
     Ok(DlqService { broker: bus.clone(), letters: bus, store: store(&settings) })
 }
 
-/// Only one that is there: looking at letters must not make folders.
+/// The store, only if it exists: listing letters must not create folders.
 fn store(settings: &Settings) -> Option<Arc<dyn Store>> {
     let absent = match settings.store.scheme {
         Scheme::Fs => !std::path::Path::new(&settings.store.root).is_dir(),
@@ -154,7 +154,7 @@ fn store(settings: &Settings) -> Option<Arc<dyn Store>> {
     match OpenDalStore::open(&StoreOptions::from(&settings.store)) {
         Ok(store) => Some(Arc::new(store)),
         Err(failure) => {
-            tracing::warn!(%failure, "without the store, letters are shown without their source");
+            tracing::warn!(%failure, "the store cannot be opened, so letters are shown without their source");
             None
         }
     }
@@ -172,7 +172,7 @@ async fn list(service: &DlqService, wanted: &Selection, json: bool) -> anyhow::R
     Ok(Exit::Done)
 }
 
-/// All letters that are meant, without what makes them large.
+/// All letters that match, without their large fields.
 async fn lines(service: &DlqService, wanted: &Selection) -> anyhow::Result<Vec<Line>> {
     let mut lines: Vec<Line> = Vec::new();
     loop {
@@ -215,7 +215,7 @@ async fn many(action: Action, arguments: Selected, settings: Settings) -> anyhow
     );
     let service = service(arguments.place, settings).await?;
     let seqs = if arguments.seqs.is_empty() {
-        // All that are meant now: one that dies again meanwhile is not replayed again.
+        // All that match now. A letter of a replayed message that dies again is not replayed again.
         lines(&service, &wanted).await?.iter().map(|line| line.seq).collect()
     } else {
         arguments.seqs
@@ -264,7 +264,7 @@ fn sentence(outcome: Fate, action: Action) -> &'static str {
     match (outcome, action) {
         (Fate::Replayed, _) => "queued again",
         (Fate::Busy, _) => "its message is still being removed; replay it again in a moment",
-        (Fate::NotNeeded, _) => "its job is over, nothing to do; the letter is removed",
+        (Fate::NotNeeded, _) => "its job is closed, nothing to do; the letter is removed",
         (Fate::Unknown, _) => {
             "the state of its job is missing, so the message would do nothing; the letter stays until it is discarded"
         }

@@ -1,4 +1,4 @@
-//! `jetreel doctor`: examines this machine, the broker and the store, and says how to mend what is wrong.
+//! `jetreel doctor`: checks this machine, the broker and the store, and says how to repair what is wrong.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -50,7 +50,7 @@ struct Finding {
     check: &'static str,
     verdict: Verdict,
     found: String,
-    /// What to do; empty where nothing is to be done.
+    /// Advice; empty if nothing needs to be done.
     advice: String,
 }
 
@@ -117,7 +117,7 @@ async fn store(settings: &Settings) -> Vec<Finding> {
     }]
 }
 
-/// Whether nothing was ever stored there. To examine a machine must leave nothing on it.
+/// Whether nothing was ever stored there. A check must not change the machine.
 fn is_unused(folder: &Path) -> bool {
     match std::fs::read_dir(folder) {
         Ok(mut entries) => entries.next().is_none(),
@@ -184,7 +184,7 @@ async fn confinement(codec: &CodecProcesses, demanded: Confinement) -> Finding {
     }
 }
 
-/// What a codec process of this node can still do that it must not.
+/// Operations that a codec process of this node can do although its confinement must prevent them.
 async fn trespass(codec: &CodecProcesses) -> Finding {
     const CHECK: &str = "sandbox";
     let attempts = match codec.trespass().await {
@@ -260,7 +260,11 @@ fn of_letters(room: &Room) -> Finding {
     match room.fill() {
         Fill::Fine => Finding::ok(CHECK, found),
         Fill::Filling => Finding::warn(CHECK, found, advice),
-        Fill::Full => Finding::fail(CHECK, format!("full: {found}; what dies waits"), advice),
+        Fill::Full => Finding::fail(
+            CHECK,
+            format!("full: {found}; messages that cannot be buried wait"),
+            advice,
+        ),
     }
 }
 
@@ -268,7 +272,7 @@ fn unusable(streams: &anyhow::Error) -> Finding {
     Finding::fail("streams", format!("{streams:#}"), "mend nats.streams")
 }
 
-/// Settings, streams and server together. What the server has and does not agree is told with the streams.
+/// Relations between settings, streams and server. Differences between the server and streams.toml are reported with the streams.
 fn declared(violations: &[String]) -> Vec<Finding> {
     if violations.is_empty() {
         return vec![Finding::ok("relations", "settings, streams and server fit together")];
@@ -277,7 +281,7 @@ fn declared(violations: &[String]) -> Vec<Finding> {
     violations.iter().map(|text| Finding::fail("relations", text.as_str(), advice)).collect()
 }
 
-/// Whether the store is the broker's.
+/// Whether the store is bound to the broker.
 async fn belonging(bus: &Bus, settings: &Settings) -> Finding {
     const CHECK: &str = "binding";
     let looked = async {
@@ -295,7 +299,7 @@ async fn belonging(bus: &Bus, settings: &Settings) -> Finding {
     }
 }
 
-/// The broker that `dev` and `transcode` would start.
+/// The private broker that `dev` and `transcode` would start.
 async fn private_broker(settings: &Settings) -> Finding {
     match private::locate(settings.nats.server.as_deref()).await {
         Ok(path) => Finding::ok(
@@ -314,7 +318,7 @@ fn told(error: &anyhow::Error) -> String {
     error.downcast_ref().map_or_else(|| error.to_string(), Failure::told)
 }
 
-/// The nodes that were heard of lately.
+/// Nodes with a recent heartbeat.
 async fn nodes(bus: &Bus, seconds: u64) -> Finding {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let since = i64::try_from(since.as_secs().saturating_sub(seconds)).unwrap_or(i64::MAX);
@@ -329,11 +333,11 @@ async fn nodes(bus: &Bus, seconds: u64) -> Finding {
                 unreadable => Finding::warn(
                     "nodes",
                     format!("{} Of the others: {}", unreadable.join(" "), of_nodes(&lately).found),
-                    "look into the bucket `nodes`; what a node that is gone left there goes within an hour",
+                    "inspect the bucket `nodes`; the report of a stopped node expires within an hour",
                 ),
             }
         }
-        Err(failure) => Finding::warn("nodes", failure.told(), "look into the bucket `nodes`"),
+        Err(failure) => Finding::warn("nodes", failure.told(), "inspect the bucket `nodes`"),
     }
 }
 
@@ -347,7 +351,7 @@ fn of_nodes(nodes: &[Presence]) -> Finding {
     }
     if !in_vain.is_empty() {
         let found = format!(
-            "jobs are planned with a codec build that none encodes with: {}",
+            "jobs are planned with a codec build that no encoding node has: {}",
             in_vain.join("; ")
         );
         return Finding::fail(CHECK, found, "install the same jetreel-codec on every node");
@@ -355,7 +359,7 @@ fn of_nodes(nodes: &[Presence]) -> Finding {
     let encoding: Vec<&str> = builds.encoding().iter().map(String::as_str).collect();
     let found = match encoding.as_slice() {
         [] if nodes.is_empty() => "none running".to_owned(),
-        [] => format!("{} running, the codec of none works", nodes.len()),
+        [] => format!("{} running, none with a working codec", nodes.len()),
         [_] => format!("{} running, of one codec build", nodes.len()),
         several => {
             format!("{} running, of several codec builds: {}", nodes.len(), several.join("; "))
@@ -380,7 +384,8 @@ fn of_facts(facts: &doctor::BusFacts, nats: &Nats) -> Vec<Finding> {
         Finding::ok("streams", "as declared")
     } else {
         let changes: Vec<String> = facts.drift.iter().map(ToString::to_string).collect();
-        let advice = "`jetreel streams plan` says more, `jetreel streams apply` mends it";
+        let advice =
+            "`jetreel streams plan` shows the differences, `jetreel streams apply` removes them";
         Finding::fail("streams", changes.join("; "), advice)
     };
     vec![version, sync, streams]
@@ -392,11 +397,11 @@ fn sync(found: Durability, required: bool) -> Finding {
         Durability::Synced => Finding::ok("sync", "every write is synced before it is confirmed"),
         Durability::Copied => Finding::ok(
             "sync",
-            "not every write is synced, or it is not known; three copies stand in for it, if no single power cut takes them all",
+            "writes are not synced, or it is not known whether they are; three replicas replace the sync if no single power failure hits them all",
         ),
         Durability::AtRisk => finding(
             "sync",
-            "writes are confirmed before they are synced, and have one copy: a power cut loses accepted uploads",
+            "writes are confirmed before they are synced, and have one replica: a power failure loses accepted uploads",
             "set `sync_interval: always` in the server's jetstream section, or run three servers",
         ),
         Durability::Unknown => finding(

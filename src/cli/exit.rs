@@ -1,4 +1,4 @@
-//! How a command ends: its exit code, and what it says when it fails.
+//! Exit codes and error messages of commands.
 
 use std::process::ExitCode;
 
@@ -6,18 +6,15 @@ use jetreel_domain::words::failure::Failure;
 
 use super::output;
 
-/// The exit codes, as `--help` lists them.
+/// Exit codes, as `--help` lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// Done.
     Done,
-    /// Failed.
     Failed,
     /// The media was refused: trying again cannot help.
     Refused,
-    /// The job failed.
     JobFailed,
-    /// There is no such thing.
+    /// There is no such job, video or letter.
     NotFound,
     /// Server or broker unreachable.
     Unreachable,
@@ -39,7 +36,7 @@ impl Exit {
     }
 }
 
-/// An error that knows its exit code.
+/// An error with its exit code.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub(super) struct Told {
@@ -52,7 +49,7 @@ pub(super) fn told(exit: Exit, message: impl Into<String>) -> anyhow::Error {
     Told { exit, message: message.into() }.into()
 }
 
-/// Turns a result into the process's exit code, and says what went wrong.
+/// Turns a result into the exit code of the process, and prints the error.
 pub(super) fn code(result: anyhow::Result<Exit>) -> ExitCode {
     let exit = result.unwrap_or_else(|error| {
         output::error(&sentence(&error));
@@ -73,7 +70,7 @@ fn of_error(error: &anyhow::Error) -> Exit {
     Exit::Failed
 }
 
-/// The whole chain as sentences; what the system said in brackets.
+/// The chain of causes as sentences. Errors of the system are in brackets.
 fn sentence(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
@@ -84,7 +81,7 @@ fn sentence(error: &anyhow::Error) -> String {
         }
         match (text.is_empty(), failure) {
             (true, _) => {}
-            // A failure is sentences of its own; any other cause goes on with the line.
+            // A failure is a sentence of its own; any other cause continues the line.
             (false, Some(_)) => text = format!("{} ", ended(&text)),
             (false, None) => text.push_str(": "),
         }
@@ -93,7 +90,7 @@ fn sentence(error: &anyhow::Error) -> String {
     ended(&capitalised(&text))
 }
 
-/// With a capital, unless it begins with the name of a setting, a file or a command.
+/// Capitalises the text, unless it begins with the name of a setting, a file or a command.
 fn capitalised(text: &str) -> String {
     let word = text.split_whitespace().next().unwrap_or_default().trim_end_matches([',', ':', ';']);
     let mut letters = text.chars();

@@ -1,6 +1,6 @@
-//! A finished order as a folder of plain files that any web server can serve.
+//! Exports a finished order as a folder of plain files that any web server can serve.
 //!
-//! Invariant: the folder appears complete or not at all. It is put together beside its place and then renamed.
+//! Invariant: the folder appears complete or not at all. It is built beside its place and then renamed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -18,12 +18,12 @@ use tempfile::TempDir;
 /// File name of the manifest.
 pub(super) const MANIFEST: &str = "manifest.json";
 
-/// What the folders are called that hold the scratch of a run.
+/// Prefix of the scratch folders.
 const SCRATCH: &str = ".jetreel-";
-/// The file in a scratch folder that its run keeps locked as long as it lives.
+/// File in a scratch folder that its process keeps locked as long as it lives.
 const OWNER: &str = "owner";
 
-/// A folder to be made, and the scratch beside it.
+/// The folder of the result, and the scratch folder beside it.
 pub(super) struct Target {
     folder: PathBuf,
     scratch: TempDir,
@@ -31,7 +31,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Makes scratch on the file system of `folder`, which need not exist.
+    /// Creates the scratch folder on the file system of `folder`, which need not exist.
     pub(super) fn new(folder: &Path) -> anyhow::Result<Self> {
         let folder = std::path::absolute(folder)?;
         anyhow::ensure!(
@@ -39,7 +39,7 @@ impl Target {
             "{} is not a folder; choose another --out",
             folder.display()
         );
-        // The nearest folder above that exists: where nothing comes out, nothing is left behind.
+        // The nearest existing folder above. A run without a result must leave no folder behind.
         let above = folder.ancestors().skip(1).find(|above| above.is_dir());
         let above = above.context("--out has no folder above it")?;
         clear_abandoned(above);
@@ -50,12 +50,12 @@ impl Target {
         Ok(Self { folder, scratch, _owner })
     }
 
-    /// Where streams and objects of this run lie.
+    /// Path of the scratch folder, with streams and objects of this run.
     pub(super) fn scratch(&self) -> &Path {
         self.scratch.path()
     }
 
-    /// Puts the files of an order together and moves them into place; `root` is the store's folder.
+    /// Collects the files of an order and moves them into place. `root` is the store's folder.
     pub(super) fn fill(
         &self,
         root: &Path,
@@ -74,11 +74,11 @@ impl Target {
         Ok(self.folder.clone())
     }
 
-    /// Removes the scratch. Dropped, it is removed too, but nobody hears of trouble.
+    /// Removes the scratch folder and reports a failure. Dropping it removes the folder too, without a report.
     pub(super) fn remove(self) {
         let path = self.scratch.path().to_owned();
         if let Err(error) = self.scratch.close() {
-            tracing::warn!(%error, path = %path.display(), "scratch is left behind");
+            tracing::warn!(%error, path = %path.display(), "the scratch folder could not be removed");
         }
     }
 
@@ -101,7 +101,7 @@ impl Target {
         Ok(())
     }
 
-    /// Removes what an earlier run left and this one does not replace; the folder's manifest names it.
+    /// Removes files of an earlier result that this one does not replace. The folder's manifest names them.
     fn clear_earlier(&self, made: &Path) -> io::Result<()> {
         let plain = |name: &&String| !name.contains('/') && !name.starts_with('.');
         let earlier = earlier(&self.folder);
@@ -115,7 +115,7 @@ impl Target {
     }
 }
 
-/// Locks a scratch folder. The lock can be seen only once it is held.
+/// Locks a scratch folder. The lock file appears only once it is locked.
 fn own(scratch: &Path) -> io::Result<File> {
     let unlocked = scratch.join(format!("{OWNER}.new"));
     let file = File::create_new(&unlocked)?;
@@ -124,7 +124,7 @@ fn own(scratch: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Removes the scratch of runs that were killed: nobody holds its lock.
+/// Removes the scratch folders of killed processes, whose locks are free.
 fn clear_abandoned(above: &Path) {
     for entry in fs::read_dir(above).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -134,31 +134,31 @@ fn clear_abandoned(above: &Path) {
             && flock(&owner, FlockOperation::NonBlockingLockExclusive).is_ok()
             && let Err(error) = fs::remove_dir_all(&path)
         {
-            tracing::warn!(%error, path = %path.display(), "scratch of a run that was killed stays behind");
+            tracing::warn!(%error, path = %path.display(), "the scratch folder of a killed run could not be removed");
         }
     }
 }
 
-/// Names of the files that an earlier run made in the folder, by its manifest; none where there is no manifest of Jetreel.
+/// Names of the files of an earlier result in the folder, from its manifest. Empty without a manifest of Jetreel.
 pub(super) fn earlier(folder: &Path) -> BTreeSet<String> {
     let Ok(text) = fs::read(folder.join(MANIFEST)) else { return BTreeSet::new() };
     let Ok(manifest) = serde_json::from_slice::<Manifest>(&text) else { return BTreeSet::new() };
     listed(&manifest).into_keys().chain([MANIFEST.to_owned()]).collect()
 }
 
-/// Linked where the file system can, copied elsewhere.
+/// Links a file if the file system supports it, else copies it.
 fn take(from: &Path, to: &Path) -> io::Result<()> {
     fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(|_| ()))
 }
 
-/// The files of a finished order: keys by name below the folder.
+/// Files of a finished order: keys by name below the folder.
 pub(super) fn files(manifest: &Manifest, published: &Published) -> BTreeMap<String, String> {
     let mut files = listed(manifest);
     files.insert(MANIFEST.to_owned(), published.manifest.key.clone());
     files
 }
 
-/// The same without the manifest itself.
+/// Files of a finished order without the manifest itself.
 fn listed(manifest: &Manifest) -> BTreeMap<String, String> {
     let named = |object: &Object| {
         let name = object.key.rsplit('/').next().unwrap_or_default();
@@ -220,7 +220,7 @@ mod tests {
         let above = tempfile::tempdir().unwrap();
         let out = above.path().join("out");
         let killed = Target::new(&out).unwrap();
-        // As a kill leaves it: the folder stays, the lock goes with the process.
+        // As after a kill: the folder stays, and the lock ends with the process.
         let left = killed.scratch.keep();
         drop(killed._owner);
         fs::create_dir(above.path().join(".jetreel-somebody-elses")).unwrap();

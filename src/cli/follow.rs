@@ -1,4 +1,4 @@
-//! Watching an order until it ends, through the ports.
+//! Follows an order until it ends, through the ports.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,23 +15,23 @@ use jetreel_domain::words::failure::Failure;
 use super::bars::Bars;
 use crate::bus::news::News;
 
-/// Between two polls without an announcement.
+/// Pause between two polls without an announcement.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// Looks in a row that may fail before the order is given up.
+/// Failed polls in a row after which the command gives up.
 const FAULTS_MAX: u32 = 40;
 
 /// An order that has ended.
 #[derive(Debug, Clone)]
 pub(super) struct Ended {
-    /// The state it ended in.
+    /// Final state of the video.
     pub(super) video: Video,
-    /// Its number: the newest that was not superseded.
+    /// Number of the newest order that was not superseded.
     pub(super) number: u32,
-    /// When a viewer could have started, from `started`.
+    /// Time from `started` until playback could have begun; `None` if it never could.
     pub(super) first_playable: Option<Duration>,
 }
 
-/// What is known of the order that is watched.
+/// What is known of the followed order.
 struct Watched {
     number: u32,
     view: View,
@@ -40,7 +40,7 @@ struct Watched {
     first_playable: Option<Duration>,
 }
 
-/// Watches the newest order of a video until it ends; times count from `started`.
+/// Follows the newest order of a video until it ends. Times count from `started`.
 pub(super) async fn until_ended(
     ports: &Ports,
     id: &VideoId,
@@ -62,7 +62,7 @@ pub(super) async fn until_ended(
             Ok(None) => faults = 0,
             Err(failure) if faults >= FAULTS_MAX => return Err(failure),
             Err(failure) => {
-                tracing::warn!(%failure, "the job cannot be watched");
+                tracing::warn!(%failure, "the job cannot be followed");
                 faults += 1;
             }
         }
@@ -86,7 +86,7 @@ impl Watched {
             return Ok(None);
         };
         if order.number != self.number {
-            // Superseded: another plan, another ledger.
+            // The order was superseded: its successor has another plan and another ledger.
             (self.number, self.view, self.after) = (order.number, View::default(), 0);
         }
         let plan = self.read_on(ports, &video, order).await?;

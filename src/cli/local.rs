@@ -1,4 +1,4 @@
-//! A broker of one's own and the adapters, for commands that need no server.
+//! A private broker and the adapters, for commands that need no server.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,12 +16,12 @@ pub(super) use crate::node::{streams, streams_text};
 use crate::relations;
 use crate::settings::Settings;
 
-/// A private broker on this machine answers at once.
+/// Timeout of a private broker on this machine.
 const PRIVATE_WAIT: Duration = Duration::from_secs(2);
-/// Codec processes that every video needs: probe, pictures, sound, files.
+/// Codec processes that every video needs: probe, pictures, audio, files.
 const JOBS_AHEAD: u32 = 4;
 
-/// Which broker and store.
+/// Place of broker and store.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Place {
     /// Folder of a running `jetreel dev`, as given to it [default: the setting nats.url, else nats.data]
@@ -40,9 +40,8 @@ impl Place {
     }
 }
 
-/// Services, and the private broker behind them where there is one.
+/// The adapters, with their private broker if there is one.
 pub(super) struct Local {
-    /// The adapters.
     pub(super) services: Services,
     broker: Option<PrivateBroker>,
 }
@@ -50,19 +49,20 @@ pub(super) struct Local {
 /// Lifetime of the stored data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lasting {
-    /// Beyond this command.
+    /// The data outlive this command.
     Kept,
-    /// For one job, which starts at once and whose result is taken out: a crash of the machine costs the job whatever is synced.
+    /// The data serve one job, which starts at once and whose result is copied out. A crash of the machine loses the job in any case, so
+    /// nothing is synced.
     OneJob,
 }
 
 impl Local {
-    /// Where the private broker, if it is one, tells about itself.
+    /// Monitoring address of the private broker; `None` if the broker is not private.
     pub(super) fn monitor(&self) -> Option<String> {
         self.broker.as_ref().map(|broker| broker.monitor_url.clone())
     }
 
-    /// Connects to the broker of the settings, or starts a private one, and declares the streams.
+    /// Connects to the broker of the settings, or starts a private one. Creates the streams.
     pub(super) async fn start(settings: &Settings, lasting: Lasting) -> anyhow::Result<Self> {
         let offline = Offline::open(settings)?;
         let (url, broker) = match &settings.nats.url {
@@ -86,16 +86,19 @@ impl Local {
         let made =
             |change: &Change| (change.action == Action::Create).then(|| change.asset.clone());
         let lost: Vec<Asset> = changes.iter().filter_map(made).collect();
-        // On a new broker, that one is made too.
+        // On a new broker this stream is missing too.
         let new = lost.contains(&Asset::Stream(names::UPLOADS.to_owned()));
         if !new && lost.iter().any(|asset| !asset.may_be_made()) {
             let lost = topology::told(&lost);
-            tracing::error!(lost, "the broker lacked what nothing else knows; it is empty now");
+            tracing::error!(
+                lost,
+                "the broker lacked buckets whose content is nowhere else; they are empty now"
+            );
         }
         Ok(Self { services, broker })
     }
 
-    /// Returns when there is a private broker and it is gone for good; says why.
+    /// Returns the reason when the private broker has ended for good. Never returns without a private broker.
     pub(super) async fn lost(broker: Option<&PrivateBroker>) -> anyhow::Error {
         match broker {
             Some(broker) => anyhow::Error::msg(broker.lost().await.message),
@@ -103,20 +106,20 @@ impl Local {
         }
     }
 
-    /// Ends the private broker. The node that used it must have ended.
+    /// Stops the private broker. The node that used it must have ended.
     pub(super) async fn stop(broker: Option<PrivateBroker>) {
         if let Some(broker) = broker {
             broker.stop().await;
         }
     }
 
-    /// The adapters for a node, and the broker for afterwards.
+    /// The adapters for a node, and the private broker to stop afterwards.
     pub(super) fn split(self) -> (Services, Option<PrivateBroker>) {
         (self.services, self.broker)
     }
 }
 
-/// The broker of the settings, or the private one that a `jetreel dev` with the same settings runs now.
+/// The broker of the settings, or the private broker of a `jetreel dev` that runs with the same settings.
 pub(super) async fn connect(settings: &Settings) -> anyhow::Result<Arc<Bus>> {
     let bus = match &settings.nats.url {
         Some(url) => Some(Bus::connect(&bus_options(settings, url)).await?),
@@ -133,14 +136,14 @@ pub(super) async fn connect(settings: &Settings) -> anyhow::Result<Arc<Bus>> {
     })
 }
 
-/// The private broker that a `jetreel dev` runs now in the folder of the settings.
+/// The private broker of a `jetreel dev` that runs in the folder of the settings.
 pub(super) async fn running(settings: &Settings) -> Option<Arc<Bus>> {
     let url = private::running_in(&settings.nats.data)?;
     let options = BusOptions { connect_wait: PRIVATE_WAIT, ..bus_options(settings, &url) };
     match Bus::connect(&options).await {
         Ok(bus) => Some(bus),
         Err(failure) => {
-            // A `dev` that was killed leaves its address.
+            // A killed `dev` leaves its address file.
             tracing::debug!(%failure, "no private broker answers");
             None
         }
@@ -153,13 +156,13 @@ fn bus_options(settings: &Settings, url: &str) -> BusOptions {
     options
 }
 
-/// Lets streams and videos be in one folder, as `jetreel dev --data` has them.
+/// Puts streams and videos into one folder, as `jetreel dev --data` does.
 pub(super) fn use_folder(settings: &mut Settings, folder: &Path) {
     settings.nats.data = folder.join("nats");
     settings.store.root = folder.join("media").to_string_lossy().into_owned();
 }
 
-/// A file that a user named, as an absolute path.
+/// The absolute path of a file that the user named.
 pub(super) fn input(file: &Path) -> anyhow::Result<PathBuf> {
     let path = std::fs::canonicalize(file)
         .with_context(|| format!("cannot read {}; check the path", file.display()))?;

@@ -37,10 +37,10 @@ use crate::settings::{Log, Settings, Sources};
 use crate::telemetry;
 use exit::Exit;
 
-/// What one-shot commands log unless they are told to say more.
+/// Log filter of one-shot commands without `--verbose`.
 const QUIET: &str = "error";
 
-/// The same for commands that run a node: the command itself reports the end of the job.
+/// Log filter of one-shot commands that run a node. The command itself reports the end of the job.
 const QUIET_NODE: &str = "error,jetreel::metrics::log=off";
 
 const EXIT_CODES: &str = "Exit codes:
@@ -62,7 +62,7 @@ struct Arguments {
     /// Override a setting, as in --set node.slots=4; may be repeated
     #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = assignment)]
     overrides: Vec<(String, String)>,
-    /// Show the log of commands that are quiet otherwise
+    /// Show the log of commands that are otherwise quiet
     #[arg(long, short, global = true)]
     verbose: bool,
     #[command(subcommand)]
@@ -71,32 +71,32 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run everything here, with a nats-server of its own: to try it out, or for one machine
+    /// Run everything on this machine, with a private nats-server: to try it out, or for a single machine
     Dev(dev::Arguments),
-    /// Run the branches that the setting node.roles names, against a broker that runs
+    /// Run the roles of the setting node.roles, with a broker that is already running
     Node,
-    /// Turn one file into a folder with HLS and MP4, here and now
+    /// Turn one file into a folder with HLS and MP4 on this machine
     Transcode(transcode::Arguments),
     /// Send a file to a server
     Submit(submit::Arguments),
-    /// Show where a job stands
+    /// Show the status of a job
     Status(status::Arguments),
-    /// End a job for good, and delete what it made
+    /// Cancel a job for good, and delete its output
     Cancel(cancel::Arguments),
-    /// Delete a video, with all that was made of it
+    /// Delete a video and all its output
     Rm(rm::Arguments),
-    /// Show what would be made of a file, and what it would cost
+    /// Show what would be made of a file, and its cost
     Plan(plan::Arguments),
-    /// Compare the broker's streams with streams.toml, and create them
+    /// Compare the broker's streams with streams.toml, and create or update them
     #[command(subcommand)]
     Streams(streams::Command),
-    /// Say which store belongs to the broker, and bind them anew
+    /// Show which store the broker is bound to, or bind it to another
     #[command(subcommand)]
     Store(store::Command),
-    /// Look at dead letters, replay or discard them
+    /// List, show, replay or discard dead letters
     #[command(subcommand)]
     Dlq(dlq::Command),
-    /// Examine this machine, the broker and the store
+    /// Check this machine, the broker and the store
     Doctor(doctor::Arguments),
     /// Show and check the settings
     #[command(subcommand)]
@@ -122,7 +122,7 @@ pub fn main() -> ExitCode {
 
 fn run(arguments: Arguments, sources: &Sources) -> anyhow::Result<Exit> {
     let Arguments { command, verbose, .. } = arguments;
-    // `config` must be able to talk about settings that do not load.
+    // `config` must work with settings that do not load.
     if let Command::Config(command) = command {
         return config::run(command, sources);
     }

@@ -1,4 +1,4 @@
-//! `jetreel node`: the branches that the settings name, against a broker that runs.
+//! `jetreel node`: runs the roles that the settings name, with a broker that is already running.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::bus::topology;
 use crate::node::{self, Services};
 use crate::settings::Settings;
 
-/// Makes what may be made of what the broker lacks, and refuses to start without the rest.
+/// Creates missing streams that may be created, and fails if others are missing.
 async fn must_be_complete(settings: &Settings, services: &Services) -> anyhow::Result<()> {
     let (bus, wanted) = (&services.bus, node::streams(settings)?);
     if settings.nats.recreate {
@@ -16,7 +16,7 @@ async fn must_be_complete(settings: &Settings, services: &Services) -> anyhow::R
         if !made.is_empty() {
             tracing::warn!(
                 made = topology::told(&made),
-                "the broker lacked what is declared; it was made"
+                "the broker lacked declared streams; they were created"
             );
         }
     }
@@ -30,7 +30,7 @@ async fn must_be_complete(settings: &Settings, services: &Services) -> anyhow::R
     Ok(())
 }
 
-/// Runs until told to stop.
+/// Runs until a signal stops it.
 pub(super) async fn run(settings: Settings) -> anyhow::Result<Exit> {
     let Some(url) = settings.nats.url.clone() else {
         anyhow::bail!("nats.url is not set; give the broker's address, or use `jetreel dev`");
@@ -41,7 +41,7 @@ pub(super) async fn run(settings: Settings) -> anyhow::Result<Exit> {
     let mut running = node::start(&settings, services).await?;
     match running.gateway {
         Some(address) => output::note(&format!("listening on http://{address}/")),
-        None => output::note("running without a gateway"),
+        None => output::note("the node runs without a gateway"),
     }
     let failed = tokio::select! {
         () = signals.next() => false,

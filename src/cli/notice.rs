@@ -1,5 +1,5 @@
-//! Notice that the machine will be taken away, as spot and preemptible machines give it: by a file that appears, or by a command
-//! that succeeds. It means the same as SIGTERM.
+//! Notice that the machine will be taken away, as spot and preemptible machines give it: a file that appears, or a command that succeeds.
+//! It has the effect of SIGTERM.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use tokio::process::Command;
 
 use crate::settings;
 
-/// A command that has not ended by then says nothing.
+/// Timeout of the command. A command that takes longer gives no notice.
 const COMMAND_WAIT: Duration = Duration::from_secs(30);
 
-/// Resolves when notice was given; never where no notice is configured.
+/// Returns when notice is given. Never returns if none is configured.
 pub(super) async fn given(node: &settings::Node) {
     if node.drain_file.is_none() && node.drain_command.is_none() {
         std::future::pending::<()>().await;
@@ -23,7 +23,7 @@ pub(super) async fn given(node: &settings::Node) {
         if let Some(file) = &node.drain_file
             && tokio::fs::try_exists(file).await.unwrap_or(false)
         {
-            tracing::info!(file = %file.display(), "notice to drain: the file is there");
+            tracing::info!(file = %file.display(), "notice to drain: the file exists");
             return;
         }
         if let Some(command) = &node.drain_command

@@ -1,49 +1,49 @@
-//! The only place that prints: data to standard output, messages to standard error.
+//! The only module that prints: data to standard output, messages to standard error.
 
 use std::io::Write;
 
 use jetreel_domain::words::printable::{is_printable, printable};
 use serde::Serialize;
 
-/// A line of data. A reader that went away is not an error.
+/// Prints a line of data. It is no error if the reader has closed the pipe.
 pub(super) fn data(text: &str) {
     let mut out = std::io::stdout().lock();
     if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
-        tracing::debug!("nobody reads the output");
+        tracing::debug!("the reader of the output has closed it");
     }
 }
 
-/// Lines of data for people. What they quote of an upload or a letter moves no cursor.
+/// Prints lines of data for display. Quoted text cannot move the terminal's cursor.
 pub(super) fn text(text: &str) {
     data(&shown(text));
 }
 
-/// One JSON object. What a terminal would act on is escaped.
+/// Prints one JSON object. Characters that a terminal interprets are escaped.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     data(&escaped(&serde_json::to_string_pretty(value)?));
     Ok(())
 }
 
-/// A line for people.
+/// Prints a message.
 pub(super) fn note(text: &str) {
     let mut out = std::io::stderr().lock();
     if writeln!(out, "{}", shown(text)).is_err() {
-        tracing::debug!("nobody reads the messages");
+        tracing::debug!("the reader of the messages has closed them");
     }
 }
 
-/// What went wrong.
+/// Prints an error.
 pub(super) fn error(text: &str) {
     note(&format!("error: {text}"));
 }
 
-/// The same lines, each printable.
+/// The text with each line made printable.
 fn shown(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(printable).collect();
     lines.join("\n")
 }
 
-/// The same JSON: outside of its strings it has no other control characters than line feeds.
+/// The JSON with control characters escaped. Outside of its strings it contains only line feeds.
 fn escaped(json: &str) -> String {
     let escape = |c: char| match c {
         '\n' => c.to_string(),
@@ -57,7 +57,7 @@ fn escaped(json: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Clears the screen, by an escape sequence and by its one-character form; then turns the text around.
+    /// Clears the screen, by an escape sequence and by its one-character form, then reverses the direction of the text.
     const HOSTILE: &str = "\u{1b}[2J\u{9b}2J\u{202e}gpj";
 
     #[test]

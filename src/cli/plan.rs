@@ -1,4 +1,4 @@
-//! `jetreel plan`: what would be made of a file, without making it.
+//! `jetreel plan`: shows what would be made of a file, without making it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Re
     Ok(Exit::Done)
 }
 
-/// The plan, or why there would be none.
+/// The plan, or the failure that prevents it.
 async fn plan(file: &Path, settings: &Settings) -> anyhow::Result<Result<Plan, Failure>> {
     let scratch = tempfile::tempdir()?;
     let store = Arc::new(OpenDalStore::open(&StoreOptions::fs(scratch.path().to_string_lossy()))?);
@@ -90,7 +90,7 @@ async fn probe(
 fn text(plan: &Plan) -> String {
     let mut lines = Vec::new();
     if let Some(video) = &plan.facts.video {
-        // As displayed, like the tiers: a phone writes its pictures lying, and says how to turn them.
+        // The displayed size, like that of the tiers: phones store pictures sideways with a rotation.
         let (width, height) = display_size(video);
         lines.push(format!(
             "{} {}x{}, {:.2} frames/s, {:.1} s, {}",

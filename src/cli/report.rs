@@ -1,4 +1,4 @@
-//! What `transcode` says when it is done.
+//! The final report of `transcode`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use jetreel_domain::plan::Class;
 use jetreel_domain::words::failure::{Failure, Severity};
 use serde::Serialize;
 
-/// A file that became a folder.
+/// Report of a completed order.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Completed {
     status: &'static str,
@@ -16,10 +16,10 @@ pub(super) struct Completed {
     tiers: Vec<Tier>,
     audio_tracks: usize,
     chunks: usize,
-    /// CPU seconds of codec processes.
+    /// CPU time of the codec processes in seconds.
     cpu_seconds: f64,
     wall_seconds: f64,
-    /// When a viewer could have started.
+    /// Seconds until playback could have begun; `None` if it never could.
     first_playable_seconds: Option<f64>,
     playlist: String,
     warnings: Vec<String>,
@@ -47,15 +47,15 @@ struct Tier {
     cpu_seconds: f64,
 }
 
-/// A file that did not.
+/// Report of a failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Unmade {
-    /// `refused`: the media is to blame, and trying again cannot help. `failed`: anything else.
+    /// `refused` if the media is at fault and trying again cannot help, else `failed`.
     pub(super) status: &'static str,
     pub(super) error: Reason,
 }
 
-/// Why.
+/// The failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Reason {
     pub(super) code: String,
@@ -64,7 +64,7 @@ pub(super) struct Reason {
 }
 
 impl Completed {
-    /// The report on a finished order in `folder`.
+    /// Report of a completed order in `folder`.
     pub(super) fn new(
         manifest: &Manifest,
         folder: &Path,
@@ -108,7 +108,7 @@ impl Completed {
         &self.playlist
     }
 
-    /// The same for people.
+    /// The report as lines of text.
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.warnings.iter().map(|w| format!("note: {w}")).collect();
         lines.extend(self.tiers.iter().map(|tier| {
@@ -126,7 +126,7 @@ impl Completed {
 }
 
 impl Unmade {
-    /// The report on a failure.
+    /// Report of a failure.
     pub(super) fn new(failure: &Failure) -> Self {
         let refused = failure.severity == Severity::Permanent;
         Self {

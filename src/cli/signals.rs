@@ -1,20 +1,20 @@
-//! Being told to stop, perhaps more than once.
+//! Signals to stop, possibly more than one.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Ctrl-C and SIGTERM, heard from when this was made, so that a second one is not missed.
+/// Receives Ctrl-C and SIGTERM from its creation on, so that a second signal is not missed.
 pub(super) struct Signals {
     terminate: Option<Signal>,
     interrupt: Option<Signal>,
 }
 
 impl Signals {
-    /// Begins to listen.
+    /// Begins to receive signals.
     pub(super) fn listen() -> Self {
         let listen = |kind, name| match signal(kind) {
             Ok(signal) => Some(signal),
             Err(error) => {
-                tracing::warn!(%error, "{name} is not heard");
+                tracing::warn!(%error, "{name} cannot be received");
                 None
             }
         };
@@ -24,7 +24,7 @@ impl Signals {
         }
     }
 
-    /// Resolves at the next of them.
+    /// Returns at the next signal.
     pub(super) async fn next(&mut self) {
         tokio::select! {
             () = heard(&mut self.terminate) => {}
@@ -33,7 +33,7 @@ impl Signals {
     }
 }
 
-/// Resolves at the first of them.
+/// Returns at the first signal.
 pub(super) async fn stopped() {
     Signals::listen().next().await;
 }

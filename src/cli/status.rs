@@ -1,4 +1,4 @@
-//! `jetreel status`: where a job stands.
+//! `jetreel status`: shows the status of a job.
 
 use comfy_table::{Table, presets};
 

@@ -1,4 +1,4 @@
-//! `jetreel store`: which store belongs to the broker.
+//! `jetreel store`: shows and changes which store the broker is bound to.
 
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,7 +17,7 @@ use crate::node::new_store_id;
 use crate::settings::Settings;
 use crate::store::{OpenDalStore, StoreOptions};
 
-/// A node that was heard of within this time is taken to run: it speaks more often.
+/// A node whose last heartbeat is younger than this counts as running. Heartbeats come more often.
 const HEARD_SECONDS: i64 = 60;
 
 /// Commands about the store.
@@ -25,11 +25,11 @@ const HEARD_SECONDS: i64 = 60;
 pub(super) enum Command {
     /// Say whether the store and the broker belong together
     Show(Place),
-    /// Bind the broker to the store of the settings from now on, where one of them was replaced; no node may run meanwhile
+    /// Bind the broker to the store of the settings after one of them was replaced; no node may be running
     Adopt(Place),
 }
 
-/// Where the broker is.
+/// Place of the broker.
 #[derive(Debug, clap::Args)]
 pub(super) struct Place {
     /// Folder of a `jetreel dev` [default: the settings nats.data and store.root]
@@ -53,7 +53,7 @@ pub(super) async fn run(command: Command, mut settings: Settings) -> anyhow::Res
             if settings.nats.url.is_some() {
                 return adopt(&*local::connect(&settings).await?, &settings).await;
             }
-            // The private broker of a `jetreel dev` that does not run, as it refuses to start.
+            // The private broker of a `jetreel dev` that does not run because it refuses to start.
             match Local::start(&settings, Lasting::Kept).await {
                 Ok(local) => {
                     let (services, broker) = local.split();
@@ -79,7 +79,7 @@ async fn show(bus: &Bus, store: &OpenDalStore) -> anyhow::Result<Exit> {
     match binding::foresee(bus, store).await? {
         Ok(Step::Bound(id)) => output::data(&format!("store {id} belongs to the broker")),
         Ok(Step::MarkStore | Step::MarkBroker(_)) => {
-            output::data("neither names the other yet; the first node binds them");
+            output::data("neither has a mark yet; the first node binds them");
         }
         Err(mismatch) => return Err(Failure::from(mismatch).into()),
     }
@@ -103,14 +103,14 @@ async fn adopt(bus: &Bus, settings: &Settings) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Names of nodes that were heard of a moment ago.
+/// Names of nodes with a recent heartbeat.
 async fn running(bus: &Bus) -> Result<Vec<String>, Failure> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let since = i64::try_from(since.as_secs()).unwrap_or(i64::MAX) - HEARD_SECONDS;
     let said = bus.said(0, usize::MAX).await?;
     let lately = said.words.into_iter().filter(|(_, presence)| presence.at >= since);
     let lately = lately.map(|(_, presence)| presence.node);
-    // Words of another version say that a node runs, too: as lately.
+    // A report of another version is also the heartbeat of a running node.
     let odd = said.unreadable.into_iter().filter(|word| word.at >= since);
     let mut names: Vec<String> = lately.chain(odd.map(|word| word.id)).collect();
     names.dedup();

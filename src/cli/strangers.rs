@@ -1,6 +1,6 @@
-//! Files in the folder of a result that Jetreel did not make: they are replaced only where the user says so.
+//! Finds files in the folder of a result that Jetreel did not make. They are replaced only with `--force`.
 //!
-//! The manifest of an earlier result names the files of that result. Every other file is a stranger's.
+//! The manifest of an earlier result names its files. Every other file counts as foreign.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,37 +15,37 @@ use crate::settings::Settings;
 
 /// Folder of media objects in the folder of a result.
 const OBJECTS: &str = "o";
-/// Strangers that a message names.
+/// Most foreign files that a message names.
 const NAMED_MAX: usize = 3;
 
-/// The folder of a result, and whether strangers in it may be replaced.
+/// The folder of a result, and whether foreign files in it may be replaced.
 pub(super) struct Strangers {
     folder: PathBuf,
     force: bool,
 }
 
 impl Strangers {
-    /// Of `folder`, which need not exist.
+    /// For `folder`, which need not exist.
     pub(super) fn new(folder: &Path, force: bool) -> Self {
         Self { folder: folder.to_owned(), force }
     }
 
-    /// Refuses a folder in which a result would replace strangers; `made` says whether the result has an entry of that name.
+    /// Fails if a result would replace foreign files. `made` tells whether the result has an entry of that name.
     ///
     /// # Errors
-    /// When there is such a file; the message names it, and what to do.
+    /// There is such a file. The message names it and says what to do.
     pub(super) fn refuse(&self, made: impl Fn(&str) -> bool) -> anyhow::Result<()> {
         if self.force || !self.folder.is_dir() {
             return Ok(());
         }
-        let unreadable = || format!("cannot look into {}", self.folder.display());
+        let unreadable = || format!("cannot read the folder {}", self.folder.display());
         let found = find(&self.folder, made).with_context(unreadable)?;
         anyhow::ensure!(found.is_empty(), "{}", message(&self.folder, &found));
         Ok(())
     }
 }
 
-/// Names of files that a result made with these settings may have at the top of its folder.
+/// Tells whether a result made with these settings may have a file of that name at the top of its folder.
 pub(super) fn names(settings: &Settings) -> impl Fn(&str) -> bool + use<> {
     let plan = settings.plan_policy();
     let ladder = plan.ladder.iter().map(|rung| rung.name.clone());
@@ -70,7 +70,7 @@ pub(super) fn names(settings: &Settings) -> impl Fn(&str) -> bool + use<> {
     }
 }
 
-/// Strangers that a result would replace, in the order of their names.
+/// Foreign files that a result would replace, ordered by name.
 fn find(folder: &Path, made: impl Fn(&str) -> bool) -> io::Result<Vec<String>> {
     let earlier = export::earlier(folder);
     let mut found = BTreeSet::new();
@@ -169,7 +169,7 @@ mod tests {
         assert!(refused(false).is_ok(), "an empty folder holds nothing");
         fs::write(folder.path().join("o/mine"), "mine").unwrap();
         fs::write(folder.path().join("240p.mp4"), "mine").unwrap();
-        // What is no manifest of Jetreel makes nothing Jetreel's.
+        // A file that is no manifest of Jetreel names no files of Jetreel.
         fs::write(folder.path().join("manifest.json"), "{}").unwrap();
         let text = refused(false).unwrap_err().to_string();
         assert!(text.contains("240p.mp4, manifest.json, o/mine;"), "{text}");

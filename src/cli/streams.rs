@@ -1,4 +1,4 @@
-//! `jetreel streams`: what the broker must have, and bringing it there.
+//! `jetreel streams`: compares and applies the declared streams.
 
 use clap::{Subcommand, ValueEnum};
 
@@ -14,7 +14,7 @@ use crate::settings::Settings;
 /// Commands about streams.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Say what `apply` would change
+    /// Show what `apply` would change
     Plan(Place),
     /// Create and update streams, consumers and buckets
     Apply {
@@ -24,20 +24,20 @@ pub(super) enum Command {
         #[arg(long)]
         allow_destructive: bool,
     },
-    /// Print the declared streams, to begin a file of your own with (nats.streams), or for other tools
+    /// Print the declared streams, as a start for your own file (nats.streams) or for other tools
     Export {
-        /// How
+        /// Format of the output
         #[arg(long, value_enum, default_value_t = Format::Toml)]
         format: Format,
     },
 }
 
-/// How streams are printed.
+/// Output format of the streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// What nats.streams reads, with comments.
+    /// TOML for nats.streams, with comments.
     Toml,
-    /// What `nats stream add --config` and `nats consumer add --config` take.
+    /// JSON for `nats stream add --config` and `nats consumer add --config`.
     Json,
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn run(command: Command, settings: Settings) -> anyhow::Result<
             let changes = topology::plan(&bus, &wanted).await?;
             changes.iter().for_each(|change| output::data(&change.to_string()));
             if changes.is_empty() {
-                output::note("the broker is as declared");
+                output::note("the broker matches the declared streams");
             }
         }
         Command::Apply { place, allow_destructive } => {
@@ -61,7 +61,7 @@ pub(super) async fn run(command: Command, settings: Settings) -> anyhow::Result<
             must_work(&settings, &wanted, &bus)?;
             let changes = topology::apply(&bus, &wanted, allow_destructive).await?;
             changes.iter().for_each(|change| output::data(&change.to_string()));
-            output::note("the broker is as declared");
+            output::note("the broker matches the declared streams");
         }
         Command::Export { format: Format::Toml } => {
             output::data(local::streams_text(&settings)?.trim_end());
@@ -71,7 +71,7 @@ pub(super) async fn run(command: Command, settings: Settings) -> anyhow::Result<
     Ok(Exit::Done)
 }
 
-/// Streams that cannot work with the settings and the server are not compared, and not made.
+/// Fails for streams that cannot work with the settings and the server, before they are compared or created.
 fn must_work(settings: &Settings, wanted: &Topology, bus: &Bus) -> anyhow::Result<()> {
     relations::must_hold(&relations::of_declared(settings, wanted, Some(bus)))
 }

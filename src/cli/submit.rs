@@ -21,11 +21,11 @@ use crate::settings::Settings;
 
 /// Bytes read and sent at once.
 const READ_BYTES: usize = 256 << 10;
-/// Between two looks at the job.
+/// Pause between two polls of the job.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// Between two looks at the upload.
+/// Pause between two polls of the upload.
 const UPLOAD_LOOK_INTERVAL: Duration = Duration::from_millis(200);
-/// Looks in a row that may fail before the wait is given up: a server may be restarted meanwhile.
+/// Failed polls in a row after which the wait is given up. The server may restart in the meantime.
 const FAULTS_MAX: u32 = 60;
 
 /// Arguments of `submit`.
@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     file: PathBuf,
     #[command(flatten)]
     server: Server,
-    /// Name for people [default: the file's name]
+    /// Title of the video [default: the file's name]
     #[arg(long)]
     title: Option<String>,
     /// Wait until the video is ready
@@ -50,7 +50,7 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<Exit> {
     let file = local::input(&arguments.file)?;
     if tokio::fs::metadata(&file).await?.len() == 0 {
-        // As `plan` and `transcode` refuse it.
+        // The same failure as in `plan` and `transcode`.
         let empty = Failure::from(Reason::from(FileFault::Empty));
         if arguments.json {
             output::json(&Unmade::new(&empty))?;
@@ -142,7 +142,7 @@ async fn wait(remote: &Remote, id: &str, bars: &mut Bars) -> anyhow::Result<(Job
             }
             Err(error) if faults >= FAULTS_MAX => return Err(error),
             Err(error) => {
-                tracing::warn!(%error, "the job cannot be looked at");
+                tracing::warn!(%error, "the state of the job cannot be read");
                 faults += 1;
             }
         }

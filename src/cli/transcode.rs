@@ -1,4 +1,4 @@
-//! `jetreel transcode`: one file into one folder, by a node that lives as long as the command.
+//! `jetreel transcode`: turns one file into one folder, with a node that lives as long as the command.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,9 +29,9 @@ use crate::sandbox::CodecProcesses;
 use crate::settings::{Role, Roles, Scheme, Settings};
 use crate::store::link_source;
 
-/// All work is done by then; what still runs is cut off.
+/// Time limit of the shutdown. All work is done by then.
 const SHUTDOWN_WAIT: Duration = Duration::from_secs(5);
-/// A codec that cannot be used for so long is given up; it is started again meanwhile.
+/// Time after which an unusable codec is given up. It is restarted in the meantime.
 const CODEC_WAIT: Duration = Duration::from_secs(4);
 /// The only order of the video.
 const FIRST: u32 = 1;
@@ -41,22 +41,22 @@ const FIRST: u32 = 1;
 pub(super) struct Arguments {
     /// The video
     file: PathBuf,
-    /// Folder for the result, made where missing; an earlier result of Jetreel in it is replaced
+    /// Folder for the result, created if missing; an earlier result of Jetreel in it is replaced
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Also replace files in that folder that Jetreel did not make
     #[arg(long)]
     force: bool,
-    /// Make only these tiers, as in 720p,360p [default: all that upscale no line of the source's picture in square pixels]
+    /// Make only these tiers, as in 720p,360p [default: every tier with at most as many lines as the source's picture in square pixels]
     #[arg(long, value_delimiter = ',', value_name = "TIERS")]
     tiers: Option<Vec<String>>,
     /// x264 preset [default: the setting plan.preset]
     #[arg(long)]
     preset: Option<String>,
-    /// No poster and thumbnails
+    /// Make no poster and no thumbnails
     #[arg(long)]
     no_images: bool,
-    /// No MP4 files, which hold the first sound track alone
+    /// Make no MP4 files (an MP4 contains only the first audio track)
     #[arg(long)]
     no_package: bool,
     /// Print one JSON object, and no progress
@@ -64,7 +64,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Refuses tiers that the ladder does not have, as a wrong command line.
+/// Refuses tiers that the ladder does not have, as a usage error.
 fn check_tiers(plan: &PlanPolicy) -> anyhow::Result<()> {
     let names: Vec<&str> = plan.ladder.iter().map(|rung| rung.name.as_str()).collect();
     let unknown = plan.tiers.iter().flatten().find(|tier| !names.contains(&tier.as_str()));
@@ -108,7 +108,7 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> anyhow::Res
                 Ok(Outcome::Interrupted) => Ok(Made::Nothing),
                 Err(error) => Err(error),
             };
-            // There is nobody else who could go on with what is in hand.
+            // No other node could continue the work in hand.
             running.shutdown(SHUTDOWN_WAIT, std::future::ready(())).await;
             made
         }
@@ -117,7 +117,7 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> anyhow::Res
     bars.clear();
     Local::stop(broker).await;
     let exit = tell(outcome?, arguments.json)?;
-    // Explicitly, so that a failure to clear up is not silent.
+    // Removed explicitly, so that a failure is reported.
     target.remove();
     Ok(exit)
 }
@@ -168,7 +168,7 @@ async fn work(
     }
 }
 
-/// Returns when the codec cannot be used and starting it again does not help: no other node could do the work.
+/// Returns the failure when the codec cannot be used and restarting it does not help. No other node could do the work.
 async fn unusable(codec: &CodecProcesses) -> Failure {
     loop {
         codec.troubled().await;
@@ -189,7 +189,7 @@ async fn enqueue(
     let title = file.file_name().map(|name| name.to_string_lossy().into_owned());
     let now = ports.environment.now();
     let mut video = Video::receiving(id.clone(), title.unwrap_or_default(), Lane::Normal, now);
-    // Its hash is not known: to read the file once more would cost more than it is worth.
+    // The hash is unknown: computing it would take another read of the file.
     let list = PartList::one(&part.key, part.bytes);
     let uuid = ports.environment.uuid();
     video.source = parts::write(ports.store.as_ref(), &uuid, id, &list).await?;
@@ -212,7 +212,7 @@ async fn finish(
     (target, strangers): (&Target, &Strangers),
     started: Instant,
 ) -> anyhow::Result<Made> {
-    let order = ended.video.order(ended.number).context("the order is gone")?;
+    let order = ended.video.order(ended.number).context("the order does not exist any more")?;
     let Some(published) = &order.published else {
         let unknown = || Failure::task("no-reason", "The job ended without a result.");
         return Ok(Made::Unmade(order.failure().cloned().unwrap_or_else(unknown)));
@@ -220,7 +220,7 @@ async fn finish(
     let bytes = ports.store.read_all(&published.manifest.key).await?;
     let manifest: Manifest = serde_json::from_slice(&bytes)?;
     let files = export::files(&manifest, published);
-    // Once more: files can have come since.
+    // Checked again, because files may have appeared since.
     let top = |name: &str| {
         let folder = format!("{name}/");
         files.keys().any(|file| file == name || file.starts_with(&folder))
@@ -254,7 +254,7 @@ fn tell(made: Made, json: bool) -> anyhow::Result<Exit> {
     }
 }
 
-/// One line: what is wrong with the file, or with the job.
+/// One line: the fault of the file, or of the job.
 fn told(Failure { message, code, .. }: &Failure, refused: bool) -> String {
     if refused {
         return format!("{message} [{code}]");

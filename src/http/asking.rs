@@ -1,21 +1,21 @@
-//! Questions that a client waits for: answered soon, or not at all.
+//! Deadlines for reads that a client waits for.
 
 use std::time::Duration;
 
 use jetreel_domain::words::failure::Failure;
 
-/// A broker that has not answered by then is away. Stages are more patient: for a client, a 503 now is worth more than an answer later.
+/// Deadline of the broker. Stages wait longer, but for a client a 503 now is better than a late answer.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// The same, where there is something to answer with instead.
+/// Deadline if there is a cached answer.
 const PATIENCE_WITH_ANSWER: Duration = Duration::from_secs(1);
 
-/// The answer, or a failure within four seconds.
+/// The answer, or a failure after four seconds.
 pub(super) async fn soon<T>(asked: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     within(PATIENCE, asked).await
 }
 
-/// The answer, or a failure within a second.
+/// The answer, or a failure after one second.
 pub(super) async fn at_once<T>(
     asked: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {

@@ -1,4 +1,4 @@
-//! Files to keep: `?download=NAME` on the address of a file has a browser save the answer under that name.
+//! Downloads: with `?download=NAME` on the address of a file, a browser saves the answer under that name.
 
 use axum::extract::{Query, Request};
 use axum::http::HeaderValue;
@@ -8,16 +8,16 @@ use axum::response::Response;
 use jetreel_domain::words::printable::printable;
 use serde::Deserialize;
 
-/// Characters of a name that are kept.
+/// Most characters of a name.
 const NAME_LENGTH_MAX: usize = 200;
 
-/// Query of a file.
+/// Query of a file request.
 #[derive(Deserialize)]
 struct Params {
     download: Option<String>,
 }
 
-/// Names the answer where the query asks for that.
+/// Adds the header if the query asks for it.
 pub(super) async fn named(request: Request, next: Next) -> Response {
     let query = Query::<Params>::try_from_uri(request.uri());
     let name = query.ok().and_then(|Query(params)| params.download);
@@ -36,7 +36,7 @@ fn attachment(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let encoded = name.trim().bytes().map(|byte| match byte {
         byte if plain(byte) => char::from(byte).to_string(),
-        // Both separate folders somewhere.
+        // Both separate folders on some system.
         b'/' | b'\\' => "_".to_owned(),
         byte => format!("%{byte:02X}"),
     });

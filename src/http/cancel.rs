@@ -1,7 +1,7 @@
-//! `POST /v1/jobs/{id}/cancel`: ends a job for good.
+//! `POST /v1/jobs/{id}/cancel`: cancels a job for good.
 //!
-//! Invariant: the job is cancelled by one compare-and-set, which competes with completion at that same one; all else follows from
-//! state, and what a crash leaves undone is done by the reconciler.
+//! Invariant: one compare-and-set cancels the job, which competes with the one that completes it. Everything else follows from the state;
+//! the reconciler does what a crash leaves undone.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::Gateway;
 use super::jobs;
 use super::problem::Problem;
 
-/// Cancels a job by `<video>-<number>`, or the newest of `<video>`. Cancelling it again changes nothing.
+/// Cancels the job `<video>-<number>`, or the newest one of `<video>`. Cancelling it again changes nothing.
 pub(super) async fn cancel(
     State(gateway): State<Arc<Gateway>>,
     Path(id): Path<String>,
@@ -52,7 +52,7 @@ fn chosen(video: &Video, number: Option<u32>) -> Option<u32> {
     number.or_else(|| jobs::newest(video).map(|order| order.number))
 }
 
-/// Workers and subscribers learn of it. It is cancelled already: trouble here is the reconciler's to mend, not the user's.
+/// Notifies workers and subscribers. The job is cancelled already, so a failure here is left to the reconciler.
 async fn tell(gateway: &Gateway, order: &OrderId, video: &Video) {
     let ports = &gateway.ports;
     let told = async {

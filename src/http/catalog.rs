@@ -1,10 +1,10 @@
-//! What a gateway keeps of all videos: which are there, and where the finished set of each is.
+//! Cache of all videos: which exist, and where the finished set of each is.
 //!
-//! A view of the bucket `videos`, read on from where it was read last: a list costs what changed since, not what is there. State decides:
-//! a player's question goes to the broker, and what is kept answers for a second more, or as long as the broker is away. What is
-//! finished never changes under its key, so it plays on then, played before or not.
+//! It is a view of the bucket `videos`, read on from the last read, so a list costs as much as has changed. The state decides: a playback
+//! request reads the broker, and the cached answer is valid for one more second, or for as long as the broker is down. A finished set never
+//! changes under its key, so finished videos keep playing, even ones that were not played before.
 //!
-//! Memory: about 100 bytes a video, and 400 more for the newest [`FINISHED_MAX`] that are finished.
+//! Memory: about 100 bytes per video, and 400 more for each of the newest [`FINISHED_MAX`] finished ones.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -19,43 +19,42 @@ use jetreel_domain::words::failure::{Failure, Severity};
 
 use super::asking::{at_once, soon};
 
-/// Finished sets that are kept for when the broker is away.
+/// Finished sets that are cached for an outage of the broker.
 const FINISHED_MAX: usize = 100_000;
-/// The broker is asked about a finished video at most this often: many viewers cost it no more than one.
+/// Shortest time between two reads of a finished video's state. Many viewers cost the broker as much as one.
 const ANSWER_AGE_MAX: Duration = Duration::from_secs(1);
 
-/// The finished set of a video, where playback finds it.
+/// The finished set of a video, for playback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finished {
     /// The order that made it.
     pub(super) order: OrderId,
-    /// Where it is.
     pub(super) published: Published,
 }
 
-/// What playback of a video reads.
+/// What playback of a video needs.
 #[derive(Debug)]
 pub(super) enum Playing {
-    /// A finished set.
+    /// The finished set.
     Finished(Arc<Finished>),
-    /// The state of a video that has none.
+    /// The state of a video without a finished set.
     Open(Box<Video>),
 }
 
-/// The view.
+/// The cache.
 #[derive(Default)]
 pub(super) struct Catalog {
     read: tokio::sync::Mutex<Read>,
     view: RwLock<View>,
     is_away: AtomicBool,
-    /// Whether all was read once.
+    /// Whether the whole bucket was read once.
     is_loaded: AtomicBool,
 }
 
 #[derive(Default)]
 struct Read {
     upto: u64,
-    /// When the bucket was made that was read.
+    /// When the bucket that was read was created, in nanoseconds since the Unix epoch.
     born: i64,
     began: Option<Instant>,
 }
@@ -68,25 +67,26 @@ struct View {
 
 struct Entry {
     revision: u64,
-    /// Whether a list shows it.
+    /// Whether lists show the video.
     listed: bool,
 }
 
 #[derive(Clone)]
 struct Kept {
     finished: Arc<Finished>,
-    /// When the broker was asked last.
+    /// When the broker was last asked; `None` before the first time.
     asked: Option<Instant>,
 }
 
 impl Catalog {
-    /// Reads what changed, for a list. After the start of a node all of it is read, which takes seconds where there are very many.
+    /// Reads the changes for a list. After the start of a node it reads the whole bucket, which takes seconds if there are very many
+    /// videos.
     pub(super) async fn catch_up(&self, broker: &dyn Broker) -> Result<(), Failure> {
         let reading = self.read_on(broker);
         if self.is_loaded.load(Ordering::Relaxed) { soon(reading).await } else { reading.await }
     }
 
-    /// Reads what changed. Who waits meanwhile shares the answer.
+    /// Reads the changes. Concurrent callers share one read.
     pub(super) async fn read_on(&self, broker: &dyn Broker) -> Result<(), Failure> {
         let called = Instant::now();
         let mut read = self.read.lock().await;
@@ -99,7 +99,9 @@ impl Catalog {
             self.is_away.store(changes.as_ref().is_err_and(is_away), Ordering::Relaxed);
             let changes = changes?;
             if changes.extent.is_another(read.born, read.upto) {
-                tracing::warn!("the states are those of another bucket: all of it is read anew");
+                tracing::warn!(
+                    "the bucket of states was created anew or restored; it is read from its start"
+                );
                 self.change(|view| *view = View::default());
                 self.is_loaded.store(false, Ordering::Relaxed);
                 *read = Read::default();
@@ -116,7 +118,7 @@ impl Catalog {
         }
     }
 
-    /// Videos to list, newest first, older than `after`; and whether there are more.
+    /// Videos for a list that are older than `after`, newest first, and whether more follow.
     pub(super) fn page(&self, after: Option<&VideoId>, limit: usize) -> (Vec<VideoId>, bool) {
         let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
         let end = after.map_or(Bound::Unbounded, Bound::Excluded);
@@ -126,7 +128,7 @@ impl Catalog {
         (page, listed.next().is_some())
     }
 
-    /// What playback of a video reads; `None`: there is no such video.
+    /// What playback of a video needs; `None` if there is no such video.
     pub(super) async fn playing(
         &self,
         broker: &dyn Broker,
@@ -164,7 +166,7 @@ impl Catalog {
         }
     }
 
-    /// The video is gone.
+    /// Removes a video that is gone.
     pub(super) fn forget(&self, id: &VideoId) {
         self.change(|view| view.forget(id));
     }
@@ -180,7 +182,7 @@ impl Catalog {
                 match state {
                     Ok(Some(video)) if !video.is_deleted() => view.learn(&video, revision, None),
                     Ok(_) => view.forget(&id),
-                    // It is there, and a list says what is wrong with it.
+                    // The state exists but cannot be decoded. A list shows the reason.
                     Err(_) => view.enter(id, revision, true, None),
                 }
             }
@@ -270,7 +272,7 @@ mod tests {
         let id = VideoId::from_bits;
         assert_eq!(catalog.page(None, 2), (vec![id(5), id(3)], true));
         assert_eq!(catalog.page(Some(&id(3)), 2), (vec![id(2), id(1)], false));
-        // A cursor outlives its video.
+        // A cursor stays valid when its video is gone.
         catalog.forget(&id(3));
         assert_eq!(catalog.page(Some(&id(3)), 9), (vec![id(2), id(1)], false));
     }

@@ -1,4 +1,4 @@
-//! Clients that are slow, silent or greedy, on real sockets: they are cut off, and keep nobody else from being served.
+//! Tests with slow, silent and greedy clients on real sockets. The server disconnects them and keeps serving others.
 
 use std::time::Duration;
 
@@ -11,24 +11,24 @@ use super::objects::{Freshness, stored};
 use super::testing::{Served, served, served_to};
 use super::tests::eventually;
 
-/// Far longer than anything here lasts.
+/// Far longer than any test here.
 const LONG: Duration = Duration::from_secs(60);
 
 async fn connected(served: &Served) -> TcpStream {
     TcpStream::connect(served.address).await.unwrap()
 }
 
-/// All that the server sends until it closes.
+/// All bytes that the server sends until it closes.
 async fn until_closed(socket: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    // A socket that is closed with unread bytes is reset.
+    // Closing a socket with unread bytes resets it.
     let read = timeout(LONG, socket.read_to_end(&mut bytes)).await.expect("it is closed");
     drop(read);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
 async fn live(served: &Served) -> reqwest::Result<reqwest::Response> {
-    // A connection of its own.
+    // Uses its own connection.
     reqwest::Client::new().get(served.at("/livez")).timeout(LONG).send().await
 }
 
@@ -163,7 +163,7 @@ async fn who_takes_no_answer_gives_up_its_place() {
     let head = "GET /v/00000000000000000000000000/o/1/main-0000/u/360p.mp4 HTTP/1.1\r\nhost: localhost\r\n\r\n";
     deaf.write_all(head.as_bytes()).await.unwrap();
     deaf.readable().await.unwrap();
-    // There is one place, and it holds it until it is cut off.
+    // The slow client holds the only place until it is disconnected.
     assert_eq!(live(&served).await.unwrap().status(), 200);
     assert!(until_closed(&mut deaf).await.len() < 32 << 20);
 }

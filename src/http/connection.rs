@@ -1,10 +1,10 @@
-//! One connection: whose turn it is, since when, and when that is too long.
+//! State and deadlines of one connection.
 //!
 //! ```text
 //! HEAD (from the start) ─► BUSY ─► IDLE ─► HEAD …
 //! ```
-//! hyper has one timer, for the time between two requests and for the head of the next one together. Here they are two, and writes that
-//! the client does not take have a third.
+//! hyper has one timer for the time between two requests and the head of the next one together. Here each has its own timer, and so have
+//! writes that the client does not take.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -22,38 +22,38 @@ use tokio_util::sync::CancellationToken;
 
 use super::crowd::Crowd;
 
-/// What an honest client needs for the first bytes of a body, slow lines included.
+/// Time in which an honest client sends the first bytes of a body, even on a slow line.
 const PROMPT: Duration = Duration::from_secs(1);
 
-/// How long a client may take.
+/// Timeouts of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// For the head of a request, from its first byte; for the first one, from the connection on.
+    /// For the head of a request, from its first byte. For the first request, from the start of the connection.
     pub head: Duration,
     /// Between two requests.
     pub idle: Duration,
-    /// Without taking a byte of an answer.
+    /// While the client takes no byte of an answer.
     pub write: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
-    /// The client may ask.
+    /// The connection waits for a request.
     Idle(Instant),
-    /// The client is asking.
+    /// The client is sending the head of a request.
     Head(Instant),
-    /// A request is at work, or its answer is under way.
+    /// A request is in progress, or its answer is being sent.
     Busy,
 }
 
 #[derive(Debug)]
 struct State {
     turn: Turn,
-    /// Since when the client takes nothing of what is to be written.
+    /// Since when the client takes no bytes; `None` if it does.
     stuck: Option<Instant>,
-    /// Number among the idle connections.
+    /// Number among the idle connections; `None` if it is not idle.
     waiting: Option<u64>,
-    /// Nothing is done for the request yet: its place may go to another.
+    /// Whether nothing has been done for the request yet, so that its place may be given away.
     yields: bool,
 }
 
@@ -70,7 +70,7 @@ impl State {
     }
 }
 
-/// What is known of a connection, shared by its socket, its requests and who watches it.
+/// State of a connection, shared by its socket, its requests and its watcher.
 pub(super) struct Watch {
     state: Mutex<State>,
     crowd: Arc<Crowd>,
@@ -78,7 +78,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// A connection that was just made.
+    /// A new connection.
     pub(super) fn new(crowd: Arc<Crowd>) -> Arc<Self> {
         let close = CancellationToken::new();
         let waiting = Some(crowd.enter(close.clone()));
@@ -86,7 +86,7 @@ impl Watch {
         Arc::new(Self { state: Mutex::new(state), crowd, close })
     }
 
-    /// A request has come; the connection is busy until the guard is dropped.
+    /// Begins a request. The connection is busy until the guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
         let mut state = self.state();
         state.turn = Turn::Busy;
@@ -96,7 +96,8 @@ impl Watch {
         Busy(Arc::clone(self))
     }
 
-    /// Awaits what a client is to send before anything is done for it. One that takes long gives its place to others that want it.
+    /// Awaits the first bytes of a request before any work is done for it. If they take long, the connection's place may be given to
+    /// another.
     pub(super) async fn before_work<T>(&self, sent: impl Future<Output = T>) -> T {
         let mut sent = std::pin::pin!(sent);
         if let Ok(sent) = timeout(PROMPT, sent.as_mut()).await {
@@ -106,21 +107,21 @@ impl Watch {
         sent.await
     }
 
-    /// Resolves when the place is wanted for another.
+    /// Returns when the connection's place is needed for another.
     pub(super) async fn unwanted(&self) {
         self.close.cancelled().await;
     }
 
-    /// Nothing is at work and nothing is left to be written.
+    /// Whether no request is in progress and nothing remains to be written.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state();
         (state.turn != Turn::Busy || state.yields) && state.stuck.is_none()
     }
 
-    /// When to look again; `None`: the client took too long.
+    /// When to check the deadlines next. `None` if the client exceeded one.
     pub(super) fn next_look(&self, patience: Patience) -> Option<Instant> {
         let now = Instant::now();
-        // The turn may change at any time.
+        // The state may change at any time.
         let soon = now + patience.head.min(patience.idle).min(patience.write);
         match self.state().deadline(patience) {
             Some(deadline) if deadline <= now => None,
@@ -163,7 +164,7 @@ impl Drop for Watch {
     }
 }
 
-/// As long as this lives, the place of a busy connection may go to another.
+/// While this lives, the place of a busy connection may be given to another.
 struct Yielding<'a>(&'a Watch);
 
 impl<'a> Yielding<'a> {
@@ -186,11 +187,11 @@ impl Drop for Yielding<'_> {
     }
 }
 
-/// A request at work. The connection is idle again when this is dropped.
+/// A request in progress. The connection becomes idle when this is dropped.
 pub(super) struct Busy(Arc<Watch>);
 
 impl Busy {
-    /// The same answer, which holds the guard until it is sent or given up.
+    /// The answer, which holds the guard until it is sent or given up.
     pub(super) fn until_sent(self, answer: Response) -> Response {
         answer.map(|body| Body::new(Guarded { body, _busy: self }))
     }
@@ -227,7 +228,7 @@ impl hyper::body::Body for Guarded {
     }
 }
 
-/// A socket that notes what it reads and whether what it writes is taken.
+/// A socket that records its reads, and whether its writes are taken.
 pub(super) struct Watched<S> {
     socket: S,
     watch: Arc<Watch>,
@@ -306,7 +307,7 @@ mod tests {
         assert_eq!(due(state(Turn::Head(now), None)), Some(10));
         assert_eq!(due(state(Turn::Idle(now), None)), Some(60));
         assert_eq!(due(state(Turn::Busy, None)), None);
-        // What was said last is still to be taken.
+        // The last bytes of the answer are not yet taken.
         assert_eq!(due(state(Turn::Busy, Some(now))), Some(30));
         assert_eq!(due(state(Turn::Idle(now), Some(now))), Some(30));
     }

@@ -1,6 +1,6 @@
-//! Who may be connected: a bound, and beyond it a newcomer takes the place of the connection that is idle for longest.
+//! Bounds the number of connections. Beyond the bound a new connection replaces the one that is idle for longest.
 //!
-//! Invariant: a connection with a request at work is never closed for another. Where none is idle, newcomers wait, at last in the
+//! Invariant: a connection with a request in progress is never closed for another. If no connection is idle, new ones wait, finally in the
 //! kernel's backlog.
 
 use std::collections::BTreeMap;
@@ -11,13 +11,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// An idle connection that is told to close gives up its place within this time, or the next one is told.
+/// Time within which an idle connection that must close gives up its place. After that another one is closed.
 const CLOSING_WAIT: Duration = Duration::from_millis(20);
-/// A connection is idle for this long before it is closed for another: the request of a new one is on its way.
+/// Idle time before a connection may be closed for another. The request of a new connection is on its way.
 const GRACE: Duration = Duration::from_millis(100);
-/// Share of the places that is kept free where connections are idle, so that nobody waits for one to close.
+/// Share of the places that is kept free while connections are idle, so that new ones need not wait for a close.
 const SPARE_SHARE: usize = 16;
-/// Between two log lines about a full house.
+/// Pause between two log lines about a full listener.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The connections of one listener.
@@ -31,20 +31,20 @@ pub(super) struct Crowd {
 struct Idle {
     /// Number of the next connection that becomes idle.
     next: u64,
-    /// Idle connections by that number: the first is idle for longest.
+    /// Idle connections by that number. The first is idle for longest.
     by_turn: BTreeMap<u64, (Instant, CancellationToken)>,
     complained: Option<Instant>,
 }
 
 impl Crowd {
-    /// A crowd of at most `most`.
+    /// A bound of `most` connections.
     pub(super) fn new(most: usize) -> Arc<Self> {
         let most = most.clamp(1, Semaphore::MAX_PERMITS);
         let places = Arc::new(Semaphore::new(most));
         Arc::new(Self { places, most, idle: Mutex::default() })
     }
 
-    /// A place for a newcomer; waits where nobody is idle.
+    /// Waits for a place for a new connection.
     pub(super) async fn place(&self) -> OwnedSemaphorePermit {
         let spare = self.most / SPARE_SHARE;
         if self.places.available_permits() <= spare {
@@ -55,7 +55,7 @@ impl Crowd {
         }
         self.complain();
         loop {
-            // Several, because each takes its time to close.
+            // Closes several, because each takes time to close.
             (0..=spare).for_each(|_| self.close_one());
             let freed = self.places.clone().acquire_owned();
             if let Ok(Ok(place)) = tokio::time::timeout(CLOSING_WAIT, freed).await {
@@ -64,7 +64,7 @@ impl Crowd {
         }
     }
 
-    /// Tells the connection that is idle for longest to close, unless it has only just become so.
+    /// Closes the connection that is idle for longest, unless it became idle only just now.
     pub(super) fn close_one(&self) {
         let mut idle = self.idle();
         let Some(first) = idle.by_turn.first_entry() else { return };
@@ -73,7 +73,7 @@ impl Crowd {
         }
     }
 
-    /// Enters an idle connection, which closes when `close` is cancelled; gives its number.
+    /// Adds an idle connection, which closes when `close` is cancelled. Returns its number.
     pub(super) fn enter(&self, close: CancellationToken) -> u64 {
         let mut idle = self.idle();
         let turn = idle.next;
@@ -82,7 +82,7 @@ impl Crowd {
         turn
     }
 
-    /// Strikes out a connection that is not idle any more.
+    /// Removes a connection that is not idle any more.
     pub(super) fn leave(&self, turn: u64) {
         self.idle().by_turn.remove(&turn);
     }
@@ -96,7 +96,10 @@ impl Crowd {
         if idle.complained.is_none_or(|at| at.elapsed() > COMPLAINT_INTERVAL) {
             idle.complained = Some(Instant::now());
             let most = self.most;
-            tracing::warn!(most, "all connections are taken; idle ones are closed for new ones");
+            tracing::warn!(
+                most,
+                "the connection limit is reached; idle connections are closed for new ones"
+            );
         }
     }
 }
@@ -113,7 +116,7 @@ mod tests {
         let _other = crowd.place().await;
         let turn = crowd.enter(first.clone());
         crowd.enter(second.clone());
-        // The first one asks again, and is the youngest afterwards.
+        // The first connection sends another request, and is the youngest afterwards.
         crowd.leave(turn);
         crowd.enter(first.clone());
         // Their requests may be on their way.

@@ -1,17 +1,17 @@
-//! The file name in a `Content-Disposition` header (RFC 6266), as clients send it with an upload.
+//! Parses the file name in a `Content-Disposition` header (RFC 6266), as clients send it with an upload.
 //!
-//! Parameters: RFC 6266, section 4.1, with tokens and quoted strings of RFC 9110, sections 5.6.2 and 5.6.4. `filename*`: an
-//! ext-value of RFC 8187, section 3.2; it wins over `filename` (RFC 6266, section 4.3), and where it cannot be decoded
-//! `filename` stands in for it. Of parameters with one name the first that gives a file name counts.
+//! Parameters: RFC 6266, section 4.1, with tokens and quoted strings of RFC 9110, sections 5.6.2 and 5.6.4. `filename*` is an ext-value of
+//! RFC 8187, section 3.2. It takes precedence over `filename` (RFC 6266, section 4.3); if it cannot be decoded, `filename` is used. Of
+//! parameters with the same name, the first that yields a file name counts.
 //!
-//! Lenient, because a name is never a reason to refuse an upload: spaces around `=`, spaces and bytes beyond ASCII in a token,
-//! a string without its closing quote, a missing disposition type, and a backslash that escapes neither a quote nor a
-//! backslash, as in a path of Windows. Bytes are UTF-8 where they are valid UTF-8, else ISO-8859-1.
+//! The parser is lenient, because a name is never a reason to refuse an upload. It accepts spaces around `=`, spaces and bytes beyond ASCII
+//! in a token, a string without its closing quote, a missing disposition type, and a backslash that escapes neither a quote nor a
+//! backslash, as in a Windows path. Bytes are UTF-8 if they are valid UTF-8, else ISO-8859-1.
 //!
-//! No library: of those examined, `content_disposition` and `mailparse` let `filename` win, `content_disposition` also cuts at a
-//! semicolon within quotes, `headers` gives no parameters, and `parse-net` refuses the lenient forms above.
+//! Not a library: `content_disposition` and `mailparse` let `filename` take precedence, `content_disposition` also cuts at a semicolon
+//! within quotes, `headers` exposes no parameters, and `parse-net` refuses the lenient forms above.
 
-/// The last part of the path that the header names; `None` where it names none.
+/// The last segment of the path in the header; `None` if the header has no name.
 pub(super) fn file_name(header: &[u8]) -> Option<String> {
     let parameters = parameters(header);
     let named = |wanted: &'static str| {
@@ -21,7 +21,7 @@ pub(super) fn file_name(header: &[u8]) -> Option<String> {
     extended.or_else(|| named("filename").find_map(|(_, value)| base_name(&text(value))))
 }
 
-/// Names and unquoted values of the parameters. What has no `=`, as the disposition type, is left out.
+/// Names and unquoted values of the parameters. Elements without `=`, such as the disposition type, are left out.
 fn parameters(header: &[u8]) -> Vec<(&[u8], Vec<u8>)> {
     let mut found = Vec::new();
     let mut rest = header;
@@ -38,7 +38,7 @@ fn parameters(header: &[u8]) -> Vec<(&[u8], Vec<u8>)> {
     found
 }
 
-/// A value, and what follows the semicolon after it.
+/// A value, and the rest after the next semicolon.
 fn value_and_rest(text: &[u8]) -> (Vec<u8>, &[u8]) {
     let (quoted, text) = match text.strip_prefix(b"\"") {
         Some(text) => {
@@ -52,7 +52,7 @@ fn value_and_rest(text: &[u8]) -> (Vec<u8>, &[u8]) {
     (value, text.get(end + 1..).unwrap_or_default())
 }
 
-/// The content of a quoted string, and what follows its closing quote. `text` begins after the opening one.
+/// The content of a quoted string, and the rest after its closing quote. `text` begins after the opening quote.
 fn quoted_string(text: &[u8]) -> (Vec<u8>, &[u8]) {
     let mut value = Vec::new();
     let mut rest = text;
@@ -86,7 +86,7 @@ fn extended_text(value: &[u8]) -> Option<String> {
     }
 }
 
-/// `None` where a percent sign is not followed by two hexadecimal digits.
+/// Decodes percent-encoded text. `None` if a percent sign is not followed by two hexadecimal digits.
 fn percent_decoded(text: &[u8]) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let mut bytes = Vec::with_capacity(text.len());
@@ -112,7 +112,7 @@ fn latin_1(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
 
-/// What follows the last separator of a path, of Unix or Windows.
+/// The part of a path after its last separator, of Unix or Windows.
 fn base_name(path: &str) -> Option<String> {
     let name = path.rsplit(['/', '\\']).next().unwrap_or(path).trim();
     (!matches!(name, "" | "." | "..")).then(|| name.to_owned())

@@ -1,7 +1,7 @@
-//! `DELETE /v1/videos/{id}`: deletes a video, whatever became of it.
+//! `DELETE /v1/videos/{id}`: deletes a video in any status.
 //!
-//! Invariant: it is deleted by one compare-and-set; nobody sees it from then on, and what is left of it the reconciler removes. Of a
-//! state that nobody can read, nothing can be told to subscribers: it goes at once.
+//! Invariant: one compare-and-set deletes the video. No request returns it from then on, and the reconciler removes its remains. A state
+//! that cannot be decoded yields no facts for subscribers, so it is removed at once.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::Gateway;
 use super::asking::soon;
 use super::problem::Problem;
 
-/// Deletes the video of that id. Deleting it again changes nothing.
+/// Deletes the video with this id. Deleting it again changes nothing.
 pub(super) async fn erase(
     State(gateway): State<Arc<Gateway>>,
     Path(id): Path<String>,
@@ -36,7 +36,7 @@ pub(super) async fn erase(
     })
     .await;
     let video = match changed {
-        // Its objects are nobody's from then on, and swept.
+        // Its objects are orphans from then on, and the sweep removes them.
         Err(failure) if is_unreadable(&failure) && ports.broker.discard_video(&id).await? => {
             return Ok(accepted(&id));
         }
@@ -61,7 +61,7 @@ fn is_unreadable(failure: &Failure) -> bool {
     ["unreadable-document", "document-contradicts"].contains(&failure.code.as_str())
 }
 
-/// Workers and subscribers learn of it. It is deleted already: trouble here is the reconciler's to mend, not the user's.
+/// Notifies workers and subscribers. The video is deleted already, so a failure here is left to the reconciler.
 async fn tell(gateway: &Gateway, before: &Video, video: &Video) {
     let ports = &gateway.ports;
     for order in before.orders.iter().filter(|order| !order.is_closed()) {
@@ -82,7 +82,7 @@ async fn tell(gateway: &Gateway, before: &Video, video: &Video) {
     }
 }
 
-/// The state of a video that users see.
+/// The state of a video, unless it is deleted.
 pub(super) async fn there(gateway: &Gateway, id: &VideoId) -> Result<Option<Video>, Failure> {
     let found = soon(gateway.ports.broker.video(id)).await?.map(|found| found.value);
     Ok(found.filter(|video| !video.is_deleted()))

@@ -1,4 +1,4 @@
-//! An error as a page, for a person who opened an address: the same sentence as in the problem document.
+//! Errors as pages, for users who open an address in a browser. The sentence is the same as in the problem document.
 
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -8,7 +8,7 @@ use super::problem::Problem;
 
 const TEMPLATE: &str = include_str!("error.html");
 
-/// Whether a browser opens the address. Scripts and programs ask for JSON or for anything.
+/// Whether a browser opens the address. Scripts and programs request JSON or anything.
 pub(super) fn is_wanted(method: &Method, headers: &HeaderMap) -> bool {
     let reads = *method == Method::GET || *method == Method::HEAD;
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -17,17 +17,17 @@ pub(super) fn is_wanted(method: &Method, headers: &HeaderMap) -> bool {
     reads && types.map(essence).any(|kind| kind.eq_ignore_ascii_case("text/html"))
 }
 
-/// The headers of the page.
+/// Sets the headers of the page.
 pub(super) fn describe(headers: &mut HeaderMap) {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     pages::guard(headers);
 }
 
-/// The page.
+/// The page of an error.
 pub(super) fn page(status: StatusCode, problem: &Problem, request_id: &str) -> String {
     let title = status.canonical_reason().unwrap_or("Error");
-    // One pass, so that no value is taken for a placeholder.
+    // One pass, so that values are never mistaken for placeholders.
     let mut page = String::with_capacity(TEMPLATE.len() + 256);
     for (index, part) in TEMPLATE.split(['{', '}']).enumerate() {
         match (index % 2, part) {

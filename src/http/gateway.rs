@@ -1,4 +1,4 @@
-//! Routes, and what all of them share.
+//! Routes and their shared state.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -27,76 +27,73 @@ use super::pace::Pace;
 use super::{attachment, cancel, erase, health, jobs, listing, pages, playback, problem, videos};
 use crate::descriptors::Budget;
 
-/// Between two looks at what changed among the videos.
+/// Pause between two reads of the changed videos.
 const CATALOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Something the gateway saw, to be counted.
+/// An event of the gateway, for the metrics.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Seen<'a> {
-    /// An answered request.
+    /// A request was answered.
     Request {
-        /// The pattern, not the path.
+        /// Pattern of the route, not the path.
         route: &'a str,
-        /// Such as `GET`.
+        /// Method, such as `GET`.
         method: &'a str,
         /// Status of the answer.
         status: u16,
-        /// From request to the head of the answer.
+        /// Time from the request to the head of the answer, in seconds.
         seconds: f64,
     },
-    /// An accepted upload.
+    /// An upload was accepted.
     Upload {
-        /// Its size.
         bytes: u64,
-        /// From its last byte to its confirmation.
+        /// Time from the last byte to the confirmation, in seconds.
         confirmation_seconds: f64,
     },
 }
 
-/// Something an operator should mend, said by the readiness check.
+/// A fault for an operator to repair, as the readiness check reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Warning {
-    /// Stable.
+    /// Stable code.
     pub code: &'static str,
-    /// A sentence with what to do.
+    /// A sentence that says what to do.
     pub detail: Cow<'static, str>,
-    /// The node is not ready as long as it stands.
+    /// Whether the node is not ready while the warning lasts.
     #[serde(skip)]
     pub refuses: bool,
 }
 
-/// How the gateway counts, and shows what was counted.
+/// Metrics and warnings of the node.
 #[derive(Clone)]
 pub struct Hooks {
-    /// All numbers as text for Prometheus.
+    /// Renders all metrics in Prometheus' text format.
     pub render: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Called for what the gateway saw.
+    /// Called for each event of the gateway.
     pub seen: Arc<dyn for<'a> Fn(Seen<'a>) + Send + Sync>,
-    /// What is to be said about the node's surroundings now.
+    /// Returns the current warnings.
     pub warnings: Arc<dyn Fn() -> Vec<Warning> + Send + Sync>,
 }
 
-/// What a gateway needs.
+/// Options of a gateway.
 pub struct GatewayOptions {
-    /// The world.
     pub ports: Ports,
-    /// Bytes of a stored part of an upload.
+    /// Size of a stored part of an upload in bytes.
     pub part_bytes: u64,
-    /// Bytes of an upload at most.
+    /// Largest upload in bytes.
     pub upload_bytes_max: u64,
-    /// Serve /metrics on the public address too.
+    /// Whether the public address also serves `/metrics`.
     pub public_metrics: bool,
-    /// How it counts.
     pub hooks: Hooks,
-    /// Descriptors of uploads and reads.
+    /// File descriptors for uploads and reads.
     pub budget: Budget,
-    /// What is asked of a client that uploads.
+    /// Minimum pace of an upload.
     pub pace: Pace,
-    /// Names under which browsers reach it.
+    /// Host names under which browsers reach the gateway.
     pub hosts: Hosts,
 }
 
-/// What all requests share.
+/// Shared state of all requests.
 pub struct Gateway {
     pub(super) ports: Ports,
     pub(super) part_bytes: u64,
@@ -105,9 +102,9 @@ pub struct Gateway {
     pub(super) orders: Orders,
     pub(super) catalog: Catalog,
     pub(super) pace: Pace,
-    /// Places for uploads that write.
+    /// Permits of uploads that write.
     pub(super) uploads: Semaphore,
-    /// Places for reads of the store.
+    /// Permits of reads from the store.
     pub(super) reads: Arc<Semaphore>,
     hosts: Arc<Hosts>,
     public_metrics: bool,
@@ -115,7 +112,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway over the ports.
+    /// A gateway on the ports.
     #[must_use]
     pub fn new(options: GatewayOptions) -> Arc<Self> {
         let GatewayOptions { ports, part_bytes, upload_bytes_max, public_metrics, .. } = options;
@@ -136,16 +133,16 @@ impl Gateway {
         })
     }
 
-    /// From now on the node is not ready and takes no uploads; what runs goes on.
+    /// Makes the node not ready and refuses new uploads. Running requests continue.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Keeps up with what changes among the videos, for as long as this is polled.
+    /// Reads changed videos for as long as the future is polled.
     pub async fn keep_up(self: Arc<Self>) {
         loop {
             if let Err(failure) = self.catalog.read_on(&*self.ports.broker).await {
-                tracing::debug!(%failure, "changes of videos cannot be read");
+                tracing::debug!(%failure, "changes of videos could not be read");
             }
             tokio::time::sleep(CATALOG_INTERVAL).await;
         }
@@ -156,7 +153,7 @@ impl Gateway {
     }
 }
 
-/// Everything that users see.
+/// Routes of the public address.
 pub fn router(gateway: Arc<Gateway>) -> Router {
     let playback = Router::new()
         .route("/v/{video}/{name}", get(playback::file).options(preflight))
@@ -182,7 +179,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
     finished(routes, gateway)
 }
 
-/// Health and numbers alone, for an address of their own.
+/// Routes for health and metrics on an address of their own.
 pub fn admin_router(gateway: Arc<Gateway>) -> Router {
     finished(health_routes().route("/metrics", get(health::metrics)), gateway)
 }
@@ -205,7 +202,7 @@ fn finished(routes: Router<Arc<Gateway>>, gateway: Arc<Gateway>) -> Router {
         .with_state(gateway)
 }
 
-/// Any page may play a video.
+/// Allows any page to play a video.
 async fn cross_origin(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

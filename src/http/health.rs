@@ -1,4 +1,4 @@
-//! Whether the node lives, and whether it can do its work.
+//! Liveness and readiness of the node.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,18 +14,18 @@ use serde_json::{Value, json};
 use super::problem::Problem;
 use super::{Gateway, Warning};
 
-/// A dependency that has not answered by then is not ready.
+/// A dependency that does not answer within this time is not ready.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Code of the warning that the broker lacks a stream, a consumer or a bucket: the reason why reads fail, where it stands.
+/// Code of the warning that the broker lacks a stream, consumer or bucket. It may explain why reads fail.
 pub(crate) const TOPOLOGY_MISSING: &str = "topology-missing";
 
-/// The process answers: nothing else is asked.
+/// Always succeeds: the process answers.
 pub(super) async fn live() -> &'static str {
     "live\n"
 }
 
-/// Broker and store answer, and the node is not going down. What an operator should mend is said, and refused where a setting demands it.
+/// Succeeds if broker and store answer and the node does not drain. The body lists warnings; a setting can make them fail the check.
 pub(super) async fn ready(State(gateway): State<Arc<Gateway>>) -> Result<Json<Value>, Problem> {
     let not = |code, detail: &str| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(1)
@@ -54,7 +54,7 @@ pub(super) async fn ready(State(gateway): State<Arc<Gateway>>) -> Result<Json<Va
     Ok(Json(json!({ "status": "ready", "warnings": warnings })))
 }
 
-/// All numbers, as text for Prometheus.
+/// All metrics in Prometheus' text format.
 pub(super) async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
     let body = (gateway.hooks.render)();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], body).into_response()

@@ -1,4 +1,4 @@
-//! What users see of a job: a pure function from state, plan and ledger.
+//! The job as users see it: a pure function of state, plan and ledger.
 
 use jetreel_domain::id::VideoId;
 use jetreel_domain::order::ledger::View;
@@ -21,9 +21,9 @@ pub(super) struct Summary {
     video: String,
     title: String,
     pub(super) status: Status,
-    /// The job in which this one goes on, where it could not be carried out as it was planned; its status moves no more then.
+    /// The order that took over from this one; `None` if none did. The status of this one changes no more then.
     successor: Option<String>,
-    /// 0 to 100.
+    /// Percentage from 0 to 100.
     progress: u8,
     playable: bool,
     source_bytes: u64,
@@ -31,18 +31,18 @@ pub(super) struct Summary {
     ended: Option<String>,
     error: Option<Error>,
     retry_available: bool,
-    /// Address of the page with the player.
+    /// Address of the player's page.
     player: String,
-    /// Address of the HLS master playlist, once a player can use it.
+    /// Address of the HLS master playlist; `None` before playback can start.
     playback: Option<String>,
-    /// Address of the poster picture, once there is one.
+    /// Address of the poster; `None` until it is made.
     poster: Option<String>,
-    /// Why progress is not known.
+    /// Why progress is unknown; `None` if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     unreadable: Option<Unreadable>,
 }
 
-/// Why nothing, or not everything, is known of a job.
+/// Why a job's data are missing or incomplete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Unreadable {
     code: String,
@@ -53,26 +53,23 @@ pub(super) struct Unreadable {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(super) enum Listed {
-    /// A job.
     Job(Box<Summary>),
     /// A video whose state cannot be read.
     Unreadable {
-        /// Its id.
         video: String,
-        /// Why.
         unreadable: Unreadable,
     },
 }
 
 impl Listed {
-    /// A video whose state cannot be read.
+    /// The entry of a video whose state cannot be read.
     pub(super) fn unreadable(video: &VideoId, failure: &Failure) -> Self {
         Self::Unreadable { video: video.to_string(), unreadable: failure.into() }
     }
 }
 
 impl Summary {
-    /// The same, with what keeps its progress from being known.
+    /// The summary without progress, and with the reason.
     pub(super) fn without_progress(self, failure: &Failure) -> Self {
         Self { unreadable: Some(failure.into()), ..self }
     }
@@ -84,27 +81,27 @@ impl From<&Failure> for Unreadable {
     }
 }
 
-/// A job by itself.
+/// The document of one job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Document {
     #[serde(flatten)]
     pub(super) summary: Summary,
     tiers: Vec<Tier>,
     source: Option<Source>,
-    /// What a user should know, each a sentence. May quote the source.
+    /// Warnings for the user, each a sentence. They may quote the source.
     warnings: Vec<String>,
     thumbnails: Option<String>,
     manifest: Option<String>,
 }
 
-/// Why a job failed.
+/// Failure of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Error {
     code: String,
     message: String,
-    /// Trying the same file again cannot help.
+    /// Whether trying the same file again cannot help.
     permanent: bool,
-    /// What a person can do about it.
+    /// Advice for the user.
     suggestion: &'static str,
 }
 
@@ -113,29 +110,29 @@ struct Tier {
     name: String,
     width: u32,
     height: u32,
-    /// 0 to 100.
+    /// Percentage from 0 to 100.
     progress: u8,
     ready: bool,
-    /// Address of the progressive file, once the job is complete.
+    /// Address of the progressive file; `None` until the job is complete.
     download: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Source {
     duration_seconds: f64,
-    /// As displayed, in square pixels.
+    /// Displayed width in square pixels.
     width: u32,
-    /// As displayed, in square pixels.
+    /// Displayed height in square pixels.
     height: u32,
     frame_rate: f64,
     codec: String,
     class: Class,
 }
 
-/// Plan and ledger of an order, where it has a plan.
+/// Plan and ledger of an order; `None` before it is planned.
 pub(super) type Known<'a> = Option<(&'a Plan, &'a View)>;
 
-/// The list entry of an order. `pictures`: poster and thumbnails are there.
+/// The list entry of an order. `pictures`: poster and thumbnails exist.
 pub(super) fn summary(video: &Video, order: &Order, known: Known<'_>, pictures: bool) -> Summary {
     let playable = match order.status {
         Status::Completed => true,
@@ -152,7 +149,7 @@ pub(super) fn summary(video: &Video, order: &Order, known: Known<'_>, pictures: 
     };
     let progress = match (order.status, known) {
         (Status::Completed, _) => 100,
-        // 100 is said only when everything is published.
+        // 100 only once everything is published.
         (_, Some((plan, view))) => progress::percent(plan, view).min(99),
         (_, None) => 0,
     };
@@ -173,7 +170,7 @@ pub(super) fn summary(video: &Video, order: &Order, known: Known<'_>, pictures: 
             permanent: failure.severity == Severity::Permanent,
             suggestion: advice::suggestion(failure),
         }),
-        // What is permanent can be tried again all the same, once a setting was changed; it is not offered.
+        // A permanent failure may be retried after a change of settings, but no retry is offered.
         retry_available: order
             .failure()
             .filter(|_| order.status == Status::Failed)
@@ -200,7 +197,7 @@ pub(super) fn document(video: &Video, order: &Order, known: Known<'_>, pictures:
 }
 
 impl Document {
-    /// The same, with the warnings of a manifest.
+    /// The document with the warnings of a manifest.
     pub(super) fn warned(self, warnings: &[String]) -> Self {
         Self { warnings: printed(warnings), ..self }
     }

@@ -1,4 +1,4 @@
-//! `GET /v1/jobs/{id}`: where a job stands; and its retry.
+//! `GET /v1/jobs/{id}`, the status of a job, and its retry.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use super::job_document::{Document, document};
 use super::problem::Problem;
 use super::{Gateway, erase};
 
-/// One job, by `<video>-<number>`, or by `<video>`: its newest order.
+/// The job `<video>-<number>`, or the newest order of `<video>`.
 pub(super) async fn get(
     State(gateway): State<Arc<Gateway>>,
     Path(id): Path<String>,
@@ -43,7 +43,7 @@ pub(super) async fn get(
     Ok(response)
 }
 
-/// Queues what is dead of a job again. What is finished stays so. Asked again, it does no harm.
+/// Queues the dead tasks of a job again. Finished tasks stay finished. Repeating the request is harmless.
 pub(super) async fn retry(
     State(gateway): State<Arc<Gateway>>,
     Path(id): Path<String>,
@@ -76,7 +76,8 @@ pub(super) async fn retry(
         return Err(nothing_to_retry(order));
     }
     if replayed.iter().any(|replayed| replayed.outcome == Outcome::Busy) {
-        let detail = "The failed message is just being put away. Ask again.";
+        let detail =
+            "The failed message is still being moved to the dead letters. Try again in a moment.";
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "retry-busy", detail);
         return Err(problem.retry_after(1));
     }
@@ -89,7 +90,7 @@ pub(super) async fn retry(
     Ok((StatusCode::ACCEPTED, headers, Json(document)).into_response())
 }
 
-/// Takes note that somebody asks, once however many ask. `false`: nothing is dead, or somebody asked a moment ago.
+/// Records the request once for concurrent clients. `false` if no task is dead, or a request was recorded a moment ago.
 async fn ask(gateway: &Gateway, job: &OrderId) -> Result<bool, Failure> {
     let now = gateway.ports.environment.now();
     let mut asked = false;
@@ -101,7 +102,7 @@ async fn ask(gateway: &Gateway, job: &OrderId) -> Result<bool, Failure> {
     Ok(asked)
 }
 
-/// Nothing came of it: the next may ask at once. Where that cannot be noted, in a few seconds.
+/// Removes the record of a request that failed, so that the next one counts. If that fails too, the record expires in a few seconds.
 async fn unask(gateway: &Gateway, job: &OrderId) {
     let change = change::video(&gateway.ports, &job.video, |video| Ok(video.unask(job.number)));
     if let Err(failure) = change.await {
@@ -110,7 +111,7 @@ async fn unask(gateway: &Gateway, job: &OrderId) {
 }
 
 fn already_retried() -> Problem {
-    let detail = "Somebody asked a moment ago, and the job is tried again. See what becomes of it.";
+    let detail = "A retry was requested a moment ago, and the job runs again. Check its status.";
     let seconds = u32::try_from(ASKED_SECONDS).unwrap_or(1);
     Problem::new(StatusCode::CONFLICT, "already-retried", detail).retry_after(seconds)
 }
@@ -137,7 +138,7 @@ pub(super) fn no_such_job() -> Problem {
     Problem::not_found("no-such-job", "There is no such job. GET /v1/jobs lists the newest.")
 }
 
-/// Video and number of a job's id; no number where it is a video's.
+/// Video and order number of a job id. No number in a video's id.
 pub(super) fn parse(id: &str) -> Result<(VideoId, Option<u32>), Problem> {
     if let Ok(order) = id.parse::<OrderId>() {
         return Ok((order.video, Some(order.number)));
@@ -145,7 +146,7 @@ pub(super) fn parse(id: &str) -> Result<(VideoId, Option<u32>), Problem> {
     id.parse::<VideoId>().map(|video| (video, None)).map_err(|_| no_such_job())
 }
 
-/// The order that a video's id stands for.
+/// The order that a video's id refers to.
 pub(super) fn newest(video: &Video) -> Option<&Order> {
     video.orders.iter().rev().find(|order| !order.superseded).or_else(|| video.orders.last())
 }
@@ -157,7 +158,7 @@ pub(super) async fn describe(
     number: u32,
 ) -> Result<Document, Problem> {
     let order = video.order(number).ok_or_else(no_such_job)?;
-    // The plan of a cancelled order is being cleared away.
+    // The plan of a cancelled order is being removed.
     let Some(plan) = order.plan.as_ref().filter(|_| order.status != Status::Cancelled) else {
         return Ok(document(video, order, None, false));
     };
@@ -169,7 +170,7 @@ pub(super) async fn describe(
         let document = document(video, order, Some((&plan, &view)), pictures);
         let Some(published) = order.published.clone() else { return Ok(document) };
         let finished = Finished { order: id, published };
-        // The ledger is gone; the manifest says what could not be decoded.
+        // The ledger entries are removed. The manifest lists what could not be decoded.
         let manifest = gateway.orders.manifest(&gateway.ports, &finished).await;
         return Ok(match manifest {
             Ok(manifest) => document.warned(&manifest.source.warnings),
@@ -184,7 +185,7 @@ pub(super) async fn describe(
     Ok(gateway.orders.look(&gateway.ports, &id, plan, at).await?)
 }
 
-/// Whether poster and thumbnails are in the ledger.
+/// Whether the ledger has poster and thumbnails.
 pub(super) fn pictures_in(view: &View) -> bool {
     view.finished().flat_map(|entry| &entry.outputs).any(|output| match output {
         Output::Images(_) => true,

@@ -1,7 +1,7 @@
-//! `GET /v1/jobs`: the newest job of each video, newest videos first, page by page.
+//! `GET /v1/jobs`: the newest job of each video, newest videos first, in pages.
 //!
-//! A page costs what it shows and what changed since the last one, however many videos there are. Uploads that were given up are left
-//! out.
+//! The cost of a page grows with its entries and with the changes since the last one, not with all videos. Uploads that were given up are
+//! left out.
 
 use std::sync::Arc;
 
@@ -24,11 +24,11 @@ use super::jobs::{newest, parse, pictures_in};
 use super::problem::Problem;
 use super::{Gateway, erase};
 
-/// Jobs in a page unless the query says otherwise.
+/// Default number of jobs in a page.
 const LIMIT_DEFAULT: usize = 20;
-/// Jobs in a page at most.
+/// Most jobs in a page.
 const LIMIT_MAX: usize = 100;
-/// States that are read at the same time for a page.
+/// States that are read at once for a page.
 const READS: usize = 8;
 
 /// Query of a list.
@@ -36,11 +36,11 @@ const READS: usize = 8;
 #[serde(deny_unknown_fields)]
 pub(super) struct Params {
     limit: Option<usize>,
-    /// The last video, or job, of the page before.
+    /// Id of the last video or job of the previous page.
     after: Option<String>,
 }
 
-/// A page. The header `Link` names the next one (RFC 8288), and so does `next`.
+/// A page of jobs. The header `Link` (RFC 8288) and the field `next` name the next page.
 pub(super) async fn list(
     State(gateway): State<Arc<Gateway>>,
     query: Result<Query<Params>, QueryRejection>,
@@ -79,17 +79,17 @@ fn bad_query() -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "bad-query", detail)
 }
 
-/// The entry of a video. What cannot be read of it is said in its entry, and keeps nobody from the others.
+/// The entry of a video. If it cannot be read, its entry gives the reason, and the list goes on.
 ///
 /// # Errors
-/// When the broker is away: for the others too.
+/// The broker is down, which concerns every entry.
 async fn listed(gateway: &Gateway, id: &VideoId) -> Result<Option<Listed>, Failure> {
-    // What the store says is of this one alone: others may not need it.
+    // A failure of the store concerns this entry only; others may not need the store.
     let away = |failure: &Failure| {
         failure.severity == Severity::DependencyFault && failure.object.is_none()
     };
     let video = match erase::there(gateway, id).await {
-        // Deleted since the list was read: not an error.
+        // The video was deleted since the list was read, which is no error.
         Ok(None) => {
             gateway.catalog.forget(id);
             return Ok(None);

@@ -1,8 +1,8 @@
 //! The gateway: uploads, jobs, playback and pages over HTTP.
 //!
-//! Invariants: an answer below 300 to an upload means that it is on disk and in the state; every error is a problem document;
-//! memory does not grow with the size of a file or the number of viewers of one video; no client takes more descriptors than its share, or
-//! makes the server wait for longer than the settings say.
+//! Invariants: a status below 300 for an upload means that it is on disk and in the state. Every error is a problem document. Memory does
+//! not grow with the size of a file or the number of viewers of one video. No client takes more descriptors than its share, or makes the
+//! server wait longer than the settings allow.
 
 mod asking;
 mod attachment;

@@ -1,4 +1,4 @@
-//! Stored objects as answers: single ranges, conditional requests, and a memory need that does not grow with the object.
+//! Stored objects as answers, with single ranges and conditional requests. Memory does not grow with the object.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,12 +24,12 @@ use super::range::{Wanted, wanted};
 /// Bytes that are read and held at once for one answer.
 const READ_BYTES: u64 = 1 << 20;
 
-/// How long an answer may be kept.
+/// How long clients may cache an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Freshness {
-    /// Never changes under this address.
+    /// Forever: the content under this address never changes.
     Immutable,
-    /// May change: ask each time (which costs a 304).
+    /// Clients must revalidate each time, which costs a 304.
     Revalidate,
 }
 
@@ -42,7 +42,7 @@ impl Freshness {
     }
 }
 
-/// The media type of a file, by its name.
+/// Media type of a file name.
 pub(super) fn media_type(name: &str) -> &'static str {
     match name.rsplit('.').next() {
         Some("m3u8") => "application/vnd.apple.mpegurl",
@@ -59,7 +59,7 @@ pub(super) fn media_type(name: &str) -> &'static str {
     }
 }
 
-/// Answers with a stored object; `size` where it is known.
+/// Answers with a stored object. `size` is `None` if it is not known.
 pub(super) async fn stored(
     gateway: &Gateway,
     key: String,
@@ -68,10 +68,10 @@ pub(super) async fn stored(
     freshness: Freshness,
 ) -> Result<Response, Problem> {
     let source = Source { store: gateway.ports.store.clone(), reads: gateway.reads.clone(), key };
-    // A key is written once, so it names its content.
+    // A key is written once, so it identifies its content.
     let etag = etag(source.key.as_bytes());
     let size = match size {
-        // The read tells whether it is there.
+        // The read shows whether the object exists.
         Some(size) if size <= READ_BYTES => size,
         Some(_) | None => source.size().await?.ok_or_else(no_such_object)?,
     };
@@ -101,7 +101,7 @@ fn no_such_object() -> Problem {
     Problem::not_found("no-such-object", "There is no such object. Reload the playlist.")
 }
 
-/// A stored object, and the places for reads.
+/// A stored object, with the permits for reads.
 struct Source {
     store: Arc<dyn Store>,
     reads: Arc<Semaphore>,
@@ -124,7 +124,7 @@ impl Source {
         Ok(bytes)
     }
 
-    /// What is read at once is the whole body, and leaves together with its head.
+    /// If one read returns the whole body, it is sent together with the head.
     async fn body(self, range: Range<u64>) -> Result<Body, Problem> {
         let bytes = range.end - range.start;
         if bytes > READ_BYTES {
@@ -141,7 +141,7 @@ fn cut_short() -> Failure {
     Failure::dependency("object-cut-short", "A stored object is shorter than it was.")
 }
 
-/// Answers with bytes at hand, such as a rendered playlist.
+/// Answers with bytes in memory, such as a rendered playlist.
 pub(super) fn rendered(
     body: Bytes,
     media_type: &'static str,
@@ -197,7 +197,7 @@ fn content_range(range: &str, size: u64) -> HeaderValue {
         .unwrap_or_else(|_| HeaderValue::from_static("bytes */0"))
 }
 
-/// The bytes of `range`, piece by piece, read when the client takes them.
+/// The bytes of `range` in pieces, each read when the client has taken the previous one.
 fn pieces(source: Source, range: Range<u64>) -> impl Stream<Item = Result<Bytes, Failure>> + Send {
     stream::try_unfold((source, range), |(source, range)| async move {
         if range.is_empty() {

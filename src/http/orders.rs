@@ -1,6 +1,6 @@
-//! What the gateway knows about orders: the plan, and for open ones the ledger, read on from where it was read last.
+//! Cache of orders: the plan, and for open orders the ledger, read on from the last read.
 //!
-//! Invariant: a plan is used only if its bytes have the hash that the state names. Memory is bounded by [`ORDERS_MAX`].
+//! Invariant: a plan is used only if its bytes have the hash that the state names. [`ORDERS_MAX`] bounds the memory.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,11 +19,11 @@ use tokio::time::timeout;
 
 use super::catalog::Finished;
 
-/// Orders that are remembered; the one that was asked for longest ago is forgotten first.
+/// Most cached orders. The one that was requested longest ago is dropped first.
 const ORDERS_MAX: usize = 64;
-/// A ledger is read on at most this often: many viewers of one video cost the broker no more than one.
+/// Shortest time between two reads of a ledger. Many viewers of one video cost the broker as much as one.
 const LEDGER_AGE_MAX: Duration = Duration::from_millis(400);
-/// How long a list waits for a plan that it has not read yet.
+/// How long a list waits for a plan that is not cached.
 const PLAN_WAIT: Duration = Duration::from_secs(4);
 
 /// Plans, ledgers and manifests by order.
@@ -76,7 +76,7 @@ impl Orders {
         slot.lock().await.plan(ports, order, &plan.object).await
     }
 
-    /// Looks at the plan and the ledger of an order together.
+    /// Calls `at` with the plan and the ledger of an order.
     pub(super) async fn look<T>(
         &self,
         ports: &Ports,
@@ -91,7 +91,7 @@ impl Orders {
         Ok(at(&plan, &known.view))
     }
 
-    /// The same, where others wait too: a plan that cannot be read in time is left.
+    /// Like [`Self::look`], with a deadline: gives up on a plan that cannot be read in time.
     pub(super) async fn look_soon<T>(
         &self,
         ports: &Ports,
@@ -116,7 +116,7 @@ impl Orders {
     ) -> Result<Arc<Manifest>, Failure> {
         let slot = self.slot(&finished.order);
         let mut known = slot.lock().await;
-        // Nobody asks for the ledger of a completed order again.
+        // The ledger of a completed order is not needed again.
         known.view = View::default();
         known.after = 0;
         known.manifest(ports, &finished.order, &finished.published.manifest).await
@@ -190,6 +190,6 @@ fn late(object: &Object) -> Failure {
 }
 
 fn broken(object: &Object, why: &dyn std::fmt::Display) -> Failure {
-    Failure::task("object-broken", "A stored object is not what it was when it was written.")
+    Failure::task("object-broken", "A stored object differs from the one that was written.")
         .with_detail(format!("{}: {why}", object.key))
 }

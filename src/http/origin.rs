@@ -1,7 +1,7 @@
-//! Which requests a foreign page sends in a visitor's name, and which names this server answers to.
+//! Refuses requests that a foreign page sends in a visitor's name, and requests for unknown host names.
 //!
-//! A page of another site may make a browser send any simple request here, and a name whose address changes (DNS rebinding) may make it
-//! take the answer for its own. Programs send neither `Origin` nor `Sec-Fetch-Site`, and are not concerned.
+//! A page of another site can make a browser send any simple request here. A name whose address changes (DNS rebinding) can make the page
+//! read the answer as its own. Programs send neither `Origin` nor `Sec-Fetch-Site`, and are not affected.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -19,17 +19,17 @@ use super::problem::Problem;
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// Names under which browsers reach this server, beside its addresses.
+/// Host names under which browsers reach this server, besides its addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Hosts {
-    /// Of the settings: pages there may also send requests that change something.
+    /// Names from the settings. Pages there may also send requests that change something.
     public: BTreeSet<String>,
-    /// Of this machine.
+    /// Names of this machine.
     own: BTreeSet<String>,
 }
 
 impl Hosts {
-    /// The names of the settings, those of this machine, and `localhost`.
+    /// The names from the settings, those of this machine, and `localhost`.
     pub fn new<'a>(
         public: impl IntoIterator<Item = &'a str>,
         machine: impl IntoIterator<Item = &'a str>,
@@ -38,13 +38,13 @@ impl Hosts {
         Self { public: public.into_iter().map(plain).collect(), own }
     }
 
-    /// No page elsewhere can have an address for its name.
+    /// IP addresses are always accepted: no page of another site has an address as its name.
     fn answers_to(&self, host: &str) -> bool {
         host.parse::<IpAddr>().is_ok() || self.own.contains(host) || self.public.contains(host)
     }
 }
 
-/// Host names are the same whatever their case, and with a dot at the end. Brackets are those of an IPv6 address.
+/// Normalises a host name: case and a final dot do not matter. Brackets belong to an IPv6 address.
 fn plain(host: &str) -> String {
     host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase()
 }
@@ -52,13 +52,13 @@ fn plain(host: &str) -> String {
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Refusal {
-    /// It names a host that this server is not.
+    /// The request names a host that this server does not have.
     UnknownHost(String),
-    /// A page of another site sent it.
+    /// A page of another site sent the request.
     CrossSite,
 }
 
-/// Refuses what is not to be answered.
+/// Middleware that refuses such requests.
 pub(super) async fn guard(
     State(hosts): State<Arc<Hosts>>,
     request: Request,
@@ -111,14 +111,14 @@ fn judge(hosts: &Hosts, method: &Method, uri: &Uri, headers: &HeaderMap) -> Resu
     }
 }
 
-/// The host that a request names. Old clients name none, and no browser is one.
+/// The host that a request names; `None` for old clients, which are no browsers.
 fn host(uri: &Uri, headers: &HeaderMap) -> Result<Option<Authority>, Refusal> {
     if let Some(authority) = uri.authority() {
         return Ok(Some(authority.clone()));
     }
     let mut named = headers.get_all(HOST).iter();
     let Some(first) = named.next() else { return Ok(None) };
-    // As RFC 9112, 3.2 has it where an address has no host.
+    // As RFC 9112, section 3.2, requires for an address without a host.
     if first.is_empty() && headers.get_all(HOST).iter().count() == 1 {
         return Ok(None);
     }
@@ -129,7 +129,7 @@ fn host(uri: &Uri, headers: &HeaderMap) -> Result<Option<Authority>, Refusal> {
     }
 }
 
-/// Whether the page is one of this server: under the same name and port, or under a public name.
+/// Whether the page is this server's: it has the same name and port, or a public name.
 fn is_ours(hosts: &Hosts, origin: &Uri, host: Option<&Authority>) -> bool {
     let Some(from) = origin.authority() else { return false };
     if hosts.public.contains(&plain(from.host())) {
@@ -140,7 +140,7 @@ fn is_ours(hosts: &Hosts, origin: &Uri, host: Option<&Authority>) -> bool {
     host.is_some_and(|host| plain(host.host()) == plain(from.host()) && port(host) == port(from))
 }
 
-/// What a client sent, for an answer.
+/// The host as shown in an answer.
 fn shown(host: &str) -> String {
     host.chars().filter(|c| !c.is_control()).take(80).collect()
 }
@@ -222,7 +222,7 @@ mod tests {
             &[host, ("origin", "http://127.0.0.1:8080")],
             &[host, ("origin", "http://127.0.0.1:8080"), ("sec-fetch-site", "same-origin")],
             &[host, ("sec-fetch-site", "none")],
-            // Behind a proxy, which passes the name on or not.
+            // Behind a proxy that passes the name on, or not.
             &[("host", "videos.example.com"), ("origin", "https://videos.example.com")],
             &[host, ("origin", "https://videos.example.com"), ("sec-fetch-site", "same-site")],
         ] {

@@ -1,6 +1,6 @@
-//! The pace of a request's body: how long the server waits for a client that sends nothing, or next to nothing.
+//! Pace of a request's body: how long the server waits for a client that sends nothing, or next to nothing.
 //!
-//! Only time in which the client is waited for counts: a disk that is slow costs the client nothing.
+//! Only the time spent waiting for the client counts. A slow disk costs the client nothing.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use tokio::time::{Instant, timeout};
 
-/// What is asked of a client that sends a body.
+/// Required pace of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     /// Longest time without a byte.
     pub idle: Duration,
-    /// Bytes that earn another second, up to `idle`. 0: any byte earns all of it.
+    /// Bytes that earn one more second, up to `idle`. 0: any byte earns all of `idle`.
     pub bytes_per_second: u32,
 }
 
@@ -28,7 +28,7 @@ pub(super) enum BodyError {
     Stalled,
 }
 
-/// Time that a client may still let the server wait.
+/// Time that the server will still wait for the client.
 #[derive(Debug, Clone, Copy)]
 struct Credit {
     pace: Pace,
@@ -48,7 +48,7 @@ impl Credit {
     }
 }
 
-/// A body that ends with [`BodyError::Stalled`] where the client does not keep the pace.
+/// A body that ends with [`BodyError::Stalled`] if the client does not keep the pace.
 pub(super) fn paced<B>(body: B, pace: Pace) -> impl Stream<Item = Result<Bytes, BodyError>> + Send
 where
     B: Stream<Item = Result<Bytes, axum::Error>> + Send + Unpin,
@@ -73,7 +73,7 @@ mod tests {
 
     const PACE: Pace = Pace { idle: Duration::from_secs(30), bytes_per_second: 500 };
 
-    /// When a client is cut off that sends `bytes` each `every` seconds; `None`: not within an hour.
+    /// When a client that sends `bytes` every `every` seconds is disconnected. `None` if not within an hour.
     async fn cut_off(bytes: usize, every: u64) -> Option<u64> {
         let begun = Instant::now();
         let sent = stream::unfold((), move |()| async move {

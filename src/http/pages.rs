@@ -1,6 +1,6 @@
-//! The pages: static files inside the program, under a content policy that allows nothing foreign.
+//! The web pages: static files in the program, with a content policy that allows nothing foreign.
 //!
-//! Absent on purpose: server-side text from users. Pages read the same JSON as everybody and set it as text.
+//! Pages contain no text of users from the server. They read the same JSON as every client and set it as text.
 
 use axum::extract::Path;
 use axum::http::HeaderMap;
@@ -15,7 +15,7 @@ use rust_embed::RustEmbed;
 use super::objects::{Freshness, media_type, rendered};
 use super::problem::Problem;
 
-/// No inline script or style, nothing from elsewhere. `blob:` is how a player hands decoded segments to the browser.
+/// No inline script or style, and nothing from other servers. `blob:` is how a player passes decoded segments to the browser.
 const CONTENT_POLICY: &str = "default-src 'self'; media-src 'self' blob:; img-src 'self' data:; \
      worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
@@ -37,7 +37,7 @@ pub(super) async fn watch(Path(id): Path<String>, request: HeaderMap) -> Result<
     asset("watch.html", &request)
 }
 
-/// Script, style and icon.
+/// A script, style sheet or icon.
 pub(super) async fn file(
     Path(name): Path<String>,
     request: HeaderMap,
@@ -54,7 +54,7 @@ fn asset(name: &str, request: &HeaderMap) -> Result<Response, Problem> {
     Ok(response)
 }
 
-/// What every page says about itself.
+/// Sets the security headers of a page.
 pub(super) fn guard(headers: &mut HeaderMap) {
     let fixed = axum::http::HeaderValue::from_static;
     headers.insert(CONTENT_SECURITY_POLICY, fixed(CONTENT_POLICY));

@@ -1,7 +1,7 @@
-//! An upload body of any length as immutable part objects.
+//! Stores an upload body of any length as immutable part objects.
 //!
-//! Invariants: no part is ever held in memory; a part is logged once it is durable; when this returns a list, all its parts are logged;
-//! when it returns an error, what it wrote is removed, all but the log. A future that is dropped halfway leaves objects for the sweeper.
+//! Invariants: no part is held in memory. A part is logged once it is durable. If a list is returned, all its parts are logged. On an
+//! error, everything written is removed except the log. A future that is dropped halfway leaves objects for the sweep.
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -12,16 +12,16 @@ use jetreel_domain::order::parts::{PartList, hash};
 use jetreel_domain::words::failure::Failure;
 use tokio::task::JoinHandle;
 
-/// Why an upload was not taken.
+/// Why an upload was rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError<E> {
-    /// More bytes than allowed.
+    /// The body has more bytes than allowed.
     #[error("the upload is larger than {limit} bytes")]
     TooLarge {
-        /// How many are allowed.
+        /// Largest upload in bytes.
         limit: u64,
     },
-    /// The sender broke off.
+    /// The client broke off.
     #[error("failed to receive the upload")]
     Body(#[source] E),
     /// The store failed.
@@ -29,34 +29,32 @@ pub enum UploadError<E> {
     Store(Failure),
 }
 
-/// Where the parts of an open upload are logged.
+/// Log for the parts of an open upload.
 pub trait PartLog: Send + Sync {
-    /// A part is durable. Fails where another writes the same upload.
+    /// Logs a durable part. Fails if another writer continues the same upload.
     fn note<'a>(&'a self, index: u32, part: &'a Object) -> PortFuture<'a, ()>;
 }
 
-/// Parts that are not logged.
+/// Parts that need no log.
 impl PartLog for () {
     fn note<'a>(&'a self, _: u32, _: &'a Object) -> PortFuture<'a, ()> {
         Box::pin(std::future::ready(Ok(())))
     }
 }
 
-/// Where the parts of an upload go.
+/// Destination of the parts.
 pub struct Place<'a> {
-    /// The store.
     pub store: &'a dyn Store,
-    /// Their log.
     pub log: &'a dyn PartLog,
-    /// What their keys begin with, `/` left out.
+    /// Prefix of the keys, without the final `/`.
     pub prefix: &'a str,
-    /// Bytes of a part at most.
+    /// Size of a part in bytes. The last one may be smaller.
     pub part_bytes: u64,
-    /// Bytes of all parts at most.
+    /// Largest total size in bytes.
     pub limit: u64,
 }
 
-/// Streams `body` into objects `<prefix>/00000`, `<prefix>/00001`, …; gives their list. A part is synced while the next one arrives.
+/// Streams `body` into objects `<prefix>/00000`, `<prefix>/00001`, … and returns their list. A part is synced while the next one arrives.
 pub async fn store_parts<E>(
     place: &Place<'_>,
     body: impl Stream<Item = Result<Bytes, E>> + Send,
@@ -73,9 +71,9 @@ pub async fn store_parts<E>(
 
 struct Parts<'a> {
     place: &'a Place<'a>,
-    /// Parts begun so far.
+    /// Number of parts begun.
     begun: usize,
-    /// Bytes taken so far.
+    /// Bytes received.
     bytes: u64,
     stored: PartList,
     open: Option<(Box<dyn ObjectWriter>, u64)>,
@@ -136,7 +134,7 @@ impl<'a> Parts<'a> {
         Ok((self.place.store.writer(&key).await?, 0))
     }
 
-    /// Closes the open part in the background, once the one before it is closed.
+    /// Closes the open part in the background, after the previous one is closed.
     async fn close_open(&mut self) -> Result<(), Failure> {
         let Some((writer, _)) = self.open.take() else { return Ok(()) };
         self.await_closing().await?;
@@ -157,7 +155,7 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    /// Removes every part begun. What cannot be removed is left to the sweeper.
+    /// Removes every part begun. Parts that cannot be removed are left to the sweep.
     async fn remove(mut self) {
         let open = self.open.take();
         if let Some(closing) = self.closing.take() {
@@ -166,11 +164,11 @@ impl<'a> Parts<'a> {
         if let Some((writer, _)) = open
             && let Err(failure) = writer.abort().await
         {
-            tracing::debug!(%failure, "left an upload part to the sweeper");
+            tracing::debug!(%failure, "an upload part could not be removed; the sweep will remove it");
         }
         for index in 0..self.begun {
             if let Err(failure) = self.place.store.delete(&self.key(index)).await {
-                tracing::debug!(%failure, "left an upload part to the sweeper");
+                tracing::debug!(%failure, "an upload part could not be removed; the sweep will remove it");
             }
         }
     }

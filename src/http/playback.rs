@@ -1,7 +1,7 @@
 //! `/v/<video>/…`: playlists, media and pictures.
 //!
-//! While an order is open its playlists are rendered from plan and ledger; once it is complete they are files. Objects are
-//! addressed by what follows `out/<video>/` in their key, so the same relative addresses hold for both, and for an exported folder.
+//! The playlists of an open order are rendered from plan and ledger; those of a complete order are files. The address of an object is its
+//! key after `out/<video>/`, so the same relative addresses work for both, and for an exported folder.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use super::catalog::Playing;
 use super::objects::{Freshness, media_type, rendered, stored};
 use super::problem::Problem;
 
-/// Longest address of an object.
+/// Longest address of an object, in bytes.
 const REST_LENGTH_MAX: usize = 256;
 
 /// A media object, by its address in a playlist.
@@ -73,12 +73,11 @@ pub(super) async fn file(
     }
 }
 
-/// What stands behind a name.
+/// Content behind a name.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
-    /// These bytes.
     Body(Bytes),
-    /// The object with this key.
+    /// Key of a stored object.
     Key(String),
 }
 
@@ -115,7 +114,7 @@ fn render(plan: &Plan, view: &View, name: &str, ended: bool) -> Option<Found> {
         return playable.then(|| playlist::master(plan, Some(view))).and_then(body);
     }
     if let Some(rendition) = name.strip_suffix(".m3u8") {
-        // A media playlist without a segment makes players give up.
+        // Players give up on a media playlist without a segment.
         playlist::init(plan, view, rendition)?;
         if let Some(tier) = plan.tiers.iter().position(|tier| tier.name == rendition) {
             return body(playlist::video(plan, view, tier, ended));
@@ -136,7 +135,7 @@ fn render(plan: &Plan, view: &View, name: &str, ended: bool) -> Option<Found> {
     key(assembly::images(plan, view)?.files.get(name)?)
 }
 
-/// Letters, digits and `-_.` in segments that are not empty and do not begin with a dot.
+/// Whether a path has only letters, digits and `-_.`, in segments that are not empty and do not begin with a dot.
 fn is_plain(path: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     let segment =
@@ -157,14 +156,14 @@ fn not_yet(order: &Order) -> Problem {
         Status::Completed => no_such_file(),
         Status::Failed | Status::Cancelled => Problem::not_found(
             "not-made",
-            "The job ended before this was made. Its status says why.",
+            "The job ended before this file was made. The status of the job says why.",
         ),
         Status::Receiving
         | Status::Queued
         | Status::Ingesting
         | Status::Encoding
         | Status::Publishing => {
-            let detail = "The file is not made yet. The status of the job says how far it is.";
+            let detail = "The file is not ready yet. The status of the job shows its progress.";
             Problem::not_found("not-yet", detail).retry_after(2)
         }
     }

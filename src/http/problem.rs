@@ -1,4 +1,4 @@
-//! Every error answer, as a problem document (RFC 9457): a stable code, and a sentence that says what to do.
+//! Error answers as problem documents (RFC 9457), with a stable code and a sentence that says what to do.
 
 use std::time::Instant;
 
@@ -14,13 +14,13 @@ use serde_json::json;
 
 use super::{Hooks, Seen, error_page};
 
-/// Names a request in answers and logs.
+/// Header with the id of a request, in answers and logs.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longest request id that is taken over from a client.
+/// Longest request id that is accepted from a client.
 const REQUEST_ID_LENGTH_MAX: usize = 64;
 
-/// An error answer. It becomes a body in [`finish`], which knows the request's id.
+/// An error answer. [`finish`], which knows the request's id, turns it into a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     status: StatusCode,
@@ -35,29 +35,27 @@ impl Problem {
         Self { status, code: code.to_owned(), detail: detail.into(), retry_after: None }
     }
 
-    /// Nothing here.
+    /// A 404.
     pub fn not_found(code: &str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, detail)
     }
 
-    /// The same, with when to come back.
+    /// The problem with a `Retry-After` header.
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
         self
     }
 
-    /// The problem that stands for a bare status, as routers and layers answer.
+    /// The problem for a bare status, as routers and layers answer.
     fn of_status(status: StatusCode) -> Self {
         let (code, detail) = match status.as_u16() {
             404 => ("not-found", "There is nothing at this address. Check the path."),
             405 => (
                 "method-not-allowed",
-                "The address does not take that method. The header Allow names those it takes.",
+                "The address does not support this method. The header Allow names the supported ones.",
             ),
-            400 => {
-                ("bad-request", "The request cannot be understood. Check its query and headers.")
-            }
+            400 => ("bad-request", "The request is malformed. Check its query and headers."),
             408 => ("timeout", "The request took too long. Send it again."),
             413 => ("too-large", "The body is larger than this server takes. Send a smaller one."),
             415 => (
@@ -117,7 +115,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Wraps every request: gives it an id, turns error answers into problem documents, counts it.
+/// Wraps every request: assigns its id, turns error answers into problem documents, and counts it.
 pub(super) async fn finish(
     Extension(hooks): Extension<Hooks>,
     path: Option<MatchedPath>,

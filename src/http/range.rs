@@ -1,15 +1,14 @@
-//! Which bytes of an object a request asks for (RFC 9110, section 14).
+//! Parses the byte range of a request (RFC 9110, section 14).
 
 use std::ops::Range;
 
-/// The bytes to answer with.
+/// Bytes of the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// All of them: no range, one in a form that may be ignored, or several at once.
+    /// All bytes: there is no range, it has a form that may be ignored, or there are several.
     All,
-    /// These.
     Part(Range<u64>),
-    /// A range outside the object: 416.
+    /// The range lies outside the object: 416.
     Outside,
 }
 
@@ -21,7 +20,7 @@ pub(super) fn wanted(header: Option<&str>, size: u64) -> Wanted {
     };
     let Some((first, last)) = spec.split_once('-') else { return Wanted::All };
     match (number(first), number(last)) {
-        // The last n bytes.
+        // The last `count` bytes.
         (Number::None, Number::Some(count)) if count > 0 && size > 0 => {
             Wanted::Part(size.saturating_sub(count)..size)
         }
@@ -47,7 +46,7 @@ fn number(text: &str) -> Number {
     if text.is_empty() {
         return Number::None;
     }
-    // `parse` alone would take a sign.
+    // `parse` alone would accept a sign.
     if !text.bytes().all(|b| b.is_ascii_digit()) {
         return Number::Bad;
     }

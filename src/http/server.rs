@@ -1,4 +1,4 @@
-//! Listening: connections within their bound, each with deadlines, and an end that lets running requests end.
+//! Listens, bounds and times connections, and lets running requests end on shutdown.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,27 +21,27 @@ use tokio_util::task::TaskTracker;
 use super::connection::{Patience, Watch, Watched};
 use super::crowd::Crowd;
 
-/// Connections that the kernel holds until they are taken: a burst, not a queue.
+/// Connections that the kernel queues before they are accepted. It covers a burst, not a permanent queue.
 const BACKLOG: u32 = 1024;
-/// After a connection that could not be taken, for want of descriptors or memory.
+/// Pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A connection whose place is wanted closes after this time: its request may have come, and only not been read yet.
+/// Delay before a connection is closed for another: its request may have arrived and not been read yet.
 const LAST_LOOK: Duration = Duration::from_millis(10);
 
-/// Bounds of the connections of a listener.
+/// Limits of a listener's connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Connections at the same time.
+    /// Most simultaneous connections.
     pub connections: usize,
-    /// How long a client may take.
+    /// Timeouts of a client.
     pub patience: Patience,
 }
 
-/// Binds an address.
+/// Binds an address and listens.
 ///
 /// # Errors
-/// When the address cannot be had.
+/// The address cannot be bound.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
@@ -66,7 +66,7 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: 
         () = stop.cancelled() => {}
         () = taking => {}
     }
-    // Nobody is to wait for a place at a node that goes down.
+    // Closed at once, so that no client waits for a place on a node that shuts down.
     drop(listener);
     attended.close();
     attended.wait().await;
@@ -83,7 +83,7 @@ async fn accept(listener: &TcpListener, crowd: &Crowd) -> Option<TcpStream> {
             None
         }
         Err(error) => {
-            tracing::warn!(%error, "a connection could not be taken");
+            tracing::warn!(%error, "a connection could not be accepted");
             crowd.close_one();
             tokio::time::sleep(ACCEPT_PAUSE).await;
             None
@@ -102,9 +102,9 @@ struct Connection {
 impl Connection {
     async fn attend(self, router: Router, stop: CancellationToken) {
         let Self { socket, watch, place: _place, patience } = self;
-        // An answer is written at once, not when the client has confirmed the one before.
+        // Answers are sent at once, without waiting for the client to acknowledge earlier data.
         if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "a connection delays small answers");
+            tracing::debug!(%error, "TCP_NODELAY could not be set on a connection");
         }
         let (router, asked) = (TowerToHyperService::new(router), Arc::clone(&watch));
         let service = service_fn(move |request: Request<Incoming>| {
@@ -115,7 +115,7 @@ impl Connection {
             async move { answer.await.map(|answer| busy.until_sent(answer)) }
         });
         let mut http = http1::Builder::new();
-        // Heads and idleness are watched below, each with its own patience.
+        // The timeouts for heads and idle connections are enforced below, each by itself.
         http.timer(TokioTimer::new()).header_read_timeout(None);
         let io = TokioIo::new(Watched::new(socket, Arc::clone(&watch)));
         let mut served = std::pin::pin!(http.serve_connection(io, service));

@@ -1,4 +1,4 @@
-//! A gateway on a real socket, over a real folder and a broker that only keeps the state of videos.
+//! A gateway on a real socket for tests, with a real folder as store and a broker that only keeps states of videos.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -32,17 +32,17 @@ use super::{Bounds, Gateway, GatewayOptions, Hooks, Hosts, Pace, Patience, liste
 use crate::descriptors::Budget;
 use crate::store::{OpenDalStore, StoreOptions};
 
-/// Bytes of a part in tests: small, so that small bodies have several.
+/// Size of a part in tests: small, so that small bodies have several parts.
 pub(super) const PART_BYTES: u64 = 1000;
-/// Bytes of an upload at most in tests.
+/// Largest upload in tests, in bytes.
 pub(super) const UPLOAD_BYTES_MAX: u64 = 10_000;
 
-/// Videos in memory; everything else is away.
+/// A broker with videos in memory. Everything else fails.
 #[derive(Default)]
 pub(super) struct Videos {
     pub(super) kept: Mutex<BTreeMap<VideoId, (u64, Video)>>,
     pub(super) announced: Mutex<Vec<VideoId>>,
-    /// Parts of open uploads.
+    /// Logged parts of open uploads.
     pub(super) logged: Mutex<BTreeSet<(VideoId, u32)>>,
     pub(super) is_away: AtomicBool,
 }
@@ -213,7 +213,7 @@ impl ports::Videos for Videos {
     }
 
     fn changes(&self, after: u64) -> PortFuture<'_, Changes> {
-        // All of them each time: revisions here count by video.
+        // Returns all of them each time, because revisions here count per video.
         self.answer(|| {
             let kept = self.kept.lock().unwrap();
             let changed = kept.values().map(|(revision, video)| Changed {
@@ -310,7 +310,7 @@ impl Environment for Noon {
     fn emit(&self, _: Event) {}
 }
 
-/// A gateway that answers at `address` until it is dropped.
+/// A gateway that serves at `address` until it is dropped.
 pub(super) struct Served {
     pub(super) address: SocketAddr,
     pub(super) videos: Arc<Videos>,
@@ -320,7 +320,7 @@ pub(super) struct Served {
     pub(super) server: tokio::task::JoinHandle<()>,
 }
 
-/// What tests bear: short, and far longer than a busy machine needs for what is not to be cut off.
+/// Timeouts in tests: short, and far longer than a busy machine needs for requests that must succeed.
 const PATIENCE: Patience = Patience {
     head: Duration::from_secs(2),
     idle: Duration::from_secs(4),
@@ -332,7 +332,7 @@ pub(super) async fn served() -> Served {
     served_to(100).await
 }
 
-/// The same, with few connections.
+/// Serves a gateway with few connections.
 pub(super) async fn served_to(connections: usize) -> Served {
     let folder = tempfile::tempdir().unwrap();
     let store = OpenDalStore::open(&StoreOptions::fs(folder.path().to_string_lossy())).unwrap();
@@ -369,7 +369,7 @@ pub(super) async fn served_to(connections: usize) -> Served {
 }
 
 impl Served {
-    /// The address of a path.
+    /// Address of a path.
     pub(super) fn at(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -379,7 +379,7 @@ impl Served {
         self.videos.kept.lock().unwrap().values().next().unwrap().1.clone()
     }
 
-    /// Files in the store, whatever their folder.
+    /// Number of files in the store.
     pub(super) fn files(&self) -> usize {
         fn count(folder: &std::path::Path) -> usize {
             let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

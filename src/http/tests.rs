@@ -1,4 +1,4 @@
-//! The gateway from outside: what a client sees on the wire.
+//! Tests of the gateway over the wire.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -91,7 +91,7 @@ async fn what_is_not_an_upload_is_refused_and_leaves_nothing() {
     let answer = form.body("x").send().await.unwrap();
     assert_eq!(problem(answer).await, (415, "unsupported-media-type".into()));
     assert!(served.videos.kept.lock().unwrap().is_empty());
-    // Without a declared length the limit is met on the way.
+    // Without a declared length the limit is reached during the upload.
     let pieces = too_large.chunks(1000).map(|piece| Ok::<_, std::io::Error>(piece.to_vec()));
     let body = Body::wrap_stream(stream::iter(pieces.collect::<Vec<_>>()));
     assert_eq!(problem(upload(&served, "", body).await).await, (413, "too-large".into()));
@@ -195,7 +195,7 @@ async fn a_page_of_another_site_can_neither_upload_nor_cancel() {
     }
     assert_eq!(served.videos.kept.lock().unwrap().len(), 1);
     assert_eq!(served.video().orders[0].status, Status::Queued);
-    // Its own page, and one under a public name behind a proxy.
+    // The server's own page, and a page under a public name behind a proxy.
     for origin in [served.at(""), "https://videos.example.com".to_owned()] {
         let request = Client::new().post(served.at("/v1/videos")).header("origin", origin);
         assert_eq!(request.body("x").send().await.unwrap().status(), 202);

@@ -1,4 +1,4 @@
-//! Points in time as people and programs write them (RFC 3339, UTC).
+//! Formats points in time (RFC 3339, UTC).
 
 /// Seconds since the Unix epoch as `2026-01-31T12:00:00Z`.
 #[must_use]
@@ -11,7 +11,7 @@ pub fn rfc3339(seconds: i64) -> String {
 
 /// The date `days` after 1970-01-01 in the proleptic Gregorian calendar.
 fn civil(days: i64) -> (i64, i64, i64) {
-    // Counted from 0000-03-01, so that the leap day is the last of its year; an era is 400 years.
+    // Days are counted from 0000-03-01, so that the leap day is the last of its year. An era is 400 years.
     let days = days + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year_of_era =

@@ -1,7 +1,7 @@
-//! One upload, from its first byte until it is queued.
+//! Handles one upload from its first byte until it is queued.
 //!
-//! Invariants: a 2xx is sent only after the state says QUEUED and names the list of every part. From then on state is the truth; the
-//! announcement is a hint that can be repeated. What arrived is removed only after the state says that nobody works on it.
+//! Invariants: a 2xx is sent only after the state is QUEUED and names the list of every part. From then on the state is the truth, and the
+//! announcement is a hint that can be repeated. Received objects are removed only after the state shows that no worker uses them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,34 +31,34 @@ use super::problem::Problem;
 use super::videos::{empty, too_large};
 use super::{Gateway, Seen};
 
-/// Bytes that must be there before anything is created, so that clients that send next to nothing cost next to nothing.
+/// Bytes that must arrive before anything is created, so that clients that send next to nothing cost next to nothing.
 const BEGINNING_BYTES: u64 = 64 << 10;
-/// Longest wait of an upload for a place among those that write.
+/// Longest wait of an upload for a permit to write.
 const PLACE_WAIT: Duration = Duration::from_secs(10);
 /// Longest wait of a client for the announcement of its upload, which is queued by then.
 const ANNOUNCEMENT_WAIT: Duration = Duration::from_secs(1);
-/// The order that an upload opens.
+/// Number of the order that an upload opens.
 const FIRST: u32 = 1;
 
-/// What is asked for.
+/// An upload request.
 pub(super) struct Upload {
     pub(super) gateway: Arc<Gateway>,
     pub(super) title: String,
     pub(super) lane: Lane,
-    /// The connection that it comes by.
+    /// The connection of the upload; `None` if the server does not watch it.
     pub(super) watch: Option<Arc<Watch>>,
     pub(super) body: Body,
 }
 
 impl Upload {
-    /// Takes all bytes; gives the order that is queued then.
+    /// Receives all bytes. Returns the queued order.
     pub(super) async fn take(self) -> Result<OrderId, Problem> {
         let Self { gateway, title, lane, watch, body } = self;
         let ports = &gateway.ports;
-        // Before a byte is taken: an upload that cannot be kept is refused at once.
+        // Checked before the first byte: an upload that cannot be stored is refused at once.
         soon(ports.broker.check()).await?;
         let mut body = std::pin::pin!(paced(body.into_data_stream(), gateway.pace));
-        // Nothing is created for an empty body, whether or not its length was declared, nor for one that ends at once.
+        // Nothing is created for an empty body, with or without a declared length, or for one that ends at once.
         let beginning = Beginning::of(&mut body, gateway.part_bytes);
         let beginning = match watch {
             Some(watch) => watch.before_work(beginning).await?,
@@ -91,18 +91,18 @@ impl Upload {
     }
 }
 
-/// A video whose bytes arrive.
+/// A video whose upload is arriving.
 struct Arrival<'a> {
     gateway: &'a Gateway,
     id: &'a VideoId,
-    /// All parts, once they are stored.
+    /// The part list; `None` until all parts are stored.
     list: Option<PartList>,
-    /// Their list as an object, once it is stored.
+    /// The stored list; `None` until it is written.
     source: Option<Source>,
 }
 
 impl Arrival<'_> {
-    /// Stores all parts and their list, and names it in state.
+    /// Stores all parts and their list, and names the list in the state.
     async fn queue(
         &mut self,
         body: impl Stream<Item = Result<Bytes, BodyError>> + Send,
@@ -128,11 +128,12 @@ impl Arrival<'_> {
             Ok(video.advance(FIRST, Status::Queued, now).is_ok())
         })
         .await?;
-        // Where it was not advanced, it was cancelled, or an earlier try was stored although its answer was lost.
+        // The state did not advance. Either the upload was cancelled, or an earlier try was stored although its answer was lost.
         if found.is_some_and(|video| is_open(&video)) { Ok(()) } else { Err(cancelled()) }
     }
 
-    /// Cancels the video and removes what arrived. `true`: its state says that it is queued, although the answer that said so was lost.
+    /// Cancels the video and removes its objects. `true` if the state is QUEUED because an earlier write was stored although its answer was
+    /// lost.
     async fn is_queued_after_all(&self) -> bool {
         let ports = &self.gateway.ports;
         let now = ports.environment.now();
@@ -148,14 +149,14 @@ impl Arrival<'_> {
             Ok(Some(video)) if cancelled => self.tell(&video).await,
             Ok(_) => {}
             Err(failure) => {
-                // The reconciler gives it up, or goes on with it where it is queued.
-                tracing::warn!(video = %self.id, %failure, "an upload that failed stays as it is");
+                // The reconciler cancels the upload, or continues if it is queued.
+                tracing::warn!(video = %self.id, %failure, "the state of a failed upload could not be changed");
                 return false;
             }
         }
         self.remove().await;
         if let Err(failure) = ports.broker.forget_parts(self.id).await {
-            tracing::debug!(%failure, video = %self.id, "left the log of an upload to the reconciler");
+            tracing::debug!(%failure, video = %self.id, "the part log of an upload could not be removed; the reconciler will remove it");
         }
         false
     }
@@ -170,25 +171,25 @@ impl Arrival<'_> {
         }
     }
 
-    /// What cannot be removed is left to the sweeper.
+    /// Removes the objects. Those that cannot be removed are left to the sweep.
     async fn remove(&self) {
         let list = self.source.iter().filter_map(|source| Some(source.list.as_ref()?.key.clone()));
         let parts = self.list.iter().flat_map(PartList::iter).map(|part| part.key());
         for key in list.chain(parts) {
             if let Err(failure) = self.gateway.ports.store.delete(&key).await {
-                tracing::debug!(%failure, key, "left an upload part to the sweeper");
+                tracing::debug!(%failure, key, "an upload part could not be removed; the sweep will remove it");
             }
         }
     }
 }
 
-/// Whether all bytes are there, and the video was not cancelled since.
+/// Whether the upload is complete and the video was not cancelled since.
 fn is_open(video: &Video) -> bool {
     let status = video.order(FIRST).map(|order| order.status);
     status.is_some_and(|status| !matches!(status, Status::Receiving | Status::Cancelled))
 }
 
-/// Announces a queued upload, and removes its log. A client does not wait long: where it cannot be announced, the reconciler does it.
+/// Announces a queued upload and removes its log. The client waits only a moment; after that the reconciler announces it.
 async fn announce(gateway: &Gateway, upload: Uploaded) {
     let ports = gateway.ports.clone();
     let video = upload.video.clone();
@@ -202,16 +203,16 @@ async fn announce(gateway: &Gateway, upload: Uploaded) {
         }
     });
     if tokio::time::timeout(ANNOUNCEMENT_WAIT, announced).await.is_err() {
-        tracing::warn!(%video, "an upload is queued, and its announcement takes long");
+        tracing::warn!(%video, "an upload is queued, but its announcement is not confirmed yet");
     }
     tokio::spawn(async move {
         if let Err(failure) = ports.broker.forget_parts(&video).await {
-            tracing::debug!(%failure, %video, "left the log of an upload to the reconciler");
+            tracing::debug!(%failure, %video, "the part log of an upload could not be removed; the reconciler will remove it");
         }
     });
 }
 
-/// The log of one upload.
+/// The part log of one upload.
 struct Log<'a> {
     broker: &'a dyn Broker,
     video: &'a VideoId,
@@ -233,7 +234,7 @@ impl PartLog for Log<'_> {
     }
 }
 
-/// The first bytes of a body. Until they are there, an upload holds nothing but its connection.
+/// The first bytes of a body. Until they have arrived, an upload uses only its connection.
 struct Beginning {
     pieces: Vec<Bytes>,
 }
@@ -257,12 +258,12 @@ impl Beginning {
         if pieces.is_empty() { Err(empty()) } else { Ok(Self { pieces }) }
     }
 
-    /// In one piece.
+    /// The bytes in one piece.
     fn head(&self) -> Vec<u8> {
         self.pieces.concat()
     }
 
-    /// A place among the uploads that write.
+    /// Waits for a permit to write.
     async fn place<'a>(&self, gateway: &'a Gateway) -> Result<SemaphorePermit<'a>, Problem> {
         match tokio::time::timeout(PLACE_WAIT, gateway.uploads.acquire()).await {
             Ok(Ok(place)) => Ok(place),
@@ -275,7 +276,7 @@ impl Beginning {
     }
 }
 
-/// Notes when the last byte came, for the promise of a quick confirmation.
+/// Records when the last byte arrived, to measure the confirmation.
 fn clocked<E>(
     body: impl Stream<Item = Result<Bytes, E>>,
     last_byte: Arc<std::sync::Mutex<Instant>>,
@@ -287,13 +288,13 @@ fn clocked<E>(
     })
 }
 
-/// Time-ordered, so that the newest videos are last in the bucket.
+/// A time-ordered id, so that the newest videos are last in the bucket.
 fn new_id() -> VideoId {
     VideoId::from_bits(uuid::Uuid::now_v7().as_u128())
 }
 
 fn broken_off(error: &BodyError) -> Problem {
-    tracing::info!(%error, "upload broken off");
+    tracing::info!(%error, "the client broke off an upload");
     match error {
         BodyError::Broken(_) => Problem::new(
             StatusCode::BAD_REQUEST,

@@ -1,4 +1,4 @@
-//! `POST /v1/videos`: takes a file as the body of a request and answers once it is on disk, synced.
+//! `POST /v1/videos`: stores the body of the request as a video, and answers once it is synced to disk.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use super::disposition::file_name;
 use super::problem::Problem;
 use super::upload::Upload;
 
-/// Characters of a title that are kept.
+/// Most characters of a title.
 const TITLE_LENGTH_MAX: usize = 200;
 /// Query of an upload.
 #[derive(Debug, Deserialize)]
@@ -32,7 +32,7 @@ pub(super) struct Params {
     lane: Option<Lane>,
 }
 
-/// Takes an upload.
+/// Receives an upload.
 pub(super) async fn create(
     State(gateway): State<Arc<Gateway>>,
     query: Result<Query<Params>, axum::extract::rejection::QueryRejection>,
@@ -48,7 +48,7 @@ pub(super) async fn create(
         watch: request.extensions().get().cloned(),
         body: request.into_body(),
     };
-    // A task of its own: when the client goes away, what has arrived is still cleared up.
+    // Runs in its own task, so that the objects are cleaned up even if the client disconnects.
     let done = tokio::spawn(upload.take()).await;
     let order = done.map_err(|error| crashed(&error))??;
     crash::point("upload-before-answer");
@@ -90,7 +90,7 @@ fn admit(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// Names of media types are the same whatever their case.
+/// Names of media types are case-insensitive.
 fn check_media_type(text: &str) -> Result<(), Problem> {
     let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_json = essence == "application/json" || essence.ends_with("+json");
@@ -104,7 +104,7 @@ fn check_media_type(text: &str) -> Result<(), Problem> {
     ))
 }
 
-/// A body that is compressed on its way would be taken for a file that is no video.
+/// A compressed body would be mistaken for a file that is no video.
 fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
     let values = headers.get_all(CONTENT_ENCODING).iter();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -152,14 +152,14 @@ fn accepted(order: &OrderId) -> Response {
     (StatusCode::ACCEPTED, headers, Json(body)).into_response()
 }
 
-/// The title that a query names, else the file's name.
+/// The title in the query, else the file name.
 fn title(asked: Option<&str>, headers: &HeaderMap) -> String {
     let named = || file_name(headers.get(CONTENT_DISPOSITION)?.as_bytes());
     let asked = asked.map(clean).filter(|title| !title.is_empty());
     asked.or_else(|| named().as_deref().map(clean)).unwrap_or_default()
 }
 
-/// A title is for people only: bounded, and printable.
+/// Bounds a title and makes it printable. It is for display only.
 fn clean(title: &str) -> String {
     let kept: String = printable(title).trim().chars().take(TITLE_LENGTH_MAX).collect();
     kept.trim_end().to_owned()

@@ -1,4 +1,4 @@
-//! Codec processes that are started before there is a job for them: starting one takes longer than many a job.
+//! Codec processes that are started before their jobs exist, because starting one takes longer than many jobs.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use super::process::Process;
 /// A process that waits for its job, with its socket.
 type Idle = (Process, UnixStream);
 
-/// At most one idle process, replaced as often as was asked for.
+/// Holds at most one idle process, and replaces it as often as requested.
 #[derive(Clone)]
 pub(super) struct Ahead {
     binary: PathBuf,
@@ -22,23 +22,23 @@ pub(super) struct Ahead {
 #[derive(Default)]
 struct State {
     idle: Option<Idle>,
-    /// Processes still to be started ahead.
+    /// Processes still to be started.
     left: u32,
 }
 
 impl Ahead {
-    /// Processes of `binary`, none of them started yet.
+    /// Processes of `binary`. None is started yet.
     pub(super) fn new(binary: PathBuf) -> Self {
         Self { binary, state: Arc::default() }
     }
 
-    /// Starts a process, and another one each time that one is taken: `count` in all.
+    /// Starts a process, and another one each time that one is taken, up to `count` in all.
     pub(super) async fn start(&self, count: u32) {
         self.state.lock().await.left = count;
         self.next().await;
     }
 
-    /// The idle process, if there is one. One that is just being started is waited for: another would take longer.
+    /// The idle process, if there is one. If one is being started, waits for it: starting another one would take longer.
     pub(super) async fn take(&self) -> Option<Idle> {
         let idle = self.state.lock().await.idle.take();
         if idle.is_some() {
@@ -62,7 +62,7 @@ impl Ahead {
 }
 
 impl State {
-    /// The error is reported by the next start.
+    /// Stops starting processes. The next start of a job reports the error.
     fn give_up(&mut self, error: &io::Error) {
         tracing::debug!(%error, "no codec process could be started ahead");
         self.left = 0;

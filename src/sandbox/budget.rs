@@ -1,4 +1,4 @@
-//! What a job has used of its budget. Pure: time is an argument.
+//! Measures how much of its budget a job has used. Pure: time is an argument.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ pub(super) struct Meter {
     budget: ProcessBudget,
     started: Instant,
     output_bytes: u64,
-    /// Time that the parent waited for the process since its last progress.
+    /// Time that the parent has waited for the process since its last progress.
     idle: Duration,
-    /// Start of the parent's current wait.
+    /// Start of the parent's current wait; `None` while it does not wait.
     waiting_since: Option<Instant>,
 }
 
@@ -25,7 +25,7 @@ impl Meter {
         Self { budget, started: now, output_bytes: 0, idle: Duration::ZERO, waiting_since: None }
     }
 
-    /// Starts the parent's wait, unless it waits already. Gives the deadline, and the failure of a process that misses it.
+    /// Begins the parent's wait, if it has not begun. Returns the deadline, and the failure of a process that misses it.
     pub(super) fn wait(&mut self, now: Instant) -> (Instant, CodecDeath) {
         let since = *self.waiting_since.get_or_insert(now);
         let wall = self.wall();
@@ -33,29 +33,29 @@ impl Meter {
         if stuck < wall { (stuck, CodecDeath::NoProgress) } else { (wall, CodecDeath::WallClock) }
     }
 
-    /// Ends the wait: time that the parent needs is not counted.
+    /// Ends the wait. Time that the parent uses is not counted.
     pub(super) fn go_on(&mut self, now: Instant) {
         if let Some(since) = self.waiting_since.take() {
             self.idle += now.saturating_duration_since(since);
         }
     }
 
-    /// Progress: the wait starts at zero again.
+    /// Records progress: the waiting time starts at zero again.
     pub(super) fn progress(&mut self) {
         self.idle = Duration::ZERO;
     }
 
-    /// When the job has to be over.
+    /// Deadline of the job.
     pub(super) fn wall(&self) -> Instant {
         self.started + self.budget.wall
     }
 
-    /// CPU seconds that the process may report of itself: the kernel ends it a second after its budget.
+    /// Most CPU seconds that the process may report. The kernel ends it one second after its budget.
     pub(super) fn cpu_seconds_max(budget: &ProcessBudget) -> f64 {
         budget.cpu.as_secs_f64() + 2.0
     }
 
-    /// Charges a frame body of `bytes` bytes, whatever is in it. Reads have a budget of their own.
+    /// Charges a frame with a body of `bytes` bytes, whatever it contains. Reads have their own budget.
     pub(super) fn charge(&mut self, kind: FrameKind, bytes: usize) -> Result<(), CodecDeath> {
         if kind == FrameKind::Read {
             return Ok(());
@@ -68,7 +68,7 @@ impl Meter {
         Ok(())
     }
 
-    /// What a process died of that ended by itself: the kernel's way to enforce the CPU limit may look like a crash.
+    /// The death of a process that ended by itself. When the kernel enforces the CPU limit, this may look like a crash.
     pub(super) fn explain(&self, death: CodecDeath, cpu: Duration) -> CodecDeath {
         const SIGKILL: i32 = 9;
         match death {

@@ -1,4 +1,4 @@
-//! Frames as bytes: bounded by their kind before anything is read of them, and read without trust.
+//! Parses frames without trust. Their length is bounded by their kind before any of the body is parsed.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use jetreel_domain::codec::contract::{Contract, FrameKind, GREETING_BYTES_MAX};
@@ -9,17 +9,17 @@ use tokio_util::codec::LengthDelimitedCodec;
 /// Bytes of the length before a frame.
 const LENGTH_BYTES: usize = 4;
 
-/// Levels of a value in a value: a report has eight. Each level takes stack, of which a worker thread has little.
+/// Most nested levels of a value; a report has eight. Each level takes stack, of which a worker thread has little.
 const DEPTH_MAX: usize = 16;
 
-/// Cuts the stream of a process that has not greeted yet into frames.
+/// Splits the stream of a process that has not greeted yet into frames.
 pub(super) fn greetings() -> LengthDelimitedCodec {
     let mut frames = LengthDelimitedCodec::new();
     frames.set_max_frame_length(GREETING_BYTES_MAX);
     frames
 }
 
-/// The greeting.
+/// Parses the greeting.
 pub(super) fn greeting(body: &[u8]) -> Result<FromCodec, String> {
     match FrameKind::of(body) {
         Some(FrameKind::Hello) => decode(body),
@@ -27,23 +27,24 @@ pub(super) fn greeting(body: &[u8]) -> Result<FromCodec, String> {
     }
 }
 
-/// The kind of a frame that is not longer than its kind may be.
+/// The kind of a frame. Fails if the frame is longer than its kind may be.
 pub(super) fn kind(body: &[u8], contract: &Contract) -> Result<FrameKind, &'static str> {
     let kind = FrameKind::of(body).ok_or("a frame of no kind")?;
     contract.admit_length(kind, body.len()).map_err(|breach| breach.rule)?;
     Ok(kind)
 }
 
-/// Reads a frame without trust in it.
+/// Parses a frame without trust.
 ///
-/// Lists that claim to be long take no memory before their elements come: serde reserves a megabyte at most. Nesting is bounded here.
+/// A list with a large claimed length takes no memory before its elements arrive: serde reserves a megabyte at most. Nesting is bounded
+/// here.
 pub(super) fn decode(body: &[u8]) -> Result<FromCodec, String> {
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(body);
     deserializer.set_max_depth(DEPTH_MAX);
     FromCodec::deserialize(&mut deserializer).map_err(|error| error.to_string())
 }
 
-/// A frame for the codec; `Err` where it is larger than `bytes_max`.
+/// A frame for the codec. `Err` if it is larger than `bytes_max`.
 pub(super) fn write(message: &impl Serialize, bytes_max: usize) -> Result<Bytes, String> {
     let mut frame = BytesMut::new();
     frame.put_u32(0);

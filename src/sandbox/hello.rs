@@ -1,4 +1,4 @@
-//! The first word of a codec process, and what is demanded of it.
+//! The greeting of a codec process, and the check of its confinement.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,24 +8,24 @@ use jetreel_domain::codec::death::CodecDeath;
 use jetreel_domain::codec::wire::{FromCodec, VERSION};
 use jetreel_domain::words::failure::Failure;
 
-/// How well a codec process is confined, from worst to best. Each tier includes those before it.
+/// Confinement of a codec process, from weakest to strongest. Each tier includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Confinement {
     /// Only resource limits.
     #[default]
     None,
-    /// A filter of system calls: nothing can be opened, called, started or signalled.
+    /// A system call filter: the process cannot open, call, start or signal anything.
     Seccomp,
-    /// Also namespaces, and no capability: there is no file and no network behind a hole in the filter.
+    /// Also namespaces and no capabilities: without the filter there would still be no file and no network.
     Ns,
-    /// Also Landlock, and a user namespace: the kernel refuses both once more.
+    /// Also Landlock and a user namespace: a second barrier for files and network.
     Full,
 }
 
 impl Confinement {
     const ALL: [Self; 4] = [Self::None, Self::Seccomp, Self::Ns, Self::Full];
 
-    /// The word in settings, in Hello and in `doctor`.
+    /// Name in settings, in Hello and in `doctor`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -43,7 +43,7 @@ impl fmt::Display for Confinement {
     }
 }
 
-/// A word that names no confinement.
+/// A text that names no confinement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a confinement; use NONE, SECCOMP, NS or FULL")]
 pub struct UnknownConfinement(String);
@@ -62,9 +62,9 @@ impl FromStr for Confinement {
 /// Why a greeting is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// Not a greeting of this protocol.
+    /// The frame is no greeting of this protocol.
     Nonsense(String),
-    /// Confined worse than this node demands.
+    /// The confinement is weaker than this node requires.
     Confinement(Confinement),
 }
 

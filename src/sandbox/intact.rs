@@ -1,26 +1,26 @@
-//! Stored parts against the hashes that they were stored with, where a job reads one whole.
+//! Checks stored parts against their hashes if a job reads them completely.
 //!
-//! A job that reads an original from its beginning to its end (a sequential task, the task of a sound track, a scan for an index) checks
-//! all of it. One that reads an interval checks the parts that lie within; a part that is read in pieces is not checked.
+//! A job that reads an original from beginning to end (a sequential task, an audio task, a scan for an index) checks all of it. A job that
+//! reads an interval checks the parts within it. A part that is read in pieces is not checked.
 
 use bytes::Bytes;
 use jetreel_domain::order::parts::{Hash, PartList};
 use jetreel_domain::words::failure::Failure;
 use sha2::{Digest as _, Sha256};
 
-/// The part of an object that is being read in order.
+/// The part of an object that is being read sequentially.
 #[derive(Default)]
 pub(super) struct Intact(Option<Running>);
 
 struct Running {
     index: usize,
-    /// Up to here it is hashed.
+    /// Offset up to which the part is hashed.
     next: u64,
     hasher: Sha256,
 }
 
 impl Intact {
-    /// Takes the bytes of `list` at `offset`, as they were fetched.
+    /// Hashes the bytes of `list` at `offset`, as they were fetched.
     pub(super) async fn take(
         &mut self,
         list: &PartList,
@@ -38,19 +38,19 @@ impl Intact {
             if upto < part.end() {
                 self.0 = Some(Running { index, next: upto, hasher });
             } else if Hash::from(hasher.finalize()) != wanted {
-                let message = "A part of the original is not what was uploaded.";
+                let message = "A part of the original differs from what was uploaded.";
                 return Err(Failure::task("part-changed", message).with_detail(part.key()));
             }
         }
         Ok(())
     }
 
-    /// What the bytes from `from` to `upto` of a part go on with; `None` where they do not.
+    /// The hasher that the bytes `from..upto` of a part continue; `None` if they continue none.
     fn goes_on(&mut self, index: usize, from: u64, upto: u64, start: u64) -> Option<Running> {
         let same = self.0.as_ref().filter(|running| running.index == index);
         match same.map(|running| running.next) {
             Some(next) if next == from => self.0.take(),
-            // Fetched once more.
+            // The bytes were fetched a second time.
             Some(next) if upto <= next => None,
             Some(_) | None => {
                 self.0 = None;
@@ -60,7 +60,7 @@ impl Intact {
     }
 }
 
-/// Hashes off the async threads: a block takes a millisecond.
+/// Hashes on a blocking thread: a block takes a millisecond.
 async fn hashed(mut hasher: Sha256, piece: Bytes) -> Result<Sha256, Failure> {
     let work = tokio::task::spawn_blocking(move || {
         hasher.update(&piece);
@@ -86,7 +86,7 @@ mod tests {
         list
     }
 
-    /// Reads intervals; gives the key of the part that is found changed.
+    /// Reads intervals. Returns the key of the part that was found changed.
     async fn read(
         list: &PartList,
         content: &Bytes,
@@ -125,7 +125,7 @@ mod tests {
         for unread in [vec![(0, 50), (60, 100)], vec![(50, 60), (70, 100)], vec![(75, 100)]] {
             assert_eq!(read(&second_broken, &content, &unread).await, None, "{unread:?}");
         }
-        // After a jump back to its beginning, and over blocks that are fetched twice.
+        // After a jump back to the beginning of a part, and with blocks that are fetched twice.
         for whole in [vec![(80, 90), (50, 100)], vec![(50, 70), (50, 70), (70, 100)]] {
             assert!(read(&second_broken, &content, &whole).await.is_some(), "{whole:?}");
         }

@@ -1,5 +1,5 @@
-//! Build and confinement of the codec, learned from the first greeting of a codec process with any job; and whether the codec can
-//! be used at all, by how the newest greeting went.
+//! Build and confinement of the codec, from the first greeting of any codec process. The result of the newest greeting shows whether the
+//! codec can be used.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 /// Code of a process that a signal ended.
 const SIGNAL: &str = "codec-signal";
 
-/// Build and confinement, as a process greeted with them.
+/// Build and confinement from a greeting.
 #[derive(Debug, Clone)]
 pub(super) struct About {
     pub(super) build: String,
@@ -21,7 +21,7 @@ pub(super) struct About {
 }
 
 impl About {
-    /// What a greeting says; `None` of other frames.
+    /// The content of a greeting; `None` for other frames.
     pub(super) fn told_by(frame: &FromCodec) -> Option<Self> {
         let FromCodec::Hello { build, confinement, weaknesses, .. } = frame else { return None };
         let (build, confinement) = (build.clone(), confinement.clone());
@@ -29,7 +29,7 @@ impl About {
     }
 }
 
-/// Holds the first greeting, and why the newest one failed.
+/// Caches the first greeting, and why the newest one failed.
 #[derive(Debug, Clone)]
 pub(super) struct Introduction {
     binary: Arc<Path>,
@@ -38,33 +38,33 @@ pub(super) struct Introduction {
 }
 
 impl Introduction {
-    /// Of processes of `binary`.
+    /// For processes of `binary`.
     pub(super) fn new(binary: &Path) -> Self {
         let (first, trouble) = (watch::Sender::new(None), watch::Sender::new(None));
         Self { binary: binary.into(), first, trouble }
     }
 
-    /// The greeting, if one came.
+    /// The greeting; `None` before the first one.
     pub(super) fn known(&self) -> Option<About> {
         self.first.borrow().clone()
     }
 
-    /// Why the codec cannot be used; `None` where it can, as far as is known.
+    /// Why the codec cannot be used; `None` if it can, as far as is known.
     pub(super) fn trouble(&self) -> Option<Failure> {
         self.trouble.borrow().clone()
     }
 
-    /// Returns when the codec cannot be used, with the reason.
+    /// Returns the reason as soon as the codec cannot be used.
     pub(super) async fn troubled(&self) -> Failure {
         let mut trouble = self.trouble.subscribe();
-        // Its sender is this.
+        // `self` owns the sender, so the channel is never closed.
         match trouble.wait_for(Option::is_some).await.map(|failure| failure.clone()) {
             Ok(Some(failure)) => failure,
             Ok(None) | Err(_) => std::future::pending().await,
         }
     }
 
-    /// Notes whether the codec can be used.
+    /// Records whether the codec can be used.
     pub(super) fn note(&self, trouble: Option<Failure>) {
         self.trouble.send_if_modified(|noted| {
             let news = *noted != trouble;
@@ -73,9 +73,9 @@ impl Introduction {
         });
     }
 
-    /// The failure for a process that did not greet, noted: it had no job yet, so no video is to blame (a missing library, another
-    /// version, no memory). Where one greeted before, the program can be used, and a death by a signal counts as an attempt: work that kills
-    /// its process must not come back for ever.
+    /// Records and returns the failure of a process that did not greet. It had no job, so no video is at fault: a library is missing, the
+    /// version differs, or memory ran out. If a process greeted before, the program can be used, and a death by a signal charges an
+    /// attempt, so that work that kills its process is not retried forever.
     pub(super) fn failed(&self, failure: Failure) -> Failure {
         if failure.code == SIGNAL && self.known().is_some() {
             return failure;
@@ -98,14 +98,14 @@ impl Introduction {
     /// Waits for the first greeting.
     pub(super) async fn heard(&self) -> About {
         let mut known = self.first.subscribe();
-        // Its sender is this.
+        // `self` owns the sender, so the channel is never closed.
         match known.wait_for(Option::is_some).await.map(|about| about.clone()) {
             Ok(Some(about)) => about,
             Ok(None) | Err(_) => std::future::pending().await,
         }
     }
 
-    /// Keeps a greeting, unless one is kept already.
+    /// Caches a greeting if none is cached.
     pub(super) fn learn(&self, about: About) {
         self.first.send_if_modified(|known| {
             let news = known.is_none();
@@ -117,7 +117,7 @@ impl Introduction {
     }
 }
 
-/// A session whose greeting is kept.
+/// A session that reports its greeting.
 pub(super) struct Overheard<S> {
     session: S,
     introduction: Introduction,

@@ -1,15 +1,15 @@
-//! The `Codec` port: one isolated `jetreel-codec` process a job, fed with source bytes and bounded from outside.
+//! The `Codec` port: one isolated `jetreel-codec` process per job, fed with source bytes and limited from outside.
 //!
 //! ```text
-//! start ─► spawned, limited ─► Hello accepted ─► job sent ─► reads answered, results handed on ─► Done ─► reaped
-//!             └──────────── death · spent budget · nonsense ──────────┴─► group killed ─► reaped, typed failure
+//! start ─► spawned, limited ─► Hello accepted ─► job sent ─► reads answered, results passed on ─► Done ─► reaped
+//!             └──────────── death · spent budget · breach of contract ──────────┴─► group killed ─► reaped, typed failure
 //! ```
 //!
-//! Invariants: every process is reaped and its group killed, whatever happens to its session; a job is given only to a
-//! process that said hello with the confinement asked for; every frame is charged, and none is handed on that the job does not permit
-//! ([`jetreel_domain::codec::contract`]); `next` may be dropped at any await and called again.
+//! Invariants: every process is reaped and its group killed, whatever happens to its session. A job is given only to a process that greeted
+//! with the required confinement. Every frame is charged, and none is passed on that the job does not permit
+//! ([`jetreel_domain::codec::contract`]). `next` is cancel safe.
 //!
-//! Absent on purpose: paths and network. The process gets a socket, `/dev/null` and a log pipe, nothing else.
+//! No paths and no network: the process gets a socket, `/dev/null` and a log pipe, nothing else.
 
 mod budget;
 mod frame;

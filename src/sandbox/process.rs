@@ -1,6 +1,6 @@
-//! One child process: spawned with nothing, limited from outside, killed with its whole group, always reaped.
+//! One child process: spawned without access to anything, limited from outside, killed with its whole group, always reaped.
 //!
-//! A parent that is killed itself cannot kill: its child then meets the end of its socket and ends; the real codec is killed with
+//! A parent that is killed cannot kill its child. The child then reads the end of its socket and ends. The real codec is also killed with
 //! the thread that started it ([`spawner`]).
 
 use std::io;
@@ -21,14 +21,14 @@ use tokio::task::JoinHandle;
 
 use super::{spawner, tail};
 
-/// Codec processes give way to the node, which must go on answering.
+/// Niceness of codec processes. The node must keep answering.
 const NICENESS: i32 = 5;
-/// When memory runs out, the kernel takes a codec process first.
+/// Score of codec processes: when memory runs out, the kernel kills them first.
 const OOM_SCORE: &str = "700";
 const OPEN_FILES_MAX: u64 = 64;
-/// How long a process that closed its socket may take to end.
+/// Time that a process may take to end after it closed its socket.
 const EXIT_WAIT: Duration = Duration::from_secs(1);
-/// How long the log pipe may stay open after the group was killed.
+/// Time that the log pipe may stay open after the group was killed.
 const TAIL_WAIT: Duration = Duration::from_secs(1);
 
 /// A running or ended child.
@@ -36,7 +36,7 @@ const TAIL_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Process {
     child: Option<Child>,
     pid: Option<Pid>,
-    /// Tells whenever a child of this node has ended.
+    /// Notified whenever a child of this node ends.
     children: unix::Signal,
     log: Option<JoinHandle<String>>,
     cpu: Duration,
@@ -46,14 +46,14 @@ pub(super) struct Process {
 /// How a process ended.
 #[derive(Debug, Clone)]
 pub(super) struct Ended {
-    /// As the system reported it.
+    /// The death as the system reported it.
     pub(super) death: CodecDeath,
     /// The end of its log.
     pub(super) log: String,
 }
 
 impl Process {
-    /// Starts `binary`; gives its socket. It waits for its job, before which [`Self::limit`] is due.
+    /// Starts `binary` and returns it with its socket. The process waits for its job, before which [`Self::limit`] must be called.
     pub(super) async fn spawn(binary: &Path) -> io::Result<(Self, UnixStream)> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
@@ -78,17 +78,17 @@ impl Process {
         Ok((process, UnixStream::from_std(ours)?))
     }
 
-    /// Puts the process under the limits of `budget`.
+    /// Limits the process by `budget`.
     pub(super) fn limit(&self, budget: &ProcessBudget) -> io::Result<()> {
         self.pid.map_or(Ok(()), |pid| limit(pid, budget))
     }
 
-    /// CPU time used as far as it is known.
+    /// CPU time of the process as last read.
     pub(super) fn cpu(&self) -> Duration {
         self.cpu
     }
 
-    /// Reads the CPU time used from the system.
+    /// Reads the CPU time of the process from the system.
     pub(super) fn sample_cpu(&mut self) {
         let stat =
             self.pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
@@ -97,8 +97,8 @@ impl Process {
         }
     }
 
-    /// Returns when the process has ended, whoever still holds its socket. It is left a zombie, so that its times can still be read
-    /// and its number cannot be used again. May be dropped and called again.
+    /// Returns when the process has ended, even if another process still holds its socket. The process stays a zombie, so that its times
+    /// can be read and its id is not reused. Cancel safe.
     pub(super) async fn ended(&mut self) {
         while !self.pid.is_some_and(has_ended) {
             if self.children.recv().await.is_none() {
@@ -107,12 +107,12 @@ impl Process {
         }
     }
 
-    /// Gives a process that closed its socket a moment to end by itself. Afterwards [`Self::end`] reaps it.
+    /// Gives a process that closed its socket a moment to end by itself. [`Self::end`] reaps it afterwards.
     pub(super) async fn ends_by_itself(&mut self) -> bool {
         tokio::time::timeout(EXIT_WAIT, self.ended()).await.is_ok()
     }
 
-    /// Kills the group and reaps. May be dropped halfway and called again.
+    /// Kills the group and reaps the process. Cancel safe.
     pub(super) async fn end(&mut self) -> Ended {
         if let Some(ended) = &self.ended {
             return ended.clone();
@@ -120,7 +120,7 @@ impl Process {
         self.sample_cpu();
         let mut status = None;
         if let Some(child) = &mut self.child {
-            // Not reaped yet, so the number still means this group.
+            // The process is not reaped yet, so its id still means this group.
             kill_group(self.pid);
             status = child.wait().await.ok();
             self.child = None;
@@ -159,9 +159,9 @@ fn kill_group(pid: Option<Pid>) {
     }
 }
 
-/// Puts the limits of the budget on a process that does not work yet.
+/// Limits a process that has no job yet.
 fn limit(pid: Pid, budget: &ProcessBudget) -> io::Result<()> {
-    // The kernel counts whole seconds: SIGXCPU when they are used up, SIGKILL a second later.
+    // The kernel counts whole seconds: SIGXCPU when they are used up, SIGKILL one second later.
     let cpu = budget.cpu.as_secs() + u64::from(budget.cpu.subsec_nanos() > 0);
     for (resource, soft, hard) in [
         (Resource::As, budget.memory_bytes, budget.memory_bytes),
@@ -173,12 +173,12 @@ fn limit(pid: Pid, budget: &ProcessBudget) -> io::Result<()> {
         let limit = Rlimit { current: Some(soft), maximum: Some(hard) };
         rustix::process::prlimit(Some(pid), resource, limit)?;
     }
-    // Both are courtesies that some containers forbid.
+    // Both are best effort: some containers forbid them.
     if let Err(error) = rustix::process::setpriority_process(Some(pid), NICENESS) {
-        tracing::debug!(%error, "failed to lower the priority of a codec process");
+        tracing::debug!(%error, "the priority of a codec process could not be lowered");
     }
     if let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), OOM_SCORE) {
-        tracing::debug!(%error, "failed to offer a codec process to the kernel for lack of memory");
+        tracing::debug!(%error, "the OOM score of a codec process could not be set");
     }
     Ok(())
 }
@@ -190,7 +190,7 @@ fn death(status: ExitStatus) -> CodecDeath {
     }
 }
 
-/// User and system time in a line of `/proc/<pid>/stat`. The second field is a name that may hold anything.
+/// User and system time in a line of `/proc/<pid>/stat`. The second field is the process name, which may hold any characters.
 fn cpu_time(stat: &str) -> Option<Duration> {
     const UTIME_AFTER_NAME: usize = 11;
     let (_, fields) = stat.rsplit_once(')')?;

@@ -1,4 +1,4 @@
-//! Starts codec processes, and knows what they say about themselves.
+//! Starts codec processes, and caches build and confinement from their greetings.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use jetreel_domain::words::failure::Failure;
 /// File name of the codec binary.
 const BINARY: &str = "jetreel-codec";
 
-/// The `Codec` port: a process a job.
+/// The `Codec` port: one process per job.
 pub struct CodecProcesses {
     binary: PathBuf,
     store: Arc<dyn Store>,
     demanded: Confinement,
-    /// How long [`Self::about`] waits for a process that has a job, before it starts one that has none.
+    /// How long [`Self::about`] waits for the greeting of a process with a job before it starts one without.
     patience: Duration,
     about: Introduction,
-    /// Held while a process is started for its greeting alone.
+    /// Held while a process is started only for its greeting.
     asking: tokio::sync::Mutex<()>,
     ahead: Ahead,
 }
@@ -48,53 +48,53 @@ impl CodecProcesses {
         }
     }
 
-    /// Waits for a process that is started anyway, when asked what the codec is, before it starts one for that.
+    /// Waits up to `patience` for the greeting of a process that is started anyway, before one is started only for that.
     #[must_use]
     pub fn patient(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// Starts processes before there are jobs for them, one after the other: the next when a job takes the one that waits, as often
-    /// as `jobs` are expected.
+    /// Starts processes before their jobs exist: the next one is started when a job takes the waiting one, up to `jobs` in all.
     pub async fn prepare(&self, jobs: u32) {
         self.ahead.start(jobs).await;
     }
 
-    /// Gives no job to a process that is confined worse than this.
+    /// Refuses processes whose confinement is weaker than this.
     #[must_use]
     pub fn demand(mut self, confinement: Confinement) -> Self {
         self.demanded = confinement;
         self
     }
 
-    /// The codec binary beside the current executable.
+    /// Path of the codec binary beside the current executable.
     pub fn beside_this_executable() -> std::io::Result<PathBuf> {
         Ok(std::env::current_exe()?.with_file_name(BINARY))
     }
 
-    /// The confinement in force on this node, in the words of the codec; asked once and kept.
+    /// Confinement of the codec on this node, as the codec reports it. Read once and cached.
     pub async fn confinement(&self) -> Result<String, Failure> {
         Ok(self.about().await?.confinement)
     }
 
-    /// What of the best confinement this node does not offer, each with the reason; asked once and kept.
+    /// Parts of the best confinement that this node lacks, each with the reason. Read once and cached.
     pub async fn weaknesses(&self) -> Result<Vec<String>, Failure> {
         Ok(self.about().await?.weaknesses)
     }
 
-    /// Why no job can be done here, as far as is known: the codec does not start, does not greet, or is confined too weakly.
+    /// Why this node can do no jobs; `None` if it can, as far as is known. The codec does not start, does not greet, or its confinement is
+    /// too weak.
     #[must_use]
     pub fn trouble(&self) -> Option<Failure> {
         self.about.trouble()
     }
 
-    /// Returns when no job can be done here, with the reason.
+    /// Returns the reason as soon as this node can do no jobs.
     pub async fn troubled(&self) -> Failure {
         self.about.troubled().await
     }
 
-    /// Lets a confined process try what it must not be able to do.
+    /// Starts a confined process that tries what its confinement must prevent.
     pub async fn trespass(&self) -> Result<Vec<Attempt>, Failure> {
         let (_, report) = self.introduce(JobWork::Trespass).await?;
         match report {
@@ -124,13 +124,13 @@ impl CodecProcesses {
         Ok(about)
     }
 
-    /// What is wrong with the confinement of a process.
+    /// The failure of a process whose confinement is too weak.
     fn weakness(&self, about: &About) -> Option<Failure> {
         let found: Confinement = about.confinement.parse().unwrap_or_default();
         (found < self.demanded).then(|| Refusal::Confinement(found).failure())
     }
 
-    /// A job without media: whatever the confinement, it endangers nothing, and what was reached can be told.
+    /// Runs a job without media. It is safe under any confinement.
     async fn introduce(&self, work: JobWork) -> Result<(About, Report), Failure> {
         let demanded = Confinement::None;
         let mut session = self.session(bare(work), Vec::new(), HELLO_BUDGET, demanded).await?;
@@ -195,7 +195,7 @@ const HELLO_BUDGET: ProcessBudget = ProcessBudget {
     memory_bytes: 2 << 30,
 };
 
-/// A job that needs no source.
+/// A job without a source.
 fn bare(work: JobWork) -> Job {
     let budget = Budget {
         pixels_max: 0,

@@ -1,7 +1,7 @@
-//! What a job reads, as a few objects of concatenated parts, fetched in blocks ahead of a sequential reader.
+//! Input of a job: a few objects of concatenated parts, fetched in blocks ahead of a sequential reader.
 //!
-//! Invariants: at most [`BLOCKS_MAX`] blocks are held, which bounds memory; a block that failed is forgotten, so that the
-//! next read tries again.
+//! Invariants: at most [`BLOCKS_MAX`] blocks are held, which bounds memory. A block that failed is dropped, so that the next read tries
+//! again.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -15,28 +15,28 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::intact::Intact;
 
-/// Objects are fetched in blocks of this size, aligned to it.
+/// Size and alignment of the fetched blocks, in bytes.
 const BLOCK_BYTES: u64 = 1 << 20;
-/// Blocks held per session.
+/// Most blocks per session.
 const BLOCKS_MAX: usize = 16;
-/// Blocks fetched ahead of a sequential reader.
+/// Blocks that are fetched ahead of a sequential reader.
 const AHEAD: u64 = 4;
 
 const _: () = assert!(AHEAD < BLOCKS_MAX as u64, "a block would be evicted before it is read");
 
-/// Object and index of a block.
+/// Object and block number.
 type Place = (u32, u64);
 
-/// The sources of one job.
+/// Sources of one job.
 pub(super) struct Sources {
     store: Arc<dyn Store>,
     objects: Vec<Arc<PartList>>,
-    /// What of each object is being read in order.
+    /// Sequential hashing of each object.
     intact: Vec<Intact>,
     blocks: BTreeMap<Place, Block>,
-    /// Counts reads, to find the block that was not used for longest.
+    /// Counts reads, to find the block that was unused for longest.
     clock: u64,
-    /// Bytes asked of the store so far.
+    /// Bytes requested from the store so far.
     fetched: u64,
 }
 
@@ -57,17 +57,17 @@ impl Sources {
         Self { store, objects, intact, blocks: BTreeMap::new(), clock: 0, fetched: 0 }
     }
 
-    /// Size of an object; `None` where there is none.
+    /// Size of an object in bytes; `None` if there is no such object.
     pub(super) fn size(&self, object: u32) -> Option<u64> {
         self.objects.get(object as usize).map(|list| list.bytes())
     }
 
-    /// Bytes asked of the store so far: a reader that jumps to and fro makes it deliver the same ones again and again.
+    /// Bytes requested from the store so far. They may exceed the object: a reader that jumps back and forth requests the same bytes again.
     pub(super) fn fetched(&self) -> u64 {
         self.fetched
     }
 
-    /// Bytes of an object, fewer at its end. May be dropped halfway and called again.
+    /// Bytes of an object, fewer at its end. Cancel safe.
     pub(super) async fn read(
         &mut self,
         object: u32,
@@ -116,7 +116,7 @@ impl Sources {
         }
     }
 
-    /// Compares the part that ends in a block with its hash, where all of it was read.
+    /// Compares a part that ends in this block with its hash, if all of it was read.
     async fn check(&mut self, (object, index): Place, bytes: &Bytes) -> Result<(), Failure> {
         let place = object as usize;
         let (Some(list), Some(intact)) = (self.objects.get(place), self.intact.get_mut(place))
@@ -126,7 +126,7 @@ impl Sources {
         intact.take(list, index.saturating_mul(BLOCK_BYTES), bytes).await
     }
 
-    /// Starts to fetch a block unless it is here or on its way.
+    /// Starts to fetch a block unless it is held or being fetched.
     fn fetch(&mut self, place: Place, size: u64) {
         let (object, index) = place;
         let start = index.saturating_mul(BLOCK_BYTES);
@@ -157,7 +157,7 @@ impl Sources {
     }
 }
 
-/// Reads an interval of the concatenated parts.
+/// Reads a range of the concatenated parts.
 async fn interval(
     store: &dyn Store,
     list: &PartList,

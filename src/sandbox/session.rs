@@ -1,8 +1,8 @@
-//! One job and its process: answers reads, hands results on, and decides how it ended.
+//! Session of one job with its process: answers reads, passes results on, and decides how the job ended.
 //!
-//! Invariants: whatever is half done when `next` is dropped (a frame half written, a block on its way, a process half
-//! reaped) is kept here and continued by the next call; nothing is handed on that the [`Contract`] of the job does not permit; the
-//! first final report ends the process, and nothing after it is read.
+//! Invariants: work that is half done when `next` is dropped (a half-written frame, a block being fetched, a process being reaped) is kept
+//! here and continued by the next call. No frame is passed on that the [`Contract`] of the job does not permit. The first final report ends
+//! the process, and later frames are not read.
 
 use std::time::Duration;
 
@@ -28,27 +28,27 @@ use super::hello::{self, Confinement};
 use super::process::Process;
 use super::readahead::Sources;
 
-/// For how long the socket of a process that has ended is still read: a child of it may hold the other end.
+/// How long the socket of an ended process is still read. A child of it may hold the other end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// A job being worked on.
+/// A running job.
 pub(super) struct Session {
     process: Process,
     incoming: FramedRead<OwnedReadHalf, LengthDelimitedCodec>,
     outgoing: OwnedWriteHalf,
-    /// What is still to be written to the process.
+    /// Bytes still to be written to the process.
     pending: Bytes,
-    /// The read that is still to be answered.
+    /// The read still to be answered.
     asked: Option<Ask>,
     sources: Sources,
-    /// Why a read could not be answered: the true reason for what the process reports next.
+    /// Why a read failed: the true cause of the process's next report.
     source_failure: Option<Failure>,
     meter: Meter,
     contract: Contract,
     demanded: Confinement,
-    /// The job, until the process has said hello and is accepted.
+    /// The job, until the greeting of the process is accepted.
     job: Option<Bytes>,
-    /// When the process was seen to have ended.
+    /// When the process was found ended.
     ended: Option<Instant>,
     end: Option<End>,
 }
@@ -63,17 +63,17 @@ struct Ask {
 /// How a job ended, before its process is reaped.
 #[derive(Debug, Clone)]
 enum End {
-    /// With its last word.
+    /// With its final frame.
     Done(FromCodec),
-    /// With a report of failure.
+    /// With a failure report.
     Reported(CodecFailure),
-    /// Refused by this side.
+    /// Rejected by this side.
     Refused(Failure),
-    /// Killed for a breach.
+    /// Killed for a breach of the contract.
     Killed(CodecDeath, String),
-    /// It closed its socket: by ending itself, or not.
+    /// The process closed its socket, and may or may not have ended.
     Closed,
-    /// Told already.
+    /// The end was returned already.
     Told,
 }
 
@@ -118,7 +118,7 @@ impl Session {
         }
     }
 
-    /// Does the next thing that is due; gives a frame that is for the caller.
+    /// Does the next step. Returns a frame that is for the caller.
     async fn step(&mut self) -> Result<Option<FromCodec>, End> {
         if let Some(ask) = self.asked {
             self.pending = self.answer(ask).await?;
@@ -132,7 +132,7 @@ impl Session {
         let Self { process, incoming, outgoing, pending, .. } = self;
         let exchange = async {
             if pending.has_remaining() && outgoing.write_all_buf(pending).await.is_err() {
-                // A process that closed its end sent its reason before, or is dead: the next read shows which.
+                // A process that closed its end sent its reason before, or is dead. The next read shows which.
                 pending.clear();
             }
             incoming.next().await
@@ -153,12 +153,12 @@ impl Session {
             Some(Err(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
                 Err(nonsense(error))
             }
-            // Reset, or an end within a frame.
+            // The connection was reset or ended within a frame.
             Some(Err(_)) => Err(End::Closed),
         }
     }
 
-    /// Understands one frame.
+    /// Processes one frame.
     fn take(&mut self, body: &[u8]) -> Result<Option<FromCodec>, End> {
         if self.job.is_some() {
             return self.greeted(body).map(Some);
@@ -186,7 +186,7 @@ impl Session {
         }
     }
 
-    /// The first frame: the process gets its job.
+    /// Processes the greeting: the process gets its job.
     fn greeted(&mut self, body: &[u8]) -> Result<FromCodec, End> {
         let frame = frame::greeting(body).map_err(nonsense)?;
         hello::accept(&frame, self.demanded).map_err(|r| End::Refused(r.failure()))?;
@@ -203,7 +203,7 @@ impl Session {
         }
     }
 
-    /// The answer to a read. Storage has its own patience; only the wall clock of the job bounds it here.
+    /// The answer to a read. The store has its own timeouts; here only the wall clock of the job bounds it.
     async fn answer(&mut self, ask: Ask) -> Result<Bytes, End> {
         let before = self.sources.fetched();
         let read = self.sources.read(ask.object, ask.offset, ask.length);
@@ -221,7 +221,7 @@ impl Session {
         answer.map_err(End::Refused)
     }
 
-    /// Reaps the process and tells how the job ended.
+    /// Reaps the process and returns how the job ended.
     async fn conclude(&mut self) -> Result<FromCodec, Failure> {
         let by_itself = match &self.end {
             Some(End::Closed) => self.process.ends_by_itself().await,
@@ -243,8 +243,8 @@ impl Session {
         })
     }
 
-    /// The failure for a codec's report. Where reading the source failed, the store's error is the failure; where it did not, a report
-    /// of unavailable bytes is untrue.
+    /// The failure for a report of the codec. If reading the source failed, the failure is the store's. If not, a report of unavailable
+    /// bytes is false.
     fn blame(&mut self, report: CodecFailure, log: &str) -> Failure {
         if report.code == FailureCode::SourceUnavailable {
             let detail = join("claims that it could not read what was given to it", log);

@@ -1,8 +1,8 @@
-//! The one thread that starts codec processes.
+//! The thread that starts codec processes.
 //!
-//! A codec process asks the kernel to be killed together with its parent, so that none goes on unseen when a node is killed,
-//! not even one that hangs in a decoder and never looks at its socket. The kernel means the *thread* that started it, and
-//! threads of a runtime come and go. This one lives as long as its process.
+//! A codec process asks the kernel to be killed with its parent, so that none survives a killed node, not even one that hangs in a decoder
+//! and never reads its socket. The kernel follows the *thread* that started the process, and threads of a runtime end at any time. This
+//! thread lives as long as the node.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +18,7 @@ struct Order {
     answer: oneshot::Sender<io::Result<Child>>,
 }
 
-/// Starts a process. Dropped halfway, it kills what was started.
+/// Starts a process. If the future is dropped, the process is killed.
 pub(super) async fn spawn(command: Command) -> io::Result<Child> {
     static THREAD: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
     let gone = || io::Error::other("the thread that starts codec processes is gone");
@@ -40,13 +40,13 @@ pub(super) async fn spawn(command: Command) -> io::Result<Child> {
 fn serve(orders: &mpsc::Receiver<Order>) {
     while let Ok(Order { mut command, runtime, answer }) = orders.recv() {
         let _entered = runtime.enter();
-        // A runtime that is ending panics; the thread must not end with it, nor all processes with the thread.
+        // Spawning panics on a runtime that shuts down. The thread must survive that, because all processes end with it.
         let child = catch_unwind(AssertUnwindSafe(|| command.spawn()));
-        // It holds the process's end of the socket, whose closing tells of the process's end.
+        // The command holds the process's end of the socket. It must be closed here, so that the socket closes when the process ends.
         drop(command);
         let child = child.unwrap_or_else(|_| Err(io::Error::other("the runtime is ending")));
         if answer.send(child).is_err() {
-            tracing::debug!("a codec process is not wanted any more");
+            tracing::debug!("a codec process is not needed any more");
         }
     }
 }

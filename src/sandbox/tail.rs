@@ -1,6 +1,6 @@
-//! The last words of a process: its log pipe is drained to the end, of which only the tail is kept.
+//! Reads the log pipe of a process to its end and keeps the tail.
 //!
-//! Invariant: the parent reads [`BYTES_PER_SECOND`] of a process's log at most; a process that logs more has to wait.
+//! Invariant: the parent reads at most [`BYTES_PER_SECOND`] of a process's log. A process that logs more has to wait.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, sleep_until};
 
-/// Bytes kept.
+/// Size of the kept tail in bytes.
 const TAIL_BYTES_MAX: usize = 64 << 10;
-/// Bytes read without delay: far more than the log of a healthy process.
+/// Bytes that are read without delay: far more than a healthy process logs.
 const BYTES_AT_ONCE: u64 = 4 << 20;
-/// Bytes read per second beyond them.
+/// Bytes that are read per second beyond them.
 const BYTES_PER_SECOND: u64 = 4 << 20;
 
-/// Reads to the end; gives the tail as text that is safe to show.
+/// Reads to the end. Returns the tail as text that is safe to display.
 pub(super) async fn drain(mut pipe: impl AsyncRead + Unpin) -> String {
     let mut tail = VecDeque::new();
     let mut buffer = [0; 4096];
@@ -30,14 +30,14 @@ pub(super) async fn drain(mut pipe: impl AsyncRead + Unpin) -> String {
         tail.drain(..surplus);
     }
     let text = printable(&String::from_utf8_lossy(tail.make_contiguous()));
-    // The rest of a cut line is of no use.
+    // The rest of a cut line is dropped.
     match text.split_once('\n') {
         Some((_, lines)) if cut => lines.to_owned(),
         Some(_) | None => text,
     }
 }
 
-/// How long a log of `total` bytes takes to read at least.
+/// Shortest time to read a log of `total` bytes.
 fn due(total: u64) -> Duration {
     Duration::from_secs_f64(total.saturating_sub(BYTES_AT_ONCE) as f64 / BYTES_PER_SECOND as f64)
 }

@@ -1,4 +1,4 @@
-//! Whether settings make sense together; the first that does not is named by its key.
+//! Checks the settings. The first wrong value is reported with its key.
 
 use std::collections::BTreeSet;
 
@@ -8,16 +8,16 @@ use jetreel_domain::plan::x264;
 
 use super::{Scheme, Settings, SettingsError};
 
-/// A smaller part makes the list of parts of a large upload unwieldy.
+/// Smaller parts make the part list of a large upload unwieldy.
 const PART_BYTES_MIN: usize = 1 << 20;
-/// The memory of a gateway is parts times connections on some stores.
+/// On some stores a gateway holds one part per connection in memory.
 const PART_BYTES_MAX: usize = 64 << 20;
-/// The broker delivers a message fifty times at most; a claim remembers sixteen attempts.
+/// Most retries. The broker delivers a message at most fifty times, and a claim remembers sixteen attempts.
 const RETRIES_MAX: usize = 15;
-/// Rate factors that x264 takes for 8 bits.
+/// Largest rate factor of x264 with 8 bits.
 const CRF_MAX: u32 = 51;
 
-/// Wall-clock budget of a probe.
+/// Largest wall-clock budget of a probe in seconds.
 const PROBE_SECONDS_MAX: f64 = 900.0;
 
 fn ensure(holds: bool, key: &str, problem: impl Into<String>) -> Result<(), SettingsError> {
@@ -28,10 +28,10 @@ fn ensure(holds: bool, key: &str, problem: impl Into<String>) -> Result<(), Sett
 }
 
 impl Settings {
-    /// Checks every value that has bounds.
+    /// Checks every value that has bounds, and the relations between values.
     ///
     /// # Errors
-    /// Names the first wrong key and what is allowed.
+    /// Names the first wrong key and the allowed values.
     pub fn validate(&self) -> Result<(), SettingsError> {
         self.check_store()?;
         self.check_node()?;
@@ -224,7 +224,7 @@ fn check_rung(rung: &Rung) -> Result<(), SettingsError> {
     let key = |field: &str| format!("plan.ladder ({}).{field}", rung.name);
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let named = (1..=16).contains(&rung.name.len()) && rung.name.bytes().all(plain);
-    ensure(named, &key("name"), "use up to 16 of a-z and 0-9")?;
+    ensure(named, &key("name"), "use 1 to 16 characters of a-z and 0-9")?;
     let side = (64..=8192).contains(&rung.short_side) && rung.short_side.is_multiple_of(2);
     ensure(side, &key("short-side"), "it must be even and within 64 and 8192")?;
     ensure(rung.crf <= CRF_MAX, &key("crf"), format!("{CRF_MAX} is the most"))?;

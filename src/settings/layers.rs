@@ -1,4 +1,4 @@
-//! Layers of settings: defaults, a file, the environment, `--set`. Later wins; a key that the defaults do not have is an error.
+//! Layers of settings: defaults, a file, the environment, `--set`. Later layers take precedence. A key that the defaults lack is an error.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,25 +6,25 @@ use std::path::{Path, PathBuf};
 use config::{Config, ConfigError, File, FileFormat, Source, Value, ValueKind};
 use serde::de::DeserializeOwned;
 
-/// Every default with its reason, as users can read it.
+/// Every default with its reason, as users read it.
 const DEFAULTS: &str = include_str!("default.toml");
 
-/// Files that are looked for when none is named, in this order; the first one found is used.
+/// Usual places of the settings file, in order. The first file that exists is used.
 const PLACES: [&str; 2] = ["jetreel.toml", "/etc/jetreel/jetreel.toml"];
 
 /// Prefix of environment variables.
 const PREFIX: &str = "JETREEL__";
 
-/// Where to look for settings. All are explicit, so that tests depend on no process state.
+/// Sources of the settings. All are explicit, so that tests depend on no process state.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    /// The file to read; `None` looks in the usual places.
+    /// The settings file. `None` for the first in the usual places.
     pub file: Option<PathBuf>,
     /// Environment variables.
     pub environment: Vec<(String, String)>,
-    /// `key=value` pairs of the command line.
+    /// `key=value` pairs from the command line.
     pub overrides: Vec<(String, String)>,
-    /// Do not look in the usual places.
+    /// Whether the usual places are skipped.
     pub no_usual_places: bool,
 }
 
@@ -39,55 +39,49 @@ impl Sources {
     }
 }
 
-/// One setting, to show.
+/// One setting, for display.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
     /// Dotted key.
     pub key: String,
-    /// Value as TOML, masked where it is a secret.
+    /// Value as TOML; masked if it is a secret.
     pub value: String,
-    /// Where it came from.
+    /// Layer that the value comes from.
     pub origin: String,
 }
 
-/// Settings that cannot be used. Each message says what to change.
+/// Faults of the settings. Each message says what to change.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// A file that was asked for cannot be read.
+    /// A named file cannot be read.
     #[error("settings file {path} cannot be read: {source}")]
-    Unreadable {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Text that is not TOML.
+    Unreadable { path: PathBuf, source: std::io::Error },
+    /// A text is not TOML.
     #[error("settings in {origin} are not valid TOML: {detail}")]
     Syntax {
-        /// Which layer.
+        /// Layer of the text.
         origin: String,
-        /// Where and why.
+        /// Position and cause.
         detail: String,
     },
-    /// A key that does not exist.
+    /// A key does not exist.
     #[error("unknown setting `{key}` in {origin}{hint} `jetreel config show` lists every setting")]
     Unknown {
-        /// The key as understood.
+        /// The key as parsed.
         key: String,
-        /// Which layer.
+        /// Layer of the key.
         origin: String,
-        /// ": did you mean …?", or a semicolon.
+        /// Text that follows: ": did you mean …?", or a semicolon.
         hint: String,
     },
-    /// A value of the wrong type.
+    /// A value has the wrong type.
     #[error("wrong value in the settings: {0}")]
     Type(#[from] ConfigError),
-    /// A value that makes no sense.
+    /// A value is not allowed.
     #[error("setting `{key}` is wrong: {problem}")]
     Invalid {
-        /// Which.
         key: String,
-        /// What, and what is allowed.
+        /// The fault, and the allowed values.
         problem: String,
     },
 }
@@ -103,7 +97,7 @@ pub(super) fn read<T: DeserializeOwned>(sources: &Sources) -> Result<T, Settings
     builder.build()?.try_deserialize().map_err(named)
 }
 
-/// A value that is refused with a sentence of its own is told as any other wrong one.
+/// An error with its own sentence becomes an error of the value's key.
 fn named(error: ConfigError) -> SettingsError {
     if let ConfigError::At { error, key: Some(key), .. } = error {
         return SettingsError::Invalid { key, problem: error.to_string() };
@@ -181,7 +175,7 @@ fn settings_file(sources: &Sources) -> Result<Option<(PathBuf, String)>, Setting
     Ok(None)
 }
 
-/// A TOML text as dotted keys and values that are no tables.
+/// A TOML text as dotted keys with their values.
 fn toml_layer(text: &str, origin: &str) -> Result<BTreeMap<String, Value>, SettingsError> {
     let collected = File::from_str(text, FileFormat::Toml).collect().map_err(|error| {
         SettingsError::Syntax { origin: origin.to_owned(), detail: error.to_string() }
@@ -223,7 +217,7 @@ fn hint<'a>(wrong: &str, known: impl Iterator<Item = &'a String>) -> String {
         .map_or_else(|| ";".to_owned(), |(_, key)| format!(": did you mean `{key}`?"))
 }
 
-/// Edits between two texts (Levenshtein).
+/// Edit distance of two texts (Levenshtein).
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -242,7 +236,7 @@ fn mask(key: &str, value: &toml::Value) -> String {
     let Some(text) = value.as_str().filter(|text| !text.is_empty()) else {
         return value.to_string();
     };
-    // Many hooks are addressed by a secret path.
+    // The URL of a hook often contains a secret.
     if key.ends_with("-key") || key.starts_with("hook.") {
         return "\"***\"".to_owned();
     }

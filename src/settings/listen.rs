@@ -1,11 +1,11 @@
-//! Addresses to listen on, as people write them.
+//! Parses the addresses to listen on.
 
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 
-/// The address of `127.0.0.1:8080`, of a name with a port, or of a port alone, which means this machine alone. Names are looked up.
+/// The address of `127.0.0.1:8080`, of a name with a port, or of a port alone, which means loopback. Names are resolved.
 ///
 /// # Errors
-/// What is wrong, and what to write.
+/// The fault, and the accepted forms.
 pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
     const FORM: &str = "use ADDRESS:PORT, as in 127.0.0.1:8080, or a port alone";
     if let Ok(address) = text.parse() {

@@ -17,7 +17,7 @@ use super::listen::listen_address;
 use crate::sandbox::Confinement;
 use crate::store::StoreOptions;
 
-/// An empty text means "not set".
+/// Deserialises a text. An empty text means `None`.
 fn optional<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -31,7 +31,7 @@ where
     text.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
-/// A text with a form of its own.
+/// Deserialises a text through its type's parser.
 fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -58,34 +58,32 @@ where
 #[derive(Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Nats {
-    /// Servers, comma-separated; `None` asks for a private one.
+    /// Server addresses, separated by commas. `None` for a private server.
     #[serde(deserialize_with = "optional")]
     pub url: Option<String>,
-    /// Credentials file.
     #[serde(deserialize_with = "optional")]
     pub credentials: Option<PathBuf>,
-    /// The nats-server program.
     #[serde(deserialize_with = "optional")]
     pub server: Option<PathBuf>,
-    /// Where a private server keeps its streams.
+    /// Data folder of a private server.
     pub data: PathBuf,
-    /// Copies of streams and buckets.
+    /// Replicas of streams and buckets.
     pub replicas: u32,
-    /// A `streams.toml` of the operator's own.
+    /// The operator's own `streams.toml`.
     #[serde(deserialize_with = "optional")]
     pub streams: Option<PathBuf>,
-    /// Make anew what is missing of the streams on a broker that has others.
+    /// Whether missing streams are created anew on a broker that has others.
     pub recreate: bool,
-    /// Monitoring address of a server.
+    /// Address of a server's monitoring port.
     #[serde(deserialize_with = "optional")]
     pub monitor: Option<String>,
-    /// Not ready as long as a power cut could take what the broker confirmed.
+    /// Whether the node is not ready while a power failure could lose confirmed writes.
     pub require_sync: bool,
 }
 
 impl fmt::Debug for Nats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without passwords: settings end up in logs.
+        // Without the URL, which may contain a password: settings are logged.
         f.debug_struct("Nats")
             .field("url", &self.url.as_deref().map(redact))
             .field("replicas", &self.replicas)
@@ -94,33 +92,29 @@ impl fmt::Debug for Nats {
     }
 }
 
-/// Which kind of store.
+/// Kind of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheme {
     /// A folder.
     Fs,
-    /// S3 or what speaks like it.
+    /// S3, or a service with its protocol.
     S3,
 }
 
-/// `[store]`: objects. An empty text means "not given".
+/// `[store]`: objects. An empty text means that the option is not set.
 #[derive(Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Store {
-    /// Which kind.
     pub scheme: Scheme,
-    /// Folder or key prefix.
+    /// Path of the folder, or key prefix in the bucket.
     pub root: String,
-    /// S3 bucket.
     pub bucket: String,
-    /// S3 endpoint.
     pub endpoint: String,
-    /// S3 region.
     pub region: String,
-    /// S3 key id.
+    /// S3 access key id.
     pub access_key: String,
-    /// S3 secret.
+    /// S3 secret access key.
     pub secret_key: String,
     /// Key prefixes below which a message may name a source.
     #[serde(deserialize_with = "parsed")]
@@ -144,7 +138,7 @@ impl From<&Store> for StoreOptions {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the keys: settings end up in logs.
+        // Without the keys: settings are logged.
         f.debug_struct("Store")
             .field("scheme", &self.scheme)
             .field("root", &self.root)
@@ -159,18 +153,18 @@ impl fmt::Debug for Store {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Http {
-    /// Where it listens.
+    /// Address of the gateway.
     #[serde(deserialize_with = "listening")]
     pub listen: SocketAddr,
-    /// Where metrics and health are served alone.
+    /// A second address for metrics and health checks. `None`: they are on `listen`.
     #[serde(deserialize_with = "perhaps_listening")]
     pub admin_listen: Option<SocketAddr>,
-    /// Bytes of a stored part of an upload.
+    /// Size of a stored part of an upload in bytes.
     pub part_bytes: usize,
-    /// Names under which browsers reach it, beside addresses.
+    /// Host names under which browsers reach the gateway, besides IP addresses.
     #[serde(deserialize_with = "parsed")]
     pub public_names: Names,
-    /// Connections at the same time; 0: as many as fit.
+    /// Most simultaneous connections. 0: as many as the descriptors allow.
     pub connections_max: usize,
     /// Seconds that the head of a request may take.
     pub head_seconds: u64,
@@ -180,7 +174,7 @@ pub struct Http {
     pub body_idle_seconds: u64,
     /// Bytes of an upload that earn another second.
     pub body_rate_min: u32,
-    /// Seconds without a byte of an answer being taken.
+    /// Seconds in which the client takes no byte of an answer.
     pub write_stall_seconds: u64,
 }
 
@@ -203,11 +197,11 @@ impl FromStr for Names {
     }
 }
 
-/// `[hook]`: who is called about dead letters.
+/// `[hook]`: calls about dead letters.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Hook {
-    /// Where to; `None`: nobody is called.
+    /// URL to call. `None` disables the hook.
     #[serde(deserialize_with = "optional")]
     pub url: Option<reqwest::Url>,
     /// Value of the header `Authorization`.
@@ -217,25 +211,23 @@ pub struct Hook {
 
 impl fmt::Debug for Hook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Nothing of it: settings end up in logs, and the address may be a secret by itself.
+        // Without any value: settings are logged, and the URL itself may be a secret.
         f.debug_struct("Hook").field("is_set", &self.url.is_some()).finish_non_exhaustive()
     }
 }
 
-/// A branch of the supervisor tree.
+/// A role of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// HTTP.
+    /// Serves HTTP.
     Gateway,
-    /// Probe and plan.
+    /// Probes and plans uploads.
     Ingest,
-    /// Encode.
     Encode,
-    /// Settle ledger entries, publish.
+    /// Evaluates and publishes orders.
     Publisher,
-    /// Dead letters.
     Deadletter,
-    /// Repair from state.
+    /// Repairs from the states.
     Reconciler,
 }
 
@@ -250,7 +242,7 @@ impl Role {
         Self::Reconciler,
     ];
 
-    /// The word in settings.
+    /// Name of the role in the settings.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -264,29 +256,29 @@ impl Role {
     }
 }
 
-/// What a node does.
+/// Roles of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roles(BTreeSet<Role>);
 
 impl Roles {
-    /// Everything.
+    /// All roles.
     #[must_use]
     pub fn all() -> Self {
         Self(Role::ALL.into_iter().collect())
     }
 
-    /// Everything but `role`.
+    /// All roles except `role`.
     #[must_use]
     pub fn all_but(role: Role) -> Self {
         Self(Role::ALL.into_iter().filter(|other| *other != role).collect())
     }
 
-    /// Their words.
+    /// Names of the roles.
     pub fn words(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().map(|role| role.as_str())
     }
 
-    /// Whether `role` is among them.
+    /// Whether `role` is one of them.
     #[must_use]
     pub fn has(&self, role: Role) -> bool {
         self.0.contains(&role)
@@ -305,7 +297,7 @@ impl FromStr for Roles {
     }
 }
 
-/// Roles that are planned: a node that took them would do nothing of the kind.
+/// Names reserved for future roles. A node with such a role would do nothing for it.
 const PLANNED: [&str; 2] = ["fanout", "scaler"];
 
 fn role(word: &str) -> Result<Role, String> {
@@ -323,27 +315,26 @@ fn role(word: &str) -> Result<Role, String> {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Node {
-    /// Name in claims and logs.
+    /// Name in claims and logs. `None`: the host name.
     #[serde(deserialize_with = "optional")]
     pub name: Option<String>,
-    /// What it does.
     #[serde(deserialize_with = "parsed")]
     pub roles: Roles,
-    /// Tasks at the same time; 0 is one per core.
+    /// Tasks at the same time. 0: one per core.
     pub slots: usize,
     /// Slots that only tasks of the lane `high` take.
     pub reserved_high: usize,
-    /// Threads of one picture task that work at once; 0: as many as slots.
+    /// Threads of one picture task. 0: as many as slots.
     pub task_threads: usize,
-    /// Seconds to finish what is in hand when told to stop.
+    /// Seconds of grace when the node is stopped.
     pub drain_seconds: u64,
-    /// A file whose appearance is notice to drain.
+    /// File whose appearance starts a drain.
     #[serde(deserialize_with = "optional")]
     pub drain_file: Option<PathBuf>,
-    /// A command whose success is notice to drain.
+    /// Command whose success starts a drain.
     #[serde(deserialize_with = "optional")]
     pub drain_command: Option<String>,
-    /// Seconds between two looks for such notice.
+    /// Seconds between two checks for such a notice.
     pub drain_poll_seconds: u64,
 }
 
@@ -357,7 +348,7 @@ impl Node {
         std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
     }
 
-    /// Threads of one picture task that work at once.
+    /// Threads of one picture task on this machine.
     #[must_use]
     pub fn task_threads_here(&self) -> u32 {
         let threads = if self.task_threads > 0 { self.task_threads } else { self.slots_here() };
@@ -382,15 +373,15 @@ pub fn host_name() -> String {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Codec {
-    /// The program.
+    /// The codec program.
     #[serde(deserialize_with = "optional")]
     pub path: Option<PathBuf>,
-    /// A process that is confined worse gets no work.
+    /// Weakest confinement under which a process gets a job.
     #[serde(deserialize_with = "parsed")]
     pub confinement: Confinement,
 }
 
-/// Waits between attempts, as in `1m, 5m, 25m`; an empty text means no second attempt.
+/// Delays between attempts, as in `1m, 5m, 25m`. An empty text means no second attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Delays(pub Vec<Duration>);
 
@@ -409,24 +400,24 @@ impl FromStr for Delays {
     }
 }
 
-/// `[retry]`: when what failed is tried again.
+/// `[retry]`: retries of failed messages.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Retry {
-    /// Of uploads that are probed and planned.
+    /// Delays for uploads that are probed and planned.
     #[serde(deserialize_with = "parsed")]
     pub ingest: Delays,
-    /// Of tasks.
+    /// Delays for tasks.
     #[serde(deserialize_with = "parsed")]
     pub encode: Delays,
-    /// Of orders that are published.
+    /// Delays for orders that are published.
     #[serde(deserialize_with = "parsed")]
     pub publish: Delays,
-    /// Share of a wait by which it varies.
+    /// Share by which each delay varies.
     pub jitter: f64,
-    /// Seconds between two counts of what the broker gave up.
+    /// Seconds between two searches for messages that the broker gave up.
     pub sweep_seconds: u64,
-    /// Whether refused media leaves a dead letter.
+    /// Whether refused media is buried in the dead letters.
     pub bury_refused: bool,
 }
 
@@ -442,15 +433,15 @@ impl From<&Retry> for Schedules {
     }
 }
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// Pretty on a terminal, JSON elsewhere.
     Auto,
-    /// One object a line.
+    /// One JSON object per line.
     Json,
-    /// For people.
+    /// Text for people.
     Pretty,
 }
 
@@ -458,8 +449,7 @@ pub enum LogFormat {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Log {
-    /// As in `RUST_LOG`.
+    /// Filter as in `RUST_LOG`.
     pub filter: String,
-    /// How they look.
     pub format: LogFormat,
 }

@@ -1,7 +1,7 @@
-//! The folder of an `fs` store, and the directory entries that lead to a new object.
+//! The folder of an `fs` store, and the durability of the directory entries that lead to an object.
 //!
-//! Invariant: a directory is remembered as settled only after the directory that holds its entry was synced, and no longer than it is
-//! there: one that has to be made again is settled again.
+//! Invariant: a directory counts as settled only after the directory that holds its entry was synced, and only while it exists. A directory
+//! that is created anew is settled anew.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -9,10 +9,10 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Directories remembered; beyond that, all are forgotten, which costs only some extra syncs.
+/// Most settled directories in memory. Beyond that all are forgotten, which only costs extra syncs.
 const SETTLED_MAX: usize = 4096;
 
-/// File that marks a directory as a store: its absence tells an unmounted disk from a missing object.
+/// File that marks a directory as a store. Its absence distinguishes an unmounted disk from a missing object.
 const MARKER: &str = ".jetreel-store";
 
 /// The directory of an `fs` store.
@@ -23,7 +23,7 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Opens a directory, creating and marking it where that was not done.
+    /// Opens a directory. Creates and marks it if needed.
     pub(super) fn open(root: &str) -> io::Result<Self> {
         std::fs::create_dir_all(root)?;
         let root = Path::new(root).canonicalize()?;
@@ -38,20 +38,20 @@ impl Directory {
         Ok(Self { root, settled: Mutex::default() })
     }
 
-    /// The directory itself.
+    /// Path of the directory.
     pub(super) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Whether the marker is still there. Blocks.
+    /// Whether the marker exists. Blocks.
     pub(super) fn is_present(&self) -> bool {
         self.root.join(MARKER).exists()
     }
 
-    /// Where the object `key` lies.
+    /// Path of the object `key`.
     ///
     /// # Errors
-    /// When the key leads out of the store.
+    /// The key leads out of the store.
     pub(super) fn path(&self, key: &str) -> io::Result<PathBuf> {
         let mut parts = Path::new(key).components().peekable();
         let within =
@@ -62,7 +62,7 @@ impl Directory {
         Err(io::Error::new(io::ErrorKind::InvalidInput, "a key that leads out of the store"))
     }
 
-    /// Makes the directories that lead to the object `key`; gives where it lies. Blocks.
+    /// Creates the directories of the object `key` and returns its path. Blocks.
     pub(super) fn prepare(&self, key: &str) -> io::Result<PathBuf> {
         let path = self.path(key)?;
         if let Some(parent) = path.parent() {
@@ -78,7 +78,7 @@ impl Directory {
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            // Only below the root: a root that is gone is not made again.
+            // Only directories below the root are created: a root that is gone is not created again.
             Err(error) if error.kind() == io::ErrorKind::NotFound && directory != self.root => {
                 let Some(parent) = directory.parent() else { return Err(error) };
                 self.make(parent)?;
@@ -88,7 +88,7 @@ impl Directory {
         }
     }
 
-    /// Makes the entry of the object `key` durable, and those of the directories above it. Blocks.
+    /// Syncs the directory entry of the object `key` and those of the directories above it. Blocks.
     pub(super) fn settle(&self, key: &str) -> io::Result<()> {
         let object = self.root.join(key);
         let Some(mut directory) = object.parent() else { return Ok(()) };
@@ -102,7 +102,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Removes the directories that held the object `key` and hold nothing any more; the first level stays. Blocks.
+    /// Removes the empty directories above the object `key`, except the first level. Blocks.
     pub(super) fn prune(&self, key: &str) {
         let forget = |directory: &Path| {
             self.settled().remove(directory);
@@ -123,11 +123,11 @@ impl Directory {
     }
 }
 
-/// Removes the directories above an object that hold nothing any more, up to the first level below `root`, which stays; tells which. Blocks.
+/// Removes the empty directories above an object, up to the first level below `root`, which stays. Returns the removed ones. Blocks.
 pub(super) fn prune_above(root: &Path, object: &Path, mut removed: impl FnMut(&Path)) {
     for directory in object.ancestors().skip(1) {
         let depth = directory.strip_prefix(root).map_or(0, |below| below.iter().count());
-        // Whatever the reason, it stays, and so do those above it.
+        // A directory that cannot be removed stays, and so do those above it.
         if depth < 2 || std::fs::remove_dir(directory).is_err() {
             return;
         }
@@ -166,7 +166,7 @@ mod tests {
         directory.prepare("raw/video/a").unwrap();
         directory.settle("raw/video/a").unwrap();
         let made = directory.root().join("raw/video");
-        // By another process, that is.
+        // As another process would.
         std::fs::remove_dir(&made).unwrap();
         directory.prepare("raw/video/b").unwrap();
         assert!(made.exists() && !directory.settled().contains(&made));

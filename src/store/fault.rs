@@ -1,8 +1,8 @@
-//! A store that fails when told to, for builds with the feature `chaos` alone: what OpenDAL's own `ChaosLayer` leaves out, failing
-//! writes, closes, looks, lists and deletes.
+//! A store with injected faults, only in builds with the feature `chaos`. OpenDAL's own `ChaosLayer` has no failing writes, closes, stats,
+//! lists and deletes.
 //!
-//! The environment variable [`VARIABLE`] says what fails: `write=0.05` a share of all calls, `close=#3` the third call,
-//! `stat=0`. A failed close or delete took place all the same half of the time, as with an answer that was lost.
+//! The environment variable [`VARIABLE`] selects the faults: `write=0.05` is a share of all calls, `close=#3` the third call, `stat=0`
+//! none. Half of the failed closes and deletes take place all the same, as if only their answer were lost.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,26 +11,26 @@ use std::sync::{Arc, OnceLock};
 use opendal::raw::*;
 use opendal::*;
 
-/// Says what fails. Nothing, where it is not set.
+/// Environment variable with the faults. Unset: none.
 const VARIABLE: &str = "JETREEL_STORE_FAULTS";
 
-/// What can fail.
+/// Kinds of calls that can fail.
 const KINDS: [&str; 6] = ["read", "write", "close", "stat", "list", "delete"];
 
-/// The layer.
+/// The OpenDAL layer that injects faults.
 #[derive(Debug, Clone)]
 pub(super) struct FaultLayer {
     faults: Arc<Faults>,
 }
 
 impl FaultLayer {
-    /// The layer that the environment asks for.
+    /// The layer that the environment selects.
     pub(super) fn of_environment() -> Self {
         Self { faults: of_environment() }
     }
 }
 
-/// The error of a call that does not go through OpenDAL, where it is to fail.
+/// The injected error of a call that does not go through OpenDAL, if this call must fail.
 pub(super) fn strike(kind: &str) -> std::io::Result<()> {
     of_environment().strike(kind).map_err(std::io::Error::other)
 }
@@ -47,19 +47,19 @@ impl Layer for FaultLayer {
     }
 }
 
-/// How often a kind of call fails.
+/// When a kind of call fails.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Often {
-    /// This share of all calls.
+    /// For this share of all calls.
     Share(f64),
-    /// The call with this number, from 1.
+    /// For the call with this number, from 1.
     Call(u64),
 }
 
 #[derive(Debug, Default)]
 struct Faults {
     often: BTreeMap<String, (Often, AtomicU64)>,
-    /// State of the random sequence: the same faults in every run of the same calls.
+    /// State of the random sequence. The same calls meet the same faults in every run.
     random: AtomicU64,
 }
 
@@ -78,13 +78,13 @@ impl Faults {
                 Some((kind, often)) => {
                     faults.often.insert(kind, (often, AtomicU64::new(0)));
                 }
-                None => tracing::error!(part, "{VARIABLE} is not understood"),
+                None => tracing::error!(part, "{VARIABLE} is malformed"),
             }
         }
         faults
     }
 
-    /// The error of this call, where it is to fail.
+    /// The injected error of this call, if it must fail.
     fn strike(&self, kind: &str) -> Result<()> {
         let Some((often, calls)) = self.often.get(kind) else { return Ok(()) };
         let call = calls.fetch_add(1, Ordering::Relaxed) + 1;
@@ -100,7 +100,7 @@ impl Faults {
         Ok(())
     }
 
-    /// The next number of the sequence (SplitMix64), from 0 to 1.
+    /// The next number of the sequence (SplitMix64), in `0.0..1.0`.
     fn chance(&self) -> f64 {
         let mut bits = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -108,7 +108,7 @@ impl Faults {
         ((bits ^ (bits >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Lets a call take place or not, and then fail.
+    /// Makes a call and then fails it, or fails it without making it.
     async fn around<T>(
         &self,
         kind: &str,

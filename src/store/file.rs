@@ -1,7 +1,7 @@
-//! One object being written to an `fs` store.
+//! Writes one object to an `fs` store.
 //!
-//! OpenDAL's writer opens the object under its final key: half an object can be seen, an older one is overwritten in silence, and
-//! the folder is not synced. Here instead:
+//! OpenDAL's writer opens the object under its final key: readers can see half an object, an older object is silently overwritten, and the
+//! folder is not synced. This writer works as follows:
 //!
 //! 1. bytes go to a temporary name in the object's own folder;
 //! 2. the file is synced, once: a second fsync can succeed after the first one lost data;
@@ -9,8 +9,8 @@
 //!    already is a conflict, whoever wrote it;
 //! 4. the folder is synced, and those above it that are not known to be.
 //!
-//! So an object that can be seen is whole, and one whose `finish` returned survives a power cut. A crash leaves at most a temporary
-//! file, which nobody names: the sweeper deletes it as any orphan. Memory is one chunk per writer.
+//! So a visible object is complete, and an object whose `finish` returned survives a power failure. A crash leaves at most a temporary file
+//! that no document names, and the sweep deletes it. Memory is one chunk per writer.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -31,13 +31,13 @@ use tokio::time::{Instant, timeout_at};
 use super::durable::{Directory, prune_above};
 use super::severity::{broken, gone, io_failure, timed_out};
 
-/// Files being synced at one time: the disk has one queue, and others need the blocking threads too.
+/// Most files being synced at one time: the disk has one queue, and other work needs the blocking threads too.
 const CLOSING_MAX: usize = 64;
 
-/// Folders can be removed as empty between their creation and the first file in them.
+/// Tries to open a file. Its empty folder may be removed by another process before the file is created.
 const OPEN_TRIES_MAX: usize = 8;
 
-/// Where files are written.
+/// The place where files are written.
 #[derive(Debug, Clone)]
 pub(super) struct Files {
     pub(super) directory: Arc<Directory>,
@@ -52,13 +52,13 @@ impl Files {
         Self { directory: Arc::new(directory), closing, timeout, chunk_bytes }
     }
 
-    /// Until when something that begins now may take.
+    /// Deadline of an operation that begins now.
     pub(super) fn patience(&self) -> Instant {
         Instant::now() + self.timeout
     }
 }
 
-/// A file that goes when it is dropped, with the folders that held nothing else, unless it was given its name.
+/// A temporary file. Dropping it removes the file and its empty folders, unless it was renamed.
 #[derive(Debug)]
 struct Temporary {
     path: Option<PathBuf>,
@@ -71,13 +71,13 @@ impl Drop for Temporary {
         match std::fs::remove_file(&path) {
             Ok(()) => prune_above(&self.root, &path, |_| ()),
             Err(error) => {
-                tracing::debug!(%error, path = %path.display(), "left a temporary file to the sweeper");
+                tracing::debug!(%error, path = %path.display(), "a temporary file could not be removed; the sweep will remove it");
             }
         }
     }
 }
 
-/// What is written to, away from the async threads.
+/// The open file, written on a blocking thread.
 #[derive(Debug)]
 struct Sink {
     file: File,
@@ -115,7 +115,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Steps 2 to 4.
+    /// Steps 2 to 4 of the module's list.
     fn publish(mut self, directory: &Directory, key: &str) -> io::Result<Object> {
         #[cfg(feature = "chaos")]
         super::fault::strike("close")?;
@@ -140,11 +140,11 @@ fn temporary_for(target: &Path) -> PathBuf {
     target.with_file_name(format!(".{name}.{}.part", uuid::Uuid::new_v4().simple()))
 }
 
-/// Gives a file its name, and fails where something has it already.
+/// Renames a file and fails if the new name exists.
 fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(()),
-        // The file system cannot say "new only": a link can.
+        // The file system has no rename without replacing. A hard link also fails if the name exists.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
             std::fs::hard_link(from, to)?;
             std::fs::remove_file(from)
@@ -157,17 +157,17 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
 pub(super) struct FileWriter {
     files: Files,
     key: String,
-    /// `None` after a write that failed, or whose future was dropped: nobody knows what was written.
+    /// `None` after a write that failed or whose future was dropped: the number of written bytes is unknown then.
     sink: Option<Sink>,
     waiting: Vec<u8>,
 }
 
 impl FileWriter {
-    /// Starts the object `key`.
+    /// Begins the object `key`.
     pub(super) async fn start(files: Files, key: &str) -> Result<Self, Failure> {
         let (directory, wanted) = (files.directory.clone(), key.to_owned());
         let sink = away(files.patience(), move || {
-            // An unmounted disk leaves an empty folder, which must not be taken for the store.
+            // An unmounted disk leaves an empty folder that must not be mistaken for the store.
             if !directory.is_present() {
                 return Err(gone().with_detail(wanted));
             }
@@ -204,7 +204,8 @@ impl FileWriter {
         let mut sink = sink.ok_or_else(broken)?;
         let until = files.patience();
         let Ok(permit) = timeout_at(until, files.closing.clone().acquire_owned()).await else {
-            // Behind a disk that hangs. To remove the temporary file waits for the same disk: elsewhere, and nobody waits with it.
+            // The write hangs on the disk, and removing the temporary file would hang too. It runs on another thread, and nothing waits for
+            // it.
             drop(tokio::task::spawn_blocking(move || drop(sink)));
             return Err(timed_out());
         };
@@ -237,7 +238,7 @@ impl ObjectWriter for FileWriter {
     }
 }
 
-/// Runs what blocks on a thread for it. What is not done `until` then goes on, unheard: the disk may hang.
+/// Runs a blocking operation on its own thread. If it is not done at `until`, it continues there without being awaited: the disk may hang.
 pub(super) async fn away<T: Send + 'static>(
     until: Instant,
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,

@@ -1,4 +1,4 @@
-//! A local file as the source of a video, without a copy: for the one-shot `transcode` only.
+//! Links a local file into the store as the source of a video, without a copy. Only for the one-shot `transcode`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,15 +9,14 @@ use jetreel_domain::order::state::Part;
 /// Why a file cannot be linked into a store.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    /// Not a file.
     #[error("{} is not a file", .0.display())]
     NotAFile(PathBuf),
     /// The system refused.
     #[error("failed to link {} into the store", path.display())]
     System {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
 }

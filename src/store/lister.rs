@@ -1,4 +1,4 @@
-//! A walk over the objects of a bucket, by one lister that is kept open.
+//! A walk over the objects of a bucket, with one lister that stays open.
 
 use futures::TryStreamExt;
 use jetreel_actors::ports::{Met, PortFuture, Walk};
@@ -12,7 +12,7 @@ use super::walk::seconds;
 pub(super) struct ListerWalk(Lister);
 
 impl ListerWalk {
-    /// Starts with the first key that begins with `prefix`.
+    /// Begins at the first key with `prefix`.
     pub(super) async fn start(operator: &Operator, prefix: &str) -> Result<Self, Failure> {
         let lister = operator.lister_with(prefix).recursive(true).await;
         Ok(Self(lister.map_err(|error| listing(&error))?))
@@ -37,7 +37,7 @@ impl Walk for ListerWalk {
         Box::pin(self.next_page(limit))
     }
 
-    /// A bucket has no folders.
+    /// Empty: a bucket has no folders.
     fn unread(&self) -> &[String] {
         &[]
     }

@@ -1,4 +1,4 @@
-//! The store itself: operators with the right layers, and the port's methods.
+//! The store: OpenDAL operators with their layers, and the methods of the port.
 
 use std::ops::Range;
 
@@ -18,18 +18,18 @@ use super::severity::{Doing, conflict, failure, gone, missing, unusable};
 use super::walk::FolderWalk;
 use super::writer::OpenDalWriter;
 
-/// Objects behind OpenDAL.
+/// A store on OpenDAL.
 #[derive(Debug, Clone)]
 pub struct OpenDalStore {
-    /// Retries transient faults.
+    /// Retries temporary faults.
     operator: Operator,
-    /// Where objects are written on `fs`.
+    /// Writer of objects on `fs`; `None` on `s3`.
     files: Option<Files>,
     chunk_bytes: usize,
 }
 
 impl OpenDalStore {
-    /// Opens the store. On `fs` this creates the directory; on `s3` nothing is sent yet. Call it where blocking is fine.
+    /// Opens the store. On `fs` this creates the directory; on `s3` it sends no request yet. Blocks.
     pub fn open(options: &StoreOptions) -> Result<Self, Failure> {
         let timeout =
             TimeoutLayer::new().with_timeout(options.timeout).with_io_timeout(options.timeout);
@@ -58,8 +58,8 @@ impl OpenDalStore {
         }
     }
 
-    /// The failure for a failed look at the object `key`, `from` that byte on. A missing object in a directory that is no longer the
-    /// store's is not the object's fault.
+    /// The failure of a read of the object `key` from that byte on. If the directory is no longer the store's, a missing object is not the
+    /// object's fault.
     async fn explain(&self, key: &str, from: u64, error: Error) -> Failure {
         let touched = Touched::Read { key: key.to_owned(), from };
         if error.kind() == ErrorKind::NotFound && !self.is_present().await {
@@ -98,8 +98,8 @@ impl OpenDalStore {
         Ok(Box::new(NamedWriter { key: key.to_owned(), inner }))
     }
 
-    /// A folder gives a name only once. A bucket is asked to, where it can be; then what is there is read back, for a request may have
-    /// been carried out though its answer was lost.
+    /// Creates an object if none exists. A folder enforces this itself; a bucket does so if the service supports conditional writes. Then
+    /// the object is read back, because a request may have been carried out although its answer was lost.
     async fn write_new(&self, key: &str, bytes: Bytes) -> Result<WriteOnce, Failure> {
         if self.files.is_some() {
             return match self.write(key, bytes).await {
@@ -114,7 +114,7 @@ impl OpenDalStore {
         let conditional = self.operator.info().capability().write_with_if_not_exists;
         let write = |new| self.operator.write_with(key, bytes.clone()).if_not_exists(new);
         let written = match write(conditional).await {
-            // Of a server that speaks like S3, and does not know this.
+            // The service speaks S3's protocol without conditional writes.
             Err(error) if error.kind() == ErrorKind::Unsupported => write(false).await,
             written => written,
         };
@@ -127,12 +127,12 @@ impl OpenDalStore {
         Ok(if mine { WriteOnce::Mine } else { WriteOnce::Taken })
     }
 
-    /// Removes the folders that an object was the last in. What cannot be removed harms nobody.
+    /// Removes the folders of which the object was the last entry. Folders that cannot be removed do no harm.
     async fn prune(&self, key: &str) {
         let Some(files) = &self.files else { return };
         let (directory, key) = (files.directory.clone(), key.to_owned());
         if let Err(error) = tokio::task::spawn_blocking(move || directory.prune(&key)).await {
-            tracing::debug!(%error, "empty folders were left");
+            tracing::debug!(%error, "empty folders could not be removed");
         }
     }
 }
@@ -166,7 +166,7 @@ impl Store for OpenDalStore {
             let mut writer = self.start(key).await?;
             if let Err(failure) = writer.write(bytes).await {
                 if let Err(left) = writer.abort().await {
-                    tracing::debug!(%left, key, "left an object to the sweeper");
+                    tracing::debug!(%left, key, "an object could not be removed; the sweep will remove it");
                 }
                 return Err(failure);
             }
@@ -201,7 +201,7 @@ impl Store for OpenDalStore {
     }
 }
 
-/// A writer whose failures name the object.
+/// A writer that adds the object's key to its failures.
 struct NamedWriter {
     key: String,
     inner: Box<dyn ObjectWriter>,
@@ -223,7 +223,7 @@ impl ObjectWriter for NamedWriter {
     }
 }
 
-/// Names the object in a failure to write or remove it.
+/// Adds the object's key to a failure of a write or removal.
 fn of(key: &str) -> impl FnOnce(Failure) -> Failure {
     let key = key.to_owned();
     |failure| failure.of(Touched::Written { key })

@@ -1,42 +1,41 @@
-//! Where objects live and how patient the store is.
+//! Options of the store.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Which service holds the objects.
+/// Service that holds the objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Scheme {
     /// A local or mounted directory.
     #[default]
     Fs,
-    /// An S3 bucket, or anything that speaks its protocol.
+    /// An S3 bucket, or another service with S3's protocol.
     S3,
 }
 
-/// What a store needs to know. Empty text means "not given".
+/// Options of a store. An empty text means that the option is not set.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// Which service.
     pub scheme: Scheme,
-    /// `fs`: the directory. `s3`: a prefix within the bucket.
+    /// `fs`: path of the directory. `s3`: prefix within the bucket.
     pub root: String,
-    /// `s3`: the bucket.
+    /// `s3`: name of the bucket.
     pub bucket: String,
     /// `s3`: URL of the service; empty for AWS.
     pub endpoint: String,
-    /// `s3`: region.
+    /// `s3`: name of the region.
     pub region: String,
-    /// `s3`: key id; empty to take credentials from the environment, the profile or the instance.
+    /// `s3`: access key id. If empty, credentials come from the environment, the profile or the instance.
     pub access_key: String,
-    /// `s3`: secret of the key.
+    /// `s3`: secret access key.
     pub secret_key: String,
-    /// `s3`: address the bucket as a host name instead of a path.
+    /// `s3`: whether the bucket is part of the host name instead of the path.
     pub virtual_host: bool,
-    /// How long one request or one chunk of a transfer may take.
+    /// Timeout of one request, or of one chunk of a transfer.
     pub timeout: Duration,
-    /// How often a transient fault of a request is retried before it is reported.
+    /// Retries of a request after a temporary fault, before the fault is reported.
     pub retries: usize,
-    /// Bytes that a writer collects before it sends them; at least 5 MiB on `s3`.
+    /// Size of the chunks that a writer sends, in bytes. At least 5 MiB on `s3`.
     pub chunk_bytes: usize,
 }
 
@@ -63,7 +62,7 @@ impl StoreOptions {
         }
     }
 
-    /// A bucket; where and by which credentials is for the caller to fill in.
+    /// An S3 bucket. The caller sets endpoint and credentials.
     #[must_use]
     pub fn s3(bucket: impl Into<String>) -> Self {
         let mut options = Self::fs("");

@@ -1,11 +1,11 @@
-//! Range reads that end where the object ends.
+//! Range reads that may end at the object's end.
 
 use std::ops::Range;
 
 use bytes::Bytes;
 use opendal::{Error, ErrorKind, Operator};
 
-/// Bytes of an object; fewer than asked for only at its end.
+/// Bytes of an object. Fewer than the range only at the object's end.
 pub(super) async fn read(
     operator: &Operator,
     key: &str,
@@ -21,13 +21,13 @@ pub(super) async fn read(
     }
 }
 
-/// A directory says that the range is not satisfied; a bucket sends what there is, which OpenDAL takes for a transfer that
-/// broke off.
+/// Whether an error may mean that the range exceeds the object. A directory reports an unsatisfied range; a bucket sends the bytes that
+/// exist, which OpenDAL reports as an interrupted transfer.
 fn may_be_the_end(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::RangeNotSatisfied | ErrorKind::Unexpected)
 }
 
-/// Where the range reaches beyond the end, reads up to it; otherwise `error` stands.
+/// Reads up to the object's end if the range exceeds it. Otherwise returns `error`.
 async fn read_tail(
     operator: &Operator,
     key: &str,

@@ -1,4 +1,4 @@
-//! OpenDAL's errors in the one taxonomy of failure.
+//! Classifies OpenDAL's errors as failures.
 
 use std::error::Error as _;
 use std::io;
@@ -6,12 +6,12 @@ use std::io;
 use jetreel_domain::words::failure::Failure;
 use opendal::{Error, ErrorKind};
 
-/// What was being done: a missing object means different things to a reader and to a writer.
+/// Kind of the operation. A missing object means different things to a reader and a writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doing {
-    /// Looking at or reading an object.
+    /// Reading an object or its size.
     Reading,
-    /// Writing or removing one.
+    /// Writing or removing an object.
     Writing,
 }
 
@@ -20,7 +20,7 @@ pub(super) fn failure(doing: Doing, error: &Error) -> Failure {
     kind_failure(doing, error.kind(), is_full(error)).with_detail(error)
 }
 
-/// Errors of a file system that mean something by themselves.
+/// File system errors with a meaning of their own.
 const FILE_ERRORS: [(io::ErrorKind, ErrorKind); 5] = [
     (io::ErrorKind::AlreadyExists, ErrorKind::AlreadyExists),
     (io::ErrorKind::IsADirectory, ErrorKind::IsADirectory),
@@ -34,7 +34,7 @@ pub(super) fn io_failure(error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::InvalidInput {
         return bad_key().with_detail(error);
     }
-    // The type may grow: what is not known is taken for an outage.
+    // The type may grow. An unknown error counts as an outage.
     let known = FILE_ERRORS.into_iter().find(|(found, _)| *found == error.kind());
     let kind = known.map_or(ErrorKind::Unexpected, |(_, kind)| kind);
     kind_failure(Doing::Writing, kind, is_full_kind(error.kind())).with_detail(error)
@@ -49,30 +49,30 @@ pub(super) fn unusable(root: &str, error: &io::Error) -> Failure {
 }
 
 fn bad_key() -> Failure {
-    Failure::task("object-key", "An object cannot be stored under such a key.")
+    Failure::task("object-key", "An object cannot be stored under this key.")
 }
 
-/// An object of which nobody knows how much was written.
+/// The failure for an object of which an unknown number of bytes was written.
 pub(super) fn broken() -> Failure {
     Failure::dependency("storage-failed", "An object could not be written completely.")
 }
 
-/// A file system that does not answer.
+/// The failure for a file system that does not answer.
 pub(super) fn timed_out() -> Failure {
     Failure::dependency("storage-failed", "The storage did not answer in time.")
 }
 
-/// An object that does not exist although something refers to it.
+/// The failure for an object that a document names and that does not exist.
 pub(super) fn missing() -> Failure {
     Failure::task("object-missing", "An object that this task needs is not in the store.")
 }
 
-/// A store that is there, but not the one that was opened: its disk was unmounted or emptied.
+/// The failure for a store that is not the one that was opened: its disk was unmounted or emptied.
 pub(super) fn gone() -> Failure {
     Failure::dependency("storage-gone", "The storage directory lost its content. Mount it again.")
 }
 
-/// Something else has the key.
+/// The failure for a key that exists already.
 pub(super) fn conflict() -> Failure {
     Failure::task("object-conflict", "Another object is already stored under this name.")
 }
@@ -92,11 +92,12 @@ fn kind_failure(doing: Doing, kind: ErrorKind, full: bool) -> Failure {
         ErrorKind::PermissionDenied | ErrorKind::ConfigInvalid | ErrorKind::Unsupported => {
             Failure::dependency("storage-denied", "The storage refuses access. Check its settings.")
         }
-        ErrorKind::RateLimited => {
-            Failure::dependency("storage-busy", "The storage asks for fewer requests.")
-        }
-        // NotFound while writing: the bucket or the root directory itself. The type may grow: what is not known is taken
-        // for an outage, which costs nobody an attempt.
+        ErrorKind::RateLimited => Failure::dependency(
+            "storage-busy",
+            "The storage is overloaded and asks for fewer requests.",
+        ),
+        // NotFound on a write means that the bucket or the root directory is missing. The type may grow. An unknown error counts as an
+        // outage, which charges no attempt.
         ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Unexpected | _ => {
             Failure::dependency("storage-failed", "The storage failed.")
         }

@@ -1,7 +1,7 @@
 //! A walk over the objects of an `fs` store.
 //!
-//! OpenDAL's own walk ends at the first folder that cannot be read. Here such a folder is left out and told; the next walk looks again,
-//! so that nothing waits for it.
+//! OpenDAL's walk ends at the first folder that cannot be read. This walk leaves such a folder out and reports it. The next walk tries
+//! again, so nothing waits for the folder.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,36 +15,36 @@ use walkdir::{DirEntry, IntoIter, WalkDir};
 use super::file::{Files, away};
 use super::severity::{gone, io_failure};
 
-/// Folders that a walk leaves out at most: where more cannot be read, it is not the folders' trouble.
+/// Most folders that a walk leaves out. If more cannot be read, the fault is the store's.
 const UNREAD_MAX: usize = 100;
 
-/// Entries looked at in one go, for which the time limit of a request holds: each can cost a slow disk some seeks.
+/// Entries examined in one step, within the timeout of a request. Each may cost a slow disk several seeks.
 const STEP_ENTRIES: usize = 256;
 
-/// Folders that are open at one time, one within the other; of those above, what is left to walk waits in memory.
+/// Most nested folders that are open at one time. The remaining entries of those above are held in memory.
 const OPEN_MAX: usize = 64;
 
 /// The `Walk` port on a directory.
 pub(super) struct FolderWalk {
     files: Files,
-    /// `None` after a look that failed, or whose future was dropped: nobody knows what it met.
+    /// `None` after a step that failed or whose future was dropped: the objects it met are unknown then.
     left: Option<Left>,
 }
 
-/// What was not walked yet.
+/// The rest of the walk.
 struct Left {
-    /// Of the store.
+    /// Root of the store.
     root: PathBuf,
     /// The folder that was entered last.
     folder: PathBuf,
-    /// How far below the one where the walk began.
+    /// Depth below the folder where the walk began.
     depth: usize,
     entries: IntoIter,
     unread: Vec<String>,
 }
 
 impl FolderWalk {
-    /// Starts below the folder `prefix`; an absent folder has no objects.
+    /// Begins below the folder `prefix`. A folder that does not exist has no objects.
     pub(super) fn start(files: Files, prefix: &str) -> Result<Self, Failure> {
         let directory = &files.directory;
         let root = directory.root().to_owned();
@@ -78,7 +78,7 @@ impl FolderWalk {
         Ok(page)
     }
 
-    /// An unmounted disk leaves an empty folder, which must not be taken for a store without objects.
+    /// Fails if the marker is missing: an unmounted disk leaves an empty folder that must not be mistaken for a store without objects.
     async fn must_be_the_store(&self) -> Result<(), Failure> {
         let directory = self.files.directory.clone();
         let present = move || directory.is_present().then_some(()).ok_or_else(gone);
@@ -97,7 +97,7 @@ impl Walk for FolderWalk {
 }
 
 impl Left {
-    /// Meets some objects, `wanted` at most. `false`: there are no more. Blocks.
+    /// Adds at most `wanted` objects. `false` at the end of the walk. Blocks.
     fn step(&mut self, wanted: usize, met: &mut Vec<Met>) -> Result<bool, Failure> {
         for _ in 0..STEP_ENTRIES {
             if met.len() == wanted {
@@ -112,7 +112,7 @@ impl Left {
                 },
                 Err(error) => {
                     let folder = self.folder_of(&error).to_owned();
-                    // Without links that are followed there are no others.
+                    // Without followed links there are no other errors.
                     let cause =
                         error.into_io_error().unwrap_or_else(|| io::ErrorKind::Other.into());
                     self.leave_out(Some(&folder), &cause)?;
@@ -133,10 +133,10 @@ impl Left {
         Ok(())
     }
 
-    /// The object that an entry is: a plain file below the folder where the walk began. Links and devices are never judged.
+    /// The object of an entry: a plain file below the folder where the walk began. Links and devices are skipped.
     fn object(&self, entry: &DirEntry) -> io::Result<Option<Met>> {
         let is_object = entry.file_type().is_file() && entry.depth() > 0;
-        // OpenDAL trims keys: it would take this one for another.
+        // OpenDAL trims keys, so it would mistake this one for another.
         let is_key = |key: &&str| key.trim() == *key;
         let Some(key) = self.key(entry.path()).filter(is_key).filter(|_| is_object) else {
             return Ok(None);
@@ -148,12 +148,12 @@ impl Left {
         Ok(Some(Met { key: key.to_owned(), bytes: facts.len(), modified }))
     }
 
-    /// `None`: not Unicode, so no key of Jetreel's making.
+    /// The key of a path. `None` if it is not UTF-8: Jetreel writes no such keys.
     fn key<'a>(&self, path: &'a Path) -> Option<&'a str> {
         path.strip_prefix(&self.root).ok()?.to_str()
     }
 
-    /// The folder that could not be read, or not to its end; then it is not told which: the one entered last, or one above that.
+    /// The folder that could not be read completely. If the error does not name it, it is the folder entered last, or one above.
     fn folder_of<'a>(&'a self, error: &'a walkdir::Error) -> &'a Path {
         let above = (self.depth + 1).saturating_sub(error.depth());
         let folder = match error.path() {
@@ -164,8 +164,8 @@ impl Left {
         folder.unwrap_or(&self.root)
     }
 
-    /// What vanished is no more. A folder that the file system does not let be read is left out. Trouble of the store as a whole ends
-    /// the walk.
+    /// Handles an error. A vanished entry is skipped. A folder that the file system refuses to read is left out. A fault of the whole store
+    /// ends the walk.
     fn leave_out(&mut self, folder: Option<&Path>, error: &io::Error) -> Result<(), Failure> {
         let Some(key) = folder.and_then(|folder| self.key(folder)) else { return Ok(()) };
         let key = if key.is_empty() { String::new() } else { format!("{key}/") };
@@ -175,23 +175,23 @@ impl Left {
         if is_of_all(error) || self.unread.len() == UNREAD_MAX {
             return Err(io_failure(error).with_detail(format!("{key}: {error}")));
         }
-        tracing::warn!(folder = key, %error, "a folder of the store cannot be read");
+        tracing::warn!(folder = key, %error, "a folder of the store could not be read");
         self.unread.push(key);
         Ok(())
     }
 }
 
 fn broken_off() -> Failure {
-    Failure::dependency("storage-failed", "A walk through the storage broke off.")
+    Failure::dependency("storage-failed", "A walk through the storage ended too early.")
 }
 
-/// Whether what the file system says would be said of any folder now.
+/// Whether the error would affect every folder.
 fn is_of_all(error: &io::Error) -> bool {
     let full = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::TIMEDOUT];
     Errno::from_io_error(error).is_some_and(|said| full.contains(&said))
 }
 
-/// Seconds since 1970.
+/// Seconds since the Unix epoch.
 pub(super) fn seconds(at: SystemTime) -> i64 {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
@@ -209,7 +209,7 @@ mod tests {
     use super::super::{OpenDalStore, StoreOptions};
     use super::*;
 
-    /// No longer path can be given to the system, whoever asks.
+    /// Longest path that the system accepts.
     const PATH_MAX: usize = 4096;
     const TOO_LONG: usize = PATH_MAX + 500;
 
@@ -224,7 +224,7 @@ mod tests {
         (place, store)
     }
 
-    /// Makes folders within each other until the path to the last one has `length` bytes; gives that one.
+    /// Creates nested folders until the last path has `length` bytes. Returns the last folder.
     fn deepen(top: &Path, length: usize) -> File {
         std::fs::create_dir_all(top).unwrap();
         let mut folder = File::open(top).unwrap();

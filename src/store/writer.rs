@@ -1,7 +1,7 @@
-//! One object being written to a bucket: counted and hashed on its way.
+//! Writes one object to a bucket, and counts and hashes it.
 //!
-//! Invariants: after a write that failed, or whose future was dropped, the written bytes are unknown, so `finish` refuses; an unfinished
-//! upload is aborted, also when its writer is dropped.
+//! Invariants: after a write that failed or whose future was dropped, the number of written bytes is unknown, so `finish` fails. An
+//! unfinished upload is aborted, also when its writer is dropped.
 
 use bytes::Bytes;
 use jetreel_actors::ports::{ObjectWriter, PortFuture};
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::severity::{Doing, broken, failure};
 
-/// Pieces above this are hashed off the async threads.
+/// Larger pieces are hashed on a blocking thread.
 const HASH_INLINE_BYTES_MAX: usize = 64 << 10;
 
 /// The `ObjectWriter` port on an OpenDAL writer.
@@ -25,7 +25,7 @@ pub(super) struct OpenDalWriter {
 }
 
 impl OpenDalWriter {
-    /// Starts the object `key`.
+    /// Begins the object `key`.
     pub(super) async fn start(
         operator: &Operator,
         key: &str,
@@ -80,7 +80,7 @@ impl OpenDalWriter {
     }
 }
 
-/// An upload in progress: its parts stay in the bucket, unseen by any walk, until it is closed or aborted.
+/// A multipart upload in progress. Its parts stay in the bucket, invisible to walks, until it is closed or aborted.
 struct Upload(Option<Writer>);
 
 impl Upload {
@@ -110,7 +110,7 @@ impl Drop for Upload {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
             if let Err(error) = writer.abort().await {
-                tracing::debug!(%error, "left an unfinished upload in the bucket");
+                tracing::debug!(%error, "an unfinished multipart upload could not be aborted");
             }
         });
     }

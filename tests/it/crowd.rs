@@ -47,7 +47,8 @@ async fn silent_connections_keep_nobody_from_uploads_codecs_store_and_players() 
     assert!(master.starts_with(b"#EXTM3U"));
     let log = node.log();
     assert!(log.contains("\"limit\":256") && !log.contains("os error 24"), "{log}");
-    let line = log.lines().find(|line| line.contains("numbers and health are served")).unwrap();
+    let line =
+        log.lines().find(|line| line.contains("metrics and health checks are served")).unwrap();
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     let admin = line["address"].as_str().unwrap();
     let live = reqwest::get(format!("http://{admin}/livez")).await.unwrap();

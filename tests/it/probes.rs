@@ -8,7 +8,7 @@ use crate::harness::site::Site;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_without_a_gateway_serves_health_and_numbers_where_it_is_told_to() {
-    const SERVED: &str = "numbers and health are served";
+    const SERVED: &str = "metrics and health checks are served";
     let site = Site::start().await;
     let settings = [("NODE__ROLES", "encode"), ("HTTP__ADMIN_LISTEN", "127.0.0.1:0")];
     let node = site.node("worker", &settings).await;

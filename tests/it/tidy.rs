@@ -5,6 +5,7 @@
 
 mod circles;
 mod code;
+mod docstrings;
 mod reasons;
 
 use std::collections::BTreeSet;
@@ -321,6 +322,24 @@ fn errors_are_never_unwrapped() {
     let bad =
         Source::new("src/a.rs", "fn f() { x().unwrap(); }\n#[cfg(test)]\nmod t { x.unwrap() }");
     assert_eq!(never_unwraps(&[bad]).len(), 1);
+}
+
+#[test]
+fn public_items_have_a_docstring() {
+    assert_none(&docstrings::missing(&code::all(root())));
+    let bad = [
+        Source::new("src/a.rs", "pub fn a() {}\n/// Text.\npub const A: u8 = 1;\npub enum B {}"),
+        Source::new("actors/codec/src/a.rs", "#[derive(\n    Clone,\n)]\npub(crate) struct C;"),
+        Source::new("actors/src/a.rs", "/// Text.\npub trait D {\n    fn d(&self);\n}"),
+    ];
+    assert_eq!(docstrings::missing(&bad).len(), 4);
+    let good = [
+        Source::new("src/a.rs", "/// Text.\n#[derive(\n    Clone,\n)]\npub struct A;"),
+        Source::new("src/b.rs", "#[cfg(test)]\nmod tests {\n    pub fn a() {}\n}\nfn b() {}"),
+        Source::new("src/tests.rs", "pub fn a() {}"),
+        Source::new("actors/src/a.rs", "impl D for A {\n    fn d(&self) {}\n}"),
+    ];
+    assert_none(&docstrings::missing(&good));
 }
 
 #[test]

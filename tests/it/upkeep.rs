@@ -64,7 +64,7 @@ async fn lacks(node: &Node, missing: &[&str]) {
     let detail = said["detail"].as_str().unwrap();
     assert!(missing.iter().all(|name| detail.contains(name)), "{said}");
     assert!(detail.contains("jetreel streams apply"), "{said}");
-    node.logs("the broker lacks what is declared").await;
+    node.logs("the broker lacks declared streams").await;
 }
 
 async fn command(site: &Site, words: &[&str]) -> Output {

@@ -21,7 +21,6 @@ const READ_BYTES: u64 = 4 << 20;
 pub(crate) struct Movie {
     /// Fragments follow, the sample tables are not all.
     pub fragmented: bool,
-    /// By track.
     pub tracks: Vec<TrackBoxes>,
     /// Where another movie begins that has no part in this one. Not looked for behind fragments, which are many.
     pub another: Option<u64>,

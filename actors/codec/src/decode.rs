@@ -69,7 +69,6 @@ pub(crate) struct Frames {
 pub(crate) struct Track<'a> {
     /// Stream index.
     pub stream: u32,
-    /// Options of the decoder.
     pub decoder_options: &'a [(String, String)],
     /// Frames per second, for frames without timestamps.
     pub frames_per_second: f64,

@@ -124,7 +124,6 @@ impl Decoder {
 /// What a decoder has to offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pull {
-    /// A frame.
     Frame,
     /// Nothing before the next packet.
     Hungry,

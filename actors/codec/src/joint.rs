@@ -41,7 +41,6 @@ pub(crate) enum Turn {
     GoesOn,
     /// It is decoded as the first one of a recording.
     Begins,
-    /// It is left out.
     LeftOut,
 }
 

@@ -16,7 +16,6 @@ pub(crate) struct Parts<'a> {
     job: &'a AudioJob,
     init: Vec<u8>,
     segment_units: usize,
-    /// Segments of a part.
     part_segments: u32,
     part: u32,
     /// Of this part so far.

@@ -12,7 +12,6 @@ use crate::scan::Track;
 
 /// The streams of a file.
 pub(crate) struct Roster {
-    /// By stream.
     streams: Vec<Member>,
     codecs: Vec<codec::Id>,
     /// By track: streams that carry on with it.

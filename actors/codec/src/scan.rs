@@ -60,7 +60,6 @@ pub(crate) struct Request<'a> {
 
 /// What the packets of a file say.
 pub(crate) struct Scan {
-    /// The picture.
     pub picture: Picture,
     /// The sound tracks, in the order asked for.
     pub sound: Vec<Sound>,
@@ -97,7 +96,6 @@ pub(crate) struct Picture {
     pub lasting: Lasting,
     /// Streams that carry on with the track in the middle of the file.
     pub continued: Vec<u32>,
-    /// Steps of the clock.
     pub clock: Vec<ClockStep>,
     /// Pictures that are not shown: their times fit nowhere between those of their neighbours, or they come only so that later ones can be
     /// decoded.
@@ -117,9 +115,7 @@ pub(crate) struct Sound {
     pub moved: i64,
     /// Streams that carry on with the track in the middle of the file.
     pub continued: Vec<u32>,
-    /// Steps of the clock.
     pub clock: Vec<ClockStep>,
-    /// The last packet.
     pub last: Option<Packet>,
 }
 

@@ -12,7 +12,6 @@ const HEADER_BYTES: usize = 16;
 /// A box at the top level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TopBox {
-    /// Its kind.
     pub kind: [u8; 4],
     /// Where it begins.
     pub position: u64,

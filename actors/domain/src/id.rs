@@ -1,21 +1,21 @@
-//! Identities: videos, orders, tasks. Parsed once at the edge, trusted afterwards.
+//! Ids of videos, orders and tasks. They are parsed once at the edge and trusted afterwards.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Text that is not an identity of the kind asked for.
+/// A text that is no id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a valid {kind}")]
 pub struct BadId {
-    /// What was expected, such as `video id`.
+    /// Expected kind, such as `video id`.
     pub kind: &'static str,
-    /// What was given.
+    /// The text.
     pub text: String,
 }
 
-/// A video: 26 characters of `0-9a-z`, made from 128 random bits, so that it is safe in a subject, a path and a URL.
+/// Id of a video: 26 characters of `0-9a-z`, made from 128 random bits. It is safe in a subject, a path and a URL.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct VideoId(String);
@@ -73,12 +73,11 @@ impl fmt::Display for VideoId {
     }
 }
 
-/// One immutable plan for a video, what a user calls a job. Written `<video>-<number>`; the first is 1.
+/// Id of an order: one immutable plan for a video, which users call a job. Written `<video>-<number>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OrderId {
-    /// The video the plan is for.
     pub video: VideoId,
-    /// Counted from 1 within the video.
+    /// Number of the order within the video, from 1.
     pub number: u32,
 }
 
@@ -110,13 +109,13 @@ impl FromStr for OrderId {
     }
 }
 
-/// A kind of work with its own pool and consumers.
+/// A group of tasks with its own pool and consumers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Group {
-    /// The first seconds, a task per tier, so that a viewer can start early.
+    /// The first seconds, a task per tier, so that playback can start early.
     First,
-    /// One task a track.
+    /// One task per audio track.
     Audio,
     /// The eager tiers of a chunk.
     Main,
@@ -133,7 +132,7 @@ impl Group {
     pub const ALL: [Self; 6] =
         [Self::First, Self::Audio, Self::Main, Self::Top, Self::Images, Self::Package];
 
-    /// The word used in subjects, consumers, settings and metric labels.
+    /// Name in subjects, consumers, settings and metric labels.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -164,13 +163,12 @@ impl FromStr for Group {
     }
 }
 
-/// One unit of encode work of an order: `<group>-<index>`, as in `main-0007`.
+/// Id of a task of an order: `<group>-<index>`, as in `main-0007`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TaskId {
-    /// Which pool runs it.
     pub group: Group,
-    /// Counted from 0 within the group of the order.
+    /// Number of the task within its group, from 0.
     pub index: u32,
 }
 

@@ -1,11 +1,11 @@
 //! Every decision of Jetreel, as pure functions over plain data.
 //!
-//! Purpose: what a stage decides (refuse or plan, release, verify, announce, what a playlist says) stands here, where it
-//! can be tested without a broker, a store, a clock or a codec.
+//! Whatever a stage decides (refuse or plan, release, verify, announce, the content of a playlist) is decided here, where it can be tested
+//! without a broker, a store, a clock or a codec.
 //!
-//! Invariant: nothing here does I/O, reads a clock, draws a random number or names a runtime. Time and identity are arguments.
+//! Invariant: this crate does no I/O, reads no clock, draws no random number and names no runtime. Time and identity are arguments.
 //!
-//! Reading order is pipeline order.
+//! The modules are in pipeline order.
 
 pub mod id;
 pub mod words;

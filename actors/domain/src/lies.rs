@@ -1,6 +1,6 @@
-//! Dishonest frames for tests: each changes one field of an honest frame to a value that no honest codec sends for its job.
+//! Dishonest frames for tests. Each changes one field of an honest frame to a value that no honest codec sends for its job.
 //!
-//! The node is shown each of them by a codec process of its own, see `tests/fixtures/hostile_codec.rs`.
+//! A fixture process sends each of them to a node, see `tests/fixtures/hostile_codec.rs`.
 
 use jetreel_domain::codec::discontinuity::ClockStep;
 use jetreel_domain::codec::jump::STEPS_MAX;
@@ -9,11 +9,11 @@ use jetreel_domain::plan::media::{AudioTrack, ProbeFacts, UnusedAudio, UnusedRea
 use jetreel_domain::plan::rational::Rational;
 use serde_bytes::ByteBuf;
 
-/// A lie.
+/// A dishonest change.
 pub(crate) struct Lie {
-    /// The frame and the field.
+    /// Names of the frame and the field.
     pub(crate) name: &'static str,
-    /// Makes a frame lie; `false` where it is not the frame to do that with.
+    /// Changes a frame. `false` if the change does not apply to the frame.
     pub(crate) tell: fn(&mut FromCodec) -> bool,
 }
 
@@ -26,7 +26,7 @@ macro_rules! lies {
     };
 }
 
-/// Longer than any text that is permitted.
+/// Longer than any permitted text.
 fn long() -> String {
     "x".repeat(20_000)
 }
@@ -39,7 +39,7 @@ fn audio(facts: &mut ProbeFacts) -> &mut AudioTrack {
     facts.audio.first_mut().expect("a source with sound")
 }
 
-/// A further track, where there is none that is left out.
+/// An unused track, added if there is none.
 fn unused(facts: &mut ProbeFacts) -> &mut UnusedAudio {
     facts.streams += 1;
     facts.unused_audio.push(UnusedAudio {
@@ -58,7 +58,7 @@ fn option(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
-/// About what a source is.
+/// Changes of a probe's report.
 pub(crate) const PROBE: &[Lie] = lies! {
     "probe-another-report": frame @ FromCodec::Done(_) => *frame = FromCodec::Done(Report::Video);
     "probe-output": frame @ FromCodec::Done(_) => *frame = FromCodec::Output {
@@ -170,7 +170,7 @@ pub(crate) const PROBE: &[Lie] = lies! {
     };
 };
 
-/// About a chunk.
+/// Changes of a picture task's frames.
 pub(crate) const VIDEO: &[Lie] = lies! {
     "video-another-report": frame @ FromCodec::Done(_) => {
         *frame = FromCodec::Done(Report::Audio { parts: 0 });
@@ -186,7 +186,7 @@ pub(crate) const VIDEO: &[Lie] = lies! {
     "fragment-header": FromCodec::Fragment { segment, .. } => segment.header_bytes += 1;
     "fragment-header-huge": FromCodec::Fragment { segment, .. } => segment.header_bytes = u32::MAX;
     "fragment-header-padded": FromCodec::Fragment { segment, bytes, .. } => {
-        // A whole box, only far larger than its frames explain.
+        // A valid box, but far larger than its frames explain.
         let mut padded = bytes.to_vec();
         padded.splice(8..8, vec![0; 60_000]);
         segment.header_bytes += 60_000;
@@ -262,7 +262,7 @@ pub(crate) const VIDEO: &[Lie] = lies! {
     "tier-idr-endless": FromCodec::ChunkDone(report) => report.tiers[0].idr = vec![0; 5_000_000];
 };
 
-/// About a sound track.
+/// Changes of an audio task's frames.
 pub(crate) const AUDIO: &[Lie] = lies! {
     "audio-another-report": frame @ FromCodec::Done(_) => *frame = FromCodec::Done(Report::Hello);
     "audio-output": frame @ FromCodec::AudioFragment { .. } => *frame = FromCodec::Output {
@@ -302,7 +302,7 @@ pub(crate) const AUDIO: &[Lie] = lies! {
     "part-cpu": FromCodec::AudioPartDone(report) => report.cpu_seconds = f64::NEG_INFINITY;
 };
 
-/// About pictures for people.
+/// Changes of an images task's frames.
 pub(crate) const IMAGES: &[Lie] = lies! {
     "images-another-report": frame @ FromCodec::Done(_) => *frame = FromCodec::Done(Report::Video);
     "images-fragment": frame @ FromCodec::Output { .. } => {
@@ -334,7 +334,7 @@ pub(crate) const IMAGES: &[Lie] = lies! {
     };
 };
 
-/// About a progressive file.
+/// Changes of a package task's frames.
 pub(crate) const PACKAGE: &[Lie] = lies! {
     "package-another-report": frame @ FromCodec::Done(_) => {
         *frame = FromCodec::Done(Report::Hello);
@@ -357,7 +357,7 @@ pub(crate) const PACKAGE: &[Lie] = lies! {
     };
 };
 
-/// About pictures and progressive files of one task.
+/// Changes of a batch task's frames.
 pub(crate) const BATCH: &[Lie] = lies! {
     "batch-another-report": frame @ FromCodec::Done(_) => {
         *frame = FromCodec::Done(Report::Package { verified: None });

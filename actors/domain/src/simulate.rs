@@ -1,4 +1,4 @@
-//! An encoder for tests: does the tasks of a plan on a list of timestamps, and writes what a worker would put into the ledger.
+//! An encoder for tests: does the tasks of a plan for a list of timestamps, and returns the ledger entries of a worker.
 
 use std::collections::BTreeMap;
 
@@ -70,7 +70,7 @@ fn object(plan: &Plan, name: &str, bytes: u64) -> Object {
     Object { key, bytes, sha256: "00".repeat(32) }
 }
 
-/// The first frame of the source that a chunk does not hold any more.
+/// The frames inside a chunk, and the first frame after it.
 fn inside(plan: &Plan, index: u32, frames: &[i64]) -> (Vec<i64>, Option<i64>) {
     let chunk = plan.chunks[index as usize];
     let held = |pts: &&i64| (index == 0 || **pts >= chunk.start) && **pts < chunk.end;
@@ -110,7 +110,7 @@ fn chunk(
     }
 }
 
-/// Every frame with its mark, as all tiers see it.
+/// Every frame with its mark, the same in all tiers.
 fn marks(plan: &Plan, index: u32, held: &[i64]) -> Vec<(i64, Mark)> {
     let chunk = plan.chunks[index as usize];
     let end = chunk.end.min(plan.end());

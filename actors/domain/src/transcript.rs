@@ -1,4 +1,4 @@
-//! A codec for tests: the frames with which an honest process answers a job, without the content of pictures and sound.
+//! A codec for tests: the frames of an honest process for a job, without the content of pictures and audio.
 
 use jetreel_domain::codec::wire::{
     AAC_CODECS, AAC_UNIT, AudioJob, AudioReport, ChunkReport, FromCodec, ImagesJob, JobWork,
@@ -9,8 +9,7 @@ use jetreel_domain::plan::gop::Grid;
 use jetreel_domain::plan::thumbnails;
 use serde_bytes::ByteBuf;
 
-/// Frames for work on a source whose pictures are at `instants` (source ticks) and whose sound has `samples` samples. A probe is
-/// answered elsewhere.
+/// Frames for work on a source with pictures at `instants` (source ticks) and `samples` audio samples. Probes are answered elsewhere.
 pub(crate) fn transcript(work: &JobWork, instants: &[i64], samples: i64) -> Vec<FromCodec> {
     match work {
         JobWork::Hello => vec![FromCodec::Done(Report::Hello)],
@@ -48,7 +47,7 @@ fn hash() -> String {
     "0123456789abcdef".repeat(2)
 }
 
-/// A row of segments of one object.
+/// Consecutive segments of one object.
 #[derive(Default)]
 struct Object(u64);
 

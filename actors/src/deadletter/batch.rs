@@ -1,4 +1,4 @@
-//! One letter out of many, replayed or discarded, and what became of it.
+//! Replays or discards one letter of a batch, and reports the outcome.
 
 use jetreel_domain::delivery::deadletter::Buried;
 use jetreel_domain::words::failure::{Failure, Severity};
@@ -7,54 +7,52 @@ use serde::Serialize;
 use super::replay::Outcome;
 use super::service::DlqService;
 
-/// What is to be done with letters.
+/// Operation on letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Publish each again, and remove it.
+    /// Publish each letter's message again and remove the letter.
     Replay,
-    /// Remove each for good.
+    /// Remove each letter for good.
     Discard,
 }
 
-/// What became of a letter.
+/// Outcome for one letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fate {
-    /// Queued again; the letter went.
+    /// The message is queued again, and the letter is removed.
     Replayed,
-    /// Jetreel's own message is still in its place: again in a moment. The letter stays.
+    /// Jetreel's own message is still in the queue. The letter stays; try again in a moment.
     Busy,
-    /// Its job is over; the letter went.
+    /// The job is closed. The letter is removed.
     NotNeeded,
-    /// State knows no such job. The letter stays.
+    /// No state knows the job. The letter stays.
     Unknown,
-    /// Its subject is none that a stage reads or cannot be published to, or what it is of cannot be read. The letter stays.
+    /// No stage reads the letter's subject, the subject cannot be published to, or the body cannot be decoded. The letter stays.
     Refused,
-    /// Removed for good.
+    /// The letter is removed for good.
     Discarded,
-    /// Somebody else removed it meanwhile.
+    /// Another process removed the letter in the meantime.
     Absent,
-    /// It was only asked what would be done.
+    /// Dry run: nothing was done.
     Meant,
 }
 
-/// A letter that was dealt with.
+/// Outcome of an operation on one letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Handled {
-    /// Sequence in DLQ.
     pub seq: u64,
-    /// The job, where the message could be understood.
+    /// Id of the job; `None` if the message cannot be decoded.
     pub job: Option<String>,
-    /// The task, or the stage's own name.
+    /// Task, or name of the stage.
     pub task: String,
-    /// Stable code of what it died of.
+    /// Code of the failure that buried the message.
     pub reason: String,
-    /// What became of it.
     pub outcome: Fate,
 }
 
 impl Fate {
-    /// The letter is dealt with, or was only to be shown.
+    /// Whether the letter is done with, or was only part of a dry run.
     #[must_use]
     pub fn is_good(self) -> bool {
         match self {
@@ -76,10 +74,10 @@ impl From<Outcome> for Fate {
 }
 
 impl DlqService {
-    /// Does `action` to a letter; with `dry_run` only says that it would.
+    /// Runs `action` on a letter. With `dry_run` it changes nothing.
     ///
     /// # Errors
-    /// When the broker fails. A letter that cannot be replayed is no error: others can.
+    /// The broker failed. A letter that cannot be replayed is an outcome, not an error, so that the batch continues.
     pub async fn handle(
         &self,
         action: Action,
@@ -90,7 +88,7 @@ impl DlqService {
             (true, _) => Fate::Meant,
             (false, Action::Replay) => match self.replay(buried).await {
                 Ok(outcome) => outcome.into(),
-                // Of this letter alone; what is away would be so for the others, too.
+                // This failure concerns one letter. A failure of a dependency would hit every letter and ends the batch.
                 Err(failure) if failure.severity != Severity::DependencyFault => {
                     tracing::warn!(sequence = buried.sequence, %failure, "a letter cannot be replayed");
                     Fate::Refused

@@ -1,7 +1,7 @@
-//! Calls the hook about every dead letter, once it was buried, until the call is taken.
+//! Calls the hook about every dead letter until the call succeeds.
 //!
-//! Each letter is a delivery of its own: one that is not taken keeps no other waiting, and what was buried while nobody was there to
-//! call is called about later. A letter that went meanwhile, replayed or discarded, is nobody's concern any more.
+//! Each letter is a delivery of its own, so a failed call delays no other letter. Letters that are buried while no node runs are called
+//! about later. The hook is not called about a letter that was replayed or discarded in the meantime.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,26 +22,25 @@ use crate::worker::{Breaker, Handler, Inbox};
 /// Version of [`Call`].
 const VERSION: u32 = 1;
 
-/// The facts of a source are worth so much waiting.
+/// Timeout for reading the facts of a source.
 const FACTS_WAIT: Duration = Duration::from_secs(5);
 
-/// What became of a call.
+/// Outcome of a call.
 enum Outcome {
-    /// It was taken.
+    /// The call succeeded.
     Taken,
-    /// There is no such letter any more.
+    /// The letter does not exist any more.
     Gone,
-    /// The letter may be taken back yet.
+    /// It is too early: the letter may still be withdrawn.
     Early,
 }
 
-/// The inbox of dead letters that nobody was called about.
+/// The inbox of dead letters that the hook was not called about.
 pub(crate) struct Caller {
-    /// Whom to call.
     pub(crate) hook: Arc<dyn Hook>,
 }
 
-/// What the one who is called reads (JSON).
+/// Body of the call (JSON).
 #[derive(Debug, Serialize)]
 struct Call<'a> {
     v: u32,
@@ -66,13 +65,13 @@ impl Handler for Caller {
             }
             Err(failure) => {
                 environment.emit(Event::HookCalled { refused: Some(failure) });
-                // The first time it was early.
+                // The first delivery came too early.
                 Settlement::HandBack(hook::again_after(delivery.delivered().saturating_sub(1)))
             }
         })
     }
 
-    /// It comes again when its lease ends.
+    /// The broker delivers the message again when its lease ends.
     async fn not_taken(&self, _: &Context, _: &dyn Delivery, _: &Failure) -> Settlement {
         Settlement::LetGo
     }
@@ -107,7 +106,7 @@ impl Caller {
     }
 }
 
-/// The letter, with the facts of its source where the store gives them soon: one that hangs is why there are letters.
+/// The letter, with the facts of its source if the store returns them in time. A store that hangs is a common cause of letters.
 async fn inspect(ports: &Ports, sequence: u64) -> Result<Option<Inspection>, Failure> {
     let service = DlqService::new(ports);
     match tokio::time::timeout(FACTS_WAIT, service.inspect(sequence)).await {

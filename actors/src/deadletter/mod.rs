@@ -1,5 +1,5 @@
-//! The dead-letter stage: finds what was given up in silence, and buries it or queues it anew; and the service at which people look at
-//! letters, replay and discard them.
+//! The dead-letter stage finds messages that the broker gave up, and buries them or queues them anew. Its service lets operators inspect,
+//! replay and discard letters.
 
 mod orphan;
 mod sweeper;

@@ -1,4 +1,5 @@
-//! A message that the broker gave up: dead if its budget is spent, else queued anew, for it would block its own subject.
+//! Handles a message that the broker gave up. It is buried if its attempts are used up. Otherwise it is queued anew, because it would block
+//! its own subject.
 
 use jetreel_domain::delivery::claim::Claim;
 use jetreel_domain::delivery::intake::Body;
@@ -16,7 +17,7 @@ use crate::intake::{self, Refused};
 use crate::ports::{Stored, WriteOnce};
 use crate::settle::{self, Case, Origin, Settlement};
 
-/// Takes care of one message. Its place in the queue is free afterwards. `certain`: nobody has it in hand.
+/// Handles one message and frees its place in the queue. `certain`: no node has the message in hand.
 pub(super) async fn settle(
     context: &Context,
     stage: Stage,
@@ -34,7 +35,7 @@ pub(super) async fn settle(
             Ok(evaluate) => publish(context, stored, &evaluate).await?,
             Err(refused) => bury(context, stage, stored, refused.into()).await?,
         },
-        // A log: its messages stay, whatever becomes of them.
+        // UPLOADS is a log, so its messages stay in any case.
         Stage::Ingest => match intake::read::<Uploaded>(&stored.subject, &stored.body) {
             read if is_newer(&read) => anew(context, stored, certain).await?,
             Ok(upload) => return upload_again(context, stored, &upload).await,
@@ -47,7 +48,7 @@ pub(super) async fn settle(
     Ok(())
 }
 
-/// Whether a newer program wrote it, which alone knows what it asks for.
+/// Whether a newer program wrote the body. Only such a program knows what the message asks for.
 fn is_newer<B: Body>(read: &Result<B, Refused>) -> bool {
     match read {
         Ok(body) => body.version() > B::VERSION,
@@ -56,7 +57,7 @@ fn is_newer<B: Body>(read: &Result<B, Refused>) -> bool {
     }
 }
 
-/// Lets it wait for a node of that version, as it is. `certain`: none has it in hand.
+/// Queues the message unchanged for a node of the newer version. `certain`: no node has it in hand.
 async fn anew(
     context: &Context,
     stored: &Stored,
@@ -69,7 +70,7 @@ async fn anew(
     Ok(Some("queued-anew"))
 }
 
-/// Buries what no node has understood in all its deliveries, or what does not belong on its subject.
+/// Buries a message that no node decoded in any delivery, or that contradicts its subject.
 async fn bury(
     context: &Context,
     stage: Stage,
@@ -93,7 +94,7 @@ async fn encode(
 ) -> Result<Option<&'static str>, Failure> {
     let ports = &context.ports;
     let (order, unit) = (&message.order, Unit::Task(message.task));
-    // A replay that nobody took revives its task here.
+    // A replay that was never processed revives its task here.
     let admitted = settle::admit(context, Stage::Encode, stored.into(), order, &unit).await?;
     if admitted.is_some() || ports.broker.entry(order, message.task).await?.is_some() {
         ports.broker.remove(&stored.stream, stored.sequence).await?;
@@ -103,11 +104,11 @@ async fn encode(
         let found = ports.broker.claim(order, &unit).await?;
         let works = |claim: &Claim| !claim.released && claim.sequence == stored.sequence;
         if found.is_some_and(|found| works(&found.value)) {
-            // Somebody may be at it, for hours even.
+            // A worker may hold the task, perhaps for hours.
             return Ok(None);
         }
     }
-    // Whoever held it lets go now.
+    // Taking the claim makes its former holder stop.
     let by = Claimant { node: &context.config.node, sequence: stored.sequence };
     let held = claims::take(ports, by, order, &unit).await?;
     crash::point("orphan-after-claim");
@@ -123,7 +124,7 @@ async fn encode(
     }
     ports.broker.remove(&stored.stream, stored.sequence).await?;
     crash::point("orphan-after-remove");
-    // Lost here, it is due and not queued, which the reconciler sees.
+    // If the message is lost here, the task is due and not queued, which the reconciler repairs.
     if ports.broker.release(message).await? == WriteOnce::Mine {
         let (order, task) = (order.clone(), message.task);
         ports.environment.emit(Event::Released { order, task });
@@ -148,7 +149,8 @@ async fn publish(
     Ok(Some("queued-anew"))
 }
 
-/// UPLOADS is a log: its messages stay, and what waits is announced once more; what names another source is done here.
+/// UPLOADS is a log, so its messages stay. An upload that still waits is announced again. A message that names another source is processed
+/// here.
 async fn upload_again(
     context: &Context,
     stored: &Stored,
@@ -160,7 +162,7 @@ async fn upload_again(
         let end = match settle::reopen(&case, message, source).await? {
             Settlement::Ack => "queued-anew",
             Settlement::Terminate(_) => "buried",
-            // No letter can be written, which is nobody else's trouble.
+            // The letter cannot be written. That must not delay other messages.
             Settlement::HandBack(_) => {
                 let message = "The correction of a source cannot be buried.";
                 return Err(Failure::task("correction-unburied", message));

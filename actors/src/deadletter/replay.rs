@@ -1,10 +1,10 @@
-//! Replay: the original bytes go back to where they came from, and the letter goes.
+//! Replay: the original bytes are published to their original subject, and the letter is removed.
 //!
 //! ```text
 //! publish to the original subject ─► remove the letter
 //! ```
-//! Every step can be repeated: a task that is queued already cannot be queued again, one that is finished is acknowledged unseen.
-//! A crash in between leaves a letter whose replay is harmless.
+//! Every step can be repeated: a task that is queued already cannot be queued again, and a finished task is acknowledged without work. A
+//! crash in between leaves a letter whose replay is harmless.
 
 use jetreel_domain::delivery::deadletter::{Buried, DeadLetter};
 use jetreel_domain::delivery::message::{Evaluate, Uploaded, VERSION};
@@ -21,28 +21,27 @@ use crate::intake;
 use crate::ports::WriteOnce;
 use crate::releases;
 
-/// What became of a replay.
+/// Outcome of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It is queued: by this replay, or by an earlier one that still waits there.
+    /// The message is queued, by this replay or by an earlier one.
     Replayed,
-    /// Jetreel's own message is still in its place, on its way out: replay again in a moment. The letter stays.
+    /// Jetreel's own message is still in the queue and is about to be removed. The letter stays; replay it again in a moment.
     Busy,
-    /// Its job is over: there is nothing to do, and the letter went.
+    /// The job is closed, so nothing is left to do. The letter is removed.
     NotNeeded,
-    /// State knows no such job: it cannot be told whether it is over. The letter stays.
+    /// No state knows the job, so it may be open or closed. The letter stays.
     Unknown,
 }
 
-/// A dead task of a job and what became of its replay.
+/// Outcome of the replay of one dead task of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Replayed {
-    /// The task, or the stage's own name.
+    /// Task, or name of the stage.
     pub task: String,
-    /// The letter it was replayed from; absent where there was none any more and the message was made again.
+    /// Sequence of the replayed letter; `None` if there was no letter and the message was rebuilt from state and plan.
     pub seq: Option<u64>,
-    /// What became of it.
     pub outcome: Outcome,
 }
 
@@ -50,7 +49,7 @@ impl DlqService {
     /// Replays a letter.
     ///
     /// # Errors
-    /// When the broker fails, or the letter's subject is none that a stage reads or not that of its body; the letter stays then.
+    /// The broker failed, no stage reads the letter's subject, or the body contradicts its subject. The letter stays.
     pub async fn replay(&self, buried: &Buried) -> Result<Outcome, Failure> {
         intake::letter(&buried.letter)?;
         let outcome = match self.standing(buried).await? {
@@ -66,10 +65,10 @@ impl DlqService {
         Ok(outcome)
     }
 
-    /// Replays every dead task of a job. Empty where nothing is dead or the job is over; `None` where there is no such job.
+    /// Replays every dead task of a job. Empty if nothing is dead or the job is closed; `None` if there is no such job.
     ///
     /// # Errors
-    /// When the broker fails; what was replayed stays so, and a later call does the rest.
+    /// The broker failed. Tasks replayed so far stay so, and a later call continues.
     pub async fn replay_order(&self, id: &OrderId) -> Result<Option<Vec<Replayed>>, Failure> {
         let Some(video) = self.broker.video(&id.video).await? else { return Ok(None) };
         let Some(order) = video.value.order(id.number) else { return Ok(None) };
@@ -80,7 +79,7 @@ impl DlqService {
         for (unit, dead) in &order.dead {
             match self.replay_unit(id, order, unit, dead).await {
                 Ok(done) => replayed.push(done),
-                // Of this task alone: the others are replayed all the same.
+                // This failure concerns one task. The others are still replayed.
                 Err(failure) if failure.severity != Severity::DependencyFault => {
                     refused = Some(failure);
                 }
@@ -105,9 +104,9 @@ impl DlqService {
             let outcome = self.replay(&buried).await?;
             return Ok(Replayed { task, seq: Some(buried.sequence), outcome });
         }
-        // Replayed by hand, discarded, or never buried: state and plan say what the message was.
+        // The letter was replayed by hand, discarded, or never written: the message is rebuilt from state and plan.
         let letter = remade(id, order, unit, dead)?;
-        // By the number of the letter that is gone, a replay of it a moment ago is known again.
+        // The number of the missing letter makes a replay of a moment ago a duplicate.
         let buried = Buried { sequence: dead.letter, at: 0, letter };
         let outcome = match self.letters.replay(&buried).await? {
             WriteOnce::Mine => Outcome::Replayed,
@@ -116,7 +115,7 @@ impl DlqService {
         Ok(Replayed { task, seq: None, outcome })
     }
 
-    /// The letter of a death, where it is still there.
+    /// The letter of a death, if it still exists.
     async fn letter_of(
         &self,
         id: &OrderId,
@@ -139,14 +138,13 @@ impl DlqService {
     }
 }
 
-/// Where the job of a letter stands.
+/// State of a letter's job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    /// It can go on, or nobody knows whose the letter is.
+    /// The job is open, or the letter names no job.
     Open,
-    /// It is closed for good.
     Over,
-    /// There is no state of it: a backup was restored, or the state is lost. No reason to lose the letter too.
+    /// There is no state: it was lost, or a backup was restored. The letter must not be lost too.
     Unknown,
 }
 
@@ -158,7 +156,7 @@ fn standing(order: Option<&Order>) -> Standing {
     }
 }
 
-/// A letter made again from state and plan.
+/// A letter rebuilt from state and plan.
 fn remade(id: &OrderId, order: &Order, unit: &Unit, dead: &Dead) -> Result<DeadLetter, Failure> {
     let (subject, body) = match (unit, &order.plan) {
         (Unit::Task(task), Some(plan)) => {
@@ -174,7 +172,7 @@ fn remade(id: &OrderId, order: &Order, unit: &Unit, dead: &Dead) -> Result<DeadL
             (subject::publish(id), encoded(&Evaluate { v: VERSION, order: id.clone() })?)
         }
         (Unit::Task(_), None) | (Unit::Stage(Stage::Encode) | Unit::Unknown(_), _) => {
-            let message = "The state names a dead task that this version does not know.";
+            let message = "The state names a dead task that this version of Jetreel does not know.";
             return Err(Failure::task("task-unknown", message).with_detail(unit));
         }
     };

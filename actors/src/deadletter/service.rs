@@ -1,4 +1,4 @@
-//! What people do with dead letters, whichever way they come: command line, HTTP, micro service.
+//! Operations on dead letters, shared by the command line, the HTTP interface and the NATS micro service.
 
 use std::sync::Arc;
 
@@ -17,14 +17,12 @@ use crate::ports::{Broker, DeadLetters, Ports, Store};
 /// Letters read at a time.
 const PAGE: usize = 64;
 
-/// What is needed to look at dead letters and to replay them.
+/// Operations on dead letters.
 #[derive(Clone)]
 pub struct DlqService {
-    /// State and queues.
     pub broker: Arc<dyn Broker>,
-    /// The letters.
     pub letters: Arc<dyn DeadLetters>,
-    /// Where plans lie; without one a letter is shown without its source.
+    /// Store of the plans. Without it an inspection lacks the facts of the source.
     pub store: Option<Arc<dyn Store>>,
 }
 
@@ -33,52 +31,52 @@ pub struct DlqService {
 pub struct Line {
     /// Sequence in DLQ.
     pub seq: u64,
-    /// When it was buried, seconds since the Unix epoch.
+    /// When the letter was buried, in seconds since the Unix epoch.
     pub died: i64,
-    /// The stage that gave it up.
+    /// Stage that buried the message.
     pub stage: String,
-    /// The job, where the message could be understood.
+    /// Id of the job; `None` if the message cannot be decoded.
     pub job: Option<String>,
-    /// The task, or the stage's own name.
+    /// Task, or name of the stage.
     pub task: String,
-    /// Stable code.
+    /// Code of the failure.
     pub reason: String,
-    /// A sentence a user understands.
+    /// Sentence of the failure, for users.
     pub error: String,
-    /// How often it was tried.
+    /// Number of attempts.
     pub attempts: usize,
 }
 
-/// A letter with everything that helps to decide what to do about it.
+/// A letter with all that is known about its job, as an operator needs it to decide.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Inspection {
-    /// What it says itself.
+    /// Content of the letter.
     #[serde(flatten)]
     pub letter: Explanation,
-    /// What the source is, where there is a plan.
+    /// Facts of the source; `None` if there is no plan.
     pub source: Option<Facts>,
-    /// Commands that replay it, each enough by itself.
+    /// Commands that replay the letter. Each is sufficient by itself.
     pub replay: Vec<String>,
 }
 
-/// What the probe found out about a source.
+/// What the probe found about a source.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Facts {
-    /// Bytes of the original.
+    /// Size of the original in bytes.
     pub bytes: u64,
-    /// Seconds of it.
+    /// Duration in seconds.
     pub duration_seconds: f64,
-    /// Names of the container's formats.
+    /// Names of the container format.
     pub format: String,
-    /// Codec of the picture.
+    /// Codec of the picture track.
     pub codec: String,
-    /// Pixels as stored.
+    /// Coded width in pixels.
     pub width: u32,
-    /// Pixels as stored.
+    /// Coded height in pixels.
     pub height: u32,
     /// Frames per second.
     pub frame_rate: f64,
-    /// Whether it is cut or decoded in one go.
+    /// Whether the source is cut into chunks or decoded in one go.
     pub class: Class,
 }
 
@@ -93,10 +91,10 @@ impl DlqService {
         }
     }
 
-    /// Letters that are meant, with a sequence above `after`, ascending, at most `limit`.
+    /// At most `limit` letters that the selection matches, with a sequence above `after`, ascending.
     ///
     /// # Errors
-    /// When the broker fails.
+    /// The broker failed.
     pub async fn select(
         &self,
         wanted: &Selection,
@@ -114,10 +112,10 @@ impl DlqService {
         Ok(found)
     }
 
-    /// A letter with all that is known about it; `None` where there is none with that sequence.
+    /// A letter with all that is known about it; `None` if there is no letter with that sequence.
     ///
     /// # Errors
-    /// When the broker fails. A plan that cannot be read is left out: what the letter says must be seen all the same.
+    /// The broker failed. A plan that cannot be read is left out, so that the letter is shown in any case.
     pub async fn inspect(&self, sequence: u64) -> Result<Option<Inspection>, Failure> {
         let Some(buried) = self.letters.letter(sequence).await? else { return Ok(None) };
         let source = self.facts(&buried).await.unwrap_or_else(|failure| {
@@ -173,7 +171,7 @@ fn facts(plan: &Plan) -> Option<Facts> {
     })
 }
 
-/// Every way, written out for this letter. The last needs nothing of Jetreel.
+/// Every command that replays this letter. The last one uses only the NATS command line.
 fn commands(buried: &Buried) -> Vec<String> {
     let sequence = buried.sequence;
     let mut commands = vec![format!("jetreel dlq replay {sequence}")];
@@ -191,7 +189,7 @@ fn commands(buried: &Buried) -> Vec<String> {
     commands
 }
 
-/// For a shell: a subject may hold whatever somebody put there.
+/// Quotes for a shell: a subject may hold any characters.
 fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if text.chars().all(plain) {

@@ -1,4 +1,4 @@
-//! Finds messages that the broker gave up: by its word, and by counting, for its word is given only once.
+//! Finds messages that the broker gave up, by its advisories and by counting. An advisory is sent only once and may be lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,15 +18,15 @@ use crate::ports::{Delivered, Delivery};
 use crate::settle::Settlement;
 use crate::worker::{Breaker, Handler, Inbox};
 
-/// What the sweeper remembers.
+/// Memory of the sweeper.
 pub(crate) struct Sweeper {
-    /// By consumer.
+    /// Suspects by consumer.
     suspects: BTreeMap<String, Suspects>,
     counted: Option<Instant>,
     started: Instant,
 }
 
-/// The broker's word: `io.nats.jetstream.advisory.v1.max_deliver`. It comes for every consumer there is, also for those of others.
+/// Advisory of the broker: `io.nats.jetstream.advisory.v1.max_deliver`. It is sent for every consumer, also for those of other programs.
 #[derive(Debug, Deserialize)]
 struct Advisory {
     stream: String,
@@ -44,7 +44,7 @@ impl Handler for Sweeper {
     const NAME: &'static str = "deadletter";
     const JUDGED: bool = false;
 
-    /// One message that the broker says it gave up.
+    /// Handles one message that an advisory names.
     async fn take(&mut self, context: &Context, hand: &InHand) -> Result<Settlement, Failure> {
         let delivery = hand.delivery();
         let Ok(advisory) = serde_json::from_slice::<Advisory>(delivery.body()) else {
@@ -60,7 +60,7 @@ impl Handler for Sweeper {
         Ok(Settlement::Ack)
     }
 
-    /// It comes again when its lease ends.
+    /// The broker delivers the advisory again when its lease ends.
     async fn not_taken(&self, _: &Context, _: &dyn Delivery, _: &Failure) -> Settlement {
         Settlement::LetGo
     }
@@ -82,7 +82,7 @@ impl Inbox for Sweeper {
 }
 
 impl Sweeper {
-    /// Messages that no consumer accounts for.
+    /// Handles the messages that no consumer accounts for.
     async fn count(&mut self, context: &Context) -> Result<(), Failure> {
         let queues = context.ports.broker.lost_sight().await?;
         let now = self.started.elapsed().as_secs();
@@ -103,7 +103,7 @@ impl Sweeper {
     }
 }
 
-/// One message that cannot be taken care of must not keep the others'.
+/// Handles one message. Its failure must not stop the others.
 async fn settle(
     context: &Context,
     stage: Stage,

@@ -1,7 +1,7 @@
 //! Turns the frames of a codec process into stored objects and a ledger entry.
 //!
-//! Invariants: an entry names only objects that are closed and synced, under keys of this attempt; an attempt that fails leaves no
-//! object of which no entry may tell. Names, counts and order are the plan's: the session hands on no other frame
+//! Invariants: an entry names only objects that are closed and synced, under keys of this attempt. A failed attempt leaves no object that
+//! no entry can name. Names, counts and order are the plan's, because the session passes on no other frame
 //! ([`jetreel_domain::codec::contract`]).
 
 use std::collections::BTreeMap;
@@ -30,24 +30,24 @@ use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
 
-/// Bytes that may wait for the store per task.
+/// Bytes per task that may wait for the store.
 const BYTES_WAITING_MAX: u32 = 32 << 20;
-/// Bytes that a message counts for besides its own while it waits.
+/// Bytes that each waiting message counts in addition to its own.
 const MESSAGE_BYTES: u32 = 256;
 
-/// Collects what one codec process makes.
+/// Collects the output of one codec process.
 pub(super) struct Collector<'a> {
     context: &'a Context,
     plan: &'a Arc<Plan>,
     planned: &'a PlannedTask,
     held: &'a Held,
     codec_build: String,
-    /// How well the codec process is confined, in its own words.
+    /// Confinement of the codec process, as the process reports it.
     confinement: String,
     slot: &'a ActorCell,
     /// Encoders by rendition name.
     encoders: BTreeMap<String, ActorRef<encoder::Message>>,
-    /// Fragments of the objects that are open, by rendition name.
+    /// Fragments of the open objects, by rendition name.
     segments: BTreeMap<String, Vec<Segment>>,
     pictures: Vec<PictureRef>,
     picture_bytes: u64,
@@ -88,7 +88,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Takes one frame that is neither a read nor the last word.
+    /// Processes one frame that is neither a read nor the last frame.
     pub(super) async fn take(&mut self, frame: FromCodec) -> Result<(), Failure> {
         match frame {
             FromCodec::Fragment { chunk, tier, segment, bytes } => {
@@ -117,12 +117,12 @@ impl<'a> Collector<'a> {
             }
             FromCodec::Progress { .. } => Ok(()),
             FromCodec::Read { .. } | FromCodec::Done(_) | FromCodec::Failed(_) => {
-                Err(Failure::task("codec-protocol", "The codec spoke out of turn."))
+                Err(Failure::task("codec-protocol", "The codec sent a frame out of order."))
             }
         }
     }
 
-    /// The entry of the finished task.
+    /// The ledger entry of the finished task.
     pub(super) fn finish(&mut self, report: Report, cpu_seconds: f64) -> Result<Entry, Failure> {
         match report {
             Report::Video => self.parts = self.sequential_parts(),
@@ -146,30 +146,32 @@ impl<'a> Collector<'a> {
         Ok(Entry { parts: self.parts, ..self.entry(None, outputs, cpu_seconds) })
     }
 
-    /// Aborts unfinished objects, then deletes those that no entry names: a later attempt makes them again. What takes longer than `wait`
-    /// is aborted when its slot ends, or left to the sweeper.
+    /// Aborts unfinished objects, then deletes closed objects that no entry names; a later attempt makes them again. An abort that takes
+    /// longer than `wait` ends with its slot, or is left to the sweeper.
     pub(super) async fn abandon(mut self, wait: Duration) {
         let encoders = std::mem::take(&mut self.encoders).into_values();
         let aborted = async {
             join_all(encoders.map(|encoder| async move {
-                // An encoder that is stopped aborts its object; one that is killed with its slot does not.
+                // An encoder that is stopped aborts its object. An encoder that is killed with its slot does not.
                 if let Err(error) = encoder.stop_and_wait(None, None).await {
-                    tracing::debug!(%error, "an encoder is left to its slot");
+                    tracing::debug!(%error, "an encoder did not stop in time; it ends with its slot");
                 }
             }))
             .await;
             for key in std::mem::take(&mut self.unnamed) {
                 if let Err(failure) = self.context.ports.store.delete(&key).await {
-                    tracing::debug!(%failure, key, "left an object of a failed task to the sweeper");
+                    tracing::debug!(%failure, key, "an object of a failed task could not be deleted; the sweep will delete it");
                 }
             }
         };
         if tokio::time::timeout(wait, aborted).await.is_err() {
-            tracing::debug!("unfinished objects are left to their slot");
+            tracing::debug!(
+                "unfinished objects were not aborted in time; they end with their slot"
+            );
         }
     }
 
-    /// Takes the files of a piece of work that makes some.
+    /// Records the files of work that makes files.
     fn keep_files(&mut self, work: &Work, report: Report) -> Result<(), Failure> {
         let output = match (work, report) {
             (Work::Images, Report::Images { poster, vtt, sprites }) => {
@@ -190,7 +192,7 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    /// How many parts hold the results of a picture task, those of earlier attempts included; 0 where its own entry does.
+    /// Number of parts that hold the results of a picture task, including those of earlier attempts. 0 if its own entry holds them.
     fn sequential_parts(&self) -> u32 {
         match &self.planned.work {
             Work::Video { chunks, .. } if chunks.len() > 1 => chunks.len() as u32,
@@ -223,7 +225,7 @@ impl<'a> Collector<'a> {
         self.store(PICTURES, first.then_some(file.as_str()), bytes).await
     }
 
-    /// Files come one after the other, so one encoder stores them all.
+    /// Files arrive one after the other, so one encoder stores them all.
     async fn output(&mut self, name: String, bytes: Vec<u8>, end: bool) -> Result<(), Failure> {
         let first = !self.segments.contains_key(&name);
         self.segments.entry(name.clone()).or_default();
@@ -235,7 +237,7 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    /// Hands bytes to the encoder of a rendition, opening `file` first where it is a new object.
+    /// Sends bytes to the encoder of a rendition. Opens `file` first if the bytes begin a new object.
     async fn store(
         &mut self,
         rendition: &str,
@@ -366,9 +368,9 @@ impl<'a> Collector<'a> {
             return Ok(());
         };
         let entry = self.entry(Some(part), vec![output], cpu_seconds);
-        // Also where the write fails: the entry may have been stored.
+        // Cleared even if the write fails: the entry may have been stored.
         self.unnamed.clear();
-        // Taken: another attempt stored this part first, and its objects count.
+        // `Taken`: another attempt stored this part first, and its objects count.
         self.context.ports.broker.write_entry(&entry).await?;
         crash::point("encode-after-part");
         Ok(())
@@ -414,13 +416,14 @@ impl<'a> Collector<'a> {
     }
 
     fn audio_name(&self) -> Result<String, Failure> {
-        let unknown = || Failure::task("codec-protocol", "The codec made sound in another job.");
+        let unknown =
+            || Failure::task("codec-protocol", "The codec made audio in a job without audio.");
         let Work::Audio(track) = self.planned.work else { return Err(unknown()) };
         Ok(self.plan.audio.get(track).ok_or_else(unknown)?.name.clone())
     }
 }
 
-/// Rendition name of the encoder that stores kept pictures.
+/// Rendition name of the encoder that stores thumbnails.
 const PICTURES: &str = "pictures";
 /// Rendition name of the encoder that stores named files.
 const FILES: &str = "files";

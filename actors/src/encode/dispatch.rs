@@ -1,7 +1,7 @@
-//! Gives free slots their tasks: lanes by weighted order, groups by urgency, one slot actor per task.
+//! Assigns tasks to free slots: lanes by weighted order, groups by urgency, one slot actor per task.
 //!
-//! Invariant: never more deliveries in hand than slots. A task is fetched only when a slot is free for it, and fetching never
-//! waits; waiting is done on hints, outside the mailbox.
+//! Invariant: there are never more deliveries in hand than slots. A task is fetched only for a free slot, and the fetch never waits. The
+//! dispatcher waits for hints outside of its mailbox.
 
 use std::collections::BTreeMap;
 
@@ -15,16 +15,16 @@ use crate::config::Context;
 use crate::event::Event;
 use crate::ports::Delivered;
 
-/// What the dispatcher is told.
+/// Messages of the dispatcher.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// Look for tasks: a slot is free, a task was released, or time has passed.
+    /// Look for tasks. Sent when a slot is free, after a release, or after a while.
     Look,
-    /// The wait for a hint is over.
+    /// The wait for a hint ended.
     Hinted,
 }
 
-/// Which slots are busy with what.
+/// Slots and the groups of their tasks.
 pub(crate) struct State {
     context: Context,
     busy: BTreeMap<ActorId, Group>,
@@ -72,7 +72,7 @@ impl Actor for Dispatch {
         match event {
             SupervisionEvent::ActorTerminated(who, _, _)
             | SupervisionEvent::ActorFailed(who, _) => {
-                // A slot that failed leaves its delivery unsettled: the broker gives it out again when the lease ends.
+                // A slot that failed leaves its delivery unsettled. The broker delivers it again when the lease ends.
                 if let Some(group) = state.busy.remove(&who.get_id()) {
                     state.report(group);
                 }
@@ -107,7 +107,7 @@ impl State {
         !self.context.drain.is_cancelled() && !self.context.gate.is_open()
     }
 
-    /// The next task that a free slot may take.
+    /// The next task for a free slot.
     async fn find(&mut self) -> Option<(Group, Delivered)> {
         self.turn += 1;
         for lane in lane::turn(self.turn) {
@@ -155,8 +155,8 @@ impl State {
         }
         self.waiting = true;
         let (context, myself) = (self.context.clone(), myself.clone());
-        // One hint wakes every node. Would all look again after the same time, then always in the same order, and a task that was
-        // handed back for another node would always come to the first of them.
+        // Jitter: one hint wakes every node. Without jitter all nodes would poll in the same order, and a handed-back task would return to
+        // the same node.
         let wait = context.config.pull_wait.mul_f64(0.5 + context.ports.environment.chance() / 2.0);
         tokio::spawn(async move {
             let hint = async {
@@ -171,7 +171,7 @@ impl State {
                 () = hint => {}
             }
             if myself.cast(Message::Hinted).is_err() {
-                tracing::debug!("dispatcher went away while a hint was awaited");
+                tracing::debug!("the dispatcher ended while it waited for a hint");
             }
         });
     }

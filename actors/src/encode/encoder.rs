@@ -1,7 +1,7 @@
-//! One rendition of a task on its way into the store: an actor that owns the write in progress.
+//! Stores one rendition of a task: an actor that owns the write in progress.
 //!
-//! Invariant: bytes in its mailbox are bounded by the permits that travel with them, never by the mailbox. Trouble is kept
-//! and told at `Finish`, so that the slot learns of it exactly once.
+//! Invariant: the bytes in its mailbox are bounded by the permits that travel with them, not by the mailbox. A failure is kept until
+//! `Finish`, so that the slot receives it exactly once.
 
 use jetreel_domain::order::ledger::Object;
 use jetreel_domain::words::failure::Failure;
@@ -11,13 +11,13 @@ use tokio_util::bytes::Bytes;
 
 use crate::ports::{ObjectWriter, Ports};
 
-/// What an encoder is told.
+/// Messages of an encoder.
 pub(super) enum Message {
-    /// Start an object; the one before must be finished.
+    /// Begin an object. The previous one must be finished.
     Open(String),
-    /// Append to the object. The permit is given back when the bytes are written.
+    /// Append to the object. The permit is released when the bytes are written.
     Write(Bytes, OwnedSemaphorePermit),
-    /// Close the object and tell what it is; `None` where none was opened.
+    /// Close the object and return it; `None` if no object is open.
     Finish(RpcReplyPort<Result<Option<Object>, Failure>>),
 }
 
@@ -59,7 +59,7 @@ impl Actor for Encoder {
             Message::Finish(reply) => {
                 let object = state.finish().await;
                 if reply.send(object).is_err() {
-                    tracing::debug!("slot went away before its object was finished");
+                    tracing::debug!("the slot ended before its object was finished");
                 }
             }
         }

@@ -1,10 +1,11 @@
-//! Encode: free slots take released tasks; each task is one claim, one codec process and one ledger entry.
+//! Encode: free slots take released tasks. Each task has one claim, one codec process and one ledger entry.
 //!
 //! ```text
-//! dispatch ── a slot per task ─┬─ codec process (outside, behind a port)
-//!                              └─ an encoder per rendition: stores what the codec makes
+//! dispatch ── a slot per task ─┬─ codec process (behind a port)
+//!                              └─ an encoder per rendition: stores the output of the codec
 //! ```
-//! Invariant: an ack needs a ledger entry, anybody's; only the holder of the claim hands back, fails or ends a task.
+//! Invariant: a task is acknowledged only if a ledger entry exists, whichever worker wrote it. Only the holder of the claim hands back,
+//! fails or ends a task.
 
 mod dispatch;
 mod slot;

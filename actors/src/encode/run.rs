@@ -1,4 +1,4 @@
-//! Runs a claimed task: codec process, heartbeat and collector, until there is a ledger entry to write.
+//! Runs a claimed task with its codec process, heartbeat and collector, up to the ledger entry.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,31 +20,32 @@ use crate::lease::Lost;
 use crate::original;
 use crate::ports::{CodecSession, Ports, Readable};
 
-/// How long unfinished objects of a failed task may take to be aborted.
+/// Timeout for aborting the unfinished objects of a failed task.
 const FAILED_WAIT: Duration = Duration::from_secs(30);
-/// The same of a task that is put down: its delivery goes back before the node's grace or the lease of its successor ends.
+/// Timeout for aborting the unfinished objects of a task that must stop. Its delivery is handed back before the node's grace or the next
+/// lease ends.
 const PUT_DOWN_WAIT: Duration = Duration::from_secs(2);
 
-/// A claimed task and what it needs.
+/// A claimed task with its context.
 pub(super) struct Run<'a> {
     pub(super) attempt: &'a Attempt<'a>,
     pub(super) plan: &'a Arc<Plan>,
     pub(super) task: TaskId,
-    /// The slot, which supervises the encoders.
+    /// The slot. It supervises the encoders.
     pub(super) slot: &'a ActorCell,
 }
 
-/// How the work ended, when it did not fail.
+/// How the work ended, if it did not fail.
 pub(super) enum Finished {
-    /// Everything is stored; this says so.
+    /// Everything is stored; the entry names it.
     Entry(Box<Entry>),
-    /// It must be put down.
+    /// The work must stop.
     Lost(Lost),
-    /// What it builds on is not in the ledger, where it once was.
+    /// The ledger lacks results that the task needs and that it once held.
     Unmet,
 }
 
-/// Does the work.
+/// Runs the task.
 pub(super) async fn perform(run: Run<'_>) -> Result<Finished, Failure> {
     let planned = run
         .plan
@@ -67,7 +68,8 @@ pub(super) async fn perform(run: Run<'_>) -> Result<Finished, Failure> {
         }
     };
     let finished = hand.unless_lost(work).await.unwrap_or_else(|lost| Ok(Finished::Lost(lost)));
-    // The codec process is gone. Unfinished objects are aborted before the task is settled: a node that drains may end right after.
+    // The codec process has ended. Unfinished objects are aborted before the task is settled, because a draining node may end right after
+    // that.
     match &finished {
         Ok(Finished::Entry(_) | Finished::Unmet) => {}
         Ok(Finished::Lost(_)) => collector.abandon(PUT_DOWN_WAIT).await,
@@ -76,11 +78,11 @@ pub(super) async fn perform(run: Run<'_>) -> Result<Finished, Failure> {
     finished
 }
 
-/// Returns when the order was cancelled; sooner than the heartbeat would find out.
+/// Returns when the order was cancelled. A notice arrives sooner than the next heartbeat.
 async fn cancelled(ports: &Ports, order: &OrderId) {
     loop {
         ports.broker.cancel_hint(order).await;
-        // Only a hint: state decides.
+        // The notice is a hint; the state decides.
         if let Ok(found) = ports.broker.video(&order.video).await {
             let state = found.as_ref().and_then(|found| found.value.order(order.number));
             if state.is_none_or(Order::is_closed) {
@@ -90,7 +92,7 @@ async fn cancelled(ports: &Ports, order: &OrderId) {
     }
 }
 
-/// From job to entry; `None` where the ledger lacks what the task needs. Dropped in the middle, it takes the codec process with it.
+/// Runs from job to entry. `None` if the ledger lacks what the task needs. Dropping the future kills the codec process.
 async fn encode(
     run: &Run<'_>,
     planned: &PlannedTask,
@@ -126,7 +128,7 @@ async fn collect(
     }
 }
 
-/// What the ledger already holds that this task builds on: its own parts, or other tasks' results.
+/// Ledger entries that this task continues: its own parts, or results of other tasks.
 async fn known(ports: &Ports, planned: &PlannedTask, order: &OrderId) -> Result<View, Failure> {
     let mut view = View::default();
     let needed = match &planned.work {
@@ -140,7 +142,7 @@ async fn known(ports: &Ports, planned: &PlannedTask, order: &OrderId) -> Result<
     Ok(view)
 }
 
-/// The wire form of the work, and what the codec may read for it.
+/// The job in wire form, and the objects that the codec process may read.
 async fn assignment(
     run: &Run<'_>,
     planned: &PlannedTask,

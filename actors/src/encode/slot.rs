@@ -1,4 +1,4 @@
-//! A slot at work on one task: it lives as long as the task is in hand.
+//! A slot that works on one task. It lives as long as the task is in hand.
 
 use std::sync::Arc;
 
@@ -11,18 +11,17 @@ use crate::event::Event;
 use crate::ports::{Delivered, Delivery};
 use crate::worker::{self, Handler as _};
 
-/// What a slot is told.
+/// Messages of a slot.
 #[derive(Debug)]
 pub(super) enum Message {
-    /// Begin.
+    /// Begin the task.
     Run,
 }
 
-/// What a slot needs.
+/// Arguments of a slot.
 pub(super) struct Args {
-    /// The node.
     pub(super) context: Context,
-    /// The task's message.
+    /// Delivery of the task's message.
     pub(super) delivery: Delivered,
 }
 
@@ -74,7 +73,7 @@ impl Actor for Slot {
         _: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match event {
-            // An encoder that failed no longer answers, and the task learns of it there.
+            // A failed encoder stops answering, and the task fails on the missing answer.
             SupervisionEvent::ActorTerminated(..)
             | SupervisionEvent::ActorFailed(..)
             | SupervisionEvent::ActorStarted(_)

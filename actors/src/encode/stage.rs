@@ -1,4 +1,4 @@
-//! Encode as a stage: one message a task.
+//! Encode as a stage: one message per task.
 
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ use crate::ports::{Delivery, WriteOnce};
 use crate::settle::{self, Settlement};
 use crate::worker::Handler;
 
-/// Between two looks whether what a task builds on is there again.
+/// Delay before a task whose needs are missing is tried again.
 const UNMET_WAIT: Duration = Duration::from_secs(5);
 
-/// What a slot does with a task.
+/// The handler of a slot.
 pub(super) struct Encode {
-    /// The slot, which supervises the encoders.
+    /// The slot. It supervises the encoders.
     pub(super) slot: ActorCell,
 }
 
@@ -84,7 +84,7 @@ impl Claiming for Encode {
 
 async fn finish(context: &Context, entry: Entry, started: Instant) -> Result<Outcome, Failure> {
     crash::point("encode-before-entry");
-    // Where this fails, it is open whether the entry was written: the next to claim the task looks into the ledger first.
+    // If this fails, the entry may still have been written. The next worker that claims the task reads the ledger first.
     let won = context.ports.broker.write_entry(&entry).await? == WriteOnce::Mine;
     crash::point("encode-after-entry");
     context.ports.environment.emit(Event::TaskFinished {
@@ -97,10 +97,11 @@ async fn finish(context: &Context, entry: Entry, started: Instant) -> Result<Out
     Ok(Outcome::Done)
 }
 
-/// It was released when its needs were in the ledger: somebody removed them. They are due again, and it waits for them, uncharged.
+/// A task is released when its needs are in the ledger, so entries were removed since. Their tasks are due again. This task waits for them,
+/// and the attempt is not charged.
 async fn unmet(context: &Context, message: &EncodeTask) -> Outcome {
     let ports = &context.ports;
-    let text = "The ledger lacks what the task builds on. That is done again.";
+    let text = "The ledger lacks results that the task needs. Their tasks are done again.";
     let failure = Failure::task("ledger-gap", text).with_detail(message.task);
     ports.environment.emit(Event::StageFault { stage: Encode::NAME, failure });
     if let Err(failure) = ports.broker.evaluate(&message.order).await {

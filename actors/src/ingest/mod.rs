@@ -1,7 +1,6 @@
 //! Ingest: a completed upload is probed, then refused or planned, and its first tasks are released.
 //!
-//! Invariant: the plan's hash is in state before the first task is queued; a repeated delivery reads that plan and never
-//! plans again.
+//! Invariant: the plan's hash is in the state before the first task is queued. A repeated delivery reads that plan and never plans again.
 
 mod stage;
 mod work;

@@ -76,7 +76,7 @@ impl Claiming for Ingest {
         }
     }
 
-    /// The claim goes with the order's others; until then it counts nothing.
+    /// The claim is removed with the other claims of the order. Until then it counts no attempts.
     async fn done(&self, context: &Context, held: &Held) -> Result<(), Failure> {
         held.give_up(&context.ports, None, false).await.map(drop)
     }

@@ -1,4 +1,4 @@
-//! What ingest does with one upload.
+//! Work of ingest on one upload.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use crate::original;
 use crate::plans;
 use crate::releases;
 
-/// Brings an upload to the point where its first tasks are queued.
+/// Processes an upload until its first tasks are queued.
 pub(super) async fn run(context: &Context, order: &OrderId) -> Result<(), Failure> {
     let Some(video) = begin(context, order).await? else { return Ok(()) };
     crash::point("ingest-after-begin");
@@ -36,7 +36,7 @@ pub(super) async fn run(context: &Context, order: &OrderId) -> Result<(), Failur
     release(context, &video, order).await
 }
 
-/// Releases the first tasks of the plan that state names, which may be another delivery's.
+/// Releases the first tasks of the plan that the state names. Another delivery may have written that plan.
 async fn release(context: &Context, video: &Video, order: &OrderId) -> Result<(), Failure> {
     let encoding = |state: &&Order| state.status == Status::Encoding;
     let Some(state) = video.order(order.number).filter(encoding) else { return Ok(()) };
@@ -48,11 +48,11 @@ async fn release(context: &Context, video: &Video, order: &OrderId) -> Result<()
     releases::due(context, state, &plan, &View::default(), &mut BTreeSet::new()).await
 }
 
-/// Moves the order to INGESTING. `None` where there is nothing left to do.
+/// Moves the order to INGESTING. `None` if nothing is left to do.
 async fn begin(context: &Context, order: &OrderId) -> Result<Option<Video>, Failure> {
     let now = context.ports.environment.now();
     let video = change::video(&context.ports, &order.video, |video| {
-        // A message out of turn must not take an upload that is still arriving.
+        // A premature message must not start an upload that is still arriving.
         let arriving = |state: &Order| state.status == Status::Receiving;
         let ready = video.order(order.number).is_some_and(|state| !arriving(state));
         Ok(ready && video.advance(order.number, Status::Ingesting, now).is_ok())
@@ -104,7 +104,7 @@ async fn make_plan(
     planner::plan(order.clone(), facts, &config.policy, &config.limits, &build, state.sequential)
 }
 
-/// Writes the plan and sets its hash into state, unless another delivery was faster. Gives the state with a plan in it.
+/// Writes the plan and sets its hash in the state, unless another delivery did so first. Returns the state, which holds a plan.
 async fn set_plan(
     context: &Context,
     order: &OrderId,

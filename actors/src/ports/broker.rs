@@ -20,26 +20,26 @@ use super::reading::{Changes, Versioned};
 pub trait Queues: Send + Sync {
     /// The next completed upload; waits up to `wait`.
     fn next_upload(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
-    /// A task of that lane and group, if one is queued; never waits.
+    /// A task of that lane and group, or `None` if none is queued. Does not wait.
     fn next_task(&self, lane: Lane, group: Group) -> PortFuture<'_, Option<Delivered>>;
-    /// Returns when a task was released to any lane since the last call, or after `wait` at the latest.
+    /// Returns after the next release of a task to any lane, or after `wait`. A release since the last call counts.
     fn task_hint(&self, wait: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
-    /// Returns when it was heard that an order was cancelled. Only a hint: state decides, and not every one is heard.
+    /// Returns when a notice arrives that the order was cancelled. The notice is a hint and may be lost; the state decides.
     fn cancel_hint<'a>(
         &'a self,
         order: &'a OrderId,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
-    /// The next ledger entry that no publisher has settled yet; waits up to `wait`.
+    /// The next ledger entry that no publisher has settled; waits up to `wait`.
     fn next_entry(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
-    /// The next "evaluate this order"; waits up to `wait`.
+    /// The next request to evaluate an order; waits up to `wait`.
     fn next_evaluation(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
-    /// An answer of the leader, whatever it is.
+    /// Asks the leader for any answer, to prove that the broker works.
     fn check(&self) -> PortFuture<'_, ()>;
-    /// Queues a task. `Taken`: it is queued already.
+    /// Queues a task. `Taken` if the task is queued already.
     fn release<'a>(&'a self, task: &'a EncodeTask) -> PortFuture<'a, WriteOnce>;
-    /// Asks for an evaluation of an order. `Taken`: one is queued already.
+    /// Queues an evaluation of an order. `Taken` if one is queued already.
     fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce>;
-    /// Announces a finished upload.
+    /// Announces a completed upload.
     fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()>;
     /// Whether the message with this sequence is still in ENCODE.
     fn is_queued(&self, sequence: u64) -> PortFuture<'_, bool>;
@@ -47,42 +47,42 @@ pub trait Queues: Send + Sync {
 
 /// What lies in streams whether or not a consumer delivers it: for the dead-letter stage and the reconciler.
 pub trait Remains: Send + Sync {
-    /// The next word of the broker that it gave a message up; waits up to `wait`.
+    /// The next advisory of the broker that it gave up a message; waits up to `wait`.
     fn next_advisory(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
-    /// Every consumer of a work queue that has lost sight of messages, with the messages it may be.
+    /// Every consumer of a work queue that lost messages, with the messages that may be lost.
     fn lost_sight(&self) -> PortFuture<'_, Vec<LostSight>>;
-    /// The message at that place, from the leader.
+    /// The message with this sequence, from the leader.
     fn stored<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, Option<Stored>>;
-    /// Removes the message at that place; removing what is not there is fine.
+    /// Removes the message with this sequence. It is no error if there is none.
     fn remove<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, ()>;
-    /// Puts a message into its stream again, byte for byte, and takes it from its old place: for the broker it is new.
+    /// Publishes a message again, byte for byte, and removes the old one. The broker counts its deliveries anew.
     fn renew<'a>(&'a self, stored: &'a Stored) -> PortFuture<'a, ()>;
 }
 
 /// The logs of open uploads.
 pub trait PartLogs: Send + Sync {
-    /// Writes a part of an open upload to its log, once. `Taken`: another writes this upload.
+    /// Writes a part of an open upload to its log, once. `Taken` if another writer continues this upload.
     fn log_part<'a>(&'a self, part: &'a LoggedPart) -> PortFuture<'a, WriteOnce>;
-    /// Removes the log of an upload.
+    /// Removes the part log of an upload.
     fn forget_parts<'a>(&'a self, video: &'a VideoId) -> PortFuture<'a, ()>;
 }
 
 /// The ledger: which tasks are finished, with what. All of it from the leader.
 pub trait Ledger: Send + Sync {
-    /// The ledger entry of a finished task, from the leader. One that contradicts its subject is none.
+    /// The ledger entry of a finished task, from the leader. `None` also for an entry that contradicts its subject.
     fn entry<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, Option<Entry>>;
-    /// All ledger entries of an order (checkpoints included) with a stream sequence above `after`, with the highest sequence
-    /// seen; from the leader. Those that contradict their subjects are left out.
+    /// All ledger entries of an order, checkpoints included, with a stream sequence above `after`, and the highest sequence read; from the
+    /// leader. Entries that contradict their subjects are left out.
     fn entries<'a>(&'a self, order: &'a OrderId, after: u64) -> PortFuture<'a, (Vec<Entry>, u64)>;
-    /// How many ledger entries an order has (checkpoints included), from the leader.
+    /// Number of ledger entries of an order, checkpoints included; from the leader.
     fn entry_count<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, u64>;
-    /// Removes the entry of a finished task, which is then to be done again; its checkpoints stay.
+    /// Removes the ledger entry of a finished task, so that the task is done again. Its checkpoints stay.
     fn forget_entry<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, ()>;
-    /// Messages in the ledger of an order that contradict their subjects; from the leader.
+    /// Ledger messages of an order that contradict their subjects, from the leader.
     fn forged<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, Vec<Forged>>;
-    /// Writes an entry once.
+    /// Writes a ledger entry once.
     fn write_entry<'a>(&'a self, entry: &'a Entry) -> PortFuture<'a, WriteOnce>;
-    /// Removes all entries and claims of an order.
+    /// Removes all ledger entries and claims of an order.
     fn forget<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, ()>;
 }
 
@@ -90,18 +90,18 @@ pub trait Ledger: Send + Sync {
 pub trait Videos: Send + Sync {
     /// The state of a video, from the leader.
     fn video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, Option<Versioned<Video>>>;
-    /// Creates the state of a video. `Taken`: there is one.
+    /// Creates the state of a video. `Taken` if there is one already.
     fn create_video<'a>(&'a self, video: &'a Video) -> PortFuture<'a, WriteOnce>;
     /// Compare-and-set of the state of a video.
     fn swap_video<'a>(&'a self, video: &'a Video, revision: u64) -> PortFuture<'a, Swap>;
-    /// Removes the state of a video that was deleted: nothing of it is left.
+    /// Removes the state of a deleted video.
     fn remove_video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, ()>;
-    /// Removes the state of a video that cannot be read, and what is on record of its orders. `false`: it can be read, or only by a newer
-    /// program, or there is none.
+    /// Removes the state of a video that cannot be decoded, with the ledger entries and claims of its orders. `false` if the state can be
+    /// decoded by this or a newer program, or does not exist.
     fn discard_video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, bool>;
     /// Ids of all videos, ascending.
     fn videos(&self) -> PortFuture<'_, Vec<VideoId>>;
-    /// States of videos that were written with a revision above `after`, some at a time; from the leader.
+    /// States of videos with a revision above `after`, in batches; from the leader.
     fn changes(&self, after: u64) -> PortFuture<'_, Changes>;
 }
 
@@ -125,7 +125,7 @@ pub trait Claims: Send + Sync {
 
 /// What is announced to subscribers.
 pub trait Facts: Send + Sync {
-    /// Publishes a fact of an order, as the state of its video tells it, once. `Taken`: it is published already, which is as good.
+    /// Publishes a fact of an order, as the state of its video tells it, once. `Taken` if it is published already, which is no error.
     fn announce<'a>(
         &'a self,
         order: &'a OrderId,
@@ -134,7 +134,7 @@ pub trait Facts: Send + Sync {
     ) -> PortFuture<'a, WriteOnce>;
 }
 
-/// All of it, as one thing: the broker.
+/// The broker: queues, ledger, states, claims and facts.
 pub trait Broker: Queues + Remains + PartLogs + Ledger + Videos + Claims + Facts {}
 
 impl<T: Queues + Remains + PartLogs + Ledger + Videos + Claims + Facts> Broker for T {}

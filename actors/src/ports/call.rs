@@ -5,23 +5,23 @@ use std::pin::Pin;
 
 use jetreel_domain::words::failure::Failure;
 
-/// What a port's method returns.
+/// Return type of the methods of the ports.
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
 
-/// What became of a compare-and-set.
+/// Result of a compare-and-set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Swap {
-    /// Written, at this revision.
+    /// The write succeeded, with this revision.
     Done(u64),
-    /// Somebody was faster: read again.
+    /// Another writer changed the document: read it again.
     Conflict,
 }
 
-/// What became of a write-once write.
+/// Result of a write-once write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteOnce {
-    /// This writer's entry is the one.
+    /// This writer's message was stored.
     Mine,
-    /// Another's was there first.
+    /// A message of another writer was stored before.
     Taken,
 }

@@ -8,18 +8,18 @@ use jetreel_domain::codec::wire::{FromCodec, Job};
 use super::call::PortFuture;
 use super::store::Readable;
 
-/// Limits that the parent of a codec process enforces.
+/// Limits of a codec process that its parent enforces.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ProcessBudget {
-    /// Wall clock of the whole job.
+    /// Wall time of the whole job.
     pub wall: Duration,
     /// CPU time of the whole job.
     pub cpu: Duration,
     /// Longest time without progress while the parent waits for the process.
     pub silence: Duration,
-    /// Bytes of all frames but reads, with [`jetreel_domain::codec::budget::FRAME_COST`] for each.
+    /// Bytes of all frames except reads. Each frame also counts [`jetreel_domain::codec::budget::FRAME_COST`].
     pub output_bytes: u64,
-    /// Address space.
+    /// Address space in bytes.
     pub memory_bytes: u64,
 }
 
@@ -35,25 +35,24 @@ impl From<ProcessLimits> for ProcessBudget {
     }
 }
 
-/// A running codec process. Dropped, its whole process group is killed.
+/// A running codec process. Dropping it kills its whole process group.
 pub trait CodecSession: Send {
-    /// The next frame that is not a read (reads are answered inside), and that the job permits
-    /// ([`jetreel_domain::codec::contract::Contract`]). After [`FromCodec::Done`] the process is reaped; a failure report, a death, a
-    /// breach or a spent budget is the error.
+    /// The next frame that the job permits ([`jetreel_domain::codec::contract::Contract`]). Reads are answered inside. After
+    /// [`FromCodec::Done`] the process is reaped. A failure report, a death, a breach of the contract or a spent budget is the error.
     fn next(&mut self) -> PortFuture<'_, FromCodec>;
-    /// CPU seconds of the process, user and system; complete once `next` gave its last frame.
+    /// CPU time of the process, user and system, in seconds. Final once `next` returned the last frame.
     fn cpu_seconds(&self) -> f64;
 }
 
-/// Codec processes.
+/// Starts codec processes.
 pub trait Codec: Send + Sync {
-    /// Starts a process on a job. `objects` are what the job may read, by index; the sizes in `job.objects` are filled in here.
+    /// Starts a process on a job. `objects` are what the job may read, by index. The sizes in `job.objects` are filled in here.
     fn start(
         &self,
         job: Job,
         objects: Vec<Readable>,
         budget: ProcessBudget,
     ) -> PortFuture<'_, Box<dyn CodecSession>>;
-    /// The build that [`FromCodec::Hello`] names; asked once and kept.
+    /// The codec build from [`FromCodec::Hello`]. Read once and cached.
     fn build(&self) -> PortFuture<'_, String>;
 }

@@ -7,75 +7,71 @@ use jetreel_domain::words::failure::Failure;
 
 use super::call::PortFuture;
 
-/// One message in hand. Settled exactly once, by one of `ack`, `hand_back`, `terminate`.
+/// A delivered message. Settled exactly once, by one of `ack`, `hand_back` or `terminate`.
 pub trait Delivery: Send + Sync {
-    /// The body.
+    /// Body of the message.
     fn body(&self) -> &[u8];
-    /// The subject it was published to.
+    /// Subject that the message was published to.
     fn subject(&self) -> &str;
-    /// The stream it is in.
+    /// Stream of the message.
     fn stream(&self) -> &str;
-    /// Its sequence in the stream.
+    /// Sequence in the stream.
     fn sequence(&self) -> u64;
-    /// How often it was delivered, this time included.
+    /// Number of deliveries of the message, this one included.
     fn delivered(&self) -> u64;
-    /// Messages behind it that were delivered to nobody yet.
+    /// Messages of the consumer that were not delivered yet.
     fn pending(&self) -> u64;
-    /// Its headers.
+    /// Headers of the message.
     fn headers(&self) -> Vec<(String, String)>;
-    /// Whether Jetreel published it itself; otherwise somebody replays it by hand.
+    /// Whether Jetreel published the message itself. `false` for a message that an operator replays by hand.
     fn is_released(&self) -> bool;
-    /// Done with it. Sent as a request: an `Ok` means that the server has it.
+    /// Acknowledges the message. Sent as a request: `Ok` means that the server has it.
     fn ack(&self) -> PortFuture<'_, ()>;
-    /// Deliver it again after a while.
+    /// Asks for another delivery after this delay (a negative acknowledgement).
     fn hand_back(&self, after: Duration) -> PortFuture<'_, ()>;
-    /// Never deliver it again.
+    /// Ends all deliveries of the message.
     fn terminate(&self, reason: &str) -> PortFuture<'_, ()>;
-    /// Still at it: renews the lease. Sent as a request.
+    /// Renews the lease (an acknowledgement in progress). Sent as a request.
     fn renew(&self) -> PortFuture<'_, ()>;
 }
 
-/// A message as it lies in its stream.
+/// A message in its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// Stream.
     pub stream: String,
-    /// Sequence there.
+    /// Sequence in the stream.
     pub sequence: u64,
-    /// Subject it was published to.
+    /// Subject that the message was published to.
     pub subject: String,
-    /// Body.
     pub body: Bytes,
-    /// Headers.
     pub headers: Vec<(String, String)>,
-    /// Whether Jetreel published it itself; otherwise somebody replays it by hand.
+    /// Whether Jetreel published the message itself. `false` for a message that an operator replays by hand.
     pub released: bool,
 }
 
-/// A consumer of a work queue that accounts for fewer messages than its queue holds.
+/// A consumer of a work queue that accounts for fewer messages than its queue holds: it lost messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LostSight {
     /// Name of the consumer.
     pub name: String,
     /// Stream of the queue.
     pub stream: String,
-    /// Messages that were delivered once and are still there, ascending by sequence: the lost ones, and those in hand or waiting for
-    /// their next attempt.
+    /// Messages that were delivered once and are still in the stream, ascending by sequence: the lost messages, and those in hand or
+    /// waiting for another attempt.
     pub suspects: Vec<u64>,
-    /// How many of them are in hand or waiting.
+    /// How many suspects are in hand or wait for another attempt.
     pub in_hand: u64,
 }
 
 /// A delivery in hand.
 pub type Delivered = Box<dyn Delivery>;
 
-/// A message in the ledger that does not belong on its subject: no result, and in the way of one.
+/// A message in the ledger that contradicts its subject. It is no result, and it blocks the result on its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forged {
-    /// Stream.
     pub stream: String,
-    /// Sequence there.
+    /// Sequence in the stream.
     pub sequence: u64,
-    /// What contradicts.
+    /// The contradiction.
     pub failure: Failure,
 }

@@ -8,24 +8,24 @@ use jetreel_domain::delivery::deadletter::{Buried, DeadLetter};
 use super::call::{PortFuture, WriteOnce};
 use super::delivery::Delivered;
 
-/// Dead letters: buried by the stages, replayed or discarded by people.
+/// Dead letters. The stages bury them; operators replay or discard them.
 pub trait DeadLetters: Send + Sync {
-    /// Buries a letter, once for each original message; gives its sequence.
+    /// Buries a letter once for each original message. Returns its sequence.
     fn bury<'a>(&'a self, letter: &'a DeadLetter) -> PortFuture<'a, u64>;
-    /// Letters with a sequence above `after`, ascending, at most `limit`.
+    /// At most `limit` letters with a sequence above `after`, ascending.
     fn letters(&self, after: u64, limit: usize) -> PortFuture<'_, Vec<Buried>>;
     /// The letter with that sequence.
     fn letter(&self, sequence: u64) -> PortFuture<'_, Option<Buried>>;
-    /// The next letter that the hook was not called about yet; waits up to `wait`. The sequence of the delivery is the letter's.
+    /// The next letter that the hook was not called about; waits up to `wait`. The sequence of the delivery is the letter's.
     fn next_letter(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
-    /// Publishes the body to its original subject, as a person would. `Taken`: it waits there already. The letter stays.
+    /// Publishes the body to its original subject. `Taken` if it is queued there already. The letter stays.
     fn replay<'a>(&'a self, buried: &'a Buried) -> PortFuture<'a, WriteOnce>;
-    /// Removes a letter. `false`: there is none with that sequence.
+    /// Removes a letter. `false` if there is none with that sequence.
     fn discard(&self, sequence: u64) -> PortFuture<'_, bool>;
 }
 
-/// Whoever is called about dead letters, outside of Jetreel.
+/// The operator's webhook for dead letters.
 pub trait Hook: Send + Sync {
-    /// Calls, with a document in JSON. `key` is the same in every call about one letter. An error means that the call was not taken.
+    /// Calls the webhook with a JSON document. `key` is the same for every call about one letter. An error means that the call failed.
     fn call<'a>(&'a self, key: &'a str, document: Bytes) -> PortFuture<'a, ()>;
 }

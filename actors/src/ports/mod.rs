@@ -1,6 +1,6 @@
-//! The world as the stages see it: traits, implemented by the shell.
+//! The ports of the stages: traits for broker, store, codec and environment, implemented by the shell.
 //!
-//! Absent on purpose: nothing here names a broker, a store library, a metrics library or a codec library.
+//! Nothing here names a client library: no broker, store, metrics or codec library.
 
 mod call;
 mod reading;
@@ -24,24 +24,23 @@ pub use survey::{NodeReports, Nodes, OddWord, Survey};
 
 use crate::event::Event;
 
-/// Time and chance, so that stages can be run with others.
+/// Clock, randomness and telemetry, so that tests can replace them.
 pub trait Environment: Send + Sync {
     /// Seconds since the Unix epoch.
     fn now(&self) -> i64;
     /// A fresh random UUID.
     fn uuid(&self) -> String;
-    /// A random number from 0 to 1.
+    /// A random number in `0.0..=1.0`.
     fn chance(&self) -> f64;
-    /// Something observable happened.
+    /// Reports an event.
     fn emit(&self, event: Event);
 }
 
-/// All ports together, handed to every actor.
+/// All ports, shared by every actor.
 #[derive(Clone)]
 pub struct Ports {
     /// Queues and state.
     pub broker: Arc<dyn Broker>,
-    /// Dead letters.
     pub letters: Arc<dyn DeadLetters>,
     /// Objects.
     pub store: Arc<dyn Store>,

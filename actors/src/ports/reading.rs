@@ -1,4 +1,4 @@
-//! What is read of the states of videos: from some place on, of a bucket that may have become another.
+//! Results of reading states of videos from a revision on. The bucket may have been created anew or restored since the last read.
 
 use jetreel_domain::id::VideoId;
 use jetreel_domain::order::state::Video;
@@ -7,63 +7,59 @@ use jetreel_domain::words::failure::Failure;
 /// A document with the revision it was read at.
 #[derive(Debug, Clone)]
 pub struct Versioned<T> {
-    /// The document.
     pub value: T,
-    /// Revision in its bucket.
+    /// Revision in the bucket.
     pub revision: u64,
 }
 
-/// Which bucket there is, and how far it goes.
+/// Identity and end of a bucket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extent {
-    /// When it was made, nanoseconds since the Unix epoch.
+    /// When the bucket was created, in nanoseconds since the Unix epoch.
     pub born: i64,
-    /// The last sequence that was ever written.
+    /// Sequence of the newest write.
     pub last: u64,
 }
 
 impl Extent {
-    /// Whether somebody made the bucket anew, or restored it, since it was read: when it was `born` then, and up to where it was read.
-    /// What was read of it counts no more.
+    /// Whether the bucket was created anew or restored since it was read. `born` is when it was created at that time, `read` the revision
+    /// up to which it was read. If so, what was read of it is void.
     #[must_use]
     pub fn is_another(&self, born: i64, read: u64) -> bool {
         read > 0 && (self.born != born || self.last < read)
     }
 }
 
-/// A state that was written.
+/// A state that changed.
 #[derive(Debug, Clone)]
 pub struct Changed {
-    /// Of which video.
     pub id: VideoId,
-    /// Its revision.
     pub revision: u64,
-    /// What was written; `None`: the video is gone. An error where it cannot be read.
+    /// The state as written. `None` if the video was removed, an error if the state cannot be decoded.
     pub state: Result<Option<Video>, Failure>,
 }
 
-/// States in the order in which they were written; of a video only the last one is kept.
+/// Changed states in the order of their writes. Only the last state of a video is kept.
 #[derive(Debug, Clone)]
 pub struct Changes {
-    /// The states.
     pub changed: Vec<Changed>,
-    /// Revision up to which all was read.
+    /// Revision up to which the bucket was read.
     pub read: u64,
-    /// Whether there may be more.
+    /// Whether more changes may follow.
     pub more: bool,
-    /// The bucket, as it was before it was read.
+    /// Extent of the bucket before the read.
     pub extent: Extent,
 }
 
-/// States of videos as they changed.
+/// States of videos that changed.
 #[derive(Debug, Clone)]
 pub struct States {
-    /// The states, by ascending revision.
+    /// The states, ascending by revision.
     pub videos: Vec<Versioned<Video>>,
-    /// Revision up to which all was read, what is no state included.
+    /// Revision up to which the bucket was read, including writes that are no states.
     pub read: u64,
-    /// There are more.
+    /// Whether more states follow.
     pub more: bool,
-    /// The bucket, as it was before it was read.
+    /// Extent of the bucket before the read.
     pub extent: Extent,
 }

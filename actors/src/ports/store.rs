@@ -9,66 +9,63 @@ use jetreel_domain::order::parts::PartList;
 
 use super::call::{PortFuture, WriteOnce};
 
-/// A write in progress. Dropped without `finish`, it leaves nothing that anybody refers to.
+/// A write in progress. If it is dropped without `finish`, no document names what it wrote.
 pub trait ObjectWriter: Send {
-    /// Appends.
+    /// Appends bytes.
     fn write(&mut self, bytes: Bytes) -> PortFuture<'_, ()>;
-    /// Closes and syncs; gives size and hash of what was written.
+    /// Closes and syncs the object. Returns its size and hash.
     fn finish(self: Box<Self>) -> PortFuture<'static, Object>;
-    /// Gives up and removes what was written.
+    /// Removes what was written.
     fn abort(self: Box<Self>) -> PortFuture<'static, ()>;
 }
 
-/// Objects.
+/// The object store.
 pub trait Store: Send + Sync {
-    /// Bytes of an object; fewer than asked for only at its end.
+    /// Bytes of an object. Fewer than `range` only at the object's end.
     fn read<'a>(&'a self, key: &'a str, range: Range<u64>) -> PortFuture<'a, Bytes>;
-    /// A whole (small) object.
+    /// All bytes of a small object.
     fn read_all<'a>(&'a self, key: &'a str) -> PortFuture<'a, Bytes>;
-    /// Starts an object.
+    /// Begins an object.
     fn writer<'a>(&'a self, key: &'a str) -> PortFuture<'a, Box<dyn ObjectWriter>>;
     /// Writes a small object.
     fn write<'a>(&'a self, key: &'a str, bytes: Bytes) -> PortFuture<'a, Object>;
-    /// Size of an object; `None` where there is none.
+    /// Size of an object in bytes; `None` if it does not exist.
     fn size<'a>(&'a self, key: &'a str) -> PortFuture<'a, Option<u64>>;
-    /// Writes a small object where there is none. `Taken`: there is one.
+    /// Writes a small object if none exists. `Taken` if one exists.
     fn create<'a>(&'a self, key: &'a str, bytes: Bytes) -> PortFuture<'a, WriteOnce>;
-    /// Removes an object; removing what is not there is fine.
+    /// Removes an object. It is no error if it does not exist.
     fn delete<'a>(&'a self, key: &'a str) -> PortFuture<'a, ()>;
-    /// Starts a walk over every object whose key begins with the folder `prefix`, which ends with `/` (or is empty: all). In no
-    /// particular order; what is written or removed meanwhile may or may not be met.
+    /// Starts a walk over every object whose key begins with `prefix`. The prefix ends with `/`, or is empty for all objects. The order is
+    /// undefined. Objects that are written or removed during the walk may be missing.
     fn walk<'a>(&'a self, prefix: &'a str) -> PortFuture<'a, Box<dyn Walk>>;
 }
 
-/// An object as a walk meets it.
+/// An object that a walk met.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Met {
-    /// Key.
     pub key: String,
-    /// Size.
     pub bytes: u64,
-    /// When it was last written, by the store's clock, seconds since the Unix epoch.
+    /// When it was last written, by the store's clock, in seconds since the Unix epoch. `None` if the store does not tell.
     pub modified: Option<i64>,
 }
 
-/// A walk over a store, page by page; memory does not grow with it.
+/// A walk over the store, page by page, in constant memory.
 pub trait Walk: Send {
-    /// The next `limit` objects; fewer only at the end.
+    /// The next `limit` objects. Fewer only at the end.
     fn page(&mut self, limit: usize) -> PortFuture<'_, Vec<Met>>;
-    /// Folders that could not be read so far: of keys that begin so nothing is known. Few; where many cannot, the walk fails,
-    /// and this tells nothing any more.
+    /// Folders that could not be read so far. The walk met no object below them. If too many folders fail, the walk itself fails instead.
     fn unread(&self) -> &[String];
 }
 
-/// What a codec process can read: stored parts that together are one object. The list of an original is shared by all its readers.
+/// Input of a codec process: stored parts that form one object. Readers of the same original share its list.
 #[derive(Debug, Clone, Default)]
 pub struct Readable {
-    /// The parts in order.
+    /// The parts, in order.
     pub parts: Arc<PartList>,
 }
 
 impl Readable {
-    /// One stored object.
+    /// One stored object as input.
     #[must_use]
     pub fn object(object: &Object) -> Self {
         Self { parts: Arc::new(PartList::one(&object.key, object.bytes)) }

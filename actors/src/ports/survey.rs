@@ -12,23 +12,23 @@ use jetreel_domain::words::failure::Failure;
 use super::call::{PortFuture, Swap};
 use super::reading::{Extent, States, Versioned};
 
-/// What the reconciler sees of the queues as a whole, which no other stage does. All of it from the leaders.
+/// The queues as a whole, as only the reconciler needs them. All reads are from the leaders.
 pub trait Survey: Send + Sync {
     /// States with a revision above `after`; reads at most `limit` documents.
     fn states(&self, after: u64, limit: usize) -> PortFuture<'_, States>;
-    /// What the stream of dead letters holds.
+    /// Messages and bytes in the stream of dead letters.
     fn dead_letters(&self) -> PortFuture<'_, Room>;
-    /// Since when states are kept, seconds since the Unix epoch: nothing can be said of what is older.
+    /// When the bucket of states was created, in seconds since the Unix epoch. It holds nothing older.
     fn states_since(&self) -> PortFuture<'_, i64>;
-    /// How far the consumer of uploads is.
+    /// Position of the consumer of uploads.
     fn uploads_position(&self) -> PortFuture<'_, Position>;
-    /// When the newest part of an upload was logged, seconds since the Unix epoch; `None` where its log is empty.
+    /// When the newest part of an upload was logged, in seconds since the Unix epoch; `None` if its log is empty.
     fn newest_part<'a>(&'a self, video: &'a VideoId) -> PortFuture<'a, Option<i64>>;
-    /// Videos whose uploads have a log.
+    /// Videos whose uploads have a part log.
     fn uploads_on_record(&self) -> PortFuture<'_, BTreeSet<VideoId>>;
     /// Stream sequence of the newest announcement of an order's upload.
     fn announced_upload<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, Option<u64>>;
-    /// Tasks of an order in any lane, waiting or in hand.
+    /// Tasks of an order that are queued in any lane, waiting or delivered.
     fn queued_tasks<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, BTreeSet<TaskId>>;
     /// Tasks of an order that have a ledger entry.
     fn finished_tasks<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, BTreeSet<TaskId>>;
@@ -44,37 +44,36 @@ pub trait Survey: Send + Sync {
     ) -> PortFuture<'a, Swap>;
 }
 
-/// What cannot be understood of a node.
+/// A node report that cannot be decoded.
 #[derive(Debug, Clone)]
 pub struct OddWord {
-    /// Which node.
+    /// Id of the node.
     pub id: String,
-    /// When it was said, by the broker's clock, seconds since the Unix epoch.
+    /// When the node wrote it, by the broker's clock, in seconds since the Unix epoch.
     pub at: i64,
-    /// Why it cannot be understood.
+    /// Why it cannot be decoded.
     pub failure: Failure,
 }
 
-/// What nodes said.
+/// Node reports of one read.
 #[derive(Debug, Clone, Default)]
 pub struct NodeReports {
-    /// Each with the id of its node.
+    /// Decoded reports with the ids of their nodes.
     pub words: Vec<(String, Presence)>,
-    /// Words that are there and cannot be understood.
+    /// Reports that cannot be decoded.
     pub unreadable: Vec<OddWord>,
-    /// Up to where it was read.
+    /// Revision up to which the bucket was read.
     pub read: u64,
-    /// The bucket, as it was before it was read.
+    /// Extent of the bucket before the read.
     pub extent: Extent,
 }
 
-/// What nodes say of themselves. It vanishes when it was not said again for long.
+/// Node reports. A report expires unless its node renews it.
 pub trait Nodes: Send + Sync {
-    /// Says it of the node `id`, in place of what was said of it before.
+    /// Writes the report of the node `id` in place of its last one.
     fn tell<'a>(&'a self, id: &'a str, presence: &'a Presence) -> PortFuture<'a, ()>;
-    /// Takes back what was said of the node `id`.
+    /// Removes the report of the node `id`.
     fn leave<'a>(&'a self, id: &'a str) -> PortFuture<'a, ()>;
-    /// What was said after the place `after` (0: all of it), from the leader; at most `limit` words. Of a node only its last word is
-    /// kept.
+    /// At most `limit` reports with a revision above `after` (0: all), from the leader. The bucket keeps only the last report of a node.
     fn said(&self, after: u64, limit: usize) -> PortFuture<'_, NodeReports>;
 }

@@ -1,4 +1,4 @@
-//! The inbox of ledger entries: each says that something is new of its order.
+//! The inbox of ledger entries. Each entry means that its order has something new.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::ports::{Delivered, Delivery};
 use crate::settle::Settlement;
 use crate::worker::{Handler, Inbox};
 
-/// Before an entry that could not be taken is delivered again.
+/// Delay before an entry that could not be processed is delivered again.
 const AGAIN_WAIT: Duration = Duration::from_secs(1);
 
 /// The inbox.
@@ -32,8 +32,8 @@ pub(crate) struct Entries {
 impl Handler for Entries {
     const NAME: &'static str = Stage::Publish.as_str();
 
-    /// Looks at the order of an entry. An order in trouble of its own goes on under its own name, where attempts are counted; entries
-    /// only say that something is new.
+    /// Evaluates the order of an entry. A failure of the order itself is retried through an evaluation, whose attempts are counted. Entries
+    /// only signal that something is new.
     async fn take(&mut self, context: &Context, hand: &InHand) -> Result<Settlement, Failure> {
         let delivery = hand.delivery();
         let entry: Entry = match intake::read(delivery.subject(), delivery.body()) {
@@ -41,7 +41,7 @@ impl Handler for Entries {
             Err(refused) => return refuse(context, delivery, refused).await,
         };
         self.views.meet(&entry, delivery.sequence()).await;
-        // Of two publishers that see the last entries, one is enough; a message that comes again is that of one who died.
+        // If two publishers see the last entries, one of them writes. A message that is delivered again belonged to a publisher that died.
         let writer = if delivery.delivered() > 1 { Writer::Anyone } else { Writer::Mover };
         let evaluated = evaluate::order(context, &self.views, &entry.order, writer);
         match hand.unless_lost(evaluated).await {
@@ -60,7 +60,7 @@ impl Handler for Entries {
         Ok(before_ack(Settlement::Ack))
     }
 
-    /// Only a dependency's trouble keeps an entry.
+    /// The entry is kept only for a failure of a dependency.
     async fn not_taken(&self, _: &Context, _: &dyn Delivery, _: &Failure) -> Settlement {
         Settlement::HandBack(AGAIN_WAIT)
     }
@@ -72,8 +72,8 @@ impl Inbox for Entries {
     }
 }
 
-/// A message in the ledger that is no entry. It stands where a result belongs, for good: so it is removed, and its task is done
-/// again. What only a newer program reads is left to one.
+/// Handles a ledger message that is no valid entry. It blocks the subject of a result, so it is removed and its task is done again. A
+/// message of a newer program is left for a node of that version.
 async fn refuse(
     context: &Context,
     delivery: &dyn Delivery,

@@ -1,4 +1,4 @@
-//! Looks at an order as a whole and does everything that is due: supersede, announce, release, finish.
+//! Evaluates an order as a whole and does everything that is due: supersede, announce, release, finish.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::event::Event;
 use crate::releases;
 use crate::takeover;
 
-/// Evaluates an order. Doing it again, or on two nodes at once, changes nothing.
+/// Evaluates an order. Evaluating twice, or on two nodes at once, changes nothing.
 pub(super) async fn order(
     context: &Context,
     views: &Views,
@@ -40,7 +40,8 @@ pub(super) async fn order(
     let read = views.of(order).await;
     let mut read = read.lock().await;
     read.refresh(ports.broker.as_ref(), order).await?;
-    // Asked for only where it may matter: who asks for an evaluation may have seen a gap, and nothing is published that is not there.
+    // Checked only when it may matter: the request for an evaluation may come from a gap, and nothing is published that is missing in the
+    // ledger.
     let thorough = writer == Writer::Anyone || progress::complete(&plan, &read.view);
     let gap = thorough && has_gap(context, order, &mut read).await?;
     let Read { view, released, .. } = &mut *read;
@@ -58,7 +59,7 @@ pub(super) async fn order(
     crash::point("publish-after-announce");
     let Some(state) = video.order(order.number) else { return Ok(()) };
     if state.is_closed() {
-        // Closed by another publisher since it was read: what was read of the ledger may be half purged.
+        // Another publisher closed the order since it was read. The entries read from the ledger may be half purged.
         return close(context, views, order, &video).await;
     }
     if gap {
@@ -68,7 +69,7 @@ pub(super) async fn order(
     crash::point("publish-after-release");
     if progress::complete(&plan, view) {
         let after = finish::complete(context, order, &plan, view, writer).await?;
-        // An order that failed meanwhile keeps its entries: a replay builds on them.
+        // An order that failed in the meantime keeps its entries, because a replay continues them.
         if after.order(order.number).is_none_or(Order::is_closed) {
             return close(context, views, order, &after).await;
         }
@@ -77,7 +78,8 @@ pub(super) async fn order(
     Ok(())
 }
 
-/// Finds out whether entries of the order were removed: what they told is not known any more, and what is missing is due again.
+/// Whether entries of the order were removed from the ledger. If so, the facts they proved are unknown again, and the missing tasks are due
+/// again.
 async fn has_gap(context: &Context, order: &OrderId, read: &mut Read) -> Result<bool, Failure> {
     let broker = context.ports.broker.as_ref();
     let ahead = read.is_ahead(broker, order).await?;
@@ -95,12 +97,12 @@ async fn has_gap(context: &Context, order: &OrderId, read: &mut Read) -> Result<
 }
 
 fn tell_gap(context: &Context, order: &OrderId) {
-    let message = "The ledger lacks entries that were there. What they told of is done again.";
+    let message = "The ledger lacks entries that were read before. Their tasks are done again.";
     let failure = Failure::task("ledger-gap", message).with_detail(order);
     context.ports.environment.emit(Event::StageFault { stage: "publish", failure });
 }
 
-/// Records what the ledger makes known: playable, tiers that are ready.
+/// Records the facts that the ledger proves: playable, and tiers that are ready.
 async fn learn(
     context: &Context,
     order: &OrderId,
@@ -126,7 +128,7 @@ async fn learn(
     .await
 }
 
-/// The chunks do not fit together: the next order decodes the source in one go.
+/// The chunks do not fit together. The next order decodes the source in one go.
 async fn supersede(
     context: &Context,
     views: &Views,
@@ -142,7 +144,7 @@ async fn supersede(
         views.forget(order).await;
         return Ok(());
     }
-    // Another publisher did it, and may have died since.
+    // Another publisher superseded the order, and may have died since.
     let video = ports.broker.video(&order.video).await?.map(|found| found.value);
     let closed = |video: &Video| video.order(order.number).is_some_and(Order::is_closed);
     match video.filter(closed) {
@@ -151,7 +153,7 @@ async fn supersede(
     }
 }
 
-/// What remains to do for a closed order: announce, then forget its entries.
+/// Finishes a closed order: announces its facts, then removes its entries.
 async fn close(
     context: &Context,
     views: &Views,

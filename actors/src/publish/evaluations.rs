@@ -1,4 +1,4 @@
-//! The inbox of requests to evaluate an order, whose attempts are counted.
+//! The inbox of requests to evaluate an order. Their attempts are counted.
 
 use std::sync::Arc;
 
@@ -51,14 +51,14 @@ impl Inbox for Evaluations {
 impl Claiming for Evaluations {
     type Body = Evaluate;
     const STAGE: Stage = Stage::Publish;
-    /// The order is closed in the middle of an evaluation, which then has its records to forget.
+    /// The evaluation itself closes the order and then removes its records.
     const ENDS_WITH_ORDER: bool = false;
 
     fn unit(message: &Evaluate) -> (OrderId, Unit) {
         (message.order.clone(), Stage::Publish.into())
     }
 
-    /// A closed order is looked at too: it may have something to announce, and entries to forget.
+    /// A closed order is evaluated too: facts may be unannounced, and entries not yet removed.
     async fn closed(&self, context: &Context, order: &OrderId) -> Result<(), Failure> {
         evaluate::order(context, &self.views, order, Writer::Anyone).await
     }
@@ -73,13 +73,13 @@ impl Claiming for Evaluations {
         }
     }
 
-    /// What failed before has passed: the next request begins anew.
+    /// The failure is over, so the next request starts with a fresh count.
     async fn done(&self, context: &Context, held: &Held) -> Result<(), Failure> {
         held.done(&context.ports).await
     }
 }
 
-/// What is done is not yet said to the broker.
+/// Crash point between the work and its acknowledgement.
 pub(super) fn before_ack(settlement: Settlement) -> Settlement {
     crash::point("publish-before-ack");
     settlement

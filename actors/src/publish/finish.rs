@@ -1,4 +1,4 @@
-//! Writes the finished set of an order, once, and closes the order with one compare-and-set.
+//! Writes the finished set of an order once, and closes the order with one compare-and-set.
 
 use std::sync::Arc;
 
@@ -19,19 +19,19 @@ use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
 
-/// Files of a finished set that are written at once: a slow store is waited for once, and no node floods it.
+/// Files of a finished set that are written at once. Bounded so that a node does not flood a slow store.
 const WRITES_AT_ONCE: usize = 8;
 
-/// Who writes the set where several publishers see that an order is complete.
+/// Which publisher writes the set if several see that an order is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Writer {
-    /// Whoever brings the order to PUBLISHING: another is writing otherwise, and his message comes again where he dies.
+    /// The publisher that moves the order to PUBLISHING. If it dies, its message is delivered again.
     Mover,
-    /// This one, whatever was begun: the one who began may be gone.
+    /// This publisher in any case: the one that began may have died.
     Anyone,
 }
 
-/// Verifies the asset, writes playlists and manifest, and completes the order. Gives the state afterwards.
+/// Verifies the asset, writes playlists and manifest, and completes the order. Returns the state afterwards.
 pub(super) async fn complete(
     context: &Context,
     order: &OrderId,
@@ -72,7 +72,7 @@ pub(super) async fn complete(
     video.ok_or_else(gone)
 }
 
-/// The state afterwards, and whether it was this call that moved it.
+/// The state afterwards, and whether this call changed it.
 async fn advance(context: &Context, order: &OrderId, to: Status) -> Result<(Video, bool), Failure> {
     let now = context.ports.environment.now();
     let mut moved = false;
@@ -88,7 +88,7 @@ fn gone() -> Failure {
     Failure::permanent("video-gone", "The video was deleted while it was being published.")
 }
 
-/// Playlists, initialisation segments, then the manifest that names them all.
+/// Writes playlists and initialisation segments, then the manifest that names them all.
 async fn write_set(
     context: &Context,
     order: &OrderId,
@@ -111,7 +111,7 @@ async fn write_set(
     Ok(Published { prefix: prefix.to_owned(), manifest })
 }
 
-/// Every file of the finished set but the manifest: name and bytes.
+/// Names and bytes of every file of the finished set except the manifest.
 fn contents(plan: &Plan, view: &View) -> Result<Vec<(String, Bytes)>, Failure> {
     let mut files = vec![("master.m3u8".to_owned(), playlist::master(plan, Some(view)).into())];
     for (index, tier) in plan.tiers.iter().enumerate() {
@@ -126,7 +126,7 @@ fn contents(plan: &Plan, view: &View) -> Result<Vec<(String, Bytes)>, Failure> {
         files.push((playlist::init_name(&tier.name), init.into()));
     }
     for (index, audio) in plan.audio.iter().enumerate() {
-        // A track of which nothing could be decoded is left out, as the master playlist leaves it out.
+        // A track without a decodable sample is left out, as in the master playlist.
         let Some(init) = playlist::init(plan, view, &audio.name) else { continue };
         let text = playlist::audio(plan, view, index, true);
         files.push((format!("{}.m3u8", audio.name), text.into()));
@@ -135,7 +135,7 @@ fn contents(plan: &Plan, view: &View) -> Result<Vec<(String, Bytes)>, Failure> {
     Ok(files)
 }
 
-/// Writes and reads back.
+/// Writes an object and reads it back.
 async fn write(context: &Context, key: &str, bytes: Bytes) -> Result<Object, Failure> {
     let store = &context.ports.store;
     let object = store.write(key, bytes).await?;

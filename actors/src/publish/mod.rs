@@ -1,7 +1,8 @@
-//! Publish: ledger entries → release next, verification, tier-ready facts, the finished set, completion.
+//! Publish: evaluates ledger entries, releases the next tasks, verifies the output, records facts, writes the finished set and completes
+//! the order.
 //!
-//! Invariant: a fact is in state before it is announced; the finished set is written and read back before the one
-//! compare-and-set that names it and closes the order.
+//! Invariant: a fact is in the state before it is announced. The finished set is written and read back before the one compare-and-set that
+//! names it and closes the order.
 
 mod entries;
 mod evaluations;

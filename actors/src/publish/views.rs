@@ -1,4 +1,4 @@
-//! What this node has read of the ledger, per order, so that an evaluation reads only what is new.
+//! Cache of the ledger per order, so that an evaluation reads only new entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,32 +16,31 @@ const ORDERS_KEPT: usize = 256;
 /// A view with the stream sequence up to which it was read.
 #[derive(Debug, Default)]
 pub(super) struct Read {
-    /// The entries.
     pub(super) view: View,
-    /// Tasks that this node has released since it knows the order: a broker need not be asked again.
+    /// Tasks that this node has released since it knows the order. They need no further request to the broker.
     pub(super) released: BTreeSet<TaskId>,
     sequence: u64,
 }
 
-/// Views by order. One evaluation of an order at a time on this node: its view is locked meanwhile.
+/// Views by order. An evaluation locks the view, so a node runs one evaluation of an order at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Views {
     by_order: Mutex<BTreeMap<OrderId, Arc<Mutex<Read>>>>,
 }
 
 impl Views {
-    /// The view of an order, to be locked.
+    /// The view of an order, not yet locked.
     pub(super) async fn of(&self, order: &OrderId) -> Arc<Mutex<Read>> {
         let mut by_order = self.by_order.lock().await;
         if by_order.len() > ORDERS_KEPT {
-            // A view that nobody holds can be read again at any time.
+            // A view that no evaluation holds can be read again at any time.
             by_order.retain(|_, read| Arc::strong_count(read) > 1);
         }
         Arc::clone(by_order.entry(order.clone()).or_default())
     }
 
-    /// Takes note of an entry and where it lies. Where all was read and it is not known, the ledger was made anew since: what was read
-    /// of it counts no more.
+    /// Adds an entry with its sequence. If the view was read past that sequence and lacks the entry, the ledger was created anew, and the
+    /// view is void.
     pub(super) async fn meet(&self, entry: &Entry, sequence: u64) {
         let read = self.of(&entry.order).await;
         let mut read = read.lock().await;
@@ -57,7 +56,7 @@ impl Views {
 }
 
 impl Read {
-    /// Whether the ledger lacks entries that were read from it: somebody removed some.
+    /// Whether the view holds entries that the ledger lacks because they were removed.
     pub(super) async fn is_ahead(
         &self,
         broker: &dyn Broker,
@@ -67,7 +66,7 @@ impl Read {
         Ok(read > 0 && broker.entry_count(order).await? < read)
     }
 
-    /// Reads what is new.
+    /// Reads new entries.
     pub(super) async fn refresh(
         &mut self,
         broker: &dyn Broker,

@@ -1,4 +1,4 @@
-//! The reconciler: one on every node that has the role, one of them at work.
+//! The reconciler: an actor on every node with the role, of which the holder of the lease works.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use super::records::Records;
 use super::sweep::Sweep;
 use crate::event::{Event, Reconciled};
 
-/// Before the next pass, where this one left states unread: others want the broker too.
+/// Pause before the next pass if this pass left states unread. It leaves the broker to other clients for a moment.
 const SHORTLY: Duration = Duration::from_millis(20);
 
-/// What the reconciler is told.
+/// Messages of the reconciler.
 #[derive(Debug)]
 pub enum Message {
-    /// Look at everything once.
+    /// Make one pass.
     Pass,
 }
 
-/// What the reconciler knows. Of no use to its successor, which looks for itself.
+/// Memory of the reconciler. Its successor starts without it.
 pub struct State {
     args: Args,
     lead: Lead,
@@ -76,7 +76,7 @@ impl Actor for Reconciler {
 }
 
 impl State {
-    /// One pass; gives the pause before the next.
+    /// Makes one pass. Returns the pause before the next.
     async fn pass(&mut self) -> Duration {
         let context = self.args.context.clone();
         match self.look().await {
@@ -89,7 +89,7 @@ impl State {
         }
     }
 
-    /// Gives whether states were left unread.
+    /// Returns whether states were left unread.
     async fn look(&mut self) -> Result<bool, Failure> {
         let args = &self.args;
         if !self.lead.keep(args).await? {
@@ -116,13 +116,13 @@ impl State {
                 () = tokio::time::sleep(pause) => {}
             }
             if myself.cast(Message::Pass).is_err() {
-                tracing::debug!("reconciler went away between two passes");
+                tracing::debug!("the reconciler ended between two passes");
             }
         });
     }
 }
 
-/// For who watches numbers; nothing waits for it.
+/// Counts the dead letters for the metrics. Nothing else depends on it.
 async fn count_letters(args: &Args) {
     let event = match args.survey.dead_letters().await {
         Ok(room) => Event::Reconciled(Reconciled::LettersCounted(room)),

@@ -1,4 +1,4 @@
-//! What the reconciler needs.
+//! Arguments of the reconciler.
 
 use std::sync::Arc;
 
@@ -10,26 +10,23 @@ use crate::event::Event;
 use crate::ports::{Nodes, Survey};
 use crate::trial;
 
-/// What the reconciler needs.
+/// Arguments of the reconciler.
 #[derive(Clone)]
 pub struct Args {
-    /// The node.
     pub context: Context,
-    /// The queues as a whole.
     pub survey: Arc<dyn Survey>,
-    /// What nodes say of themselves.
     pub nodes: Arc<dyn Nodes>,
-    /// That the store is the broker's: without it nothing is swept.
+    /// Proof that the store is bound to the broker. Nothing is swept without it.
     pub bound: Bound,
-    /// Where that is looked up again.
+    /// Port to verify the binding again.
     pub binding: Arc<dyn Binding>,
 }
 
 impl Args {
-    /// Tells what is wrong with one entry, which keeps nobody from the others.
+    /// Reports a failure that concerns one entry, so that the pass continues with the others.
     ///
     /// # Errors
-    /// When broker or store are away: for the others too.
+    /// Broker or store are down, which concerns every entry.
     pub(super) async fn pass_over(&self, failure: Failure) -> Result<(), Failure> {
         if failure.severity == Severity::DependencyFault && self.is_away(&failure).await {
             return Err(failure);
@@ -39,7 +36,7 @@ impl Args {
         Ok(())
     }
 
-    /// Nothing is charged here: where the store fails at one object, it is enough that it is fine for others.
+    /// No attempt is charged here: if the store fails at one object, it suffices that it works for others.
     async fn is_away(&self, failure: &Failure) -> bool {
         match &failure.object {
             Some(touched) => !trial::answers(&self.context.ports, touched.key()).await,

@@ -10,16 +10,16 @@ use crate::crash;
 use crate::event::{Event, Reconciled};
 use crate::ports::Met;
 
-/// Objects of one owner asked for at a time.
+/// Objects of one owner listed at a time.
 pub(super) const OBJECTS_PER_PAGE: usize = 1000;
 
-/// Walks through the objects of a cancelled order, where folders could not be read.
+/// Walks through the objects of a cancelled order if folders could not be read.
 const CLEARING_WALKS_MAX: usize = 3;
 
-/// Code of what the store does not allow.
+/// Code of a failure that the store denies the request.
 const DENIED: &str = "storage-denied";
 
-/// Deletes every object of an owner that is not named, whatever its age: its order was cancelled, and its workers have stopped.
+/// Deletes every object of an owner that no document names, whatever its age. The order was cancelled, and its workers have stopped.
 pub(super) async fn unnamed(args: &Args, foreign: &Foreign, owner: &Owner) -> Result<(), Failure> {
     args.bound.holds(args.binding.as_ref(), args.context.ports.store.as_ref()).await?;
     for _ in 0..CLEARING_WALKS_MAX {
@@ -27,11 +27,11 @@ pub(super) async fn unnamed(args: &Args, foreign: &Foreign, owner: &Owner) -> Re
             return Ok(());
         }
     }
-    // What could not be read is an orphan from now on.
+    // Objects in folders that could not be read are orphans from now on.
     Ok(())
 }
 
-/// Whether all folders could be read.
+/// Returns whether all folders could be read.
 async fn clear_once(args: &Args, foreign: &Foreign, owner: &Owner) -> Result<bool, Failure> {
     let mut walk = args.context.ports.store.walk(&owner.prefix()).await?;
     loop {
@@ -48,7 +48,7 @@ async fn clear_once(args: &Args, foreign: &Foreign, owner: &Owner) -> Result<boo
     }
 }
 
-/// What may not be deleted stays, and keeps nobody from deleting the others.
+/// Deletes an object. An object that the store refuses to delete stays, and the sweep continues.
 pub(super) async fn delete(args: &Args, met: &Met) -> Result<(), Failure> {
     match args.context.ports.store.delete(&met.key).await {
         Err(failure) if failure.code == DENIED => {

@@ -1,4 +1,4 @@
-//! The lease of the reconciler: one node at a time does its work.
+//! The lease of the reconciler. One node at a time holds it and works.
 
 use jetreel_domain::upkeep::leadership;
 use jetreel_domain::words::failure::Failure;
@@ -7,22 +7,22 @@ use super::args::Args;
 use crate::event::{Event, Reconciled};
 use crate::ports::Swap;
 
-/// What a resignation may take.
+/// Timeout of a resignation.
 const RESIGN_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// This reconciler as a candidate.
+/// This reconciler as a candidate for the lease.
 pub(super) struct Lead {
     holder: String,
     leads: bool,
 }
 
 impl Lead {
-    /// A candidate that is told from all others by `holder`.
+    /// A candidate with the unique name `holder`.
     pub(super) fn new(holder: String) -> Self {
         Self { holder, leads: false }
     }
 
-    /// Takes or renews the lease; `false` where another holds it.
+    /// Takes or renews the lease. `false` if another candidate holds it.
     pub(super) async fn keep(&mut self, args: &Args) -> Result<bool, Failure> {
         let kept = self.try_keep(args).await;
         let leads = matches!(kept, Ok(true));
@@ -52,7 +52,7 @@ impl Lead {
         Ok(matches!(swapped, Swap::Done(_)))
     }
 
-    /// Leaves the lease to the next, where it is held. A failure costs the next one a wait.
+    /// Releases the lease if it is held. If that fails, the successor waits until the lease expires.
     pub(super) async fn resign(&mut self, args: &Args) {
         if !std::mem::take(&mut self.leads) {
             return;
@@ -69,13 +69,15 @@ impl Lead {
             }
             Ok::<(), Failure>(())
         };
-        // Nobody waits long for a courtesy: the node is going down.
+        // Resigning is best effort: the node is going down, and the lease expires by itself.
         match tokio::time::timeout(RESIGN_WAIT, resigned).await {
             Ok(Ok(())) => {}
             Ok(Err(failure)) => {
-                tracing::debug!(%failure, "the reconciler's lease was left to run out")
+                tracing::debug!(%failure, "the reconciler's lease could not be released; it expires by itself")
             }
-            Err(_) => tracing::debug!("the reconciler's lease was left to run out"),
+            Err(_) => tracing::debug!(
+                "the reconciler's lease could not be released; it expires by itself"
+            ),
         }
     }
 }

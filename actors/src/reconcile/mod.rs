@@ -1,14 +1,14 @@
-//! Reconcile: looks at what state promises, and mends what got lost on the way.
+//! Reconcile: compares the states with queues, ledger and store, and repairs what was lost.
 //!
 //! ```text
 //! a pass, on the node that holds the lease:
-//!   states that changed ─► open videos ─► what is amiss for long ─► repair
-//!   words of the nodes ─► codec builds that are nowhere ─► orders to plan anew
+//!   changed states ─► open videos ─► troubles that last ─► repair
+//!   node reports ─► codec builds without a node ─► orders to plan anew
 //!   records of closed orders ─► removed
-//!   a page of the store ─► objects that nobody names, met twice ─► deleted
+//!   a page of the store ─► objects that no document names, met twice ─► deleted
 //! ```
-//! Invariants: a pass does a bounded amount of work; every repair can be made twice; nothing is deleted that state, plan, ledger, a
-//! held claim or a manifest names, as read from the leader right before.
+//! Invariants: a pass does a bounded amount of work. Every repair can be made twice. Nothing is deleted that a state, plan, ledger entry,
+//! held claim or manifest names, as read from the leader right before.
 
 mod args;
 mod actor;

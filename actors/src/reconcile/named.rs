@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::args::Args;
 use crate::ports::Met;
 
-/// What is named of an owner's objects. `None`: it cannot be said now, so that all must stay.
+/// The named objects of an owner. `None` if the names cannot be determined now, so that all objects must stay.
 pub(super) async fn named(
     args: &Args,
     owner: &Owner,
@@ -28,7 +28,7 @@ pub(super) async fn named(
         None => None,
     };
     if found.as_ref().is_some_and(Document::is_newer) {
-        // What a newer program names in fields of its own is not seen.
+        // A newer program may name objects in fields that this program does not know.
         return Ok(None);
     }
     let mut names = sweep::names(found.as_ref(), owner);
@@ -52,7 +52,7 @@ pub(super) async fn named(
             if !add_records(args, order, objects, &mut names).await? {
                 return Ok(None);
             }
-            // An order that was closed meanwhile may have lost its records before they were read.
+            // The records of an order that was closed in the meantime may have been removed before they were read.
             let after = broker.video(&order.video).await?;
             let open = after.as_ref().and_then(|after| after.value.order(order.number));
             if open.is_none_or(Order::is_closed) {
@@ -63,7 +63,7 @@ pub(super) async fn named(
     Ok(Some(names))
 }
 
-/// `false`: a newer program wrote some of them, which may name more.
+/// Adds the objects that ledger entries and claims name. `false` if a newer program wrote some of them, which may name more.
 async fn add_records(
     args: &Args,
     order: &OrderId,
@@ -71,7 +71,7 @@ async fn add_records(
     names: &mut Names,
 ) -> Result<bool, Failure> {
     let broker = &args.context.ports.broker;
-    // Claims first: who loses one after this will find its results in the ledger, or enters nothing any more.
+    // Claims are read first. A worker that loses its claim after this read has its results in the ledger, or writes no entry any more.
     let tasks: BTreeSet<TaskId> = objects.iter().filter_map(|met| Owner::task(&met.key)).collect();
     for task in tasks {
         if let Some(claim) = broker.claim(order, &task.into()).await? {
@@ -92,7 +92,7 @@ async fn manifest(
     let bytes = args.context.ports.store.read_all(&object.key).await?;
     let hash = hex::encode(Sha256::digest(&bytes));
     let broken = |why: String| {
-        let message = "The manifest of a published video is not what it was when it was written.";
+        let message = "The manifest of a published video differs from the one that was written.";
         Failure::task("manifest-broken", message).with_detail(format!("{}: {why}", object.key))
     };
     if hash != object.sha256 {

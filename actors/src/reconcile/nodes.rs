@@ -1,4 +1,4 @@
-//! Which codec builds there are, by what nodes say of themselves.
+//! Codec builds of the cluster, from the reports of its nodes.
 
 use std::collections::BTreeSet;
 
@@ -9,20 +9,20 @@ use super::args::Args;
 use crate::event::Event;
 use crate::ports::OddWord;
 
-/// Words read in one pass; more are read in the next.
+/// Reports read in one pass. The next pass reads more.
 const WORDS_PER_PASS: usize = 500;
 
-/// Nodes that are remembered as told of.
+/// Nodes whose unreadable reports are remembered as logged.
 const TOLD_MAX: usize = 1000;
 
-/// The nodes, as long as this reconciler leads.
+/// The nodes, as this reconciler has seen them since it leads.
 pub(super) struct Nodes {
     started: Instant,
     read: u64,
-    /// When the bucket was made that was read.
+    /// When the bucket that was read was created, in nanoseconds since the Unix epoch.
     born: i64,
     roster: Roster,
-    /// Nodes whose words cannot be understood, as far as that was told.
+    /// Nodes whose reports cannot be decoded, as far as that was logged.
     told: BTreeSet<String>,
 }
 
@@ -34,10 +34,10 @@ impl Default for Nodes {
 }
 
 impl Nodes {
-    /// Reads what was said since the last look. Where that fails, nothing is said of builds; the rest goes on.
+    /// Reads the reports written since the last read. If that fails, no order is planned anew for its build; the rest of the pass goes on.
     pub(super) async fn look(&mut self, args: &Args) {
         match args.nodes.said(self.read, WORDS_PER_PASS).await {
-            // What is said anew is heard with the next pass.
+            // The bucket was created anew: the next pass reads it from its start.
             Ok(said) if said.extent.is_another(self.born, self.read) => *self = Self::default(),
             Ok(said) => {
                 self.born = said.extent.born;
@@ -54,8 +54,7 @@ impl Nodes {
         }
     }
 
-    /// What one node says in words of its own keeps nobody from hearing the others; of it nothing is known, as if it were silent. Told once
-    /// a node.
+    /// Logs once per node that its report cannot be decoded. The node counts as absent, and the other reports are still read.
     fn tell(&mut self, args: &Args, unreadable: Vec<OddWord>) {
         for OddWord { id, failure, .. } in unreadable {
             if self.told.len() < TOLD_MAX && self.told.insert(id) {
@@ -65,7 +64,7 @@ impl Nodes {
         }
     }
 
-    /// Whether an order that was planned with `build` can only be planned anew.
+    /// Whether no node has `build` any more, so that an order with this build must be planned anew.
     pub(super) fn strand(&self, build: &str) -> bool {
         self.roster.strands(build)
     }

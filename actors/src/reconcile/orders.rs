@@ -1,7 +1,7 @@
-//! The videos that are not at rest, and what is amiss with them.
+//! The videos with open orders, and their troubles.
 //!
-//! States are read once, in the order in which they were written; from then on only what changed. So a pass costs as much as there
-//! is under way, not as much as there is.
+//! States are read once, in the order of their writes, and after that only their changes. So the cost of a pass grows with the open orders,
+//! not with all videos.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -24,16 +24,16 @@ use crate::ports::Versioned;
 
 /// States read in one pass.
 const STATES_PER_PASS: usize = 500;
-/// Videos looked at in one pass; where more are under way, the next pass goes on with them.
+/// Videos examined in one pass. If more have open orders, the next pass continues with them.
 const VIDEOS_PER_PASS: usize = 500;
-/// Objects of an upload asked for at a time.
+/// Objects of an upload listed at a time.
 const PARTS_PER_PAGE: usize = 1000;
 
-/// What is under way.
+/// Videos with open orders.
 #[derive(Default)]
 pub(super) struct Orders {
     read: u64,
-    /// When the bucket was made that was read.
+    /// When the bucket that was read was created, in nanoseconds since the Unix epoch.
     born: i64,
     open: BTreeMap<VideoId, Open>,
     next: Option<VideoId>,
@@ -45,11 +45,11 @@ pub(super) struct Orders {
 #[derive(Default)]
 struct Open {
     watch: Watch,
-    /// By order: plans never change.
+    /// By order number. Plans never change.
     planned: BTreeMap<u32, Planned>,
 }
 
-/// What is of interest of a plan.
+/// The part of a plan that the reconciler needs.
 #[derive(Clone)]
 struct Planned {
     steps: Vec<Step>,
@@ -57,7 +57,7 @@ struct Planned {
 }
 
 impl Orders {
-    /// Reads what changed. `true`: there is more.
+    /// Reads changed states. `true` if there are more.
     pub(super) async fn read_on(&mut self, args: &Args) -> Result<bool, Failure> {
         let states = args.survey.states(self.read, STATES_PER_PASS).await?;
         if states.extent.is_another(self.born, self.read) {
@@ -70,7 +70,7 @@ impl Orders {
             let video = video.value;
             self.foreign.note(&video);
             if video.is_newer() {
-                // Only a newer program changes it, whatever is amiss. Told once for each change.
+                // Only a newer program may change this state. Logged once for each change.
                 self.open.remove(&video.id);
                 args.pass_over(document::newer().with_detail(&video.id)).await?;
             } else if reconcile::is_settled(&video) {
@@ -88,7 +88,7 @@ impl Orders {
         &self.foreign
     }
 
-    /// Looks at the videos under way, and mends what has been amiss for long.
+    /// Examines the videos with open orders and repairs troubles that have lasted long enough.
     pub(super) async fn look(&mut self, args: &Args) -> Result<(), Failure> {
         self.nodes.look(args).await;
         let position = self.position(args).await;
@@ -100,7 +100,7 @@ impl Orders {
         Ok(())
     }
 
-    /// Without a consumer of uploads, nothing is said of uploads; the rest goes on.
+    /// Without a consumer of uploads, uploads are not examined; the rest of the pass goes on.
     async fn position(&self, args: &Args) -> Option<Position> {
         if self.open.is_empty() {
             return None;
@@ -115,7 +115,7 @@ impl Orders {
         }
     }
 
-    /// The videos whose turn it is.
+    /// The videos for this pass.
     fn turn(&mut self) -> Vec<VideoId> {
         let next = self.next.take();
         let after = self.open.keys().filter(|id| next.as_ref().is_none_or(|next| *id >= next));
@@ -149,7 +149,7 @@ impl Orders {
         for order in &video.orders {
             match self.find(args, &video, order, position).await {
                 Ok(about) => drop(found.insert(order.number, about)),
-                // Not judged; the video's other orders are.
+                // This order is not examined; the video's other orders are.
                 Err(failure) => args.pass_over(failure).await?,
             }
         }
@@ -158,7 +158,7 @@ impl Orders {
         let watch = &mut self.open.entry(id.clone()).or_default().watch;
         let ripe = watch.ripe(now, amiss, policy);
         if ripe.iter().any(|trouble| trouble.deletes()) {
-            // Another video may be made from what this one leaves.
+            // Another video may use an object of this one as its source, so all changes are read before anything is deleted.
             while self.read_on(args).await? {}
         }
         for trouble in ripe {
@@ -220,12 +220,12 @@ impl Orders {
     }
 }
 
-/// When the newest part of an upload was written. An upload whose parts cannot be seen must not be taken for one without.
+/// When the newest part of an upload was written. An upload whose parts cannot be listed must not be mistaken for one without parts.
 async fn newest_part(args: &Args, video: &VideoId) -> Result<Option<i64>, Failure> {
     if let Some(newest) = args.survey.newest_part(video).await? {
         return Ok(Some(newest));
     }
-    // Its first part is being written, or an older program writes it, which keeps no log.
+    // The log is empty: the first part is being written, or an older program without logs writes the upload.
     let prefix = Owner::Original(video.clone()).prefix();
     let mut walk = args.context.ports.store.walk(&prefix).await?;
     let mut newest = None;

@@ -1,5 +1,5 @@
-//! Ledger entries and claims that outlived their order, and logs that outlived their upload: of a crash between the end and the cleaning
-//! up, or written by a worker that had not noticed the end.
+//! Ledger entries and claims of closed orders, and part logs of ended uploads. They remain after a crash before the clean-up, or come from
+//! a worker that had not yet seen the end.
 
 use std::collections::BTreeSet;
 
@@ -12,19 +12,19 @@ use jetreel_domain::words::failure::Failure;
 use super::args::Args;
 use crate::event::{Event, Reconciled, Repair};
 
-/// Orders and uploads on record that are looked at in one pass; the next goes on with the others.
+/// Orders and uploads with records that are examined in one pass. The next pass continues with the others.
 const RECORDS_PER_PASS: usize = 500;
 
-/// Whose records they are.
+/// Owner of records.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Record {
-    /// Ledger entries and claims.
+    /// An order, with its ledger entries and claims.
     Order(OrderId),
-    /// The log of an upload.
+    /// An upload, with its part log.
     Upload(VideoId),
 }
 
-/// Records that were found to be left over, in this round and in the one before.
+/// Leftover records, found in this round and in the one before.
 #[derive(Default)]
 pub(super) struct Records {
     round: Vec<Record>,
@@ -34,7 +34,7 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// Looks at some orders and uploads that have records.
+    /// Examines some orders and uploads that have records.
     pub(super) async fn look(&mut self, args: &Args) -> Result<(), Failure> {
         let policy = &args.context.config.reconciler;
         let now = args.context.ports.environment.now();
@@ -42,7 +42,7 @@ impl Records {
             if now < self.next_round {
                 return Ok(());
             }
-            // To list them costs the broker, and nothing waits for them.
+            // Listing them costs the broker work, and nothing depends on it.
             self.next_round = now + policy.sweep_seconds;
             self.before = std::mem::take(&mut self.seen);
             let orders = args.survey.orders_on_record().await?;
@@ -59,7 +59,7 @@ impl Records {
         Ok(())
     }
 
-    /// Left over in two rounds: whoever ended the order, or the upload, has not cleaned up, and will not.
+    /// Removes records that were leftover in two rounds: the process that ended the order or upload did not clean up.
     async fn look_at(&mut self, args: &Args, record: Record) -> Result<(), Failure> {
         let ports = &args.context.ports;
         let id = match &record {
@@ -91,7 +91,7 @@ impl Records {
     }
 }
 
-/// Whether nobody needs the records any more.
+/// Whether the records are not needed any more.
 fn is_over(video: &Video, record: &Record) -> bool {
     match record {
         Record::Order(order) => {

@@ -1,4 +1,4 @@
-//! Mends one thing.
+//! Makes one repair.
 
 use jetreel_domain::delivery::deadletter::Buried;
 use jetreel_domain::delivery::message::Uploaded;
@@ -20,7 +20,7 @@ use crate::ports::{Forged, WriteOnce};
 use crate::releases;
 use crate::takeover;
 
-/// Mends a trouble of a video, as its state was read a moment ago.
+/// Repairs a trouble of a video. `video` is its state as read just before.
 pub(super) async fn mend(
     args: &Args,
     foreign: &Foreign,
@@ -55,7 +55,7 @@ pub(super) async fn mend(
             (number, Repair::TaskQueued)
         }
         Trouble::Unevaluated(number) => {
-            // It waits for its turn, or for its next attempt.
+            // `Taken`: the evaluation waits in its queue, or for its next attempt.
             if broker.evaluate(&video.order_id(number)).await? == WriteOnce::Taken {
                 return Ok(());
             }
@@ -91,8 +91,8 @@ pub(super) async fn mend(
     Ok(())
 }
 
-/// Removes what stands in the ledger of an order and is no entry: it counts as finished where only subjects are looked at. `false`: there
-/// was nothing of the kind. Usually a publisher has done it long since.
+/// Removes ledger messages of an order that are no valid entries: a look at subjects alone counts them as finished tasks. `false` if there
+/// are none. Usually a publisher has removed them before.
 async fn remove_forged(args: &Args, order: &OrderId) -> Result<bool, Failure> {
     let ports = &args.context.ports;
     let forged = ports.broker.forged(order).await?;
@@ -104,7 +104,7 @@ async fn remove_forged(args: &Args, order: &OrderId) -> Result<bool, Failure> {
     Ok(found)
 }
 
-/// Cancels an upload that stood still, and deletes what has arrived. `false`: it has gone on meanwhile.
+/// Cancels an upload that made no progress, and deletes its objects. `false` if a part has arrived since.
 async fn give_up(args: &Args, foreign: &Foreign, order: &OrderId) -> Result<bool, Failure> {
     let ports = &args.context.ports;
     let now = ports.environment.now();
@@ -126,7 +126,8 @@ async fn give_up(args: &Args, foreign: &Foreign, order: &OrderId) -> Result<bool
     Ok(true)
 }
 
-/// Everything of a deleted video: told first, its state last, so that whatever is interrupted is done again.
+/// Removes everything of a deleted video. The facts are announced first and the state is removed last, so an interrupted removal is
+/// repeated.
 async fn remove(args: &Args, foreign: &Foreign, video: &Video) -> Result<(), Failure> {
     let ports = &args.context.ports;
     change::announce(ports, video).await?;
@@ -141,7 +142,7 @@ async fn remove(args: &Args, foreign: &Foreign, video: &Video) -> Result<(), Fai
     ports.broker.remove_video(&video.id).await
 }
 
-/// Before state forgets them: nobody looks for the letters of what is cancelled or deleted later on.
+/// Discards the letters before the state forgets them: they cannot be found later.
 async fn discard_letters(
     args: &Args,
     video: &Video,
@@ -150,7 +151,7 @@ async fn discard_letters(
     let letters = &args.context.ports.letters;
     for (number, sequence) in left {
         let found = letters.letter(sequence).await?;
-        // After the stream was made anew the number may be of another's letter.
+        // If the stream was created anew, the number may belong to another order's letter.
         let own = |found: &Buried| found.letter.order == Some(video.order_id(number));
         if found.as_ref().is_some_and(own) {
             letters.discard(sequence).await?;
@@ -159,7 +160,7 @@ async fn discard_letters(
     Ok(())
 }
 
-/// State stops naming what a cancelled order left; then it is deleted. What a crash in between leaves is an orphan like any other.
+/// Removes the output of a cancelled order from the state, then deletes it. A crash in between leaves orphans for the sweep.
 async fn clear(args: &Args, foreign: &Foreign, order: &OrderId) -> Result<(), Failure> {
     let ports = &args.context.ports;
     change::video(ports, &order.video, |video| {

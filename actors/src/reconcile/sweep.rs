@@ -1,4 +1,4 @@
-//! Walks through the store, page by page, and deletes what nobody names.
+//! The sweep: walks through the store page by page and deletes objects that no document names.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::orders::Orders;
 use crate::event::{Event, Reconciled};
 use crate::ports::{Met, Walk};
 
-/// Where the walk through the store is.
+/// Progress of the walk through the store.
 #[derive(Default)]
 pub(super) struct Sweep {
     candidates: Candidates,
@@ -25,7 +25,7 @@ pub(super) struct Sweep {
 struct Walking {
     walk: Box<dyn Walk>,
     folder: usize,
-    /// Nothing older than this can be judged: the states of that time are not kept.
+    /// Seconds since the Unix epoch. Older objects cannot be judged, because the bucket holds no states of that time.
     since: i64,
     met: u64,
     /// Folders that could not be read.
@@ -33,7 +33,7 @@ struct Walking {
 }
 
 impl Sweep {
-    /// Goes on with the walk by one page.
+    /// Continues the walk by one page.
     pub(super) async fn look(&mut self, args: &Args, orders: &mut Orders) -> Result<(), Failure> {
         let policy = &args.context.config.reconciler;
         let now = args.context.ports.environment.now();
@@ -51,7 +51,7 @@ impl Sweep {
         let page = walking.walk.page(limit).await?;
         walking.met += page.len() as u64;
         let ended = page.len() < limit;
-        // Before it is judged, which may fail.
+        // Recorded before the judgement, which may fail.
         page.iter().for_each(|met| self.candidates.meet(&met.key));
         let old = |met: &Met| {
             met.modified.is_some_and(|at| at >= walking.since && now - at >= policy.orphan_seconds)
@@ -122,7 +122,7 @@ impl Sweep {
         if again.is_empty() { Ok(()) } else { self.delete(args, orders, owner, again).await }
     }
 
-    /// Deletes orphans that were met before, unless they are named by now.
+    /// Deletes orphans that an earlier walk met, unless a document names them by now.
     async fn delete(
         &mut self,
         args: &Args,

@@ -1,5 +1,5 @@
-//! Burying a message: its letter, then its death in state, then the broker's copy. Media that is refused needs no letter: it is an
-//! answer to who uploaded it.
+//! Buries a message: writes its letter, then its death into the state, then terminates the broker's message. Refused media needs no letter,
+//! because it is an answer to its uploader.
 
 use jetreel_domain::delivery::deadletter::DeadLetter;
 use jetreel_domain::delivery::stage::Unit;
@@ -17,14 +17,14 @@ use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
 
-/// Detail of a failure that is kept in state, in bytes; all of it is in the letter.
+/// Bytes of a failure's detail that the state keeps. The letter holds all of it.
 const DETAIL_IN_STATE_MAX: usize = 1024;
 
-/// Why a message is not buried.
+/// Why a message was not buried.
 pub(super) enum Unburied {
-    /// The dead letters cannot be written: full, or gone. Nothing else needs them.
+    /// The stream of dead letters cannot be written: it is full or missing. Only burials need it.
     Letter(Failure),
-    /// Something that everything needs.
+    /// Another dependency failed.
     Else(Failure),
 }
 
@@ -34,7 +34,7 @@ impl From<Failure> for Unburied {
     }
 }
 
-/// Lets an order fail whose media is refused, under a claim that was just given up.
+/// Fails an order whose media is refused, under a claim that was just released.
 pub(super) async fn refuse(
     case: &Case<'_>,
     held: &Held,
@@ -53,7 +53,7 @@ pub(super) async fn refuse(
     Ok(Settlement::Ack)
 }
 
-/// Buries a message under a claim that was just given up, and so is nobody's.
+/// Buries a message under a claim that was just released, so that no worker holds it.
 pub(super) async fn bury(
     case: &Case<'_>,
     held: &Held,
@@ -77,7 +77,7 @@ pub(super) async fn bury(
             change::announce(ports, &video).await?;
         }
         None => {
-            // Nothing of a closed order is of interest any more.
+            // The order is closed, so the letter is not needed.
             ports.letters.discard(sequence).await?;
             return Ok(Settlement::Ack);
         }
@@ -87,8 +87,8 @@ pub(super) async fn bury(
     Ok(Settlement::Terminate(failure.code))
 }
 
-/// Takes a letter back under a claim that is another's by now. Who holds it finds the same letter, and names it in state: perhaps
-/// already, perhaps in a moment. Only the letter of an order that is closed is named by nobody any more.
+/// Withdraws a letter when another worker holds the claim. That worker finds the same letter and may name it in the state at any time. Only
+/// the letter of a closed order is never named again.
 async fn withdraw(case: &Case<'_>, held: &Held, letter: u64) -> Result<(), Failure> {
     let ports = &case.context.ports;
     let found = ports.broker.video(&held.order.video).await?;
@@ -101,7 +101,7 @@ async fn withdraw(case: &Case<'_>, held: &Held, letter: u64) -> Result<(), Failu
     Ok(())
 }
 
-/// Buries a message that belongs to no order one could name.
+/// Buries a message whose order cannot be determined.
 pub(super) async fn bury_unreadable(
     case: &Case<'_>,
     failure: Failure,
@@ -122,7 +122,7 @@ fn tell(case: &Case<'_>, held: Option<&Held>, failure: &Failure) {
     });
 }
 
-/// Notes the death. `None`: the order is closed, or gone.
+/// Records the death in the state. `None` if the order is closed or gone.
 async fn record(
     context: &Context,
     order: &OrderId,

@@ -1,4 +1,4 @@
-//! A message in trouble.
+//! A message that failed, with its context.
 
 use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::words::failure::{Failure, Severity};
@@ -8,21 +8,19 @@ use crate::config::Context;
 use crate::event::Event;
 use crate::ports::{Delivery, Stored};
 
-/// A message in trouble.
+/// A message that failed.
 pub(crate) struct Case<'a> {
-    /// The node.
     pub(crate) context: &'a Context,
-    /// The stage whose message it is.
+    /// Stage of the message.
     pub(crate) stage: Stage,
-    /// The message.
     pub(crate) origin: Origin<'a>,
 }
 
-/// Where the message is.
+/// Where the message comes from.
 pub(crate) enum Origin<'a> {
-    /// In hand.
+    /// A delivery in hand.
     Delivery(&'a dyn Delivery),
-    /// In its stream, given up by the broker.
+    /// A message in its stream that the broker gave up.
     Stranded(&'a Stored),
 }
 
@@ -34,7 +32,7 @@ impl Origin<'_> {
         }
     }
 
-    /// Keeps it in hand for what takes a moment.
+    /// Renews the lease for a step that takes a moment.
     pub(super) async fn renew(&self) -> Result<(), Failure> {
         match self {
             Self::Delivery(delivery) => delivery.renew().await,
@@ -44,17 +42,17 @@ impl Origin<'_> {
 }
 
 impl Case<'_> {
-    /// Notes that the claim is another's.
+    /// Reports that another worker holds the claim.
     pub(crate) fn lost(&self, held: &Held) {
         let (order, unit) = (held.order.clone(), held.unit.clone());
         let event = Event::ClaimLost { stage: self.stage, order, unit };
         self.context.ports.environment.emit(event);
     }
 
-    /// Trouble while a failure is dealt with.
+    /// Reports a failure met while the case is settled.
     pub(super) fn report(&self, failure: Failure) {
         let context = self.context;
-        // A lease that ran out says nothing of the broker.
+        // A lease that ran out is no failure of the broker.
         if failure.severity == Severity::DependencyFault && failure.code != "lease-renewal" {
             context.gate.on_failure(&context.ports, &failure);
         }

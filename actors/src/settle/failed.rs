@@ -1,4 +1,4 @@
-//! What is said to the broker about a delivery whose attempt failed.
+//! Settles a delivery whose attempt failed.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use crate::config::Context;
 use crate::event::Event;
 use crate::ports::Delivery;
 
-/// How long a message waits that cannot be buried, and by how much longer at most, so that many do not come back together.
+/// Delay of a message that cannot be buried, and the most that jitter adds to it so that many messages do not return together.
 const UNBURIED_WAIT: Duration = Duration::from_secs(60);
 
-/// How long the lease may take to be renewed before a trial.
+/// Timeout of the renewal before a trial.
 const RENEWAL_WAIT: Duration = Duration::from_secs(2);
 
-/// Settles a failed attempt under a claim: back to the queue, charged or not, or to the dead letters.
+/// Settles a failed attempt under a claim. The message is handed back, with or without a charge, or buried.
 pub(crate) async fn failed(case: &Case<'_>, held: &Held, failure: Failure) -> Settlement {
     let context = case.context;
     let environment = &context.ports.environment;
@@ -32,7 +32,7 @@ pub(crate) async fn failed(case: &Case<'_>, held: &Held, failure: Failure) -> Se
     let mut disposition = retry::settle(&failure, held.claim.faults + 1, schedule, chance);
     let mut held = held.clone();
     if disposition == Disposition::Bury && failure.severity == Severity::TaskFault {
-        // Its attempts are used up, unless it got further meanwhile.
+        // The attempts are used up, unless the task has progressed in the meantime.
         let parts = held.checkpoints(&context.ports).await.unwrap_or_default();
         if let Some(claim) = held.claim.progressed(parts) {
             held.claim = claim;
@@ -59,19 +59,18 @@ pub(crate) async fn failed(case: &Case<'_>, held: &Held, failure: Failure) -> Se
     }
 }
 
-/// The failure as it is to be taken.
+/// Classifies the failure.
 async fn judged(case: &Case<'_>, held: &Held, failure: Failure) -> Failure {
     let context = case.context;
     if trial::accused(&failure).is_some() {
-        // A trial takes a while; without an answer it is held all the same.
+        // A trial takes a while, so the lease is renewed first. The trial runs even if the renewal is not confirmed.
         drop(timeout(RENEWAL_WAIT, case.origin.renew()).await);
     }
     context.gate.judge(&context.ports, failure, Some(&held.claim)).await
 }
 
-/// Settles a delivery that failed before it was claimed: its state cannot be read. Nothing but the broker has counted its attempts:
-/// its deliveries stand for them, however they ended. What nobody can look at is explained in a letter instead of being looked at for
-/// ever; its order, of which nothing can be said, stays as it is, for the reconciler too.
+/// Settles a delivery that failed before it was claimed because its state cannot be read. No claim counts its attempts, so its deliveries
+/// count instead. After the last of them the message is buried. Its order stays unchanged, because nothing is known about it.
 pub(crate) async fn unclaimed(
     context: &Context,
     stage: Stage,
@@ -90,7 +89,7 @@ pub(crate) async fn unclaimed(
     }
 }
 
-/// Buries what was dead before this attempt began, which is therefore not charged.
+/// Buries a message whose attempts were used up before this one began. This attempt is not charged.
 pub(crate) async fn doomed(case: &Case<'_>, held: &Held, failure: Failure) -> Settlement {
     let Some(given_up) = give_up(case, held, None, false).await else {
         return Settlement::LetGo;
@@ -98,9 +97,9 @@ pub(crate) async fn doomed(case: &Case<'_>, held: &Held, failure: Failure) -> Se
     dead(case, &given_up, failure).await
 }
 
-/// Ends what no attempt can help any more.
+/// Ends a message that no further attempt can help.
 async fn dead(case: &Case<'_>, given_up: &Held, failure: Failure) -> Settlement {
-    // An answer to who uploaded the media is nothing for an operator to look at.
+    // Refused media is an answer to its uploader and needs no operator.
     let answer = case.stage == Stage::Ingest && failure.is_of_media();
     if answer && !case.context.config.bury_refused {
         return settled(case, bury::refuse(case, given_up, failure).await);
@@ -108,12 +107,12 @@ async fn dead(case: &Case<'_>, given_up: &Held, failure: Failure) -> Settlement 
     settled(case, bury::bury(case, given_up, failure).await)
 }
 
-/// Buries a message that nobody understands, or that asks for what cannot be done, without any harm to the order it names.
+/// Buries a message that cannot be decoded or that asks for something impossible. The order that it names is not changed.
 pub(crate) async fn refused(case: &Case<'_>, failure: Failure) -> Settlement {
     settled(case, bury::bury_unreadable(case, failure).await)
 }
 
-/// A burial that is half done is done again when the message comes again.
+/// A burial that failed halfway is repeated when the message is delivered again.
 fn settled(case: &Case<'_>, outcome: Result<Settlement, Unburied>) -> Settlement {
     match outcome {
         Ok(settlement) => settlement,
@@ -130,8 +129,8 @@ fn settled(case: &Case<'_>, outcome: Result<Settlement, Unburied>) -> Settlement
     }
 }
 
-/// Gives the claim up: only then may this worker say a word about the delivery. `None`: another holds it, or perhaps does, and the
-/// message comes again by itself when the lease ends.
+/// Releases the claim. Only after that may this worker settle the delivery. `None` if another worker holds the claim or may hold it; the
+/// broker then delivers the message again when the lease ends.
 async fn give_up(
     case: &Case<'_>,
     held: &Held,

@@ -1,11 +1,12 @@
-//! How a delivery ends, for every stage: done, handed back, or dead; and how the dead come back.
+//! Settlement for every stage: acknowledge, hand back or bury a delivery, and revive a buried message.
 //!
 //! ```text
 //! a failed attempt ─┬─ handed back, after the schedule's wait
 //!                   └─ bury: letter → state → +TERM
-//! the original message again, from a person ──► revive: claim → state → the stage
+//! the original message, replayed by an operator ──► revive: claim → state → the stage
 //! ```
-//! Invariant: in this order. A letter without a death in state is found again by its origin; a death without a letter cannot be.
+//! Invariant: the steps happen in this order. A letter without a death in the state is found again by its origin; a death without a letter
+//! is not.
 
 mod case;
 mod settlement;

@@ -1,4 +1,4 @@
-//! A message of an upload that names another object to read: a person corrected the source.
+//! Handles an upload message that names another source: an operator corrected the source.
 
 use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::order::owner::Owner;
@@ -15,7 +15,7 @@ use crate::crash;
 use crate::original::source_denied;
 use crate::parts;
 
-/// The next order reads that one. Opened once, announced as often as this comes.
+/// Opens the next order, which reads the named source. The order is opened once and announced for each delivery of the message.
 pub(crate) async fn reopen(
     case: &Case<'_>,
     message: &Uploaded,
@@ -30,7 +30,7 @@ pub(crate) async fn reopen(
         return Ok(refused(case, source_missing(source)).await);
     };
     let Some(asked) = ask(context, message, source, bytes).await? else {
-        // In its folder, but no part of it: of an upload that broke off, perhaps.
+        // The object lies in the video's folder and is no part of the original, perhaps left by an aborted upload.
         return Ok(refused(case, source_missing(source)).await);
     };
     let now = ports.environment.now();
@@ -48,8 +48,8 @@ pub(crate) async fn reopen(
     Ok(Settlement::Ack)
 }
 
-/// The source that the next order reads in place of the original; within, `None` where that is the original once more. `None`: the key
-/// lies in the folder of the original and is no part of it.
+/// The source of the next order. The inner `None` means the original again. The outer `None` means that the key lies in the original's
+/// folder and is no part of it.
 async fn ask(
     context: &Context,
     message: &Uploaded,

@@ -1,4 +1,4 @@
-//! Whether a delivery is worked on at all; a replayed message of something dead brings it back to life here.
+//! Decides whether a delivery is processed at all. A replayed message of a dead task revives the task here.
 
 use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::OrderId;
@@ -13,12 +13,12 @@ use crate::crash;
 use crate::event::Event;
 use crate::ports::{Delivery, Stored};
 
-/// A message that asks for something: what decides between an echo of a death and a replay.
+/// What distinguishes a replay from an echo of a death.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked {
-    /// Its sequence in the stream.
+    /// Sequence of the message in its stream.
     sequence: u64,
-    /// Whether Jetreel published it itself.
+    /// Whether Jetreel published the message itself.
     released: bool,
 }
 
@@ -34,9 +34,10 @@ impl From<&Stored> for Asked {
     }
 }
 
-/// Looks at the order of a message for `unit`: closed, dead, replayed, or open. `None`: it is wanted.
+/// Checks the order of a message for `unit`: closed, dead, replayed or open. `None` if the message must be processed.
 ///
-/// What Jetreel itself published can only be an echo of a death; what somebody published after it, without our header, is a replay.
+/// A message that Jetreel published can only be an echo of a death. A message that was published after the death without Jetreel's header
+/// is a replay.
 pub(crate) async fn admit(
     context: &Context,
     stage: Stage,
@@ -50,11 +51,11 @@ pub(crate) async fn admit(
     let Some(video) = found.filter(open) else { return Ok(Some(Settlement::Ack)) };
     let Some(death) = video.death(order.number, unit) else { return Ok(None) };
     if asked.released || asked.sequence <= death.sequence {
-        // Whoever buried it may not have lived to tell.
+        // The process that buried the message may have died before the announcement.
         change::announce(ports, &video).await?;
         return Ok(Some(Settlement::Terminate("dead".to_owned())));
     }
-    // The claim first: a death without attempts is harmless, attempts without a death would end the replay at once.
+    // The claim is reset first. A death without attempts is harmless; attempts without a death would end the replay at once.
     claims::reset(ports, order, unit).await?;
     crash::point("replay-after-claim");
     let mut revived = false;
@@ -67,7 +68,7 @@ pub(crate) async fn admit(
     if revived {
         tell(context, stage, order, unit, video.order(order.number));
         crash::point("replay-after-revival");
-        // What was held back since it failed is due again.
+        // Tasks that were held back since the failure are due again.
         ports.broker.evaluate(order).await?;
     }
     Ok(None)

@@ -1,4 +1,4 @@
-//! What is said to the broker about a delivery.
+//! Settlement of a delivery.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use jetreel_domain::words::failure::Failure;
 
 use crate::ports::Delivery;
 
-/// What to do with a delivery.
+/// How a delivery is settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Settlement {
-    /// Its work is done, or nothing is wanted any more.
+    /// Acknowledge: the work is done or not wanted any more.
     Ack,
-    /// Deliver it again.
+    /// Deliver the message again after this delay.
     HandBack(Duration),
-    /// Never deliver it again.
+    /// Never deliver the message again, for this reason.
     Terminate(String),
-    /// Not ours to settle: somebody else holds the claim, or may; their message, their word.
+    /// Do not settle: another worker holds the claim or may hold it, and settles the message.
     LetGo,
 }
 
 impl Settlement {
-    /// Says it.
+    /// Sends the settlement to the broker.
     pub(crate) async fn tell(self, delivery: &dyn Delivery) -> Result<(), Failure> {
         match self {
             Self::Ack => delivery.ack().await,

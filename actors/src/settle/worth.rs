@@ -1,4 +1,4 @@
-//! Whether a claimed message is worth another attempt.
+//! Decides whether a claimed message gets another attempt.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use super::failed::doomed;
 use super::settlement::Settlement;
 use crate::claims::Held;
 
-/// A node that has just started has not heard of the others yet: it knows in a moment whose attempts were lost leases.
+/// A node that has just started has not read the other nodes' reports yet. After this delay it knows whose attempts ended by lost leases.
 const UNHEARD_WAIT: Duration = Duration::from_secs(5);
 
-/// Looks at what was tried before. Attempts that ended without a word end a message, unless it made progress meanwhile, or they only
-/// lost their leases. `Err`: the message is not tried, but settled so.
+/// Checks earlier attempts. Attempts that ended without a report bury the message, unless the task has progressed or the attempts only lost
+/// their leases. `Err` holds the settlement of a message that gets no attempt.
 ///
 /// # Errors
-/// When the broker fails.
+/// The broker failed.
 pub(crate) async fn worth_trying(
     case: &Case<'_>,
     held: Held,

@@ -1,12 +1,12 @@
-//! The root of a node's tree: starts the stages, restarts what fails within a budget, drains.
+//! The root of a node's supervision tree: starts the stages, restarts failed branches within a budget, and drains the node.
 //!
 //! ```text
 //! node
-//! ├─ ingest     a pool; each takes one upload
-//! ├─ encode     a dispatcher; a slot per task
-//! ├─ publisher  ledger entries; evaluations
-//! ├─ reconciler mends what got lost; one in the cluster is at work
-//! └─ herald     says that the node is there; the last to go
+//! ├─ ingest     a pool of workers, one upload each
+//! ├─ encode     a dispatcher, and a slot per task
+//! ├─ publisher  a worker for ledger entries, a worker for evaluations
+//! ├─ reconciler repairs what was lost; one in the cluster is active
+//! └─ heartbeat  reports the node; ends last
 //! ```
 
 mod node;

@@ -22,16 +22,16 @@ use crate::publish::{Entries, Evaluations, Views};
 use crate::reconcile::{self, Reconciler};
 use crate::worker::{self, Inbox, Worker};
 
-/// Failures of one branch within [`WINDOW`] after which the node gives up.
+/// Failures of one branch within [`WINDOW`] after which the node stops.
 const FAILURES_MAX: u32 = 10;
 
-/// See [`FAILURES_MAX`].
+/// Time window of [`FAILURES_MAX`].
 const WINDOW: Duration = Duration::from_secs(300);
 
-/// A branch of the tree.
+/// A branch of the supervision tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Branch {
-    /// One ingest worker.
+    /// An ingest worker, by its number.
     Ingest(usize),
     /// The encode dispatcher.
     Encode,
@@ -39,51 +39,49 @@ pub enum Branch {
     Entries,
     /// The publisher's worker for evaluations.
     Evaluations,
-    /// The sweeper of what the broker gave up.
+    /// The sweeper for messages that the broker gave up.
     Sweeper,
-    /// The caller of the hook.
+    /// The caller of the dead-letter hook.
     Caller,
-    /// The reconciler.
     Reconciler,
-    /// The one that says that the node is there.
+    /// The heartbeat of the node.
     Heartbeat,
 }
 
-/// What the root is told.
+/// Messages of the root supervisor.
 #[derive(Debug)]
 pub enum Message {
     /// Start a branch again.
     Restart(Branch),
-    /// The node drains.
+    /// Drain the node.
     Drain,
 }
 
-/// What the root needs.
+/// Arguments of the root supervisor.
 pub struct Args {
-    /// The node.
     pub context: Context,
-    /// Which branches run here.
+    /// Branches that run on this node.
     pub roles: Roles,
-    /// The queues as a whole, for the reconciler.
+    /// Survey of the queues, for the reconciler.
     pub survey: Arc<dyn Survey>,
-    /// Where nodes say that they are there.
+    /// Port for node reports.
     pub nodes: Arc<dyn Nodes>,
-    /// That the store is the broker's.
+    /// Proof that the store is bound to the broker.
     pub bound: Bound,
-    /// Where that is looked up again.
+    /// Port to verify the binding again.
     pub binding: Arc<dyn Binding>,
-    /// Who is called about dead letters, if anybody.
+    /// The dead-letter hook; `None` if none is configured.
     pub hook: Option<Arc<dyn Hook>>,
 }
 
-/// The tree as it stands.
+/// The running branches.
 pub struct State {
     context: Context,
     survey: Arc<dyn Survey>,
     nodes: Arc<dyn Nodes>,
     bound: Bound,
     binding: Arc<dyn Binding>,
-    /// Cancelled when only the herald is left of a draining node.
+    /// Cancelled when only the heartbeat is left of a draining node.
     alone: CancellationToken,
     hook: Option<Arc<dyn Hook>>,
     views: Arc<Views>,
@@ -92,7 +90,7 @@ pub struct State {
     started: Instant,
 }
 
-/// The root.
+/// The root supervisor.
 pub struct Node;
 
 impl Actor for Node {
@@ -126,7 +124,7 @@ impl Actor for Node {
         tokio::spawn(async move {
             drain.cancelled().await;
             if root.cast(Message::Drain).is_err() {
-                tracing::debug!("the tree had gone before the node drained");
+                tracing::debug!("the supervision tree had ended before the node drained");
             }
         });
         Ok(state)
@@ -166,7 +164,7 @@ impl Actor for Node {
     }
 }
 
-/// The branches of a node with these roles; `calls`: there is somebody to call about dead letters.
+/// Branches of a node with these roles. `calls`: a dead-letter hook is configured.
 fn branches(roles: Roles, ingest_slots: usize, calls: bool) -> Vec<Branch> {
     let mut branches = vec![Branch::Heartbeat];
     if roles.publish {
@@ -248,7 +246,7 @@ impl State {
         }
     }
 
-    /// A branch of a draining node has gone. The herald goes last: as long as anything is in hand, the node is there.
+    /// Handles the end of a branch of a draining node. The heartbeat ends last: as long as work is in hand, the node is reported.
     fn wind_up(&self, myself: &ActorRef<Message>) {
         if self.running.is_empty() {
             myself.stop(None);
@@ -271,7 +269,7 @@ impl State {
             self.budgets.entry(branch).or_insert_with(|| RestartBudget::new(FAILURES_MAX, WINDOW));
         match budget.on_failure(now) {
             Verdict::RestartAfter(delay) => {
-                // The handle only serves to cancel the timer; the root outlives it.
+                // The handle only serves to cancel the timer; the root supervisor outlives it.
                 drop(myself.send_after(delay, move || Message::Restart(branch)));
             }
             Verdict::Escalate => myself.stop(Some(format!("{branch:?} failed too often"))),

@@ -1,6 +1,6 @@
-//! Where a private broker can be reached, left beside its data for other programs of the same user.
+//! The address of a private broker, left in its folder for other programs of the same user.
 //!
-//! Invariant: the file holds a password: only its owner can read it.
+//! Invariant: the file contains a password, so only its owner can read it.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 const FILE: &str = "url";
 const OWNER_ALONE: u32 = 0o600;
 
-/// The address in its file; taken away when dropped. A process that is killed leaves it, and the next one replaces it.
+/// The address file. It is removed when dropped. A killed process leaves it, and the next one replaces it.
 pub(super) struct Address {
     place: PathBuf,
     url: String,
 }
 
 impl Address {
-    /// Leaves the address in the folder.
+    /// Writes the address into the folder.
     pub(super) fn leave(folder: &Path, url: &str) -> io::Result<Self> {
         let place = folder.join(FILE);
         let unfinished = folder.join(format!("{FILE}.{}", std::process::id()));
@@ -31,15 +31,15 @@ impl Address {
 
 impl Drop for Address {
     fn drop(&mut self) {
-        // Another broker may use the folder by now.
+        // Another broker may use the folder in the meantime.
         let own = fs::read_to_string(&self.place).is_ok_and(|found| found == self.url);
         if own && let Err(error) = fs::remove_file(&self.place) {
-            tracing::debug!(%error, "the address of the private broker stays behind");
+            tracing::debug!(%error, "the address file of the private broker could not be removed");
         }
     }
 }
 
-/// The address of the private broker that keeps its data in the folder; `None` where none was left. It may be of one that ended.
+/// The address of the private broker that keeps its data in the folder; `None` if there is no file. The broker may have ended since.
 #[must_use]
 pub fn running_in(folder: &Path) -> Option<String> {
     let url = fs::read_to_string(folder.join(FILE)).ok()?;

@@ -1,6 +1,6 @@
 //! The hidden subcommand between this program and a private nats-server.
 //!
-//! Invariant: a guard ends or becomes the server; it never runs beside it.
+//! Invariant: a guard ends or becomes the server. It never runs beside it.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -13,18 +13,18 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
-/// The word that `jetreel` takes as the call for [`guard_main`], with all arguments after it.
+/// The first argument of `jetreel` that calls [`guard_main`] with the arguments after it.
 pub const GUARD: &str = "__guard";
 /// Exit code: another server holds the folder (EX_TEMPFAIL).
 pub(super) const HELD: u8 = 75;
-/// Exit code: called wrongly, or the program cannot be run (EX_UNAVAILABLE).
+/// Exit code: wrong arguments, or the program cannot be run (EX_UNAVAILABLE).
 const UNAVAILABLE: u8 = 69;
-/// A server whose parent just died may take this long to leave.
+/// Time that a server whose parent died may take to end.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 const LOCK_POLL: Duration = Duration::from_millis(50);
 
-/// Runs `<parent id> <lock file> <program> <arguments…>` so that it ends with its parent and alone holds the lock. Returns
-/// only when that fails.
+/// Runs `<parent id> <lock file> <program> <arguments…>` so that the program ends with its parent and is the only holder of the lock.
+/// Returns only on failure.
 #[must_use]
 pub fn guard_main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let (Some(parent), Some(lock), Some(program)) = (args.next(), args.next(), args.next()) else {
@@ -33,7 +33,7 @@ pub fn guard_main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     if set_parent_process_death_signal(Some(Signal::TERM)).is_err() {
         return ExitCode::from(UNAVAILABLE);
     }
-    // Asked for only after the signal is set: a parent that died before is noticed here, later by the signal.
+    // Read after the signal is set: a parent that died before is noticed here, and one that dies later by the signal.
     let alive = getppid().is_some_and(|id| parent == *id.as_raw_nonzero().to_string());
     if !alive {
         return ExitCode::SUCCESS;
@@ -42,12 +42,12 @@ pub fn guard_main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
         return ExitCode::from(HELD);
     };
     let error = Command::new(&program).args(args).exec();
-    // Standard error is the server's log; its reader cannot be helped if that fails.
+    // Standard error is the server's log. If writing to it fails, there is nowhere to report that.
     drop(writeln!(std::io::stderr(), "cannot run {}: {error}", program.display()));
     ExitCode::from(UNAVAILABLE)
 }
 
-/// Opened without close-on-exec: the program inherits the lock and holds it as long as it lives.
+/// Opened without close-on-exec, so that the program inherits the lock and holds it as long as it lives.
 fn take_lock(path: &Path) -> Option<File> {
     let flags = OFlags::RDWR | OFlags::CREATE;
     let file = File::from(open(path, flags, Mode::RUSR | Mode::WUSR).ok()?);

@@ -1,5 +1,5 @@
-//! A private nats-server as its users know it: one that ends unasked is started again where it was, on the same data and port, so that
-//! connections come back by themselves.
+//! A private nats-server as its users see it. A server that ends unexpectedly is restarted on the same data and port, so that connections
+//! recover by themselves.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,38 +15,38 @@ use super::address::Address;
 use super::launch::{Launch, Listening, PrivateOptions};
 use super::process::{LOG, Process};
 
-/// Ends within [`WINDOW`] after which a server is not started again.
+/// Unexpected ends within [`WINDOW`] after which a server is not restarted.
 const ENDS_MAX: u32 = 5;
 
-/// See [`ENDS_MAX`].
+/// Time window of [`ENDS_MAX`].
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// A running private nats-server. Dropped, it is told to end; [`PrivateBroker::stop`] also waits.
+/// A running private nats-server. Dropping it asks the server to end; [`PrivateBroker::stop`] also waits.
 pub struct PrivateBroker {
-    /// Where to connect, user and password included.
+    /// Server address, with user and password.
     pub url: String,
-    /// Its monitoring port, for `/varz` and the like.
+    /// Address of its monitoring port, for `/varz` and others.
     pub monitor_url: String,
     process_id: watch::Receiver<u32>,
     lost: watch::Receiver<Option<Failure>>,
     stopping: DropGuard,
     keeping: JoinHandle<()>,
-    // For other programs of this user, as long as the server runs.
+    // Lets other programs of this user find the server while it runs.
     _address: Option<Address>,
 }
 
 impl fmt::Debug for PrivateBroker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the address, which holds the password.
+        // Leaves out the address, which contains the password.
         f.debug_struct("PrivateBroker").field("process", &self.process_id()).finish_non_exhaustive()
     }
 }
 
 impl PrivateBroker {
-    /// Starts a server and waits until it takes connections.
+    /// Starts a server and waits until it accepts connections.
     ///
     /// # Errors
-    /// When there is no fitting program, the folder cannot be used or is in use, or the server does not come up.
+    /// There is no suitable program, the folder cannot be used or is in use, or the server does not start.
     pub async fn start(options: &PrivateOptions) -> Result<Self, Failure> {
         let launch = Launch::prepare(options).await?;
         let (process, listening) = launch.run(None).await?;
@@ -68,18 +68,18 @@ impl PrivateBroker {
         Ok(Self { url, monitor_url, process_id, lost, stopping, keeping, _address: left.ok() })
     }
 
-    /// Process id of the server that runs, or ran last.
+    /// Process id of the current or last server.
     #[must_use]
     pub fn process_id(&self) -> u32 {
         *self.process_id.borrow()
     }
 
-    /// Returns when the server has ended too often and is not started again; says why.
+    /// Returns when the server has ended too often to be restarted. Returns the failure.
     pub async fn lost(&self) -> Failure {
         let mut lost = self.lost.clone();
         match lost.wait_for(Option::is_some).await.map(|failure| failure.clone()) {
             Ok(Some(failure)) => failure,
-            // It was stopped: that is no loss.
+            // The server was stopped on purpose.
             Ok(None) | Err(_) => std::future::pending().await,
         }
     }
@@ -88,12 +88,12 @@ impl PrivateBroker {
     pub async fn stop(self) {
         drop(self.stopping);
         if let Err(error) = self.keeping.await {
-            tracing::warn!(%error, "the private broker was not kept to its end");
+            tracing::warn!(%error, "the task that restarts the private broker failed");
         }
     }
 }
 
-/// Who starts the server again and again.
+/// Restarts the server.
 struct Keeper {
     launch: Launch,
     listening: Listening,
@@ -105,7 +105,7 @@ impl Keeper {
     /// Returns when the server was stopped.
     ///
     /// # Errors
-    /// When it ended too often.
+    /// The server ended too often.
     async fn keep(self, process: Process) -> Result<(), Failure> {
         let (started, mut budget) = (Instant::now(), RestartBudget::new(ENDS_MAX, WINDOW));
         let mut process = Some(process);
@@ -124,7 +124,7 @@ impl Keeper {
                 Verdict::RestartAfter(delay) => delay,
                 Verdict::Escalate => return Err(self.given_up(&why)),
             };
-            tracing::warn!(why, "the private broker is started again");
+            tracing::warn!(why, "the private broker is restarted");
             let again = async {
                 sleep(delay).await;
                 self.launch.run(Some(&self.listening)).await

@@ -1,4 +1,4 @@
-//! What a private nats-server needs to start: its folder, its configuration, its address.
+//! Preparation of a private nats-server: folder, configuration and address.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;
@@ -14,26 +14,26 @@ use super::locate::locate;
 use super::process::{Process, failed, guarded};
 
 const USER: &str = "jetreel";
-/// Folders in the data folder that hold configuration, and with it a password.
+/// Prefix of the folders in the data folder that hold the configuration, which contains a password.
 const RUNTIME: &str = "run-";
 const OWNER_ALONE: u32 = 0o700;
 const READ_BY_OWNER: u32 = 0o600;
-/// What the streams may reserve. By itself the server refuses streams that could grow beyond three quarters of the free disk, though they
-/// are nearly empty on a node of one's own.
+/// Space that streams may reserve in bytes. By default the server refuses streams that could exceed three quarters of the free disk,
+/// although they are nearly empty on a private node.
 const STREAMS_BYTES_MAX: u64 = 16 << 30;
-/// The server chooses a port.
+/// Loopback address with a port that the server chooses.
 const ANY: &str = "127.0.0.1:-1";
 
-/// Where and what.
+/// Options of a private server.
 #[derive(Debug, Clone)]
 pub struct PrivateOptions {
-    /// Folder of store, log and lock. Made where missing.
+    /// Folder of store, log and lock. Created if missing.
     pub folder: PathBuf,
-    /// The program, where it is set by hand.
+    /// The server program, if it is configured.
     pub server: Option<PathBuf>,
-    /// The `jetreel` executable that acts as guard; `None`: this one.
+    /// The `jetreel` executable that acts as the guard. `None` for this one.
     pub guard: Option<PathBuf>,
-    /// Whether its data are needed after its end. Only then the server syncs every write and is stopped gracefully.
+    /// Whether the data are needed after the end. If so, the server syncs every write and is stopped gracefully.
     pub kept: bool,
 }
 
@@ -44,16 +44,16 @@ impl PrivateOptions {
     }
 }
 
-/// Where a server listens: host and port.
+/// Host and port of a running server.
 #[derive(Debug, Clone)]
 pub(super) struct Listening {
-    /// For clients.
+    /// Address for clients.
     pub(super) nats: String,
-    /// For `/varz` and the like.
+    /// Address for `/varz` and others.
     pub(super) monitor: String,
 }
 
-/// How a server is started, once and again.
+/// How a server is started and restarted.
 pub(super) struct Launch {
     /// Folder of store, log and lock.
     pub(super) folder: PathBuf,
@@ -61,12 +61,12 @@ pub(super) struct Launch {
     server: PathBuf,
     guard: PathBuf,
     password: String,
-    // Configuration and ports files; readable by this user only.
+    // Configuration and ports files. Readable only by this user.
     runtime: TempDir,
 }
 
 impl Launch {
-    /// Finds what is needed and makes the folders.
+    /// Finds the program and creates the folders.
     pub(super) async fn prepare(options: &PrivateOptions) -> Result<Self, Failure> {
         let server = locate(options.server.as_deref()).await?;
         let folder = options.folder.clone();
@@ -80,7 +80,7 @@ impl Launch {
         Ok(Self { folder, kept: options.kept, server, guard, password, runtime })
     }
 
-    /// Starts a server and waits until it takes connections: where it chooses, or where one listened before.
+    /// Starts a server and waits until it accepts connections. It listens on a free port, or where the previous one listened.
     pub(super) async fn run(
         &self,
         before: Option<&Listening>,
@@ -92,7 +92,7 @@ impl Launch {
         let process = process.map_err(|error| unusable(&self.folder, &error))?;
         let ports = process.ports(self.runtime.path(), &self.folder).await?;
         let [Some(nats), Some(monitor)] = [ports.nats.first(), ports.monitoring.first()] else {
-            return Err(failed(&self.folder, "it tells no ports"));
+            return Err(failed(&self.folder, "it wrote no ports file"));
         };
         clear_runtimes(&self.folder, self.runtime.path());
         let bare = |url: &str| url.rsplit_once('/').map_or(url, |(_, bare)| bare).to_owned();
@@ -103,7 +103,7 @@ impl Launch {
         Ok((process, listening))
     }
 
-    /// Where to connect, user and password included.
+    /// Server address, with user and password.
     pub(super) fn url(&self, listening: &Listening) -> String {
         format!("nats://{USER}:{}@{}", self.password, listening.nats)
     }
@@ -135,7 +135,7 @@ impl Launch {
     }
 }
 
-/// The folder, and a runtime folder in it.
+/// The folder, with a new runtime folder in it.
 fn prepare(folder: &Path) -> io::Result<TempDir> {
     DirBuilder::new().recursive(true).mode(OWNER_ALONE).create(folder)?;
     let owner_alone = Permissions::from_mode(OWNER_ALONE);
@@ -143,14 +143,14 @@ fn prepare(folder: &Path) -> io::Result<TempDir> {
     runtime.prefix(RUNTIME).permissions(owner_alone).tempdir_in(folder)
 }
 
-/// Removes what servers left whose parents were killed: whoever runs here now has the lock of the folder.
+/// Removes the runtime folders of servers whose parents were killed. The running server has the lock of the folder.
 fn clear_runtimes(folder: &Path, own: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let runtime = entry.file_name().to_string_lossy().starts_with(RUNTIME);
-        // By name: one of the paths may be relative.
+        // Compared by name, because one of the paths may be relative.
         let old = runtime && Some(entry.file_name().as_os_str()) != own.file_name();
         if old && let Err(error) = fs::remove_dir_all(entry.path()) {
-            tracing::warn!(%error, "a former broker's configuration stays behind");
+            tracing::warn!(%error, "the configuration of a former broker could not be removed");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Finding a nats-server that is new enough.
+//! Finds a nats-server that is new enough.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,14 +9,14 @@ use tokio::process::Command;
 use crate::bus::version::{OLDEST, Version};
 
 const PROGRAM: &str = "nats-server";
-/// Where a project keeps tools that are not installed for the whole machine.
+/// Folder for tools that a project does not install on the whole machine.
 const TOOLS: &str = ".tools/bin";
 const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Finds the program: the one set by hand, else in the tools folder (here, then beside this executable), else in `PATH`.
+/// Finds the program: the configured one, else one in the tools folder (here, then beside this executable), else one in `PATH`.
 ///
 /// # Errors
-/// When there is none, or only such that are too old; the message says how to get one.
+/// There is none, or each is too old. The message says how to install one.
 pub async fn locate(set: Option<&Path>) -> Result<PathBuf, Failure> {
     let candidates = match set {
         Some(path) => vec![path.to_owned()],

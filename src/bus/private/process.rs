@@ -1,4 +1,4 @@
-//! One process of a private nats-server: started through its guard, awaited, ended.
+//! One process of a private nats-server: started through its guard, awaited, stopped.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -15,25 +15,24 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::guard::{GUARD, HELD};
 
-/// Recovery of a large store takes a while; the guard's wait for the lock is in it.
+/// Time limit of a start. The recovery of a large store takes a while, and the guard's wait for the lock counts too.
 const START_WAIT: Duration = Duration::from_secs(60);
 const START_POLL: Duration = Duration::from_millis(10);
-/// After this long a server that was asked to leave is killed.
+/// Time after which a server that was asked to end is killed.
 const STOP_WAIT: Duration = Duration::from_secs(10);
 /// File name of the server's log.
 pub(super) const LOG: &str = "nats-server.log";
 const LOG_TAIL_BYTES: usize = 2000;
 
-/// A running server. Dropped, it is told to end.
+/// A running server. Dropping it asks the server to end.
 #[derive(Debug)]
 pub(super) struct Process {
     id: Pid,
     ended: watch::Receiver<Option<ExitStatus>>,
-    /// Signal that ends it.
     end: Signal,
 }
 
-/// The file that the server writes once it listens.
+/// The ports file that the server writes once it listens.
 #[derive(Deserialize)]
 pub(super) struct Ports {
     /// Addresses for clients.
@@ -43,7 +42,7 @@ pub(super) struct Ports {
 }
 
 impl Process {
-    /// Spawns from a thread that stays until the end: the death signal of the child follows that thread.
+    /// Spawns from a thread that lives until the end, because the death signal of the child follows that thread.
     pub(super) async fn spawn(mut command: Command, kept: bool) -> io::Result<Self> {
         let (started, is_started) = oneshot::channel();
         let (ending, ended) = watch::channel(None);
@@ -63,12 +62,12 @@ impl Process {
         Ok(Self { id, ended, end: if kept { Signal::TERM } else { Signal::KILL } })
     }
 
-    /// Its process id.
+    /// Process id.
     pub(super) fn id(&self) -> u32 {
         self.id.as_raw_nonzero().get().unsigned_abs()
     }
 
-    /// Returns when it has ended, by itself or killed; says how.
+    /// Returns how the server ended.
     pub(super) async fn ended(&self) -> String {
         let mut ended = self.ended.clone();
         match ended.wait_for(Option::is_some).await.map(|status| *status) {
@@ -77,12 +76,12 @@ impl Process {
         }
     }
 
-    /// Ends it and waits until it is gone.
+    /// Stops the server and waits for its end.
     pub(super) async fn stop(self) {
         let mut ended = self.ended.clone();
         self.signal(self.end);
         if timeout(STOP_WAIT, ended.wait_for(Option::is_some)).await.is_err() {
-            tracing::warn!("the private broker does not end by itself");
+            tracing::warn!("the private broker did not end in time; it is killed");
             self.signal(Signal::KILL);
             if timeout(STOP_WAIT, ended.wait_for(Option::is_some)).await.is_err() {
                 tracing::error!("the private broker cannot be ended");
@@ -125,15 +124,15 @@ impl Drop for Process {
     }
 }
 
-/// The server by way of its guard.
+/// The command that starts the server through its guard.
 pub(super) fn guarded(guard: &Path, folder: &Path, server: &Path, args: Vec<PathBuf>) -> Command {
     let mut command = Command::new(guard);
     command.arg(GUARD).arg(std::process::id().to_string()).arg(folder.join("lock"));
     command.arg(server).args(args).stdin(Stdio::null()).stdout(Stdio::null());
-    // Appended to: until the guard has the lock, the log is another server's.
+    // Append mode: until the guard has the lock, the log is another server's.
     let log = OpenOptions::new().append(true).create(true).open(folder.join(LOG));
     command.stderr(log.map_or_else(|_| Stdio::null(), Stdio::from));
-    // Out of the terminal's group: Ctrl-C is for the parent, which still needs its broker to hand work back.
+    // Outside of the terminal's process group: Ctrl-C is for the parent, which still needs its broker to hand work back.
     command.process_group(0);
     command
 }
@@ -152,7 +151,7 @@ fn held(folder: &Path) -> Failure {
     Failure::permanent("private-broker-in-use", text)
 }
 
-/// The server does not run; with the end of its log.
+/// The failure of a server that does not run, with the end of its log.
 pub(super) fn failed(folder: &Path, why: &str) -> Failure {
     let log = fs::read(folder.join(LOG)).unwrap_or_default();
     let tail =

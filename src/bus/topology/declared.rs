@@ -1,4 +1,4 @@
-//! The form of `streams.toml`. Unknown keys are errors, and so is what is known to lose work in silence.
+//! The form of `streams.toml`. Unknown keys are errors, and so are settings that silently lose work.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,27 +8,27 @@ use serde::{Deserialize, Serialize};
 /// The file as shipped.
 pub const DEFAULT: &str = include_str!("../../../streams.toml");
 
-/// What is wrong with a topology file.
+/// Faults of a topology file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadTopology {
-    /// Not the expected form.
+    /// The file has another form.
     #[error("streams.toml: {0}")]
     Form(String),
     /// A name is declared twice.
     #[error("streams.toml: {0} is declared twice")]
     Twice(String),
-    /// A work queue with an age or that discards old messages drops work in silence.
+    /// A work queue with `max_age` or `discard = "old"` drops work silently.
     #[error("streams.toml: work queue {0} needs discard = \"new\" and no max_age")]
     LosesWork(String),
-    /// One message a subject needs its limit.
+    /// A stream with one message per subject needs the limit for it.
     #[error(
         "streams.toml: {0} needs max_msgs_per_subject and discard = \"new\" for discard_new_per_subject"
     )]
     PerSubject(String),
-    /// Without these a stage has nothing to read from or to write to.
+    /// A stage needs these, and they are not declared.
     #[error("streams.toml: {} missing; begin with what `jetreel streams export` prints", list(.0))]
     Lacks(Vec<String>),
-    /// A placeholder without values.
+    /// A placeholder has no values.
     #[error("streams.toml: {0} has a placeholder that `expand` does not fill")]
     Placeholder(String),
 }

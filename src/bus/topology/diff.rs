@@ -1,4 +1,4 @@
-//! What must change on the server. Pure: both sides are values.
+//! Computes the changes for the server. Pure: both sides are values.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,78 +10,69 @@ use serde_json::{Map, Value};
 
 use super::wanted::{Topology, WantedStream};
 
-/// Changing these is refused by the server: the stream would have to be made anew.
+/// The server refuses to change these keys: the stream must be created anew.
 const FIXED_IN_STREAM: [&str; 3] = ["retention", "storage", "deny_delete"];
-/// Changing these is refused by the server: the consumer would have to be made anew.
+/// The server refuses to change these keys: the consumer must be created anew.
 const FIXED_IN_CONSUMER: [&str; 3] = ["deliver_policy", "ack_policy", "replay_policy"];
-/// Lowering one of these removes messages that are there.
+/// Lowering one of these removes stored messages.
 const LIMITS: [&str; 4] = ["max_msgs", "max_bytes", "max_age", "max_msgs_per_subject"];
 
-/// Times, in nanoseconds.
+/// Keys whose values are times in nanoseconds.
 const TIMES: [&str; 3] = ["max_age", "ack_wait", "duplicate_window"];
 
-/// What the server has of the declared streams, by name.
+/// Streams on the server that are declared, by name.
 pub type Found = BTreeMap<String, FoundStream>;
 
-/// A stream as the server has it.
+/// A stream on the server.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FoundStream {
     /// Its whole configuration.
     pub config: Map<String, Value>,
-    /// Its durable consumers.
+    /// Durable consumers by name.
     pub consumers: BTreeMap<String, Map<String, Value>>,
 }
 
-/// A thing on the server.
+/// A stream or consumer on the server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Asset {
-    /// A stream, of a bucket too.
+    /// A stream, which may hold a bucket.
     Stream(String),
     /// A durable consumer.
-    Consumer {
-        /// Of which stream.
-        stream: String,
-        /// Which.
-        name: String,
-    },
+    Consumer { stream: String, name: String },
 }
 
-/// What is to be done with it.
+/// Kind of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// It is missing.
+    /// The asset is missing.
     Create,
     /// Its configuration differs.
     Update,
-    /// It differs in what cannot be changed.
+    /// It differs in a key that cannot be changed.
     Recreate,
-    /// It is there and must not be.
+    /// It exists and is not declared.
     Delete,
 }
 
-/// One key that differs.
+/// A key that differs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Difference {
     /// Key in the configuration.
     pub key: String,
-    /// As it is.
     pub found: Value,
-    /// As it is to be.
     pub wanted: Value,
 }
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Change {
-    /// Of what.
     pub asset: Asset,
     /// What is done.
     pub action: Action,
-    /// What differs.
     pub differences: Vec<Difference>,
-    /// Why it needs to be allowed, where it does.
+    /// Why the change needs permission; `None` if it needs none.
     pub destructive: Option<String>,
 }
 
@@ -101,7 +92,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// A value as it is written in `streams.toml`. The API counts times in nanoseconds.
+/// A value in the notation of `streams.toml`. Times of the API are in nanoseconds.
 fn shown(key: &str, value: &Value) -> String {
     match value.as_u64() {
         Some(nanos) if TIMES.contains(&key) => {
@@ -127,7 +118,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// Everything that must change, in the order in which it is done.
+/// All changes, in the order in which they are made.
 #[must_use]
 pub fn diff(wanted: &Topology, found: &Found) -> Vec<Change> {
     wanted
@@ -154,11 +145,11 @@ fn stream_diff(wanted: &WantedStream, found: Option<&FoundStream>) -> Vec<Change
         None => Some(create(asset(name))),
         Some(found) => changed(asset(name), differences(config, found), &FIXED_IN_CONSUMER),
     });
-    // Strangers first: on a work queue no two consumers may read the same subject.
+    // Undeclared consumers are deleted first: a work queue allows one consumer per subject.
     own.into_iter().chain(strangers).chain(consumers).collect()
 }
 
-/// What is missing is made.
+/// The change that creates a missing asset.
 pub(super) fn create(asset: Asset) -> Change {
     Change { asset, action: Action::Create, differences: Vec::new(), destructive: None }
 }
@@ -191,7 +182,7 @@ fn changed(asset: Asset, differences: Vec<Difference>, fixed: &[&str]) -> Option
     Some(Change { asset, action: Action::Update, differences, destructive })
 }
 
-/// What a change of one key would lose.
+/// What the change of one key would lose; `None` if nothing.
 fn loss(difference: &Difference) -> Option<String> {
     let Difference { key, found, wanted } = difference;
     if LIMITS.contains(&key.as_str()) && is_lower(wanted, found) {
@@ -210,7 +201,7 @@ fn is_lower(wanted: &Value, found: &Value) -> bool {
     limit(wanted) < limit(found)
 }
 
-/// Keys that are wanted otherwise than found. Keys that are not wanted in any way are the operator's.
+/// Declared keys whose found values differ. Keys that are not declared are the operator's.
 fn differences(wanted: &Map<String, Value>, found: &Map<String, Value>) -> Vec<Difference> {
     let differs = |(key, wanted): (&String, &Value)| {
         let found = found.get(key).unwrap_or(&Value::Null);
@@ -224,7 +215,7 @@ fn differences(wanted: &Map<String, Value>, found: &Map<String, Value>) -> Vec<D
     wanted.iter().filter_map(differs).collect()
 }
 
-/// The server leaves out what is zero, false or empty.
+/// The server omits zero, false and empty values.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,

@@ -1,7 +1,7 @@
-//! What the broker lacks of what is declared: named for people, and judged. Pure.
+//! Declared streams, consumers and buckets that the server lacks. Pure.
 //!
-//! A thing that is made anew is empty. Where state says what it held, the reconciler queues that again, and nothing is destroyed by making it.
-//! A bucket that alone knows what it held is left to a person: an empty one would look as if there had never been anything.
+//! A stream or bucket that is created anew is empty. If the states tell what it held, the reconciler queues that again, and creating it
+//! destroys nothing. A bucket whose content is nowhere else is left to an operator: an empty one would hide the loss.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,18 +9,18 @@ use super::diff::Asset;
 use super::wanted::{Topology, WantedStream};
 use crate::bus::names;
 
-/// Streams without which no job comes to its end.
+/// Streams without which no job completes.
 const NEEDED: [&str; 5] =
     [names::UPLOADS, names::ENCODE, names::LEDGER, names::PUBLISH, names::PROGRESS];
-/// The same of buckets.
+/// Buckets without which no job completes.
 const BUCKETS_NEEDED: [&str; 3] = [names::VIDEOS_BUCKET, names::CLAIMS_BUCKET, names::NODES_BUCKET];
-/// Buckets that nothing else can fill again.
+/// Buckets whose content is nowhere else.
 const ORIGINALS: [&str; 3] = [names::VIDEOS_BUCKET, "webhooks", "keys"];
 
-/// Names of what the broker has: of a stream those of its consumers.
+/// Names of the streams on the server, each with the names of its consumers.
 pub(super) type There = BTreeMap<String, BTreeSet<String>>;
 
-/// What is declared and not there: each stream before its consumers, as it can be made.
+/// Declared assets that the server lacks. Each stream comes before its consumers, in order of creation.
 pub(super) fn missing(wanted: &Topology, there: &There) -> Vec<Asset> {
     wanted.streams().iter().flat_map(|stream| of_stream(stream, there.get(&stream.name))).collect()
 }
@@ -35,7 +35,7 @@ fn of_stream(wanted: &WantedStream, there: Option<&BTreeSet<String>>) -> Vec<Ass
     own.into_iter().chain(consumers.map(consumer)).collect()
 }
 
-/// For people: buckets are not told as streams, and a stream that is missing stands for its consumers too.
+/// The missing assets as text. The stream of a bucket is named as a bucket, and a missing stream stands for its consumers too.
 #[must_use]
 pub fn told(missing: &[Asset]) -> String {
     let is_gone = |stream: &String| missing.contains(&Asset::Stream(stream.clone()));
@@ -49,7 +49,7 @@ pub fn told(missing: &[Asset]) -> String {
     told.collect::<Vec<_>>().join(", ")
 }
 
-/// What to do about it.
+/// Advice to the operator.
 #[must_use]
 pub fn advice(missing: &[Asset]) -> &'static str {
     if missing.iter().all(Asset::may_be_made) {
@@ -70,7 +70,7 @@ impl Asset {
         }
     }
 
-    /// Whether jobs stand still without it.
+    /// Whether jobs cannot complete without it.
     #[must_use]
     pub fn is_needed(&self) -> bool {
         match bucket_of(self.stream()) {
@@ -79,7 +79,7 @@ impl Asset {
         }
     }
 
-    /// Whether making it anew hides no loss that only a person can judge.
+    /// Whether creating it anew hides no loss that only an operator can judge.
     #[must_use]
     pub fn may_be_made(&self) -> bool {
         bucket_of(self.stream()).is_none_or(|bucket| !ORIGINALS.contains(&bucket))

@@ -1,10 +1,10 @@
-//! Streams, consumers and buckets: from `streams.toml` to the server.
+//! Streams, consumers and buckets, from `streams.toml` to the server.
 //!
-//! [`Topology::parse`] turns the file into the wanted configurations, [`diff`] compares them with what the server has
-//! (both pure), [`plan`] asks the server and compares, [`apply`] carries the differences out. [`missing`] asks for less, often, and [`mend`]
-//! makes what is missing where that can destroy nothing.
+//! [`Topology::parse`] turns the file into configurations, [`diff`] compares them with those of the server (both pure), [`plan`] reads the
+//! server and compares, [`apply`] makes the changes. [`missing`] is a cheaper check for frequent use, and [`mend`] creates missing assets
+//! where that destroys nothing.
 //!
-//! Invariant: nothing that loses messages or drops a subject happens without being allowed by name.
+//! Invariant: an operation that loses messages or drops a subject needs explicit permission.
 
 mod declared;
 mod wanted;

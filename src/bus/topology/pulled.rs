@@ -1,4 +1,4 @@
-//! The consumers that stages pull from, as declared and as the server has them: what leases depend on.
+//! The consumers that stages pull from, as declared and as the server has them. Leases depend on their settings.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,21 +14,19 @@ use crate::bus::names;
 /// A consumer that a stage pulls from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PulledConsumer {
-    /// Its stream.
     pub stream: String,
-    /// Its name.
     pub name: String,
     /// How long the server waits for an acknowledgement or a renewal.
     pub ack_wait: Duration,
 }
 
-/// By stream, then by name.
+/// Consumer configurations by stream and name.
 type Configs = BTreeMap<String, BTreeMap<String, Map<String, Value>>>;
 
-/// Those that the server has.
+/// The consumers on the server.
 ///
 /// # Errors
-/// When it cannot be asked.
+/// The server cannot be reached.
 pub async fn pulled(bus: &Bus) -> Result<Vec<PulledConsumer>, Failure> {
     let mut configs = Configs::new();
     for (stream, _) in names::required_consumers() {
@@ -41,10 +39,10 @@ pub async fn pulled(bus: &Bus) -> Result<Vec<PulledConsumer>, Failure> {
     Ok(of_configs(&configs))
 }
 
-/// Age at which the server's bucket `nodes` forgets; zero: never.
+/// Age at which the server's bucket `nodes` removes a key. Zero: never.
 ///
 /// # Errors
-/// When it cannot be asked.
+/// The server cannot be reached.
 pub async fn nodes_max_age(bus: &Bus) -> Result<Duration, Failure> {
     let config = stream_config(bus, &names::bucket_stream(names::NODES_BUCKET)).await;
     let config = config.map_err(|fault| fault.failure("read the topology"))?;
@@ -52,14 +50,14 @@ pub async fn nodes_max_age(bus: &Bus) -> Result<Duration, Failure> {
 }
 
 impl Topology {
-    /// Those that are declared.
+    /// The declared consumers.
     #[must_use]
     pub fn pulled(&self) -> Vec<PulledConsumer> {
         let configs = self.streams().iter().map(|s| (s.name.clone(), s.consumers.clone()));
         of_configs(&configs.collect())
     }
 
-    /// Age at which the declared bucket `nodes` forgets; zero: never.
+    /// Age at which the declared bucket `nodes` removes a key. Zero: never.
     #[must_use]
     pub fn nodes_max_age(&self) -> Duration {
         let bucket = names::bucket_stream(names::NODES_BUCKET);
@@ -80,7 +78,7 @@ fn of_configs(configs: &Configs) -> Vec<PulledConsumer> {
     pulled.collect()
 }
 
-/// A duration of the JetStream API: nanoseconds.
+/// A duration in the JetStream API, in nanoseconds.
 fn duration(config: &Map<String, Value>, key: &str) -> Duration {
     Duration::from_nanos(config.get(key).and_then(Value::as_u64).unwrap_or_default())
 }

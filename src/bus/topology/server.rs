@@ -1,4 +1,4 @@
-//! The server's side: what it has, and carrying changes out.
+//! Reads the topology of the server and applies changes to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,9 +14,9 @@ use crate::bus::connection::Bus;
 use crate::bus::request::{READ_BUDGET, WRITE_BUDGET, persist};
 use crate::bus::severity::Fault;
 
-/// A stream of that name has another configuration.
+/// Server error: a stream of that name has another configuration.
 const STREAM_EXISTS: u64 = 10058;
-/// The same of a consumer.
+/// Server error: a consumer of that name has another configuration.
 const CONSUMER_EXISTS: u64 = 10148;
 
 #[derive(Deserialize)]
@@ -30,7 +30,7 @@ struct ConsumerPage {
     total: usize,
     #[serde(default)]
     consumers: Option<Vec<ConsumerInfo>>,
-    /// Consumers whose leader did not answer: they exist, and are in no list until it does.
+    /// Consumers whose leader did not answer. They exist, and no list contains them until it answers.
     #[serde(default)]
     missing: Option<Vec<String>>,
 }
@@ -51,19 +51,19 @@ struct ConsumerInfo {
     config: Map<String, Value>,
 }
 
-/// What would change.
+/// Changes that would make the server match the topology.
 ///
 /// # Errors
-/// When the server cannot be asked.
+/// The server cannot be reached.
 pub async fn plan(bus: &Bus, topology: &Topology) -> Result<Vec<Change>, Failure> {
     let found = find(bus, topology).await.map_err(|f| f.failure("read the topology"))?;
     Ok(diff(topology, &found))
 }
 
-/// Makes the server as declared; gives what was changed. Doing it again changes nothing.
+/// Makes the server match the topology and returns the changes made. Repeating it changes nothing.
 ///
 /// # Errors
-/// Before anything is changed, when a change is destructive and that is not allowed; else when the server refuses.
+/// A change is destructive and not allowed: then nothing was changed. Or the server refuses a change.
 pub async fn apply(
     bus: &Bus,
     topology: &Topology,
@@ -89,20 +89,20 @@ pub async fn apply(
     Ok(changes)
 }
 
-/// What is declared and the server does not have, each stream before its consumers.
+/// Declared assets that the server lacks, each stream before its consumers.
 ///
 /// # Errors
-/// When the server cannot be asked.
+/// The server cannot be reached.
 pub async fn missing(bus: &Bus, topology: &Topology) -> Result<Vec<Asset>, Failure> {
     let there = there(bus, topology).await.map_err(|f| f.failure("read the topology"))?;
     Ok(missing::missing(topology, &there))
 }
 
-/// Makes what is missing, as far as that hides no loss ([`Asset::may_be_made`]); gives what was made. On a server that has nothing of all
-/// this nothing is made: it may be another's.
+/// Creates missing assets as far as that hides no loss ([`Asset::may_be_made`]), and returns them. On a server with none of the declared
+/// assets it creates nothing, because the server may be another cluster's.
 ///
 /// # Errors
-/// When the server cannot be asked or refuses; what was made stays.
+/// The server cannot be reached, or refuses. Assets created so far stay.
 pub async fn mend(bus: &Bus, topology: &Topology) -> Result<Vec<Asset>, Failure> {
     let there = there(bus, topology).await.map_err(|f| f.failure("read the topology"))?;
     let missing = missing::missing(topology, &there);
@@ -116,7 +116,7 @@ pub async fn mend(bus: &Bus, topology: &Topology) -> Result<Vec<Asset>, Failure>
     Ok(made)
 }
 
-/// Another node was faster.
+/// Treats the server's error as success if another node created the asset.
 fn made_by_another(fault: Fault) -> Result<(), Fault> {
     let exists = matches!(fault, Fault::Refused { code: STREAM_EXISTS | CONSUMER_EXISTS, .. });
     if exists { Ok(()) } else { Err(fault) }
@@ -133,7 +133,7 @@ async fn there(bus: &Bus, topology: &Topology) -> Result<There, Fault> {
         };
         match consumers {
             Ok(consumers) => drop(there.insert(wanted.name.clone(), consumers)),
-            // Deleted since its name was read.
+            // The stream was deleted since its name was listed.
             Err(fault) if fault.is_absent() => {}
             Err(fault) => return Err(fault),
         }
@@ -161,14 +161,14 @@ pub(super) async fn stream_config(bus: &Bus, stream: &str) -> Result<Map<String,
     Ok(info.config)
 }
 
-/// Durable consumers; ephemeral ones belong to whoever reads.
+/// Durable consumers. Ephemeral ones belong to their readers.
 pub(super) async fn consumers(
     bus: &Bus,
     stream: &str,
 ) -> Result<BTreeMap<String, Map<String, Value>>, Fault> {
     let (mut found, mut offset) = (BTreeMap::new(), 0);
     loop {
-        // While an election is on, as patient as a write.
+        // During an election it retries as long as a write.
         let page = persist(WRITE_BUDGET, || consumer_page(bus, stream, offset)).await?;
         let infos = page.consumers.unwrap_or_default();
         offset += infos.len();
@@ -181,7 +181,7 @@ pub(super) async fn consumers(
     }
 }
 
-/// A page that leaves nobody out.
+/// One page of consumers, including those without a leader.
 async fn consumer_page(bus: &Bus, stream: &str, offset: usize) -> Result<ConsumerPage, Fault> {
     let path = format!("CONSUMER.LIST.{stream}");
     let page: ConsumerPage = bus.api(path, &json!({ "offset": offset })).await?;
@@ -194,12 +194,12 @@ async fn consumer_page(bus: &Bus, stream: &str, offset: usize) -> Result<Consume
     }
 }
 
-/// Names of all consumers, those without a leader too.
+/// Names of all consumers, including those without a leader.
 async fn consumer_names(bus: &Bus, stream: &str) -> Result<BTreeSet<String>, Fault> {
     names(bus, format!("CONSUMER.NAMES.{stream}")).await
 }
 
-/// Names of all streams, those without a leader too.
+/// Names of all streams, including those without a leader.
 async fn stream_names(bus: &Bus) -> Result<BTreeSet<String>, Fault> {
     names(bus, "STREAM.NAMES".to_owned()).await
 }
@@ -219,12 +219,12 @@ async fn names(bus: &Bus, path: String) -> Result<BTreeSet<String>, Fault> {
     }
 }
 
-/// Whether a stream is made on a server that had others of ours, and so perhaps this one too.
+/// Whether the server has other streams of Jetreel. If so, it may have had this one too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Among {
-    /// It has none.
+    /// The server has none.
     Nothing,
-    /// It has some.
+    /// The server has some.
     Others,
 }
 
@@ -270,8 +270,8 @@ async fn change_stream(
     }
 }
 
-/// A sequence names a message for ever, in claims, in deaths and for whoever has read so far: a stream that is made anew counts on above all
-/// that it ever gave, which is far less than one a microsecond.
+/// Creates a stream. Claims, deaths and readers keep sequences forever, so a stream that is created anew continues above every sequence it
+/// ever assigned. Fewer than one a microsecond were assigned.
 async fn make_stream(bus: &Bus, wanted: &WantedStream, among: Among) -> Result<(), Fault> {
     let mut config = wanted.config.clone();
     if among == Among::Others {
@@ -316,7 +316,7 @@ async fn remove(bus: &Bus, path: String) -> Result<(), Fault> {
     }
 }
 
-/// What Jetreel decides over what is there: keys it does not know stay as an operator set them.
+/// The found configuration with the keys that Jetreel sets. Other keys stay as an operator set them.
 fn laid_over(mut found: Map<String, Value>, wanted: &Map<String, Value>) -> Map<String, Value> {
     found.extend(wanted.clone());
     found

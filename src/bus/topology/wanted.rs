@@ -8,22 +8,21 @@ use serde_json::{Map, Value, json};
 use super::declared::{BadTopology, Bucket, Consumer, Declared, Stream};
 use crate::bus::names;
 
-/// Everything that is to exist.
+/// Declared streams, consumers and buckets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Topology {
     streams: Vec<WantedStream>,
 }
 
-/// A stream that is to exist.
+/// A declared stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WantedStream {
-    /// Its name.
     pub name: String,
-    /// The bucket it holds, where it is one.
+    /// Name of the bucket that it holds; `None` for a plain stream.
     pub bucket: Option<String>,
-    /// The keys of its configuration that Jetreel decides.
+    /// The keys of its configuration that Jetreel sets.
     pub config: Map<String, Value>,
-    /// Its durable consumers.
+    /// Durable consumers by name.
     pub consumers: BTreeMap<String, Map<String, Value>>,
 }
 
@@ -31,7 +30,7 @@ impl Topology {
     /// Reads a topology file.
     ///
     /// # Errors
-    /// When it does not have the form of `streams.toml`, declares what would lose work, or leaves out what stages need.
+    /// The text does not have the form of `streams.toml`, declares a stream that would lose work, or lacks something that stages need.
     pub fn parse(text: &str) -> Result<Self, BadTopology> {
         let declared = Declared::parse(text)?;
         let replicas = declared.replicas;
@@ -44,7 +43,7 @@ impl Topology {
         }
     }
 
-    /// What stages need and nothing declares.
+    /// Streams, consumers and buckets that stages need and the file does not declare.
     fn lacks(&self) -> Vec<String> {
         let stream = |name: &str| self.streams.iter().find(|stream| stream.name == name);
         let streams = names::REQUIRED_STREAMS.into_iter().filter(|name| stream(name).is_none());
@@ -60,7 +59,7 @@ impl Topology {
         lacks
     }
 
-    /// The same with another number of copies.
+    /// The same topology with another number of replicas.
     #[must_use]
     pub fn with_replicas(mut self, replicas: u32) -> Self {
         for stream in &mut self.streams {
@@ -76,7 +75,7 @@ impl Topology {
     }
 }
 
-/// What `nats stream add --config` and `nats consumer add --config` take, by name. A bucket is a stream `KV_<bucket>`.
+/// Configurations for `nats stream add --config` and `nats consumer add --config`, by name. A bucket is a stream `KV_<bucket>`.
 #[must_use]
 pub fn export_json(topology: &Topology) -> Value {
     let (mut streams, mut consumers, mut buckets) = (Map::new(), Map::new(), Map::new());
@@ -135,7 +134,7 @@ fn of_consumer(consumer: &Consumer) -> Map<String, Value> {
     config
 }
 
-/// The stream that every NATS client takes for a key-value bucket.
+/// The stream that NATS clients use as a key-value bucket.
 fn of_bucket(bucket: &Bucket, replicas: u32) -> WantedStream {
     let name = names::bucket_stream(&bucket.name);
     let config = object(json!({

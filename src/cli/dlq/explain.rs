@@ -1,14 +1,14 @@
-//! A letter in words.
+//! A letter as text.
 
 use jetreel_actors::deadletter::{Facts, Inspection};
 use jetreel_domain::delivery::claim::Attempt;
 
 use crate::http::rfc3339;
 
-/// Lines of a log that are shown; `--json` has all that was kept.
+/// Log lines that are shown. `--json` shows all that were kept.
 const LOG_LINES_MAX: usize = 20;
 
-/// Everything about a letter that helps to decide.
+/// All about a letter that helps to decide what to do.
 pub(super) fn text(found: &Inspection) -> String {
     let letter = &found.letter;
     let mut lines = vec![
@@ -16,10 +16,7 @@ pub(super) fn text(found: &Inspection) -> String {
         String::new(),
         pair("reason", &letter.reason),
         pair("stage", &letter.stage),
-        pair(
-            "job",
-            letter.job.as_deref().unwrap_or("unknown: the message could not be understood"),
-        ),
+        pair("job", letter.job.as_deref().unwrap_or("unknown: the message could not be decoded")),
         pair("task", &letter.task),
         pair("node", &letter.node),
         pair("died", &rfc3339(letter.died)),
@@ -33,9 +30,9 @@ pub(super) fn text(found: &Inspection) -> String {
     }
     lines.extend([String::new(), "what to do:".to_owned(), format!("  {}", letter.suggestion)]);
     let when = if letter.permanent {
-        "a replay ends the same, unless what is wrong was mended before; then replay by any of:"
+        "a replay fails in the same way unless the cause is repaired first; then replay with any of:"
     } else {
-        "replay by any of:"
+        "replay with any of:"
     };
     lines.extend([String::new(), when.to_owned()]);
     lines.extend(found.replay.iter().map(|command| format!("  {command}")));
@@ -48,7 +45,7 @@ pub(super) fn text(found: &Inspection) -> String {
     lines.join("\n")
 }
 
-/// A letter tells what a hostile file or a stranger wrote: no control characters reach the terminal.
+/// A letter may quote a hostile file or a forged message, so its control characters are escaped.
 pub(super) fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }

@@ -19,7 +19,7 @@ use crate::clips::jetreel;
 /// What a node prints once it answers.
 const LISTENING: &str = "listening on ";
 /// What a node prints that has no gateway, once it works.
-const RUNNING: &str = "running without a gateway";
+const RUNNING: &str = "the node runs without a gateway";
 
 /// A running node; killed when dropped.
 pub(crate) struct Node {

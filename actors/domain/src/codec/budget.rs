@@ -1,6 +1,6 @@
-//! What a codec process may use, derived from the plan: generous against the estimate, finite against a bomb.
+//! Limits of a codec process, derived from the plan: generous for honest work, finite for a bomb.
 //!
-//! It may write no file at all, so there is no budget for scratch space.
+//! The process may write no files, so there is no limit of scratch space.
 
 use crate::codec::limits::Limits;
 use crate::plan::x264;
@@ -9,41 +9,40 @@ use crate::plan::{Plan, PlannedTask, Work};
 /// Limits that the parent of a codec process enforces.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ProcessLimits {
-    /// Wall clock, seconds.
+    /// Wall time in seconds.
     pub wall_seconds: f64,
-    /// CPU time, seconds.
+    /// CPU time in seconds.
     pub cpu_seconds: f64,
-    /// Longest silence, seconds.
+    /// Longest time without progress in seconds.
     pub silence_seconds: f64,
-    /// Bytes of all frames but reads, with [`FRAME_COST`] for each.
+    /// Bytes of all frames except reads. Each frame also counts [`FRAME_COST`].
     pub output_bytes: u64,
-    /// Address space.
+    /// Address space in bytes.
     pub memory_bytes: u64,
 }
 
-/// CPU seconds allowed per estimated one: presets between `veryfast` and `medium` differ by 2.7 (measured), machines by
-/// more.
+/// CPU seconds allowed per estimated second. Presets between `veryfast` and `medium` differ by 2.7 (measured), machines by more.
 const CPU_FACTOR: f64 = 30.0;
-/// CPU seconds allowed on top.
+/// CPU seconds allowed in addition.
 const CPU_BASE: f64 = 120.0;
-/// Wall seconds per CPU second: a node may run more codecs than it has cores.
+/// Wall seconds per CPU second. A node may run more codecs than it has cores.
 const WALL_FACTOR: f64 = 6.0;
-/// Bytes allowed on top of what the rate caps permit.
+/// Bytes allowed in addition to the rate caps.
 const OUTPUT_BASE: u64 = 64 << 20;
-/// Bytes that a frame counts for besides its own: what it costs the node to take even an empty one.
+/// Bytes that each frame counts in addition to its own: the cost of processing even an empty one.
 pub const FRAME_COST: u64 = 256;
-/// Bytes that a probe may send: its report, which has a bound of its own.
+/// Bytes that a probe may send. Its report also has its own bound.
 const PROBE_OUTPUT: u64 = 4 << 20;
-/// Bytes of a pixel in a kept picture: noise takes as many.
+/// Bytes per pixel of a kept picture. Noise takes as many.
 const KEPT_PIXEL_BYTES: f64 = 1.0;
-/// Bytes of all pictures for people, per second of the source.
+/// Bytes of all images per second of the source.
 const IMAGES_RATE: f64 = 250_000.0;
-/// Bytes per second of a progressive file besides its pictures: sound and index.
+/// Bytes per second of a progressive file besides its pictures: audio and index.
 const PACKAGE_RATE: f64 = 125_000.0;
-/// Seconds by which results may be longer than the probe saw.
+/// Seconds by which results may exceed the probed duration.
 const OUTPUT_SECONDS: f64 = 60.0;
 
-/// Bytes that a probe looks at per CPU second at the very least: it walks an index, or scans packets.
+/// Fewest bytes that a probe examines per CPU second: it reads an index or scans packets.
 const PROBE_BYTES_PER_SECOND: f64 = 20e6;
 
 /// The limits of one task.
@@ -59,8 +58,8 @@ pub fn process(plan: &Plan, planned: &PlannedTask, limits: &Limits) -> ProcessLi
     }
 }
 
-/// The limits of a probe of `source_bytes`, of which nothing is known yet: its pictures may be as large as any. It gives no
-/// result but its report.
+/// The limits of a probe of `source_bytes`. Nothing is known of the source yet, so its pictures may have any permitted size. The only
+/// result is the report.
 #[must_use]
 pub fn probe(limits: &Limits, source_bytes: u64) -> ProcessLimits {
     let cpu_seconds = CPU_BASE + source_bytes as f64 / PROBE_BYTES_PER_SECOND;
@@ -91,17 +90,17 @@ fn output_bytes(plan: &Plan, planned: &PlannedTask) -> u64 {
         }
         Work::Images => whole * IMAGES_RATE,
         Work::Package { tier, .. } => whole * (cap(*tier) + PACKAGE_RATE),
-        // Never within another.
+        // A batch contains no batch.
         Work::Batch(_) => 0.0,
     };
     let bytes: f64 = planned.work.pieces().iter().map(bytes).sum();
-    // Twice the cap: VBV bounds the rate over a buffer, not over every second.
+    // Twice the cap, because VBV bounds the rate over a buffer, not over every second.
     OUTPUT_BASE.saturating_add((bytes * 2.0) as u64)
 }
 
-/// The largest single allocation that libav may make, and the room left above what a task needs: so that a process with less
-/// room than this has truly used up its memory, and a file that asks for more at once is lying. A plane of the largest picture
-/// allowed, at 16 bits with every codec's alignment, takes a quarter of it.
+/// The largest single allocation of libav, and the reserve above a task's estimated memory. So a process with less free memory than this
+/// has really used it up, and a file that asks for more at once is corrupt. A plane of the largest permitted picture, at 16 bits with every
+/// codec's alignment, takes a quarter of it.
 #[must_use]
 pub fn allocation_max(pixels_max: u64) -> u64 {
     pixels_max.saturating_mul(8).max(ALLOCATION_FLOOR)
@@ -109,17 +108,17 @@ pub fn allocation_max(pixels_max: u64) -> u64 {
 
 const ALLOCATION_FLOOR: u64 = 128 << 20;
 
-/// Address space that a codec process takes whatever its job, mostly libraries: 252 MB measured, and buffers of results.
+/// Address space of a codec process for any job, mostly libraries: 252 MB measured, and buffers of results.
 const BASE_BYTES: u64 = 384 << 20;
 
-/// The address space given for work that is expected to take `work` bytes: half as much again, and room for one more large
-/// allocation. Measured at seven kinds of work from 360p to 2160p, it is 2.4 to 5 times what was taken.
+/// Address space for work that is estimated at `work` bytes: half as much again, and one more large allocation. In measurements of seven
+/// kinds of work from 360p to 2160p it is 2.4 to 5 times the used memory.
 fn memory_bytes(work: u64, limits: &Limits) -> u64 {
     let expected = BASE_BYTES.saturating_add(work.saturating_mul(3) / 2);
     expected.saturating_add(allocation_max(limits.pixels_max))
 }
 
-/// Bytes that the work of a task is expected to take at most.
+/// Estimated bytes of a task's work at most.
 fn work(plan: &Plan, planned: &PlannedTask) -> u64 {
     let video = plan.facts.video.as_ref();
     let packets = video.map_or(0, |video| video.packets);
@@ -137,24 +136,24 @@ fn work(plan: &Plan, planned: &PlannedTask) -> u64 {
     index_bytes(packets) + planned.work.pieces().iter().map(work).max().unwrap_or(0)
 }
 
-/// Bytes of a demuxer's index per packet of the picture, with those of the sound beside it and a copy while it grows.
+/// Bytes of a demuxer's index per picture packet, including the audio packets and a copy while it grows.
 const PACKET_BYTES: u64 = 200;
 
 fn index_bytes(packets: u64) -> u64 {
     packets.saturating_mul(PACKET_BYTES)
 }
 
-/// The picture buffer of the highest level of H.264 and HEVC (6.2), in pixels: what bounds the number of large pictures that are
-/// kept. Small ones are bounded by their number.
+/// Picture buffer of the highest level of H.264 and HEVC (6.2) in pixels. It bounds the number of large pictures that are kept; small ones
+/// are bounded by their number.
 const BUFFER_PIXELS: u64 = 696_320 * 256;
 const BUFFER_PICTURES: u64 = 17;
-/// Frames that may wait for an encoder that works in a thread of its own.
+/// Frames that may wait for an encoder in its own thread.
 pub const FRAMES_WAITING: usize = 4;
-/// Pictures on their way through filters.
+/// Pictures that pass through filters at one time.
 const PASSING_PICTURES: u64 = 3;
-/// Bytes of a pixel: 4:4:4 at 10 bits. The commonest pictures have a quarter of it.
+/// Bytes per pixel: 4:4:4 at 10 bits. The most common pictures have a quarter of it.
 const PIXEL_BYTES: u64 = 6;
-/// Sources may change their picture size; up to this many pixels that is no surprise.
+/// Sources may change their picture size up to this many pixels without exceeding the estimate.
 const PIXELS_MIN: u64 = 1920 * 1088;
 
 fn decoder_bytes(pixels: u64) -> u64 {
@@ -164,12 +163,12 @@ fn decoder_bytes(pixels: u64) -> u64 {
     kept.saturating_mul(PIXEL_BYTES)
 }
 
-/// Bytes that x264 takes per pixel of its picture: for each picture that waits, and for those that are referred to.
+/// Bytes of x264 per pixel of its picture: for each waiting picture, and for each reference picture.
 const WAITING_BYTES: u64 = 4;
 const REFERENCE_BYTES: u64 = 8;
-/// Pictures that are referred to beside a preset's number, by B-pictures in a pyramid.
+/// Reference pictures in addition to a preset's number, for B-pictures in a pyramid.
 const PYRAMID_PICTURES: u32 = 2;
-/// Bytes of a pixel of a frame on its way to an encoder, rounded up.
+/// Bytes per pixel of a frame on its way to an encoder, rounded up.
 const FRAME_BYTES: u64 = 2;
 
 fn encoder_bytes(plan: &Plan, tier: usize) -> u64 {
@@ -218,7 +217,7 @@ mod tests {
         assert!(sound < GIB && large < 2 * GIB && slow < 5 * GIB, "{sound} {large} {slow}");
     }
 
-    /// What codec processes took (peak of the address space, MB): more than twice of it is given.
+    /// Measured peaks of the address space in MB. The limits are more than twice as large.
     #[test]
     fn what_was_measured_fits_twice() {
         let uhd = plan(3840, 2160, "veryfast", Some("2160p"));

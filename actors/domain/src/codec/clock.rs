@@ -1,4 +1,4 @@
-//! The clock of the outputs: its ticks and its zero, in whole numbers throughout.
+//! The clock of the outputs: its ticks and its origin, in integers.
 
 use crate::plan::media::{AudioTrack, VideoTrack};
 use crate::plan::rational::Rational;
@@ -6,27 +6,27 @@ use crate::words::failure::Failure;
 use crate::words::reason::{OverLimit, Reason};
 use crate::words::warning::Warning;
 
-/// Finest clock, ticks per second. MP4 sample durations have 32 bits: at this rate they hold seven minutes.
+/// Finest clock in ticks per second. MP4 sample durations have 32 bits: at this rate they hold seven minutes.
 const TIMESCALE_MAX: i64 = 10_000_000;
 
 /// Time base that replaces a finer one.
 const MICROSECONDS: Rational = Rational { num: 1, den: 1_000_000 };
 
-/// Coarsest clock, ticks per second, so that sound and picture can be told apart by a millisecond.
+/// Coarsest clock in ticks per second, so that audio and pictures differ by at most a millisecond.
 const TIMESCALE_MIN: i64 = 1000;
 
-/// The time base of a source's timestamps inside Jetreel: the source's own, or microseconds where that is finer than an MP4 can carry
-/// (Matroska ticks of a nanosecond, odd clocks of Theora and MP4).
+/// Time base of a source's timestamps inside Jetreel: the source's own, or microseconds if that is finer than MP4 supports (Matroska ticks
+/// of a nanosecond, odd clocks of Theora and MP4).
 #[must_use]
 pub fn working(own: Rational) -> Rational {
     let divisor = gcd(own.num, own.den).max(1);
     if own.den / divisor > TIMESCALE_MAX { MICROSECONDS } else { own }
 }
 
-/// Output ticks per second for a source with that time base: one source tick is a whole number of them.
+/// Output ticks per second for a source with this time base. One source tick is a whole number of them.
 ///
 /// # Errors
-/// Permanent, where the source's clock is finer than an MP4 can carry.
+/// Permanent: the source's clock is finer than MP4 supports.
 pub fn timescale(time_base: Rational) -> Result<u32, Failure> {
     let divisor = gcd(time_base.num, time_base.den).max(1);
     let exact = time_base.den / divisor;
@@ -40,8 +40,8 @@ pub fn timescale(time_base: Rational) -> Result<u32, Failure> {
     }
 }
 
-/// Source tick that is time 0 of every output: the earlier of first picture and first sound, rounded down to a tick of the
-/// picture's clock. Sound that starts more than `lead_seconds_max` before the picture does not count; the warning tells of it.
+/// Source tick of output time 0: the earlier of first picture and first audio, rounded down to a tick of the picture's clock. Audio that
+/// starts more than `lead_seconds_max` before the pictures does not count, and is reported in the warning.
 #[must_use]
 pub fn origin(
     video: &VideoTrack,
@@ -60,8 +60,8 @@ pub fn origin(
     (others.into_iter().fold(video.start, i64::min), warning)
 }
 
-/// Source tick at which every output ends: the later of last picture and last sound, `seconds_max` after `origin` at most. The warning
-/// tells of sound that this cuts off.
+/// Source tick at which every output ends: the later of last picture and last audio, at most `seconds_max` after `origin`. Audio that is
+/// cut off is reported in the warning.
 #[must_use]
 pub fn end(
     video: &VideoTrack,
@@ -69,7 +69,7 @@ pub fn end(
     origin: i64,
     seconds_max: f64,
 ) -> (i64, Option<Warning>) {
-    // Of a track of no length, all was left out: it makes no picture stand.
+    // A track of length 0 was left out completely, so no picture stands for it.
     let heard = audio.iter().filter(|track| track.seconds > 0.0);
     let ends = heard.map(|track| {
         let start = convert(track.start, track.time_base, video.time_base);
@@ -85,7 +85,7 @@ pub fn end(
     (latest, Some(Warning::SoundCut { sound, picture, kept }))
 }
 
-/// `tick` of the clock `from` in ticks of the clock `to`, rounded up: no instant that rounds down to `tick` lies behind the result.
+/// `tick` of the clock `from` in ticks of the clock `to`, rounded up: no instant that rounds down to `tick` is after the result.
 #[must_use]
 pub fn rescale_up(tick: i64, from: Rational, to: Rational) -> i64 {
     if from == to { tick } else { convert(tick.saturating_add(1), from, to) }

@@ -1,33 +1,33 @@
-//! What it means that a codec process ended without a report.
+//! Ends of codec processes without a report.
 
 use crate::codec::wire::MEMORY_EXIT;
 use crate::words::failure::Failure;
 use crate::words::reason::{Reason, WorkFault};
 
-/// How the codec process ended, when it did not end with a report.
+/// How a codec process ended without a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CodecDeath {
-    /// Killed by a signal that nobody here sent.
+    /// Killed by a signal that this node did not send.
     Signal(i32),
-    /// Ended with this status without a last word.
+    /// Ended with this status, without a final frame.
     Exit(i32),
-    /// Ended by its parent: over its wall-clock budget.
+    /// Killed by its parent: it exceeded its wall-clock budget.
     WallClock,
-    /// Ended by its parent: over its CPU budget.
+    /// Killed by its parent: it exceeded its CPU budget.
     Cpu,
-    /// Ended by its parent: no progress for too long.
+    /// Killed by its parent: no progress for too long.
     NoProgress,
-    /// Ended by its parent: wrote more than its budget.
+    /// Killed by its parent: it wrote more than its budget.
     Output,
-    /// Ended by its parent: read more than its budget.
+    /// Killed by its parent: it read more than its budget.
     Reads,
-    /// Ended by its parent: it broke the protocol.
+    /// Killed by its parent: it violated the protocol.
     Protocol,
 }
 
-/// `SIGKILL`: nothing in the process sends it to itself.
+/// `SIGKILL`. The process never sends it to itself.
 const SIGKILL: i32 = 9;
-/// `SIGXCPU` on Linux: the kernel's word for a spent CPU limit.
+/// `SIGXCPU` on Linux: the CPU limit is exceeded.
 const SIGXCPU: i32 = 24;
 
 impl From<CodecDeath> for Failure {

@@ -1,50 +1,49 @@
-//! Where the clock of a recording steps, and the one offset that mends picture and sound alike.
+//! Steps of a recording's clock, and the offsets that correct pictures and audio alike.
 //!
-//! A recording whose encoder restarted, or several put one after the other, have clocks that start anew or jump. Each track shows
-//! such a step at its own packet. Tracks whose clocks agree again afterwards belong to the same *epoch*, and all tracks of an epoch
-//! get the same offset: the largest that a track needs to follow what it had before, so that no track overlaps itself and
-//! what was in step stays in step.
+//! A recording whose encoder restarted, or several concatenated recordings, have clocks that restart or jump. Each track shows such a step
+//! at its own packet. Tracks whose clocks agree again afterwards belong to the same *epoch*, and all tracks of an epoch get the same
+//! offset: the largest that a track needs to follow its earlier packets. So no track overlaps itself, and tracks that were in sync stay in
+//! sync.
 //!
-//! A distance between two packets is no step where another track's clock agrees with it: a slide show with speech has long distances.
+//! A distance between two packets is no step if another track's clock agrees with it: a slide show with speech has long distances.
 //!
-//! Nor is it one where the track soon comes back to where it would be by now ([`crate::codec::excursion`]): a few timestamps are wrong.
+//! It is also no step if the track soon returns to its old clock ([`crate::codec::excursion`]): then a few timestamps are wrong.
 //!
-//! Not every track shows a step: it may go back by a few packets only, begin there, or come back after a while. Such a packet is
-//! no step by itself, and follows one of another track.
+//! Not every track shows a step. A track may go back by only a few packets, begin there, or continue after a while. Such a packet is no
+//! step by itself, and follows the step of another track.
 
 use serde::{Deserialize, Serialize};
 
 use crate::codec::excursion::excursions;
 use crate::codec::jump::{Jump, Kind, agree};
 
-/// A packet that follows a step of another track may lie this many seconds of its own track before it in the file.
+/// A packet that follows a step of another track may precede it in the file by this many seconds of its own track.
 const AHEAD_SECONDS: f64 = 1.0;
 
 /// Jitter goes back more often than once in this many seconds.
 const ALONE_SECONDS: f64 = 1.0;
 
-/// A track by itself whose packets jump forward more often than once in this many is a slide show.
+/// A lone track whose packets jump forward more often than once in this many packets is a slide show.
 const PACKETS_PER_JUMP_MIN: u64 = 20;
 
 /// A step of a track's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockStep {
-    /// Packets at or after this byte of the file are meant.
+    /// The step applies to packets at or after this byte of the file.
     pub byte: u64,
     /// Ticks to add to their timestamps.
     pub shift: i64,
 }
 
-/// How much of a track there is.
+/// Extent of a track.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extent {
-    /// Packets.
     pub packets: u64,
-    /// Where its last packet lies in the file.
+    /// Position of its last packet in the file, in bytes.
     pub last_byte: u64,
 }
 
-/// Which track enters which epoch where.
+/// Entry of a track into an epoch.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     jump: usize,
@@ -52,7 +51,7 @@ struct Entry {
     to: usize,
 }
 
-/// Of every jump, the seconds to add to the times of its track from there on. `jumps` are in file order.
+/// For every jump, the seconds to add to the times of its track from there on. `jumps` are in file order.
 #[must_use]
 pub fn shifts(jumps: &[Jump], tracks: &[Extent]) -> Vec<f64> {
     let excursions = excursions(jumps, tracks.len());
@@ -75,14 +74,14 @@ pub fn shifts(jumps: &[Jump], tracks: &[Extent]) -> Vec<f64> {
     jumps.iter().zip(&entries).zip(&excursions).map(after).collect()
 }
 
-/// Which epochs the jumps lead to.
+/// The epochs that the jumps lead to.
 struct Entries<'a> {
     jumps: &'a [Jump],
-    /// Of every jump so far; `None` where it leads to no other epoch.
+    /// Entry of every jump so far; `None` if it leads to no other epoch.
     entries: Vec<Option<Entry>>,
-    /// The epoch of every track.
+    /// Current epoch of every track.
     current: Vec<usize>,
-    /// Of every epoch but the first, the step that opened it.
+    /// For every epoch but the first, the step that opened it.
     opened: Vec<usize>,
 }
 
@@ -121,7 +120,7 @@ impl<'a> Entries<'a> {
         jump.clocks.iter().enumerate().filter_map(agrees)
     }
 
-    /// A later epoch in which other tracks agree.
+    /// Moves the track to a later epoch in which other tracks agree.
     fn follow(&mut self, index: usize) {
         let jump = &self.jumps[index];
         let from = self.current[jump.track];
@@ -135,8 +134,8 @@ impl<'a> Entries<'a> {
         }
     }
 
-    /// Opens an epoch where two tracks go back by little at the same place of the file, and neither has done so shortly before: that
-    /// is a joint, and no jitter.
+    /// Opens an epoch if two tracks go back by little at the same place of the file, and neither did so shortly before: that is a joint and
+    /// no jitter.
     fn join(&mut self, index: usize) {
         let jump = &self.jumps[index];
         let goes_back = |index: usize| {
@@ -157,7 +156,7 @@ impl<'a> Entries<'a> {
         others.into_iter().for_each(|other| self.enter(other, to));
     }
 
-    /// Whether a packet goes back, and none of its track did within a second before it.
+    /// Whether a packet goes back, and no packet of its track did within a second before it.
     fn is_alone(&self, index: usize) -> bool {
         let jump = &self.jumps[index];
         let own = |other: &&Jump| other.track == jump.track && !other.is_leap();
@@ -168,7 +167,7 @@ impl<'a> Entries<'a> {
         jump.before.is_finite() && !jump.is_forward() && !earlier.is_some_and(near)
     }
 
-    /// Whether a jump forward is a distance between two packets: another track was there all the time.
+    /// Whether a jump forward is a distance between two packets: another track continued all the time.
     fn is_distance(&self, jump: &Jump) -> bool {
         let from = self.current[jump.track];
         let began = |other: usize| {
@@ -183,7 +182,7 @@ impl<'a> Entries<'a> {
         let jump = &self.jumps[index];
         let from = self.current[jump.track];
         let agreeing = self.agreeing(jump).map(|other| self.current[other]);
-        // Where tracks lie far apart in the file, they still step from and to about the same times.
+        // Even if tracks are far apart in the file, they step between about the same times.
         let alike = || {
             let same = |opener: &usize| {
                 let opener = &self.jumps[*opener];
@@ -202,7 +201,7 @@ impl<'a> Entries<'a> {
         self.take_along(index, to);
     }
 
-    /// Lets tracks follow whose packets came first where a step opens an epoch.
+    /// Moves tracks whose packets came before the step that opens an epoch.
     fn take_along(&mut self, step: usize, to: usize) {
         let opener = &self.jumps[step];
         for index in opener.since..step {
@@ -218,7 +217,7 @@ impl<'a> Entries<'a> {
     }
 }
 
-/// The offset of `epoch`, those of earlier ones being known.
+/// The offset of `epoch`, from those of earlier ones.
 fn shift(
     epoch: usize,
     known: &[f64],
@@ -241,11 +240,11 @@ fn shift(
     };
     let others_go_on = jump.goes_on.iter().zip(&jump.clocks).any(in_step);
     let doubted = if jump.is_forward() {
-        // While others go on by the old clock, nothing stands still for so long.
+        // While other tracks continue on the old clock, nothing stands still for so long.
         let wild = jump.is_long() && others_go_on;
         !wild && !returns(first, jumps, entries) && !is_gap_free(jump, jumps, tracks)
     } else {
-        // Wild timestamps of one track, while another one shows that the clock has not stepped.
+        // One track has wild timestamps, while another one shows that the clock has not stepped.
         others_go_on
     };
     if alone && doubted {
@@ -254,7 +253,7 @@ fn shift(
     entered().map(needed).fold(f64::NEG_INFINITY, f64::max)
 }
 
-/// Whether the track of a jump forward comes back to an earlier epoch: then some timestamps were wild.
+/// Whether the track of a jump forward returns to an earlier epoch. Then some timestamps were wild.
 fn returns(entry: &Entry, jumps: &[Jump], entries: &[Option<Entry>]) -> bool {
     let track = jumps[entry.jump].track;
     let later = entries.iter().flatten().filter(|other| other.jump > entry.jump);
@@ -262,8 +261,7 @@ fn returns(entry: &Entry, jumps: &[Jump], entries: &[Option<Entry>]) -> bool {
     next.is_some_and(|next| jumps[next.jump].after < jumps[entry.jump].after)
 }
 
-/// Whether a jump forward that no other track confirms is a step all the same: no other track goes on behind it, and it is an
-/// exception.
+/// Whether a jump forward that no other track confirms is still a step: no other track continues after it, and it is an exception.
 fn is_gap_free(jump: &Jump, jumps: &[Jump], tracks: &[Extent]) -> bool {
     let goes_on = |(other, extent): (usize, &Extent)| {
         other != jump.track && extent.packets > 0 && extent.last_byte > jump.byte

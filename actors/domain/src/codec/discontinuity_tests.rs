@@ -1,4 +1,4 @@
-//! Steps of clocks: of joined recordings, of wild timestamps, of none.
+//! Tests of clock steps: joined recordings, wild timestamps, and no steps.
 
 use super::*;
 
@@ -41,7 +41,7 @@ fn a_third_recording_is_counted_from_the_mended_second() {
 
 #[test]
 fn a_track_that_was_silent_joins_the_clock_that_it_agrees_with() {
-    // The second recording has no sound, the third has some again.
+    // The second recording has no audio, the third has audio again.
     let joined = [
         jump(PICTURE, 100, 10.0, 0.0, Some(9.9)),
         jump(PICTURE, 200, 30.0, 0.0, None),
@@ -71,9 +71,9 @@ fn a_slide_show_with_speech_has_distances_and_no_steps() {
     let slides =
         [jump(PICTURE, 100, 1.0, 70.0, Some(69.8)), jump(PICTURE, 200, 71.0, 140.0, Some(139.9))];
     check(&slides, &[0.0, 0.0]);
-    // Sound that pauses is no step either.
+    // Audio that pauses is no step either.
     check(&[jump(SOUND, 100, 5.0, 100.0, Some(99.9))], &[0.0]);
-    // Nor is a distance whose other track goes on by its old clock.
+    // Neither is a distance during which the other track continues on its old clock.
     check(&[jump(PICTURE, 100, 5.0, 3600.0, Some(4.9))], &[0.0]);
 }
 
@@ -98,7 +98,7 @@ fn a_jump_back_of_one_track_is_no_step_where_the_other_goes_on() {
     check(std::slice::from_ref(&alone), &[5.0]);
     alone.goes_on[PICTURE] = true;
     check(&[alone], &[0.0]);
-    // Until the other one joins, its packets may lag behind.
+    // Until the other track joins, its packets may lag behind.
     let mut first = jump(PICTURE, 100, 20.0, 16.0, Some(19.5));
     first.goes_on[SOUND] = true;
     check(&[first, jump(SOUND, 120, 19.9, 16.0, Some(16.2))], &[4.0, 4.0]);
@@ -122,7 +122,7 @@ fn loose(track: usize, before: f64, after: f64, other: Option<f64>) -> Jump {
 fn a_track_that_goes_back_a_little_follows_one_that_steps() {
     let step = jump(SOUND, 100, 10.02, 9.85, Some(9.96));
     check(&[step.clone(), loose(PICTURE, 10.0, 9.85, Some(9.9))], &[0.17, 0.17]);
-    // Whichever comes first.
+    // In either order.
     check(&[loose(PICTURE, 10.0, 9.85, Some(10.0)), step], &[0.17, 0.17]);
     // Without a step it is jitter.
     check(&[loose(PICTURE, 10.0, 9.85, Some(10.0))], &[0.0]);
@@ -134,21 +134,21 @@ fn a_track_that_begins_in_a_later_recording_follows_its_clock() {
     let step = |sound| jump(PICTURE, 100, 3.0, 0.0, sound);
     check(&[step(None), begins(0.0)], &[3.0, 3.0]);
     check(&[begins(2.96), step(Some(0.1))], &[3.0, 3.0]);
-    // It began in the first one, which was shorter than the interval by which tracks agree.
+    // The track began in the first recording, which was shorter than the interval within which tracks agree.
     let before = Jump { since: 1, ..step(Some(2.9)) };
     check(&[begins(0.0), before, jump(SOUND, 110, 3.0, 0.0, Some(0.1))], &[0.0, 3.0, 3.0]);
 }
 
 #[test]
 fn a_track_that_was_away_follows_the_step_that_it_missed() {
-    // Its sound ended long before the joint; the next one begins later than that.
+    // Its audio ended long before the joint, and the next one begins later than that.
     let back = [jump(PICTURE, 100, 12.0, 4.5, None), loose(SOUND, 4.0, 4.5, Some(4.6))];
     check(&back, &[7.5, 7.5]);
 }
 
 #[test]
 fn a_track_that_goes_on_follows_a_step_towards_its_clock() {
-    // The last packet of a sound that ended early lies at the end of the first recording.
+    // The last packet of audio that ended early lies at the end of the first recording.
     let step = |track, before, sound| Jump {
         goes_on: vec![false, true],
         ..jump(track, 100, before, 5.8, Some(sound))
@@ -158,7 +158,7 @@ fn a_track_that_goes_on_follows_a_step_towards_its_clock() {
         ..jump(SOUND, 110, before, after, Some(picture))
     };
     check(&[step(PICTURE, 13.4, 5.4), goes_on(5.5, 5.9, 5.9)], &[7.6, 7.6]);
-    // Here the picture alone is wild.
+    // Here only the picture is wild.
     check(&[step(PICTURE, 7.0, 7.0), goes_on(7.0, 7.0, 5.9)], &[0.0, 0.0]);
 }
 
@@ -175,7 +175,7 @@ fn tracks_that_both_go_back_a_little_are_joined_but_jitter_is_not() {
     // One track alone.
     check(&[back(PICTURE, 2.0, 0)], &[0.0]);
     check(&[back(SOUND, 2.0, 0), back(PICTURE, 2.3, 1)], &[0.0, 0.0]);
-    // A recorder that stamps packets when they arrive.
+    // A recorder that stamps packets on arrival.
     let jitter: Vec<Jump> =
         (1..40).map(|n| back(n % 2, 0.04 * n as f64, n.saturating_sub(2))).collect();
     let shifts = shifts(&jitter, &extents());
@@ -224,7 +224,7 @@ fn one_wrong_timestamp_moves_nothing_but_itself() {
 fn a_break_without_a_way_back_is_none_of_them() {
     let ahead = |track, other| Jump { kind: Kind::Leap, ..jump(track, 100, 10.0, 40.0, other) };
     check(&[ahead(PICTURE, Some(10.0)), ahead(SOUND, Some(40.1))], &[0.0, 0.0]);
-    // Behind it the clock starts anew.
+    // After it the clock restarts.
     let anew = [
         ahead(PICTURE, Some(10.0)),
         ahead(SOUND, Some(40.1)),

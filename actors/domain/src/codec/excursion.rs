@@ -1,25 +1,25 @@
-//! Where the timestamps of a track leave its clock for a while and come back: a few of them are wrong.
+//! Excursions: the timestamps of a track leave its clock for a while and return. A few of them are wrong.
 //!
-//! A jump forward of less than a minute may be a break in the recording, and a jump back may be a clock that starts anew. Both together,
-//! of which the second comes back to where the track would be by now, are neither. What lies between them is moved to where it belongs.
+//! A jump forward of less than a minute may be a pause in the recording, and a jump back may be a clock that restarts. If the second of two
+//! opposite jumps returns to the old clock, neither is. The packets between them are moved to where they belong.
 
 use crate::codec::jump::{AGREE_SECONDS, Jump, Kind, STEPS_MAX, agree};
 
-/// Excursions of a track that are mended, two steps each. Further ones are no steps, and stay away.
+/// Most excursions of a track that are corrected, two steps each. Further ones are no steps and stay uncorrected.
 const EXCURSIONS_MAX: usize = STEPS_MAX / 4;
 
-/// A track that is away for longer than this many seconds of its own comes back only where other tracks confirm it.
+/// After more than this many seconds of its own, a track returns only if other tracks confirm it.
 const AWAY_SECONDS_MAX: f64 = 2.0;
 
-/// A track comes back within this share of its jump of where it is due, but for [`OFF_SECONDS_MAX`] at most.
+/// A track returns if it is within this share of its jump of the expected time, but at most [`OFF_SECONDS_MAX`] off.
 const OFF_SHARE: f64 = 0.25;
 const OFF_SECONDS_MAX: f64 = 1.0;
 
-/// Of every jump, what it does to the times of its track: `Some(seconds)` are to be added from there on, `Some(0.0)` where it comes back;
-/// `None` for jumps that are no part of an excursion.
+/// The effect of every jump on the times of its track: `Some(seconds)` to add from there on, `Some(0.0)` if it returns, `None` for jumps
+/// that are no part of an excursion.
 pub(crate) fn excursions(jumps: &[Jump], tracks: usize) -> Vec<Option<f64>> {
     let mut found = vec![None; jumps.len()];
-    // Of every track, its last jump that may be the beginning of an excursion.
+    // For every track, its last jump that may begin an excursion.
     let mut left = vec![None; tracks];
     let mut mended = vec![0; tracks];
     for (index, jump) in jumps.iter().enumerate().filter(|(_, jump)| jump.kind != Kind::GoesOn) {
@@ -38,7 +38,7 @@ pub(crate) fn excursions(jumps: &[Jump], tracks: usize) -> Vec<Option<f64>> {
     found
 }
 
-/// Whether a track comes back with the jump `last` to the clock that it left with the jump `first`.
+/// Whether a track returns with the jump `last` to the clock that it left with the jump `first`.
 fn comes_back(jumps: &[Jump], first: usize, last: usize) -> bool {
     let (left, back) = (&jumps[first], &jumps[last]);
     if !back.before.is_finite() {
@@ -46,7 +46,7 @@ fn comes_back(jumps: &[Jump], first: usize, last: usize) -> bool {
     }
     let (away, size) = (back.before - left.after, (back.after - back.before).abs());
     let confirmed = || confirmed(jumps, first, last);
-    // Where a track begins with wrong timestamps, others alone know.
+    // If a track begins with wrong timestamps, only other tracks show it.
     if left.before == f64::NEG_INFINITY {
         return back.after < back.before && away <= AWAY_SECONDS_MAX && confirmed();
     }
@@ -58,14 +58,14 @@ fn comes_back(jumps: &[Jump], first: usize, last: usize) -> bool {
     let alone = |jump: &Jump| {
         jump.clocks.iter().enumerate().all(|(other, clock)| other == jump.track || clock.is_none())
     };
-    // Where others go on by about the same clock, a short jump is no step anyway.
+    // While other tracks continue on about the same clock, a short jump is no step anyway.
     let matters = size >= AGREE_SECONDS || alone(left) && alone(back);
     let near = off <= (size * OFF_SHARE).min(OFF_SECONDS_MAX);
     opposite && matters && near && (away <= AWAY_SECONDS_MAX || confirmed())
 }
 
-/// Whether another track, which itself has not jumped meanwhile but may have begun, agrees with the time to which a track comes back, and
-/// not with the one that it had.
+/// Whether another track agrees with the time to which a track returns, and not with the time before. The other track may have begun in
+/// between, but not jumped.
 fn confirmed(jumps: &[Jump], first: usize, last: usize) -> bool {
     let back = &jumps[last];
     let jumped = |other: usize| {
@@ -106,9 +106,9 @@ mod tests {
         assert_eq!(moved[1], Some(0.0));
         // A silent video has no other track.
         assert!(pair(0.8, 0.8, None)[0].is_some() && pair(59.0, 59.0, None)[0].is_some());
-        // Where others go on, a short one is none.
+        // While other tracks continue, a short jump is no excursion.
         assert_eq!(pair(2.0, 2.0, Some(10.0)), [None, None]);
-        // Behind its neighbours.
+        // Earlier than its neighbours.
         let left = jump(0, Kind::Step, 10.0, 4.0, None);
         let back = jump(0, Kind::Leap, 4.04, 10.04, None);
         assert!(
@@ -157,7 +157,7 @@ mod tests {
             excursions(&[begins, between, back], 2)
         };
         assert_eq!(jumps(Some(1.5), 0.0), [Some(-30.0), None, Some(0.0)]);
-        // A short recording, after which the clock starts anew.
+        // A short recording, after which the clock restarts.
         assert_eq!(jumps(Some(31.5), 0.0), [None; 3]);
         assert_eq!(jumps(Some(1.5), 1.4), [None; 3]);
         assert_eq!(jumps(None, 0.0), [None; 3]);

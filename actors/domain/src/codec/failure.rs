@@ -1,68 +1,64 @@
-//! Failures of codec and planner: a code, a sentence, a detail; and the exit status of a process that can send none.
+//! Failures of codec and planner: a code, a sentence, a detail. A process that can send none of them has its exit status.
 
 use serde::{Deserialize, Serialize};
 
-/// Why a codec gave up, in its own words.
+/// Failure that a codec process reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodecFailure {
-    /// What happened.
     pub code: FailureCode,
-    /// A sentence for a user.
+    /// A sentence for users.
     pub message: String,
-    /// What libav or the system said, for an operator.
+    /// Error of libav or the system, for operators.
     pub detail: String,
 }
 
-/// Codes of failures of codec and planner; [`crate::words::reason`] has the sentences. A codec process exits with
+/// Codes of failures of codec and planner. [`crate::words::reason`] has the sentences. A codec process exits with
 /// [`FailureCode::exit_code`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureCode {
-    /// No bytes.
+    /// The file has no bytes.
     Empty,
-    /// More bytes than allowed.
+    /// The file has too many bytes.
     TooManyBytes,
-    /// Not a media file that is allowed here (no allowed demuxer recognises it).
+    /// No allowed demuxer recognises the file.
     UnknownFormat,
-    /// Recognised, but it cannot be read: damaged, cut short, encrypted.
+    /// The file is recognised but cannot be read: damaged, cut short, encrypted.
     Unreadable,
-    /// No picture track, or only a cover.
+    /// There is no picture track, or only a cover.
     NoVideo,
-    /// No decoder, or one that is not allowed.
+    /// There is no decoder, or it is not allowed.
     UnsupportedCodec,
     /// Nothing could be decoded.
     NoFrames,
-    /// More pixels than allowed.
     TooManyPixels,
-    /// More streams than allowed.
     TooManyStreams,
-    /// More frames than allowed.
     TooManyFrames,
-    /// Longer than allowed.
+    /// The duration exceeds the limit.
     TooLong,
-    /// A gap between frames longer than allowed.
+    /// A gap between frames exceeds the limit.
     TimestampGap,
-    /// More frames per second than allowed.
+    /// The frame rate exceeds the limit.
     FrameRate,
-    /// A finer clock than MP4 can carry.
+    /// The clock is finer than MP4 supports.
     TimeBase,
-    /// No tier that was asked for fits.
+    /// No requested tier fits.
     NoTier,
-    /// No level of H.264 carries a tier.
+    /// No level of H.264 supports a tier.
     NoLevel,
-    /// More damage than allowed.
+    /// The damage exceeds the limit.
     TooDamaged,
-    /// More memory than allowed.
+    /// The memory exceeds the limit.
     MemoryBudget,
     /// The parent could not deliver source bytes.
     SourceUnavailable,
-    /// The parent broke the protocol, or vanished.
+    /// The parent violated the protocol or disappeared.
     Protocol,
-    /// An encoder, filter or muxer refused to work.
+    /// An encoder, filter or muxer failed.
     Internal,
 }
 
-/// Exit status of a process that ran out of memory: all that it may be able to say.
+/// Exit status of a process that ran out of memory. It may not be able to send more.
 pub const MEMORY_EXIT: i32 = 71;
 
 impl FailureCode {
@@ -91,8 +87,8 @@ impl FailureCode {
         Self::Internal,
     ];
 
-    /// Exit status of the process: 65 (`EX_DATAERR`) for what the source is to blame for, 71 (`EX_OSERR`) for lack of memory, 74
-    /// (`EX_IOERR`) for the delivery of the source, 76 (`EX_PROTOCOL`), 70 (`EX_SOFTWARE`); numbers of BSD `sysexits.h`.
+    /// Exit status of the process: 65 (`EX_DATAERR`) for a fault of the source, 71 (`EX_OSERR`) for lack of memory, 74 (`EX_IOERR`) for the
+    /// delivery of the source, 76 (`EX_PROTOCOL`), 70 (`EX_SOFTWARE`). The numbers are those of BSD `sysexits.h`.
     #[must_use]
     pub fn exit_code(self) -> i32 {
         match self {

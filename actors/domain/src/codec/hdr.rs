@@ -1,23 +1,23 @@
 //! High dynamic range without colour tags.
 //!
-//! Phones and editors write HDR10 or HDR10+ metadata into pictures whose header has no colour description. Played as standard
-//! range they look grey.
+//! Phones and editors write HDR10 or HDR10+ metadata into pictures whose header has no colour description. Shown as standard range, such
+//! pictures look grey.
 
 use crate::plan::media::Colour;
 
 /// Signs of high dynamic range besides the colour tags.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Signs {
-    /// Bits of a sample.
+    /// Bits per sample.
     pub bits: u32,
-    /// The primaries of the display it was mastered on (SMPTE ST 2086).
+    /// Whether the primaries of the mastering display are present (SMPTE ST 2086).
     pub mastering: bool,
-    /// Tone-mapping metadata by scene (SMPTE ST 2094-40, HDR10+).
+    /// Whether tone-mapping metadata per scene is present (SMPTE ST 2094-40, HDR10+).
     pub dynamic: bool,
 }
 
 impl Signs {
-    /// All signs of both.
+    /// The signs of both.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -28,7 +28,7 @@ impl Signs {
     }
 }
 
-/// PQ and BT.2020 where `signs` imply them; `None` where they do not, or a colour tag contradicts them.
+/// PQ and BT.2020 if `signs` imply them. `None` if they do not, or a colour tag contradicts them.
 #[must_use]
 pub fn assumed(colour: &Colour, signs: Signs) -> Option<Colour> {
     let open = |tag: &str, agreeing: &[&str]| tag == "unknown" || agreeing.contains(&tag);

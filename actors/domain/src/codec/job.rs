@@ -1,6 +1,6 @@
-//! From the plan to a codec's assignment: translation only, nothing is decided here.
+//! Translates a planned task into a codec's job. It decides nothing.
 //!
-//! Where a job reads more than the source, the list of objects beside it is in the order of [`crate::codec::wire::Job::objects`].
+//! If a job reads more than the source, the returned list of objects is in the order of [`crate::codec::wire::Job::objects`].
 
 use crate::codec::wire::{
     AudioJob, EncoderSpec, ImagesJob, PackageJob, PackageTrack, PicturePlan, PictureRef, Segment,
@@ -12,11 +12,11 @@ use crate::output::language;
 use crate::plan::frame::FirstPicture;
 use crate::plan::{ImagePlan, Plan, Work};
 
-/// Stands in where a plan makes no pictures.
+/// Used if a plan makes no images.
 const NO_PICTURES: ImagePlan =
     ImagePlan { tier: 0, interval: i64::MAX, tile_width: 2, tile_height: 2, columns: 1, rows: 1 };
 
-/// The job of a picture task; `done_parts` are its parts whose results are stored. `None` for other work.
+/// The job of a picture task. `done_parts` are its parts whose results are stored. `None` for other work.
 #[must_use]
 pub fn video_job(plan: &Plan, work: &Work, done_parts: Vec<u32>) -> Option<VideoJob> {
     let Work::Video { chunks, tiers, images } = work else { return None };
@@ -81,10 +81,10 @@ fn sizes(plan: &Plan, tiers: &[usize]) -> Vec<(u32, u32)> {
     plan.tiers.iter().take(count).map(|tier| (tier.width, tier.height)).collect()
 }
 
-/// The job of a sound task; `done` are parts whose results are stored.
+/// The job of an audio task. `done` are its parts whose results are stored.
 ///
 /// # Panics
-/// When the plan has no such track: tracks come from [`Work::Audio`] of the same plan.
+/// The plan has no such track. Tracks come from [`Work::Audio`] of the same plan.
 #[must_use]
 pub fn audio_job(plan: &Plan, track: usize, done: Vec<u32>) -> AudioJob {
     let audio = plan.audio[track].clone();
@@ -108,8 +108,7 @@ pub fn audio_job(plan: &Plan, track: usize, done: Vec<u32>) -> AudioJob {
     }
 }
 
-/// The job that composes the kept pictures, and the objects that hold them.
-/// Of a plan that makes none, it is a job without pictures.
+/// The job that composes the kept pictures, and the objects that hold them. Without pictures if the plan makes none.
 #[must_use]
 pub fn images_job(plan: &Plan, view: &View) -> (ImagesJob, Vec<Object>) {
     let images = plan.images.unwrap_or(NO_PICTURES);
@@ -165,7 +164,7 @@ pub fn package_name(plan: &Plan, tier: usize) -> String {
     plan.tiers.get(tier).map_or_else(String::new, |tier| format!("{}.mp4", tier.name))
 }
 
-/// Adds an object and gives its segments with its index.
+/// Adds an object. Returns its segments with its index.
 fn place(objects: &mut Vec<Object>, object: &Object, segments: &[Segment]) -> Vec<(u32, Segment)> {
     let index = objects.len() as u32;
     objects.push(object.clone());

@@ -1,9 +1,9 @@
-//! Where one recording ends in a file and another one begins.
+//! Joints: positions in a file where one recording ends and another one begins.
 
 use crate::codec::discontinuity::ClockStep;
 
-/// The bytes of a file at which another recording begins, by the steps of a track's clock. Wild timestamps are a step to a clock that is
-/// left again: the recording goes on.
+/// Byte positions at which another recording begins, from the steps of a track's clock. Wild timestamps are a step to a clock that is left
+/// again; there the recording continues.
 #[must_use]
 pub fn joints(steps: &[ClockStep]) -> Vec<u64> {
     let before = |index: usize| index.checked_sub(1).map_or(0, |before| steps[before].shift);

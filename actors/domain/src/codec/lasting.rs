@@ -1,43 +1,43 @@
-//! How long the pictures of a recording last, by their times.
+//! Durations of the pictures of a recording, from their times.
 //!
-//! A container may declare a number of pictures per second that is wrong. The mean says little of a recording that stands still between
-//! movements: it is far above the distance of pictures that move.
+//! A container may declare a wrong frame rate. The mean rate says little about a recording that stands still between movements: the mean
+//! distance is far above the distance of moving pictures.
 
 use serde::{Deserialize, Serialize};
 
 use crate::codec::preroll::PRESSED_SECONDS;
 use crate::plan::rational::Rational;
 
-/// How long pictures last.
+/// Durations of pictures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lasting {
-    /// The median of their distances, ticks; 0 where it is not known.
+    /// Median of their distances in ticks; 0 if unknown.
     pub usual: i64,
-    /// Ticks of the last one where the packets do not say, or say it wrongly; 0 where they are to be believed.
+    /// Duration of the last picture in ticks if its packet declares none, or a wrong one. 0 if the packet is right.
     #[serde(default)]
     pub last: i64,
 }
 
-/// Longest that a last picture lasts by the distances before it, seconds.
+/// Longest duration of a last picture in seconds, as derived from the distances before it.
 const LAST_SECONDS_MAX: f64 = 1.0;
 
-/// Distances before the last picture that say how long it lasts.
+/// Distances before the last picture from which its duration is derived.
 const LAST_DISTANCES: usize = 5;
 
-/// What a packet tells of its length is right where it is off the distance to the next picture by no more than one part in this many.
+/// The declared duration of a packet is right if it differs from the distance to the next picture by at most one part in this many.
 const TOLD_PART: i64 = 4;
 
 /// A picture of a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shown {
-    /// Its time.
+    /// Its time in ticks.
     pub at: i64,
-    /// Ticks that its packet tells; 0 where it does not.
+    /// Duration that its packet declares in ticks; 0 if none.
     pub told: i64,
 }
 
-/// Ticks of the last one of `pictures`, which are in order of time; `None` where what its packet tells is to be believed, or nothing is
-/// known. `exact`: an index tells.
+/// Duration in ticks of the last of `pictures`, which are in order of time. `None` if the declared duration of its packet is right, or
+/// nothing is known. `exact`: an index declares it.
 #[must_use]
 pub fn last(pictures: &[Shown], exact: bool, time_base: Rational) -> Option<i64> {
     let told = pictures.last().is_some_and(|last| last.told > 0);
@@ -57,8 +57,8 @@ pub fn last(pictures: &[Shown], exact: bool, time_base: Rational) -> Option<i64>
     median(distances).map(|ticks| ticks.min(time_base.ticks(LAST_SECONDS_MAX)).max(1))
 }
 
-/// The median distance of pictures, ticks; `None` where there is none. `times` come in any order. Pictures that share a time, or
-/// nearly, do not count.
+/// The median distance of pictures in ticks; `None` if there is none. `times` may be in any order. Pictures with nearly the same time do
+/// not count.
 #[must_use]
 pub fn usual(times: &[i64], time_base: Rational) -> Option<i64> {
     let mut times = times.to_vec();
@@ -82,13 +82,13 @@ mod tests {
 
     #[test]
     fn what_moves_says_how_long_a_picture_lasts() {
-        // A second of movement after each ten of rest.
+        // A second of movement after each ten seconds without.
         let burst = |from: i64| (0..60).map(move |index| from + index * 50 / 3);
         let recording: Vec<i64> = (0..20).flat_map(|index| burst(index * 11_000)).collect();
         assert_eq!(usual(&recording, MILLISECONDS), Some(17));
         let even: Vec<i64> = (0..50).map(|index| index * 40).collect();
         assert_eq!(usual(&even, MILLISECONDS), Some(40));
-        // In the order of decoding.
+        // In decoding order.
         assert_eq!(usual(&[0, 120, 40, 80, 240, 160, 200], MILLISECONDS), Some(40));
     }
 
@@ -101,7 +101,7 @@ mod tests {
         let rests = || (0..30).map(|index| index * 5000).chain((1..9).map(|i| 145_000 + i * 40));
         let last = |pictures: &[Shown]| last(pictures, false, MILLISECONDS);
         assert_eq!(last(&pictures(rests(), 0)), Some(40));
-        // What a wrong header makes of it.
+        // As a wrong header declares.
         for told in [1, 500, 2000] {
             assert_eq!(last(&pictures((0..50).map(|index| index * 40), told)), Some(40));
         }
@@ -119,7 +119,7 @@ mod tests {
         told[49].told = 0;
         assert_eq!(last(&told, false, MILLISECONDS), Some(40));
         assert_eq!(last(&pictures([5], 20_000), false, MILLISECONDS), None);
-        // An index.
+        // With an index.
         assert_eq!(last(&pictures([0, 70_000], 40), true, MILLISECONDS), None);
     }
 

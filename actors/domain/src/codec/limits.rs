@@ -1,47 +1,46 @@
-//! Every bound on a source, and what follows from it for the codec.
+//! Limits of a source, and the budget of the codec that follows from them.
 //!
-//! Invariant: a value here bounds work before it is started; nothing in the pipeline grows with an upload beyond it. The values
-//! are settings; each field says what its default rests on.
+//! Invariant: a limit bounds work before it is started, and nothing in the pipeline grows with an upload beyond it. The values are
+//! settings. Each field documents the reason of its default.
 
 use serde::{Deserialize, Serialize};
 
 use crate::codec::wire::Budget;
 use crate::plan::{Plan, PlannedTask, Work};
 
-/// What a source may be.
+/// Limits of a source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
-    /// Pixels of one frame. 8192x8192 is what H.264 level 6.2 can carry, and decodes in about 0.5 GB.
+    /// Most pixels of one frame. 8192x8192 is the largest of H.264 level 6.2, and decodes in about 0.5 GB.
     pub pixels_max: u64,
-    /// Streams of a container. Discs and broadcasts stay below 64; each costs the demuxer memory.
+    /// Most streams of a container. Discs and broadcasts stay below 64; each costs the demuxer memory.
     pub streams_max: u32,
-    /// Frames of a source: 12 h at 60 frames per second are 2.6 million.
+    /// Most frames of a source: 12 h at 60 frames per second are 2.6 million.
     pub frames_max: u64,
-    /// Seconds of a source. 12 h covers a day's recording in two files.
+    /// Longest source in seconds. 12 h cover a day's recording in two files.
     pub seconds_max: f64,
-    /// Seconds between neighbouring frames during which no sound is heard either. Beyond it the timestamps are damaged: a slide stands for
-    /// some minutes.
+    /// Most seconds between neighbouring frames without audio. Beyond it the timestamps are damaged: a slide stands for some minutes.
     pub gap_seconds_max: f64,
-    /// Damaged packets tolerated in one task before the source counts as broken.
+    /// Most damaged packets in one task before the source counts as broken.
     pub damage_max: u64,
-    /// Frames per second above which a source is a mistake or an attack: high-speed cameras store at 240 to 300, and a file of
-    /// 300 kB can claim 20,000 frames at 1000.
+    /// Highest frame rate. Above it a source is corrupt or an attack: high-speed cameras store at 240 to 300, and a file of 300 kB can
+    /// claim 20,000 frames at 1000.
     pub frame_rate_max: f64,
-    /// Audio tracks that are encoded; later ones are left out with a warning.
+    /// Most audio tracks that are encoded. Further ones are left out with a warning.
     pub audio_tracks_max: usize,
-    /// Bytes of an upload. 10 GB raw videos are the rule; the default leaves room for a hundred of them.
+    /// Largest upload in bytes. Raw videos of 10 GB are the rule; the default allows a hundred times as much.
     pub upload_bytes_max: u64,
 }
 
-/// Packets of sound per second that no codec exceeds (Opus frames of 2.5 ms are 400).
+/// Audio packets per second that no codec exceeds (Opus frames of 2.5 ms are 400).
 const AUDIO_PACKETS_PER_SECOND_MAX: f64 = 1000.0;
 
-/// Frames a task may decode beyond twice the packets of its track: a short source must not trip over rounding.
+/// Frames that a task may decode beyond twice the packets of its track, so that a short source does not fail by rounding.
 const FRAMES_SLACK: u64 = 250;
 
 impl Limits {
-    /// Bounds of a probe.
+    /// Budget of a probe.
     #[must_use]
     pub fn budget(&self) -> Budget {
         Budget {
@@ -54,7 +53,7 @@ impl Limits {
         }
     }
 
-    /// Bounds of a planned task. The probe has counted the packets, so a decoder that gives far more frames is out of hand.
+    /// Budget of a planned task. The probe has counted the packets, so a decoder that returns far more frames is out of control.
     #[must_use]
     pub fn task_budget(&self, plan: &Plan, task: &PlannedTask) -> Budget {
         let frames_max = match &task.work {

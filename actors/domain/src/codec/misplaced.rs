@@ -1,28 +1,28 @@
-//! Pictures whose presentation times do not fit between those of their neighbours.
+//! Finds pictures whose presentation times do not fit between those of their neighbours.
 //!
-//! A decoder gives pictures in the order of presentation, of which a container knows nothing but the times. A picture whose time is wild
-//! either lies ahead of everything that follows, or behind what was shown long before.
+//! A decoder returns pictures in presentation order, which a container knows only by the times. A picture with a wild time is either ahead
+//! of all that follow, or behind pictures shown long before.
 
-/// Pictures that a decoder may hold back to put them in order: 16 in H.264 and HEVC.
+/// Most pictures that a decoder holds back to reorder them: 16 in H.264 and HEVC.
 pub(crate) const REORDERED_MAX: usize = 16;
 
-/// Wild pictures that may lie side by side.
+/// Most wild pictures side by side.
 pub const WILD_MAX: usize = 2;
 
-/// Pictures that cannot be shown when their times say.
+/// Pictures that cannot be shown at their times.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Misplaced {
     /// Indices of those ahead of all that follow, ascending.
     pub ahead: Vec<usize>,
-    /// How many lie behind what is shown before them, by more than is caught up with.
+    /// Number of those behind the pictures shown before them, by more than can be caught up.
     pub behind: usize,
 }
 
-/// Looks at presentation times in the order of decoding. `slack`: ticks that a picture may lie behind and still be shown.
+/// Examines presentation times in decoding order. `slack` is how many ticks a picture may be behind and still be shown.
 #[must_use]
 pub fn misplaced(times: &[i64], slack: i64) -> Misplaced {
     let mut found = Misplaced::default();
-    // Of the pictures that are shown by now, and of those before the one looked at.
+    // The latest time shown so far, and the latest before the examined picture.
     let (mut latest, mut before) = (i64::MIN, i64::MIN);
     for (index, time) in times.iter().enumerate() {
         if let Some(shown) = index.checked_sub(REORDERED_MAX + 1)
@@ -40,7 +40,7 @@ pub fn misplaced(times: &[i64], slack: i64) -> Misplaced {
     found
 }
 
-/// Whether a picture lies ahead of what follows, but for other wild ones beside it. `before`: the latest time before it.
+/// Whether a picture is ahead of all that follow, except other wild ones beside it. `before` is the latest time before it.
 fn is_ahead(time: i64, before: i64, following: &[i64]) -> bool {
     let Some(next) = following.get(..=REORDERED_MAX) else { return false };
     if next.iter().all(|later| *later < time) {
@@ -57,7 +57,7 @@ fn is_ahead(time: i64, before: i64, following: &[i64]) -> bool {
 mod tests {
     use super::*;
 
-    /// Groups of one picture and `between` that are shown before it.
+    /// Groups of one picture and `between` ones that are shown before it.
     fn reordered(pictures: i64, between: i64) -> Vec<i64> {
         let group = between + 1;
         let time = |index: i64| {

@@ -1,4 +1,4 @@
-//! The codec process: what it is asked, what it may answer, and how it mends the times of a source.
+//! The codec process: its jobs, its permitted answers, and the correction of a source's times.
 
 pub mod wire;
 pub mod job;

@@ -1,39 +1,39 @@
-//! When pictures are shown whose times are partly guessed, or lie before the end of another recording.
+//! Times of pictures that are partly guessed, or that precede the end of another recording.
 //!
-//! An MPEG program stream stamps one picture of a PES packet, which may hold a dozen. libav counts the others from there, and gives the
-//! stamp to the wrong picture where a header lies in one packet and its picture in the next. Decoders give pictures in order: one whose time
-//! lies before its predecessor's is counted on, and the next stamp that lies behind it is believed again.
+//! An MPEG program stream stamps one picture of a PES packet, which may hold a dozen. libav counts the others from there, and assigns the
+//! stamp to the wrong picture if a header is in one packet and its picture in the next. Decoders return pictures in order: a picture whose
+//! time precedes its predecessor's is counted from it, and the next stamp after it counts again.
 
-/// Pictures in a row that are counted on where times are guessed.
+/// Most pictures in a row that are counted if times are guessed.
 const COUNTED_MAX: u32 = 12;
 
-/// Seconds by which a time may lie before the predecessor's and still be taken for a guess.
+/// Most seconds by which a time may precede its predecessor's and still count as a guess.
 pub const BEHIND_SECONDS_MAX: f64 = 1.0;
 
 /// The pace of a picture track.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// Pictures in a row that are counted on; further ones come at double pace, until their times lie behind their predecessors'.
+    /// Most pictures in a row that are counted. Further ones come at double pace until their times follow their predecessors'.
     counted_max: u32,
-    /// Pictures in a row whose times lay before their predecessor's.
+    /// Number of pictures in a row whose times preceded their predecessor's.
     behind: u32,
 }
 
 impl Pace {
-    /// Of times that are partly guessed.
+    /// For times that are partly guessed.
     #[must_use]
     pub fn guessed() -> Self {
         Self { counted_max: COUNTED_MAX, behind: 0 }
     }
 
-    /// Of recordings that overlap.
+    /// For recordings that overlap.
     #[must_use]
     pub fn overlapping() -> Self {
         Self { counted_max: 0, behind: 0 }
     }
 
-    /// When a picture is shown that is told to be at `told` and follows one at `last`, ticks of `tick` seconds of which a picture lasts `step`.
-    /// `None`: it has no place.
+    /// Time at which a picture is shown that is stamped `told` and follows one at `last`, in ticks of `tick` seconds. A picture lasts
+    /// `step` ticks. `None` if the picture is not shown.
     pub fn place(&mut self, told: i64, last: i64, step: i64, tick: f64) -> Option<i64> {
         if told > last {
             self.behind = 0;

@@ -1,22 +1,22 @@
-//! Pictures that were only copied so that later ones can be decoded.
+//! Finds pictures that were copied only so that later ones can be decoded.
 //!
-//! A cut without encoding begins with the key picture before the cut. Where it is put behind another recording, those pictures lie before its
-//! end; muxers, which let no decode time go back, press them together: each comes with its predecessor or a tick behind it. They are
-//! decoded and not shown. A burst of a live recording looks alike, but has the room of its pictures before it or behind it.
+//! A cut without encoding begins with the key picture before the cut. If it is joined to another recording, these pictures precede that
+//! recording's end. Muxers, which let no decode time go back, press them together: each has its predecessor's time or one tick more. They
+//! are decoded and not shown. A burst of a live recording looks alike, but has room for its pictures before or after it.
 
 use crate::codec::misplaced::REORDERED_MAX;
 use crate::plan::rational::Rational;
 
-/// Fewer pictures are none: two may share a time by rounding.
+/// Fewest pictures of a preroll. Two may share a time by rounding.
 const PICTURES_MIN: usize = 3;
 
-/// Pictures are pressed together where they follow within this many seconds, or a tick. No display shows so many in a second.
+/// Pictures are pressed together if they follow within this many seconds, or a tick. No display shows so many in a second.
 pub const PRESSED_SECONDS: f64 = 0.002;
 
-/// Nor may it be more than this share of the usual distance: a tick may be as long as a picture.
+/// The distance must also be below one part in this many of the usual distance: a tick may be as long as a picture.
 const PRESSED_SHARE: i64 = 8;
 
-/// Distances of pictures, ticks.
+/// Distances of pictures in ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Distances {
     usual: i64,
@@ -24,7 +24,7 @@ pub struct Distances {
 }
 
 impl Distances {
-    /// Of a track whose pictures last `usual` ticks of `time_base`.
+    /// For a track whose pictures last `usual` ticks of `time_base`.
     #[must_use]
     pub fn new(usual: i64, time_base: Rational) -> Self {
         let pressed = time_base.ticks(PRESSED_SECONDS).max(1);
@@ -32,23 +32,23 @@ impl Distances {
     }
 }
 
-/// What is known of a key picture and those behind it, in the order of decoding.
+/// Result of examining a key picture and those after it, in decoding order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Look {
     /// Later pictures decide.
     Open,
-    /// Those at these places are not to be shown.
+    /// Pictures with these indices are not shown.
     Hidden(Vec<usize>),
 }
 
-/// Whether a key picture follows what was shown so far too closely to be the next picture: it is worth a [`look`]. `before`: the latest time so
+/// Whether a key picture follows the shown pictures too closely to be the next one, and needs a [`look`]. `before` is the latest time so
 /// far.
 #[must_use]
 pub fn is_close(key: i64, before: i64, distances: Distances) -> bool {
     before > i64::MIN && key < before.saturating_add(distances.usual / 2)
 }
 
-/// Looks at a key picture that is close to what was shown, with those behind it. `whole`: none follow.
+/// Examines a key picture that is close to the shown pictures, with those after it. `whole`: no more follow.
 #[must_use]
 pub fn look(times: &[i64], before: i64, distances: Distances, whole: bool) -> Look {
     let nothing = Look::Hidden(Vec::new());
@@ -83,8 +83,8 @@ pub fn look(times: &[i64], before: i64, distances: Distances, whole: bool) -> Lo
     if hidden.len() >= PICTURES_MIN && room < needed { Look::Hidden(hidden) } else { nothing }
 }
 
-/// Of a whole track, whether recordings overlap, and the places of the pictures that are not to be shown, ascending. `keys`: places of key
-/// pictures, ascending. Before a picture that is no key there is nothing to be known: some containers call every picture a key.
+/// For a whole track, whether recordings overlap, and the indices of pictures that are not shown, ascending. `keys` are the indices of key
+/// pictures, ascending. Only key pictures are examined; some containers mark every picture as a key.
 #[must_use]
 pub fn hidden(times: &[i64], keys: &[usize], distances: Distances) -> (bool, Vec<usize>) {
     let (mut overlap, mut found) = (false, Vec::<usize>::new());
@@ -119,7 +119,7 @@ mod tests {
         Distances::new(STEP, MILLISECONDS)
     }
 
-    /// A key picture and groups of two that are shown before the third, from `start` on.
+    /// A key picture and groups of two that are shown before the third, beginning at `start`.
     fn recording(start: i64, pictures: i64) -> Vec<i64> {
         let place = |index: i64| match (index - 1) % 3 {
             _ if index == 0 => 0,
@@ -129,7 +129,7 @@ mod tests {
         (0..pictures).map(|index| start + place(index) * STEP).collect()
     }
 
-    /// What a muxer makes of a recording of which the first `pre` pictures lie before the cut, if it lets them follow each other at `apart`.
+    /// A recording whose first `pre` pictures precede the cut, as a muxer writes it that lets them follow each other at `apart`.
     fn pressed(pre: i64, pictures: i64, cut: i64, apart: i64) -> Vec<i64> {
         let mut dts = cut - 3 * STEP;
         let shift = cut - pre * STEP;
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_recording_that_rests_between_movements_hides_nothing() {
-        // Three seconds of 60 pictures per second after each half minute, in groups of the encoder; as they are, and reordered.
+        // Three seconds of 60 pictures per second after each half minute, in groups of the encoder, in order and reordered.
         for reordered in [false, true] {
             let place = |index: i64| {
                 if reordered { recording(0, 181)[index as usize] / STEP } else { index }
@@ -203,7 +203,7 @@ mod tests {
             let keys: Vec<usize> = (0..8).map(|part| part * 181).chain([250, 450]).collect();
             let mut keys = keys;
             keys.sort_unstable();
-            // The median, the mean, and what a wrong header declares.
+            // The median, the mean, and the value of a wrong header.
             for step in [17, 146, 500, 1000] {
                 let distances = Distances::new(step, MILLISECONDS);
                 assert_eq!(hidden(&times, &keys, distances).1, [0_usize; 0], "{step}");

@@ -1,55 +1,54 @@
-//! When decoded frames of sound are heard: gaps are told from jitter by the frames that follow.
+//! Times of decoded audio frames. Later frames distinguish gaps from jitter.
 //!
-//! Timestamps of sound are rounded, and some recorders stamp a packet with the time of its arrival. Such jitter comes back to the count of
-//! the samples within a few frames. A lost packet does not: every later frame stays behind the count. Only then is the
-//! count wrong, and the frame is heard when its timestamp says.
+//! Timestamps of audio are rounded, and some recorders stamp a packet on arrival. Such jitter returns to the sample count within a few
+//! frames. A lost packet does not: every later frame stays behind the count. Only then is the count wrong, and the frame's timestamp
+//! counts.
 
-/// How many later timestamps are looked at before a deviation counts as a gap.
+/// Later timestamps that are examined before a deviation counts as a gap.
 pub const AHEAD: usize = 12;
 
-/// Seconds of later frames that are looked at where few of them are stamped: MPEG stamps the first frame of a PES packet alone.
+/// Seconds of later frames that are examined if few of them are stamped. MPEG stamps only the first frame of a PES packet.
 const AHEAD_SECONDS_MAX: f64 = 10.0;
 
 /// Deviations of less than this many seconds are no gap, however short a frame is: clocks of milliseconds round twice.
 const NOISE_SECONDS: f64 = 0.005;
 
-/// The share of a small deviation by which the count is corrected with each frame, so that it follows a drift and not the jitter.
+/// Share of a small deviation by which each frame corrects the count, so that it follows a drift and not the jitter.
 const SMOOTHING: f64 = 1.0 / 8.0;
 
 /// A decoded frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stamp {
-    /// Seconds of the source's clock at its first sample; `None` where it has no timestamp.
+    /// Time of its first sample on the source's clock in seconds; `None` without a timestamp.
     pub at: Option<f64>,
-    /// Seconds that it lasts.
+    /// Duration in seconds.
     pub seconds: f64,
 }
 
-/// When a frame is heard.
+/// Time of an audio frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Heard {
-    /// Seconds of the source's clock.
+    /// Time on the source's clock in seconds.
     pub at: f64,
-    /// It does not follow its predecessor: silence lies between them, or they overlap.
+    /// Whether it does not follow its predecessor: there is silence between them, or they overlap.
     pub apart: bool,
 }
 
-/// The clock of a sound track.
+/// The clock of an audio track.
 #[derive(Debug, Clone, Default)]
 pub struct SoundClock {
-    /// When the next frame is due by the samples so far, seconds.
+    /// Expected time of the next frame from the samples so far, in seconds.
     due: Option<f64>,
     anew: bool,
 }
 
 impl SoundClock {
-    /// The next frame begins something else: its timestamp alone says when it is heard.
+    /// Resets the clock: only its timestamp places the next frame.
     pub fn restart(&mut self) {
         self.anew = true;
     }
 
-    /// Places `frame`, which `later` ones follow: as many as [`suffice`], or fewer at the end. `None` where nothing says when it is
-    /// heard.
+    /// Places `frame`, which is followed by `later` frames: as many as [`suffice`], or fewer at the end. `None` if its time is unknown.
     pub fn place<'a>(
         &mut self,
         frame: Stamp,
@@ -67,7 +66,7 @@ impl SoundClock {
     }
 }
 
-/// Whether `later` frames are enough to place the one before them.
+/// Whether `later` frames are enough to place the frame before them.
 pub fn suffice<'a>(later: impl IntoIterator<Item = &'a Stamp>) -> bool {
     let (mut frames, mut stamped, mut seconds) = (0, 0, 0.0);
     for next in later {
@@ -78,7 +77,7 @@ pub fn suffice<'a>(later: impl IntoIterator<Item = &'a Stamp>) -> bool {
     stamped >= AHEAD || frames >= AHEAD && seconds >= AHEAD_SECONDS_MAX
 }
 
-/// Places a frame that is stamped with `at` and due at `due`.
+/// Places a frame that is stamped `at` and expected at `due`.
 fn against<'a>(
     due: f64,
     at: f64,
@@ -105,7 +104,7 @@ fn against<'a>(
         }
         counted += next.seconds;
     }
-    // A frame without a timestamp says nothing: it follows its predecessor wherever that is.
+    // A frame without a timestamp follows its predecessor.
     let confirmed = stamped > 0 || frames == 0;
     if confirmed { Heard { at, apart: true } } else { Heard { at: due, apart: false } }
 }
@@ -121,7 +120,7 @@ mod tests {
         placed(stamps.iter().map(|at| Stamp { at: Some(*at), seconds: FRAME }).collect())
     }
 
-    /// What becomes of frames of which each is placed as soon as the later ones suffice.
+    /// The frames' times if each is placed as soon as the later ones suffice.
     fn placed(frames: Vec<Stamp>) -> Vec<Heard> {
         let mut clock = SoundClock::default();
         let place = |index: usize| {
@@ -132,7 +131,7 @@ mod tests {
         (0..frames.len()).map(place).collect()
     }
 
-    /// PES packets of `frames` frames: the first one of each is stamped.
+    /// PES packets of `frames` frames. Only the first one of each is stamped.
     fn packed(stamps: &[f64], frames: usize) -> Vec<Stamp> {
         let stamp = |(index, at): (usize, &f64)| Stamp {
             at: (index % frames == 0).then_some(*at),
@@ -185,7 +184,7 @@ mod tests {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 *stamp += [-0.060, 0.0, 0.060][(state >> 16) as usize % 3];
             }
-            // No stamp follows that of the last packet, which is off too.
+            // No stamp follows that of the last packet, which deviates too.
             let last = stamps.len() - 1 - (stamps.len() - 1) % frames;
             stamps[last] = even(1200)[last] + 0.060;
             stamps[last - frames] = even(1200)[last - frames];

@@ -1,14 +1,14 @@
-//! What a confined process tries in order to show that it is confined.
+//! Attempts of a confined process that prove its confinement.
 
 use serde::{Deserialize, Serialize};
 
-/// Something that a confined process must not be able to do, tried.
+/// An attempt at an operation that confinement must prevent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// What, such as "read a file".
+    /// The operation, such as "read a file".
     pub what: String,
-    /// It was refused.
+    /// Whether it was refused.
     pub denied: bool,
-    /// In the words of the system.
+    /// Answer of the system.
     pub answer: String,
 }

@@ -1,11 +1,10 @@
 //! The protocol between a slot and its codec process: MessagePack in frames of a big-endian `u32` length and a body, over a socket pair.
 //!
-//! The codec is a client of its parent: it gets one [`Job`], asks for source bytes with [`FromCodec::Read`] (one outstanding
-//! read at a time) and ends with [`FromCodec::Done`] or [`FromCodec::Failed`]. It writes results without being asked; the
-//! socket is the back-pressure.
+//! The codec is a client of its parent. It gets one [`Job`], requests source bytes with [`FromCodec::Read`] (one outstanding read at a
+//! time) and ends with [`FromCodec::Done`] or [`FromCodec::Failed`]. It sends results unasked; the socket is the back-pressure.
 //!
-//! Both sides have one [`VERSION`], so only fields of [`FromCodec::Hello`] have defaults; fields added to [`Segment`], [`PictureRef`] and
-//! [`Verified`] need them too, because stored documents hold these.
+//! Both sides have the same [`VERSION`], so only fields of [`FromCodec::Hello`] have defaults. Fields added to [`Segment`], [`PictureRef`]
+//! and [`Verified`] need defaults too, because stored documents contain these types.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -20,16 +19,16 @@ use crate::plan::media::{Colour, ProbeFacts};
 use crate::plan::rational::Rational;
 use crate::plan::{AudioPlan, Chunk, ImagePlan};
 
-/// Largest frame body either side accepts: a 6 s segment of the largest tier (17 Mb/s) stays far below it.
+/// Largest frame body of either side. A 6 s segment of the largest tier (17 Mb/s) stays far below it.
 pub const FRAME_BYTES_MAX: usize = 64 << 20;
 
-/// Bytes that one read may ask for.
+/// Most bytes of one read.
 pub const READ_BYTES_MAX: u32 = 8 << 20;
 
-/// Bytes of every [`FromCodec::Output`] but the last one of its file.
+/// Bytes of every [`FromCodec::Output`] except the last of its file.
 pub const OUTPUT_BYTES: usize = 1 << 20;
 
-/// RFC 6381 name of AAC-LC, in which all sound is encoded.
+/// Codecs string (RFC 6381) of AAC-LC, in which all audio is encoded.
 pub const AAC_CODECS: &str = "mp4a.40.2";
 
 /// Samples of an access unit of AAC.
@@ -38,7 +37,7 @@ pub const AAC_UNIT: u32 = 1024;
 /// Descriptor of the codec's end of the socket pair.
 pub const SOCKET_FD: i32 = 3;
 
-/// Version of this protocol; the codec refuses another.
+/// Version of this protocol. The codec refuses any other.
 pub const VERSION: u32 = 3;
 
 /// From the slot to the codec.
@@ -46,9 +45,9 @@ pub const VERSION: u32 = 3;
 pub enum ToCodec {
     /// The first frame, once.
     Job(Box<Job>),
-    /// The answer to a read: exactly the bytes asked for, fewer only at the end of the object.
+    /// The answer to a read: exactly the requested bytes, fewer only at the end of the object.
     Bytes(ByteBuf),
-    /// The bytes cannot be had (storage failed); the codec gives up with [`FailureCode::SourceUnavailable`].
+    /// The bytes are unavailable because storage failed. The codec fails with [`FailureCode::SourceUnavailable`].
     NoBytes,
 }
 
@@ -63,74 +62,74 @@ pub enum Lent<'a> {
 /// From the codec to the slot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum FromCodec {
-    /// The first frame: who is talking.
+    /// The first frame, a greeting.
     Hello {
         /// [`VERSION`].
         version: u32,
-        /// Codec package version, libav versions and x264 build, which together determine the output bytes.
+        /// Version of the codec package, versions of libav and build of x264. Together they determine the output bytes.
         build: String,
         /// Confinement in force: `FULL`, `NS`, `SECCOMP` or `NONE`.
         confinement: String,
-        /// What of it could not be had, each with the reason.
+        /// Parts of the confinement that are missing, each with the reason.
         #[serde(default)]
         weaknesses: Vec<String>,
     },
-    /// Bytes of a source object are needed.
+    /// Requests bytes of a source object.
     Read {
         /// Index into [`Job::objects`].
         object: u32,
-        /// First byte.
+        /// Offset of the first byte.
         offset: u64,
-        /// At most this many.
+        /// Most bytes of the answer.
         length: u32,
     },
-    /// Source frames decoded so far in this task.
+    /// Progress of decoding in this task.
     Progress {
-        /// Frames inside the task's interval.
+        /// Number of frames inside the task's interval.
         frames: u64,
-        /// Presentation time reached, source ticks.
+        /// Presentation time reached, in source ticks.
         pts: i64,
     },
-    /// A CMAF fragment of a tier, in presentation order per tier: append it to the object of (chunk, tier).
+    /// A CMAF fragment of a tier, in presentation order per tier. It is appended to the object of (chunk, tier).
     Fragment {
         /// Index into [`crate::plan::Plan::chunks`].
         chunk: u32,
         /// Index into [`VideoJob::tiers`].
         tier: u32,
-        /// Where it lies and what it holds.
+        /// Position and content of the fragment.
         segment: Segment,
         /// `moof` + `mdat`.
         bytes: ByteBuf,
     },
-    /// Pictures kept for thumbnails: append to the picture object of the chunk.
+    /// A picture kept for thumbnails. It is appended to the picture object of the chunk.
     Picture {
         /// Index into [`crate::plan::Plan::chunks`].
         chunk: u32,
         /// PTS in output ticks.
         pts: i64,
-        /// One JPEG.
+        /// A JPEG image.
         bytes: ByteBuf,
     },
     /// All fragments of a chunk are sent.
     ChunkDone(ChunkReport),
-    /// An audio fragment: append it to the object of the part.
+    /// An audio fragment. It is appended to the object of the part.
     AudioFragment {
-        /// Counted from 0.
+        /// Number of the part, from 0.
         part: u32,
-        /// Where it lies.
+        /// Position and content of the fragment.
         segment: Segment,
         /// `moof` + `mdat`.
         bytes: ByteBuf,
     },
     /// All fragments of an audio part are sent.
     AudioPartDone(AudioReport),
-    /// Bytes of a named output (`images` and `package` jobs), in order; `end` closes the output.
+    /// Bytes of a named output (`images` and `package` jobs), in order.
     Output {
         /// File name within the task: `sprite-000.jpg`, `720p.mp4`, …
         name: String,
         /// The next bytes.
         bytes: ByteBuf,
-        /// No more bytes follow for this name.
+        /// Whether these are the last bytes of the file.
         end: bool,
     },
     /// The job is done.
@@ -139,89 +138,86 @@ pub enum FromCodec {
     Failed(CodecFailure),
 }
 
-/// One codec process's whole assignment.
+/// The job of one codec process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// [`VERSION`].
     pub version: u32,
-    /// What can be read, by index, with their sizes in bytes. Object 0 is the source for `Probe`, `Video` and `Audio`.
+    /// Sizes in bytes of the readable objects, by index. Object 0 is the source for `Probe`, `Video` and `Audio`.
     pub objects: Vec<u64>,
-    /// What bounds the work.
+    /// Limits of the work.
     pub budget: Budget,
-    /// What to do.
     pub work: JobWork,
 }
 
-/// What to do.
+/// Work of a codec process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::large_enum_variant, reason = "there is one job per process")]
 pub enum JobWork {
-    /// Say hello and end: shows the build.
+    /// Greet and end: shows the build.
     Hello,
-    /// Try what a confined process must not be able to do.
+    /// Attempt operations that confinement must prevent.
     Trespass,
-    /// Find out what the source is.
+    /// Probe the source.
     Probe,
     /// Decode intervals and encode tiers.
     Video(VideoJob),
-    /// Decode and encode a sound track.
+    /// Decode and encode an audio track.
     Audio(AudioJob),
     /// Compose poster, sprites and WebVTT from kept pictures.
     Images(ImagesJob),
     /// Copy samples into a progressive MP4.
     Package(PackageJob),
-    /// Compose and copy, one after the other: only [`Self::Images`] and [`Self::Package`]. The objects of all stand in one list.
+    /// Compose and copy, one after the other: only [`Self::Images`] and [`Self::Package`]. One list holds the objects of all.
     Batch(Vec<JobWork>),
 }
 
-/// Limits inside the codec (the parent has its own for wall clock, CPU, memory and output bytes).
+/// Limits inside the codec. The parent enforces its own for wall clock, CPU, memory and output bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
-    /// Pixels of one frame; the container may lie, so the decoder holds it too.
+    /// Most pixels of one frame. The container may be wrong, so the decoder enforces it too.
     pub pixels_max: u64,
-    /// Streams of a container.
+    /// Most streams of a container.
     pub streams_max: u32,
-    /// Frames decoded in one task.
+    /// Most frames decoded in one task.
     pub frames_max: u64,
-    /// Seconds between neighbouring frames.
+    /// Most seconds between neighbouring frames.
     pub gap_seconds_max: f64,
-    /// Damaged packets tolerated before the task fails.
+    /// Most damaged packets before the task fails.
     pub damage_max: u64,
-    /// Seconds of a source.
+    /// Longest source in seconds.
     pub seconds_max: f64,
 }
 
-/// How to open and decode the source again, as the probe found it.
+/// Parameters to open and decode the source, as the probe found them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceSpec {
-    /// libav demuxer name to force.
+    /// Name of the libav demuxer to use.
     pub format: String,
     /// Stream index.
     pub stream: u32,
     /// Seconds per tick of the stream.
     pub time_base: Rational,
-    /// Decoder options.
     pub decoder_options: Vec<(String, String)>,
-    /// Streams that carry on with it in the middle of the file.
+    /// Streams that continue it in the middle of the file.
     pub continued: Vec<u32>,
     /// Steps of the container's clock in this stream.
     pub clock: Vec<ClockStep>,
 }
 
-/// Decode intervals once, encode every tier from the same frames.
+/// Job to decode intervals once and encode every tier from the same frames.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VideoJob {
-    /// The source.
     pub source: SourceSpec,
-    /// Index into the plan of the first of `chunks`.
+    /// Plan index of the first of `chunks`.
     pub first_chunk: u32,
-    /// Consecutive intervals; more than one is decoded sequentially.
+    /// Consecutive intervals. Several are decoded sequentially.
     pub chunks: Vec<Chunk>,
-    /// Chunks (by plan index) whose results are stored already: decode them, send nothing.
+    /// Chunks (by plan index) whose results are stored already. They are decoded, and nothing is sent.
     pub done: Vec<u32>,
-    /// End of the outputs as planned, source ticks: stands for the end of an open-ended chunk where segments are laid out.
+    /// Planned end of the outputs in source ticks. Stands for the end of an open-ended chunk when segments are laid out.
     pub end_estimate: i64,
-    /// The last picture stands until here, source ticks; `None` where there is no sound.
+    /// Source tick until which the last picture stands; `None` without audio.
     pub hold_until: Option<i64>,
     /// Source tick of output time 0.
     pub origin: i64,
@@ -229,159 +225,159 @@ pub struct VideoJob {
     pub tick_scale: i64,
     /// Output ticks per second.
     pub timescale: u32,
-    /// Output ticks by which composition times lie behind presentation times; the edit list reverses it, see [`crate::plan::Plan::composition_shift`].
+    /// Output ticks by which composition times lie behind presentation times. The edit list reverses it, see
+    /// [`crate::plan::Plan::composition_shift`].
     pub composition_shift: u32,
-    /// Source frames per second, as planned.
+    /// Planned source frames per second.
     pub frame_rate: Rational,
-    /// How long the source's pictures last.
+    /// Durations of the source's pictures.
     pub lasting: Lasting,
-    /// What happens between decoder and encoders.
+    /// Corrections between decoder and encoders.
     pub picture: PicturePlan,
-    /// Tiers to encode, from the largest to the smallest.
+    /// Tiers to encode, largest first.
     pub tiers: Vec<EncoderSpec>,
     /// Sizes of every tier of the order from the largest down to the last of `tiers`. Pictures are scaled from each to the next.
     pub sizes: Vec<(u32, u32)>,
-    /// The frame rules of every tier of the order (also those of other tasks): an IDR may only fall on a frame that all keep.
+    /// Frame rules of every tier of the order, including those of other tasks. An IDR may only fall on a frame that all of them keep.
     pub rules: Vec<FrameRule>,
-    /// Segments aim at this length, seconds.
+    /// Target length of a segment in seconds.
     pub segment_seconds: f64,
-    /// IDR pictures aim at this distance, seconds.
+    /// Target distance of IDR pictures in seconds.
     pub gop_seconds: f64,
-    /// x264 preset.
+    /// Name of the x264 preset.
     pub preset: String,
-    /// Keep pictures: settings, with `tier` an index into `tiers` here.
+    /// Settings of kept pictures, with `tier` as an index into `tiers` here. `None` if none are kept.
     pub images: Option<ImagePlan>,
-    /// Threads that work at once; with more than one, every tier is encoded in a thread of its own. Set by the node, not by the plan.
+    /// Number of threads. With more than one, every tier is encoded in its own thread. Set by the node, not by the plan.
     pub threads: u32,
 }
 
-/// Corrections applied once, before scaling.
+/// Corrections that are applied once, before scaling.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PicturePlan {
     /// Deinterlace frames that are flagged as interlaced.
     pub deinterlace: bool,
-    /// Clockwise degrees.
+    /// Rotation in degrees, clockwise.
     pub rotation: u16,
-    /// Mirror after rotating.
+    /// Whether the picture is mirrored after rotating.
     pub mirrored: bool,
-    /// Tone-map to SDR from this colour.
+    /// Whether to tone-map to SDR.
     pub tone_map: bool,
-    /// As signalled by the source.
+    /// Colour as signalled by the source.
     pub colour: Colour,
-    /// The source's first picture, which the frames of the tiers are made for. `None`: every picture fills its frame.
+    /// The source's first picture, which determines the frames of the tiers. `None`: every picture fills its frame.
     pub first: Option<FirstPicture>,
 }
 
-/// One encoder.
+/// Parameters of one encoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EncoderSpec {
-    /// Tier name.
+    /// Name of the tier.
     pub name: String,
-    /// Output size.
+    /// Width of the output in pixels.
     pub width: u32,
-    /// Output size.
+    /// Height of the output in pixels.
     pub height: u32,
     /// x264 constant rate factor.
     pub crf: u32,
-    /// Bits per second.
+    /// Rate cap in bits per second.
     pub max_rate: u32,
     /// H.264 level times ten.
     pub level: u32,
-    /// Which frames it keeps.
+    /// Rule of the frames that it keeps.
     pub rule: FrameRule,
 }
 
 /// A media segment: one fragment of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
-    /// First byte in its object.
+    /// Offset of the first byte in its object.
     pub offset: u64,
-    /// Bytes, `moof` and `mdat` together.
+    /// Size in bytes, `moof` and `mdat` together.
     pub bytes: u64,
-    /// Bytes of the `moof`.
+    /// Size of the `moof` in bytes.
     pub header_bytes: u32,
-    /// PTS of its first frame (or sample), output ticks.
+    /// PTS of its first frame or sample in output ticks.
     pub start: i64,
     /// Output ticks up to the next segment.
     pub duration: i64,
-    /// Frames (or access units).
+    /// Number of frames or access units.
     pub frames: u32,
 }
 
-/// What a finished chunk consists of.
+/// Report of a finished chunk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChunkReport {
     /// Index into [`crate::plan::Plan::chunks`].
     pub chunk: u32,
-    /// Decoded source frames inside the interval.
+    /// Number of decoded source frames inside the interval.
     pub source_frames: u64,
     /// Frames encoded again because their picture stands for long, see [`crate::plan::still`].
     pub repeats: u64,
-    /// SHA-256 (first 16 bytes, hex) of the planes of the first decoded frame inside the interval; `None` where there is none.
+    /// SHA-256 (first 16 bytes, hex) of the planes of the first decoded frame inside the interval; `None` if there is none.
     pub head_hash: Option<String>,
-    /// The same of the first frame after the interval: must equal the neighbour's `head_hash`.
+    /// The same hash of the first frame after the interval. It must equal the next chunk's `head_hash`.
     pub seam_hash: Option<String>,
-    /// Largest distance between neighbouring frames, source ticks.
+    /// Largest distance between neighbouring frames in source ticks.
     pub largest_gap: i64,
-    /// Pictures behind the first one of the source that could not be decoded.
+    /// Pictures after the source's first one that could not be decoded.
     pub lost: u64,
-    /// Per tier, as in [`VideoJob::tiers`].
+    /// One report per tier, as in [`VideoJob::tiers`].
     pub tiers: Vec<TierReport>,
-    /// CPU seconds spent on decoding and filtering (user + system), not on encoders.
+    /// CPU time of decoding and filtering (user + system) in seconds, without encoders.
     pub cpu_seconds: f64,
 }
 
-/// What one encoder made of a chunk.
+/// Report of one encoder about a chunk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TierReport {
     /// Initialisation segment (`ftyp` + `moov`), equal for all chunks of a tier.
     pub init: ByteBuf,
-    /// Frames encoded.
+    /// Number of encoded frames.
     pub frames: u64,
-    /// Frames handed to the encoder: must equal `frames`.
+    /// Number of frames given to the encoder. Must equal `frames`.
     pub frames_in: u64,
     /// SHA-256 (first 16 bytes, hex) of the PTS list as big-endian i64.
     pub pts_hash: String,
-    /// PTS of the first frame, output ticks.
+    /// PTS of the first frame in output ticks.
     pub start: i64,
-    /// End of the last frame, output ticks.
+    /// End of the last frame in output ticks.
     pub end: i64,
-    /// IDR instants, output ticks.
+    /// PTS of the IDR pictures in output ticks.
     pub idr: Vec<i64>,
-    /// CPU seconds of the encoder.
+    /// CPU time of the encoder in seconds.
     pub cpu_seconds: f64,
 }
 
-/// Decode and encode a sound track.
+/// Job to decode and encode an audio track.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AudioJob {
     /// The source; `stream` is the audio stream.
     pub source: SourceSpec,
-    /// Settings.
     pub audio: AudioPlan,
-    /// Seconds of the source's clock that are output time 0.
+    /// Time on the source's clock of output time 0, in seconds.
     pub origin_seconds: f64,
-    /// Time is counted in samples from the first timestamp on.
+    /// Whether time is counted in samples from the first timestamp on.
     pub counted: bool,
-    /// Channels without a known layout are mixed down by their numbers.
+    /// Whether channels without a known layout are mixed down by their numbers.
     pub mixed: bool,
-    /// Seconds of the outputs: longer sound is cut, shorter sound is filled up with silence.
+    /// Duration of the outputs in seconds. Longer audio is cut, shorter audio is padded with silence.
     pub end_seconds: f64,
-    /// Parts whose results are stored already: encode them again (the encoder is deterministic), send nothing.
+    /// Parts whose results are stored already. They are encoded again (the encoder is deterministic), and nothing is sent.
     pub done: Vec<u32>,
-    /// Segments aim at this length, seconds.
+    /// Target length of a segment in seconds.
     pub segment_seconds: f64,
 }
 
 impl AudioJob {
-    /// Access units of a segment.
+    /// Number of access units in a segment.
     #[must_use]
     pub fn segment_units(&self) -> u32 {
         let units = self.segment_seconds * f64::from(self.audio.sample_rate) / f64::from(AAC_UNIT);
         units.round().max(1.0) as u32
     }
 
-    /// Segments of a part.
+    /// Number of segments in a part.
     #[must_use]
     pub fn part_segments(&self) -> u32 {
         let segments = f64::from(self.audio.part_seconds) / self.segment_seconds.max(0.1);
@@ -389,35 +385,34 @@ impl AudioJob {
     }
 }
 
-/// What a finished audio part consists of.
+/// Report of a finished audio part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AudioReport {
-    /// Counted from 0.
+    /// Number of the part, from 0.
     pub part: u32,
     /// Initialisation segment, equal for all parts.
     pub init: ByteBuf,
-    /// Access units.
+    /// Number of access units.
     pub frames: u64,
-    /// First sample, in samples from output time 0.
+    /// Index of the first sample, from output time 0.
     pub start: i64,
-    /// After the last sample.
+    /// Index after the last sample.
     pub end: i64,
-    /// RFC 6381 codec string: `mp4a.40.2`.
+    /// Codecs string (RFC 6381): `mp4a.40.2`.
     pub codecs: String,
     /// Seconds of the source that could not be decoded.
     pub lost_seconds: f64,
-    /// CPU seconds.
+    /// CPU time in seconds.
     pub cpu_seconds: f64,
 }
 
-/// Compose pictures. The objects are the picture objects of the chunks.
+/// Job to compose images. The objects are the picture objects of the chunks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImagesJob {
-    /// Settings.
     pub images: ImagePlan,
     /// Output ticks per second.
     pub timescale: u32,
-    /// End of the video, output ticks.
+    /// End of the video in output ticks.
     pub end: i64,
     /// The pictures, in order of time.
     pub pictures: Vec<PictureRef>,
@@ -428,24 +423,24 @@ pub struct ImagesJob {
 pub struct PictureRef {
     /// Index into [`Job::objects`].
     pub object: u32,
-    /// First byte.
+    /// Offset of the first byte.
     pub offset: u64,
-    /// Bytes.
+    /// Size in bytes.
     pub bytes: u32,
-    /// PTS, output ticks.
+    /// PTS in output ticks.
     pub pts: i64,
 }
 
-/// Copy the samples of a tier and of the default audio track into one MP4 with the index first.
+/// Job to copy the samples of a tier and of the default audio track into one MP4 with the index first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PackageJob {
-    /// Output name, such as `720p.mp4`.
+    /// Name of the output, such as `720p.mp4`.
     pub name: String,
     /// The picture track.
     pub video: PackageTrack,
-    /// The sound track.
+    /// The audio track; `None` for a silent video.
     pub audio: Option<PackageTrack>,
-    /// Decode the picture track completely with libav's demuxer and report counts and times.
+    /// Whether to decode the picture track completely with libav's demuxer and report counts and times.
     pub verify: bool,
 }
 
@@ -454,29 +449,29 @@ pub struct PackageJob {
 pub struct PackageTrack {
     /// Initialisation segment.
     pub init: ByteBuf,
-    /// ISO 639-2 code; empty where the language is not known.
+    /// ISO 639-2 code; empty if the language is unknown.
     pub language: String,
-    /// Its fragments in order: index into [`Job::objects`] and place.
+    /// Its fragments in order: index into [`Job::objects`] and position.
     pub segments: Vec<(u32, Segment)>,
 }
 
-/// The last word of a job that went well.
+/// Final report of a successful job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Report {
-    /// Nothing to report.
+    /// The greeting was sent.
     Hello,
-    /// What was tried, and how it went.
+    /// The attempts and their results.
     Trespass(Vec<Attempt>),
-    /// What the source is.
+    /// Facts of the source.
     Probe(Box<ProbeFacts>),
     /// All chunks were reported.
     Video,
     /// All parts were reported.
     Audio {
-        /// How many parts the track has.
+        /// Number of parts of the track.
         parts: u32,
     },
-    /// The files written, with their roles.
+    /// File names of the images.
     Images {
         /// Poster file name.
         poster: String,
@@ -487,19 +482,19 @@ pub enum Report {
     },
     /// The progressive file is written.
     Package {
-        /// Result of the full decode, where asked for.
+        /// Result of the full decode; `None` if none was requested.
         verified: Option<Verified>,
     },
-    /// Of each piece, in order.
+    /// Reports of the pieces, in order.
     Batch(Vec<Report>),
 }
 
-/// What a full decode of a finished tier found.
+/// Result of a full decode of a finished tier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
-    /// Frames decoded.
+    /// Number of decoded frames.
     pub frames: u64,
-    /// PTS of the first frame, output ticks.
+    /// PTS of the first frame in output ticks.
     pub start: i64,
     /// Hash of the PTS list, as in [`TierReport::pts_hash`] but over the whole tier.
     pub pts_hash: String,

@@ -11,46 +11,45 @@ use crate::order::state::{Fact, Known, Published, Status, Video};
 pub struct Announcement {
     /// Schema version.
     pub v: u32,
-    /// Which video.
     pub video: VideoId,
     /// The job: `<video>-<number>`.
     pub order: String,
-    /// What became known, such as `tier-720p`.
+    /// The fact, such as `tier-720p`.
     pub fact: String,
     /// Number within the video, from 1, without gaps.
     pub seq: u64,
-    /// Seconds since the Unix epoch.
+    /// When it became known, in seconds since the Unix epoch.
     pub at: i64,
-    /// Name given by the uploader, for people only.
+    /// Title given by the uploader. For display only.
     pub title: String,
-    /// Where the order stood when this was written.
+    /// Status of the order at the time of the announcement.
     pub status: Option<Status>,
-    /// The tier, of a `tier-…` fact.
+    /// Tier of a `tier-…` fact; `None` for others.
     #[serde(default)]
     pub tier: Option<String>,
-    /// Tiers that are complete, in the order in which they became so.
+    /// Complete tiers, in the order in which they became complete.
     #[serde(default)]
     pub tiers: Vec<String>,
-    /// Path of the HLS master playlist on a gateway, once a viewer can start.
+    /// Path of the HLS master playlist on a gateway; `None` before playback can start.
     #[serde(default)]
     pub playlist: Option<String>,
-    /// The finished set in the store, of `completed`.
+    /// The finished set in the store; `None` except for `completed`.
     #[serde(default)]
     pub published: Option<Published>,
-    /// Why, of `failed-…`.
+    /// Failure of the order; `None` except for `failed-…`.
     #[serde(default)]
     pub error: Option<Reason>,
-    /// Bytes of the original.
+    /// Size of the original in bytes.
     #[serde(default)]
     pub source_bytes: u64,
 }
 
-/// Why an order failed.
+/// Failure of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
-    /// Stable, such as `unknown-format`.
+    /// Stable code, such as `unknown-format`.
     pub code: String,
-    /// A sentence a user understands.
+    /// Sentence for users.
     pub message: String,
 }
 

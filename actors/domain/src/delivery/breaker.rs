@@ -1,16 +1,16 @@
-//! A circuit breaker: a node whose storage or broker fails stops taking work until a probe succeeds.
+//! A circuit breaker: a node whose store or broker fails stops pulling until a probe succeeds.
 //!
 //! ```text
 //! closed ──fault──► open ──time──► probing ──ok──► closed
 //!                    ▲                └──fault──► open, longer
 //! ```
-//! Times are since any fixed moment, and never go back.
+//! Times count from any fixed moment and never go back.
 
 use std::time::Duration;
 
-/// First pause; doubles with each further fault that no success came between.
+/// First pause. It doubles with each further fault without a success in between.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// Longest pause: what a dependency that has come back is left unused at most.
+/// Longest pause: how long a dependency that works again may stay unused.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// The breaker of one node.
@@ -30,30 +30,30 @@ enum State {
     Probing,
 }
 
-/// What somebody who wants to take work is told.
+/// Answer to a request for work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
-    /// Take it.
+    /// Pull.
     Go,
-    /// Look again at this time, or when the breaker changes.
+    /// Ask again at this time, or when the breaker changes.
     Wait(Duration),
-    /// Probe the dependencies now, and report.
+    /// Probe the dependencies now, and report the result.
     Probe,
-    /// Somebody else probes: look again when the breaker changes.
+    /// Another task probes. Ask again when the breaker changes.
     Watch,
 }
 
 impl Breaker {
-    /// Whether nothing is to be taken now.
+    /// Whether nothing may be pulled now.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.state != State::Closed
     }
 
-    /// A dependency failed. `chance` (0 to 1) spreads the probes of many nodes.
+    /// Reports a fault of a dependency. `chance` (0 to 1) spreads the probes of many nodes.
     pub fn on_fault(&mut self, now: Duration, chance: f64) {
         if matches!(self.state, State::Open { .. }) {
-            // What was in hand when it opened fails too; that says nothing new.
+            // Work that was in hand when the breaker opened fails too. This is no new fault.
             return;
         }
         let pause = PAUSE_MIN.saturating_mul(2_u32.saturating_pow(self.faults)).min(PAUSE_MAX);
@@ -61,7 +61,7 @@ impl Breaker {
         self.state = State::Open { until: now + pause.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0) };
     }
 
-    /// Somebody wants to take work.
+    /// Answers a request for work.
     pub fn turn(&mut self, now: Duration) -> Turn {
         match self.state {
             State::Closed => Turn::Go,
@@ -74,12 +74,12 @@ impl Breaker {
         }
     }
 
-    /// The probe succeeded.
+    /// Reports a successful probe.
     pub fn on_probe(&mut self) {
         self.state = State::Closed;
     }
 
-    /// Work ended well: the next fault starts with a short pause again.
+    /// Reports successful work: the next fault starts with the shortest pause again.
     pub fn on_success(&mut self) {
         self.faults = 0;
     }

@@ -1,4 +1,4 @@
-//! Who runs a task, and how often it was tried. Attempts belong to the task, not to the delivery.
+//! Claims: which worker runs a task, and how often it was tried. Attempts belong to the task, not to the delivery.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,42 +8,42 @@ use crate::words::failure::Failure;
 /// Schema version written into every claim.
 pub const VERSION: u32 = 1;
 
-/// Claims of before they had a version are of the first.
+/// Version of claims without a version field.
 fn first() -> u32 {
     1
 }
 
-/// The document at `claims/<video>.<number>.<task>`. Its revision in the bucket is the fence: only its holder may hand back,
-/// fail or dead-letter.
+/// The document at `claims/<video>.<number>.<task>`. Its revision in the bucket is the fence: only the holder of the newest revision may
+/// hand back, fail or bury the message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// Schema version.
     #[serde(default = "first")]
     pub v: u32,
-    /// UUID of the attempt; also the last part of its object keys.
+    /// UUID of the attempt. The keys of its objects end with it.
     pub attempt_id: String,
-    /// Node that runs it.
+    /// Name of the node that runs the task.
     pub node: String,
-    /// Stream sequence of the message it was claimed for.
+    /// Stream sequence of the message that was claimed.
     pub sequence: u64,
-    /// Attempts charged so far, this one included.
+    /// Attempts charged so far, including this one.
     pub attempts: u32,
-    /// What was tried, oldest first, this attempt included; the newest [`HISTORY_MAX`].
+    /// The newest [`HISTORY_MAX`] attempts, oldest first, including this one.
     #[serde(default)]
     pub history: Vec<Attempt>,
-    /// The attempt was given back uncharged or failed: nobody runs it now.
+    /// Whether no worker runs the task: the attempt failed or was handed back.
     #[serde(default)]
     pub released: bool,
-    /// Attempts that ended with a fault of the task's own: what the schedule counts. One that ended without a word is none.
+    /// Attempts that ended with a fault of the task itself. The retry schedule counts these. An attempt without a report is not among them.
     #[serde(default)]
     pub faults: u32,
-    /// What ended the last attempt that was charged.
+    /// Failure of the last charged attempt.
     #[serde(default)]
     pub last: Option<Failure>,
-    /// Checkpoints of the task when its attempts were last counted from the start: more of them are progress.
+    /// Number of the task's checkpoints when the attempt count was last reset. More checkpoints mean progress.
     #[serde(default)]
     pub parts: u32,
-    /// What a newer program wrote into it.
+    /// Fields of a newer program.
     #[serde(skip)]
     pub unknown: Unknown,
 }
@@ -51,30 +51,30 @@ pub struct Claim {
 /// One attempt at a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Counted from 1; one that was not charged has the number of the next one.
+    /// Number of the attempt, from 1. An uncharged attempt shares its number with the next one.
     pub number: u32,
-    /// Node that made it.
+    /// Name of the node that made it.
     pub node: String,
-    /// When it began, seconds since the Unix epoch.
+    /// When it began, in seconds since the Unix epoch.
     pub at: i64,
-    /// Code of what ended it; absent while it runs, and for good where its node ended with it.
+    /// Code of the failure that ended it. `None` while it runs, and for good if its node ended with it.
     #[serde(default)]
     pub error: Option<String>,
 }
 
-/// Attempts that a claim remembers: more than any schedule has, few enough for a header.
+/// Attempts that a claim remembers. More than any schedule has, and few enough for a header.
 pub const HISTORY_MAX: usize = 16;
 
-/// What a delivery may do about a claim it found.
+/// What a delivery may do about a claim that it found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Take it: charge an attempt and go.
+    /// Take the claim and charge an attempt.
     Take,
-    /// Another lane's message for the same task is still queued and was claimed: this delivery is a duplicate, acknowledge it.
+    /// Acknowledge this delivery as a duplicate: the claim belongs to another lane's message for the same task, which is still queued.
     Duplicate,
 }
 
-/// Decides. `other_queued`: whether the message that the claim names is still in the stream.
+/// Decides about a found claim. `other_queued`: the message that the claim names is still in its stream.
 #[must_use]
 pub fn decide(found: Option<&Claim>, sequence: u64, other_queued: bool) -> Verdict {
     match found {
@@ -83,7 +83,7 @@ pub fn decide(found: Option<&Claim>, sequence: u64, other_queued: bool) -> Verdi
     }
 }
 
-/// The claim a worker writes over what it found, with one more attempt charged.
+/// The claim that a worker writes over the one it found, with one more attempt charged.
 #[must_use]
 pub fn take(
     found: Option<Claim>,
@@ -102,7 +102,7 @@ pub fn take(
 }
 
 impl Claim {
-    /// The claim of nobody, by which nothing is known of what was tried.
+    /// A claim without a holder and without history.
     #[must_use]
     pub fn nobodys() -> Self {
         Self {
@@ -120,14 +120,14 @@ impl Claim {
         }
     }
 
-    /// The claim given up: with what ended the attempt, charged or not.
+    /// The released claim, with the failure that ended the attempt, charged or not.
     #[must_use]
     pub fn given_up(&self, failure: Option<&Failure>, charged: bool) -> Self {
         let mut claim = self.clone();
         claim.released = true;
         claim.attempts = claim.attempts.saturating_sub(u32::from(!charged));
         if failure.is_none() && !charged {
-            // Put down for reasons that have nothing to do with it, or never begun: not an attempt at all.
+            // The attempt was stopped from outside, or never began: it does not count.
             claim.history.pop();
         } else if let Some(attempt) = claim.history.last_mut() {
             attempt.error = failure.map(|failure| failure.code.clone());
@@ -139,14 +139,14 @@ impl Claim {
         claim
     }
 
-    /// The claim of a task that is replayed: its attempts are counted from the start again.
+    /// The claim of a replayed task: its attempt count starts again.
     #[must_use]
     pub fn replayed(&self, attempt_id: String) -> Self {
         Self { attempt_id, attempts: 0, faults: 0, released: true, last: None, ..self.clone() }
     }
 
-    /// The claim with the attempt in hand as its first, where checkpoints were written since attempts were last counted from the start.
-    /// `None`: there was no progress.
+    /// The claim with the current attempt counted as its first, if checkpoints were written since the last reset. `None` if there was no
+    /// progress.
     #[must_use]
     pub fn progressed(&self, parts: u32) -> Option<Self> {
         if parts <= self.parts {
@@ -157,19 +157,19 @@ impl Claim {
         Some(Self { parts, attempts: 1, faults: 0, last: None, history, ..self.clone() })
     }
 
-    /// Attempts before the one in hand that ended without a word.
+    /// Attempts before the current one that ended without a report.
     pub fn silent(&self) -> impl Iterator<Item = &Attempt> {
         let before = self.history.len().saturating_sub(1);
         self.history.iter().take(before).filter(|attempt| attempt.error.is_none())
     }
 
-    /// The claim of work that ended well and may come again: nothing of before counts, or explains what happens then.
+    /// The claim of successful work that may be requested again: earlier attempts do not count.
     #[must_use]
     pub fn done(&self) -> Self {
         Self { history: Vec::new(), ..self.replayed(self.attempt_id.clone()) }
     }
 
-    /// When the task was first tried, seconds since the Unix epoch.
+    /// When the task was first tried, in seconds since the Unix epoch.
     #[must_use]
     pub fn first_seen(&self) -> i64 {
         self.history.first().map_or(0, |attempt| attempt.at)

@@ -1,10 +1,10 @@
-//! A dead letter: a message that no attempt could bring to an end, with what is known about why.
+//! Dead letters: messages that no attempt could process, with all that is known about the reason.
 //!
-//! The body is the original's, byte for byte, under `video.transcodes.dlq.<original subject>`: taking the prefix off the subject
-//! and publishing the body again is a replay, with any client. What explains it stands in headers.
+//! The body is the original's, byte for byte, under `video.transcodes.dlq.<original subject>`. Removing the prefix from the subject and
+//! publishing the body again is a replay, with any client. The explanation is in headers.
 //!
-//! Invariant: however long what is known, a letter is its body and at most [`HEADERS_MAX`] bytes, so that nobody fills the dead letters with
-//! words. The body stays whole: cut, it could not be replayed, and the broker bounds it.
+//! Invariant: a letter is its body and at most [`HEADERS_MAX`] bytes of headers, so long texts cannot fill the stream. The body is never
+//! cut, because a cut body could not be replayed; the broker bounds its size.
 
 use std::collections::BTreeMap;
 
@@ -18,120 +18,120 @@ use crate::words::excerpt::excerpt;
 use crate::words::failure::{Failure, Severity};
 use crate::words::redact::redact;
 
-/// Stable code of the reason.
+/// Code of the failure.
 pub const REASON: &str = "Jetreel-Reason";
-/// A sentence a user understands.
+/// Sentence of the failure, for users.
 pub const ERROR: &str = "Jetreel-Error";
-/// For an operator: the end of the codec's log, what a dependency said. A JSON string.
+/// Detail of the failure for operators, such as the end of the codec's log or the answer of a dependency. A JSON string.
 pub const DETAIL: &str = "Jetreel-Detail";
-/// Kind of the failure, such as `Permanent`.
+/// Severity of the failure, such as `Permanent`.
 pub const SEVERITY: &str = "Jetreel-Severity";
-/// The attempts, oldest first: JSON, see [`Attempt`].
+/// The attempts, oldest first. JSON, see [`Attempt`].
 pub const ATTEMPTS: &str = "Jetreel-Attempts";
-/// Node that gave the message up.
+/// Name of the node that buried the message.
 pub const NODE: &str = "Jetreel-Node";
 /// `ingest`, `encode` or `publish`.
 pub const STAGE: &str = "Jetreel-Stage";
-/// The order, `<video>-<number>`, where the message could be understood.
+/// The order, `<video>-<number>`. Absent if the message could not be decoded.
 pub const ORDER: &str = "Jetreel-Order";
 /// The video.
 pub const VIDEO: &str = "Jetreel-Video";
-/// The task, or the stage's own name.
+/// Task, or name of the stage.
 pub const TASK: &str = "Jetreel-Task";
-/// When it was first tried, seconds since the Unix epoch.
+/// When the message was first tried, in seconds since the Unix epoch.
 pub const FIRST_SEEN: &str = "Jetreel-First-Seen";
-/// Stream and sequence of the original: `ENCODE 17`.
+/// Stream and sequence of the original message: `ENCODE 17`.
 pub const ORIGIN: &str = "Jetreel-Origin";
 
-/// Bytes of the names and values of all headers of a letter at most.
+/// Largest total size of the names and values of a letter's headers, in bytes.
 pub const HEADERS_MAX: usize = 10 << 10;
 
-/// Longest detail that is kept, in bytes, as it is written: a log tail, not a log.
+/// Largest detail as written, in bytes.
 const DETAIL_MAX: usize = 4 << 10;
-/// The same of the attempts: the newest that fit.
+/// Largest list of attempts as written, in bytes. The newest attempts that fit are kept.
 const ATTEMPTS_MAX: usize = 2 << 10;
-/// The same of the message's own headers, names included: those of CloudEvents and of a trace take a quarter of it.
+/// Largest total size of the message's own headers with their names, in bytes. The headers of CloudEvents and of a trace take a quarter of
+/// it.
 const OWN_MAX: usize = 2 << 10;
-/// The same of the sentence.
+/// Largest sentence, in bytes.
 const ERROR_MAX: usize = 512;
-/// The same of a name or a code.
+/// Largest name or code, in bytes.
 const WORD_MAX: usize = 128;
 
-/// A message that died.
+/// A message that is buried, or to be buried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Stream it was in.
+    /// Stream of the message.
     pub stream: String,
-    /// Its sequence there.
+    /// Sequence in the stream.
     pub sequence: u64,
-    /// Subject it was published to.
+    /// Subject that the message was published to.
     pub subject: String,
-    /// Its body, byte for byte.
+    /// Body of the message, byte for byte.
     pub body: Vec<u8>,
-    /// Its own headers, without those that speak to the broker.
+    /// Headers of the message, except those that instruct the broker.
     pub headers: Vec<(String, String)>,
     /// `ingest`, `encode` or `publish`.
     pub stage: String,
-    /// Whose it was, where it could be understood.
+    /// Order of the message; `None` if the message could not be decoded.
     pub order: Option<OrderId>,
-    /// What was being done.
+    /// Task or stage that the message asks for.
     pub task: Unit,
-    /// Why it died.
+    /// Failure that ended the last attempt.
     pub failure: Failure,
-    /// What was tried, oldest first.
+    /// The attempts, oldest first.
     pub attempts: Vec<Attempt>,
-    /// Node that gave it up.
+    /// Name of the node that buried it.
     pub node: String,
-    /// When it was first tried, seconds since the Unix epoch.
+    /// When it was first tried, in seconds since the Unix epoch.
     pub first_seen: i64,
 }
 
-/// A dead letter as it lies in the stream.
+/// A dead letter in its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Buried {
-    /// Its sequence in DLQ: what `dlq show` and `dlq replay` take.
+    /// Sequence in DLQ, as `dlq show` and `dlq replay` take it.
     pub sequence: u64,
-    /// When it was buried, seconds since the Unix epoch.
+    /// When it was buried, in seconds since the Unix epoch.
     pub at: i64,
-    /// The letter.
     pub letter: DeadLetter,
 }
 
-/// What explains a dead letter, as others read it (JSON).
+/// Explanation of a dead letter, as clients read it (JSON).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
     /// Sequence in DLQ.
     pub seq: u64,
     /// Original subject.
     pub subject: String,
-    /// The stage that gave it up.
+    /// Stage that buried the message.
     pub stage: String,
-    /// The job, where the message could be understood.
+    /// Id of the job; `None` if the message could not be decoded.
     pub job: Option<String>,
-    /// The task, or the stage's own name.
+    /// Task, or name of the stage.
     pub task: String,
-    /// Stable code.
+    /// Code of the failure.
     pub reason: String,
-    /// A sentence a user understands.
+    /// Sentence of the failure, for users.
     pub error: String,
-    /// A replay ends the same, unless what is wrong was mended.
+    /// Whether a replay fails in the same way unless the cause is repaired.
     pub permanent: bool,
-    /// For an operator.
+    /// Detail of the failure, for operators.
     pub detail: String,
-    /// What was tried, oldest first.
+    /// The attempts, oldest first.
     pub attempts: Vec<Attempt>,
-    /// Node that gave it up.
+    /// Name of the node that buried it.
     pub node: String,
-    /// Seconds since the Unix epoch.
+    /// When it was first tried, in seconds since the Unix epoch.
     pub first_seen: i64,
-    /// Seconds since the Unix epoch.
+    /// When it was buried, in seconds since the Unix epoch.
     pub died: i64,
-    /// What to do about it.
+    /// Advice for the operator.
     pub suggestion: String,
 }
 
 impl DeadLetter {
-    /// Everything that goes into headers: the original's own, then the explanation. Values are single lines.
+    /// All headers: the original's own, then the explanation. Values are single lines.
     #[must_use]
     pub fn to_headers(&self) -> Vec<(String, String)> {
         let mut headers = within(&self.headers, OWN_MAX);
@@ -153,8 +153,7 @@ impl DeadLetter {
         headers
     }
 
-    /// Reads a letter back. Headers that are missing (a letter put there by hand) are defaulted: every letter can be shown and
-    /// replayed.
+    /// Reads a letter. Missing headers are defaulted, so that a letter published by hand can be shown and replayed.
     #[must_use]
     pub fn from_parts(subject: String, body: Vec<u8>, all: Vec<(String, String)>) -> Self {
         let (ours, headers): (Vec<_>, Vec<_>) =
@@ -187,7 +186,7 @@ impl DeadLetter {
 }
 
 impl Buried {
-    /// What explains it, with a suggestion of what to do.
+    /// Explains the letter and adds advice.
     #[must_use]
     pub fn explain(&self) -> Explanation {
         let letter = &self.letter;
@@ -210,7 +209,7 @@ impl Buried {
     }
 }
 
-/// Whether an order may be that of a message: a letter that was put there by hand can name any. Of a subject that is no stage's queue
+/// Whether the order may belong to the message: a letter published by hand can name any order. Of a subject outside of the stages' queues
 /// nothing is known.
 fn owns(order: &OrderId, subject: &str) -> bool {
     match subject::owner(subject) {
@@ -247,16 +246,16 @@ fn within(headers: &[(String, String)], bytes_max: usize) -> Vec<(String, String
     headers.iter().take_while(fits).cloned().collect()
 }
 
-/// A header ends at the end of its line.
+/// The text on one line: a header ends at the end of its line.
 fn one_line(text: &str, bytes_max: usize) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     excerpt(&line, bytes_max - EXCERPT_SLACK)
 }
 
-/// What an excerpt may be longer by than it was asked for.
+/// How many bytes an excerpt may be longer than requested.
 const EXCERPT_SLACK: usize = 8;
 
-/// A JSON string has no line ends of its own. Written, a character may take six bytes.
+/// The text as a JSON string, which contains no line end. One character may take six bytes.
 fn json_text(text: &str, bytes_max: usize) -> String {
     let mut room = bytes_max - EXCERPT_SLACK;
     loop {

@@ -1,32 +1,31 @@
-//! Calls about dead letters to a system of somebody else's: a pager, a tracker of tickets, a chat.
+//! Calls about dead letters to a system of the operator: a pager, a ticket tracker, a chat.
 
 use std::time::Duration;
 
 use crate::delivery::deadletter::Buried;
 
-/// Wait after the first call that was not taken.
+/// Delay after the first failed call.
 const FIRST: Duration = Duration::from_secs(5);
-/// The longest wait: what is down for a day is asked about a hundred times, not ten thousand.
+/// Longest delay between calls. A system that is down for a day gets about a hundred calls.
 const LONGEST: Duration = Duration::from_secs(900);
 
-/// A burial that meets a rival takes its letter back, a moment after it was written.
+/// Delay before the first call. Within it, a burial that lost its claim withdraws the letter it has just written.
 pub const SETTLED_AFTER: Duration = Duration::from_secs(5);
 
-/// Whether a letter may be taken back yet. `now` is in seconds since the Unix epoch.
+/// Whether a letter may still be withdrawn. `now` is in seconds since the Unix epoch.
 #[must_use]
 pub fn is_early(buried: &Buried, now: i64) -> bool {
-    // A clock that is behind the broker's makes no letter early for ever.
+    // If this clock is behind the broker's, the letter must not stay early forever.
     (0..SETTLED_AFTER.as_secs().cast_signed()).contains(&now.saturating_sub(buried.at))
 }
 
-/// The same for every call about one letter, and for no other letter, also after the stream was made anew: by this the one who is
-/// called knows a repeat.
+/// Idempotency key: the same for every call about one letter, and different for every other letter, even after the stream was created anew.
 #[must_use]
 pub fn key(buried: &Buried) -> String {
     format!("jetreel-{}-{}", buried.sequence, buried.at)
 }
 
-/// Wait before the next call, when so many calls about a letter were not taken: twice as long each time.
+/// Delay before the next call after `calls` failed calls about a letter. It doubles each time.
 #[must_use]
 pub fn again_after(calls: u64) -> Duration {
     let doublings = u32::try_from(calls.saturating_sub(1)).unwrap_or(u32::MAX);
@@ -34,7 +33,7 @@ pub fn again_after(calls: u64) -> Duration {
     FIRST.checked_mul(factor).map_or(LONGEST, |wait| wait.min(LONGEST))
 }
 
-/// One line for whoever is called.
+/// One line that summarises the letter.
 #[must_use]
 pub fn summary(buried: &Buried) -> String {
     let letter = &buried.letter;

@@ -1,4 +1,4 @@
-//! The bodies of messages between stages. MessagePack with named fields; unknown fields are ignored, new ones defaulted.
+//! Bodies of messages between stages: MessagePack with named fields. Unknown fields are ignored, new fields have defaults.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,39 +13,36 @@ pub const VERSION: u32 = 1;
 pub struct Uploaded {
     /// Schema version.
     pub v: u32,
-    /// Which video.
     pub video: VideoId,
-    /// Which order to plan.
+    /// Number of the order to plan.
     pub number: u32,
     /// Lane of its tasks.
     #[serde(default)]
     pub lane: Lane,
-    /// Names another source by storage key: opens the next order.
+    /// Storage key of another source, which opens the next order. `None` for the original.
     #[serde(default)]
     pub source: Option<String>,
-    /// The file begins like no container that is taken ([`crate::delivery::signature`]): it waits while other uploads do.
+    /// Whether the file begins like no supported container ([`crate::delivery::signature`]). Such an upload waits while others do.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unrecognised: bool,
 }
 
 impl Uploaded {
-    /// The announcement of what was uploaded for an order.
+    /// The announcement of an order's completed upload.
     #[must_use]
     pub fn new(video: VideoId, number: u32, lane: Lane) -> Self {
         Self { v: VERSION, video, number, lane, source: None, unrecognised: false }
     }
 }
 
-/// On `video.encode.…`: do this task.
+/// On `video.encode.…`: a task to encode.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncodeTask {
     /// Schema version.
     pub v: u32,
-    /// Whose.
     pub order: OrderId,
-    /// Which.
     pub task: TaskId,
-    /// Lane it was released in.
+    /// Lane that the task was released to.
     pub lane: Lane,
     /// Key of the plan object.
     pub plan: String,
@@ -53,11 +50,10 @@ pub struct EncodeTask {
     pub plan_sha256: String,
 }
 
-/// On `video.publish.…`: look at this order again.
+/// On `video.publish.…`: a request to evaluate an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evaluate {
     /// Schema version.
     pub v: u32,
-    /// Which.
     pub order: OrderId,
 }

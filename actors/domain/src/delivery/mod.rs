@@ -1,4 +1,4 @@
-//! Messages: what they say, whether they are believed, who works on them, and what becomes of those that fail.
+//! Messages: their bodies and checks, claims, retries and dead letters.
 
 pub mod subject;
 pub mod stage;

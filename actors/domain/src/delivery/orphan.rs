@@ -1,26 +1,26 @@
-//! Which messages of a work queue their consumer has given up, when all it tells is how many it accounts for.
+//! Finds the messages of a work queue that their consumer gave up, from the number of messages that the consumer accounts for.
 //!
-//! A consumer stops delivering a message after its last allowed delivery, and says so once, to whoever listens at that moment. The
-//! message stays, and blocks its subject. What it accounts for is known (not delivered yet, or in hand); that something is missing
-//! shows in the count, but not what.
+//! A consumer stops delivering a message after its last allowed delivery, and sends one advisory to current subscribers. The message stays
+//! and blocks its subject. The consumer reports how many messages are undelivered or in hand. A lower number than the queue's shows that
+//! messages are given up, but not which.
 
 use std::collections::BTreeMap;
 
-/// Suspects of one queue, over several looks.
+/// Suspected messages of one queue, over several looks.
 #[derive(Debug, Clone, Default)]
 pub struct Suspects {
     since: BTreeMap<u64, u64>,
 }
 
-/// A message that was delivered, is still there, and never left for this long is an orphan whatever else is in hand: longer than a task
-/// with its retries usually takes. Seconds.
+/// A message that was delivered once and is still there after this time is an orphan, whatever else is in hand. In seconds. Longer than a
+/// task with its retries usually takes.
 const LONG: u64 = 3600;
-/// Even an idle queue is looked at twice: counts are not read at one moment. Seconds.
+/// Time between the two looks at an idle queue, in seconds. Two looks are needed because the counts are not read at one moment.
 const SHORT: u64 = 20;
 
 impl Suspects {
-    /// Messages that are there although they were delivered once, how many of them are in hand, and the time in seconds since any fixed
-    /// moment. Gives those that are orphans for certain.
+    /// Updates the suspects and returns those that are certainly orphans. `there` holds the messages that were delivered once and still
+    /// exist, `in_hand` how many of them are in hand, `now` seconds since any fixed moment.
     pub fn look(&mut self, there: &[u64], in_hand: u64, now: u64) -> Vec<u64> {
         self.since.retain(|sequence, _| there.contains(sequence));
         for sequence in there {

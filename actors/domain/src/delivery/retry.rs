@@ -1,4 +1,4 @@
-//! What becomes of a message whose attempt failed.
+//! Decides about a message whose attempt failed.
 
 use std::time::Duration;
 
@@ -6,31 +6,31 @@ use crate::delivery::claim::{Attempt, Claim};
 use crate::delivery::stage::Stage;
 use crate::words::failure::{Failure, Severity};
 
-/// What a worker does with the delivery.
+/// How a worker settles the delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Disposition {
-    /// Give it back.
+    /// Hand the message back.
     HandBack {
-        /// Not before this time has passed.
+        /// Delay before the next delivery.
         after: Duration,
-        /// Whether the attempt counts.
+        /// Whether the attempt is charged.
         charged: bool,
     },
-    /// It is dead: to the dead letters with it.
+    /// Bury the message in the dead letters.
     Bury,
 }
 
-/// Waits between the attempts of a stage: one for each retry.
+/// Retry delays of a stage, one for each retry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
-    /// Waits before the second, third … attempt.
+    /// Delays before the second, third, … attempt.
     pub delays: Vec<Duration>,
-    /// Each wait is longer or shorter by up to this share of it, so that what failed together does not come back together.
+    /// Share by which each delay varies up or down, so that messages that failed together are not retried together.
     pub jitter: f64,
 }
 
 impl Default for Schedule {
-    /// Three retries that outlast a restart, a short and a longer trouble.
+    /// Three retries: they outlast a restart, a short trouble and a longer one.
     fn default() -> Self {
         const MINUTE: u64 = 60;
         Self {
@@ -40,14 +40,14 @@ impl Default for Schedule {
     }
 }
 
-/// A schedule for each stage that can fail.
+/// Retry schedule of each stage.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Schedules {
-    /// Of uploads that are probed and planned.
+    /// Schedule of uploads that are probed and planned.
     pub ingest: Schedule,
-    /// Of tasks.
+    /// Schedule of encode tasks.
     pub encode: Schedule,
-    /// Of orders that are published.
+    /// Schedule of orders that are published.
     pub publish: Schedule,
 }
 
@@ -63,26 +63,25 @@ impl Schedules {
     }
 }
 
-/// Wait before a message that failed for somebody else's fault is delivered again. The node's breaker decides when it pulls again;
-/// this is for other nodes, whose way to the dependency may be open.
+/// Delay before a message that failed for a dependency's fault is delivered again. It serves other nodes, whose path to the dependency may
+/// work; this node pulls again when its breaker closes.
 const NOT_ITS_FAULT: Duration = Duration::from_secs(5);
 
-/// Wait before a node that may be of a newer version is offered what this one must not touch. Every delivery counts for the broker, which
-/// gives a message up after so many.
+/// Delay before a message that only a newer node may process is delivered again. Each delivery counts towards the broker's limit.
 pub const NEWER_WAIT: Duration = Duration::from_secs(60);
 
-/// Claims of a task before it is given up unseen, at least: a task that takes its whole node down never lives to report a failure.
-/// Well above what restarts and rival deliveries charge a sound task.
+/// Fewest claims of a task before it is buried for attempts without a report. A task that takes down its whole node never reports a
+/// failure. The number is well above what restarts and rival deliveries charge a sound task.
 const SILENT_CLAIMS_MAX: u32 = 8;
 
 impl Schedule {
-    /// Attempts in all.
+    /// Number of attempts in all.
     #[must_use]
     pub fn attempts_max(&self) -> u32 {
         u32::try_from(self.delays.len()).unwrap_or(u32::MAX).saturating_add(1)
     }
 
-    /// The wait after that many attempts, spread by `chance` (0 to 1); `None` when they were the last.
+    /// Delay after `attempts` attempts, spread by `chance` (0 to 1). `None` after the last one.
     fn delay(&self, attempts: u32, chance: f64) -> Option<Duration> {
         let delay = self.delays.get(attempts.saturating_sub(1) as usize)?;
         let spread = 1.0 + self.jitter * (2.0 * chance - 1.0);
@@ -90,8 +89,8 @@ impl Schedule {
     }
 }
 
-/// Decides. `attempts` are those that ended with a fault of the task's own, this one included: a lost lease or a node that went away is
-/// none. `chance` is a random number from 0 to 1.
+/// Decides about a failed attempt. `attempts` counts those that ended with a fault of the task itself, this one included; a lost lease or a
+/// lost node does not count. `chance` is a random number from 0 to 1.
 #[must_use]
 pub fn settle(failure: &Failure, attempts: u32, schedule: &Schedule, chance: f64) -> Disposition {
     if is_not_its_fault(failure) {
@@ -107,24 +106,23 @@ pub fn settle(failure: &Failure, attempts: u32, schedule: &Schedule, chance: f64
     }
 }
 
-/// Failures that are nothing of the task's own: another build of the codec has to carry the plan out, for the bytes to be the same;
-/// only a newer program may change the state; a forged entry stands where the result belongs, and is being removed.
+/// Codes of failures that are no fault of the task. The plan pins another codec build; only a newer program may change the state; or a
+/// forged entry blocks the place of the result and is being removed.
 const NOT_ITS_FAULTS: [&str; 3] = ["codec-build", NEWER, "entry-contradicts"];
 const NEWER: &str = "newer-document";
 
-/// A dependency's trouble, or one of [`NOT_ITS_FAULTS`].
+/// Whether the failure is a dependency's, or one of [`NOT_ITS_FAULTS`].
 fn is_not_its_fault(failure: &Failure) -> bool {
     let severe = failure.severity == Severity::DependencyFault;
     severe || NOT_ITS_FAULTS.contains(&failure.code.as_str())
 }
 
-/// Code of what died because its attempts ended without a word.
+/// Code of a message that is buried because its attempts ended without a report.
 pub const ATTEMPTS_SPENT: &str = "attempts-spent";
 
-/// Why a claimed message is dead before it is worked on: what ended it last was final, but the one who held it did not live to say so;
-/// or no attempt ever lived to report. `None` where it may be tried. `outlived` tells the attempts whose process went on after their
-/// lease: a lost lease is no attempt. Progress ([`Claim::progressed`]) is for the caller to look at, where the answer is
-/// [`ATTEMPTS_SPENT`].
+/// Why a claimed message must be buried before it is processed: its last failure was final but its holder died before the burial, or no
+/// attempt ever reported. `None` if the message may be tried. `outlived` tells whether the process of an attempt went on after its lease; a
+/// lost lease is no attempt. On [`ATTEMPTS_SPENT`] the caller must also check for progress ([`Claim::progressed`]).
 #[must_use]
 pub fn doomed(
     claim: &Claim,
@@ -229,7 +227,7 @@ mod tests {
         assert_eq!(doomed(&claimed(2, Some(&refused)), &schedule(), killed), Some(refused));
     }
 
-    /// Its process did not outlive it.
+    /// The process of the attempt did not outlive its lease.
     fn killed(_: &Attempt) -> bool {
         false
     }

@@ -1,41 +1,40 @@
-//! How much room there is among the dead letters.
+//! Free room in the stream of dead letters.
 //!
-//! Invariant: a lack of room is somebody's to mend and nobody's to wait for: what cannot be buried waits by itself.
+//! Invariant: a full stream needs an operator and blocks nothing else. A message that cannot be buried waits in its own queue.
 
 use serde::Serialize;
 
 use crate::delivery::deadletter::HEADERS_MAX;
 
-/// Bytes of a letter of Jetreel's own messages, which are some hundred bytes, with what the broker adds.
+/// Largest usual letter in bytes: a message of Jetreel has some hundred bytes, and the broker adds its own.
 const LETTER_BYTES: u64 = HEADERS_MAX as u64 + (2 << 10);
 
-/// Share of its limit, in per cent, from which a stream of letters is filling up.
+/// Percentage of the limit from which the stream counts as filling up.
 const FILLING_PERCENT: u64 = 80;
 
-/// What the stream of dead letters holds.
+/// Number and size of the letters in the stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Room {
-    /// Letters.
     pub letters: u64,
-    /// Their bytes, as the broker counts.
+    /// Bytes in the stream, as the broker counts.
     pub bytes: u64,
-    /// Bytes that it may hold; `None` where nothing but the broker's disk bounds it.
+    /// Most bytes that the stream may hold; `None` if only the broker's disk bounds it.
     pub limit: Option<u64>,
 }
 
-/// How full it is.
+/// Fill level of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fill {
-    /// There is room.
+    /// There is enough room.
     Fine,
-    /// Somebody should look at letters soon.
+    /// The letters should be processed soon.
     Filling,
     /// The next letter may not fit.
     Full,
 }
 
 impl Room {
-    /// See [`Fill`].
+    /// Fill level.
     #[must_use]
     pub fn fill(&self) -> Fill {
         let Some(limit) = self.limit else { return Fill::Fine };
@@ -48,7 +47,7 @@ impl Room {
         }
     }
 
-    /// Per cent of the limit; `None` where there is none.
+    /// Percentage of the limit in use; `None` without a limit.
     #[must_use]
     pub fn percent(&self) -> Option<u64> {
         let limit = self.limit.filter(|limit| *limit > 0)?;

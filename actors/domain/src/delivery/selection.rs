@@ -1,35 +1,35 @@
-//! Which dead letters somebody means.
+//! Selects dead letters by their properties.
 
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::deadletter::Buried;
 use crate::id::{OrderId, VideoId};
 
-/// Letters by what is known of them; what is not named is not asked for.
+/// A filter for letters. A field that is `None` matches every letter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
-    /// Of this video, whichever job.
+    /// Letters of this video, whichever job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub video: Option<VideoId>,
-    /// Of this job: `<video>-<number>`.
+    /// Letters of this job: `<video>-<number>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
-    /// With this reason code.
+    /// Letters with this code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Of this stage: `ingest`, `encode`, `publish`.
+    /// Letters of this stage: `ingest`, `encode` or `publish`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
 }
 
 impl Selection {
-    /// Nothing is named: every letter is meant.
+    /// Whether the filter matches every letter.
     #[must_use]
     pub fn is_all(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether a letter is meant.
+    /// Whether the filter matches a letter.
     #[must_use]
     pub fn admits(&self, buried: &Buried) -> bool {
         let letter = &buried.letter;

@@ -1,7 +1,7 @@
-//! How the containers begin that are taken.
+//! First bytes of the supported containers.
 //!
-//! Purpose: to tell what is hardly a video without starting a codec process for it. Only the order of work may depend on it: what a
-//! file is, the codec decides.
+//! Recognises files that are hardly videos without a codec process. Only the order of work may depend on the result: the codec decides what
+//! a file is.
 
 /// Boxes that an MP4 or MOV begins with, at its fifth byte (ISO/IEC 14496-12; QuickTime File Format).
 const BOXES: [&[u8; 4]; 16] = [
@@ -20,21 +20,21 @@ const BEGINNINGS: [&[u8]; 7] = [
     &[0x30, 0x26, 0xb2, 0x75],
 ];
 
-/// Bytes that may stand after some others: a start code (ISO/IEC 13818-1), a SMPTE label, which an MXF has within its first 64 KiB
+/// Byte sequences that may stand after others: a start code (ISO/IEC 13818-1), a SMPTE label, which an MXF file has within its first 64 KiB
 /// (SMPTE ST 377-1), the head of a DV frame (IEC 61834).
 const ANYWHERE: [&[u8]; 4] =
     [&[0, 0, 1], &[0x06, 0x0e, 0x2b, 0x34], &[0x1f, 0x07, 0x00, 0x3f], &[0x1f, 0x07, 0x00, 0xbf]];
 
-/// Bytes from one packet of a transport stream to the next: plain, with a time before it (Blu-ray), with Reed-Solomon bytes after it.
+/// Packet sizes of a transport stream: plain, preceded by a time stamp (Blu-ray), followed by Reed-Solomon bytes.
 const PACKETS: [usize; 3] = [188, 192, 204];
 
-/// Byte that a packet of a transport stream begins with.
+/// First byte of a transport stream packet.
 const SYNC: u8 = 0x47;
 
-/// Packets in a row that are taken for a transport stream.
+/// Packets in a row that identify a transport stream.
 const RUN: usize = 4;
 
-/// Whether a file that begins so may be a video. `head`: its first 64 KiB, or all of it.
+/// Whether a file may be a video. `head` holds its first 64 KiB, or all of it.
 #[must_use]
 pub fn is_plausible(head: &[u8]) -> bool {
     let boxed =
@@ -45,7 +45,7 @@ pub fn is_plausible(head: &[u8]) -> bool {
         || PACKETS.iter().any(|bytes| is_transport(head, *bytes))
 }
 
-/// Whether packets of that length follow each other somewhere.
+/// Whether packets of that size follow each other anywhere in `head`.
 fn is_transport(head: &[u8], packet: usize) -> bool {
     let is_sync = |at: usize| head.get(at) == Some(&SYNC);
     (0..head.len()).any(|start| (0..RUN).all(|nth| is_sync(start + nth * packet)))

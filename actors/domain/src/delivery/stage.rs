@@ -1,7 +1,7 @@
-//! The stages whose messages can die, as data: the word of each, its queue, and its consumers.
+//! The stages whose messages can die, as data: name, queue and consumers of each.
 //!
-//! What knows all stages (orphans, replay, dead letters, subjects) reads [`Stage::ALL`] and [`Stage::about`]: a stage that is added
-//! there is known to them.
+//! Code that handles all stages (orphans, replay, dead letters, subjects) reads [`Stage::ALL`] and [`Stage::about`]. A stage that is added
+//! there needs no change to it.
 
 use std::fmt;
 
@@ -15,24 +15,24 @@ use crate::order::lane::Lane;
 pub enum Stage {
     /// Probes and plans uploads.
     Ingest,
-    /// Does tasks.
+    /// Encodes tasks.
     Encode,
     /// Evaluates and publishes orders.
     Publish,
 }
 
-/// What is known of a stage.
+/// Description of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct About {
-    /// The word for the stage: folder, role, span and metric label.
+    /// Name of the stage: its folder, role, span and metric label.
     pub word: &'static str,
     /// Stream of its queue.
     pub stream: &'static str,
-    /// Durable consumer of its queue; words in braces stand for any lane and any group.
+    /// Durable consumer of its queue. Words in braces stand for any lane and any group.
     pub consumer: &'static str,
-    /// Subjects of its queue; words in braces stand for a value.
+    /// Subjects of its queue. Words in braces stand for a value.
     pub subject: &'static str,
-    /// Whether a message leaves the queue when it is settled. A log keeps it.
+    /// Whether a settled message leaves the queue. A log keeps it.
     pub is_work_queue: bool,
 }
 
@@ -52,8 +52,8 @@ const ENCODE: About = About {
     is_work_queue: true,
 };
 
-/// The consumer of its ledger entries is called `publish`; that of its queue keeps the name it has on running clusters, because a work
-/// queue takes no second consumer for the same subjects.
+/// The consumer of the stage's ledger entries is called `publish`. The consumer of its queue keeps the name it has on running clusters,
+/// because a work queue takes no second consumer for the same subjects.
 const PUBLISH: About = About {
     word: "publish",
     stream: "PUBLISH",
@@ -66,7 +66,7 @@ impl Stage {
     /// Every stage, in pipeline order.
     pub const ALL: [Self; 3] = [Self::Ingest, Self::Encode, Self::Publish];
 
-    /// What is known of it.
+    /// Description of the stage.
     #[must_use]
     pub const fn about(self) -> About {
         match self {
@@ -76,19 +76,19 @@ impl Stage {
         }
     }
 
-    /// Its word.
+    /// Name of the stage.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.about().word
     }
 
-    /// The stage with that word.
+    /// The stage with that name.
     #[must_use]
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|stage| stage.as_str() == word)
     }
 
-    /// The stage that a consumer of a stream belongs to; `None` where it is none of a stage's queue.
+    /// The stage that a stream's consumer belongs to; `None` if it belongs to none.
     #[must_use]
     pub fn of_consumer(stream: &str, consumer: &str) -> Option<Self> {
         let of = |stage: &Self| {
@@ -97,7 +97,7 @@ impl Stage {
         Self::ALL.into_iter().find(of)
     }
 
-    /// Names of all its consumers.
+    /// Names of all consumers of the stage.
     #[must_use]
     pub fn consumers(self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
@@ -108,7 +108,7 @@ impl Stage {
         names
     }
 
-    /// Name of its consumer for a lane and a group.
+    /// Name of the consumer for a lane and a group.
     #[must_use]
     pub fn consumer(self, lane: Lane, group: Group) -> String {
         let pattern = self.about().consumer;
@@ -121,20 +121,19 @@ impl Stage {
     }
 }
 
-/// What is claimed, charged and buried of an order: one task, or the whole order in a stage. Written as `main-0007`, `ingest`.
+/// The unit that is claimed, charged and buried: one task of an order, or the whole order in a stage. Written as `main-0007`, `ingest`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Unit {
-    /// A task.
     Task(TaskId),
     /// The order as a whole, in a stage.
     Stage(Stage),
-    /// A word that this version does not know. A newer program may have written it.
+    /// A unit that this version does not know. A newer program may have written it.
     Unknown(String),
 }
 
 impl Unit {
-    /// The task, where it is one.
+    /// The task; `None` for a stage or an unknown unit.
     #[must_use]
     pub fn task(&self) -> Option<TaskId> {
         match self {
@@ -154,7 +153,7 @@ impl fmt::Display for Unit {
     }
 }
 
-/// By their texts: documents list them in this order.
+/// Units are ordered by their texts, as documents list them.
 impl Ord for Unit {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.to_string().cmp(&other.to_string())
@@ -172,7 +171,7 @@ impl From<String> for Unit {
         if let Some(stage) = Stage::of_word(&text) {
             return Self::Stage(stage);
         }
-        // A task that is written otherwise than we write it would come back as another text.
+        // A task in another notation would be written back differently, so it stays unknown.
         let task = text.parse::<TaskId>().ok().filter(|task| task.to_string() == text);
         task.map_or(Self::Unknown(text), Self::Task)
     }

@@ -1,11 +1,11 @@
-//! The subjects on which stages meet. Only this file spells them, and the descriptions of the stages.
+//! The subjects on which stages meet. Only this file and the descriptions of the stages spell them.
 
 use crate::delivery::stage::{Stage, Unit};
 use crate::id::{Group, OrderId, TaskId, VideoId};
 use crate::order::lane::Lane;
 use crate::order::state::Fact;
 
-/// Every subject filter that a stage reads or a stream holds, for the rule that all are bound to a stream.
+/// Every subject filter that a stage reads or a stream holds. A tidy rule checks that each is bound to a stream.
 pub const ROOTS: [&str; 9] = [
     PARTS_ALL,
     "video.uploads.raw.>",
@@ -18,85 +18,85 @@ pub const ROOTS: [&str; 9] = [
     "video.transcodes.dlq.>",
 ];
 
-/// A part of an open upload in its log.
+/// Subject of a part of an open upload in its log.
 #[must_use]
 pub fn part(video: &VideoId, index: u32) -> String {
     format!("video.parts.{video}.{index}")
 }
 
-/// The log of an open upload.
+/// Filter for the part log of an open upload.
 #[must_use]
 pub fn parts_filter(video: &VideoId) -> String {
     format!("video.parts.{video}.*")
 }
 
-/// The logs of all open uploads.
+/// Filter for the part logs of all open uploads.
 pub const PARTS_ALL: &str = "video.parts.>";
 
-/// The video of a subject of the log of an upload.
+/// The video in the subject of a logged part.
 #[must_use]
 pub fn video_in_parts(subject: &str) -> Option<VideoId> {
     subject.strip_prefix("video.parts.")?.split('.').next()?.parse().ok()
 }
 
-/// A completed upload.
+/// Subject of a completed upload.
 #[must_use]
 pub fn upload(video: &VideoId) -> String {
     format!("video.uploads.raw.{video}")
 }
 
-/// A released task in a lane.
+/// Subject of a released task in a lane.
 #[must_use]
 pub fn encode(lane: Lane, order: &OrderId, task: TaskId) -> String {
     format!("video.encode.{lane}.{}.{}.{}.{task}", task.group, order.video, order.number)
 }
 
-/// What a lane's consumer of a group reads.
+/// Filter of the consumer for a lane and a group.
 #[must_use]
 pub fn encode_filter(lane: Lane, group: Group) -> String {
     format!("video.encode.{lane}.{group}.>")
 }
 
-/// All tasks of an order, in every lane and group.
+/// Filter for all tasks of an order, in every lane and group.
 #[must_use]
 pub fn encode_order_filter(order: &OrderId) -> String {
     format!("video.encode.*.*.{}.{}.*", order.video, order.number)
 }
 
-/// The ledger entry of a finished task.
+/// Subject of the ledger entry of a finished task.
 #[must_use]
 pub fn ledger(order: &OrderId, task: TaskId) -> String {
     format!("video.ledger.{}.{}.{task}", order.video, order.number)
 }
 
-/// The checkpoint of a part of a task.
+/// Subject of the checkpoint of a part of a task.
 #[must_use]
 pub fn ledger_part(order: &OrderId, task: TaskId, part: u32) -> String {
     format!("{}.{part}", ledger(order, task))
 }
 
-/// All ledger entries of an order, checkpoints included.
+/// Filter for all ledger entries of an order, checkpoints included.
 #[must_use]
 pub fn ledger_filter(order: &OrderId) -> String {
     format!("video.ledger.{}.{}.>", order.video, order.number)
 }
 
-/// The ledger entries of the finished tasks of an order, checkpoints left out.
+/// Filter for the ledger entries of an order's finished tasks, without checkpoints.
 #[must_use]
 pub fn ledger_tasks_filter(order: &OrderId) -> String {
     format!("video.ledger.{}.{}.*", order.video, order.number)
 }
 
-/// All ledger entries there are.
+/// Filter for all ledger entries.
 pub const LEDGER_ALL: &str = "video.ledger.>";
 
-/// The order of a subject of the ledger.
+/// The order in a ledger subject.
 #[must_use]
 pub fn order_on_ledger(subject: &str) -> Option<OrderId> {
     order_in(subject.strip_prefix("video.ledger.")?)
 }
 
-/// The order of a key of the bucket `claims`.
+/// The order in a key of the bucket `claims`.
 #[must_use]
 pub fn order_in_claims(key: &str) -> Option<OrderId> {
     order_in(key)
@@ -107,37 +107,37 @@ fn order_in(words: &str) -> Option<OrderId> {
     Some(OrderId::new(words.next()?.parse().ok()?, words.next()?.parse().ok()?))
 }
 
-/// The task of a subject of ENCODE or of a task's ledger entry: its last word.
+/// The task in a subject of ENCODE or of a task's ledger entry: its last token.
 #[must_use]
 pub fn task_in(subject: &str) -> Option<TaskId> {
     subject.rsplit('.').next()?.parse().ok()
 }
 
-/// "Evaluate this order."
+/// Subject of a request to evaluate an order.
 #[must_use]
 pub fn publish(order: &OrderId) -> String {
     format!("video.publish.{}.{}", order.video, order.number)
 }
 
-/// All requests to evaluate.
+/// Filter for all requests to evaluate an order.
 pub const PUBLISH_FILTER: &str = "video.publish.>";
 
-/// A fact about an order.
+/// Subject of a fact about an order.
 #[must_use]
 pub fn progress(order: &OrderId, fact: &Fact) -> String {
     format!("video.transcodes.progress.{}.{}.{fact}", order.video, order.number)
 }
 
-/// That any order was cancelled.
+/// Filter for the cancellation of any order.
 pub const CANCELLED_ALL: &str = "video.transcodes.progress.*.*.cancelled";
 
-/// The order of a fact's subject.
+/// The order in the subject of a fact.
 #[must_use]
 pub fn order_in_progress(subject: &str) -> Option<OrderId> {
     order_in(subject.strip_prefix("video.transcodes.progress.")?)
 }
 
-/// All facts of a video.
+/// Filter for all facts of a video.
 #[must_use]
 pub fn progress_filter(video: &VideoId) -> String {
     format!("video.transcodes.progress.{video}.>")
@@ -149,23 +149,23 @@ pub fn claim_key(order: &OrderId, unit: &Unit) -> String {
     format!("{}.{}.{unit}", order.video, order.number)
 }
 
-/// What dead letters lie under: this, then the original subject.
+/// Prefix of the subjects of dead letters. The original subject follows.
 pub const DLQ_PREFIX: &str = "video.transcodes.dlq.";
 
-/// Where the dead letter of a message lies.
+/// Subject of the dead letter of a message.
 #[must_use]
 pub fn dead_letter(original: &str) -> String {
     format!("{DLQ_PREFIX}{original}")
 }
 
-/// The stage that reads a subject; `None` where it is none of a stage's queue.
+/// The stage that reads a subject; `None` if no stage does.
 #[must_use]
 pub fn stage(subject: &str) -> Option<Stage> {
     let of = |stage: &Stage| subject.split('.').take(2).eq(stage.subject_words().take(2));
     Stage::ALL.into_iter().find(of)
 }
 
-/// The video that a subject of a stage's queue names, and where it names one, the number of the order.
+/// The video in a subject of a stage's queue, and the number of the order if the subject has one.
 #[must_use]
 pub fn owner(subject: &str) -> Option<(VideoId, Option<u32>)> {
     let stage = stage(subject)?;
@@ -180,22 +180,22 @@ pub fn owner(subject: &str) -> Option<(VideoId, Option<u32>)> {
     Some((value("{video}")?.parse().ok()?, number))
 }
 
-/// Where the broker says that a consumer has given a message up.
+/// Subject of the broker's advisory that a consumer gave up a message.
 #[must_use]
 pub fn given_up(stream: &str, consumer: &str) -> String {
     format!("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{stream}.{consumer}")
 }
 
-/// What the endpoints of the micro service for dead letters begin with.
+/// Prefix of the endpoints of the micro service for dead letters.
 pub const ADMIN_DLQ: &str = "jetreel.admin.dlq";
 
-/// All keys of claims of an order in the bucket `claims`.
+/// Filter for all claims of an order in the bucket `claims`.
 #[must_use]
 pub fn claim_filter(order: &OrderId) -> String {
     format!("{}.{}.>", order.video, order.number)
 }
 
-/// Type of the event that tells a fact (CloudEvents `type`): a name that subscribers of any broker can filter by.
+/// CloudEvents `type` of a fact. Subscribers of any broker can filter by it.
 #[must_use]
 pub fn event_type(fact: &Fact) -> String {
     format!("video.transcodes.{fact}")

@@ -1,28 +1,28 @@
-//! Whether an object or the store is at fault, where the store failed at an object.
+//! Decides whether the store or one object is at fault after a failure of the store.
 //!
-//! The store is at fault where another object in the same folder cannot be written, read and removed either: nobody is charged. Where
-//! it can, and the one that failed fails once more, that object is at fault, and the work that needs it. Where that passes too, it was
-//! a moment's trouble, which is nobody's, unless it comes again as often as a claim remembers.
+//! If no other object in the same folder can be written, read and removed, the store is at fault, and no attempt is charged. If that works
+//! and the object fails once more, the object is at fault, and with it the work that needs it. If the object works again, the failure was
+//! momentary and is charged only when it recurs as often as a claim remembers attempts.
 
 use crate::delivery::claim::{Claim, HISTORY_MAX};
 use crate::id::VideoId;
 use crate::order::owner::PROBES;
 use crate::words::failure::{Failure, Touched};
 
-/// What the store says where it may mean one object: it does not let it be read or written, or it fails.
+/// Codes of failures that may concern one object: the store denies a request, or fails.
 const OF_STORE: [&str; 2] = [DENIED, "storage-failed"];
-/// The store does not allow it.
+/// Code of a failure that the store denies the request.
 const DENIED: &str = "storage-denied";
-/// The same, found to be of one object.
+/// The same codes for a failure that concerns one object.
 const OF_OBJECT: [&str; 2] = ["object-denied", "object-failed"];
 
-/// The object that is to be tried once more; `None` where the failure can only be the store's.
+/// The object to try again; `None` if only the store can be at fault.
 #[must_use]
 pub fn accused(failure: &Failure) -> Option<&Touched> {
     failure.object.as_deref().filter(|_| OF_STORE.contains(&failure.code.as_str()))
 }
 
-/// Key of an object of nobody's in the folder of the store where `key` is. Left behind, it is swept.
+/// Key of a trial object in the folder of `key`. The sweep removes it if it is left behind.
 #[must_use]
 pub fn neighbour(key: &str, name: &str) -> String {
     let video = bits(name).map(VideoId::from_bits);
@@ -33,7 +33,7 @@ pub fn neighbour(key: &str, name: &str) -> String {
     }
 }
 
-/// Key of an object right beside `key`.
+/// Key of a trial object right beside `key`.
 #[must_use]
 pub fn beside(key: &str, name: &str) -> String {
     match key.rsplit_once('/') {
@@ -46,7 +46,7 @@ fn bits(name: &str) -> Option<u128> {
     u128::from_str_radix(&name.replace('-', ""), 16).ok()
 }
 
-/// The failure of the work that needs the object: others of the store are fine.
+/// The failure of work whose object fails while other objects work.
 #[must_use]
 pub fn blamed(failure: &Failure) -> Failure {
     let key = failure.object.as_ref().map_or("", |touched| touched.key());
@@ -57,14 +57,14 @@ pub fn blamed(failure: &Failure) -> Failure {
         Failure::task("object-denied", message)
     } else {
         let message = format!(
-            "The storage works, but it fails at the object {key}. Mend or restore it, then try again."
+            "The storage works, but it fails at the object {key}. Repair or restore the object, then try again."
         );
         Failure::task("object-failed", message)
     };
     blamed.with_detail(&failure.detail)
 }
 
-/// Whether each attempt that the claim remembers, but for the one that ends now, met such trouble.
+/// Whether every attempt that the claim remembers, except the current one, met such a failure.
 #[must_use]
 pub fn persists(claim: &Claim) -> bool {
     let Some((_, before)) = claim.history.split_last() else { return false };

@@ -1,18 +1,18 @@
-//! Which uploads wait while others do.
+//! Decides which uploads wait while others do.
 //!
-//! Purpose: who uploads a thousand files that are no videos does not keep anybody's video waiting behind a thousand refusals.
+//! A thousand uploads that are no videos must not delay other uploads by a thousand refusals.
 //!
-//! Invariant: it is the order of work that changes, and nothing else. The codec decides over every file, and each gets its turn.
+//! Invariant: only the order of work changes. The codec decides about every file, and each file gets its turn.
 
 use std::time::Duration;
 
-/// How long an upload that waits is left alone.
+/// Delay of an upload that waits.
 pub const PAUSE: Duration = Duration::from_secs(3);
 
-/// Deliveries after which an upload has waited long enough: a minute, and far below `max_deliver` of the consumer.
+/// Deliveries after which an upload waits no longer. They take a minute, and are far fewer than the consumer's `max_deliver`.
 const DELIVERIES_MAX: u64 = 20;
 
-/// Whether an unrecognised upload that was delivered so often waits, with so many others behind it.
+/// Whether an unrecognised upload waits after `delivered` deliveries, with `pending` messages behind it.
 #[must_use]
 pub const fn waits(pending: u64, delivered: u64) -> bool {
     pending > 0 && delivered < DELIVERIES_MAX

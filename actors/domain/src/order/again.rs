@@ -1,15 +1,16 @@
-//! Trying again what is dead of an order, when its user asks for it: once, however many ask.
+//! Retries the dead tasks of an order at its user's request. Concurrent requests count as one.
 
 use crate::order::state::Video;
 
-/// After somebody asked, others are told so for this long, in seconds: what is tried again has begun by then, or waits where it can be seen.
+/// A further request within this many seconds is not a new one. By then the dead tasks run again, or wait visibly in their queues.
 pub const ASKED_SECONDS: i64 = 10;
 
 impl Video {
-    /// Takes note that somebody asks for what is dead of an order. `false`: nothing is, or somebody asked a moment ago.
+    /// Records a request to retry the dead tasks of an order. `false` if none is dead, or a request was recorded less than
+    /// [`ASKED_SECONDS`] ago.
     pub fn ask_again(&mut self, number: u32, now: i64) -> bool {
         let Some(order) = self.order_mut(number) else { return false };
-        // A clock that was set back must not keep anybody waiting for as long as it was set.
+        // A request in the future comes from a clock that was set back. It must not block new requests.
         let lately = order.asked.is_some_and(|asked| (0..ASKED_SECONDS).contains(&(now - asked)));
         if order.dead.is_empty() || order.is_closed() || lately {
             return false;
@@ -18,7 +19,7 @@ impl Video {
         true
     }
 
-    /// What was asked for could not be done: whoever asks next is not too early.
+    /// Removes the record of a request that could not be carried out, so that the next request counts.
     pub fn unask(&mut self, number: u32) -> bool {
         self.order_mut(number).is_some_and(|order| order.asked.take().is_some())
     }
@@ -42,7 +43,7 @@ mod tests {
         let dead = Dead { sequence: 9, failure: Failure::permanent("no-video", "x"), letter: 0 };
         video.bury(1, &INGEST, dead.clone(), 100).unwrap();
         assert!(video.ask_again(1, 100) && !video.ask_again(1, 100));
-        // It died again at once: who asked before that was known did not ask for this.
+        // The task died again at once. A request from before that death did not ask for this retry.
         assert!(video.revive(1, &INGEST, 10));
         video.bury(1, &INGEST, Dead { sequence: 10, ..dead }, 101).unwrap();
         assert!(!video.ask_again(1, 100 + ASKED_SECONDS - 1));

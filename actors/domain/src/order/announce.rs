@@ -1,10 +1,11 @@
-//! Which facts of a video are not on PROGRESS yet.
+//! Facts of a video that are not on PROGRESS yet.
 //!
-//! Facts are numbered when they become known and announced in that order, each awaited before the next; state remembers how far.
+//! Facts are numbered when they become known and announced in that order, each confirmed before the next. The state records the last number
+//! announced.
 
 use crate::order::state::{Known, Video};
 
-/// The facts that are due, ascending, each with the number of its order.
+/// The unannounced facts, ascending, each with the number of its order.
 #[must_use]
 pub fn due(video: &Video) -> Vec<(u32, Known)> {
     let all = video

@@ -1,12 +1,12 @@
-//! Cancelling an order: one compare-and-set, which competes with completion at that same one.
+//! Cancels an order with one compare-and-set, which competes with the one that completes the order.
 
 use crate::order::state::{Fact, IllegalMove, Order, Source, Status, Video};
 
 impl Video {
-    /// Cancels an order, with its fact. What it made stays named until [`Video::clear`]: workers take a moment to notice.
+    /// Cancels an order and records the fact. Its output stays named until [`Video::clear`], because workers take a moment to stop.
     ///
     /// # Errors
-    /// When the order is completed, cancelled, or another took over; the video is unchanged then.
+    /// The order is completed, cancelled or superseded. The video is unchanged then.
     pub fn cancel(&mut self, number: u32, now: i64) -> Result<(), IllegalMove> {
         if let Some(order) = self.order(number).filter(|order| order.superseded) {
             return Err(IllegalMove { from: order.status, to: Status::Cancelled });
@@ -16,7 +16,7 @@ impl Video {
         Ok(())
     }
 
-    /// Whether a cancelled order still names what it left behind.
+    /// Whether a cancelled order still names its output.
     #[must_use]
     pub fn is_uncleared(&self, number: u32) -> bool {
         self.order(number).is_some_and(|order| {
@@ -27,16 +27,15 @@ impl Video {
         })
     }
 
-    /// Dead letters that a cancelled order named: nobody needs to look at them any more. To be discarded before [`Video::clear`],
-    /// which forgets them.
+    /// Dead letters that a cancelled order names. They are discarded before [`Video::clear`], which forgets them.
     pub fn letters_left(&self, number: u32) -> impl Iterator<Item = u64> {
         let cancelled = self.order(number).filter(|order| order.status == Status::Cancelled);
         let letters = cancelled.into_iter().flat_map(|order| order.dead.values());
         letters.map(|dead| dead.letter).filter(|letter| *letter != 0)
     }
 
-    /// Makes a cancelled order name nothing any more, nor the video its original where no other order is made from it: from
-    /// then on these objects are nobody's. What it failed of stays on record.
+    /// Removes from a cancelled order the names of its output, and from the video its original if no other order is made from it. These
+    /// objects are orphans then. The failures of the order stay on record.
     pub fn clear(&mut self, number: u32) {
         let Some(order) = self.order_mut(number) else { return };
         if order.status != Status::Cancelled {
@@ -50,7 +49,7 @@ impl Video {
         }
     }
 
-    /// Whether any order is, was or can still be made from the video's original.
+    /// Whether any order was made, or can still be made, from the video's original.
     #[must_use]
     pub fn keeps_source(&self) -> bool {
         let gone = |order: &Order| order.superseded || order.status == Status::Cancelled;

@@ -1,7 +1,7 @@
-//! Reading and writing documents that several versions of the program share: JSON, with a schema version.
+//! Reads and writes documents that several versions of the program share: JSON with a schema version.
 //!
-//! Invariants: a document of a newer version is read if it can be and never written; what a document of this version holds that is not
-//! known survives a change.
+//! Invariants: a document of a newer version is read if possible and never written. Fields of this version that this program does not know
+//! survive a change.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,28 +17,28 @@ pub trait Document: Serialize + DeserializeOwned {
     /// The newest schema version that this program knows.
     const VERSION: u32;
 
-    /// Its schema version.
+    /// Schema version of the document.
     fn version(&self) -> u32;
 
-    /// What of it is not known.
+    /// Fields and values that this program does not know.
     fn unknown(&self) -> &Unknown;
 
-    /// Takes note of what is not known.
+    /// Stores the fields and values that this program does not know.
     fn keep(&mut self, unknown: Unknown);
 
-    /// Whether a newer program wrote it, which alone may change it.
+    /// Whether a newer program wrote the document. Only such a program may change it.
     fn is_newer(&self) -> bool {
         self.version() > Self::VERSION
     }
 }
 
-/// Why a document is not read, or not written.
+/// Why a document cannot be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentFault {
-    /// It is of this newer version: it has another form, or only a program of that version may change it.
+    /// The document is of this newer version. It has an unknown form, or only a program of that version may change it.
     #[error("it has the version {0}")]
     Newer(u32),
-    /// It has no known form.
+    /// The document has no known form.
     #[error("{0}")]
     Form(String),
 }
@@ -46,14 +46,14 @@ pub enum DocumentFault {
 /// Reads a document.
 ///
 /// # Errors
-/// When it does not have the form of one.
+/// The bytes do not have the form of such a document.
 pub fn read<D: Document>(bytes: &[u8]) -> Result<D, DocumentFault> {
     let form = |error: serde_json::Error| match serde_json::from_slice::<Peek>(bytes) {
         Ok(Peek { v }) if v > D::VERSION => DocumentFault::Newer(v),
         Ok(_) | Err(_) => DocumentFault::Form(error.to_string()),
     };
     let mut document: D = serde_json::from_slice(bytes).map_err(form)?;
-    // The usual case: the same program wrote it, and nothing of it is unknown.
+    // The usual case: the same program wrote the document, and it holds nothing unknown.
     let same = serde_json::to_vec(&document).is_ok_and(|known| known == bytes);
     if !same {
         let original = serde_json::from_slice(bytes).map_err(form)?;
@@ -63,10 +63,10 @@ pub fn read<D: Document>(bytes: &[u8]) -> Result<D, DocumentFault> {
     Ok(document)
 }
 
-/// Writes a document, with what was not known when it was read.
+/// Writes a document, together with what was unknown when it was read.
 ///
 /// # Errors
-/// When a newer program wrote it: only that may change it.
+/// A newer program wrote the document, and only such a program may change it.
 pub fn write<D: Document>(document: &D) -> Result<Vec<u8>, DocumentFault> {
     if document.is_newer() {
         return Err(DocumentFault::Newer(document.version()));
@@ -80,7 +80,7 @@ pub fn write<D: Document>(document: &D) -> Result<Vec<u8>, DocumentFault> {
     serde_json::to_vec(&value).map_err(unwritten)
 }
 
-/// The failure of work that would have to change a document of a newer version. It costs no attempt.
+/// The failure of work that would have to change a document of a newer version. It charges no attempt.
 #[must_use]
 pub fn newer() -> Failure {
     let message =

@@ -1,9 +1,10 @@
-//! Deleting a video: one compare-and-set, after which nothing of it is named any more; what is left of it goes, and its state last.
+//! Deletes a video with one compare-and-set. After it no object of the video is named; the reconciler removes what is left, and the state
+//! last.
 
 use crate::order::state::{Fact, Order, Video};
 
 impl Video {
-    /// Deletes a video, with its fact: what is open of it is cancelled. `false`: it is deleted already.
+    /// Deletes a video, records the fact and cancels its open orders. `false` if it is deleted already.
     pub fn erase(&mut self, now: i64) -> bool {
         if self.is_deleted() {
             return false;
@@ -22,13 +23,13 @@ impl Video {
         true
     }
 
-    /// Whether it is being deleted: nobody sees it any more.
+    /// Whether the video is deleted. No request returns it any more.
     #[must_use]
     pub fn is_deleted(&self) -> bool {
         self.deleted.is_some()
     }
 
-    /// The dead letters that its orders name, each with the number of its order.
+    /// Dead letters that the orders name, each with the number of its order.
     pub fn letters(&self) -> impl Iterator<Item = (u32, u64)> {
         let of = |order: &Order| {
             let number = order.number;

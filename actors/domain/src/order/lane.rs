@@ -1,4 +1,4 @@
-//! Lanes: priority without starvation.
+//! Lanes: priorities without starvation.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::BadId;
 
-/// A priority. A consumer per lane and group; free slots take from lanes by weighted order.
+/// Priority of an order's tasks. There is a consumer per lane and group, and free slots choose among lanes by weighted order.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
-    /// Before the others, with reserved slots.
+    /// Goes before the others and has reserved slots.
     High,
     /// The default.
     #[default]
     Normal,
-    /// When nothing else waits, and once in twelve turns.
+    /// Gets one turn in twelve, and every turn when nothing else waits.
     Low,
 }
 
@@ -26,7 +26,7 @@ impl Lane {
     /// All lanes, most urgent first.
     pub const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Low];
 
-    /// The word used in subjects, settings and metric labels.
+    /// Name in subjects, settings and metric labels.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,8 +54,8 @@ impl FromStr for Lane {
     }
 }
 
-/// The order in which turn `turn` of a slot looks at the lanes: each lane comes first in proportion to its weight (8:3:1),
-/// and the others follow by urgency, so an empty lane costs nobody its turn.
+/// The order in which a slot tries the lanes in turn `turn`. Each lane is first in proportion to its weight (8:3:1), and the others follow
+/// by urgency, so an empty lane wastes no turn.
 #[must_use]
 pub fn turn(turn: u64) -> [Lane; 3] {
     // Spread over twelve turns: high 8, normal 3, low 1.

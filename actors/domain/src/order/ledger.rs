@@ -16,7 +16,7 @@ pub const VERSION: u32 = 1;
 pub struct Object {
     /// Key in the store.
     pub key: String,
-    /// Size.
+    /// Size in bytes.
     pub bytes: u64,
     /// SHA-256, lower-case hex.
     pub sha256: String,
@@ -27,29 +27,27 @@ pub struct Object {
 pub struct Entry {
     /// Schema version.
     pub v: u32,
-    /// UUID of the attempt that wrote it: tells its writer whether an entry that is there is its own.
+    /// UUID of the attempt that wrote the entry. A writer recognises its own entry by it.
     pub writer: String,
-    /// Whose.
     pub order: OrderId,
-    /// Which task.
     pub task: TaskId,
-    /// `None`: the task is finished. `Some`: this part of it is.
+    /// Index of the finished part. `None` if the whole task is finished.
     pub part: Option<u32>,
-    /// Of a finished task: how many parts hold its results. 0 means: `outputs` of this entry do.
+    /// Number of parts that hold the results of a finished task. 0 if `outputs` of this entry holds them.
     #[serde(default)]
     pub parts: u32,
     /// Results, in order.
     pub outputs: Vec<Output>,
-    /// Node that did the work.
+    /// Name of the node that did the work.
     pub node: String,
-    /// Which attempt, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
     /// Codec build that did the work.
     pub codec_build: String,
-    /// How well the codec process was confined: `FULL`, `NS`, `SECCOMP` or `NONE`; empty in entries of before that was noted.
+    /// Confinement of the codec process: `FULL`, `NS`, `SECCOMP` or `NONE`. Empty in entries of versions that did not record it.
     #[serde(default)]
     pub confinement: String,
-    /// CPU seconds of the codec process, decode included.
+    /// CPU time of the codec process in seconds, decoding included.
     pub cpu_seconds: f64,
 }
 
@@ -58,7 +56,7 @@ pub struct Entry {
 pub enum Output {
     /// A chunk of the picture tiers.
     Chunk(ChunkOutput),
-    /// A part of a sound track.
+    /// A part of an audio track.
     Audio(AudioOutput),
     /// Poster, sprites, WebVTT.
     Images(ImagesOutput),
@@ -66,7 +64,7 @@ pub enum Output {
     Package(PackageOutput),
 }
 
-/// A chunk as stored.
+/// A stored chunk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChunkOutput {
     /// Index into the plan's chunks.
@@ -85,32 +83,31 @@ pub struct ChunkOutput {
     pub seam_hash: Option<String>,
     /// Tiers by index into the plan's tiers.
     pub tiers: BTreeMap<usize, TierOutput>,
-    /// Kept pictures.
+    /// Pictures kept for thumbnails.
     pub pictures: Option<PicturesOutput>,
-    /// CPU seconds outside the encoders.
+    /// CPU time outside the encoders, in seconds.
     pub decode_cpu_seconds: f64,
 }
 
-/// One tier of a chunk as stored.
+/// A stored tier of a chunk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TierOutput {
-    /// The fragments. `None` where the chunk has no frame.
+    /// Object of the fragments. `None` if the chunk has no frame.
     pub object: Option<Object>,
     /// Initialisation segment.
     pub init: ByteBuf,
-    /// Frames.
     pub frames: u64,
     /// See [`crate::codec::wire::TierReport::pts_hash`].
     pub pts_hash: String,
-    /// First PTS, output ticks.
+    /// First PTS in output ticks.
     pub start: i64,
-    /// End, output ticks.
+    /// End in output ticks.
     pub end: i64,
-    /// IDR instants, output ticks.
+    /// PTS of the IDR pictures in output ticks.
     pub idr: Vec<i64>,
     /// The fragments within the object.
     pub segments: Vec<Segment>,
-    /// CPU seconds of the encoder.
+    /// CPU time of the encoder in seconds.
     pub cpu_seconds: f64,
 }
 
@@ -119,39 +116,39 @@ pub struct TierOutput {
 pub struct PicturesOutput {
     /// All pictures of the chunk, one after the other.
     pub object: Object,
-    /// Where each lies (`object` of each is 0 and set by whoever reads them).
+    /// Position of each picture in the object. Their field `object` is 0 in the entry; readers set it.
     pub pictures: Vec<PictureRef>,
 }
 
-/// A part of a sound track as stored.
+/// A stored part of an audio track.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AudioOutput {
-    /// Index into the plan's audio.
+    /// Index into the plan's audio tracks.
     pub track: usize,
-    /// Counted from 0.
+    /// Number of the part, from 0.
     pub part: u32,
     /// The fragments.
     pub object: Object,
     /// Initialisation segment.
     pub init: ByteBuf,
-    /// Access units.
+    /// Number of access units.
     pub frames: u64,
-    /// First sample.
+    /// Index of the first sample.
     pub start: i64,
-    /// After the last sample.
+    /// Index after the last sample.
     pub end: i64,
-    /// RFC 6381.
+    /// Codecs string (RFC 6381).
     pub codecs: String,
     /// See [`crate::codec::wire::AudioReport::lost_seconds`].
     #[serde(default)]
     pub lost_seconds: f64,
     /// The fragments within the object.
     pub segments: Vec<Segment>,
-    /// CPU seconds.
+    /// CPU time in seconds.
     pub cpu_seconds: f64,
 }
 
-/// Pictures for people.
+/// Poster, sprites and their WebVTT file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImagesOutput {
     /// File name → object: `poster.jpg`, `sprite-000.jpg`, `thumbnails.vtt`.
@@ -169,11 +166,11 @@ pub struct PackageOutput {
     pub tier: usize,
     /// The file.
     pub object: Object,
-    /// Result of the full decode, where it was asked for.
+    /// Result of the full decode; `None` if none was requested.
     pub verified: Option<Verified>,
 }
 
-/// Everything the ledger says about one order, as far as it was read.
+/// Ledger entries of one order, as far as they were read.
 #[derive(Debug, Clone, Default)]
 pub struct View {
     finished: BTreeMap<TaskId, Entry>,
@@ -181,7 +178,7 @@ pub struct View {
 }
 
 impl View {
-    /// Takes an entry in. The stream takes one of a kind: where another is read later, somebody has removed the first, and it counts no more.
+    /// Adds an entry. The stream keeps one entry of a kind. If another one is read later, the first was removed, and the later one counts.
     pub fn insert(&mut self, entry: Entry) {
         match entry.part {
             None => self.finished.insert(entry.task, entry),
@@ -206,7 +203,7 @@ impl View {
         self.finished.values()
     }
 
-    /// Whether this very entry was taken in.
+    /// Whether the view holds this very entry.
     #[must_use]
     pub fn knows(&self, entry: &Entry) -> bool {
         let known = match entry.part {
@@ -222,7 +219,7 @@ impl View {
         self.finished.get(&task)
     }
 
-    /// Parts of a task that are stored, ascending.
+    /// Numbers of a task's stored parts, ascending.
     #[must_use]
     pub fn parts(&self, task: TaskId) -> Vec<u32> {
         self.parts.range((task, 0)..=(task, u32::MAX)).map(|((_, part), _)| *part).collect()
@@ -239,26 +236,26 @@ impl View {
         entries.flat_map(|entry| entry.outputs.iter())
     }
 
-    /// Finished tasks of which parts are missing that they were finished with: somebody removed entries. Their results cannot be used.
+    /// Finished tasks that lack some of their parts because entries were removed. Their results cannot be used.
     #[must_use]
     pub fn torn(&self) -> Vec<TaskId> {
         let torn = |entry: &&Entry| self.parts(entry.task).len() < entry.parts as usize;
         self.finished.values().filter(torn).map(|entry| entry.task).collect()
     }
 
-    /// Whether these tasks are finished, with all their parts.
+    /// Whether these tasks are finished with all their parts.
     #[must_use]
     pub fn holds(&self, tasks: &[TaskId]) -> bool {
         let torn = self.torn();
         tasks.iter().all(|task| self.is_finished(*task) && !torn.contains(task))
     }
 
-    /// Forgets that a task is finished; its parts stay.
+    /// Removes the entry of a finished task. Its parts stay.
     pub fn forget(&mut self, task: TaskId) {
         self.finished.remove(&task);
     }
 
-    /// Every entry, of parts and of tasks.
+    /// All entries, of parts and of tasks.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.parts.values().chain(self.finished.values())
     }

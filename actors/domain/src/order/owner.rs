@@ -1,29 +1,29 @@
-//! Whose an object of the store is, by its key.
+//! Finds the owner of a stored object by its key.
 
 use crate::id::{OrderId, TaskId, VideoId};
 
-/// Folder of the small objects that are written, read and removed to see whether the store works.
+/// Folder of the small objects that a probe of the store writes, reads and removes.
 pub const PROBES: &str = "probe/";
 
-/// Folders that hold what Jetreel writes.
+/// Folders that Jetreel writes.
 pub const FOLDERS: [&str; 3] = ["raw/", "out/", PROBES];
 
-/// Length of a UUID with its hyphens, the name of a probe.
+/// Length of a UUID with hyphens. A probe's name is a UUID.
 const UUID_LENGTH: usize = 36;
 
-/// Whose an object is, by its key.
+/// Owner of an object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
     /// A part of a video's original.
     Original(VideoId),
-    /// What an order made.
+    /// Output of an order.
     Order(OrderId),
-    /// Nobody's: a probe of a node that died before it removed it.
+    /// A probe that its node left behind when it died.
     Probe,
 }
 
 impl Owner {
-    /// Reads it off a key; `None` where the key is none of Jetreel's.
+    /// The owner of the object at `key`; `None` if Jetreel does not write such keys.
     #[must_use]
     pub fn of(key: &str) -> Option<Self> {
         if let Some(name) = key.strip_prefix(PROBES) {
@@ -40,7 +40,7 @@ impl Owner {
         }
     }
 
-    /// The video.
+    /// The video; `None` for a probe.
     #[must_use]
     pub fn video(&self) -> Option<&VideoId> {
         match self {
@@ -50,7 +50,7 @@ impl Owner {
         }
     }
 
-    /// What all keys of this owner begin with.
+    /// Common prefix of the owner's keys.
     #[must_use]
     pub fn prefix(&self) -> String {
         match self {
@@ -67,7 +67,7 @@ impl Owner {
     }
 }
 
-/// Whether the object is a probe, or one that was being written: `.<name>.<something>.part`.
+/// Whether the object is a probe, complete or still being written: `.<name>.<something>.part`.
 fn is_probe(name: &str) -> bool {
     let name = name.strip_prefix('.').and_then(|left| left.split('.').next()).unwrap_or(name);
     name.len() == UUID_LENGTH && name.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')

@@ -1,6 +1,6 @@
-//! The parts of an original: entries of the log of an open upload, and the list of a complete one, which state names by its hash.
+//! Parts of an original. An open upload logs its parts; a complete original has a list of them, which the state names by its hash.
 //!
-//! The list is compact in memory and as an object: some 50 bytes a part, whatever the length of the keys' common folder.
+//! The list is compact in memory and in the store: some 50 bytes a part, whatever the length of the common folder.
 
 use std::fmt;
 
@@ -16,22 +16,21 @@ use crate::order::state::{Part, Source};
 
 /// Schema version written into every entry of the log and every list.
 pub const VERSION: u32 = 1;
-/// Parts of one original: 1 TiB in parts of 1 MiB, in a list of some 50 MB.
+/// Most parts of one original: 1 TiB in parts of 1 MiB, with a list of some 50 MB.
 pub const PARTS_MAX: u64 = 1 << 20;
-/// Bytes of a list as an object: a part takes at most 64, and the longest allowed key of another folder.
+/// Largest list as an object: at most 64 bytes a part, and the longest allowed key of a foreign folder.
 pub const LIST_BYTES_MAX: u64 = 64 * PARTS_MAX;
 
 /// A SHA-256.
 pub type Hash = [u8; 32];
 
-/// Entry of the log of an open upload, at `video.parts.<video>.<index>`: written once, so that an index belongs to one writer.
+/// Log entry of an open upload at `video.parts.<video>.<index>`. It is written once, so one writer owns an index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoggedPart {
     /// Schema version.
     pub v: u32,
-    /// Whose.
     pub video: VideoId,
-    /// Counted from 0.
+    /// Index of the part, from 0.
     pub index: u32,
     /// The stored part.
     pub object: Object,
@@ -40,18 +39,18 @@ pub struct LoggedPart {
 /// The parts of an original in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PartList {
-    /// What all keys begin with.
+    /// Common prefix of all keys.
     folder: String,
-    /// The rest of each key, one after the other.
+    /// The rest of each key, concatenated.
     names: String,
     slots: Vec<Slot>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Slot {
-    /// Where the part ends in the original.
+    /// Offset in the original where the part ends.
     end: u64,
-    /// Where its name ends in `names`.
+    /// Offset in `names` where the part's name ends.
     name_end: usize,
     sha256: Option<Hash>,
 }
@@ -61,11 +60,11 @@ struct Slot {
 pub struct ListedPart<'a> {
     folder: &'a str,
     name: &'a str,
-    /// Where it starts in the original.
+    /// Offset in the original where the part starts.
     pub start: u64,
-    /// Size.
+    /// Size in bytes.
     pub bytes: u64,
-    /// Its hash, where it is known: not of objects that were in the store before, nor of lists in state.
+    /// `None` for objects that Jetreel did not write, and for parts that the state itself lists.
     pub sha256: Option<Hash>,
 }
 
@@ -76,7 +75,7 @@ impl ListedPart<'_> {
         format!("{}{}", self.folder, self.name)
     }
 
-    /// Where it ends in the original.
+    /// Offset in the original where the part ends.
     #[must_use]
     pub fn end(&self) -> u64 {
         self.start + self.bytes
@@ -96,7 +95,7 @@ impl PartList {
         Self { folder, ..Self::default() }
     }
 
-    /// The list of an original that is one object, of which only the size is known.
+    /// The list of an original that is one object of known size and unknown hash.
     #[must_use]
     pub fn one(key: &str, bytes: u64) -> Self {
         let mut list = Self::default();
@@ -104,7 +103,7 @@ impl PartList {
         list
     }
 
-    /// Appends a part. `key` is the whole key; one outside the folder of the list is not taken.
+    /// Appends a part and returns whether it was accepted. `key` is the whole key. A key outside of the list's folder is rejected.
     pub fn push(&mut self, key: &str, bytes: u64, sha256: Option<Hash>) -> bool {
         let Some(name) = key.strip_prefix(self.folder.as_str()) else { return false };
         self.names.push_str(name);
@@ -113,19 +112,19 @@ impl PartList {
         true
     }
 
-    /// Bytes of the original.
+    /// Size of the original in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.slots.last().map_or(0, |slot| slot.end)
     }
 
-    /// How many parts.
+    /// Number of parts.
     #[must_use]
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Whether there is none.
+    /// Whether the list has no parts.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
@@ -151,7 +150,7 @@ impl PartList {
         (0..self.len()).filter_map(|index| self.get(index))
     }
 
-    /// The parts from the one that holds the byte at `offset` on, each with its index.
+    /// The parts with their indices, beginning with the part that holds the byte at `offset`.
     pub fn from_offset(&self, offset: u64) -> impl Iterator<Item = (usize, ListedPart<'_>)> {
         let first = self.slots.partition_point(|slot| slot.end <= offset);
         (first..self.len()).filter_map(|index| Some((index, self.get(index)?)))
@@ -162,7 +161,7 @@ impl PartList {
     pub fn has(&self, key: &str) -> bool {
         let Some(name) = key.strip_prefix(self.folder.as_str()) else { return false };
         let is_it = |part: ListedPart<'_>| part.name == name;
-        // The name of a part of an upload is its index.
+        // The name of an uploaded part is its index.
         let guess = name.parse().ok().and_then(|index| self.get(index));
         guess.is_some_and(is_it) || self.iter().any(is_it)
     }
@@ -175,7 +174,7 @@ impl Source {
         Self { bytes, parts: Vec::new(), list: Some(list) }
     }
 
-    /// Whether it names any object.
+    /// Whether the source names any object.
     #[must_use]
     pub fn names_objects(&self) -> bool {
         self.list.is_some() || !self.parts.is_empty()
@@ -183,7 +182,7 @@ impl Source {
 }
 
 impl From<&[Part]> for PartList {
-    /// The parts of a state of before there were lists.
+    /// The parts as older states list them.
     fn from(parts: &[Part]) -> Self {
         let mut list = Self::default();
         for part in parts {
@@ -193,7 +192,7 @@ impl From<&[Part]> for PartList {
     }
 }
 
-/// The hash that lower-case hexadecimal digits stand for.
+/// The hash that the lower-case hexadecimal digits stand for.
 #[must_use]
 pub fn hash(hex: &str) -> Option<Hash> {
     let mut hash = Hash::default();
@@ -201,7 +200,7 @@ pub fn hash(hex: &str) -> Option<Hash> {
     Some(hash)
 }
 
-/// The list as it is written: what keys have in common once, then name, size and hash of each part.
+/// The list as written: the common prefix once, then name, size and hash of each part.
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "PartList")]
 struct Document<R> {
@@ -230,7 +229,7 @@ impl Serialize for PartList {
     }
 }
 
-/// The parts of a document, whose folder is not known to them.
+/// The parts of a document without their common folder.
 struct Read(PartList);
 
 impl<'de> Deserialize<'de> for Read {

@@ -1,12 +1,12 @@
-//! How far an order is, from its plan and the ledger.
+//! Progress of an order, from its plan and the ledger.
 //!
-//! Invariant: nothing here ever goes back when an entry is added, and 100 % means complete.
+//! Invariant: a new entry never reduces progress, and 100 % means complete.
 
 use crate::order::ledger::View;
 use crate::output::assembly;
 use crate::plan::{Plan, PlannedTask, Work};
 
-/// Whether a viewer can start: the first chunk of every tier is stored, and the first part of the default sound.
+/// Whether playback can start: the first chunk of every tier and the first part of the default audio are stored.
 #[must_use]
 pub fn playable(plan: &Plan, view: &View) -> bool {
     let picture =
@@ -14,7 +14,7 @@ pub fn playable(plan: &Plan, view: &View) -> bool {
     picture && sounds(plan, view, |track| !assembly::audio_prefix(view, track).is_empty())
 }
 
-/// Tiers whose every chunk is stored, with the whole of the default sound.
+/// Tiers with all their chunks stored, if the default audio is complete.
 #[must_use]
 pub fn ready_tiers(plan: &Plan, view: &View) -> Vec<usize> {
     if !sounds(plan, view, |_| false) {
@@ -30,7 +30,7 @@ pub fn complete(plan: &Plan, view: &View) -> bool {
     plan.tasks.iter().all(|planned| view.is_finished(planned.task))
 }
 
-/// Per cent of the order's cost that is done; 100 only when it is complete.
+/// Percentage of the order's cost that is done. 100 only if the order is complete.
 #[must_use]
 pub fn percent(plan: &Plan, view: &View) -> u8 {
     if complete(plan, view) {
@@ -39,7 +39,7 @@ pub fn percent(plan: &Plan, view: &View) -> u8 {
     share(plan.tasks.iter().map(|planned| (planned.cost, done(plan, view, planned))))
 }
 
-/// Per cent of a tier's picture that is done; 100 only when the tier is ready.
+/// Percentage of a tier's pictures that is done. 100 only if the tier is ready.
 #[must_use]
 pub fn tier_percent(plan: &Plan, view: &View, tier: usize) -> u8 {
     if ready_tiers(plan, view).contains(&tier) {
@@ -52,12 +52,12 @@ pub fn tier_percent(plan: &Plan, view: &View, tier: usize) -> u8 {
     }))
 }
 
-/// Whether the default track, where there is one, is finished or otherwise enough.
+/// Whether the default audio track, if there is one, is finished or satisfies `enough`.
 fn sounds(plan: &Plan, view: &View, enough: impl Fn(usize) -> bool) -> bool {
     plan.audio.is_empty() || view.is_finished(assembly::audio_task(0)) || enough(0)
 }
 
-/// The share of a task that is done, 0 to 1.
+/// The done share of a task, from 0 to 1.
 fn done(plan: &Plan, view: &View, planned: &PlannedTask) -> f64 {
     if view.is_finished(planned.task) {
         return 1.0;
@@ -79,7 +79,7 @@ fn done(plan: &Plan, view: &View, planned: &PlannedTask) -> f64 {
     share.clamp(0.0, 1.0)
 }
 
-/// Weighted per cent of `(weight, done)`, at most 99.
+/// Weighted percentage of `(weight, done)`, at most 99.
 fn share(items: impl Iterator<Item = (f64, f64)>) -> u8 {
     let (mut all, mut reached) = (0.0, 0.0);
     for (weight, done) in items {
@@ -156,7 +156,7 @@ mod tests {
             view.insert(entry);
             shares.push(share(&view));
         }
-        // Chunks of 3, 10, 10, 10, 10, 10 and 7 seconds; the tier waits for its sound.
+        // Chunks of 3, 10, 10, 10, 10, 10 and 7 seconds; the tier waits for its audio.
         let tiers: Vec<u8> = shares.iter().map(|share| share.0).collect();
         assert_eq!(tiers, [5, 21, 38, 55, 71, 88, 99, 99]);
         assert!((shares[2].1 - 23.0 / 60.0).abs() < 1e-9);

@@ -1,47 +1,46 @@
-//! Which tasks of an order may be queued now.
+//! Selects the tasks of an order that may be queued now.
 //!
-//! An order has at most K tasks queued beyond those that are finished, so a long film never stands before everybody's first
-//! seconds, and a change of priority or a cancel acts on all that is not yet queued. Queueing a task twice is harmless, so the
-//! answer names every task that may be queued, not only those that are not.
+//! An order has at most K tasks queued beyond its finished ones. So a long film does not delay the first seconds of other orders, and a new
+//! priority or a cancellation affects all tasks that are not yet queued. Queueing a task twice is harmless, so the result holds every task
+//! that may be queued, including those queued already.
 
 use crate::id::TaskId;
 use crate::order::ledger::View;
 use crate::plan::{Plan, PlannedTask};
 
-/// Fewest tasks an order may have queued: enough for one node to stay busy between two evaluations.
+/// Fewest tasks that an order may have queued. They keep one node busy between two evaluations.
 const WINDOW_MIN: usize = 8;
 
-/// How many tasks of one order may be queued: its share of twice the cluster's slots.
+/// Number of tasks that one order may have queued: its share of twice the cluster's slots.
 #[must_use]
 pub fn window(cluster_slots: usize, open_orders: usize) -> usize {
     (cluster_slots.saturating_mul(2) / open_orders.max(1)).max(WINDOW_MIN)
 }
 
-/// A task's place in the release list of a plan.
+/// A task in the release list of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// The task.
     pub task: TaskId,
     /// Tasks that must be finished before it is queued.
     pub needs: Vec<TaskId>,
 }
 
-/// The release list of a plan by itself.
+/// The release list of a plan.
 #[must_use]
 pub fn steps(plan: &Plan) -> Vec<Step> {
     let step = |planned: &PlannedTask| Step { task: planned.task, needs: planned.needs.clone() };
     plan.tasks.iter().map(step).collect()
 }
 
-/// The tasks that may be queued now and are not finished, in order of release: those at a position below `window` plus the
-/// number of finished tasks whose needs are in.
+/// Unfinished tasks that may be queued now, in order of release. Their position is below `window` plus the number of finished tasks, and
+/// the tasks they need are finished.
 #[must_use]
 pub fn due(plan: &Plan, view: &View, window: usize) -> Vec<TaskId> {
     let list = plan.tasks.iter().map(|planned| (planned.task, planned.needs.as_slice()));
     due_in(list, |task| view.is_finished(task), window)
 }
 
-/// As [`due`], from the release list alone.
+/// Like [`due`], computed from the release list alone.
 #[must_use]
 pub fn due_of(steps: &[Step], finished: impl Fn(TaskId) -> bool, window: usize) -> Vec<TaskId> {
     due_in(steps.iter().map(|step| (step.task, step.needs.as_slice())), finished, window)

@@ -1,10 +1,10 @@
-//! A video that is made once more: from another object, or from its original.
+//! Reopens a video: a new order reads another object, or the original again.
 
 use crate::order::state::{Order, Source, Status, VERSION, Video};
 
 impl Video {
-    /// The order that reads `other`, made of the object `key`, instead of the original, or the original once more where `other` is
-    /// `None`: the order that is there, or a new one, which waits for ingest. Opened once, however often it is asked for.
+    /// Opens an order that reads the source `other`, made of the object `key`, or the original if `other` is `None`. Returns the existing
+    /// order if it was opened before. The order waits for ingest.
     pub fn reopen(
         &mut self,
         after: u32,
@@ -18,7 +18,7 @@ impl Video {
         let lane = self.order(after)?.lane;
         let next = self.orders.iter().map(|order| order.number).max()?.checked_add(1)?;
         if other.as_ref().is_some_and(|source| source.list.is_some()) {
-            // An older program would find no part in it.
+            // An older program would find no parts in this state.
             self.v = self.v.max(VERSION);
         }
         let reopened = Some(key.to_owned());

@@ -1,4 +1,4 @@
-//! The state of a video: the source of truth. Messages are hints.
+//! The state of a video. It is the source of truth; messages are hints.
 //!
 //! ```text
 //! RECEIVING → QUEUED → INGESTING → ENCODING → PUBLISHING → COMPLETED
@@ -21,33 +21,33 @@ use crate::order::unknown::Unknown;
 use crate::plan::Class;
 use crate::words::failure::Failure;
 
-/// Schema version written into every state. 2: the parts of an original are listed in an object.
+/// Schema version written into every state. Since version 2 an object lists the parts of an original.
 pub const VERSION: u32 = 2;
 
-/// Where an order stands.
+/// Status of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
-    /// Bytes are arriving.
+    /// The upload is arriving.
     Receiving,
-    /// All bytes are stored; waits for ingest.
+    /// The upload is stored and waits for ingest.
     Queued,
-    /// Being probed and planned.
+    /// The upload is being probed and planned.
     Ingesting,
-    /// Tasks are released.
+    /// Tasks are being encoded.
     Encoding,
-    /// Every task is finished; playlists and manifest are being written.
+    /// Every task is finished. Playlists and manifest are being written.
     Publishing,
-    /// Done. Final.
+    /// The output is published. Final.
     Completed,
     /// A task is dead.
     Failed,
-    /// Cancelled. Final.
+    /// The order was cancelled. Final.
     Cancelled,
 }
 
 impl Status {
-    /// All words, in order.
+    /// All statuses, in order.
     pub const ALL: [Self; 8] = [
         Self::Receiving,
         Self::Queued,
@@ -59,7 +59,7 @@ impl Status {
         Self::Cancelled,
     ];
 
-    /// The word users see.
+    /// Name of the status as users see it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -74,19 +74,19 @@ impl Status {
         }
     }
 
-    /// Nothing more will happen by itself.
+    /// Whether the order rests: it changes only by a request.
     #[must_use]
     pub fn is_ended(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
 
-    /// The order is closed for good: tasks of it are acknowledged unseen.
+    /// Whether the order is closed for good: its tasks are acknowledged without work.
     #[must_use]
     pub fn is_closed(self) -> bool {
         matches!(self, Self::Completed | Self::Cancelled)
     }
 
-    /// Whether an order may go from `self` to `next`.
+    /// Whether an order may move from `self` to `next`.
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
         match self {
@@ -109,13 +109,13 @@ impl fmt::Display for Status {
     }
 }
 
-/// A move the state machine refuses.
+/// A move that the state machine refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an order that is {from} cannot become {to}")]
 pub struct IllegalMove {
-    /// Where it stands.
+    /// Current status.
     pub from: Status,
-    /// Where somebody wanted it.
+    /// Requested status.
     pub to: Status,
 }
 
@@ -124,12 +124,11 @@ pub struct IllegalMove {
 pub struct Video {
     /// Schema version.
     pub v: u32,
-    /// Which.
     pub id: VideoId,
-    /// Name given by the uploader, for people only.
+    /// Title given by the uploader. For display only.
     #[serde(default)]
     pub title: String,
-    /// Seconds since the Unix epoch.
+    /// Creation time in seconds since the Unix epoch.
     pub created: i64,
     /// The original.
     pub source: Source,
@@ -141,23 +140,23 @@ pub struct Video {
     /// Facts up to this number are on PROGRESS.
     #[serde(default)]
     pub announced: u64,
-    /// When it was deleted, seconds since the Unix epoch: what is left of it is being removed.
+    /// Deletion time in seconds since the Unix epoch. Its remains are being removed. `None` while the video exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<i64>,
-    /// What a newer program wrote into it.
+    /// Fields of a newer program.
     #[serde(skip)]
     pub unknown: Unknown,
 }
 
-/// The original as stored: parts in order, never changed.
+/// An original in the store. Its parts never change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Source {
-    /// Bytes in all.
+    /// Size in bytes.
     pub bytes: u64,
-    /// The parts in order, in a state of before there were lists. Empty in others, and still written: older programs ask for it.
+    /// The parts, in order, in states of older versions. Empty otherwise. The field is always written, because older programs require it.
     #[serde(default)]
     pub parts: Vec<Part>,
-    /// The list of the parts, see [`crate::order::parts::PartList`].
+    /// Object with the list of the parts, see [`crate::order::parts::PartList`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<Object>,
 }
@@ -167,112 +166,109 @@ pub struct Source {
 pub struct Part {
     /// Key in the store.
     pub key: String,
-    /// Size.
+    /// Size in bytes.
     pub bytes: u64,
 }
 
-/// One plan and what came of it.
+/// An order: one plan for a video, and its results.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Order {
-    /// Counted from 1.
+    /// Number of the order, from 1.
     pub number: u32,
-    /// Where it stands.
     pub status: Status,
     /// Lane of its tasks.
     #[serde(default)]
     pub lane: Lane,
-    /// Seconds since the Unix epoch.
+    /// Creation time in seconds since the Unix epoch.
     pub created: i64,
-    /// Seconds since the Unix epoch.
+    /// End time in seconds since the Unix epoch; `None` while the order is open.
     #[serde(default)]
     pub ended: Option<i64>,
-    /// The plan, once there is one.
+    /// The plan; `None` before it is written.
     #[serde(default)]
     pub plan: Option<PlanRef>,
-    /// Tasks that are dead: why, and the sequence of the message. FAILED ⇔ not empty.
+    /// Dead tasks with failure and message sequence. Not empty exactly when the order is FAILED.
     #[serde(default)]
     pub dead: BTreeMap<Unit, Dead>,
-    /// What was replayed, with the sequence of the message that brought it back: an older death of it is none.
+    /// Replayed tasks with the sequence of the message that revived each. An older death of such a task is ignored.
     #[serde(default)]
     pub revived: BTreeMap<Unit, u64>,
-    /// What is known about the order, in the order in which it became known.
+    /// Facts of the order in the order in which they became known.
     #[serde(default)]
     pub facts: Vec<Known>,
-    /// Where the finished set is, once COMPLETED.
+    /// The finished set; `None` before COMPLETED.
     #[serde(default)]
     pub published: Option<Published>,
-    /// A later order took over.
+    /// Whether a later order took over.
     #[serde(default)]
     pub superseded: bool,
-    /// Why a later order took over. Earlier versions did not say, and knew only of seams.
+    /// Why a later order took over. Older versions did not record it; their only reason was a seam mismatch.
     #[serde(default)]
     pub takeover: Option<Takeover>,
     /// Number of the order that took over.
     #[serde(default)]
     pub successor: Option<u32>,
-    /// Plan it as class B whatever the probe says: an earlier order's chunks did not fit together.
+    /// Whether the order must be planned as class B whatever the probe finds, because an earlier order's chunks did not fit together.
     #[serde(default)]
     pub sequential: bool,
-    /// Source of this order, where it is another than the video's.
+    /// Source of this order; `None` if it reads the video's original.
     #[serde(default)]
     pub source: Option<Source>,
-    /// When its user last asked for what is dead of it to be tried again, seconds since the Unix epoch.
+    /// When the user last requested a retry of the dead tasks, in seconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<i64>,
-    /// Key that a message named to have the video made once more; the source is what that key stands for.
+    /// Key of the source that a message named to reopen the video.
     #[serde(default)]
     pub reopened: Option<String>,
 }
 
-/// Where a plan is, and its summary.
+/// Reference to a plan, with its summary.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlanRef {
     /// The plan object.
     pub object: Object,
-    /// How the source is cut.
+    /// Whether the source is cut into chunks or decoded in one go.
     pub class: Class,
     /// Names of the tiers, largest first.
     pub tiers: Vec<String>,
-    /// How many tasks.
+    /// Number of tasks.
     pub tasks: u32,
-    /// How many chunks.
+    /// Number of chunks.
     pub chunks: u32,
 }
 
-/// A dead task (or stage, under its own name: `ingest`, `publish`).
+/// A dead task, or a dead stage under its own name: `ingest`, `publish`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dead {
     /// Stream sequence of the message that died.
     pub sequence: u64,
-    /// Why.
     pub failure: Failure,
-    /// Its dead letter; 0 where there is none: media that was refused, or a letter that is gone for good.
+    /// Sequence of its dead letter. 0 if there is none: the media was refused, or the letter is gone.
     #[serde(default)]
     pub letter: u64,
 }
 
-/// A fact with its number.
+/// A fact with its number and time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     /// Number within the video, from 1, without gaps.
     pub seq: u64,
-    /// What became known.
     pub fact: Fact,
-    /// Seconds since the Unix epoch.
+    /// When it became known, in seconds since the Unix epoch.
     pub at: i64,
 }
 
-/// Something subscribers are told. Written as `playable`, `tier-720p`, `completed`, `failed-1`, `cancelled`, `deleted`.
+/// A fact that subscribers receive. Written as `playable`, `tier-720p`, `completed`, `failed-1`, `cancelled` or `deleted`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fact {
-    /// A viewer can start.
+    /// Playback can start.
     Playable,
-    /// This tier is complete.
+    /// The tier with this name is complete.
     Tier(String),
     /// The order is complete.
     Completed,
-    /// The order failed; counted, because replay can make it fail again.
+    /// The order failed for the n-th time, from 1: it can fail again after a replay.
     Failed(u32),
     /// The order was cancelled.
     Cancelled,
@@ -296,14 +292,14 @@ impl fmt::Display for Fact {
 /// The finished set of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
-    /// Key prefix under which the playlists lie: `out/<video>/<number>/final-<uuid>`.
+    /// Key prefix of the playlists: `out/<video>/<number>/final-<uuid>`.
     pub prefix: String,
     /// `manifest.json`, which lists every object.
     pub manifest: Object,
 }
 
 impl Video {
-    /// A video whose bytes are arriving, with its first order.
+    /// A new video whose upload is arriving, with its first order.
     #[must_use]
     pub fn receiving(id: VideoId, title: String, lane: Lane, now: i64) -> Self {
         Self {
@@ -320,47 +316,47 @@ impl Video {
         }
     }
 
-    /// The order of that number.
+    /// The order with this number.
     #[must_use]
     pub fn order(&self, number: u32) -> Option<&Order> {
         self.orders.iter().find(|order| order.number == number)
     }
 
-    /// The order of that number, to change it.
+    /// The order with this number, to change it.
     pub fn order_mut(&mut self, number: u32) -> Option<&mut Order> {
         self.orders.iter_mut().find(|order| order.number == number)
     }
 
-    /// The id of an order of this video.
+    /// Id of an order of this video.
     #[must_use]
     pub fn order_id(&self, number: u32) -> OrderId {
         OrderId::new(self.id.clone(), number)
     }
 
-    /// The order that playback resolves to: the newest completed one, else the newest that is not superseded.
+    /// The order that playback uses: the newest completed one, else the newest that is not superseded.
     #[must_use]
     pub fn playback_order(&self) -> Option<&Order> {
         let newest = |wanted: fn(&Order) -> bool| self.orders.iter().rev().find(|o| wanted(o));
         newest(|order| order.status == Status::Completed).or_else(|| newest(|o| !o.superseded))
     }
 
-    /// Whether its upload was given up before all bytes had come: there was never anything to work on.
+    /// Whether the upload was given up before all bytes arrived, so that no order ever had work.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
         self.source == Source::default()
             && self.orders.iter().all(|order| order.status == Status::Cancelled)
     }
 
-    /// The source that an order reads.
+    /// The source of an order.
     #[must_use]
     pub fn source_of(&self, number: u32) -> &Source {
         self.order(number).and_then(|order| order.source.as_ref()).unwrap_or(&self.source)
     }
 
-    /// Moves an order.
+    /// Moves an order to another status.
     ///
     /// # Errors
-    /// When the state machine has no such move; the video is unchanged then.
+    /// The state machine has no such move. The video is unchanged then.
     pub fn advance(&mut self, number: u32, to: Status, now: i64) -> Result<(), IllegalMove> {
         let Some(order) = self.order_mut(number) else {
             return Err(IllegalMove { from: Status::Cancelled, to });
@@ -373,7 +369,7 @@ impl Video {
         Ok(())
     }
 
-    /// Records a fact of an order, once; a repeated one changes nothing.
+    /// Records a fact of an order once. A repeated fact changes nothing.
     pub fn learn(&mut self, number: u32, fact: Fact, now: i64) {
         let seq = self.seq + 1;
         let Some(order) = self.order_mut(number) else { return };
@@ -384,10 +380,10 @@ impl Video {
         self.seq = seq;
     }
 
-    /// Marks a task (or a stage) of an order as dead and the order as FAILED, with its fact.
+    /// Marks a task or stage of an order as dead and the order as FAILED, and records the fact.
     ///
     /// # Errors
-    /// When the order is closed, or the task was replayed since the message that died.
+    /// The order is closed, or the task was replayed after the message that died.
     pub fn bury(
         &mut self,
         number: u32,
@@ -414,8 +410,8 @@ impl Video {
         Ok(())
     }
 
-    /// Takes a dead task (or stage) of an order back to life, for the message at `sequence`: the order goes on once nothing of it is
-    /// dead. `false`: it is not dead, or died of this very message.
+    /// Revives a dead task or stage of an order for the message at `sequence`. The order continues once nothing of it is dead. `false` if
+    /// the task is not dead, or died of this very message.
     pub fn revive(&mut self, number: u32, unit: &Unit, sequence: u64) -> bool {
         let Some(order) = self.order_mut(number) else { return false };
         if order.superseded || order.dead.get(unit).is_none_or(|dead| dead.sequence >= sequence) {
@@ -430,7 +426,7 @@ impl Video {
         true
     }
 
-    /// The death of a task, or of a stage under its own name.
+    /// The death of a task or stage.
     #[must_use]
     pub fn death(&self, number: u32, unit: &Unit) -> Option<&Dead> {
         self.order(number).and_then(|order| order.dead.get(unit))
@@ -462,7 +458,7 @@ impl Order {
         }
     }
 
-    /// No task of it is to be run any more.
+    /// Whether no task of the order may run any more.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.superseded || self.status.is_closed()
@@ -474,7 +470,7 @@ impl Order {
         self.facts.iter().any(|known| known.fact == *fact)
     }
 
-    /// Why it failed: the first dead task's failure.
+    /// Failure of the order: that of its first dead task.
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         self.dead.values().next().map(|dead| &dead.failure)

@@ -1,4 +1,4 @@
-//! The state machine, move by move.
+//! Tests of the state machine, move by move.
 
 use super::*;
 

@@ -1,11 +1,11 @@
-//! A later order takes over from one that cannot be carried out as it was planned: one compare-and-set closes it and opens the next.
+//! Succession: one compare-and-set closes an order that cannot be carried out as planned, and opens its successor.
 
 use crate::order::state::{Order, Status, Video};
 use crate::order::takeover::Takeover;
 
 impl Video {
-    /// Closes an order and opens the next, which is decoded in one go where this one was, or where its chunks do not fit together.
-    /// Gives its number; `None` where the order is closed already.
+    /// Closes an order and opens its successor. The successor is decoded in one go if this order was, or if its chunks do not fit together.
+    /// Returns the successor's number, or `None` if the order is closed already.
     pub fn supersede(&mut self, number: u32, why: Takeover, now: i64) -> Option<u32> {
         let next = self.orders.iter().map(|order| order.number).max()?.checked_add(1)?;
         let order = self.order_mut(number)?;
@@ -23,14 +23,14 @@ impl Video {
         Some(next)
     }
 
-    /// How many of its orders were planned anew because no node had the codec build.
+    /// Number of orders that were planned anew because no node had the codec build.
     #[must_use]
     pub fn planned_anew(&self) -> u32 {
         let anew = |order: &&Order| order.takeover == Some(Takeover::CodecBuild);
         u32::try_from(self.orders.iter().filter(anew).count()).unwrap_or(u32::MAX)
     }
 
-    /// The order in which one that was taken over goes on: the last in a row of successors. `None` where nothing took over.
+    /// The last of an order's successors. `None` if no order took over.
     #[must_use]
     pub fn successor(&self, number: u32) -> Option<u32> {
         let superseded = |number| self.order(number).filter(|order| order.superseded);
@@ -42,7 +42,7 @@ impl Video {
         Some(last)
     }
 
-    /// The same while nobody has taken it up yet.
+    /// The last successor, if it still waits for ingest.
     #[must_use]
     pub fn waiting_successor(&self, number: u32) -> Option<&Order> {
         let next = self.order(self.successor(number)?)?;

@@ -1,16 +1,16 @@
-//! Why a later order takes over from one that cannot be carried out as it was planned.
+//! Reasons for a takeover.
 
 use serde::{Deserialize, Serialize};
 
-/// Why a later order takes over.
+/// Why a later order takes over from one that cannot be carried out as planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Takeover {
-    /// Its chunks do not fit together: the next is decoded in one go.
+    /// The chunks do not fit together. The successor is decoded in one go.
     SeamMismatch,
-    /// No node has the codec build that its plan pins: the next is planned with another.
+    /// No node has the codec build that the plan pins. The successor is planned with another build.
     CodecBuild,
-    /// A reason of a later version.
+    /// A reason that only a later version knows.
     #[serde(other)]
     Other,
 }

@@ -1,43 +1,43 @@
-//! What a document holds that this version does not know, kept for whoever wrote it.
+//! Content of a document that this version does not know, kept for the program that wrote it.
 //!
-//! A newer program of the same schema version may add fields and values. An older one that changes such a document writes back what
-//! it knows; what it does not know is taken out when the document is read and put back when it is written.
+//! A newer program of the same schema version may add fields and values. An older one that changes such a document writes only what it
+//! knows. So the unknown content is taken out when the document is read, and put back when it is written.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// What is left of a document when everything that is known is taken away. Empty for documents of the same program.
+/// The content of a document beyond what is known. Empty for documents of the same program.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unknown(Option<Box<Node>>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Node {
-    /// A field that is not known.
+    /// An unknown field.
     Added(Value),
-    /// A value that was understood as another one, such as a word of a later version.
+    /// A value that was read as another one, such as a word of a later version.
     Instead { of: Value, value: Value },
-    /// Within an object.
+    /// Unknown content within an object.
     Fields(BTreeMap<String, Node>),
-    /// Within a list, by place: lists of documents grow at their end.
+    /// Unknown content within a list, by index. Lists in documents grow only at their end.
     Items(BTreeMap<usize, Node>),
 }
 
 impl Unknown {
-    /// What `original` has beyond `known`, which is the same document as this program writes it.
+    /// The content of `original` beyond `known`, which is the same document as this program writes it.
     #[must_use]
     pub fn between(original: &Value, known: &Value) -> Self {
         Self(beyond(original, known).map(Box::new))
     }
 
-    /// Whether nothing is left.
+    /// Whether nothing is unknown.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Puts it back into the document as it is now. What became of its surroundings decides: a field goes with its object, a value
-    /// that this program has changed since stays changed.
+    /// Puts the unknown content back into the changed document. A field is dropped with its object. A value that this program changed since
+    /// stays changed.
     pub fn restore(&self, document: &mut Value) {
         if let Some(node) = &self.0 {
             put_back(node, document);

@@ -1,7 +1,7 @@
-//! What the ledger holds of an order, arranged by chunk, tier and track: the one place that knows which task wrote what.
+//! The ledger of an order, arranged by chunk, tier and track. Only this module knows which task wrote which result.
 //!
-//! A result counts once it is in the ledger, whether in a task's entry or in a checkpoint. Where a chunk is there twice, the
-//! first entry wins, as in the stream.
+//! A result counts once it is in the ledger, in a task's entry or in a checkpoint. If a chunk is there twice, the first entry counts, as in
+//! the stream.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::order::ledger::{
 };
 use crate::plan::{Plan, PlannedTask, Work};
 
-/// Every stored chunk result with the task it belongs to, by the plan's order of tasks.
+/// Every stored chunk with its task, in the plan's order of tasks.
 pub fn chunks<'a>(
     plan: &'a Plan,
     view: &'a View,
@@ -24,7 +24,7 @@ pub fn chunks<'a>(
     })
 }
 
-/// The chunks of a tier by index, with the tier's part of each.
+/// Chunks of a tier by index, with the tier's part of each.
 #[must_use]
 pub fn tier<'a>(
     plan: &'a Plan,
@@ -43,7 +43,7 @@ pub fn tier<'a>(
     found
 }
 
-/// The chunks of a tier from the first one on, as far as they are contiguous.
+/// The contiguous chunks of a tier from the first one on.
 #[must_use]
 pub fn tier_prefix<'a>(plan: &'a Plan, view: &'a View, tier: usize) -> Vec<&'a TierOutput> {
     let found = self::tier(plan, view, tier);
@@ -56,7 +56,7 @@ pub fn audio_task(track: usize) -> TaskId {
     TaskId::new(Group::Audio, u32::try_from(track).unwrap_or(u32::MAX))
 }
 
-/// The parts of a track from the first one on, as far as they are contiguous.
+/// The contiguous parts of a track from the first one on.
 #[must_use]
 pub fn audio_prefix(view: &View, track: usize) -> Vec<&AudioOutput> {
     let mut found = BTreeMap::new();
@@ -69,7 +69,7 @@ pub fn audio_prefix(view: &View, track: usize) -> Vec<&AudioOutput> {
     (0..found.len() as u32).map_while(|part| found.get(&part).copied()).collect()
 }
 
-/// The pictures for people.
+/// Poster, sprites and WebVTT.
 #[must_use]
 pub fn images<'a>(plan: &'a Plan, view: &'a View) -> Option<&'a ImagesOutput> {
     let makes = |piece: &Work| matches!(piece, Work::Images);

@@ -1,25 +1,24 @@
 //! Measured bit rates, as HLS defines them.
 
-/// A media segment for measuring.
+/// Size and duration of a media segment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Weight {
-    /// Bytes.
+    /// Size in bytes.
     pub bytes: u64,
-    /// Seconds.
+    /// Duration in seconds.
     pub seconds: f64,
 }
 
-/// Bits per second of a rendition.
+/// Bit rates of a rendition, in bits per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BitRate {
-    /// RFC 8216, 4.1: the largest rate of any run of segments that lasts between 0.5 and 1.5 target durations.
+    /// Largest rate of any run of segments that lasts between 0.5 and 1.5 target durations (RFC 8216, section 4.1).
     pub peak: u64,
-    /// All bits by all seconds.
+    /// Average over all segments.
     pub average: u64,
 }
 
-/// Measures a rendition. Segments longer or shorter than every run allowed count alone or together, so that the peak is never
-/// below the average.
+/// Measures a rendition. Segments that fit into no allowed run are measured alone or together, so that the peak is never below the average.
 #[must_use]
 pub fn measure(segments: &[Weight], target_duration: f64) -> BitRate {
     let rate = |bytes: u64, seconds: f64| {

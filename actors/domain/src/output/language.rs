@@ -1,7 +1,7 @@
-//! Language tags: containers write ISO 639-2, playlists want BCP 47, which takes the two-letter code where there is one.
+//! Language tags. Containers use ISO 639-2, playlists BCP 47, which prefers the two-letter code.
 
-/// ISO 639-2 codes of the languages with most speakers, of the official ones of Europe, and of all that have two: the terminological
-/// code, then the bibliographic one. With each the code of ISO 639-1 and the English name.
+/// ISO 639-2 codes of the languages with most speakers, of the official languages of Europe, and of all with two codes: terminological
+/// code, bibliographic code, ISO 639-1 code and English name.
 #[rustfmt::skip]
 const LANGUAGES: [(&str, &str, &str); 71] = [
     ("ara", "ar", "Arabic"), ("ben", "bn", "Bengali"), ("bod", "bo", "Tibetan"), ("tib", "bo", "Tibetan"),
@@ -24,8 +24,8 @@ const LANGUAGES: [(&str, &str, &str); 71] = [
     ("tur", "tr", "Turkish"), ("ukr", "uk", "Ukrainian"), ("vie", "vi", "Vietnamese"),
 ];
 
-/// The BCP 47 tag of a language as a container names it. `None` where it names none, or nothing that is a tag: the text comes
-/// from an upload and must not reach a playlist unchecked.
+/// The BCP 47 tag of a container's language. `None` if there is none or it is no tag: text from an upload must not reach a playlist
+/// unchecked.
 #[must_use]
 pub fn tag(found: &str) -> Option<String> {
     let lower = found.to_ascii_lowercase();
@@ -43,7 +43,7 @@ pub fn tag(found: &str) -> Option<String> {
     Some(format!("{short}{}", &found[primary.len()..]))
 }
 
-/// The English name of a BCP 47 tag, such as `German` or `German (de-CH)`; the tag itself where the name is not known.
+/// English name of a BCP 47 tag, such as `German` or `German (de-CH)`. The tag itself if the name is unknown.
 #[must_use]
 pub fn name(tag: &str) -> String {
     let primary = tag.split('-').next().unwrap_or_default();
@@ -54,8 +54,7 @@ pub fn name(tag: &str) -> String {
     }
 }
 
-/// The terminological code of ISO 639-2, which MP4 files hold, of a language as a container names it. `None` where it names none, or
-/// one that has no such code here.
+/// The terminological ISO 639-2 code of a container's language, as MP4 stores it. `None` if there is none or no such code is known here.
 #[must_use]
 pub fn iso_639_2(found: &str) -> Option<String> {
     let tag = tag(found)?;

@@ -1,4 +1,4 @@
-//! What a user should know about a video once it is encoded: the warnings of its plan, and what could not be decoded.
+//! Warnings about an encoded video: those of its plan, and content that could not be decoded.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use crate::plan::Plan;
 use crate::plan::soundtrack;
 use crate::words::warning::Warning;
 
-/// Less sound that is lost is not heard.
+/// Shortest loss of audio that is reported, in seconds.
 const SECONDS_MIN: f64 = 0.1;
 
-/// Sentences about an order, as far as its results are known.
+/// Warnings about an order, as far as its results are known.
 #[must_use]
 pub fn warnings(plan: &Plan, view: &View) -> Vec<String> {
     let losses = pictures(plan, view).into_iter();
@@ -20,7 +20,7 @@ pub fn warnings(plan: &Plan, view: &View) -> Vec<String> {
 }
 
 fn pictures(plan: &Plan, view: &View) -> Option<Warning> {
-    // Every task that encodes tiers of a chunk decodes the chunk.
+    // Each task that encodes tiers of a chunk decodes the chunk.
     let mut lost: BTreeMap<u32, u64> = BTreeMap::new();
     for (_, chunk) in assembly::chunks(plan, view) {
         let known = lost.entry(chunk.chunk).or_default();

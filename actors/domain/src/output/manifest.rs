@@ -1,4 +1,4 @@
-//! `manifest.json`: everything a finished order consists of, every object listed once, and what it cost.
+//! `manifest.json`: all content of a finished order, every object once, and its cost.
 
 use std::collections::BTreeMap;
 
@@ -19,107 +19,103 @@ pub const VERSION: u32 = 1;
 pub struct Manifest {
     /// Schema version.
     pub v: u32,
-    /// Which video.
     pub video: VideoId,
-    /// Which order of it.
     pub order: u32,
-    /// What it was made from.
     pub source: SourceSummary,
     /// Renditions of the picture, largest first.
     pub tiers: Vec<TierSummary>,
-    /// Renditions of the sound, the default one first.
+    /// Audio renditions, the default one first.
     pub audio: Vec<AudioSummary>,
     /// Poster, sprites, WebVTT.
     pub images: Option<ImagesSummary>,
-    /// The intervals the picture was encoded in.
+    /// Chunks in which the picture was encoded.
     pub chunks: Vec<ChunkSummary>,
-    /// Who did what, in the plan's order: of each task its checkpoints, then its own entry.
+    /// Tasks and their workers in the plan's order: of each task its checkpoints, then its own entry.
     #[serde(default)]
     pub tasks: Vec<TaskSummary>,
-    /// CPU seconds of codec processes.
+    /// CPU time of the codec processes in seconds.
     pub cpu_seconds: CpuSummary,
     /// Playlists and initialisation segments.
     pub files: Vec<Object>,
 }
 
-/// The source as it was found.
+/// Facts of the source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceSummary {
-    /// Bytes.
+    /// Size in bytes.
     pub bytes: u64,
-    /// Demuxer name.
+    /// Name of the demuxer.
     pub format: String,
-    /// Codec name of the picture.
+    /// Codec of the picture track.
     pub codec: String,
-    /// Frames decoded.
+    /// Number of decoded frames.
     pub frames: u64,
-    /// Seconds from the earlier of first picture and first sound to the end of the later of last picture and last sound.
+    /// Seconds from the first picture or audio to the end of the last.
     pub duration_seconds: f64,
-    /// Displayed size, square pixels.
+    /// Displayed width in square pixels.
     pub width: u32,
-    /// Displayed size, square pixels.
+    /// Displayed height in square pixels.
     pub height: u32,
-    /// Frames per second on average.
+    /// Average frames per second.
     pub frame_rate: f64,
-    /// How it was cut.
+    /// Whether the source was cut into chunks or decoded in one go.
     pub class: Class,
-    /// What a user should know.
+    /// Warnings for the user, each a sentence.
     pub warnings: Vec<String>,
 }
 
 /// A tier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TierSummary {
-    /// Such as `720p`.
+    /// Name, such as `720p`.
     pub name: String,
-    /// Pixels.
+    /// Width in pixels.
     pub width: u32,
-    /// Pixels.
+    /// Height in pixels.
     pub height: u32,
-    /// RFC 6381.
+    /// Codecs string (RFC 6381).
     pub codecs: String,
-    /// Frames.
     pub frames: u64,
-    /// Seconds.
+    /// Duration in seconds.
     pub duration_seconds: f64,
-    /// Bytes of all segments.
+    /// Size of all segments in bytes.
     pub bytes: u64,
-    /// Measured peak with sound, bits per second.
+    /// Measured peak rate with audio, in bits per second.
     pub bandwidth: u64,
-    /// Measured average with sound, bits per second.
+    /// Measured average rate with audio, in bits per second.
     pub average_bandwidth: u64,
-    /// CPU seconds of the encoder.
+    /// CPU time of the encoder in seconds.
     pub cpu_seconds: f64,
     /// File name of the playlist.
     pub playlist: String,
-    /// The progressive file.
+    /// The progressive file; `None` if none was made.
     pub progressive: Option<Object>,
-    /// The segments, an object a chunk.
+    /// Objects of the segments, one per chunk.
     pub objects: Vec<Object>,
 }
 
-/// A sound track.
+/// An audio rendition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AudioSummary {
-    /// Such as `audio-0`.
+    /// Name, such as `audio-0`.
     pub name: String,
-    /// As tagged in the source.
+    /// Language tag of the source.
     pub language: String,
-    /// Players select it.
+    /// Whether players select it by default.
     pub default: bool,
-    /// RFC 6381; empty where the track held no sound.
+    /// Codecs string (RFC 6381). Empty if the track has no audio.
     pub codecs: String,
-    /// Seconds.
+    /// Duration in seconds.
     pub duration_seconds: f64,
-    /// Bytes of all segments.
+    /// Size of all segments in bytes.
     pub bytes: u64,
     /// File name of the playlist.
     pub playlist: String,
-    /// The segments, an object a part.
+    /// Objects of the segments, one per part.
     pub objects: Vec<Object>,
 }
 
-/// Pictures for people.
+/// Poster, sprites and WebVTT.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImagesSummary {
     /// File name of the poster in `files`.
@@ -133,44 +129,43 @@ pub struct ImagesSummary {
 /// A chunk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChunkSummary {
-    /// Index.
+    /// Index of the chunk.
     pub chunk: u32,
-    /// Start on the output's clock, seconds.
+    /// Start on the output's clock in seconds.
     pub start_seconds: f64,
-    /// Source frames in it.
+    /// Number of source frames.
     pub frames: u64,
-    /// Pictures kept for thumbnails.
+    /// Pictures kept for thumbnails; `None` if there are none.
     pub pictures: Option<Object>,
 }
 
-/// A task, or a checkpoint of one, and who wrote it: what explains an object years later, when ledger and claims are gone.
+/// A task, or a checkpoint of one, with its worker. It explains an object when ledger and claims are gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskSummary {
-    /// Which task.
     pub task: TaskId,
-    /// `None`: the task itself. `Some`: this part of it.
+    /// Part of the checkpoint. `None` for the task itself.
     pub part: Option<u32>,
-    /// Node that did the work.
+    /// Name of the node that did the work.
     pub node: String,
-    /// Which attempt, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
     /// UUID of the attempt, as in the keys of its objects.
     pub writer: String,
-    /// How well its codec process was confined: `FULL`, `NS`, `SECCOMP` or `NONE`.
+    /// Confinement of its codec process: `FULL`, `NS`, `SECCOMP` or `NONE`.
     #[serde(default)]
     pub confinement: String,
 }
 
-/// What it cost.
+/// CPU time of an order in seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CpuSummary {
     /// Decoding and filtering.
     pub decode: f64,
     /// Encoding, by tier.
     pub tiers: BTreeMap<String, f64>,
-    /// Sound.
+    /// Audio.
     pub audio: f64,
-    /// All of it, start of processes, pictures and files included.
+    /// Total, including the start of processes, pictures and files.
     pub total: f64,
 }
 
@@ -208,7 +203,7 @@ pub fn build(plan: &Plan, view: &View, files: Vec<(String, Object)>) -> Manifest
 }
 
 impl Manifest {
-    /// Every object, once.
+    /// All objects, each once.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
         let tiers = self.tiers.iter().flat_map(|tier| tier.objects.iter().chain(&tier.progressive));
         let audio = self.audio.iter().flat_map(|track| &track.objects);
@@ -217,7 +212,7 @@ impl Manifest {
         tiers.chain(audio).chain(images).chain(pictures).chain(&self.files)
     }
 
-    /// The playlist or initialisation segment of that name.
+    /// The playlist or initialisation segment with this name.
     #[must_use]
     pub fn file(&self, name: &str) -> Option<&Object> {
         let named = |object: &&Object| object.key.rsplit('/').next() == Some(name);
@@ -312,8 +307,8 @@ fn tasks(plan: &Plan, view: &View) -> Vec<TaskSummary> {
     plan.tasks.iter().flat_map(|planned| of_task(planned.task)).map(summary).collect()
 }
 
-/// CPU seconds of all tasks. The entry of a finished task counts its whole process; checkpoints count what came before a restart
-/// that is not in it, so the larger of both stands.
+/// CPU time of all tasks in seconds. The entry of a finished task counts its whole process; checkpoints count time before a restart, which
+/// is not in the entry. The larger of both counts.
 fn total_cpu(plan: &Plan, view: &View) -> f64 {
     let of_outputs = |task| -> f64 {
         view.outputs(task)

@@ -1,4 +1,4 @@
-//! What a finished order is read by: playlists and manifest, and the checks before they are written.
+//! Output of a finished order: playlists and manifest, and the checks before they are written.
 
 pub mod assembly;
 pub mod verify;

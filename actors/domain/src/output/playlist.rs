@@ -1,9 +1,9 @@
-//! HLS playlists (RFC 8216, version 7, fragmented MP4), written from the plan and the ledger.
+//! HLS playlists (RFC 8216, version 7, fragmented MP4), rendered from the plan and the ledger.
 //!
-//! While an order is open the lists are of type EVENT and only ever grow: a line, once shown, stays. When it has ended they
-//! are of type VOD, with durations and bit rates as measured.
+//! While an order is open its playlists have the type EVENT and only grow: a line never changes. When the order has ended they have the
+//! type VOD, with measured durations and bit rates.
 //!
-//! Invariant: no text from an upload reaches a list unchecked; names of tiers come from settings, keys from Jetreel itself.
+//! Invariant: no text from an upload reaches a playlist unchecked. Names of tiers come from the settings, keys from Jetreel itself.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -19,26 +19,25 @@ use crate::plan::cost;
 use crate::plan::{AudioPlan, Plan};
 use crate::words::printable::printable;
 
-/// RFC 6381 name of the sound that Jetreel makes: AAC-LC.
+/// Codecs string (RFC 6381) of Jetreel's audio: AAC-LC.
 const AUDIO_CODEC: &str = "mp4a.40.2";
 
-/// A player starts with the first variant of the list: the largest below this many bits per second, so that it starts at once on
-/// a common mobile connection (Apple's authoring specification asks for a first variant of about 2 Mb/s).
+/// Players begin with the first variant of the master playlist. It is the largest one below this rate, in bits per second, so that it
+/// starts at once on a common mobile connection (Apple's authoring specification recommends about 2 Mb/s).
 const START_RATE_MAX: u32 = 2_000_000;
 
-/// One media segment as a playlist names it.
+/// A media segment of a playlist.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Piece<'a> {
-    /// The object it lies in.
+    /// Object of the segment.
     pub object: &'a Object,
-    /// Where.
     pub segment: &'a Segment,
-    /// How long it lasts, in ticks of the rendition.
+    /// Duration in ticks of the rendition.
     pub ticks: i64,
 }
 
-/// The master playlist. With the view of a complete order, bit rates are measured; before, they are those that the plan
-/// declares. A track that is finished and holds no sound is left out: players wait for the list of a track that they chose.
+/// The master playlist. With the view of a complete order its bit rates are measured; before, they are those of the plan. A finished track
+/// without audio is left out, because players wait for the playlist of a track that they chose.
 #[must_use]
 pub fn master(plan: &Plan, view: Option<&View>) -> String {
     let mut text = head();
@@ -67,7 +66,7 @@ pub fn video(plan: &Plan, view: &View, tier: usize, ended: bool) -> String {
     media(plan, name, f64::from(plan.timescale), &pieces, ended)
 }
 
-/// The media playlist of a sound track: the contiguous prefix of its parts.
+/// The media playlist of an audio track: the contiguous prefix of its parts.
 #[must_use]
 pub fn audio(plan: &Plan, view: &View, track: usize, ended: bool) -> String {
     let (name, rate) = plan.audio.get(track).map_or(("", 1), |a| (a.name.as_str(), a.sample_rate));
@@ -75,7 +74,7 @@ pub fn audio(plan: &Plan, view: &View, track: usize, ended: bool) -> String {
     media(plan, name, f64::from(rate), &pieces, ended)
 }
 
-/// The segments of a tier. Ended, each lasts until the next one starts, and so covers gaps of the source between chunks.
+/// The segments of a tier. In an ended order each lasts until the next one starts, and so covers gaps of the source between chunks.
 #[must_use]
 pub fn video_pieces<'a>(
     plan: &'a Plan,
@@ -88,7 +87,7 @@ pub fn video_pieces<'a>(
     pieces(stored.flat_map(|(object, segments)| segments.iter().map(move |s| (object, s))), ended)
 }
 
-/// The segments of a sound track.
+/// The segments of an audio track.
 #[must_use]
 pub fn audio_pieces(view: &View, track: usize, ended: bool) -> Vec<Piece<'_>> {
     let parts = assembly::audio_prefix(view, track);
@@ -96,13 +95,13 @@ pub fn audio_pieces(view: &View, track: usize, ended: bool) -> Vec<Piece<'_>> {
     pieces(stored.flat_map(|(object, segments)| segments.iter().map(move |s| (object, s))), ended)
 }
 
-/// File name of the initialisation segment of a tier or a sound track.
+/// File name of the initialisation segment of a tier or audio track.
 #[must_use]
 pub fn init_name(rendition: &str) -> String {
     format!("init-{rendition}.mp4")
 }
 
-/// Where a playlist, which lies at the video's root, finds an object: `out/<video>/<rest>` is served as `o/<rest>`.
+/// Address of an object relative to a playlist at the video's root: `out/<video>/<rest>` is served as `o/<rest>`.
 #[must_use]
 pub fn object_uri(video: &VideoId, object: &Object) -> String {
     let rest = object.key.strip_prefix("out/").and_then(|key| key.strip_prefix(video.as_str()));
@@ -110,7 +109,7 @@ pub fn object_uri(video: &VideoId, object: &Object) -> String {
     format!("o/{rest}")
 }
 
-/// The initialisation segment of a tier or a sound track, once anything of it is stored.
+/// The initialisation segment of a tier or audio track; `None` before any of it is stored.
 #[must_use]
 pub fn init(plan: &Plan, view: &View, rendition: &str) -> Option<Vec<u8>> {
     if let Some(tier) = plan.tiers.iter().position(|tier| tier.name == rendition) {
@@ -123,7 +122,7 @@ pub fn init(plan: &Plan, view: &View, rendition: &str) -> Option<Vec<u8>> {
     parts.first().map(|part| part.init.to_vec())
 }
 
-/// What a variant takes: its tier and the most demanding sound track.
+/// Rate of a variant: its tier with the largest audio track.
 #[must_use]
 pub fn variant_rate(plan: &Plan, view: &View, tier: usize) -> BitRate {
     let picture = rate(plan, &video_pieces(plan, view, tier, true), f64::from(plan.timescale));
@@ -169,8 +168,8 @@ fn head() -> String {
     "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n".to_owned()
 }
 
-/// Names of the sound tracks, unique within the group, as RFC 8216 asks: the title, else the language, else the number; with the number
-/// where names are the same. Tracks have their numbers of the source, as warnings name them.
+/// Names of the audio tracks, unique within the group as RFC 8216 requires: the title, else the language, else the number. Equal names get
+/// the number. The numbers are those of the source, as in warnings.
 fn track_names(plan: &Plan) -> Vec<String> {
     let found = |index: usize| plan.audio_track(index);
     let number = |index: usize| match found(index).map_or(0, |track| track.number) {
@@ -199,7 +198,7 @@ fn track_names(plan: &Plan) -> Vec<String> {
     plain.iter().enumerate().map(unique).collect()
 }
 
-/// A text from an upload as a quoted string of a playlist may hold it.
+/// Removes characters that a quoted string of a playlist must not contain.
 fn quotable(text: &str) -> String {
     printable(text).replace('"', "'").trim().to_owned()
 }
@@ -242,7 +241,7 @@ fn variant(text: &mut String, plan: &Plan, view: Option<&View>, index: usize, so
 
 fn media(plan: &Plan, name: &str, timescale: f64, pieces: &[Piece<'_>], ended: bool) -> String {
     let seconds = |piece: &Piece<'_>| piece.ticks as f64 / timescale;
-    // The plan's value holds for every regular source; a list must never contradict itself.
+    // The plan's value fits every regular source. A playlist must never contradict itself.
     let longest = pieces.iter().map(|piece| seconds(piece).round() as u32).max().unwrap_or(0);
     let kind = if ended { "VOD" } else { "EVENT" };
     let mut text = head();

@@ -1,4 +1,4 @@
-//! Lists as players read them.
+//! Tests of the playlists.
 
 use super::*;
 use crate::id::{Group, OrderId, TaskId};
@@ -7,7 +7,7 @@ use crate::plan::planner;
 use crate::sample;
 use crate::simulate;
 
-/// Ten seconds with sound, smallest tiers only.
+/// Ten seconds with audio, smallest tiers only.
 fn plan() -> Plan {
     let order = OrderId::new(VideoId::from_bits(1), 1);
     let mut facts = sample::facts();
@@ -74,7 +74,7 @@ o/1/main-0000/1-360p.m4s
 fn an_ended_list_covers_a_gap_between_chunks() {
     let plan = plan();
     let mut frames: Vec<i64> = (0..250).map(|i| i * 3600).collect();
-    // Nothing between 1.8 s and 3 s: the first chunk ends at 2 s, the second begins at 3 s.
+    // No frame between 1.8 s and 3 s: the first chunk ends at 2 s, the second begins at 3 s.
     frames.retain(|pts| !(162_000..270_000).contains(pts));
     let mut view = View::default();
     for planned in &plan.tasks {
@@ -91,7 +91,7 @@ fn sound_is_listed_in_its_own_ticks() {
     let plan = plan();
     let text = audio(&plan, &view(&plan, &Group::ALL), 0, true);
     assert!(text.contains("#EXT-X-MAP:URI=\"init-audio-0.mp4\""), "{text}");
-    // 281 access units of 1024 samples are as close to six seconds as they get.
+    // 281 access units of 1024 samples are as close to six seconds as possible.
     assert!(
         text.contains("#EXTINF:5.994667,\n#EXT-X-BYTERANGE:84300@0\no/1/audio-0000/0.m4s"),
         "{text}"
@@ -114,7 +114,7 @@ fn the_master_list_declares_the_plan_first_and_what_was_measured_later() {
     assert_eq!(master(&plan, None), declared);
     assert_eq!(master(&plan, Some(&view(&plan, &[Group::First]))), declared);
     let measured = master(&plan, Some(&view(&plan, &Group::ALL)));
-    // 250 frames of 1000 bytes and two headers in 10 s; of sound, units of 300 bytes every 1024 samples.
+    // Pictures: 250 frames of 1000 bytes and two headers in 10 s. Audio: units of 300 bytes every 1024 samples.
     assert!(
         measured.contains("#EXT-X-STREAM-INF:BANDWIDTH=312660,AVERAGE-BANDWIDTH="),
         "{measured}"

@@ -1,7 +1,7 @@
-//! Whether what was encoded is what the plan asked for: per chunk on the worker, between neighbours, and per asset.
+//! Checks that the output matches the plan: per chunk on the worker, between neighbouring chunks, and per asset.
 //!
-//! Invariant: nothing is published that did not pass here. A check compares results with each other and with the plan, never
-//! with packet counts: packets are not frames.
+//! Invariant: everything published has passed these checks. They compare results with each other and with the plan, never with packet
+//! counts: packets are not frames.
 
 use std::collections::BTreeMap;
 
@@ -12,17 +12,17 @@ use crate::plan::framerate::FrameRule;
 use crate::plan::{Chunk, Class, Plan, PlannedTask, Work};
 use crate::words::failure::Failure;
 
-/// Seconds by which the end of a sound track may differ from that of the outputs: an access unit of 1024 samples at 44.1 kHz.
+/// Most seconds by which the end of an audio track may differ from that of the outputs: an access unit of 1024 samples at 44.1 kHz.
 const SOUND_END_TOLERANCE: f64 = 0.03;
 
-/// Two neighbours disagree about the first frame of the later one: the cut is not exact, and the source is class B.
+/// Two neighbouring chunks disagree about the first frame of the later one. The cut is not exact, so the source is class B.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeamMismatch {
-    /// The later chunk.
+    /// Index of the later chunk.
     pub chunk: u32,
-    /// What its predecessor saw after its own end.
+    /// Hash of the frame after the earlier chunk's end.
     pub expected: String,
-    /// What the chunk began with.
+    /// Hash of the later chunk's first frame.
     pub found: String,
 }
 
@@ -30,10 +30,10 @@ fn bad(code: &str, message: String) -> Failure {
     Failure::task(code, format!("The result is not what was planned ({message}). Try again."))
 }
 
-/// Checks one chunk as a task wrote it.
+/// Checks one chunk of a task.
 ///
 /// # Errors
-/// A task fault that names the first thing that is wrong.
+/// A task fault that names the first wrong fact.
 pub fn chunk(plan: &Plan, task: &PlannedTask, output: &ChunkOutput) -> Result<(), Failure> {
     let Work::Video { chunks, tiers, images } = &task.work else {
         return Err(bad("verify-task", format!("{} encodes no pictures", task.task)));
@@ -75,19 +75,19 @@ fn sorted(tiers: &[usize]) -> Vec<usize> {
     tiers
 }
 
-/// A check that failed: code and what is wrong.
+/// Code and description of a failed check.
 type Wrong = (&'static str, &'static str);
 
 fn check(holds: bool, wrong: Wrong) -> Result<(), Wrong> {
     if holds { Ok(()) } else { Err(wrong) }
 }
 
-/// At most one frame is repeated in each group of pictures.
+/// Most repeated frames of a chunk: one per group of pictures.
 fn repeats_max(plan: &Plan, chunk: u32) -> u64 {
     (2.0 * plan.chunk_seconds(chunk) / plan.gop_seconds.max(0.1)) as u64 + 2
 }
 
-/// Every frame that the rule keeps is there, of `all` decoded and repeated ones.
+/// Checks that a tier has every frame that its rule keeps of `all` decoded and repeated ones.
 fn counts(rule: FrameRule, all: u64, part: &TierOutput) -> Result<(), Wrong> {
     let kept = if rule == FrameRule::ALL {
         part.frames == all
@@ -100,7 +100,7 @@ fn counts(rule: FrameRule, all: u64, part: &TierOutput) -> Result<(), Wrong> {
     check(!stored || !part.init.is_empty(), ("verify-init", "there is no initialisation segment"))
 }
 
-/// Fragments fill the object, follow each other, begin with an IDR and hold all frames.
+/// Checks that the fragments fill the object, follow each other, begin with an IDR and hold all frames.
 fn segments(part: &TierOutput) -> Result<(), Wrong> {
     let (mut offset, mut instant, mut frames) = (0, part.start, 0_u64);
     for segment in &part.segments {
@@ -122,7 +122,7 @@ fn segments(part: &TierOutput) -> Result<(), Wrong> {
     check(ascending && first, ("verify-idr", "the first frame is no IDR, or IDRs go back"))
 }
 
-/// The frames lie inside the planned interval. The first chunk also holds what comes earlier.
+/// Checks that the frames lie within the planned interval. The first chunk also holds earlier frames.
 fn interval(plan: &Plan, index: u32, planned: &Chunk, part: &TierOutput) -> Result<(), Wrong> {
     if part.frames == 0 {
         return Ok(());
@@ -147,7 +147,7 @@ fn pictures(output: &ChunkOutput) -> Result<(), Failure> {
     Err(bad("verify-pictures", message))
 }
 
-/// Tiers of one chunk: the same IDR instants everywhere, the same frames where the rule is the same.
+/// Checks that all tiers of a chunk have the same IDR instants, and the same frames if their rules are equal.
 fn agree<'a>(
     plan: &Plan,
     index: u32,
@@ -169,14 +169,14 @@ fn agree<'a>(
     Ok(())
 }
 
-/// The first seam at which neighbours disagree, of a class A order. Only what both sides have reported counts.
+/// The first seam of a class A order at which neighbours disagree. Only seams reported by both sides count.
 #[must_use]
 pub fn seam(plan: &Plan, view: &View) -> Option<SeamMismatch> {
     match plan.class {
         Class::A => {}
         Class::B => return None,
     }
-    // All that is said of the first frame of a chunk: by itself (once per task), and by its predecessor.
+    // All hashes of a chunk's first frame: its own (once per task), and its predecessor's.
     let (mut heads, mut seams) = (BTreeMap::new(), BTreeMap::new());
     for (_, output) in assembly::chunks(plan, view) {
         let head = heads.entry(output.chunk).or_insert(output.head_hash.as_deref());
@@ -191,7 +191,7 @@ pub fn seam(plan: &Plan, view: &View) -> Option<SeamMismatch> {
         }
     }
     seams.into_iter().find_map(|(chunk, seam)| {
-        // A chunk without frames passes the question on to the next one.
+        // If a chunk has no frames, its successor is compared instead.
         let later = (chunk + 1..).map_while(|next| Some((next, *heads.get(&next)?)));
         let (next, head) = later.into_iter().find_map(|(next, head)| Some((next, head?)))?;
         (head != seam).then(|| mismatch(next, Some(seam), Some(head)))
@@ -206,7 +206,7 @@ fn mismatch(chunk: u32, expected: Option<&str>, found: Option<&str>) -> SeamMism
 /// Checks a complete order before it is published.
 ///
 /// # Errors
-/// A task fault that names the first thing that is wrong.
+/// A task fault that names the first wrong fact.
 pub fn asset(plan: &Plan, view: &View) -> Result<(), Failure> {
     let tiers: Vec<BTreeMap<u32, (&ChunkOutput, &TierOutput)>> =
         (0..plan.tiers.len()).map(|tier| assembly::tier(plan, view, tier)).collect();
@@ -236,7 +236,7 @@ pub fn asset(plan: &Plan, view: &View) -> Result<(), Failure> {
     decoded(plan, view)
 }
 
-/// A tier from end to end: one initialisation segment, no overlap, and no hole that is not the source's own.
+/// Checks a tier from end to end: one initialisation segment, no overlap, and no gap except the source's own.
 fn tier_tiles(
     plan: &Plan,
     name: &str,
@@ -247,7 +247,7 @@ fn tier_tiles(
     if stored.is_empty() {
         return Err(fail("verify-frames", "no frame was encoded"));
     }
-    // Where the source itself stands still, so does the rendition: by the largest gap and a frame that the rule left out.
+    // If the source stands still, so does the rendition: by the largest gap and a frame that the rule left out.
     let video = plan.facts.video.as_ref();
     let gap = video.map_or(0, |video| video.largest_gap.max(0));
     let frame = video.map_or(0, |video| plan.time_base.ticks(2.0 / video.frame_rate.as_f64()));
@@ -260,7 +260,7 @@ fn tier_tiles(
         if starting.start < ending.end {
             return Err(fail("verify-tiling", "chunks overlap"));
         }
-        // Frames lost to damage leave a hole too: then both decoders came upon the same frame behind it.
+        // Damaged frames leave a gap too. Then both decoders found the same frame after it.
         let same = before.seam_hash.is_some() && before.seam_hash == after.head_hash;
         if !same && starting.start.saturating_sub(ending.end) > hole_max {
             return Err(fail("verify-tiling", "there is a hole between chunks"));
@@ -269,7 +269,7 @@ fn tier_tiles(
     Ok(())
 }
 
-/// A track from end to end: all parts, one initialisation segment, no hole, from the beginning of the outputs to their end.
+/// Checks a track from end to end: all parts, one initialisation segment, no gap, from the beginning of the outputs to their end.
 fn audio(plan: &Plan, view: &View, track: usize) -> Result<(), Failure> {
     let Some(planned) = plan.audio.get(track) else { return Ok(()) };
     let fail = |code: &str, what: &str| bad(code, format!("{}: {what}", planned.name));
@@ -286,7 +286,7 @@ fn audio(plan: &Plan, view: &View, track: usize) -> Result<(), Failure> {
             return Err(fail("verify-tiling", "parts do not tile"));
         }
     }
-    // A track of which nothing could be decoded has no parts.
+    // A track without decodable audio has no parts.
     let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(()) };
     if first.start != 0 {
         return Err(fail("verify-sync", "the sound does not begin with the video"));
@@ -298,7 +298,7 @@ fn audio(plan: &Plan, view: &View, track: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The full decode of progressive files, where one was asked for.
+/// Checks the full decodes of progressive files, as far as they were requested.
 fn decoded(plan: &Plan, view: &View) -> Result<(), Failure> {
     for (tier, planned) in plan.tiers.iter().enumerate() {
         let package = assembly::package(plan, view, tier);

@@ -1,4 +1,4 @@
-//! Good results pass; each way of being wrong is found and named.
+//! Tests that good results pass and each fault is found and named.
 
 use super::*;
 use crate::id::{Group, OrderId, TaskId, VideoId};
@@ -24,7 +24,7 @@ fn view(entries: Vec<Entry>) -> View {
     view
 }
 
-/// The order with one chunk result changed.
+/// The order with one changed chunk result.
 fn changed(plan: &Plan, task: TaskId, change: impl Fn(&mut ChunkOutput)) -> View {
     let mut entries = entries(plan);
     let outputs =
@@ -208,7 +208,7 @@ fn a_hole_between_chunks_passes_only_where_both_sides_saw_the_same_frame_behind_
         }
         asset(&plan, &view(entries)).map_err(|failure| failure.code)
     };
-    // The largest gap of the source is a frame; two more may be left out by a rule.
+    // The source's largest gap is one frame; a rule may leave out two more.
     assert_eq!(holed(3 * 3600, Some("other")), Ok(()));
     assert_eq!(holed(3 * 3600 + 1, Some("other")), Err("verify-tiling".to_owned()));
     assert_eq!(holed(3 * 3600 + 1, None), Ok(()));

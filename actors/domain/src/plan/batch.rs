@@ -1,6 +1,6 @@
-//! Pictures and progressive files of a short source, made by one task: each alone is less work than to start a process.
+//! Images and progressive files of a short source in one task: each alone is less work than starting a process.
 //!
-//! Invariant: a batch does what its pieces do, in their order, with the same results; it needs what any of them needs.
+//! Invariant: a batch does the work of its pieces in their order, with the same results. It needs all that its pieces need.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use crate::order::ledger::{Object, View};
 use crate::plan::cost;
 use crate::plan::{Plan, PlannedTask, Work};
 
-/// Most work of a batch besides the start of its process, CPU seconds.
+/// Largest work of a batch besides the start of its process, in CPU seconds.
 const SMALL: f64 = 2.0 * cost::START;
 
-/// The tasks at the end of an order; one batch where their work is at most [`SMALL`].
+/// The final tasks of an order, joined into one batch if their work is at most [`SMALL`].
 #[must_use]
 pub fn joined(tail: Vec<PlannedTask>) -> Vec<PlannedTask> {
     let work: f64 = tail.iter().map(|task| task.cost - cost::START).sum();
@@ -42,7 +42,7 @@ pub fn jobs(plan: &Plan, view: &View, pieces: &[Work]) -> (Vec<JobWork>, Vec<Obj
                 let (package, read) = job::package_job(plan, view, *tier, *verify);
                 (JobWork::Package(package_from(first, package)), read)
             }
-            // These read the source; a batch never holds them.
+            // These read the source. A batch never contains them.
             Work::Video { .. } | Work::Audio(_) | Work::Batch(_) => continue,
         };
         jobs.push(job);
@@ -51,7 +51,7 @@ pub fn jobs(plan: &Plan, view: &View, pieces: &[Work]) -> (Vec<JobWork>, Vec<Obj
     (jobs, objects)
 }
 
-/// The job, its objects standing behind `first` others.
+/// The job with its objects after `first` others.
 fn images_from(first: u32, job: ImagesJob) -> ImagesJob {
     let moved = |picture: PictureRef| PictureRef {
         object: picture.object.saturating_add(first),
@@ -60,7 +60,7 @@ fn images_from(first: u32, job: ImagesJob) -> ImagesJob {
     ImagesJob { pictures: job.pictures.into_iter().map(moved).collect(), ..job }
 }
 
-/// The job, its objects standing behind `first` others.
+/// The job with its objects after `first` others.
 fn package_from(first: u32, job: PackageJob) -> PackageJob {
     let moved = |track: PackageTrack| {
         let segments = track.segments.into_iter();

@@ -1,4 +1,4 @@
-//! Where a source is cut: at random-access points (class A) or at instants (class B); where its last picture stands, at instants too.
+//! Cuts a source into chunks: at random-access points (class A) or at instants (class B, and where its last picture stands).
 //!
 //! Invariant: chunks are consecutive from the first picture on; only the last is open-ended.
 
@@ -6,21 +6,21 @@ use crate::plan::media::{RandomAccess, VideoTrack};
 use crate::plan::policy::PlanPolicy;
 use crate::plan::{Chunk, Class};
 
-/// Seconds without a frame up to which every chunk that is cut at an instant holds frames all the same.
+/// Seconds without a frame up to which every chunk that is cut at an instant still holds frames.
 const STILL_SECONDS: f64 = 1.0;
 
-/// Packets up to which a source is one chunk however long it lasts: six seconds' worth at 25 frames a second. Rate control needs
-/// frames, not seconds, to settle (a 12-frame source cut in two lost 0.29 dB of SSIM, measured).
+/// Packets up to which a source is one chunk, whatever its duration: six seconds at 25 frames per second. Rate control needs frames, not
+/// seconds, to settle (a 12-frame source cut in two lost 0.29 dB of SSIM, measured).
 const FEW_PACKETS: u64 = 150;
 
-/// CPU time of a second of moving pictures divided by that of a second in which a picture stands: 2.6 s and 0.028 s with the tiers of a
-/// 1080p source at 25 frames per second (measured).
+/// CPU time of a second of moving pictures divided by that of a second of a standing picture: 2.6 s and 0.028 s with the tiers of a 1080p
+/// source at 25 frames per second (measured).
 const STANDING_FACTOR: f64 = 90.0;
 
-/// The shortest chunk of a picture that stands, as a share of the usual one: starting the process costs less than a tenth of it.
+/// Shortest chunk of a standing picture, as a share of the usual length. Starting the process costs less than a tenth of it.
 const STANDING_SHARE_MIN: f64 = 0.1;
 
-/// A cut and the DTS to seek to for what follows it.
+/// A cut, and the DTS to seek to for what follows it.
 type Cut = (i64, Option<i64>);
 
 /// The policy in ticks of one source.
@@ -34,7 +34,7 @@ struct Lengths {
 
 impl Lengths {
     fn new(video: &VideoTrack, policy: &PlanPolicy) -> Self {
-        // At least a second each, whatever the settings say: the number of chunks stays bounded.
+        // At least one second each whatever the settings, so that the number of chunks is bounded.
         let ticks = |seconds: f64| video.time_base.ticks(seconds.max(1.0)).max(1);
         Self {
             first_min: ticks(policy.first_seconds_min),
@@ -45,19 +45,19 @@ impl Lengths {
         }
     }
 
-    /// A source so short that one chunk is best: cutting it would only cost quality.
+    /// Whether a source is so short that one chunk is best: a cut would only cost quality.
     fn whole(&self, video: &VideoTrack) -> bool {
         video.packets <= FEW_PACKETS
             || video.end - video.start <= self.min.max(self.first_min + self.first_max)
     }
 
-    /// The same for a source that is decoded in one go. Its chunks are encoded one after the other, so cutting a short one gains
-    /// nothing (and cost a 10-second clip 0.27 dB of SSIM, measured).
+    /// The same for a source that is decoded in one go. Its chunks are encoded one after the other, so cutting a short one gains nothing
+    /// (and cost a 10-second clip 0.27 dB of SSIM, measured).
     fn whole_in_one_go(&self, video: &VideoTrack) -> bool {
         self.whole(video) || video.end - video.start <= self.target + self.first_min
     }
 
-    /// The first cut, where the source offers none.
+    /// The first cut if the source offers none.
     fn first_instant(&self, video: &VideoTrack) -> i64 {
         video.start + (self.first_min + self.first_max) / 2
     }
@@ -98,8 +98,8 @@ pub fn by_time(video: &VideoTrack, policy: &PlanPolicy) -> Vec<Chunk> {
     }
 }
 
-/// `chunks` with further cuts after the end of the picture, up to `end`, the end of the outputs: hours of sound over one last picture are
-/// several chunks. Chunks before a further cut have whole segments. Tasks of class A decode the last picture again from the last
+/// `chunks` with further cuts after the end of the pictures, up to `end`, the end of the outputs: hours of audio over one last picture
+/// become several chunks. Chunks before a further cut have whole segments. Tasks of class A decode the last picture again from the last
 /// random-access point.
 #[must_use]
 pub fn to_the_end(
@@ -132,9 +132,8 @@ pub fn to_the_end(
     chunks
 }
 
-/// The end of the first chunk: a random-access point if one is near, else an instant; then what follows is decoded from the
-/// point before it. An instant needs frames on both sides, so a source that stands still for long is cut at a point, however
-/// far it is, or not at all.
+/// The end of the first chunk: a random-access point if one is near, else an instant. Then the next chunk is decoded from the point before
+/// it. An instant needs frames on both sides, so a source that stands still for long is cut at a point, however far, or not at all.
 fn first_cut(video: &VideoTrack, lengths: &Lengths) -> Option<Cut> {
     let (from, to) = (video.start + lengths.first_min, video.start + lengths.first_max);
     let last = video.end - lengths.first_min;
@@ -151,12 +150,12 @@ fn first_cut(video: &VideoTrack, lengths: &Lengths) -> Option<Cut> {
     }
 }
 
-/// The end of the chunk that starts at `start`; `None` where it reaches to the end of the source.
+/// The end of the chunk that starts at `start`; `None` if it reaches to the end of the source.
 fn next_cut(video: &VideoTrack, lengths: &Lengths, start: i64) -> Option<RandomAccess> {
     if video.end - start < lengths.target + lengths.min {
         return None;
     }
-    // A short tail is not worth a chunk: no cut leaves less than the minimum on either side.
+    // A short tail is not worth a chunk, so no cut leaves less than the minimum on either side.
     let window = start + lengths.min..=video.end - lengths.min;
     let at_target = start + lengths.target;
     let from = video.random_access.partition_point(|point| point.pts < *window.start());

@@ -1,19 +1,18 @@
-//! Whether a source may be cut at random-access points (class A) or is decoded in one go (class B).
+//! Decides whether a source may be cut at random-access points (class A) or is decoded in one go (class B).
 //!
-//! Class A is what was found to be frame-exact under cutting over a corpus of 143 files; everything else is class B. Class A is
-//! not trusted either: seam hashes are compared, and a mismatch sends the source to class B.
+//! Class A holds the sources that were frame-exact under cutting in a corpus of 143 files; all others are class B. Class A is checked
+//! again: seam hashes are compared, and a mismatch moves the source to class B.
 
 use crate::plan::Class;
 use crate::plan::h264;
 use crate::plan::media::{ProbeFacts, VideoTrack};
 use crate::plan::policy::PlanPolicy;
 
-/// Demuxers whose seeks land where they should. ASF, MXF, DV, AVI, FLV, Ogg and MPEG-PS seek by guesses or by tables that
-/// recorders fill in carelessly.
+/// Demuxers with exact seeks. ASF, MXF, DV, AVI, FLV, Ogg and MPEG-PS seek by guesses, or by tables that recorders write carelessly.
 const FORMATS: [&str; 5] = ["mov", "mp4", "matroska", "webm", "mpegts"];
 
-/// Codecs whose random-access points are reliable. The others are decoded in one go: encoders of Cinepak, Indeo and the codecs
-/// of screen recorders mark pictures as keys that are none, and codecs in which every picture is a key are cheap to decode anyway.
+/// Codecs with reliable random-access points. The others are decoded in one go: encoders of Cinepak, Indeo and the codecs of screen
+/// recorders mark other pictures as keys, and codecs whose pictures are all keys are cheap to decode anyway.
 const CODECS: [&str; 7] = ["h264", "hevc", "vp8", "vp9", "av1", "mpeg2video", "mpeg4"];
 
 /// The class of a source with the reason as a sentence.
@@ -31,7 +30,7 @@ pub fn classify(facts: &ProbeFacts, policy: &PlanPolicy) -> (Class, String) {
     }
 }
 
-/// The first reason not to cut.
+/// The first reason not to cut; `None` if there is none.
 fn doubt(facts: &ProbeFacts, video: &VideoTrack, policy: &PlanPolicy) -> Option<String> {
     let format = &facts.format;
     if !format.split(',').any(|name| FORMATS.contains(&name)) {
@@ -61,7 +60,7 @@ fn doubt(facts: &ProbeFacts, video: &VideoTrack, policy: &PlanPolicy) -> Option<
     sparse(video, policy)
 }
 
-/// Too far between random-access points, or points in disorder.
+/// Random-access points that are too far apart or out of order.
 fn sparse(video: &VideoTrack, policy: &PlanPolicy) -> Option<String> {
     let points = &video.random_access;
     if points.is_empty() {
@@ -79,7 +78,7 @@ fn sparse(video: &VideoTrack, policy: &PlanPolicy) -> Option<String> {
         last = pts;
     }
     let seconds = video.time_base.seconds(longest);
-    // Every chunk decodes from the point before it: twice the longest chunk is as much as may be decoded in vain.
+    // Every chunk is decoded from the point before it. At most twice the longest chunk may be decoded in vain.
     let limit = 2.0 * policy.chunk_seconds_max;
     (seconds > limit).then(|| {
         format!("random-access points are up to {seconds:.0} s apart, more than {limit:.0} s")

@@ -1,6 +1,6 @@
-//! What work costs, in CPU seconds: for backlog and progress, not for billing.
+//! Estimated cost of work in CPU seconds, for backlog and progress.
 //!
-//! Only proportions matter; a machine twice as fast is off by the same factor everywhere.
+//! Only proportions matter: on another machine all costs differ by the same factor.
 
 use crate::plan::framerate::FrameRule;
 use crate::plan::ladder::TierPlan;
@@ -10,10 +10,10 @@ use crate::plan::x264;
 /// CPU seconds per pixel that x264 needs at preset veryfast: 132 frames of 1280x720 took 2.8 s.
 const ENCODE: f64 = 2.8 / (132.0 * 1280.0 * 720.0);
 
-/// CPU seconds per source pixel for decoding and scaling: a sixth of the encode of the same picture.
+/// CPU seconds per source pixel of decoding and scaling: a sixth of the encoding of the same picture.
 const DECODE: f64 = ENCODE / 6.0;
 
-/// CPU seconds per second of sound: decoding, resampling and AAC run at about a hundred times real time.
+/// CPU seconds per second of audio: decoding, resampling and AAC run at about a hundred times real time.
 const SOUND: f64 = 0.01;
 
 /// CPU seconds to compose one thumbnail into a sheet.
@@ -22,20 +22,20 @@ const PICTURE: f64 = 0.01;
 /// CPU seconds per second of video to copy samples into a file.
 const COPY: f64 = 0.002;
 
-/// What every task costs beyond its work: start, confine and end a process.
+/// Cost of every task besides its work: starting, confining and ending a process.
 pub(crate) const START: f64 = 0.2;
 
-/// Frames per second of a picture that stands: it is encoded again once in a group of pictures of two seconds.
+/// Frames per second of a standing picture: it is encoded again once in a group of pictures of two seconds.
 const STILL_RATE: f64 = 0.5;
 
-/// Seconds of moving pictures that cost as much as `moving` of them and `standing` seconds of a picture that stands.
+/// Seconds of moving pictures that cost as much as `moving` seconds of them and `standing` seconds of a standing picture.
 #[must_use]
 pub fn picture_seconds(video: &VideoTrack, moving: f64, standing: f64) -> f64 {
     let fps = video.frame_rate.as_f64().max(STILL_RATE);
     moving.max(0.0) + standing.max(0.0) * STILL_RATE / fps
 }
 
-/// Encoding `seconds` of `video` as `tiers`.
+/// Cost of encoding `seconds` of `video` as `tiers`.
 #[must_use]
 pub fn video(video: &VideoTrack, seconds: f64, tiers: &[&TierPlan], preset: &str) -> f64 {
     let fps = video.frame_rate.as_f64().max(STILL_RATE);
@@ -46,19 +46,19 @@ pub fn video(video: &VideoTrack, seconds: f64, tiers: &[&TierPlan], preset: &str
     START + seconds.max(0.0) * (decode + encode * x264::named(preset).cpu)
 }
 
-/// Encoding a sound track.
+/// Cost of encoding an audio track.
 #[must_use]
 pub fn audio(seconds: f64) -> f64 {
     START + seconds.max(0.0) * SOUND
 }
 
-/// Composing thumbnails.
+/// Cost of composing thumbnails.
 #[must_use]
 pub fn images(pictures: f64) -> f64 {
     START + pictures.max(0.0) * PICTURE
 }
 
-/// Writing a progressive file, and decoding it where it is verified.
+/// Cost of writing a progressive file, and of decoding it if it is verified.
 #[must_use]
 pub fn package(video: &VideoTrack, seconds: f64, tier: &TierPlan, verify: bool) -> f64 {
     let rate = rate(tier, video).max(STILL_RATE);
@@ -73,7 +73,7 @@ pub fn rate(tier: &TierPlan, video: &VideoTrack) -> f64 {
     if tier.rule == FrameRule::ALL {
         return fps;
     }
-    // The rule keeps a frame once `spacing` has passed since the last one: every n-th.
+    // The rule keeps a frame once `spacing` has passed since the last one: every n-th frame.
     let every = (video.time_base.seconds(tier.rule.spacing) * fps - 0.001).ceil();
     fps / every.max(1.0)
 }

@@ -1,4 +1,4 @@
-//! The plan of an order: immutable once written, and all that any worker needs to know besides the source.
+//! The plan of an order. It is immutable, and with the source it is all that a worker needs.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,43 +9,43 @@ use crate::plan::rational::Rational;
 
 /// Frames by which x264 reorders: three B-pictures with a pyramid.
 const REORDERED_FRAMES: i64 = 2;
-/// Longest distance of frames that the shift allows for, seconds.
+/// Longest distance of frames for which the composition shift allows, in seconds.
 const REORDERED_SECONDS_MAX: f64 = 0.5;
 
-/// How a source may be cut.
+/// Class of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Class {
     /// Cut at random-access points; every chunk is a task of its own.
     A,
-    /// One sequential task, a part for each finished chunk.
+    /// One sequential task, with a part for each finished chunk.
     B,
 }
 
 /// An interval of presentation time, in ticks of the source's video time base, encoded by one encoder per tier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
-    /// Frames with `start <= PTS < end` belong to it. The first chunk also takes what comes earlier.
+    /// Frames with `start <= PTS < end` belong to it. The first chunk also holds earlier frames.
     pub start: i64,
-    /// Exclusive. `i64::MAX` for the last chunk: the end of a source is only known when it is decoded.
+    /// Exclusive. `i64::MAX` for the last chunk, because the end of a source is only known when it is decoded.
     pub end: i64,
-    /// DTS to seek to, of the random-access point to start decoding at; `None` is the start of the file.
+    /// DTS to seek to, of the random-access point where decoding starts. `None` for the start of the file.
     pub seek: Option<i64>,
 }
 
-/// What an `images` task makes.
+/// Settings of the images task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImagePlan {
-    /// Index into [`Plan::tiers`]: whose frames are kept for pictures.
+    /// Index into [`Plan::tiers`] of the tier whose frames are kept as pictures.
     pub tier: usize,
-    /// Source ticks between pictures, counted from [`Plan::origin`].
+    /// Source ticks between two pictures, counted from [`Plan::origin`].
     pub interval: i64,
-    /// Tile size of the sprite sheets, pixels.
+    /// Width of a tile in pixels.
     pub tile_width: u32,
-    /// Tile size of the sprite sheets, pixels.
+    /// Height of a tile in pixels.
     pub tile_height: u32,
-    /// Tiles across a sheet.
+    /// Tiles in a row of a sheet.
     pub columns: u32,
-    /// Tiles down a sheet.
+    /// Tiles in a column of a sheet.
     pub rows: u32,
 }
 
@@ -56,51 +56,47 @@ pub struct AudioPlan {
     pub name: String,
     /// Stream index in the source.
     pub stream: u32,
-    /// Language tag as found.
+    /// Language tag as in the source.
     pub language: String,
-    /// Output samples per second; also the timescale of the rendition.
+    /// Output samples per second. Also the timescale of the rendition.
     pub sample_rate: u32,
     /// Output channels (1 or 2).
     pub channels: u32,
-    /// Bits per second.
+    /// Bit rate in bits per second.
     pub bit_rate: u32,
-    /// Whether players select it by default. Exactly one track of a plan is.
+    /// Whether players select it by default. True for exactly one track of a plan.
     pub default: bool,
-    /// Seconds of one part.
+    /// Length of a part in seconds.
     pub part_seconds: u32,
 }
 
-/// What one task does.
+/// Work of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Work {
-    /// Encode `chunks` (indices into [`Plan::chunks`], consecutive) for `tiers` (indices into [`Plan::tiers`]).
-    /// More than one chunk means: sequential, a part for each.
+    /// Encodes `chunks` (indices into [`Plan::chunks`], consecutive) for `tiers` (indices into [`Plan::tiers`]). Several chunks are encoded
+    /// sequentially, with a part for each.
     Video {
-        /// Which intervals.
         chunks: Vec<u32>,
-        /// Which tiers.
         tiers: Vec<usize>,
-        /// Whether this task keeps the frames for pictures (the image tier is among `tiers`).
+        /// Whether this task keeps frames as pictures (the image tier is among `tiers`).
         images: bool,
     },
-    /// Encode an audio track: index into [`Plan::audio`].
+    /// Encodes an audio track: index into [`Plan::audio`].
     Audio(usize),
-    /// Poster, sprites, WebVTT.
+    /// Composes poster, sprites and WebVTT.
     Images,
-    /// Progressive MP4 of a tier: index into [`Plan::tiers`].
+    /// Writes the progressive MP4 of a tier: index into [`Plan::tiers`].
     Package {
-        /// Which tier.
         tier: usize,
-        /// Also decode the tier from start to end with libav's own demuxer and compare counts and times.
+        /// Whether to decode the tier from start to end with libav's own demuxer and compare counts and times.
         verify: bool,
     },
-    /// Pictures and progressive files of a short source, one after the other in one process: only [`Self::Images`] and
-    /// [`Self::Package`].
+    /// Images and progressive files of a short source, one after the other in one process: only [`Self::Images`] and [`Self::Package`].
     Batch(Vec<Work>),
 }
 
 impl Work {
-    /// The pieces of a batch; for other work the work itself.
+    /// The pieces of a batch. For other work the work itself.
     #[must_use]
     pub fn pieces(&self) -> &[Self] {
         match self {
@@ -112,81 +108,76 @@ impl Work {
     }
 }
 
-/// A task with its place in the release list.
+/// A task in the release list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlannedTask {
-    /// Its name.
     pub task: TaskId,
-    /// What it does.
     pub work: Work,
-    /// Tasks whose ledger entries must be in before it is released.
+    /// Tasks whose ledger entries must exist before it is released.
     pub needs: Vec<TaskId>,
-    /// Estimated encode cost in CPU seconds, for backlog and progress weights.
+    /// Estimated cost in CPU seconds, for backlog and progress.
     pub cost: f64,
 }
 
-/// The immutable plan of one order. Its object's SHA-256 is set into state before the first task is published.
+/// The immutable plan of one order. Its SHA-256 is in the state before the first task is published.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Schema version.
     pub v: u32,
-    /// Whose plan.
     pub order: OrderId,
-    /// The facts it was made from.
+    /// Facts of the source.
     pub facts: ProbeFacts,
-    /// How the source may be cut.
     pub class: Class,
-    /// Why, as a sentence.
+    /// Reason for the class, as a sentence.
     pub class_reason: String,
-    /// Source tick that is time 0 of every output: the earlier of first picture and first sound.
+    /// Source tick of output time 0: the earlier of first picture and first audio.
     pub origin: i64,
-    /// Source tick at which every output ends: the later of last picture and last sound. `None` in older
-    /// plans: the end of the picture.
+    /// Source tick at which every output ends: the later of last picture and last audio. `None` in older plans: the end of the pictures.
     #[serde(default)]
     pub end: Option<i64>,
     /// Seconds per tick of the source's video track.
     pub time_base: Rational,
     /// Ticks per second of the video renditions. One source tick is `timescale * time_base` output ticks, a whole number.
     pub timescale: u32,
-    /// From the largest to the smallest.
+    /// Tiers, largest first.
     pub tiers: Vec<TierPlan>,
     /// Audio renditions, the default one first. Empty for a silent video.
     pub audio: Vec<AudioPlan>,
-    /// Consecutive, without hole or overlap.
+    /// Consecutive chunks without gap or overlap.
     pub chunks: Vec<Chunk>,
-    /// Picture settings; `None` where pictures are turned off.
+    /// Settings of the images; `None` if images are turned off.
     pub images: Option<ImagePlan>,
-    /// Seconds: the longest media segment a playlist may declare, rounded up (RFC 8216, EXT-X-TARGETDURATION).
+    /// Longest media segment of a playlist in seconds, rounded up (RFC 8216, EXT-X-TARGETDURATION).
     pub target_duration: u32,
-    /// Segments aim at this length, seconds.
+    /// Target length of a segment in seconds.
     pub segment_seconds: f64,
-    /// IDR pictures aim at this distance, seconds.
+    /// Target distance of IDR pictures in seconds.
     pub gop_seconds: f64,
-    /// The release list: every task of the order in the order in which they may be released.
+    /// The release list: every task of the order in the order of release.
     pub tasks: Vec<PlannedTask>,
-    /// x264 preset, pinned.
+    /// Name of the x264 preset.
     pub preset: String,
-    /// Build of the codec that probed; a node with another build hands tasks back.
+    /// Build of the codec that probed the source. A node with another build hands tasks back.
     pub codec_build: String,
-    /// What a user should know, each a sentence.
+    /// Warnings for the user, each a sentence.
     pub warnings: Vec<String>,
 }
 
 impl Plan {
-    /// The planned task of that name.
+    /// The planned task with this id.
     #[must_use]
     pub fn task(&self, task: TaskId) -> Option<&PlannedTask> {
         self.tasks.iter().find(|planned| planned.task == task)
     }
 
-    /// Source tick at which every output ends, by the probe's facts.
+    /// Source tick at which every output ends, from the probe's facts.
     #[must_use]
     pub fn end(&self) -> i64 {
         let picture = self.facts.video.as_ref().map_or(self.origin, |video| video.end);
         self.end.unwrap_or(picture)
     }
 
-    /// Seconds of every output, by the probe's facts.
+    /// Duration of every output in seconds, from the probe's facts.
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.time_base.seconds(self.end().saturating_sub(self.origin))
@@ -199,7 +190,7 @@ impl Plan {
     }
 
     /// Output ticks by which composition times of every tier lie behind its presentation times: the distance of as many frames as an
-    /// encoder reorders. Where a source of variable rate has a longer distance, samples are decoded earlier than they are shown.
+    /// encoder reorders. If a source of variable rate has a longer distance, samples are decoded earlier than they are shown.
     #[must_use]
     pub fn composition_shift(&self) -> u32 {
         let gap = self.facts.video.as_ref().map_or(0, |video| video.largest_gap.max(0));
@@ -209,7 +200,7 @@ impl Plan {
         u32::try_from(shift).unwrap_or(u32::MAX)
     }
 
-    /// Tasks whose work is encoding pictures of the tier `tier`, in presentation order.
+    /// Tasks that encode pictures of the tier `tier`, in presentation order.
     pub fn video_tasks(&self, tier: usize) -> impl Iterator<Item = (TaskId, &[u32])> {
         self.tasks.iter().filter_map(move |planned| match &planned.work {
             Work::Video { chunks, tiers, .. } if tiers.contains(&tier) => {
@@ -223,7 +214,7 @@ impl Plan {
         })
     }
 
-    /// Seconds of a chunk as the probe saw them; the last one ends with the source.
+    /// Duration of a chunk in seconds, from the probe's facts. The last one ends with the source.
     #[must_use]
     pub fn chunk_seconds(&self, chunk: u32) -> f64 {
         let end = self.end();
@@ -243,7 +234,7 @@ impl Plan {
         (moving, all - moving)
     }
 
-    /// The track that an audio rendition is made from.
+    /// The source track of an audio rendition.
     #[must_use]
     pub fn audio_track(&self, track: usize) -> Option<&AudioTrack> {
         let stream = self.audio.get(track)?.stream;

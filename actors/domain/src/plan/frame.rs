@@ -1,53 +1,53 @@
-//! Source pictures of any size and pixel shape in frames of one size and square pixels.
+//! Fits source pictures of any size and pixel shape into frames of one size with square pixels.
 //!
-//! Rule: a frame has as many lines as the first picture, and the width that its pixels have on a screen. Where a side is below
-//! [`SIDE_MIN`], the picture is enlarged by a whole factor; a longer side above [`SIDE_MAX`] is reduced to that. Black bars fill a
-//! frame where a later picture has another shape than the first one, or where enlarging the first one does not suffice.
+//! Rule: a frame has as many lines as the first picture, and the width of its pixels on a screen. If a side is below [`SIDE_MIN`], the
+//! picture is enlarged by a whole factor; a longer side above [`SIDE_MAX`] is reduced to that. Black bars fill a frame if a later picture
+//! has another shape than the first one, or if enlarging the first one does not suffice.
 
 use serde::{Deserialize, Serialize};
 
 use crate::plan::media::VideoTrack;
 use crate::plan::rational::Rational;
 
-/// Shortest side of a frame, pixels: one macroblock of H.264.
+/// Shortest side of a frame in pixels: one macroblock of H.264.
 pub const SIDE_MIN: u32 = 16;
 
-/// Longest side of a frame, pixels: 1024 macroblocks; level 6.2 allows 1055 (H.264, A.3.1).
+/// Longest side of a frame in pixels: 1024 macroblocks. Level 6.2 allows 1055 (H.264, A.3.1).
 pub const SIDE_MAX: u32 = 16_384;
 
-/// A picture is enlarged until its longer side has this many pixels at most: a strip is no larger for being thin.
+/// Most pixels of the longer side of an enlarged picture, so that a thin strip does not become huge.
 const ENLARGED_MAX: u32 = 1024;
 
-/// Shapes whose aspects differ by a smaller part are the same: 1080 lines and the 1088 lines that they are coded in, or a crop
-/// of a few lines, give no bars.
+/// Shapes whose aspects differ by a smaller part are the same: 1080 lines and the 1088 coded lines, or a crop of a few lines, cause no
+/// bars.
 const TOLERANCE: f64 = 0.02;
 
 /// Size of a coded picture and the shape of its pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PictureShape {
-    /// Pixels.
+    /// Width in pixels.
     pub width: u32,
-    /// Pixels.
+    /// Height in pixels.
     pub height: u32,
     /// Width of a pixel divided by its height.
     pub sample_aspect: Rational,
 }
 
-/// The first picture of a source, which its frames are made for.
+/// The first picture of a source, which determines its frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstPicture {
-    /// As it is shown.
+    /// Shape as displayed.
     pub shape: PictureShape,
-    /// Sample aspect that the picture itself signals; what the container says comes before it.
+    /// Sample aspect that the picture itself signals; `None` if it signals none. The container takes precedence.
     pub signalled: Option<Rational>,
 }
 
-/// Where a picture lies in a frame. All numbers are even, as 4:2:0 needs.
+/// Position of a picture in a frame. All numbers are even, as 4:2:0 requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// Pixels.
+    /// Width in pixels.
     pub width: u32,
-    /// Pixels.
+    /// Height in pixels.
     pub height: u32,
     /// Pixels of the frame to the left of the picture.
     pub left: u32,
@@ -69,9 +69,8 @@ impl From<&VideoTrack> for FirstPicture {
 }
 
 impl FirstPicture {
-    /// The sample aspect of a later picture of `size` that signals `own`. A container that overrules the first picture overrules
-    /// all that are like it; a picture of another size that signals nothing has the pixels that the container names, or square
-    /// ones.
+    /// The sample aspect of a later picture of `size` that signals `own`. If the container overrules the first picture, it overrules all
+    /// pictures like it. A picture of another size that signals nothing has the container's aspect, or square pixels.
     #[must_use]
     pub fn sample_aspect(
         &self,
@@ -96,12 +95,12 @@ impl PictureShape {
         (width.round() as u32, height.round() as u32)
     }
 
-    /// Where a picture of this shape lies in a frame of `size` that was made for pictures of the shape `first`.
+    /// Position of a picture of this shape in a frame of `size` that was made for pictures of the shape `first`.
     #[must_use]
     pub fn place(&self, first: &Self, (width, height): (u32, u32)) -> Place {
         let frame = first.frame();
         let own = if same(self.aspect(), first.aspect()) { first } else { self };
-        // How much wider the picture is than the frame.
+        // Ratio of the picture's aspect to the frame's.
         let wider = own.aspect() / (frame.0 / frame.1);
         let (inner_width, inner_height) = if same(wider, 1.0) {
             (width, height)
@@ -148,7 +147,7 @@ fn same(one: f64, other: f64) -> bool {
     (one / other).max(other / one) <= 1.0 + TOLERANCE
 }
 
-/// The even number next to `pixels`, at least 2 and at most `most`.
+/// The even number nearest to `pixels`, at least 2 and at most `most`.
 fn even(pixels: f64, most: u32) -> u32 {
     ((pixels / 2.0).round() as u32).saturating_mul(2).min(most).max(2)
 }
@@ -213,7 +212,7 @@ mod tests {
         assert_eq!(place(square(640, 480), wide, (1280, 720)), (960, 720, 160, 0));
         assert_eq!(place(square(1280, 544), wide, (1280, 720)), (1280, 544, 0, 88));
         assert_eq!(place(square(1080, 1920), wide, (854, 480)), (270, 480, 292, 0));
-        // The same size in other pixels.
+        // The same size with other pixels.
         let (narrow, dvd) = (shape(720, 576, (16, 15)), shape(720, 576, (64, 45)));
         assert_eq!(place(narrow, dvd, (1024, 576)), (768, 576, 128, 0));
         assert_eq!(place(dvd, narrow, (768, 576)), (768, 432, 0, 72));
@@ -254,11 +253,11 @@ mod tests {
         let first = |signalled| FirstPicture { shape: shape(720, 576, (64, 45)), signalled };
         let (dvd, hd) = ((720, 576), (1920, 1080));
         let container = Some(wide);
-        // The pictures said so themselves, then something else.
+        // The pictures signalled it themselves, then something else.
         assert_eq!(first(Some(wide)).sample_aspect(dvd, Some(narrow), container), narrow);
         assert_eq!(first(Some(wide)).sample_aspect(dvd, Some(narrow), None), narrow);
         assert_eq!(first(Some(wide)).sample_aspect(dvd, None, None), wide);
-        // They say what they always said, and the container knows better.
+        // They signal the same as before, and the container overrules them.
         assert_eq!(first(Some(narrow)).sample_aspect(dvd, Some(narrow), container), wide);
         assert_eq!(first(Some(narrow)).sample_aspect(hd, Some(narrow), container), narrow);
         assert_eq!(first(None).sample_aspect((360, 288), None, container), wide);

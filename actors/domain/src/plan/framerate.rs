@@ -1,4 +1,4 @@
-//! Which source frames a tier keeps.
+//! Frame-rate rules: which source frames a tier keeps.
 //!
 //! Rule: `target = fps / ceil(fps / (limit + 5 %))`; a tier keeps the first frame of a chunk, then each whose PTS is at least
 //! `last kept + 1/target - half a source frame`. A source within the limit keeps every frame, however irregular its clock is.
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::rational::Rational;
 
-/// Factor by which a source may exceed a limit without losing frames. Phones record at variable rates that average 30.0 to 31.2
-/// or 60.3 to 62 frames per second, and a limit of 30 would halve them to 15; the next rates in use, 48 and 72, are far above.
+/// Factor by which a source may exceed a limit without losing frames. Phones record at variable rates that average 30.0 to 31.2 or 60.3 to
+/// 62 frames per second, and a limit of 30 would halve them to 15. The next common rates, 48 and 72, are far above.
 const TOLERANCE: f64 = 1.05;
 
-/// The frame-rate rule of a tier, in ticks of the source. Keeps every frame where `spacing` is 0.
+/// The frame-rate rule of a tier in ticks of the source. With `spacing` 0 it keeps every frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FrameRule {
-    /// Least distance from the last kept frame, ticks.
+    /// Shortest distance from the last kept frame in ticks.
     pub spacing: i64,
 }
 
@@ -35,13 +35,13 @@ impl FrameRule {
     }
 }
 
-/// Whether a rate counts as one within `limit`.
+/// Whether a rate counts as within `limit`.
 #[must_use]
 pub fn within(fps: f64, limit: f64) -> bool {
     fps <= limit * TOLERANCE
 }
 
-/// The highest even division of the source's rate that is within the limit.
+/// The highest even division of the source's rate within the limit.
 #[must_use]
 pub fn target_rate(fps: f64, limit: f64) -> f64 {
     fps / (fps / (limit * TOLERANCE)).ceil().max(1.0)
@@ -55,13 +55,13 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// A keeper at the start of a chunk.
+    /// A keeper for the start of a chunk.
     #[must_use]
     pub fn new(rule: FrameRule) -> Self {
         Self { rule, last: None }
     }
 
-    /// Whether the tier keeps the frame at `pts`. Frames come in ascending order.
+    /// Whether the tier keeps the frame at `pts`. Call it in ascending order.
     pub fn keep(&mut self, pts: i64) -> bool {
         let kept = self.last.is_none_or(|last| pts >= last.saturating_add(self.rule.spacing));
         if kept {

@@ -1,4 +1,4 @@
-//! Where segments and IDR pictures fall inside a chunk: the same instants in every tier.
+//! The grid of segments and IDR pictures inside a chunk: the same instants in every tier.
 //!
 //! A chunk of D seconds is divided into `round(D / segment)` equal segments, each into `round(length / gop)` equal groups of
 //! pictures. An IDR falls on the first frame at or after a grid instant that *every* tier of the order keeps, so that a
@@ -8,33 +8,33 @@ use crate::plan::Chunk;
 use crate::plan::framerate::{FrameRule, Keeper};
 use crate::plan::rational::Rational;
 
-/// Share of the distance of two grid instants by which a repeated picture keeps away from the next frame.
+/// Share of the grid distance by which a repeated picture stays away from the next frame.
 const CROWDED: f64 = 0.25;
 
-/// What a frame of a chunk is, for the encoders.
+/// Marks of a frame for the encoders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
-    /// Encode it as an IDR.
+    /// Whether to encode it as an IDR.
     pub idr: bool,
-    /// A segment starts with it (then it is an IDR too).
+    /// Whether a segment starts with it. Then it is an IDR too.
     pub segment: bool,
 }
 
-/// Walks through the frames of one chunk.
+/// Marks the frames of one chunk.
 #[derive(Debug, Clone)]
 pub struct Grid {
     start: i64,
-    /// Ticks between grid instants, as a fraction, so that rounding does not add up.
+    /// Ticks between grid instants, as a fraction, so that rounding does not accumulate.
     step: f64,
     per_segment: u64,
-    /// The grid instant that the next IDR answers to.
+    /// Number of the grid instant of the next IDR.
     next: u64,
     last_segment: Option<u64>,
     keepers: Vec<Keeper>,
 }
 
 impl Grid {
-    /// The grid of `chunk`. `end` is the known or estimated end of the chunk in ticks (an open-ended chunk uses the probe's end).
+    /// The grid of `chunk`. `end` is the known or estimated end of the chunk in ticks. An open-ended chunk uses the probe's end.
     #[must_use]
     pub fn new(
         chunk: &Chunk,
@@ -58,7 +58,7 @@ impl Grid {
         }
     }
 
-    /// The mark of the next frame, in ascending order of PTS. Call it once for every source frame of the chunk.
+    /// The mark of the next frame. Call it once for every source frame of the chunk, in ascending order of PTS.
     pub fn mark(&mut self, pts: i64) -> Mark {
         let mut everywhere = true;
         for keeper in &mut self.keepers {
@@ -70,7 +70,7 @@ impl Grid {
             return Mark { idr: false, segment: false };
         }
         let elapsed = pts.saturating_sub(self.start).max(0) as f64;
-        // Half a tick of tolerance: the instant of a frame that lies on the grid must not round away from it.
+        // Half a tick of tolerance, so that the instant of a frame on the grid does not round away from it.
         let reached = ((elapsed + 0.5) / self.step).floor() as u64;
         self.next = reached + 1;
         let segment = reached / self.per_segment;
@@ -88,7 +88,7 @@ impl Grid {
         (first..).map(move |index| instant(start, step, index)).take_while(move |at| *at <= last)
     }
 
-    /// Most IDR pictures, and most segments, that frames before `end` can have.
+    /// Most IDR pictures and most segments of frames before `end`.
     #[must_use]
     pub fn most(&self, end: i64) -> (u64, u64) {
         let elapsed = end.saturating_sub(self.start).max(0) as f64;

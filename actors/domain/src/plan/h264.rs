@@ -1,6 +1,6 @@
-//! H.264: which level a stream of a size, rate and bit rate needs, and which profiles are 4:4:4.
+//! H.264: the level that a stream needs by size, rate and bit rate, and the 4:4:4 profiles.
 //!
-//! Numbers of ITU-T H.264 (08/2021), table A-1, for the High profile (bit rates are 1.25 times the table's, A.3.3).
+//! Numbers from ITU-T H.264 (08/2021), table A-1, for the High profile (bit rates are 1.25 times the table's, A.3.3).
 
 /// `profile_idc` of the 4:4:4 profiles: CAVLC 4:4:4 Intra, High 4:4:4 (withdrawn in 2007), High 4:4:4 Predictive.
 const PROFILES_444: [i32; 3] = [44, 144, 244];
@@ -14,9 +14,9 @@ pub fn is_444(profile: i32) -> bool {
     PROFILES_444.contains(&(profile & PROFILE_IDC))
 }
 
-/// What a level allows.
+/// Limits of a level.
 struct Level {
-    /// Times ten.
+    /// Number of the level times ten.
     number: u32,
     macroblocks_per_second: u64,
     macroblocks_per_frame: u64,
@@ -56,28 +56,28 @@ const LEVELS: [Level; 19] = [
     level(62, 16_711_680, 139_264, 696_320, 800_000),
 ];
 
-/// Decoded pictures that three B frames with a pyramid and their references take.
+/// Decoded pictures that three B-pictures with a pyramid and their references need.
 const PICTURES_HELD: u64 = 4;
 
-/// What a stream demands of a level.
+/// Properties of a stream that determine its level.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Demand {
-    /// Pixels.
+    /// Width in pixels.
     pub width: u32,
-    /// Pixels.
+    /// Height in pixels.
     pub height: u32,
     /// Frames per second.
     pub frame_rate: f64,
-    /// Peak bits per second.
+    /// Peak rate in bits per second.
     pub max_rate: u32,
 }
 
-/// The lowest level, times ten, not below `floor`, that carries the stream; `None` where there is none.
+/// The lowest level (times ten), not below `floor`, that supports the stream; `None` if there is none.
 #[must_use]
 pub fn level_for(demand: Demand, floor: u32) -> Option<u32> {
     let (wide, high) = (blocks(demand.width), blocks(demand.height));
     let frame = wide * high;
-    // A hundredth of a per cent over a level's rate is clock noise: 60000/1001 and its neighbours are written many ways.
+    // A hundredth of a per cent above a level's rate is clock noise: 60000/1001 and its neighbours are written in many ways.
     let per_second = (frame as f64 * demand.frame_rate * 0.9999).ceil() as u64;
     let fits = |level: &&Level| {
         let side_squared_max = 8 * level.macroblocks_per_frame;
@@ -92,13 +92,13 @@ pub fn level_for(demand: Demand, floor: u32) -> Option<u32> {
     LEVELS.iter().find(fits).map(|level| level.number)
 }
 
-/// Whether there is such a level, times ten.
+/// Whether the level (times ten) exists.
 #[must_use]
 pub fn is_level(number: u32) -> bool {
     LEVELS.iter().any(|level| level.number == number)
 }
 
-/// Decoded pictures of that size that a level, times ten, lets a decoder hold (H.264, table A-1).
+/// Decoded pictures of this size that a level (times ten) lets a decoder hold (H.264, table A-1).
 #[must_use]
 pub fn pictures_held(level: u32, width: u32, height: u32) -> u32 {
     let known = LEVELS.iter().find(|known| known.number >= level);
@@ -106,7 +106,7 @@ pub fn pictures_held(level: u32, width: u32, height: u32) -> u32 {
     u32::try_from(held / (blocks(width) * blocks(height)).max(1)).unwrap_or(u32::MAX)
 }
 
-/// RFC 6381 codec string of a stream in High profile without constraints.
+/// Codecs string (RFC 6381) of a stream in High profile without constraints.
 #[must_use]
 pub fn codec_string(level: u32) -> String {
     format!("avc1.6400{level:02x}")
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_level_is_raised_by_width_alone_and_by_bit_rate_alone() {
-        // 215 macroblocks wide: few in all, but level 3.2 may be only 202 wide.
+        // 215 macroblocks wide: few in total, but level 3.2 allows only 202.
         assert_eq!(level_for(demand(3440, 240, 25.0), 21), Some(40));
         let fat = Demand { max_rate: 30_000_000, ..demand(1920, 1080, 30.0) };
         assert_eq!(level_for(fat, 40), Some(41));
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_level_holds_the_pictures_that_b_frames_need() {
-        // Level 1.1 carries the rate but holds only two pictures of this size.
+        // Level 1.1 supports the rate but holds only two pictures of this size.
         let slow = Demand { width: 352, height: 288, frame_rate: 7.0, max_rate: 150_000 };
         assert_eq!(level_for(slow, 10), Some(12));
     }

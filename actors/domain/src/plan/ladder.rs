@@ -1,4 +1,4 @@
-//! The ladder: which renditions exist, and what a plan fixes for each.
+//! The ladder of renditions, and the parameters that a plan fixes for each.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,11 +6,11 @@ use crate::plan::frame::PictureShape;
 use crate::plan::framerate::FrameRule;
 use crate::plan::media::VideoTrack;
 
-/// A rung as configured. The short side names the tier.
+/// A rung of the settings. The shorter side names the tier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Rung {
-    /// Such as `720p`.
+    /// Name, such as `720p`.
     pub name: String,
     /// Pixels of the shorter side.
     pub short_side: u32,
@@ -24,64 +24,63 @@ pub struct Rung {
     pub level: u32,
     /// H.264 level times ten above 30 frames per second.
     pub level_high: u32,
-    /// Frame-rate limit.
+    /// Highest frame rate.
     pub max_frame_rate: u32,
-    /// Encoded on demand, not eagerly.
+    /// Whether it is encoded only on demand.
     #[serde(default)]
     pub lazy: bool,
 }
 
-/// A tier of a plan: everything an encoder needs besides frames.
+/// A tier of a plan: all parameters of its encoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TierPlan {
-    /// Such as `720p`.
+    /// Name, such as `720p`.
     pub name: String,
-    /// Even, square pixels, after rotation.
+    /// Width in square pixels after rotation; even.
     pub width: u32,
-    /// Even, square pixels, after rotation.
+    /// Height in square pixels after rotation; even.
     pub height: u32,
     /// x264 constant rate factor.
     pub crf: u32,
-    /// Cap, bits per second; the VBV buffer holds one second of it.
+    /// Rate cap in bits per second. The VBV buffer holds one second of it.
     pub max_rate: u32,
     /// H.264 level times ten.
     pub level: u32,
-    /// Which source frames it keeps.
+    /// Rule of the source frames that it keeps.
     pub rule: FrameRule,
-    /// Declared peak bits per second with audio (HLS BANDWIDTH), fixed by the plan.
+    /// Declared peak rate with audio in bits per second (HLS BANDWIDTH), fixed by the plan.
     pub bandwidth: u32,
-    /// RFC 6381 codec string of the picture track, such as `avc1.64001f`.
+    /// Codecs string (RFC 6381) of the picture track, such as `avc1.64001f`.
     pub codecs: String,
 }
 
-/// Size of the source's frames in square pixels after rotation, before scaling: `(width, height)`.
+/// Size `(width, height)` of the source's frames in square pixels after rotation, before scaling.
 #[must_use]
 pub fn display_size(video: &VideoTrack) -> (u32, u32) {
     let (width, height) = PictureShape::from(video).frame_size();
     if video.rotation % 180 == 90 { (height, width) } else { (width, height) }
 }
 
-/// A rung fitted to a source: its settings and the size it gets there.
+/// A rung fitted to a source: its settings and its size there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fitted {
-    /// Name of the tier: the rung's, or the short side's where the source is smaller than every rung.
+    /// Name of the tier: the rung's, or that of the shorter side if the source is smaller than every rung.
     pub name: String,
-    /// Even.
+    /// Width in pixels; even.
     pub width: u32,
-    /// Even.
+    /// Height in pixels; even.
     pub height: u32,
-    /// Whose settings.
+    /// Rung of the settings.
     pub rung: Rung,
 }
 
-/// A rung that is less than this times the one below it is not worth a tier of its own.
+/// Smallest ratio of a rung to the one below it that deserves its own tier.
 const STEP_MIN: f64 = 1.3;
 
-/// The tiers of a source whose frames have `display` size, from the largest to the smallest; never larger than those frames.
+/// The tiers of a source whose frames have `display` size, largest first. No tier is larger than those frames.
 ///
-/// Without `only`, every rung that is not lazy counts, and rungs too close below a kept one are left out. With it, exactly the
-/// named ones count, lazy or not. A source smaller than every rung gets one tier of its own size. Empty where nothing named
-/// fits.
+/// Without `only`, every rung that is not lazy counts, and rungs too close below a kept one are left out. With it, exactly the named ones
+/// count, lazy or not. A source smaller than every rung gets one tier of its own size. Empty if no named rung fits.
 #[must_use]
 pub fn select(ladder: &[Rung], display: (u32, u32), only: Option<&[String]>) -> Vec<Fitted> {
     let short = even(display.0.min(display.1));
@@ -104,7 +103,7 @@ pub fn select(ladder: &[Rung], display: (u32, u32), only: Option<&[String]>) -> 
 
 /// Keeps the largest eager rung and, below it, each that is far enough from the last kept one.
 fn thin(rungs: &mut Vec<&Rung>) {
-    // Where only lazy rungs fit, the largest of them is still better than nothing.
+    // If only lazy rungs fit, the largest of them is used.
     if rungs.iter().any(|rung| !rung.lazy) {
         rungs.retain(|rung| !rung.lazy);
     } else {
@@ -121,7 +120,7 @@ fn thin(rungs: &mut Vec<&Rung>) {
     });
 }
 
-/// The rung at the source's aspect, both sides even and within the source.
+/// The rung at the source's aspect, with even sides that do not exceed the source's.
 fn fit(rung: &Rung, display: (u32, u32), name: String) -> Fitted {
     let (short, long) = (display.0.min(display.1), display.0.max(display.1));
     let side = even(rung.short_side.min(short));
@@ -132,7 +131,7 @@ fn fit(rung: &Rung, display: (u32, u32), name: String) -> Fitted {
     Fitted { name, width, height, rung: rung.clone() }
 }
 
-/// The even number at or below, at least 2.
+/// The largest even number up to `pixels`, at least 2.
 fn even(pixels: u32) -> u32 {
     (pixels & !1).max(2)
 }

@@ -1,4 +1,4 @@
-//! What is in a source, and what is to be made of it: the ladder, the chunks, the tasks.
+//! Facts of a source, and its plan: the ladder, the chunks, the tasks.
 
 pub mod rational;
 pub mod media;

@@ -1,7 +1,8 @@
-//! From probe facts, a policy and limits to the plan of an order. Deterministic: a plan is written once and read by everybody.
+//! Makes the plan of an order from probe facts, a policy and limits. Deterministic. A plan is written once and read by every worker.
 //!
-//! Invariants: chunks tile the presentation time without hole or overlap; no tier is larger than the source's picture in square pixels
-//! ([`crate::plan::frame`]); every task comes after the tasks it needs. [`crate::plan::chunking`] cuts, [`crate::plan::tasks`] makes the task list.
+//! Invariants: chunks tile the presentation time without gap or overlap. No tier is larger than the source's picture in square pixels
+//! ([`crate::plan::frame`]). Every task comes after the tasks it needs. [`crate::plan::chunking`] cuts, [`crate::plan::tasks`] makes the
+//! task list.
 
 use crate::codec::clock;
 use crate::codec::limits::Limits;
@@ -25,16 +26,16 @@ use crate::words::warning::Warning;
 /// Pixels of the longer side of a thumbnail.
 const TILE_SIDE: u32 = 160;
 
-/// Thumbnails across and down a sheet: 1600x900 pixels of 16:9 tiles, which every browser takes as one image.
+/// Thumbnails in a row and in a column of a sheet: 1600x900 pixels with 16:9 tiles, which every browser accepts as one image.
 const SHEET_SIDE: u32 = 10;
 
-/// Pictures are taken from the largest tier up to this short side: enough for a poster, cheap to keep.
+/// Pictures come from the largest tier up to this shorter side: large enough for a poster, cheap to keep.
 const PICTURE_SIDE_MAX: u32 = 480;
 
 /// Plans an order.
 ///
 /// # Errors
-/// Permanent: the source is refused, or cannot be encoded as asked for.
+/// Permanent: the source is refused, or cannot be encoded as requested.
 pub fn plan(
     order: OrderId,
     facts: ProbeFacts,
@@ -167,10 +168,10 @@ fn image_plan(tiers: &[TierPlan], video: &VideoTrack, policy: &PlanPolicy) -> Im
     }
 }
 
-/// The longest segment that the grid of [`crate::plan::gop`] can make, in whole seconds; the outputs end at `end`.
+/// The longest segment of the grid of [`crate::plan::gop`] in whole seconds. The outputs end at `end`.
 ///
-/// A segment starts at the first frame at or after its instant that every tier keeps, so it is longer than planned by the
-/// distance of such frames at most, or by the longest that a frame lasts.
+/// A segment starts at the first frame at or after its instant that every tier keeps. So it exceeds its planned length by at most the
+/// distance of such frames, or by the longest duration of a frame.
 fn target_duration(
     video: &VideoTrack,
     chunks: &[Chunk],

@@ -1,4 +1,4 @@
-//! Plans of typical sources, as stories.
+//! Tests of plans for typical sources.
 
 use super::*;
 use crate::id::{Group, TaskId, VideoId};
@@ -90,7 +90,7 @@ fn without_a_point_near_the_start_the_next_chunk_decodes_from_the_point_before()
         end: end * 90_000,
         seek: Some(seek * 90_000 - 7200),
     };
-    // The point at 10 s is 7 s on: too early, as the one at 20 s is at hand.
+    // The point at 10 s follows after 7 s: too early, because the one at 20 s is close enough.
     assert_eq!(plan.chunks[1..3], [chunk(3, 20, 0), chunk(20, 30, 20)]);
     assert_eq!(plan.chunks[0].end, 3 * 90_000);
 }
@@ -137,7 +137,7 @@ fn outputs_last_from_the_first_of_picture_and_sound_to_the_last_of_both() {
     let plan = planned(facts.clone(), &sample::policy());
     assert_eq!((plan.origin, plan.end(), plan.chunks[0].start), (0, 60 * 90_000, 0));
     assert!((plan.seconds() - 60.0).abs() < 1e-9);
-    // A picture that is hardly late starts late.
+    // A first picture that is slightly late starts late.
     facts.video.as_mut().unwrap().start = 4500;
     assert_eq!(planned(facts, &sample::policy()).chunks[0].start, 4500);
 }

@@ -1,10 +1,10 @@
-//! What an operator decides about plans.
+//! The operator's policy for plans.
 
 use serde::{Deserialize, Serialize};
 
 use crate::plan::ladder::Rung;
 
-/// How a source becomes tiers, chunks and tasks.
+/// Parameters by which a source becomes tiers, chunks and tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PlanPolicy {
@@ -14,31 +14,31 @@ pub struct PlanPolicy {
     pub first_seconds_min: f64,
     /// Longest first chunk, seconds.
     pub first_seconds_max: f64,
-    /// Into how many tasks the first chunk is split by tiers, so that several slots share it; each decodes it again.
+    /// Number of tasks into which the first chunk is split by tiers, so that several slots share it. Each decodes it again.
     pub first_tasks: usize,
-    /// Shortest chunk, seconds: below it, the encoder's start costs quality.
+    /// Shortest chunk in seconds. Below it, the start of an encoder costs quality.
     pub chunk_seconds_min: f64,
     /// A chunk ends at the first random-access point after this many seconds.
     pub chunk_seconds_target: f64,
-    /// Longest chunk, seconds, where random-access points allow it.
+    /// Longest chunk in seconds, if random-access points allow it.
     pub chunk_seconds_max: f64,
-    /// Segments aim at this length, seconds.
+    /// Target length of a segment in seconds.
     pub segment_seconds: f64,
-    /// IDR pictures aim at this distance, seconds.
+    /// Target distance of IDR pictures in seconds.
     pub gop_seconds: f64,
-    /// x264 preset.
+    /// Name of the x264 preset.
     pub preset: String,
-    /// Make a poster and sprites.
+    /// Whether to make a poster and sprites.
     pub images: bool,
-    /// Make a progressive MP4 of every tier.
+    /// Whether to make a progressive MP4 of every tier.
     pub package: bool,
-    /// Bits per second of a stereo track.
+    /// Bit rate of a stereo track in bits per second.
     pub audio_bit_rate: u32,
-    /// Seconds between checkpoints of a sound track.
+    /// Seconds between checkpoints of an audio track.
     pub audio_part_seconds: u32,
     /// Seconds between thumbnails.
     pub thumbnail_seconds: f64,
-    /// Make exactly these tiers, lazy ones included. `None`: every tier that is not lazy.
+    /// Make exactly these tiers, including lazy ones. `None` for every tier that is not lazy.
     #[serde(default)]
     pub tiers: Option<Vec<String>>,
 }

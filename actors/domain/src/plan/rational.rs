@@ -5,9 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A fraction such as a time base (seconds per tick) or a frame rate (frames per second). `den` is never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rational {
-    /// Numerator.
     pub num: i64,
-    /// Denominator.
     pub den: i64,
 }
 

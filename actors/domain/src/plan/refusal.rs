@@ -1,6 +1,6 @@
-//! Which sources are refused before any work is planned, and what the uploader is told.
+//! Decides which sources are refused before any work is planned, with the reason for the uploader.
 //!
-//! Invariant: what passes here can be planned without overflow: sizes, rates and timestamps are within bounds.
+//! Invariant: an accepted source can be planned without overflow: sizes, rates and timestamps are within bounds.
 
 use crate::codec::lasting::Lasting;
 use crate::codec::limits::Limits;
@@ -9,10 +9,10 @@ use crate::plan::rational::Rational;
 use crate::words::failure::Failure;
 use crate::words::reason::{ContentFault, FileFault, OverLimit, Reason};
 
-/// Largest tick a source may carry, so that no difference of two overflows. Recordings of live streams may count from 1970.
+/// Largest tick of a source, so that no difference of two overflows. Recordings of live streams may count from 1970.
 const TICK_MAX: u64 = 1 << 60;
 
-/// Refuses what cannot or may not be encoded.
+/// Refuses a source that cannot or may not be encoded.
 ///
 /// # Errors
 /// Permanent, with a stable code and a sentence for the uploader.
@@ -39,7 +39,7 @@ fn examine(facts: &ProbeFacts, limits: &Limits) -> Result<(), Reason> {
     length(video, limits)
 }
 
-/// Timestamps that can be computed with.
+/// Checks that the timestamps can be computed with.
 fn clock(video: &VideoTrack) -> Result<(), Reason> {
     let part = 1..=i64::from(i32::MAX);
     let usable = |r: Rational| part.contains(&r.num) && part.contains(&r.den);

@@ -1,7 +1,7 @@
-//! Which sound tracks of a source are encoded, in what form, and the warnings about the others.
+//! Selects the audio tracks of a source that are encoded and their form, with warnings about the others.
 //!
-//! Invariants: the first track chosen is the main one; a track that is left out is named with its reason, and so is the track
-//! that became the main one in its place.
+//! Invariants: the first chosen track is the main one. A warning names each track that is left out with its reason, and the track that
+//! became the main one instead.
 
 use crate::codec::jump::STEPS_MAX;
 use crate::output::language;
@@ -9,13 +9,13 @@ use crate::plan::AudioPlan;
 use crate::plan::media::{AudioTrack, ProbeFacts, UnusedAudio, UnusedReason};
 use crate::plan::policy::PlanPolicy;
 
-/// Tracks that are encoded, the main one first, at most `limit`.
+/// Tracks to encode, the main one first, at most `limit`.
 #[must_use]
 pub fn chosen(facts: &ProbeFacts, limit: usize) -> Vec<&AudioTrack> {
     let mut tracks = usable(facts);
     let rank = |track: &&&AudioTrack| rank(track.default, track.secondary);
     if let Some(main) = tracks.iter().min_by_key(rank).map(|track| track.stream) {
-        // Stable: file order behind the main track.
+        // A stable sort keeps the file order after the main track.
         tracks.sort_by_key(|track| track.stream != main);
     }
     tracks.truncate(limit);
@@ -32,39 +32,39 @@ fn usable(facts: &ProbeFacts) -> Vec<&AudioTrack> {
     facts.audio.iter().filter(sane).collect()
 }
 
-/// Order of tracks that may be the main one: marked as default, then programme sound, then commentaries and the like.
+/// Rank of a candidate for the main track: marked as default, then programme audio, then commentaries and similar tracks.
 fn rank(default: bool, secondary: bool) -> u8 {
     if default { 0 } else { 1 + u8::from(secondary) }
 }
 
-/// Output rate and channels of a track.
+/// Output sample rate and channels of a track.
 #[must_use]
 pub fn output_form(sample_rate: u32, channels: u32) -> (u32, u32) {
-    // The two rates that every player takes; whole multiples stay in their family.
+    // The two rates that every player supports. Whole multiples stay in their family.
     let rate = if sample_rate.is_multiple_of(44_100) { 44_100 } else { 48_000 };
     (rate, channels.clamp(1, 2))
 }
 
-/// Time from one timestamp to the next, and the sound between them.
+/// Time between two timestamps, and the audio between them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
     /// Seconds from one timestamp to the next.
     pub stamped: f64,
-    /// Seconds of decoded sound between them.
+    /// Seconds of decoded audio between them.
     pub sounded: f64,
 }
 
-/// Timestamps that differ from the sound by more than this factor contradict it.
+/// Timestamps that differ from the audio by more than this factor contradict it.
 const CONTRADICTION: f64 = 1.2;
-/// Least sound for a conclusion, seconds.
+/// Least audio for a conclusion in seconds.
 const HEARD_MIN: f64 = 0.1;
 /// Longer steps, and steps back, are jumps of the clock, see [`crate::codec::discontinuity`]. A container without gaps has none.
 const STEP_SECONDS_MAX: f64 = 1.0;
 
 /// Whether the timestamps of a track contradict its samples, so that time has to be counted in samples.
 ///
-/// Sound cannot overlap itself: timestamps that advance by less than the sound are wrong. Timestamps that advance by more are a gap, except
-/// in a container without gaps (`gapless`): AVI timestamps are computed from header fields.
+/// Audio cannot overlap itself, so timestamps that advance by less than the audio are wrong. Timestamps that advance by more are a gap,
+/// except in a container without gaps (`gapless`): AVI timestamps are computed from header fields.
 #[must_use]
 pub fn contradicts(steps: &[Step], gapless: bool) -> bool {
     let clean: Vec<&Step> = steps
@@ -83,15 +83,15 @@ pub fn contradicts(steps: &[Step], gapless: bool) -> bool {
     sounded >= HEARD_MIN && (overlaps || (gapless && parts))
 }
 
-/// Whether that holds for a whole track, of which `sounded` seconds of sound lie between timestamps `stamped` seconds apart. A recorder may
-/// stamp the beginning alone with times of arrival.
+/// Whether the timestamps of a whole track contradict its samples: `sounded` seconds of audio lie between timestamps `stamped` seconds
+/// apart. A recorder may stamp only the beginning with arrival times.
 #[must_use]
 pub fn contradicts_throughout(sounded: f64, stamped: f64, gapless: bool) -> bool {
     sounded > CONTRADICTION * stamped || (gapless && stamped > CONTRADICTION * sounded)
 }
 
-/// Seconds of sound in a packet, of `packets` of which the first `barren` gave no sound: some decoders are a packet late, and what they
-/// still hold at the end makes up for it.
+/// Seconds of audio in a packet. The first `barren` of `packets` gave no audio: some decoders are a packet late, and what they still hold
+/// at the end compensates for it.
 #[must_use]
 pub fn packet_seconds(sounded: f64, packets: u32, barren: u32) -> f64 {
     sounded / f64::from(packets.saturating_sub(barren).max(1))
@@ -116,7 +116,7 @@ pub fn plans(tracks: &[&AudioTrack], policy: &PlanPolicy) -> Vec<AudioPlan> {
     tracks.iter().enumerate().map(plan).collect()
 }
 
-/// What a user should know about the sound, each a sentence or two. `chosen` are the tracks that are encoded.
+/// Warnings about the audio, each a sentence or two. `chosen` are the tracks that are encoded.
 #[must_use]
 pub fn warnings(facts: &ProbeFacts, chosen: &[&AudioTrack]) -> Vec<String> {
     let mut warnings = unused(&facts.unused_audio);
@@ -147,7 +147,7 @@ fn main_rank(main: &AudioTrack) -> (u8, u32) {
     (rank(main.default, main.secondary), main.number)
 }
 
-/// A sentence for each reason.
+/// One sentence per reason.
 fn unused(tracks: &[UnusedAudio]) -> Vec<String> {
     let mut reasons: Vec<&UnusedReason> = tracks.iter().map(|track| &track.reason).collect();
     reasons.sort();
@@ -226,7 +226,7 @@ fn over_limit(facts: &ProbeFacts, chosen: &[&AudioTrack]) -> Option<String> {
     })
 }
 
-/// `2 (de, aac)`; without the number where it is 0, in facts of older probes.
+/// `2 (de, aac)`. Without the number if it is 0, in facts of older probes.
 pub(crate) fn named(number: u32, language: &str, codec: &str) -> String {
     let about = match language::tag(language) {
         Some(tag) => format!("({tag}, {codec})"),

@@ -1,4 +1,4 @@
-//! Choice of sound tracks, and the sentences about those that are left out.
+//! Tests of the choice of audio tracks, and of the warnings about those that are left out.
 
 use super::*;
 use crate::sample;
@@ -93,9 +93,9 @@ fn a_track_that_takes_the_place_of_the_main_one_is_named() {
         (vec![track(1, false, false)], default.clone(), Some(place)),
         // The track that is marked as the default one is there.
         (vec![track(1, true, false)], lost(2, UnusedReason::Undecodable), None),
-        // A later track without a mark would not have been the main one.
+        // A later track without a mark would not have been the main one anyway.
         (vec![track(1, false, false)], lost(2, UnusedReason::Undecodable), None),
-        // A commentary would.
+        // A commentary would have been.
         (vec![track(1, false, true)], lost(2, UnusedReason::Undecodable), Some(place)),
     ];
     for (audio, unused, expected) in cases {
@@ -150,7 +150,7 @@ fn timestamps_that_let_sound_overlap_itself_contradict_it() {
     assert!(!contradicts(&steps(&[frame; 40], frame), true));
     // Milliseconds and jitter are no contradiction.
     assert!(!contradicts(&steps(&[0.026, 0.027, 0.026, 0.0, 0.052].repeat(8), frame), false));
-    // One frame is not enough to tell.
+    // One frame is not enough for a conclusion.
     assert!(!contradicts(&steps(&[0.0], frame), false));
 }
 

@@ -1,7 +1,7 @@
-//! The release list: which tasks an order has, in the order in which they may be released.
+//! The release list: the tasks of an order, in the order in which they may be released.
 //!
-//! First seconds, default sound, the rest of the picture by time, other sound, pictures for people, progressive files.
-//! Invariant: a task stands after every task it needs, so release never blocks.
+//! The order is: first seconds, default audio, the rest of the picture by time, other audio, images, progressive files. Invariant: a task
+//! comes after every task it needs, so a release never blocks.
 
 use std::ops::Range;
 
@@ -50,7 +50,7 @@ pub fn release_list(plan: &Plan, lazy: &[bool], policy: &PlanPolicy) -> Vec<Plan
     list.tasks
 }
 
-/// Indices of `costs` in at most `runs` consecutive runs: each takes on until it has its share of what is left.
+/// Indices of `costs` in at most `runs` consecutive runs. Each run grows until it has its share of the rest.
 fn balanced(costs: &[f64], runs: usize) -> Vec<Range<usize>> {
     let mut left: f64 = costs.iter().sum();
     let mut found = Vec::new();
@@ -73,7 +73,7 @@ fn balanced(costs: &[f64], runs: usize) -> Vec<Range<usize>> {
     found
 }
 
-/// A run that has this much of its share takes no further tier on.
+/// A run with this much of its share takes no further tier.
 const ENOUGH: f64 = 0.9;
 
 struct List<'a> {
@@ -88,8 +88,8 @@ impl List<'_> {
         self.tasks.push(PlannedTask { task, work, needs, cost });
     }
 
-    /// The first chunk, split into at most `tasks` runs of tiers of about the same cost, the dearest first, so that slots
-    /// working in parallel end together.
+    /// The first chunk, split into at most `tasks` runs of tiers of about the same cost, the most expensive first, so that slots working in
+    /// parallel end together.
     fn first(&mut self, tasks: usize) {
         let seconds = self.picture_seconds(&[0]);
         let cost = |tier: &TierPlan| cost::video(self.video, seconds, &[tier], self.preset);

@@ -1,6 +1,6 @@
-//! The files that an images task makes: their names, their sizes, and the index that says which picture lies where.
+//! Files of an images task: their names, their sizes, and the index that gives the position of each picture.
 //!
-//! Invariant: everything but the pixels follows from the job, so the node knows it without asking the codec.
+//! Invariant: everything except the pixels follows from the job, so the node knows it without asking the codec.
 
 use std::fmt::Write as _;
 
@@ -12,22 +12,21 @@ pub const POSTER: &str = "poster.jpg";
 /// File name of the index (WebVTT).
 pub const INDEX: &str = "thumbnails.vtt";
 
-/// A sheet of tiles.
+/// A sprite sheet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sheet {
     /// File name.
     pub name: String,
-    /// Its pixels.
     pub pixels: u64,
 }
 
-/// Tiles of a full sheet.
+/// Number of tiles of a full sheet.
 #[must_use]
 pub fn tiles(plan: &ImagePlan) -> usize {
     plan.columns.max(1) as usize * plan.rows.max(1) as usize
 }
 
-/// Columns and rows of a sheet of `tiles` tiles, which is as small as it may be.
+/// Columns and rows of a sheet of `tiles` tiles, as small as possible.
 #[must_use]
 pub fn shape(plan: &ImagePlan, tiles: usize) -> (usize, usize) {
     let columns = (plan.columns.max(1) as usize).min(tiles.max(1));
@@ -40,7 +39,7 @@ pub fn sheet(number: usize) -> String {
     format!("sprite-{number:03}.jpg")
 }
 
-/// Whether a file name is that of a sheet.
+/// Whether a file name is a sheet's.
 #[must_use]
 pub fn is_sheet_name(name: &str) -> bool {
     let number = name.strip_prefix("sprite-").and_then(|rest| rest.strip_suffix(".jpg"));
@@ -58,7 +57,7 @@ pub fn sheets(job: &ImagesJob) -> impl Iterator<Item = Sheet> {
     })
 }
 
-/// The WebVTT file. Its cues cover the video from 0 to its end without hole or overlap.
+/// The WebVTT file. Its cues cover the video from 0 to its end without gap or overlap.
 #[must_use]
 pub fn index(job: &ImagesJob) -> String {
     let plan = &job.images;

@@ -1,15 +1,15 @@
-//! x264's presets: what each costs, and what it holds in memory.
+//! x264's presets: their cost and memory.
 
 /// A preset.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Preset {
-    /// x264's name.
+    /// Name in x264.
     pub name: &'static str,
-    /// CPU against veryfast: superfast to medium as measured, the others by x264's own steps.
+    /// CPU time relative to veryfast: superfast to medium as measured, the others by x264's own steps.
     pub cpu: f64,
-    /// Pictures that it looks ahead by, B-pictures and one in hand included.
+    /// Pictures of lookahead, including B-pictures and the current one.
     pub pictures_ahead: u64,
-    /// Reference pictures (`x264 --fullhelp`).
+    /// Number of reference pictures (`x264 --fullhelp`).
     pub references: u32,
 }
 
@@ -19,7 +19,7 @@ const fn preset(name: &'static str, cpu: f64, pictures_ahead: u64, references: u
 
 const SLOWEST: Preset = preset("placebo", 30.0, 66, 16);
 
-/// All of them, from the quickest.
+/// All presets, fastest first.
 pub const PRESETS: [Preset; 10] = [
     preset("ultrafast", 0.5, 6, 1),
     preset("superfast", 0.8, 6, 1),
@@ -33,7 +33,7 @@ pub const PRESETS: [Preset; 10] = [
     SLOWEST,
 ];
 
-/// The preset of that name. One that is not known is taken for the slowest: budgets are too large then, not too small.
+/// The preset with this name. An unknown one counts as the slowest, so that budgets are too large rather than too small.
 #[must_use]
 pub fn named(name: &str) -> Preset {
     PRESETS.into_iter().find(|preset| preset.name == name).unwrap_or(SLOWEST)

@@ -1,9 +1,9 @@
-//! Which store belongs to which broker.
+//! Decides which store belongs to which broker.
 //!
-//! State says what is to be in the store, so a broker and a store belong together: what another broker's videos are made of looks like
-//! orphans, and a node that writes elsewhere writes what nobody finds. An id, made once, lies in both.
+//! The state on the broker names the objects in the store, so broker and store belong together. Objects that another broker's videos name
+//! would look like orphans, and objects written to another store would never be found. Therefore both carry the same id, made once.
 //!
-//! Invariants: the id of a store never changes; a broker names one store; only a person lets it name another.
+//! Invariants: the id of a store never changes. A broker names one store. Only an operator changes which store it names.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use crate::words::failure::Failure;
 pub const KEY: &str = "jetreel-store.json";
 /// Schema version of both marks.
 pub const VERSION: u32 = 1;
-/// Objects that are looked for, before a store is taken for another one.
+/// Objects that are looked up before a store counts as another one.
 const NAMED_MAX: usize = 40;
 
 /// The object at [`KEY`], JSON.
@@ -24,8 +24,8 @@ pub struct StoreMark {
     pub v: u32,
     /// Id of the store.
     pub id: String,
-    /// When the state of the broker was born that the store was marked for: lets a start go on that was cut short between the two
-    /// marks.
+    /// When the state of the broker was created for which the store was marked. With it, a start that was interrupted between the two marks
+    /// can continue.
     #[serde(default)]
     pub broker: String,
 }
@@ -35,57 +35,56 @@ pub struct StoreMark {
 pub struct BrokerMark {
     /// Schema version.
     pub v: u32,
-    /// Id of the store that belongs to the broker.
     pub store: String,
 }
 
-/// What is to be done next.
+/// Next step of the binding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing: they belong together, by this id.
+    /// Nothing to do: the two are bound by this id.
     Bound(String),
-    /// Neither has a mark: the store gets one.
+    /// Neither has a mark. The store is marked first.
     MarkStore,
-    /// The store was marked for this broker, which gets its own mark: this id.
+    /// The store is marked for this broker. The broker gets a mark with this id.
     MarkBroker(String),
 }
 
-/// They do not belong together.
+/// Why store and broker do not belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mismatch {
-    /// The broker names a store, and this one has no id.
+    /// The broker names a store, and this store has no id.
     Unmarked {
-        /// What the broker names.
+        /// Id in the broker's mark.
         wanted: String,
     },
-    /// The store has an id, and the broker names none.
+    /// The store has an id, and the broker has no mark.
     Stranger {
         /// Id of the store.
         store: String,
     },
-    /// Neither has a mark, and nothing of what the broker's videos name is in the store.
+    /// Neither has a mark, and the store holds none of the objects that the broker's videos name.
     Elsewhere {
-        /// The newest of what is missing.
+        /// The newest of the missing objects.
         missing: String,
     },
-    /// Neither has a mark, and the store holds what no video of the broker's names: it has none.
+    /// Neither has a mark, the broker has no videos, and the store holds media.
     Occupied {
-        /// Something that the store holds.
+        /// An object in the store.
         found: String,
     },
     /// The broker names another store.
     Different {
-        /// What the broker names.
+        /// Id in the broker's mark.
         wanted: String,
         /// Id of the store.
         store: String,
     },
 }
 
-/// Judges by both marks. `birth` tells when the broker's state was born.
+/// Compares both marks. `birth` is when the broker's state was created.
 ///
 /// # Errors
-/// When the two do not belong together.
+/// The two do not belong together.
 pub fn judge(
     store: Option<&StoreMark>,
     broker: Option<&BrokerMark>,
@@ -105,7 +104,7 @@ pub fn judge(
     }
 }
 
-/// What the states of videos name that must be in their store, newest first as the videos are; only the first [`NAMED_MAX`].
+/// Keys of objects that the states of videos name and the store must hold, newest first as the videos are. Only the first [`NAMED_MAX`].
 #[must_use]
 pub fn named(videos: &[Video]) -> Vec<&str> {
     let there = videos.iter().filter(|video| !video.is_deleted());
@@ -113,13 +112,13 @@ pub fn named(videos: &[Video]) -> Vec<&str> {
 }
 
 fn named_by(video: &Video) -> impl Iterator<Item = &str> {
-    // What was cancelled is cleared away.
+    // The output of a cancelled order is removed.
     let orders = video.orders.iter().rev().filter(|order| order.status != Status::Cancelled);
     orders.flat_map(|order| {
         let set = order.published.as_ref().map(|published| published.manifest.key.as_str());
         let plan = order.plan.as_ref().map(|plan| plan.object.key.as_str());
         let part = video.source_of(order.number).parts.first().map(|part| part.key.as_str());
-        // A finished set names what playback needs; its plan may have gone.
+        // The finished set names what playback needs. The plan may be gone.
         set.or(plan).into_iter().chain(part)
     })
 }

@@ -1,33 +1,32 @@
-//! Which of several nodes does what one alone should do.
+//! The lease that elects one of several nodes for work that only one should do.
 //!
-//! A lease only saves work: two nodes that both believe to hold it, as after a clock was set, do harmless things twice.
+//! The lease only saves work. Two nodes that both believe they hold it, for example after a clock was set, do harmless work twice.
 
 use serde::{Deserialize, Serialize};
 
-/// The document in the bucket `nodes`, changed by compare-and-set only.
+/// The lease document in the bucket `nodes`. It changes only by compare-and-set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leadership {
     /// Schema version.
     pub v: u32,
-    /// UUID of the holder: a node that was started again is another holder.
+    /// UUID of the holder. A restarted node is another holder.
     pub holder: String,
-    /// Name of the holder's node, for people.
+    /// Name of the holder's node, for display.
     pub node: String,
-    /// Seconds since the Unix epoch after which another may take it. A renewal moves it on by the whole lease, so that several
-    /// renewals can be missed.
+    /// Seconds since the Unix epoch after which another node may take the lease. A renewal adds the whole lease time, so several renewals
+    /// may be missed.
     pub expires: i64,
 }
 
 impl Leadership {
-    /// The lease in a document that cannot be read. Anybody may take it: that two lead for a while does no harm, that nobody leads
-    /// does.
+    /// A free lease in place of a document that cannot be decoded. Two leaders for a while do no harm; no leader does.
     #[must_use]
     pub fn nobodys() -> Self {
         Self { v: 1, holder: String::new(), node: String::new(), expires: 0 }
     }
 }
 
-/// What `holder` writes over what it found; `None` where another holds the lease.
+/// The lease that `holder` writes over the found one; `None` if another node holds it.
 #[must_use]
 pub fn take(
     found: Option<&Leadership>,
@@ -43,14 +42,14 @@ pub fn take(
     Some(Leadership { v: 1, holder: holder.to_owned(), node: node.to_owned(), expires })
 }
 
-/// Whether `holder` has renewed its lease so lately that this can wait: passes may follow each other quickly.
+/// Whether `holder` renewed the lease so recently that the renewal can wait. Passes may follow each other quickly.
 #[must_use]
 pub fn is_fresh(found: &Leadership, holder: &str, now: i64, lease_seconds: i64) -> bool {
     let renewed = found.expires.saturating_sub(lease_seconds);
     found.holder == holder && (renewed..renewed + lease_seconds / 8).contains(&now)
 }
 
-/// What a holder writes who goes: the next one need not wait.
+/// The lease that a leaving holder writes, so that its successor does not wait.
 #[must_use]
 pub fn resign(held: &Leadership) -> Leadership {
     Leadership { expires: 0, ..held.clone() }

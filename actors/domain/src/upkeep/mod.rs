@@ -1,4 +1,4 @@
-//! What a cluster does for itself: presence, leadership, repair, sweeping, and settings that fit each other.
+//! Upkeep of a cluster: presence, leadership, repair, sweep, and relations between settings.
 
 pub mod presence;
 pub mod peers;

@@ -1,6 +1,6 @@
-//! What a node knows of all nodes of the cluster: how much they encode at once, and whether they outlived an attempt.
+//! The nodes of the cluster as one node knows them: their slots, and whether their processes outlived an attempt.
 //!
-//! Invariant: the times of a node are compared with each other alone, never with those of another node's clock.
+//! Invariant: times of a node are compared only with each other, never with those of another node's clock.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use crate::delivery::claim::Attempt;
 use crate::upkeep::presence::Presence;
 use crate::upkeep::relations::LEASE;
 
-/// Words of a node that may be missed before its slots no longer count.
+/// Heartbeats of a node that may be missed before its slots stop counting.
 const MISSED_MAX: u64 = 3;
-/// A process counts as evidence for this long after its last word: as long as the bucket remembers it. Seconds.
+/// Time after its last heartbeat for which a process counts as evidence, in seconds. The bucket remembers it as long.
 const REMEMBERED: u64 = 3600;
 
-/// The processes that were heard of, by id. Times are in seconds since any fixed moment of the listener.
+/// Known processes by id. Times are in seconds since any fixed moment of this node.
 #[derive(Debug, Clone, Default)]
 pub struct Peers {
     heard: BTreeMap<String, (u64, Presence)>,
@@ -22,27 +22,28 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Takes note of what was said since the last call; nothing, where it could not be read.
+    /// Records the reports written since the last call. `said` is empty if they could not be read.
     pub fn hear(&mut self, now: u64, said: impl IntoIterator<Item = (String, Presence)>) {
         (self.now, self.listened) = (now, true);
         self.heard.extend(said.into_iter().map(|(id, presence)| (id, (now, presence))));
         self.heard.retain(|_, (at, _)| now.saturating_sub(*at) < REMEMBERED);
     }
 
-    /// Whether there was an attempt to listen.
+    /// Whether this node has tried to read the reports at least once.
     #[must_use]
     pub fn listened(&self) -> bool {
         self.listened
     }
 
-    /// Tasks that all nodes encode at once which spoke lately; `interval` is the time between two words of a node, in seconds.
+    /// Tasks that all nodes with a recent heartbeat encode at once. `interval` is the time between two heartbeats in seconds.
     #[must_use]
     pub fn slots(&self, interval: u64) -> usize {
         let lately = |at: u64| self.now.saturating_sub(at) <= interval.max(1) * MISSED_MAX;
         self.heard.values().filter(|(at, _)| lately(*at)).map(|(_, presence)| presence.slots).sum()
     }
 
-    /// Whether the process that made an attempt went on after the end of its lease: a lost lease, and not a node that died of its task.
+    /// Whether the process of an attempt went on after the end of its lease. If so, the attempt lost its lease, and its task did not kill
+    /// the node.
     #[must_use]
     pub fn outlived(&self, attempt: &Attempt) -> bool {
         let lease = i64::try_from(LEASE.ack_wait_min().as_secs()).unwrap_or(i64::MAX);

@@ -1,11 +1,11 @@
-//! What nodes say of themselves, and what follows for an order whose plan pins a codec build that no node has any more.
+//! Node reports, and orders whose plan pins a codec build that no node has any more.
 //!
-//! A plan is carried out by one build, for the bytes to be the same whoever does a task. After an upgrade, such an order would wait for
-//! ever; so it is planned anew.
+//! One build carries out a plan, so that every worker makes the same bytes. After an upgrade such an order would wait forever, so it is
+//! planned anew.
 //!
-//! Invariants: a node is gone when nothing was heard of it for the whole patience, by a listener who listened all that time: no two
-//! clocks are compared, and a listener who was cut off himself starts anew. Nothing is planned anew while it could be planned with a
-//! build that is missing.
+//! Invariants: a node counts as gone when a listener read all reports for the whole patience and met none of the node. Clocks of different
+//! nodes are never compared, and a listener that was disconnected starts anew. Nothing is planned anew while the new plan could again pin a
+//! missing build.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,48 +14,48 @@ use serde::{Deserialize, Serialize};
 
 use crate::delivery::stage::Stage;
 
-/// Words of a node within the patience: many may be lost before it counts as gone.
+/// Heartbeats of a node within the patience. Many may be lost before the node counts as gone.
 const WORDS_PER_PATIENCE: u32 = 20;
 
-/// Longest time between two words of a node: far below the age at which the bucket forgets it.
+/// Longest time between two heartbeats of a node. Far below the age at which the bucket removes its report.
 const INTERVAL_MAX: Duration = Duration::from_secs(30);
 
-/// Time between two words of a node.
+/// Time between two heartbeats of a node.
 #[must_use]
 pub fn interval(patience_seconds: u64) -> Duration {
     (Duration::from_secs(patience_seconds) / WORDS_PER_PATIENCE).min(INTERVAL_MAX)
 }
 
-/// The document that a node keeps in the bucket `nodes`, under an id that is new with every start. Times are by its own clock, for people.
+/// The report of a node in the bucket `nodes`, under an id that is new with every start. Times are by the node's own clock, for display.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Presence {
     /// Schema version.
     pub v: u32,
-    /// Its name, for people: two nodes may have the same.
+    /// Name of the node, for display. Two nodes may have the same name.
     pub node: String,
-    /// Its roles, in the words of the settings.
+    /// Names of its roles as in the settings.
     pub roles: BTreeSet<String>,
-    /// The build of its codec; `None` where its roles need no codec, or the codec does not work.
+    /// Build of its codec. `None` if its roles need no codec, or the codec does not work.
     #[serde(default)]
     pub codec_build: Option<String>,
-    /// Tasks that it encodes at once.
+    /// Tasks that the node encodes at once.
     #[serde(default)]
     pub slots: usize,
-    /// When it started, seconds since the Unix epoch.
+    /// When the node started, in seconds since the Unix epoch.
     pub since: i64,
-    /// When it said this, seconds since the Unix epoch.
+    /// When the node wrote this report, in seconds since the Unix epoch.
     pub at: i64,
 }
 
-/// All that matters of a word of an unknown form.
+/// The fields that matter in a report of an unknown form.
 #[derive(Deserialize)]
 struct Odd {
     codec_build: String,
 }
 
 impl Presence {
-    /// What follows from a word of an unknown form, as of a newer version: that there is a node with its build, which must not be taken for
-    /// missing, where it tells one. Nobody plans by it.
+    /// The report of a node in place of one of an unknown form, for example of a newer version. If the document names a codec build, that
+    /// build exists and is not missing. The node counts for no plan.
     #[must_use]
     pub fn of_unknown_form(node: &str, document: &[u8]) -> Option<Self> {
         let Odd { codec_build } = serde_json::from_slice(document).ok()?;
@@ -63,13 +63,13 @@ impl Presence {
         Some(Self { v: 0, node, roles, codec_build: Some(codec_build), slots: 0, since: 0, at: 0 })
     }
 
-    /// Whether it plans orders.
+    /// Whether the node plans orders.
     #[must_use]
     pub fn plans(&self) -> bool {
         self.roles.contains(Stage::Ingest.as_str())
     }
 
-    /// Whether it does tasks.
+    /// Whether the node encodes tasks.
     #[must_use]
     pub fn encodes(&self) -> bool {
         self.roles.contains(Stage::Encode.as_str())
@@ -84,7 +84,7 @@ pub struct Builds {
 }
 
 impl Builds {
-    /// The builds of these nodes.
+    /// The builds of `nodes`.
     #[must_use]
     pub fn of<'a>(nodes: impl IntoIterator<Item = &'a Presence>) -> Self {
         let mut builds = Self::default();
@@ -100,38 +100,38 @@ impl Builds {
         builds
     }
 
-    /// Builds that tasks are done with.
+    /// Builds of nodes that encode.
     #[must_use]
     pub fn encoding(&self) -> &BTreeSet<String> {
         &self.encoding
     }
 
-    /// Builds that orders are planned with and no task is done with.
+    /// Builds of nodes that plan orders, without a node that encodes.
     #[must_use]
     pub fn in_vain(&self) -> BTreeSet<&str> {
         self.planning.difference(&self.encoding).map(String::as_str).collect()
     }
 
-    /// Whether an order that was planned with `build` waits in vain, and one that is planned now would not, whichever node plans it.
+    /// Whether an order planned with `build` can never be encoded, while every order planned now can, whichever node plans it.
     #[must_use]
     pub fn strand(&self, build: &str) -> bool {
         !self.encoding.contains(build) && !self.planning.is_empty() && self.in_vain().is_empty()
     }
 }
 
-/// The nodes that were heard of lately. Times are in seconds since any fixed moment.
+/// Nodes with a recent heartbeat. Times are in seconds since any fixed moment.
 #[derive(Debug, Clone, Default)]
 pub struct Roster {
-    /// Since when there was no gap in the listening.
+    /// Since when the reports were read without a gap.
     since: Option<u64>,
-    /// When it was listened last.
+    /// When the reports were last read.
     listened: u64,
     heard: BTreeMap<String, (u64, Presence)>,
     builds: Builds,
 }
 
 impl Roster {
-    /// Takes note of what was said since the last call, by id of the node.
+    /// Records the reports written since the last call, by id of the node.
     pub fn hear(
         &mut self,
         now: u64,
@@ -144,7 +144,8 @@ impl Roster {
         self.heard.extend(said.into_iter().map(|(id, presence)| (id, (now, presence))));
         self.heard.retain(|_, (at, _)| now.saturating_sub(*at) < patience_seconds);
         if self.heard.is_empty() {
-            // Not even the listener's own node is heard: nothing comes through, and who is heard first is not alone.
+            // No report arrived, not even this node's own: the connection is broken. When it works again, the first node that reports may be
+            // one of many.
             self.since = None;
         }
         let long = now.saturating_sub(since) >= patience_seconds;
@@ -152,13 +153,13 @@ impl Roster {
         self.builds = Builds::of(nodes);
     }
 
-    /// Nothing could be listened to: until it can, nothing is said of builds.
+    /// Records that the reports could not be read. The builds are unknown until they can be read again.
     pub fn miss(&mut self) {
         self.builds = Builds::default();
     }
 
-    /// Whether an order planned with `build` is to be planned anew, as far as nodes are concerned. `false` before the whole patience was
-    /// listened.
+    /// Whether an order planned with `build` must be planned anew, as far as the nodes show. `false` before the reports were read for the
+    /// whole patience.
     #[must_use]
     pub fn strands(&self, build: &str) -> bool {
         self.builds.strand(build)
@@ -189,15 +190,15 @@ mod tests {
             (vec![("ingest,encode", Some("old"))], false),
             (vec![("ingest,encode", Some("new"))], true),
             (vec![("ingest", Some("new")), ("encode", Some("new"))], true),
-            // Somebody still has it.
+            // A node still has the build.
             (vec![("ingest,encode", Some("new")), ("encode", Some("old"))], false),
-            // Nobody plans, nobody encodes, or nobody's codec works.
+            // No node plans, no node encodes, or no node's codec works.
             (vec![("encode", Some("new"))], false),
             (vec![("ingest", Some("new"))], false),
             (vec![("ingest,encode", None)], false),
             (vec![("publisher", Some("new"))], false),
             (vec![], false),
-            // It would, or could, be planned with a missing build once more.
+            // The new plan would, or could, pin a missing build again.
             (vec![("ingest", Some("old")), ("encode", Some("new"))], false),
             (vec![("ingest,encode", Some("new")), ("ingest", Some("old"))], false),
             (vec![("ingest,encode", Some("new")), ("ingest", Some("newer"))], false),
@@ -208,7 +209,7 @@ mod tests {
         }
     }
 
-    /// Listens every ten seconds up to `until`, while these nodes talk.
+    /// Reads the reports of these nodes every ten seconds up to `until`.
     fn listen(roster: &mut Roster, from: u64, until: u64, nodes: &[(&str, &str)]) {
         for now in (from..=until).step_by(10) {
             let said = nodes
@@ -243,7 +244,7 @@ mod tests {
     fn who_could_not_listen_starts_anew() {
         let mut roster = Roster::default();
         listen(&mut roster, 0, 700, &[("a", "old"), ("b", "new")]);
-        // All were cut off from the broker, and one comes back sooner than the other.
+        // All nodes were disconnected from the broker, and one reconnects before the other.
         listen(&mut roster, 1400, 1990, &[("b", "new")]);
         assert!(!roster.strands("old"));
         listen(&mut roster, 2000, 2000, &[("b", "new")]);

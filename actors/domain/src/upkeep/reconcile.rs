@@ -1,10 +1,10 @@
-//! What is amiss with a video, and what mends it: state is the truth, messages are hints, and a hint can get lost.
+//! Finds the troubles of a video and their repairs. The state is the truth; messages are hints and can be lost.
 //!
-//! The shell looks at a video and the queues; [`troubles`] names what is amiss; [`Watch`] says since when, because most of what
-//! looks amiss is only under way; a trouble that lasts as long as its patience is mended. Every repair can be made twice, or by
-//! two nodes, without harm.
+//! The shell reads a video and the queues. [`troubles`] lists what is wrong. [`Watch`] records since when, because most apparent troubles
+//! are only work in progress. A trouble that outlasts its patience is repaired. Every repair can be made twice, or by two nodes, without
+//! harm.
 //!
-//! Nothing of a FAILED order is ever queued again here: that is what a replay is for.
+//! No task of a FAILED order is queued here. That takes a replay.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,58 +16,58 @@ use crate::order::announce;
 use crate::order::release::{self, Step};
 use crate::order::state::{Order, Status, Video};
 
-/// How patient repairs are. Times are in seconds.
+/// Delays of the reconciler, in seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Policy {
-    /// Between two passes.
+    /// Pause between two passes.
     pub pass_seconds: u64,
-    /// The reconciler's lease; it is renewed with every pass, and another node takes over when it ran out.
+    /// Time of the reconciler's lease. Every pass renews it, and another node takes over when it has expired.
     pub lease_seconds: i64,
-    /// What is amiss for this long is mended: longer than a stage takes to do it itself.
+    /// A trouble that lasts this long is repaired. Longer than a stage takes to finish the work itself.
     pub patience_seconds: i64,
-    /// An upload that may be in somebody's hands is announced again after this time; longer than it may wait for its next attempt,
-    /// and longer than that may take.
+    /// An upload whose message may be in a worker's hands is announced again after this time. Longer than its retry delay and than one
+    /// attempt.
     pub doubt_seconds: i64,
-    /// An upload that stands still for this long is given up.
+    /// An upload without progress for this long is cancelled.
     pub receiving_seconds_max: i64,
-    /// What a cancelled order leaves is cleared away after this time; longer than a worker takes to notice.
+    /// The output of a cancelled order is removed after this time. Longer than a worker takes to notice the cancellation.
     pub cancelled_seconds: i64,
-    /// An order is planned anew when no node has had its codec build for this long; longer than nodes are away in a rolling upgrade.
+    /// An order is planned anew when no node has had its codec build for this long. Longer than nodes are down in a rolling upgrade.
     pub build_seconds: u64,
-    /// An object that nobody names is deleted when it is at least this old.
+    /// Age at which an object that no document names is deleted.
     pub orphan_seconds: i64,
-    /// Between two walks through the store.
+    /// Pause between two walks through the store.
     pub sweep_seconds: i64,
-    /// Objects looked at in one pass.
+    /// Objects examined in one pass.
     pub objects_per_pass: usize,
 }
 
-/// How far the consumer of uploads is.
+/// Position of the consumer of uploads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// Highest stream sequence that was delivered to anybody.
+    /// Highest stream sequence that was delivered.
     pub delivered: u64,
-    /// Everything up to here is settled. May read 0 after the consumer's leader changed.
+    /// All messages up to this sequence are settled. May read 0 after the consumer's leader changed.
     pub floor: u64,
-    /// Messages that are delivered and not settled.
+    /// Number of delivered messages that are not settled.
     pub unsettled: u64,
 }
 
-/// Where the newest announcement of an upload is.
+/// Position of the newest announcement of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Announcement {
-    /// There is none.
+    /// There is no announcement.
     Absent,
-    /// In the backlog: it will be delivered.
+    /// The announcement is in the backlog and will be delivered.
     Waiting,
-    /// It was delivered, and may be in somebody's hands.
+    /// The announcement was delivered and may be in a worker's hands.
     InDoubt,
-    /// It was delivered and settled.
+    /// The announcement was delivered and settled.
     Passed,
 }
 
-/// Places an announcement by its stream sequence.
+/// Classifies an announcement by its stream sequence.
 #[must_use]
 pub fn announcement(newest: Option<u64>, position: &Position) -> Announcement {
     match newest {
@@ -80,20 +80,20 @@ pub fn announcement(newest: Option<u64>, position: &Position) -> Announcement {
     }
 }
 
-/// What has to be looked at to judge an order.
+/// What must be read to judge an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// State says all.
+    /// Nothing: the state is sufficient.
     Nothing,
-    /// Where the announcement of its upload is.
+    /// The announcement of its upload.
     Announcement,
-    /// What is queued and what is finished.
+    /// Its queued tasks and its finished tasks.
     Tasks,
-    /// When the newest part of its upload was written.
+    /// The time of the newest part of its upload.
     Parts,
 }
 
-/// See [`Need`].
+/// What must be read to judge an order.
 #[must_use]
 pub fn need(order: &Order, now: i64, policy: &Policy) -> Need {
     if order.is_closed() {
@@ -112,14 +112,14 @@ pub fn need(order: &Order, now: i64, policy: &Policy) -> Need {
     }
 }
 
-/// What was found about an order.
+/// What was read about an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// Nothing was looked at.
+    /// Nothing was read.
     Nothing,
-    /// Where the announcement of its upload is.
+    /// The announcement of its upload.
     Announcement(Announcement),
-    /// Its tasks. What is queued must be read before what is finished: a task leaves the queue after its entry is written.
+    /// The tasks. The queued ones must be read before the finished ones, because a task leaves the queue after its entry is written.
     Tasks {
         /// The release list of its plan.
         steps: Vec<Step>,
@@ -127,71 +127,71 @@ pub enum Found {
         queued: BTreeSet<TaskId>,
         /// Tasks with a ledger entry.
         finished: BTreeSet<TaskId>,
-        /// No node has its codec build, and it can be planned with another.
+        /// Whether no node has the order's codec build while it can be planned with another.
         stranded: bool,
     },
-    /// When the newest part of its upload was written, seconds since the epoch; `None` where there is no part.
+    /// When the newest part of the upload was written, in seconds since the Unix epoch; `None` if there is no part.
     Parts(Option<i64>),
 }
 
-/// Something that is amiss with a video; the number is the order's.
+/// A trouble of a video. The first number is the order's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {
     /// Facts are known and not announced.
     Unannounced,
-    /// The upload is complete, and no message says so.
+    /// The upload is complete, and no message announces it.
     UploadLost(u32),
-    /// The message was delivered long ago, and nobody has said what came of it.
+    /// The announcement was delivered long ago, and the state shows no result.
     UploadInDoubt(u32),
     /// A task is due, and neither queued nor finished.
     TaskLost(u32, TaskId),
     /// Every task is finished, and the order is not.
     Unevaluated(u32),
-    /// Tasks are left that no node can do, because the plan pins a codec build that is nowhere; so often orders of the video were
-    /// planned anew for that before.
+    /// The plan pins a codec build that no node has, so the remaining tasks cannot run. The second number counts how often the video's
+    /// orders were planned anew for this reason.
     StrandedOrder(u32, u32),
-    /// An upload has stood still for too long: since then, in seconds since the epoch. A part that comes makes it another trouble.
+    /// The upload has made no progress since this time, in seconds since the Unix epoch. A new part makes it another trouble.
     Stalled(u32, i64),
-    /// A cancelled order still names what it left.
+    /// A cancelled order still names its output.
     Uncleared(u32),
-    /// The video was deleted, and something of it is left: its state at least.
+    /// The video was deleted, and at least its state is left.
     Deleted,
 }
 
-/// A part of an upload arrives within this time even on a slow line: 64 MiB at 150 kbit/s.
+/// Seconds within which a part of an upload arrives even on a slow line: 64 MiB at 150 kbit/s.
 const NEXT_PART_SECONDS: i64 = 3600;
 
-/// Doublings of the patience for one video: from a quarter of a minute to a day.
+/// Most doublings of the patience for one video: from a quarter of a minute to a day.
 const PLANNED_ANEW_MAX: u32 = 13;
 
 impl Trouble {
-    /// Whether objects are deleted to mend it.
+    /// Whether the repair deletes objects.
     #[must_use]
     pub fn deletes(self) -> bool {
         matches!(self, Self::Stalled(..) | Self::Uncleared(_) | Self::Deleted)
     }
 
-    /// For how long it must have been seen before it is mended.
+    /// Seconds for which the trouble must last before it is repaired.
     #[must_use]
     pub fn patience(self, policy: &Policy) -> i64 {
         match self {
             Self::Unannounced | Self::UploadLost(_) | Self::TaskLost(..) | Self::Unevaluated(_) => {
                 policy.patience_seconds
             }
-            // Twice as patient each time: a node that works and is not heard must not be robbed of its work for ever.
+            // The patience doubles each time: a node that works and whose heartbeats are lost must not lose its work forever.
             Self::StrandedOrder(_, before) => {
                 policy.patience_seconds.saturating_mul(1 << before.min(PLANNED_ANEW_MAX))
             }
             Self::UploadInDoubt(_) => policy.doubt_seconds,
-            // After a clock has leapt ahead everything looks old: who goes on shows it with the next part.
+            // After a jump of the clock everything looks old. A live upload renews its timestamp with the next part.
             Self::Stalled(..) => policy.receiving_seconds_max.min(NEXT_PART_SECONDS),
-            // Its patience is in what was found; nobody works on it any more.
+            // The patience is part of how the trouble was found. No worker is involved any more.
             Self::Uncleared(_) | Self::Deleted => 0,
         }
     }
 }
 
-/// What is amiss. `found` says what was looked at, by order; an order that is not in it is not judged.
+/// The troubles of a video. `found` holds what was read, by order. An order that is missing in it is not judged.
 #[must_use]
 pub fn troubles(
     video: &Video,
@@ -204,7 +204,7 @@ pub fn troubles(
         troubles.insert(Trouble::Unannounced);
     }
     if let Some(deleted) = video.deleted {
-        // Its workers have noticed by then, as those of a cancelled order.
+        // By then its workers have noticed, as those of a cancelled order.
         troubles.extend((now - deleted >= policy.cancelled_seconds).then_some(Trouble::Deleted));
         return troubles;
     }
@@ -253,7 +253,7 @@ fn of_tasks(
     if all_in(steps, finished) {
         return vec![Trouble::Unevaluated(order.number)];
     }
-    // The narrowest window that any publisher uses: a wider one would release what nobody meant to.
+    // The narrowest window of any publisher. A wider one would release tasks too early.
     let window = release::window(0, 1);
     let due = release::due_of(steps, |task| finished.contains(&task), window);
     let lost =
@@ -265,7 +265,7 @@ fn all_in(steps: &[Step], finished: &BTreeSet<TaskId>) -> bool {
     steps.iter().all(|step| finished.contains(&step.task))
 }
 
-/// Whether a video needs no look until its state changes.
+/// Whether a video needs no examination until its state changes.
 #[must_use]
 pub fn is_settled(video: &Video) -> bool {
     let rests = |order: &Order| order.is_closed() || order.status == Status::Failed;
@@ -279,15 +279,15 @@ pub fn is_settled(video: &Video) -> bool {
 pub struct Watch(BTreeMap<Trouble, i64>);
 
 impl Watch {
-    /// Takes note of what is amiss now, forgets what is not any more, and gives what has lasted long enough. A trouble that is
-    /// given is watched anew: its repair has as long to take effect.
+    /// Records the current troubles, forgets those that are over, and returns those that outlasted their patience. A returned trouble is
+    /// timed anew: its repair has as long to take effect.
     pub fn ripe(&mut self, now: i64, amiss: BTreeSet<Trouble>, policy: &Policy) -> Vec<Trouble> {
         self.0.retain(|trouble, _| amiss.contains(trouble));
         let mut ripe = Vec::new();
         for trouble in amiss {
             let since = *self.0.entry(trouble).or_insert(now);
             let patience = trouble.patience(policy);
-            // A clock that was set back must not postpone a repair for as long as it was set.
+            // A clock that was set back must not delay a repair by as much.
             if now - since >= patience || now < since {
                 self.0.insert(trouble, now);
             }

@@ -1,4 +1,4 @@
-//! Tests of what is amiss, and of how long it must last.
+//! Tests of the troubles and of how long each must last.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,7 +67,7 @@ fn an_announcement_is_placed_by_where_the_consumer_is() {
     assert_eq!(announcement(Some(11), &at), Announcement::Waiting);
     assert_eq!(announcement(Some(10), &at), Announcement::InDoubt);
     assert_eq!(announcement(Some(5), &at), Announcement::Passed);
-    // A floor that reads 0 says nothing; that nothing is in anybody's hands says all.
+    // A floor of 0 proves nothing. That no message is unsettled proves all.
     let floorless = Position { floor: 0, ..at };
     assert_eq!(announcement(Some(5), &floorless), Announcement::InDoubt);
     let idle = Position { unsettled: 0, ..floorless };
@@ -161,7 +161,7 @@ fn an_upload_that_goes_on_by_another_clock_is_not_given_up() {
     let mut watch = Watch::default();
     let day = 86_400;
     for minute in 0..100 {
-        // The store's clock stayed where it was.
+        // The store's clock did not jump.
         let found = BTreeMap::from([(1, Found::Parts(Some(60 * minute)))]);
         let now = day + 60 * minute;
         assert_eq!(watch.ripe(now, troubles(&video, &found, now, &POLICY), &POLICY), []);

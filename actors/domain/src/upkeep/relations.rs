@@ -1,7 +1,7 @@
-//! Settings that only work together: of the node, of the streams, and of the server.
+//! Relations between settings of the node, the streams and the server that must fit each other.
 //!
-//! Each violation is a sentence that names both values and what to change. A violation would not show at once: a lease that is too
-//! short ends work that is going well, a list of parts that is too long fails an upload at its last byte.
+//! Each violation is a sentence that names both values and what to change. Without this check a violation would show late: a lease that is
+//! too short ends work that succeeds, a part list that is too long fails an upload at its last byte.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use std::time::Duration;
 use crate::order::parts::PARTS_MAX;
 use crate::words::sentence::number;
 
-/// How a lease on a delivery is kept.
+/// Times of the lease on a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
-    /// Between two renewals.
+    /// Time between two renewals.
     pub heartbeat: Duration,
-    /// Work stops this long after the last confirmed renewal, before the server gives the message to another.
+    /// Work stops this long after the last confirmed renewal, before the server delivers the message to another worker.
     pub lost_after: Duration,
 }
 
@@ -28,14 +28,14 @@ const _: () = assert!(
 );
 
 impl Lease {
-    /// The least `ack_wait` of a consumer: a worker puts its work down one heartbeat before the server gives the message to another.
+    /// Smallest `ack_wait` of a consumer. A worker stops one heartbeat before the server delivers the message to another worker.
     #[must_use]
     pub const fn ack_wait_min(self) -> Duration {
         self.lost_after.saturating_add(self.heartbeat)
     }
 }
 
-/// A consumer that a stage pulls from, as declared or as the server has it.
+/// A consumer that a stage pulls from, as declared or as it is on the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consumer {
     /// `STREAM/consumer`.
@@ -44,33 +44,32 @@ pub struct Consumer {
     pub ack_wait: Duration,
 }
 
-/// Everything that is related.
+/// Settings that must fit each other.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
-    /// How leases are kept.
     pub lease: Lease,
     /// Consumers that stages pull from.
     pub consumers: Vec<Consumer>,
-    /// Age at which the bucket `nodes` forgets; zero: never.
+    /// Age at which the bucket `nodes` removes a key. Zero: never.
     pub nodes_max_age: Duration,
-    /// Time between two words of a node.
+    /// Time between two heartbeats of a node.
     pub presence_interval: Duration,
-    /// The reconciler's lease, which lies in the bucket `nodes`.
+    /// Time of the reconciler's lease, which is kept in the bucket `nodes`.
     pub leadership: Duration,
-    /// Bytes of a part of an upload.
+    /// Size of a part of an upload in bytes.
     pub part_bytes: u64,
-    /// Bytes of an upload.
+    /// Largest upload in bytes.
     pub upload_bytes_max: u64,
-    /// Bytes of a message that the connected server takes; `None`: not connected.
+    /// Largest message of the connected server in bytes; `None` if no server is connected.
     pub max_payload: Option<u64>,
 }
 
-/// What no message of Jetreel fits below: the state of a video with its facts and failures, a letter with what its attempts said.
+/// No message of Jetreel fits below this size: the state of a video with facts and failures, and a letter with its attempts.
 const PAYLOAD_MIN: u64 = 8 << 10;
-/// What every message of Jetreel fits into: the ledger entry of many pictures for the seek bar is the largest.
+/// Every message of Jetreel fits into this size. The largest is the ledger entry of many thumbnails.
 const PAYLOAD_ENOUGH: u64 = 256 << 10;
 
-/// What cannot work, each a sentence.
+/// Violations that cannot work, each a sentence.
 #[must_use]
 pub fn violations(facts: &Facts) -> Vec<String> {
     let mut found = leases(facts);
@@ -80,7 +79,7 @@ pub fn violations(facts: &Facts) -> Vec<String> {
     found
 }
 
-/// What works, though not for every video, each a sentence.
+/// Relations that do not work for every video, each a sentence.
 #[must_use]
 pub fn doubts(facts: &Facts) -> Vec<String> {
     let tight = |max: &u64| (PAYLOAD_MIN..PAYLOAD_ENOUGH).contains(max);
@@ -95,7 +94,7 @@ pub fn doubts(facts: &Facts) -> Vec<String> {
     told.into_iter().collect()
 }
 
-/// One sentence for all consumers with the same lease: usually they have all the same.
+/// One sentence for all consumers with the same `ack_wait`. Usually all have the same.
 fn leases(facts: &Facts) -> Vec<String> {
     let least = facts.lease.ack_wait_min();
     let mut short: BTreeMap<Duration, Vec<&str>> = BTreeMap::new();
@@ -126,7 +125,7 @@ fn nodes(facts: &Facts) -> Option<String> {
     let short = !facts.nodes_max_age.is_zero() && facts.nodes_max_age < least;
     short.then(|| {
         format!(
-            "The bucket nodes has max_age = {}, but the lease of the reconciler lasts {} and a node speaks every {}. Set its max_age \
+            "The bucket nodes has max_age = {}, but the lease of the reconciler lasts {} and a heartbeat of a node comes every {}. Set its max_age \
              to {} or more in the streams file and run `jetreel streams apply`.",
             time(facts.nodes_max_age),
             time(facts.leadership),
@@ -146,7 +145,7 @@ fn payload(facts: &Facts) -> Option<String> {
     ))
 }
 
-/// The list of parts is an object, so that no message grows with an upload; what bounds it is the memory of who reads it.
+/// The part list is an object, so no message grows with an upload. The memory of its readers bounds it.
 fn parts(facts: &Facts) -> Option<String> {
     let part_bytes = facts.part_bytes.max(1);
     let parts = facts.upload_bytes_max.div_ceil(part_bytes);
@@ -163,7 +162,7 @@ fn parts(facts: &Facts) -> Option<String> {
     })
 }
 
-/// A time as it is written in settings.
+/// A time in the notation of the settings.
 fn time(time: Duration) -> String {
     if time.subsec_nanos() == 0 {
         return format!("{}s", time.as_secs());

@@ -1,8 +1,8 @@
-//! How often a supervisor restarts a child before it gives up itself.
+//! Decides how often a supervisor restarts a child before it fails itself.
 
 use std::time::Duration;
 
-/// Restarts allowed within a window, with a growing delay. Times are since any fixed moment, and never go back.
+/// Restarts allowed within a window, with a growing delay. Times count from any fixed moment and never go back.
 #[derive(Debug, Clone)]
 pub struct RestartBudget {
     max: u32,
@@ -10,16 +10,16 @@ pub struct RestartBudget {
     failures: Vec<Duration>,
 }
 
-/// What to do about a failed child.
+/// Decision about a failed child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Start it again after this delay.
     RestartAfter(Duration),
-    /// Too many failures: fail as well, so that the supervisor above decides.
+    /// Too many failures: the supervisor fails too, so that its parent decides.
     Escalate,
 }
 
-/// Delay before the first restart; doubles with each further failure in the window.
+/// Delay before the first restart. It doubles with each further failure in the window.
 const DELAY_MIN: Duration = Duration::from_millis(100);
 
 /// Longest delay.

@@ -1,8 +1,8 @@
-//! Which stored objects nobody names any more.
+//! Decides which stored objects no document names any more.
 //!
-//! Only keys that Jetreel itself makes (`raw/<video>/…`, `out/<video>/<order>/…`) are ever judged; whatever else lies in the store
-//! is somebody else's. An object is an orphan only if state, plan, ledger, claims and manifest all leave it out, at two walks
-//! through the store, and once more right before it is deleted; and if it is old enough that nobody is still about to name it.
+//! Only keys that Jetreel itself makes (`raw/<video>/…`, `out/<video>/<order>/…`) are judged. Other objects in the store belong to other
+//! programs. An object is an orphan if state, plan, ledger, claims and manifest all leave it out, at two walks through the store and once
+//! more right before it is deleted. It must also be so old that no worker is still about to name it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::order::parts::PartList;
 use crate::order::state::{Published, Source, Status, Video};
 use crate::output::manifest::Manifest;
 
-/// What must be read to know what an order names.
+/// What must be read to know the objects that an order names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Evidence {
-    /// State says all.
+    /// The state is sufficient.
     State,
     /// Ledger and claims.
     Ledger,
@@ -26,7 +26,7 @@ pub enum Evidence {
     Manifest(Published),
 }
 
-/// See [`Evidence`].
+/// What must be read to know the objects that an order names.
 #[must_use]
 pub fn evidence(video: Option<&Video>, number: u32) -> Evidence {
     let there = video.filter(|video| !video.is_deleted());
@@ -46,7 +46,7 @@ pub fn evidence(video: Option<&Video>, number: u32) -> Evidence {
     }
 }
 
-/// What is named: whole keys, and beginnings of keys.
+/// Named objects: whole keys, and prefixes of keys.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Names {
     keys: BTreeSet<String>,
@@ -70,7 +70,7 @@ impl Names {
         }
     }
 
-    /// Adds what the attempt that holds a claim has written so far and not yet entered.
+    /// Adds the objects that the holder of a claim has written and not yet entered.
     pub fn add_claim(&mut self, order: &OrderId, task: TaskId, claim: &Claim) {
         if !claim.released {
             let Claim { attempt_id, .. } = claim;
@@ -84,19 +84,19 @@ impl Names {
         self.lists.push(list);
     }
 
-    /// Adds everything a manifest names.
+    /// Adds all objects that a manifest names.
     pub fn add_manifest(&mut self, manifest: &Manifest) {
         self.keys.extend(manifest.objects().map(|object| object.key.clone()));
     }
 }
 
-/// The sources of a video whose parts stand in a list: what state names of them without the list is not all.
+/// The sources of a video whose parts are in a list. The names in the state are incomplete without these lists.
 pub fn listed(video: &Video) -> impl Iterator<Item = &Source> {
     let there = !video.is_deleted();
     sources(video).filter(move |source| there && source.list.is_some())
 }
 
-/// What state names of an owner's objects: nothing of a video that is deleted. `None`: there is no such video.
+/// The names that the state gives to an owner's objects. Empty for a deleted video and if there is no such video (`None`).
 #[must_use]
 pub fn names(video: Option<&Video>, owner: &Owner) -> Names {
     let mut names = Names::default();
@@ -119,7 +119,7 @@ pub fn names(video: Option<&Video>, owner: &Owner) -> Names {
             if order.is_closed() {
                 return names;
             }
-            // Being written, and not named yet.
+            // The output is being written and not named yet.
             match order.status {
                 Status::Queued | Status::Ingesting => {
                     names.prefixes.insert(format!("{}plan-", owner.prefix()));
@@ -138,8 +138,8 @@ pub fn names(video: Option<&Video>, owner: &Owner) -> Names {
     names
 }
 
-/// Keys of originals that a state of before there were lists names outside the folder of its video: made from an object that lay in the
-/// store before. A list never names what lies in a folder of another.
+/// Keys of originals outside of the folder of their video, as states of older versions name them. Such a video was made from an object that
+/// was in the store before. A list never names objects in another video's folder.
 pub fn foreign_keys(video: &Video) -> impl Iterator<Item = &str> {
     let own = Owner::Original(video.id.clone()).prefix();
     let there = !video.is_deleted();
@@ -170,10 +170,10 @@ fn objects(output: &Output) -> Vec<&Object> {
     }
 }
 
-/// Orphans that are held in memory at most; what is beyond waits for a later walk.
+/// Most orphans held in memory. Further ones wait for a later walk.
 const CANDIDATES_MAX: usize = 65_536;
 
-/// Orphans by the walk in which each was seen first.
+/// Orphans, by the walk in which each was first seen.
 #[derive(Debug, Clone, Default)]
 pub struct Candidates {
     seen: BTreeMap<String, Seen>,
@@ -187,7 +187,7 @@ struct Seen {
 }
 
 impl Candidates {
-    /// Takes note of an orphan. `true`: it was one in an earlier walk too.
+    /// Adds an orphan. `true` if an earlier walk met it too.
     pub fn note(&mut self, key: &str) -> bool {
         let walk = self.walk;
         if let Some(seen) = self.seen.get_mut(key) {
@@ -200,19 +200,19 @@ impl Candidates {
         false
     }
 
-    /// An object is still there, whatever this walk can say of it.
+    /// Records that an object still exists, even if this walk cannot judge it.
     pub fn meet(&mut self, key: &str) {
         if let Some(seen) = self.seen.get_mut(key) {
             seen.last = self.walk;
         }
     }
 
-    /// An object is gone, or named again.
+    /// Removes an object that is deleted or named again.
     pub fn forget(&mut self, key: &str) {
         self.seen.remove(key);
     }
 
-    /// A walk has ended: what it did not meet any more is forgotten, unless it lies in one of the folders that could not be read.
+    /// Ends a walk. Objects that it did not meet are forgotten, except in folders that could not be read.
     pub fn end_walk(&mut self, unread: &[String]) {
         let walk = self.walk;
         let unseen = |key: &str| unread.iter().any(|folder| key.starts_with(folder.as_str()));
@@ -220,7 +220,7 @@ impl Candidates {
         self.walk += 1;
     }
 
-    /// How many there are.
+    /// Number of orphans.
     #[must_use]
     pub fn count(&self) -> usize {
         self.seen.len()

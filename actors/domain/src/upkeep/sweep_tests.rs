@@ -1,4 +1,4 @@
-//! Tests of what is named and what is an orphan.
+//! Tests of named objects and orphans.
 
 use super::*;
 use crate::id::VideoId;
@@ -217,7 +217,7 @@ fn what_a_walk_could_not_look_at_was_seen_before_all_the_same() {
         candidates.note(key);
     }
     candidates.end_walk(&[]);
-    // One folder cannot be read, and of an object that is met nothing can be said.
+    // One folder cannot be read, and the object that was met cannot be judged.
     candidates.meet("out/b/1");
     candidates.meet("out/d/1");
     candidates.end_walk(&["out/a/".to_owned()]);

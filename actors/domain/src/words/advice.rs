@@ -1,10 +1,10 @@
-//! What a person can do about a failure: a sentence for each stable code.
+//! Advice to users about a failure: a sentence for each stable code.
 //!
-//! Invariant: every code that the program can give has advice of its own; a test over the sources holds it.
+//! Invariant: every code that the program uses has its own advice. A test over the sources checks this.
 
 use crate::words::failure::{Failure, Severity};
 
-/// What to do about a failure. A code of another version gets the advice of its severity.
+/// Advice about a failure. An unknown code of another version gets the advice of its severity.
 #[must_use]
 pub fn suggestion(failure: &Failure) -> &'static str {
     of_code(&failure.code).unwrap_or(match failure.severity {
@@ -31,7 +31,7 @@ pub fn of_code(code: &str) -> Option<&'static str> {
         .or_else(|| of_node(code))
 }
 
-/// What is wrong with the file itself.
+/// Codes of faults of the file itself.
 fn of_media(code: &str) -> Option<&'static str> {
     Some(match code {
         "unknown-format" | "unreadable" | "empty" | "no-frames" | "too-damaged" | "time-base" => {
@@ -54,7 +54,7 @@ fn of_media(code: &str) -> Option<&'static str> {
     })
 }
 
-/// What the settings do not allow.
+/// Codes of limits in the settings.
 fn of_limit(code: &str) -> Option<&'static str> {
     Some(match code {
         "too-many-bytes" => "Raise limits.upload-bytes-max and replay, or upload a smaller file.",
@@ -74,7 +74,7 @@ fn of_limit(code: &str) -> Option<&'static str> {
     })
 }
 
-/// What became of the codec process.
+/// Codes of the codec process.
 fn of_codec(code: &str) -> Option<&'static str> {
     Some(match code {
         "codec-signal" | "codec-exit" | "codec-internal" | "attempts-spent" => {
@@ -114,7 +114,7 @@ fn of_codec(code: &str) -> Option<&'static str> {
     })
 }
 
-/// What is wrong with a stored object, or with the store.
+/// Codes of stored objects and the store.
 fn of_object(code: &str) -> Option<&'static str> {
     Some(match code {
         "store-mismatch" => {
@@ -163,7 +163,7 @@ fn of_object(code: &str) -> Option<&'static str> {
     })
 }
 
-/// What the broker said.
+/// Codes of the broker.
 fn of_broker(code: &str) -> Option<&'static str> {
     Some(match code {
         "broker-timeout" | "broker-unavailable" | "broker-unreachable" | "broker-conflict"
@@ -193,7 +193,7 @@ fn of_broker(code: &str) -> Option<&'static str> {
     })
 }
 
-/// What is wrong with a message, the state, or the node itself.
+/// Codes of messages, states and the node itself.
 fn of_node(code: &str) -> Option<&'static str> {
     Some(match code {
         "bad-message" | "bad-subject" | "unreadable-document" => {

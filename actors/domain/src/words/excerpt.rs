@@ -1,10 +1,10 @@
-//! A long text, such as the log of a codec, cut to a length: its first line and its last whole ones.
+//! Excerpts of long texts such as the log of a codec: the first line and the last whole lines.
 
-/// What stands for the lines that are left out.
+/// Text in place of the omitted lines.
 const GAP: &str = "…";
 
-/// At most about `bytes_max` bytes of `text`: all of it where it fits, else the first line, which says what failed, and as many of
-/// the last lines as fit.
+/// About `bytes_max` bytes of `text`: all of it if it fits, else the first line, which says what failed, and as many of the last lines as
+/// fit.
 #[must_use]
 pub fn excerpt(text: &str, bytes_max: usize) -> String {
     if text.len() <= bytes_max {
@@ -14,13 +14,13 @@ pub fn excerpt(text: &str, bytes_max: usize) -> String {
     let first = head(first, bytes_max / 2);
     let room = bytes_max.saturating_sub(first.len() + GAP.len() + 2);
     match last_lines(rest, room) {
-        // One line that is longer than all.
+        // One line that is longer than `bytes_max`.
         "" => format!("{first}{GAP}{}", tail(text, room)),
         last => format!("{first}\n{GAP}\n{last}"),
     }
 }
 
-/// The whole lines at the end of `text` that fit into `bytes_max` bytes.
+/// The last whole lines of `text` that fit into `bytes_max` bytes.
 #[must_use]
 pub fn last_lines(text: &str, bytes_max: usize) -> &str {
     let cut = text.len().saturating_sub(bytes_max);

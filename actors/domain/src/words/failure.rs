@@ -1,4 +1,4 @@
-//! One taxonomy of failure, and the reasons users and operators see.
+//! Failures: their taxonomy, and the texts for users and operators.
 
 use std::fmt;
 
@@ -6,54 +6,49 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::wire::{CodecFailure, FailureCode};
 
-/// What kind of thing went wrong, which decides what happens next.
+/// Kind of a failure. It decides what happens next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Severity {
-    /// Bad media or policy: trying again cannot help.
+    /// Bad media or policy: another attempt cannot help.
     Permanent,
-    /// This task's own trouble: a decoder crash, a timeout, a budget.
+    /// The task's own fault: a decoder crash, a timeout, a spent budget.
     TaskFault,
-    /// Somebody else's trouble: storage, broker, disk. Costs nobody an attempt.
+    /// A fault of a dependency: storage, broker, disk. It charges no attempt.
     DependencyFault,
 }
 
-/// A failure with its stable code, a sentence for the user, and detail for an operator.
+/// A failure with its code, a sentence for the user, and detail for an operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct Failure {
-    /// What kind.
     pub severity: Severity,
-    /// Stable, lower case, such as `unknown-format` or `codec-signal`.
+    /// Stable code in lower case, such as `unknown-format` or `codec-signal`.
     pub code: String,
-    /// Whole sentences that a user understands: what happened, why, and what to do next.
+    /// Whole sentences for users: what happened, why, and what to do next.
     pub message: String,
-    /// What the system said.
+    /// Detail for operators, such as an error of the system.
     #[serde(default)]
     pub detail: String,
-    /// The object in the store that it is about, as long as nobody has found out whether others are fine.
+    /// The object of the store that failed, until it is known whether other objects work. `None` for other failures.
     #[serde(skip)]
     pub object: Option<Box<Touched>>,
 }
 
-/// What was done to an object that failed.
+/// An operation on an object that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Touched {
-    /// It was read.
+    /// A read.
     Read {
-        /// Its key.
         key: String,
-        /// From this byte on.
+        /// First byte of the read.
         from: u64,
     },
-    /// It was written or removed.
-    Written {
-        /// Its key.
-        key: String,
-    },
+    /// A write or removal.
+    Written { key: String },
 }
 
 impl Touched {
-    /// Its key.
+    /// Key of the object.
     #[must_use]
     pub fn key(&self) -> &str {
         match self {
@@ -63,7 +58,7 @@ impl Touched {
 }
 
 impl Failure {
-    /// Whether it is what a codec or the plan says of media that cannot be used.
+    /// Whether the codec or the planner rejects the media itself.
     #[must_use]
     pub fn is_of_media(&self) -> bool {
         let says = |found: &FailureCode| {
@@ -72,7 +67,7 @@ impl Failure {
         self.severity == Severity::Permanent && FailureCode::ALL.iter().any(says)
     }
 
-    /// A failure that trying again cannot mend.
+    /// A failure that another attempt cannot cure.
     pub fn permanent(code: &str, message: impl Into<String>) -> Self {
         Self::new(Severity::Permanent, code, message)
     }
@@ -82,7 +77,7 @@ impl Failure {
         Self::new(Severity::TaskFault, code, message)
     }
 
-    /// A failure of something the task depends on.
+    /// A failure of a dependency.
     pub fn dependency(code: &str, message: impl Into<String>) -> Self {
         Self::new(Severity::DependencyFault, code, message)
     }
@@ -92,7 +87,7 @@ impl Failure {
         Self { severity, code, message: message.into(), detail, object: None }
     }
 
-    /// The same of an object, whose key the detail names.
+    /// The failure with the object that it concerns. The detail names its key.
     #[must_use]
     pub fn of(mut self, touched: Touched) -> Self {
         let key = touched.key();
@@ -105,7 +100,7 @@ impl Failure {
         self
     }
 
-    /// What happened, with what the system said in brackets: for operators.
+    /// The message, with the detail in brackets: for operators.
     #[must_use]
     pub fn told(&self) -> String {
         let (message, detail) = (self.message.trim_end(), self.detail.trim());
@@ -116,7 +111,7 @@ impl Failure {
         }
     }
 
-    /// The same with detail for an operator.
+    /// The failure with detail for an operator.
     #[must_use]
     pub fn with_detail(mut self, detail: impl fmt::Display) -> Self {
         self.detail = detail.to_string();
@@ -136,7 +131,7 @@ impl From<CodecFailure> for Failure {
     }
 }
 
-/// The severity of what a codec reports.
+/// Severity of a codec's failure code.
 #[must_use]
 pub fn severity(code: FailureCode) -> Severity {
     match code {
@@ -164,7 +159,7 @@ pub fn severity(code: FailureCode) -> Severity {
     }
 }
 
-/// The stable word for what a codec reports.
+/// Stable code of a codec's failure code.
 #[must_use]
 pub fn code(code: FailureCode) -> &'static str {
     match code {

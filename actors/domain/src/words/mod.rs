@@ -1,4 +1,4 @@
-//! What is said to people: reasons, warnings, advice, and how a sentence looks.
+//! Texts for users: reasons, warnings, advice, and the form of sentences.
 
 pub mod sentence;
 pub mod reason;

@@ -1,9 +1,9 @@
-//! Text that comes from an upload, such as a title or a language tag, made fit for a page, a terminal or a log.
+//! Makes text from an upload, such as a title or a language tag, safe for a page, a terminal or a log.
 //!
-//! Invariant: the result holds no character that moves a cursor, breaks a line or changes the order of the text around it.
+//! Invariant: the result has no character that moves a cursor, breaks a line or changes the order of the text around it.
 
-/// `text` without control characters, line and paragraph separators, and explicit bidirectional controls (UAX #9, section 2:
-/// embeddings, overrides, isolates), which make a name look like another one.
+/// `text` without control characters, line and paragraph separators, and explicit bidirectional controls (UAX #9, section 2: embeddings,
+/// overrides, isolates), which can make a name look like another one.
 #[must_use]
 pub fn printable(text: &str) -> String {
     text.chars().filter(|c| is_printable(*c)).collect()

@@ -1,19 +1,17 @@
-//! Every reason for which a video is refused or fails: a code, and sentences for the uploader.
+//! Reasons for which a video is refused or fails: a code, and sentences for the uploader.
 //!
-//! A new reason is a new variant. It compiles only with a code and a sentence, and the tests of all sentences only with an
-//! example.
+//! A new reason is a new variant. It compiles only with a code and a sentence, and the tests require an example of it.
 
 use crate::codec::failure::FailureCode;
 use crate::words::failure::{self, Failure};
 use crate::words::sentence::{count, list, number};
 
-/// Codecs to export to: each can be decoded, and every editor writes one of them.
+/// Recommended export codecs. Each can be decoded, and every editor writes one of them.
 pub const CODECS: &str = "H.264, HEVC, VP9 or AV1";
 
-/// A reason, told.
+/// A reason as code and sentences.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
-    /// The stable code.
     pub code: FailureCode,
     /// What happened, why, and what to do next.
     pub sentence: String,
@@ -22,159 +20,155 @@ pub struct Reason {
 /// The file cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileFault {
-    /// It has no bytes.
+    /// The file has no bytes.
     Empty,
-    /// It is a playlist or a similar list of other files.
+    /// The file is a playlist or another list of files.
     PointsElsewhere,
-    /// No known format.
+    /// The file has no known format.
     NotRecognised {
-        /// Formats that are taken, as a list.
+        /// Accepted formats, as a list.
         accepted: String,
     },
-    /// A format that is not on the list.
+    /// The format is not accepted.
     FormatNotAccepted {
-        /// What it is.
         recognised: String,
-        /// Formats that are taken, as a list.
+        /// Accepted formats, as a list.
         accepted: String,
     },
-    /// It has the signature of its format and cannot be read.
+    /// The file has the signature of its format and cannot be read.
     Damaged,
-    /// An MP4 without an index.
+    /// An MP4 has no index.
     IndexMissing,
-    /// DRM.
+    /// The media is protected by DRM.
     Encrypted,
-    /// A field of it asks for an allocation above the limit.
+    /// A field of the file asks for an allocation above the limit.
     AsksForMemory,
-    /// Its times cannot be computed with.
+    /// The timestamps overflow or contradict each other.
     TimesMakeNoSense,
-    /// A track of the probe is not there any more.
+    /// A track that the probe found cannot be found again.
     TrackGone,
 }
 
-/// The file can be read, but no video can be made of its content.
+/// The file can be read, but its content cannot become a video.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContentFault {
-    /// It has no picture track.
+    /// The file has no picture track.
     NoVideo {
-        /// Sound tracks.
+        /// Number of audio tracks.
         sounds: usize,
-        /// There is a cover picture.
+        /// Whether there is a cover picture.
         cover: bool,
     },
-    /// The codec of the picture is not on the list.
+    /// The picture's codec is not accepted.
     CodecNotSupported {
-        /// As people call it.
+        /// Common name of the codec.
         codec: String,
     },
-    /// The file names no codec for the picture.
+    /// The file names no codec for its pictures.
     CodecUnknown,
     /// The decoder lacks a feature.
     FeatureNotSupported,
-    /// The codec of a sound track is not on the list.
+    /// The codec of an audio track is not accepted.
     SoundNotSupported {
-        /// As people call it.
+        /// Common name of the codec.
         codec: String,
     },
-    /// Sound that cannot be mixed down to stereo.
+    /// Audio that cannot be mixed down to stereo.
     SoundFormNotSupported,
     /// The picture track is empty.
     NoPictures,
     /// No picture can be decoded.
     NothingDecoded,
-    /// No key picture.
     NoKeyPicture,
-    /// Too much of the picture cannot be decoded.
+    /// Too many pictures cannot be decoded.
     TooDamaged,
 }
 
-/// The video is more than is allowed, or than can be made.
+/// The video exceeds a limit of the settings or of the output.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OverLimit {
-    /// Bytes.
+    /// Size of the file.
     Bytes {
-        /// What it has.
+        /// Its size in bytes.
         found: u64,
-        /// What is allowed.
+        /// Limit in bytes.
         limit: u64,
     },
-    /// Tracks.
     Tracks {
-        /// What is allowed.
+        /// Largest number.
         limit: u32,
     },
-    /// Pixels of a picture.
+    /// Size of a picture.
     Pixels {
-        /// Of the picture.
+        /// Width in pixels.
         width: u32,
-        /// Of the picture.
+        /// Height in pixels.
         height: u32,
-        /// What is allowed.
+        /// Most pixels of a picture.
         limit: u64,
     },
-    /// Pictures.
+    /// Number of pictures.
     Frames {
-        /// What is allowed.
+        /// Largest number.
         limit: u64,
     },
-    /// Steps of the clock.
     ClockSteps {
-        /// What is allowed.
+        /// Largest number.
         limit: usize,
     },
-    /// Seconds.
+    /// Duration.
     Length {
-        /// What it has.
+        /// Its duration in seconds.
         seconds: f64,
-        /// What is allowed.
+        /// Limit in seconds.
         limit: f64,
     },
-    /// Pictures per second.
+    /// Frame rate.
     FrameRate {
-        /// What it has.
+        /// Its frames per second.
         rate: f64,
-        /// What is allowed.
+        /// Limit in frames per second.
         limit: f64,
     },
-    /// Seconds without a change of the picture.
+    /// Time without a new picture.
     Pause {
-        /// What it has.
+        /// The longest such time in seconds.
         seconds: f64,
-        /// What is allowed.
+        /// Limit in seconds.
         limit: f64,
     },
-    /// Its times are finer than MP4 can carry.
+    /// The clock is finer than MP4 supports.
     Fineness,
-    /// No tier that was asked for is as small as the source.
+    /// Every requested tier is larger than the source.
     NoTier {
-        /// Of the source's frames.
+        /// Width of the source's frames.
         width: u32,
-        /// Of the source's frames.
+        /// Height of the source's frames.
         height: u32,
     },
-    /// No level of H.264 carries a tier.
+    /// No level of H.264 supports a tier.
     NoLevel {
-        /// Of the tier's frames.
+        /// Width of the tier's frames.
         width: u32,
-        /// Of the tier's frames.
+        /// Height of the tier's frames.
         height: u32,
         /// Frames per second.
         rate: f64,
     },
 }
 
-/// Causes other than the file.
+/// Faults other than the file's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkFault {
-    /// The task has used up its memory.
+    /// The task ran out of memory.
     OutOfMemory,
     /// The store does not deliver the source.
     SourceUnavailable,
-    /// A stored piece of the result ends early.
+    /// A stored object of the result is cut short.
     PieceShort,
-    /// The node stopped talking to the codec.
+    /// The node stopped communicating with the codec.
     Abandoned,
-    /// A fault of Jetreel's own.
+    /// A fault of Jetreel itself.
     Internal,
 }
 
@@ -360,7 +354,7 @@ impl From<OverLimit> for Reason {
     }
 }
 
-/// Seconds for people.
+/// Seconds as text for users.
 pub(crate) fn time(seconds: f64) -> String {
     match seconds {
         ..120.0 => format!("{seconds:.0} seconds"),

@@ -1,4 +1,4 @@
-//! One table of all that is said about a video: every reason, every end of a codec process, every warning.
+//! A table of all texts about a video: every reason, every end of a codec process, every warning.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ fn text(text: &str) -> String {
     text.to_owned()
 }
 
-/// An example of each variant. A new one fails to compile here first.
+/// An example of each variant. A new variant fails to compile here first.
 fn file_faults() -> Vec<FileFault> {
     use FileFault as F;
     let (accepted, recognised) = (text("MP4, MOV or MKV"), text("ASF (Windows Media)"));
@@ -156,7 +156,7 @@ fn deaths() -> Vec<CodecDeath> {
     all
 }
 
-/// Video tracks 2, 3 and so on; the size of the last one is not known.
+/// Video tracks 2, 3 and so on. The size of the last one is unknown.
 fn picture_tracks(tracks: u32) -> Vec<PictureTrack> {
     let track = |number| {
         let (width, height) = if number > tracks { (0, 0) } else { (480, 270) };
@@ -220,7 +220,7 @@ fn warnings() -> Vec<Warning> {
     all
 }
 
-/// What is said about sound: each reason to leave a track out, too many tracks, none, and a mixdown.
+/// All warnings about audio: each reason to leave a track out, too many tracks, none, and a mixdown.
 fn sound_warnings() -> Vec<String> {
     use UnusedReason as R;
     let (own, chosen) = (text("1"), text("2"));
@@ -266,7 +266,7 @@ fn sound_warnings() -> Vec<String> {
     said
 }
 
-/// Every variant has its example, in the order of the numbers.
+/// Fails unless every variant has its example, in the order of the numbers.
 fn in_order<T>(all: &[T], number: impl Fn(&T) -> usize) {
     assert!(all.iter().map(number).eq(0..all.len()), "a variant lacks its example");
 }
@@ -291,7 +291,7 @@ fn everything_said_about_a_video_is_plain_and_whole() {
     let failures = failures();
     let mut warnings: Vec<String> = warnings().iter().map(Warning::sentence).collect();
     warnings.extend(sound_warnings());
-    // Seven reasons, too many tracks, another main track, a mixdown, none that can be used, none at all.
+    // Seven reasons, too many tracks, another main track, a mixdown, no usable track, no track at all.
     assert_eq!(warnings.len(), 22 + 12);
     let sentences = failures.iter().map(|(_, sentence)| sentence).chain(&warnings);
     let wrong: Vec<String> = sentences.clone().filter_map(|text| check_plain(text).err()).collect();

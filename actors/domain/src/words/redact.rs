@@ -1,9 +1,9 @@
-//! Keeps secrets out of what is written down: logs, dead letters, answers.
+//! Removes secrets from logs, dead letters and answers.
 //!
-//! Invariants: one pass over the text, whatever it holds; nothing here panics. In doubt too much is left out: an address can be
-//! looked up, a secret cannot be called back.
+//! Invariants: one pass over any text, without panics. In doubt more is removed than needed: an address can be looked up, a leaked secret
+//! cannot be recalled.
 
-/// Parameters of a query whose values are secrets by convention.
+/// Query parameters whose values are secrets by convention.
 const SECRET_PARAMETERS: [&str; 19] = [
     "access_token",
     "api_key",
@@ -26,19 +26,19 @@ const SECRET_PARAMETERS: [&str; 19] = [
     "x-goog-signature",
 ];
 
-/// What stands before a parameter; the last two are how HTML and JSON write `&`.
+/// Characters before a parameter. The last two are `&` in HTML and JSON.
 const BEFORE_PARAMETER: [&str; 4] = ["?", "&", "&amp;", "\\u0026"];
 
-/// Header of credentials; the one for proxies ends with it.
+/// Name of the header with credentials. The one for proxies ends with it.
 const HEADER: &str = "authorization";
 
-/// Schemes whose credentials are one word. Of any other, nothing of the line is shown.
+/// Schemes with one word of credentials. After any other scheme the rest of the line is hidden.
 const SCHEMES: [&str; 2] = ["bearer", "basic"];
 
-/// In place of a secret.
+/// Text in place of a secret.
 const HIDDEN: &str = "***";
 
-/// The text with user names and passwords of addresses, secret query parameters and `Authorization` headers replaced by `***`.
+/// The text with user names and passwords in addresses, secret query parameters and `Authorization` headers replaced by `***`.
 #[must_use]
 pub fn redact(text: &str) -> String {
     let mut told = String::with_capacity(text.len());
@@ -59,15 +59,15 @@ pub fn redact(text: &str) -> String {
     told
 }
 
-/// Where the first `word` begins, in whatever case.
+/// Position of the first `word`, case-insensitive.
 fn position(text: &str, word: &str) -> Option<usize> {
     let mut windows = text.as_bytes().windows(word.len());
     windows.position(|window| window.eq_ignore_ascii_case(word.as_bytes()))
 }
 
-/// How much of what follows the name of the header is shown, and how much after that is not. `None`: it was no header.
+/// Lengths of the shown and of the hidden text after the name of the header. `None` if it was no header.
 fn header(text: &str) -> Option<(usize, usize)> {
-    // Quoted, quoted once more, in a list, or as a program shows what may be absent.
+    // The value may be quoted once or twice, in a list, or printed as an `Option`.
     let value = text.trim_start_matches([' ', '\t', ':', '=', '"', '\'', '`', '\\', '[', '(']);
     let value = value.strip_prefix("Some(").unwrap_or(value).trim_start_matches(['"', '\\']);
     let between = text.len() - value.len();
@@ -84,7 +84,8 @@ fn header(text: &str) -> Option<(usize, usize)> {
     Some((shown, length(credentials, |c| ends_value(c) || c == ',')))
 }
 
-/// What no address holds, and neither does a password in one. Quotes and brackets may: what stands behind them is then left out too.
+/// Whether a character ends an address. A password in an address contains no such character. Quotes and brackets may belong to one; the
+/// text behind them is then hidden too.
 fn ends_word(c: char) -> bool {
     c.is_whitespace() || c.is_control()
 }
@@ -93,7 +94,7 @@ fn words(text: &str, told: &mut String) {
     text.split_inclusive(ends_word).for_each(|word| addresses(word, told));
 }
 
-/// A word with any number of addresses, each of which ends where the next begins.
+/// Copies a word with any number of addresses. Each ends where the next begins.
 fn addresses(word: &str, told: &mut String) {
     const MARK: &str = "://";
     let mut rest = word;
@@ -110,15 +111,15 @@ fn addresses(word: &str, told: &mut String) {
     parameters(rest, told);
 }
 
-/// Where the scheme begins that the text ends with.
+/// Position of the scheme that the text ends with.
 fn scheme_start(text: &str) -> usize {
     text.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || "+-.".contains(c)).len()
 }
 
-/// Length of user name and password in what follows `://`, with their `@`.
+/// Length of user name and password after `://`, with their `@`.
 ///
-/// By the book they end before the first `/`, `?` or `#`, but who sets a password does not always encode it: what looks like a port
-/// may be how one begins. A password with `://` in it is the one that is not understood.
+/// By the standard they end before the first `/`, `?` or `#`, but passwords are not always encoded, and a password may begin like a port.
+/// Only a password that contains `://` is not recognised.
 fn user_length(address: &str) -> usize {
     let end = address.find(['/', '?', '#']).unwrap_or(address.len());
     if !address[..end].contains(['@', ':']) {
@@ -129,7 +130,7 @@ fn user_length(address: &str) -> usize {
 
 fn parameters(text: &str, told: &mut String) {
     let mut rest = text;
-    // Up to here it has been looked at.
+    // Position up to which the text was examined.
     let mut from = 0;
     while let Some(at) = rest[from..].find('=') {
         let end = from + at + 1;
@@ -158,7 +159,7 @@ fn is_secret(text: &str) -> bool {
     })
 }
 
-/// What no value of a parameter holds.
+/// Whether a character ends the value of a parameter.
 fn ends_value(c: char) -> bool {
     ends_word(c) || matches!(c, '"' | '<' | '>' | '`' | '&' | '#' | '\\')
 }
@@ -186,7 +187,7 @@ mod tests {
             (r"['s3://u:p@h','s3://v:q@k']", r"['s3://***@h','s3://***@k']"),
             ("https://h/x?next=https://u:p@k/y", "https://h/x?next=https://***@k/y"),
             (r#""a\nhttps://u:p@h\nhttps://v:q@k""#, r#""a\nhttps://***@h\nhttps://***@k""#),
-            // Passwords that should have been encoded.
+            // Passwords that are not encoded.
             ("nats://u:p/w@h:4222", "nats://***@h:4222"),
             ("nats://u:p@w@h/x", "nats://***@h/x"),
             ("nats://u:p@a/b@h/x", "nats://***@h/x"),
@@ -263,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_long_text_takes_no_longer_than_its_length() {
-        // A lot of what each part of it looks for: anything but one pass would take minutes.
+        // Many repetitions of each searched text: anything but one pass would take minutes.
         for piece in
             ["a", "://", "a:@", "?&;", "=", "key=", "?key=", "a://b:", "authorization:", "é"]
         {

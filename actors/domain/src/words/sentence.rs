@@ -1,9 +1,8 @@
-//! How sentences for people are built: numbers, lists, and the rules that every sentence obeys.
+//! Building blocks of sentences for users: numbers, lists, and the rules that every sentence obeys.
 //!
-//! A message says what happened, why, and what to do next, in that order, in the words of a person who has a video and no
-//! manual.
+//! A message says what happened, why, and what to do next, in that order, in words for a user who has a video and no manual.
 
-/// Words of the machinery. A person who uploads a video does not know them.
+/// Technical words that users of a video service do not know.
 const JARGON: [&str; 25] = [
     "demux",
     "muxer",
@@ -32,13 +31,13 @@ const JARGON: [&str; 25] = [
     " here",
 ];
 
-/// Longest message, in characters: three lines of a page.
+/// Longest message in characters: three lines of a page.
 const LENGTH_MAX: usize = 400;
 
-/// Whether a text is one or more whole sentences.
+/// Checks that a text consists of whole sentences.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The broken rule.
 pub fn check(text: &str) -> Result<(), String> {
     let wrong = |what: &str| Err(format!("{what}: {text:?}"));
     let starts = |sentence: &str| {
@@ -62,10 +61,10 @@ pub fn check(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// As [`check`], for a person who knows nothing of the machinery.
+/// Like [`check`], and without technical words.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The broken rule.
 pub fn check_plain(text: &str) -> Result<(), String> {
     check(text)?;
     let low = text.to_lowercase();

@@ -1,7 +1,6 @@
-//! Warnings about a video that is made: what is left out, changed or assumed. Warnings about sound tracks are in
-//! [`crate::plan::soundtrack`].
+//! Warnings about a video: content that is left out, changed or assumed. Warnings about audio tracks are in [`crate::plan::soundtrack`].
 //!
-//! A new warning is a new variant. It compiles only with a sentence, and the tests of all sentences only with an example.
+//! A new warning is a new variant. It compiles only with a sentence, and the tests require an example of it.
 
 use crate::output::language;
 use crate::words::reason::time;
@@ -10,106 +9,93 @@ use crate::words::sentence::{count, list, number};
 /// A warning.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Warning {
-    /// Some of the picture cannot be decoded.
+    /// Some pictures cannot be decoded.
     Damaged,
     /// The file ends before its tracks do.
     CutShort,
     /// The clock of the recording restarts or jumps.
-    TimesMended {
-        /// How often.
-        steps: usize,
-    },
+    TimesMended { steps: usize },
     /// Tracks begin in the middle of the file.
-    Latecomers {
-        /// How many.
-        tracks: usize,
-    },
-    /// Another recording follows of which nothing can be read.
+    Latecomers { tracks: usize },
+    /// Another recording follows that cannot be read.
     AnotherRecording {
         /// Bytes from its beginning to the end of the file.
         bytes: u64,
     },
-    /// Sound goes on after the longest that a video may last.
+    /// Audio continues beyond the longest duration of a video.
     SoundCut {
-        /// Seconds of sound.
+        /// Duration of the audio in seconds.
         sound: f64,
-        /// Seconds of picture.
+        /// Duration of the pictures in seconds.
         picture: f64,
-        /// Seconds that are kept.
+        /// Kept duration in seconds.
         kept: f64,
     },
-    /// Sound begins too long before the picture.
+    /// Audio begins too long before the pictures.
     SoundBeforePicture {
-        /// Seconds of sound before the first picture.
+        /// Seconds of audio before the first picture.
         lead: f64,
-        /// Seconds of picture.
+        /// Duration of the pictures in seconds.
         picture: f64,
-        /// What is allowed, seconds.
+        /// Limit in seconds.
         limit: f64,
     },
-    /// Sound begins too long after the last picture.
+    /// Audio begins too long after the last picture.
     SoundAfterPicture {
-        /// Seconds from the last picture to the first sound.
+        /// Seconds from the last picture to the first audio.
         pause: f64,
-        /// What is allowed, seconds.
+        /// Limit in seconds.
         limit: f64,
     },
-    /// Sound goes on after a pause that is too long.
+    /// Audio continues after a pause that is too long.
     SoundBehindPause {
-        /// Seconds without picture and sound.
+        /// Seconds without pictures and audio.
         pause: f64,
-        /// What is allowed, seconds.
+        /// Limit in seconds.
         limit: f64,
     },
-    /// Pictures have times that fit nowhere between those of their neighbours.
+    /// Pictures have times that do not fit between those of their neighbours.
     PicturesMisplaced {
-        /// How many, at least.
+        /// Least number of such pictures.
         pictures: usize,
     },
-    /// Pictures at the beginning need others that are not in the file.
+    /// Pictures at the beginning refer to others that are not in the file.
     HeadMissing {
         /// Seconds that cannot be shown.
         seconds: f64,
     },
-    /// Pictures at the beginning need others that are not in the file, and are shown all the same.
+    /// Pictures at the beginning refer to others that are not in the file, and are shown anyway.
     HeadIncomplete {
-        /// Seconds up to the first key picture; `None` where there is none.
+        /// Seconds up to the first key picture; `None` if there is none.
         seconds: Option<f64>,
     },
-    /// 4:4:4 H.264 of an encoder that does not name itself.
+    /// 4:4:4 H.264 from an encoder that does not name itself.
     EncoderUnknown,
     /// HDR10 metadata without colour tags.
     HdrAssumed,
-    /// HDR.
+    /// The source is HDR and is tone-mapped.
     ToneMapped,
-    /// A tier that was asked for by name is not made.
-    TierMissing {
-        /// Its name.
-        tier: String,
-    },
-    /// Subtitles.
+    /// A requested tier is not made.
+    TierMissing { tier: String },
     SubtitlesLeftOut {
-        /// Language tags as found, one for each track.
+        /// Language tags as in the file, one per track.
         languages: Vec<String>,
     },
-    /// Video tracks beside the one that is used.
+    /// Unused video tracks.
     PicturesLeftOut {
-        /// In file order.
+        /// The tracks in file order.
         tracks: Vec<PictureTrack>,
     },
     /// Pictures could not be decoded.
-    PicturesLost {
-        /// How many.
-        pictures: u64,
-    },
-    /// Parts of a sound track could not be decoded.
+    PicturesLost { pictures: u64 },
+    /// Parts of an audio track could not be decoded.
     SoundLost {
         /// Number, language and codec.
         track: String,
-        /// Seconds, about.
+        /// Approximate seconds.
         seconds: f64,
     },
-    /// No part of a sound track could be decoded.
+    /// No part of an audio track could be decoded.
     SoundAllLost {
         /// Number, language and codec.
         track: String,
@@ -121,19 +107,19 @@ pub enum Warning {
 pub struct PictureTrack {
     /// Number among the video tracks of the file, from 1.
     pub number: u32,
-    /// Pixels; 0 where the file does not say.
+    /// Width in pixels; 0 if the file does not declare it.
     pub width: u32,
-    /// Pixels; 0 where the file does not say.
+    /// Height in pixels; 0 if the file does not declare it.
     pub height: u32,
-    /// libav's codec name.
+    /// Codec name of libav.
     pub codec: String,
 }
 
-/// Video tracks that a warning names.
+/// Most video tracks that a warning names.
 const TRACKS_NAMED_MAX: usize = 4;
 
 impl Warning {
-    /// Whole sentences.
+    /// The warning as whole sentences.
     #[must_use]
     pub fn sentence(&self) -> String {
         match self {

@@ -10,13 +10,13 @@ use crate::codec::wire::{CodecFailure, FromCodec, Job, Report};
 /// Whether a permitted frame restarts the no-progress timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// It shows progress.
+    /// The frame shows progress.
     Progress,
-    /// It shows none. A read counts as progress by the bytes that the node fetches for it.
+    /// The frame shows none. A read counts as progress by the bytes that the node fetches for it.
     None,
 }
 
-/// What the process of a job may still send.
+/// The frames that the process of a job may still send.
 #[derive(Debug, Clone)]
 pub struct Contract {
     reads: Reads,
@@ -36,25 +36,25 @@ impl Contract {
         Self { reads: Reads::new(job), terms, frames: 0, frames_max, ended: false }
     }
 
-    /// Bytes of the longest frame body that may come.
+    /// Largest frame body that is permitted next, in bytes.
     #[must_use]
     pub fn frame_bytes_max(&self) -> usize {
         let kinds = FrameKind::ALL.into_iter();
         kinds.map(|kind| self.terms.bytes_max(kind)).max().unwrap_or(0)
     }
 
-    /// Whether a frame body of that kind may have `bytes` bytes.
+    /// Checks that a frame body of this kind may have `bytes` bytes.
     ///
     /// # Errors
-    /// The rule that it breaks.
+    /// The broken rule.
     pub fn admit_length(&self, kind: FrameKind, bytes: usize) -> Checked {
         ensure(bytes <= self.terms.bytes_max(kind), "a frame longer than its kind can be")
     }
 
-    /// Whether this may be the next frame.
+    /// Checks that this may be the next frame.
     ///
     /// # Errors
-    /// The rule that it breaks.
+    /// The broken rule.
     pub fn admit(&mut self, frame: &FromCodec) -> Result<Effect, Breach> {
         ensure(!self.ended, "a frame after the last word")?;
         match frame {
@@ -79,7 +79,7 @@ impl Contract {
     /// Counts bytes that the node fetched for a read.
     ///
     /// # Errors
-    /// They are more than the work takes.
+    /// The reads exceed the limit of the work.
     pub fn fetched(&mut self, bytes: u64) -> Result<Effect, Breach> {
         self.reads.fetch(bytes)?;
         Ok(if bytes > 0 { Effect::Progress } else { Effect::None })

@@ -5,13 +5,13 @@ use crate::codec::death::CodecDeath;
 /// Why a frame is not permitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Breach {
-    /// The failure code with which its process is ended.
+    /// Failure code of the process, which is killed.
     pub death: CodecDeath,
-    /// Which rule was broken, for an operator.
+    /// The broken rule, for operators.
     pub rule: &'static str,
 }
 
-/// Whether a rule holds.
+/// Result of checking a rule.
 pub(super) type Checked = Result<(), Breach>;
 
 /// A frame that makes no sense for the job.
@@ -19,7 +19,7 @@ pub(super) fn nonsense(rule: &'static str) -> Breach {
     Breach { death: CodecDeath::Protocol, rule }
 }
 
-/// Fails with `rule` where it does not hold.
+/// Fails with `rule` unless `holds`.
 pub(super) fn ensure(holds: bool, rule: &'static str) -> Checked {
     if holds { Ok(()) } else { Err(nonsense(rule)) }
 }

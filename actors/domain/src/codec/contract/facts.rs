@@ -1,6 +1,6 @@
-//! Form of a probe's report. Later stages compute with it, pass it to libav, and show it.
+//! Checks the form of a probe's report. Later stages compute with it, pass it to libav, and show it.
 //!
-//! Absent on purpose: whether the source is allowed, and whether its clock makes sense; see [`crate::plan::refusal`].
+//! Whether the source is allowed, and whether its clock makes sense, is not checked here; see [`crate::plan::refusal`].
 
 use super::breach::{Checked, ensure};
 use super::text;
@@ -14,11 +14,11 @@ use crate::plan::media::{
 
 const WARNINGS_MAX: usize = 64;
 const WARNING_BYTES_MAX: usize = 512;
-/// Bytes of a language tag (RFC 5646, 4.4.1).
+/// Most bytes of a language tag (RFC 5646, 4.4.1).
 const LANGUAGE_BYTES_MAX: usize = 35;
-/// Bytes of a track's title.
+/// Most bytes of a track's title.
 const TITLE_BYTES_MAX: usize = 400;
-/// Bytes of a programme's number and name.
+/// Most bytes of a programme's number and name.
 const PROGRAMME_BYTES_MAX: usize = 256;
 /// Bytes of a random-access point in MessagePack.
 const POINT_BYTES: usize = 32;
@@ -30,7 +30,7 @@ const STEP_BYTES: usize = 32;
 const STREAM_BYTES: usize = 5;
 const REST_BYTES: usize = 8 << 10;
 
-/// Bytes of a report at most.
+/// Most bytes of a report.
 pub(super) fn report_bytes_max(job: &Job) -> usize {
     let streams = job.budget.streams_max as usize;
     let track = TRACK_BYTES + STEPS_MAX * STEP_BYTES + streams.saturating_mul(STREAM_BYTES);
@@ -39,13 +39,13 @@ pub(super) fn report_bytes_max(job: &Job) -> usize {
     (points_max(job) * POINT_BYTES).saturating_add(tracks).saturating_add(warnings + REST_BYTES)
 }
 
-/// Random-access points of the longest source that is allowed.
+/// Most random-access points of the longest permitted source.
 fn points_max(job: &Job) -> usize {
     let sparse = (job.budget.seconds_max / SPARSE_SECONDS).ceil();
     DENSE_POINTS_MAX.saturating_add(sparse as usize).saturating_add(2)
 }
 
-/// Whether a report is in form.
+/// Checks the form of a report.
 pub(super) fn facts(facts: &ProbeFacts, job: &Job) -> Checked {
     let ProbeFacts {
         format,
@@ -112,7 +112,7 @@ fn picture(video: &VideoTrack, job: &Job) -> Checked {
     let ratios = [*sample_aspect, *time_base, *frame_rate].into_iter().chain(*signalled_aspect);
     ratios.into_iter().try_for_each(text::ratio)?;
     ensure(matches!(rotation, 0 | 90 | 180 | 270), "a rotation that is no quarter turn")?;
-    // The two fields of a picture can be two packets.
+    // The two fields of a picture may be two packets.
     let packets_max = job.budget.frames_max.saturating_add(1).saturating_mul(2);
     ensure(*packets <= packets_max, "more packets than are allowed")?;
     let points = random_access.len();
@@ -122,7 +122,7 @@ fn picture(video: &VideoTrack, job: &Job) -> Checked {
     options(decoder_options)
 }
 
-/// Continuations and clock steps of a track.
+/// Checks continuations and clock steps of a track.
 fn steps(continued: &[u32], clock: &[ClockStep], job: &Job) -> Checked {
     // The demuxer's limit also bounds the streams that it finds late.
     let streams_max = job.budget.streams_max;

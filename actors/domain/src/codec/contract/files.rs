@@ -1,4 +1,4 @@
-//! What a task with named outputs may send: exactly the files that it is to make, one after the other.
+//! The permitted frames of a task with named outputs: exactly its files, one after the other.
 
 use std::collections::VecDeque;
 
@@ -7,35 +7,35 @@ use super::fragment;
 use crate::codec::wire::{ImagesJob, OUTPUT_BYTES, PackageJob, PackageTrack};
 use crate::plan::thumbnails;
 
-/// Bytes of a pixel in a picture that cannot be compressed.
+/// Bytes per pixel of a picture that cannot be compressed.
 const PIXEL_BYTES: u64 = 3;
 const JPEG_BYTES_BASE: u64 = 64 << 10;
 /// Bytes of a progressive file's index besides its tables.
 const INDEX_BYTES_BASE: u64 = 64 << 10;
-/// Bytes of a sample in the tables: duration, composition offset, size, key.
+/// Bytes per sample in the tables: duration, composition offset, size, key.
 const SAMPLE_BYTES: u64 = 32;
-/// Bytes of a chunk in the tables: place and number of samples.
+/// Bytes per chunk in the tables: position and number of samples.
 const CHUNK_BYTES: u64 = 32;
 
-/// A file that is to be made.
+/// A file to be sent.
 #[derive(Debug, Clone)]
 struct Wanted {
     name: String,
     bytes_max: u64,
-    /// The content, where it follows from the job.
+    /// The content, if it follows from the job.
     content: Option<Vec<u8>>,
 }
 
-/// What is left to be sent.
+/// Files still to be sent.
 #[derive(Debug, Clone)]
 pub(super) struct Files {
     wanted: VecDeque<Wanted>,
-    /// Bytes of the first of `wanted` so far.
+    /// Bytes of the first of `wanted` received so far.
     written: u64,
 }
 
 impl Files {
-    /// Sheets, poster, index.
+    /// The files of an images job: sheets, poster, index.
     pub(super) fn of_images(job: &ImagesJob) -> Self {
         let sheets = thumbnails::sheets(job).map(|sheet| Wanted {
             name: sheet.name,
@@ -57,7 +57,7 @@ impl Files {
         Self { wanted: sheets.chain([poster, index]).collect(), written: 0 }
     }
 
-    /// A progressive file: the samples of its tracks, and their index.
+    /// The file of a package job: the samples of its tracks, and their index.
     pub(super) fn of_package(job: &PackageJob) -> Self {
         let tracks = || [Some(&job.video), job.audio.as_ref()].into_iter().flatten();
         let bytes = tracks().map(track_bytes).fold(INDEX_BYTES_BASE, u64::saturating_add);
@@ -65,7 +65,7 @@ impl Files {
         Self { wanted: [file].into(), written: 0 }
     }
 
-    /// Bytes of a file.
+    /// Checks and counts bytes of a file.
     pub(super) fn append(&mut self, name: &str, bytes: &[u8], end: bool) -> Checked {
         let wanted = self.wanted.front().filter(|wanted| wanted.name == name);
         let wanted = wanted.ok_or_else(|| nonsense("a file that is not to be made"))?;
@@ -93,7 +93,7 @@ impl Files {
     }
 }
 
-/// Samples of a track.
+/// Number of samples of a track.
 pub(super) fn samples(track: &PackageTrack) -> u64 {
     track.segments.iter().map(|(_, segment)| u64::from(segment.frames)).sum()
 }

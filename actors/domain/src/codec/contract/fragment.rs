@@ -1,6 +1,6 @@
-//! Form of CMAF fragments and initialisation segments: the expected boxes, of permitted sizes.
+//! Checks the form of CMAF fragments and initialisation segments: the expected boxes, of permitted sizes.
 //!
-//! Absent on purpose: the content of the boxes. It is read by confined processes and by players only.
+//! The content of the boxes is not checked. Only confined processes and players read it.
 
 use serde_bytes::ByteBuf;
 
@@ -8,24 +8,24 @@ use super::breach::{Checked, ensure};
 use super::text;
 use crate::codec::wire::Segment;
 
-/// Bytes of an initialisation segment: parameter sets and some fixed boxes, 800 as a rule.
+/// Most bytes of an initialisation segment: parameter sets and some fixed boxes, usually 800.
 pub(super) const INIT_BYTES_MAX: usize = 8 << 10;
 
-/// Bytes of a `moof` besides its samples: 100 as a rule.
+/// Bytes of a `moof` besides its samples, usually 100.
 const MOOF_BYTES_BASE: u64 = 512;
-/// Bytes of a sample in a `moof`: duration, size, flags and composition offset.
+/// Bytes per sample in a `moof`: duration, size, flags and composition offset.
 const MOOF_BYTES_PER_SAMPLE: u64 = 16;
-/// Size and name of an `mdat`.
+/// Bytes of the size and name of an `mdat`.
 const MDAT_HEADER: u64 = 8;
 
-/// Segments of one object, one after the other.
+/// Consecutive segments of one object.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Row {
     /// Bytes so far.
     bytes: u64,
-    /// Start of the first one.
+    /// Start of the first segment.
     pub(super) start: Option<i64>,
-    /// Where the next one starts; `None`: anywhere.
+    /// Start of the next segment; `None` if it may be anywhere.
     pub(super) next: Option<i64>,
     pub(super) segments: u64,
     pub(super) frames: u64,
@@ -37,7 +37,7 @@ impl Row {
         Self { next: Some(next), ..Self::default() }
     }
 
-    /// The next segment with its bytes.
+    /// Checks and adds the next segment.
     pub(super) fn append(&mut self, segment: &Segment, bytes: &[u8]) -> Checked {
         let Segment { offset, bytes: length, header_bytes, start, duration, frames } = segment;
         ensure(*offset == self.bytes, "a segment that leaves a hole in its object")?;
@@ -56,12 +56,12 @@ impl Row {
     }
 }
 
-/// Most bytes that a fragment of `frames` frames has besides their own.
+/// Most bytes of a fragment besides its `frames` frames.
 pub(super) fn overhead_max(frames: u64) -> u64 {
     MOOF_BYTES_BASE + MDAT_HEADER + frames.saturating_mul(MOOF_BYTES_PER_SAMPLE)
 }
 
-/// One `moof` and one `mdat`, and nothing else.
+/// Checks that the bytes are one `moof` and one `mdat`.
 fn fragment(bytes: &[u8], header: u64, frames: u64) -> Checked {
     ensure(
         header + MDAT_HEADER <= overhead_max(frames),
@@ -73,7 +73,7 @@ fn fragment(bytes: &[u8], header: u64, frames: u64) -> Checked {
     ensure(moof && mdat, "a fragment that is none")
 }
 
-/// One `ftyp` and one `moov`, and nothing else.
+/// Checks that the bytes are one `ftyp` and one `moov`.
 pub(super) fn init(bytes: &ByteBuf) -> Checked {
     ensure(bytes.len() <= INIT_BYTES_MAX, "an initialisation segment that is too long")?;
     let header = length_of(bytes, *b"ftyp").and_then(|length| usize::try_from(length).ok());
@@ -82,7 +82,7 @@ pub(super) fn init(bytes: &ByteBuf) -> Checked {
     ensure(moov, "an initialisation segment that is none")
 }
 
-/// Length of the box that `bytes` begin with, where it is a `kind`.
+/// Length of the box that `bytes` begin with; `None` if it is no `kind`.
 fn length_of(bytes: &[u8], kind: [u8; 4]) -> Option<u64> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let length = u64::from(u32::from_be_bytes(*length));

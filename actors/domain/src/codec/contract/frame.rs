@@ -2,7 +2,6 @@
 
 /// The variants of [`crate::codec::wire::FromCodec`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "they are the variants of the frames")]
 pub enum FrameKind {
     Hello,
     Read,
@@ -23,7 +22,7 @@ const MAP_OF_ONE: u8 = 0x81;
 const SHORT_STRING: u8 = 0xa0;
 
 impl FrameKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 11] = [
         Self::Hello,
         Self::Read,
@@ -38,7 +37,7 @@ impl FrameKind {
         Self::Failed,
     ];
 
-    /// The kind of a frame body. `None`: it is no frame of this protocol.
+    /// The kind of a frame body; `None` if it is no frame of this protocol.
     #[must_use]
     pub fn of(body: &[u8]) -> Option<Self> {
         let (&[map, string], rest) = body.split_first_chunk::<2>()?;

@@ -1,14 +1,14 @@
-//! What a codec process may send for its job, frame by frame.
+//! The frames that a codec process may send for its job.
 //!
-//! A decoder that hostile media took over can send any bytes, for ever, at any rate. [`Contract`] is derived from the job, and so
-//! from the plan: it knows the permitted names, indices, counts, sizes and order, and bounds every field of every frame. A frame
-//! outside of it is a [`Breach`], which ends the process.
+//! A decoder that hostile media took over can send any bytes, forever, at any rate. [`Contract`] is derived from the job, and so from the
+//! plan. It knows the permitted names, indices, counts, sizes and order, and bounds every field of every frame. Any other frame is a
+//! [`Breach`], which ends the process.
 //!
-//! Invariants: a frame is refused by its length before its content is read, as soon as its kind is known; the plan bounds the total of
-//! permitted frames; no frame is permitted after the final report.
+//! Invariants: a frame is refused by its length before its content is parsed, as soon as its kind is known. The plan bounds the total of
+//! permitted frames. No frame is permitted after the final report.
 //!
-//! Absent on purpose: whether results are *right* (see [`crate::output::verify`]), and the limits on time, CPU and bytes in all (see
-//! [`crate::codec::budget`]).
+//! Whether results are *right* is checked elsewhere (see [`crate::output::verify`]), and so are the limits of time, CPU and total bytes
+//! (see [`crate::codec::budget`]).
 
 mod breach;
 mod frame;

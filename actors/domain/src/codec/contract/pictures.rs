@@ -1,4 +1,4 @@
-//! What a picture task may send: the chunks that are missing, in order, each with all of its tiers and with its kept pictures.
+//! The permitted frames of a picture task: the missing chunks in order, each with all of its tiers and its kept pictures.
 
 use std::collections::VecDeque;
 
@@ -11,15 +11,15 @@ use crate::codec::wire::{
 use crate::plan::gop::Grid;
 use crate::plan::{Chunk, ImagePlan};
 
-/// Seconds by which the pictures of an open-ended chunk may outlast the end that the probe found, besides the longest gap: decoders may
-/// shift the last timestamps.
+/// Seconds by which the pictures of an open-ended chunk may exceed the probed end, besides the longest gap. Decoders may shift the last
+/// timestamps.
 const TAIL_SECONDS: f64 = 10.0;
-/// Times the rate cap that a segment may have: the cap bounds the rate over a buffer of one second, and a preset's first guess
-/// may miss it.
+/// Factor by which a segment may exceed the rate cap. The cap bounds the rate over a buffer of one second, and a preset's first guess may
+/// miss it.
 const RATE_FACTOR: f64 = 4.0;
-/// Seconds of the cap on top of a segment's own: its buffer, and frames that come early.
+/// Seconds of the cap in addition to a segment's own: its buffer, and frames that come early.
 const RATE_SECONDS: f64 = 2.0;
-/// Bytes of a pixel in a picture that cannot be compressed.
+/// Bytes per pixel of a picture that cannot be compressed.
 const PIXEL_BYTES: u64 = 3;
 const JPEG_BYTES_BASE: u64 = 64 << 10;
 /// Bytes of a tier's report besides its lists.
@@ -27,26 +27,26 @@ const REPORT_BYTES: u64 = 1 << 10;
 /// Bytes of an instant in MessagePack.
 const INSTANT_BYTES: u64 = 9;
 
-/// A chunk that is to be sent.
+/// A chunk still to be sent.
 #[derive(Debug, Clone, Copy)]
 struct Span {
-    /// Index into the plan.
+    /// Plan index of the chunk.
     chunk: u32,
-    /// Output ticks: no frame lies before it.
+    /// Earliest start of a frame in output ticks.
     earliest: i64,
-    /// Output ticks: no frame ends after it.
+    /// Latest end of a frame in output ticks.
     latest: i64,
     segments_max: u64,
     idr_max: u64,
-    /// A picture that stands is repeated at most once in each group of pictures.
+    /// Most repeated frames: one per group of pictures.
     repeats_max: u64,
-    /// Seconds of its segments.
+    /// Length of its segments in seconds.
     segment_seconds: f64,
-    /// The interval of the last picture that was kept before it.
+    /// Interval of the last picture that was kept before it.
     shown: Option<i64>,
 }
 
-/// What is left to be sent of a picture task.
+/// Frames that a picture task may still send.
 #[derive(Debug, Clone)]
 pub(super) struct Pictures {
     spans: VecDeque<Span>,
@@ -66,14 +66,14 @@ struct Tier {
     row: Row,
     /// Starts of its segments.
     starts: Vec<i64>,
-    /// As the first chunk had it.
+    /// Initialisation segment of the first chunk.
     init: Option<Vec<u8>>,
     fragment_bytes_max: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Images {
-    /// Output ticks.
+    /// Distance of kept pictures in output ticks.
     interval: i64,
     shown: Option<i64>,
     bytes_max: u64,
@@ -102,7 +102,7 @@ impl Pictures {
         pictures
     }
 
-    /// Most frames that a progress message may report: decoded and repeated ones, also of chunks that are not sent.
+    /// Most frames of a progress message: decoded and repeated ones, including those of chunks that are not sent.
     pub(super) fn progress_max(job: &VideoJob, budget: &Budget) -> u64 {
         let spans =
             (job.first_chunk..).zip(&job.chunks).map(|(i, chunk)| span(job, budget, i, chunk));
@@ -156,7 +156,7 @@ impl Pictures {
         ensure(jpeg, "a picture that is no JPEG")
     }
 
-    /// All of a chunk was sent.
+    /// Checks the report of a chunk.
     pub(super) fn done(&mut self, report: &ChunkReport) -> Checked {
         let ChunkReport {
             chunk,
@@ -188,7 +188,7 @@ impl Pictures {
         Ok(())
     }
 
-    /// Whether nothing is missing.
+    /// Whether all chunks were sent.
     pub(super) fn complete(&self) -> bool {
         self.spans.is_empty()
     }
@@ -198,7 +198,7 @@ impl Pictures {
         current.copied().ok_or_else(|| nonsense("a chunk that is not at work"))
     }
 
-    /// Clears what is known of the chunk before.
+    /// Resets the state for the next chunk.
     fn begin(&mut self) {
         for tier in &mut self.tiers {
             tier.row = Row::default();
@@ -210,7 +210,7 @@ impl Pictures {
     }
 }
 
-/// What the frames of a chunk can be.
+/// Limits of the frames of a chunk.
 fn span(job: &VideoJob, budget: &Budget, index: u32, chunk: &Chunk) -> Span {
     let VideoJob { source, segment_seconds, gop_seconds, .. } = job;
     let tick = |tick: i64| tick.saturating_sub(job.origin).saturating_mul(job.tick_scale);
@@ -222,7 +222,7 @@ fn span(job: &VideoJob, budget: &Budget, index: u32, chunk: &Chunk) -> Span {
         Grid::new(chunk, planned, source.time_base, *segment_seconds, *gop_seconds, &job.rules);
     let (idr_max, segments_max) = grid.most(end);
     let interval = job.images.as_ref().map_or(1, |images| interval(images, job));
-    // The first chunk also holds what comes earlier.
+    // The first chunk also holds earlier frames.
     let before = (index > 0).then(|| tick(chunk.start));
     Span {
         chunk: index,
@@ -261,7 +261,7 @@ impl Tier {
         Self { row: Row::default(), starts: Vec::new(), init: None, fragment_bytes_max }
     }
 
-    /// `all` frames were decoded or repeated.
+    /// Checks the report of a tier: `all` frames were decoded or repeated.
     fn done(&mut self, report: &TierReport, span: &Span, all: u64) -> Checked {
         let TierReport { init, frames, frames_in, pts_hash, start, end, idr, cpu_seconds: _ } =
             report;

@@ -1,25 +1,24 @@
-//! How much a codec process may read: within its objects, and not much more often than a few passes over them take.
+//! The permitted reads of a codec process: within its objects, and not many more than a few passes over them.
 
 use super::breach::{Breach, Checked, ensure};
 use crate::codec::death::CodecDeath;
 use crate::codec::wire::{Job, JobWork, READ_BYTES_MAX};
 
-/// Passes over all objects. A probe makes two, one after it has looked around; a task makes one, and a second where a container
-/// could not jump.
+/// Passes over all objects. A probe makes two, one after it has looked around. A task makes one, and a second if a container cannot seek.
 const PASSES: u64 = 6;
-/// Bytes on top: demuxers look into the first and the last megabytes, over and over.
+/// Bytes in addition: demuxers read the first and the last megabytes repeatedly.
 const BYTES_BASE: u64 = 128 << 20;
-/// Reads on top: top-level boxes, steps of a search.
+/// Reads in addition: top-level boxes, steps of a search.
 const REQUESTS_BASE: u64 = 4096;
-/// Bytes of a read on average at the least: the codec's windows begin with as many.
+/// Smallest average read in bytes: the codec's windows begin with as many.
 const REQUEST_BYTES: u64 = 64 << 10;
-/// Reads for each piece that the job itself names: header and content, copied and verified.
+/// Reads per piece that the job itself names: header and content, copied and verified.
 const REQUESTS_PER_PIECE: u64 = 4;
 
-/// What is left of it.
+/// Reads that are still permitted.
 #[derive(Debug, Clone)]
 pub(super) struct Reads {
-    /// Sizes of the objects.
+    /// Sizes of the objects in bytes.
     objects: Vec<u64>,
     requests: u64,
     served: u64,
@@ -40,7 +39,7 @@ impl Reads {
         }
     }
 
-    /// A read that is asked for.
+    /// Checks and counts a read.
     pub(super) fn ask(&mut self, object: u32, offset: u64, length: u32) -> Checked {
         let size = self.objects.get(object as usize);
         let end = offset.checked_add(u64::from(length));
@@ -50,7 +49,7 @@ impl Reads {
         spend(&mut self.served, u64::from(length))
     }
 
-    /// Bytes that the node had to fetch for it.
+    /// Counts bytes that the node fetched for a read.
     pub(super) fn fetch(&mut self, bytes: u64) -> Checked {
         spend(&mut self.fetched, bytes)
     }
@@ -63,7 +62,7 @@ fn spend(left: &mut u64, amount: u64) -> Checked {
     Ok(())
 }
 
-/// Pieces of objects that a job names.
+/// Number of the pieces of objects that a job names.
 fn pieces(work: &JobWork) -> u64 {
     let pieces = match work {
         JobWork::Hello

@@ -1,25 +1,25 @@
-//! What a sound task may send: the parts that are missing, in order, each cut as the settings say.
+//! The permitted frames of an audio task: the missing parts in order, each cut as the settings require.
 
 use super::breach::{Checked, ensure};
 use super::fragment::{self, Row};
 use super::text;
 use crate::codec::wire::{AAC_CODECS, AAC_UNIT, AudioJob, AudioReport, Budget, Segment};
 
-/// Seconds by which sound may outlast the outputs: what rounding to whole access units adds, and room.
+/// Seconds by which audio may exceed the outputs: rounding to whole access units, and a reserve.
 const TAIL_SECONDS: f64 = 1.0;
-/// Bits of an access unit of a channel at most (ISO/IEC 14496-3, 4.5.3.3), in bytes.
+/// Most bytes of an access unit per channel (ISO/IEC 14496-3, 4.5.3.3).
 const UNIT_BYTES_MAX: u64 = 6144 / 8;
 
-/// What is left to be sent of a sound task.
+/// Frames that an audio task may still send.
 #[derive(Debug, Clone)]
 pub(super) struct Sound {
-    /// Parts that are stored already.
+    /// Numbers of the parts that are stored already.
     done: Vec<u32>,
-    /// The part at work.
+    /// Number of the current part.
     part: u32,
     row: Row,
     init: Option<Vec<u8>>,
-    /// A segment or part that was shorter than planned: the track ends with it.
+    /// Whether a segment or part was shorter than planned. The track ends with it.
     ended: bool,
     channels: u64,
     segment_units: u64,
@@ -55,7 +55,7 @@ impl Sound {
         self.bytes_max(self.segment_units)
     }
 
-    /// Access units of the whole track at most.
+    /// Most access units of the whole track.
     pub(super) fn units_max(&self) -> u64 {
         self.units_max
     }
@@ -77,7 +77,7 @@ impl Sound {
         Ok(())
     }
 
-    /// All of a part was sent.
+    /// Checks the report of a part.
     pub(super) fn done(&mut self, report: &AudioReport) -> Checked {
         let AudioReport { part, init, frames, start, end, codecs, lost_seconds, cpu_seconds } =
             report;
@@ -99,12 +99,12 @@ impl Sound {
         Ok(())
     }
 
-    /// Whether nothing of a track of `parts` parts is missing.
+    /// Whether all parts of a track with `parts` parts were sent.
     pub(super) fn complete(&self, parts: u32) -> bool {
         self.row.segments == 0 && self.part == parts
     }
 
-    /// Goes on to the next part that is not stored.
+    /// Moves to the next part that is not stored.
     fn skip(&mut self) {
         while self.done.contains(&self.part) {
             self.part += 1;

@@ -1,4 +1,4 @@
-//! What each kind of job permits besides reads: results, progress, and the final report.
+//! The permitted frames of each kind of job besides reads: results, progress, and the final report.
 
 use super::breach::{Breach, Checked, ensure, nonsense};
 use super::files::{self, Files};
@@ -13,15 +13,15 @@ use crate::codec::wire::{
 };
 use crate::plan::thumbnails;
 
-/// Bytes of a frame besides its lists and its content.
+/// Most bytes of a frame besides its lists and its content.
 const FRAME_BYTES: usize = 1 << 10;
 const ATTEMPTS_MAX: usize = 256;
 const ATTEMPT_BYTES_MAX: usize = 256;
-/// Bytes of a failure's message, and of its detail.
+/// Most bytes of a failure's message, and of its detail.
 pub(super) const MESSAGE_BYTES_MAX: usize = 1 << 10;
 pub(super) const DETAIL_BYTES_MAX: usize = 8 << 10;
 
-/// What is left to be sent.
+/// Frames that are still permitted.
 #[derive(Debug, Clone)]
 pub(super) enum Terms {
     Hello,
@@ -31,7 +31,7 @@ pub(super) enum Terms {
     Audio(Sound),
     Images(Files, ImagesJob),
     Package(Files, PackageJob),
-    /// One after the other.
+    /// One job after the other.
     Batch(Vec<Terms>),
 }
 
@@ -56,7 +56,7 @@ impl Terms {
         }
     }
 
-    /// Bytes that a frame of that kind may have.
+    /// Most bytes of a frame of this kind.
     pub(super) fn bytes_max(&self, kind: FrameKind) -> usize {
         let content = match kind {
             FrameKind::Hello | FrameKind::Read | FrameKind::Progress => 0,
@@ -86,7 +86,7 @@ impl Terms {
         }
     }
 
-    /// Most frames that a progress message may report.
+    /// Most frames of a progress message.
     pub(super) fn progress_max(&self, job: &Job) -> u64 {
         match (self, &job.work) {
             (Self::Video(_), JobWork::Video(video)) => Pictures::progress_max(video, &job.budget),
@@ -97,7 +97,7 @@ impl Terms {
         }
     }
 
-    /// A result.
+    /// Checks a result.
     pub(super) fn result(&mut self, frame: &FromCodec) -> Checked {
         match (self, frame) {
             (Self::Video(pictures), FromCodec::Fragment { chunk, tier, segment, bytes }) => {
@@ -123,7 +123,7 @@ impl Terms {
         }
     }
 
-    /// The report of a finished job.
+    /// Checks the report of a finished job.
     pub(super) fn report(&self, report: &Report) -> Checked {
         let complete = match (self, report) {
             (Self::Hello, Report::Hello) => true,

@@ -1,4 +1,4 @@
-//! The contract against honest and dishonest transcripts of every task of a plan.
+//! Tests of the contract with honest and dishonest transcripts of every task of a plan.
 
 use super::*;
 use crate::codec::death::CodecDeath;
@@ -30,7 +30,7 @@ fn plan(force_class_b: bool) -> Plan {
     planner::plan(order, facts, &policy, &limits, "build", force_class_b).unwrap()
 }
 
-/// The ledger when everything is done.
+/// The complete ledger.
 fn view(plan: &Plan) -> View {
     let mut view = View::default();
     for planned in &plan.tasks {
@@ -193,7 +193,7 @@ fn no_frame_may_be_missing_and_none_may_come_twice_or_late() {
             let mut missing = frames.clone();
             missing.remove(index);
             let complete = judged(&job, &missing).is_ok() && index + 1 < frames.len();
-            // How many pictures there are, and what is in a file, only the codec knows.
+            // Only the codec knows the number of pictures and the content of a file.
             let free = matches!(
                 frames[index],
                 FromCodec::Picture { .. } | FromCodec::Output { end: false, .. }
@@ -286,7 +286,7 @@ fn a_frame_is_refused_by_its_length_alone() {
             let longest = contract.frame_bytes_max();
             assert!(contract.admit_length(frame, longest + 1).is_err(), "{kind}: {frame:?}");
         }
-        // Only a task of pictures sends much at once.
+        // Only a picture task sends much at once.
         assert_eq!(contract.frame_bytes_max() > 2 << 20, kind == "Video", "{kind}");
     }
     let contract = Contract::new(&probe_job(), CPU_SECONDS);
@@ -347,6 +347,6 @@ fn the_longest_honest_report_fits_its_frame() {
     let report = FromCodec::Done(Report::Probe(Box::new(facts)));
     assert_eq!(judged(&job, std::slice::from_ref(&report)), Ok(()));
     let longest = Contract::new(&job, CPU_SECONDS).frame_bytes_max();
-    // 32 bytes a point, 9 of which are an instant.
+    // 32 bytes per point, 9 of which are an instant.
     assert!(longest > points * 32 && longest < 2 << 20, "{longest}");
 }

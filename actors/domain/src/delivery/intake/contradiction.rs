@@ -1,25 +1,25 @@
-//! A contradiction between a place and what lies there, and the rules for keys, sizes and hashes.
+//! Contradictions between a place and the content found there, and the rules for keys, sizes and hashes.
 
 use crate::order::ledger::Object;
 use crate::words::excerpt::excerpt;
 use crate::words::failure::Failure;
 
-/// Bytes of what was found that are quoted: it may be made to fill logs.
+/// Most bytes of the content that are quoted, so that forged content cannot fill the logs.
 const QUOTED_MAX: usize = 200;
-/// Bytes of a key. The keys of Jetreel's own making have about a hundred.
+/// Most bytes of a key. Jetreel's own keys have about a hundred.
 const KEY_LENGTH_MAX: usize = 512;
-/// Bytes of one object: a petabyte, far above every upload.
+/// Most bytes of one object: a petabyte, far above every upload.
 pub(super) const OBJECT_BYTES_MAX: u64 = 1 << 50;
 /// Characters of a SHA-256 in hexadecimal.
 const HASH_LENGTH: usize = 64;
 
-/// What is read does not belong where it was found.
+/// Content that contradicts the place where it was found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {what}")]
 pub struct Contradiction {
-    /// Subject or key.
+    /// Subject or key of the place.
     place: String,
-    /// What of it contradicts.
+    /// The contradiction.
     what: String,
 }
 
@@ -28,21 +28,21 @@ impl Contradiction {
         Self { place: place.to_owned(), what: what.into() }
     }
 
-    /// As the failure of a message: it is dead at once.
+    /// As the failure of a message. It is buried at once.
     #[must_use]
     pub fn of_message(&self) -> Failure {
         let message = "The message does not agree with the subject that it was published to.";
         Failure::permanent("message-contradicts", message).with_detail(self)
     }
 
-    /// As the failure of a ledger entry: it counts as absent, and its task is done again.
+    /// As the failure of a ledger entry. The entry counts as absent, and its task is done again.
     #[must_use]
     pub fn of_entry(&self) -> Failure {
         let message = "A ledger entry does not agree with its subject. Its task is done again.";
         Failure::task("entry-contradicts", message).with_detail(self)
     }
 
-    /// As the failure of a document of the broker or of the store.
+    /// As the failure of a document in the broker or the store.
     #[must_use]
     pub fn of_document(&self) -> Failure {
         let message = "A stored document does not agree with the place where it lies.";
@@ -50,23 +50,23 @@ impl Contradiction {
     }
 }
 
-/// What was found, to be quoted.
+/// An excerpt of the content, to be quoted.
 pub(super) fn quoted(found: &str) -> String {
     format!("{:?}", excerpt(found, QUOTED_MAX))
 }
 
-/// Fails with `what` unless it holds.
+/// Fails with `what` unless `holds`.
 pub(super) fn ensure(holds: bool, place: &str, what: &str) -> Result<(), Contradiction> {
     if holds { Ok(()) } else { Err(Contradiction::new(place, what)) }
 }
 
-/// Whether a text is one segment of a key of Jetreel's own making.
+/// Whether a text is one segment of a key as Jetreel makes them.
 pub(super) fn is_segment(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     !text.is_empty() && !text.starts_with('.') && text.bytes().all(plain)
 }
 
-/// A key must lie below `prefix`, which ends with `/`.
+/// Fails unless the key lies below `prefix`, which ends with `/`.
 pub(super) fn below(place: &str, key: &str, prefix: &str) -> Result<(), Contradiction> {
     let segments = key.strip_prefix(prefix).filter(|_| key.len() <= KEY_LENGTH_MAX);
     if segments.is_some_and(|rest| rest.split('/').all(is_segment)) {
@@ -76,7 +76,7 @@ pub(super) fn below(place: &str, key: &str, prefix: &str) -> Result<(), Contradi
     Err(Contradiction::new(place, what))
 }
 
-/// An object must lie below `prefix`; its size must be possible and its hash a hash.
+/// Fails unless the object lies below `prefix` and has a possible size and a valid hash.
 pub(super) fn object(place: &str, object: &Object, prefix: &str) -> Result<(), Contradiction> {
     below(place, &object.key, prefix)?;
     let possible = object.bytes <= OBJECT_BYTES_MAX;
@@ -84,14 +84,14 @@ pub(super) fn object(place: &str, object: &Object, prefix: &str) -> Result<(), C
     hash(place, &object.sha256)
 }
 
-/// A SHA-256 in lower-case hexadecimal.
+/// Fails unless the text is a SHA-256 in lower-case hexadecimal.
 pub(super) fn hash(place: &str, sha256: &str) -> Result<(), Contradiction> {
     let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
     let is_hash = sha256.len() == HASH_LENGTH && sha256.bytes().all(digit);
     ensure(is_hash, place, "the hash of an object is no SHA-256")
 }
 
-/// The subject that a body belongs to must be the one where it was found.
+/// Fails unless the body's own subject is the one where it was found.
 pub(super) fn of_subject(found: &str, own: &str) -> Result<(), Contradiction> {
     if found == own {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Ledger entries against their subjects: a forged one must not make another video's object its result.
+//! Checks ledger entries against their subjects. A forged entry must not make another video's object its result.
 
 use super::contradiction::{Contradiction, ensure, is_segment, object, of_subject};
 use crate::codec::wire::Segment;
@@ -8,13 +8,13 @@ use crate::order::ledger::{
     TierOutput,
 };
 
-/// Ticks from the beginning of an output that are possible: twelve hours at a gigahertz, twenty times over.
+/// Most ticks from the beginning of an output: twelve hours at a gigahertz, twenty times over.
 const TICKS_MAX: i64 = 1 << 50;
 
 /// Checks an entry that was found on `subject`.
 ///
 /// # Errors
-/// What contradicts first.
+/// The first contradiction.
 pub fn entry(subject: &str, entry: &Entry) -> Result<(), Contradiction> {
     let Entry { order, task, .. } = entry;
     let own = match entry.part {
@@ -33,12 +33,12 @@ pub fn entry(subject: &str, entry: &Entry) -> Result<(), Contradiction> {
     })
 }
 
-/// A time that can be added up and written down.
+/// Fails unless the time is finite and can be summed and written.
 fn seconds(subject: &str, seconds: f64) -> Result<(), Contradiction> {
     ensure(seconds.is_finite() && seconds >= 0.0, subject, "a time is not possible")
 }
 
-/// Where an entry was found, and what the keys of its objects begin with.
+/// The place of an entry, and the prefix of its objects' keys.
 struct Place<'a> {
     subject: &'a str,
     prefix: String,
@@ -80,7 +80,7 @@ impl Place<'_> {
         self.ensure(possible(start) && possible(end), "a time is not possible")
     }
 
-    /// Segments lie within their object: players are sent there.
+    /// Fails unless the segments lie within their object. Players request these ranges.
     fn segments(&self, segments: &[Segment], bytes: u64) -> Result<(), Contradiction> {
         let within = |segment: &Segment| {
             segment.offset.checked_add(segment.bytes).is_some_and(|end| end <= bytes)

@@ -1,4 +1,4 @@
-//! Bodies of messages against the subjects that they were published to.
+//! Checks bodies of messages against the subjects that they were published to.
 
 use serde::de::DeserializeOwned;
 
@@ -15,16 +15,16 @@ pub trait Body: DeserializeOwned {
     /// The newest schema version that this program knows.
     const VERSION: u32;
 
-    /// Its schema version.
+    /// Schema version of the body.
     fn version(&self) -> u32;
 
-    /// Whether it belongs on `subject`.
+    /// Checks that the body belongs on `subject`.
     ///
     /// # Errors
-    /// What contradicts.
+    /// The contradiction.
     fn agrees(&self, subject: &str) -> Result<(), Contradiction>;
 
-    /// The failure of a message that contradicts.
+    /// The failure of a message with this contradiction.
     fn refused(contradiction: &Contradiction) -> Failure {
         contradiction.of_message()
     }

@@ -1,10 +1,10 @@
-//! What is read from broker and store, checked against the place where it was found.
+//! Checks everything read from broker and store against the place where it was found.
 //!
-//! Whoever may publish to one subject can write any body there, and whoever may write one key can write any document. So a body must
-//! belong to its subject and a document to its key; every object that it names must lie below the prefix of its own order; sizes must
-//! be possible and hashes must be hashes.
+//! A client that may publish to one subject can write any body there, and a client that may write one key can write any document. So a body
+//! must belong to its subject and a document to its key. Every object that it names must lie below the prefix of its own order. Sizes must
+//! be possible, and hashes must be hashes.
 //!
-//! Invariant: what contradicts its place is never acted on. Only this module says what contradicts.
+//! Invariant: content that contradicts its place is never processed. Only this module decides about contradictions.
 
 mod contradiction;
 mod entries;
@@ -22,10 +22,10 @@ pub use states::{claim, parts, video};
 
 use serde::Deserialize;
 
-/// The schema version of a document or message, whatever else is in it.
+/// The schema version of a document or message of any form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 pub struct Peek {
-    /// 0 where it has none.
+    /// 0 if there is none.
     #[serde(default)]
     pub v: u32,
 }

@@ -1,4 +1,4 @@
-//! Plans and manifests against the orders that name them.
+//! Checks plans and manifests against the orders that name them.
 
 use super::contradiction::{Contradiction, ensure, object};
 use crate::id::OrderId;
@@ -6,10 +6,10 @@ use crate::order::owner::Owner;
 use crate::output::manifest::Manifest;
 use crate::plan::{Plan, Work};
 
-/// Checks the plan that was found at `key` and is to be that of `order`.
+/// Checks the plan of `order` that was found at `key`.
 ///
 /// # Errors
-/// What contradicts first.
+/// The first contradiction.
 pub fn plan(key: &str, order: &OrderId, plan: &Plan) -> Result<(), Contradiction> {
     if plan.order != *order {
         return Err(Contradiction::new(key, format!("the plan is that of {}", plan.order)));
@@ -29,10 +29,10 @@ pub fn plan(key: &str, order: &OrderId, plan: &Plan) -> Result<(), Contradiction
     ensure(works.all(known), key, "a task makes what the plan does not have")
 }
 
-/// Checks the manifest that was found at `key` and is to be that of `order`.
+/// Checks the manifest of `order` that was found at `key`.
 ///
 /// # Errors
-/// What contradicts first.
+/// The first contradiction.
 pub fn manifest(key: &str, order: &OrderId, manifest: &Manifest) -> Result<(), Contradiction> {
     let own = OrderId::new(manifest.video.clone(), manifest.order);
     if own != *order {

@@ -1,5 +1,5 @@
-//! From where a message may take another source than the original: below the prefixes that an operator allows, or from the
-//! original's own parts.
+//! Decides which sources a message may name besides the original: objects below the prefixes that an operator allows, or the original's own
+//! parts.
 
 use std::str::FromStr;
 
@@ -9,17 +9,17 @@ use crate::order::owner::FOLDERS;
 use crate::order::owner::Owner;
 use crate::order::parts::PartList;
 
-/// Key prefixes below which a message may name a source; each ends with `/`. By default there are none.
+/// Key prefixes below which a message may name a source. Each ends with `/`. Empty by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourcePrefixes(Vec<String>);
 
 /// A prefix that cannot be allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadPrefix {
-    /// Not a folder.
+    /// The prefix is no folder.
     #[error("{0:?} is no folder of the store; write it as in \"incoming/\"")]
     Form(String),
-    /// A folder that Jetreel writes itself.
+    /// The prefix is a folder that Jetreel writes itself.
     #[error("{0:?} holds what Jetreel itself writes, of all videos; name another folder")]
     Own(String),
 }
@@ -42,12 +42,12 @@ fn prefix(word: &str) -> Result<String, BadPrefix> {
     if is_own(&prefix) { Err(BadPrefix::Own(word.to_owned())) } else { Ok(prefix) }
 }
 
-/// Whether a key lies in a folder that Jetreel itself writes.
+/// Whether a key lies in a folder that Jetreel writes itself.
 pub(super) fn is_own(key: &str) -> bool {
     FOLDERS.iter().any(|folder| key.starts_with(folder))
 }
 
-/// Whether a key names an object in the store: no way out of it, and nothing hidden.
+/// Whether a key stays inside the store and names no hidden object.
 pub(super) fn is_inside(key: &str) -> bool {
     key.split('/').all(|part| !part.is_empty() && !part.starts_with('.'))
 }
@@ -61,7 +61,7 @@ impl SourcePrefixes {
         is_inside(key) && (key.starts_with(&original) || allowed)
     }
 
-    /// The first key of an original of `video` that may not be read.
+    /// The first key of an original of `video` that the settings deny.
     #[must_use]
     pub fn denied(&self, video: &VideoId, list: &PartList) -> Option<String> {
         list.iter().map(|part| part.key()).find(|key| !self.allow(video, key))

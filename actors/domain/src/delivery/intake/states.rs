@@ -1,4 +1,4 @@
-//! State documents against their keys.
+//! Checks state documents against their keys.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::order::state::{Fact, Order, Source, Video};
 /// Checks the state of a video that was found under `key`.
 ///
 /// # Errors
-/// What contradicts first.
+/// The first contradiction.
 pub fn video(key: &str, video: &Video) -> Result<(), Contradiction> {
     if video.id.as_str() != key {
         return Err(Contradiction::new(key, format!("the state is that of {}", video.id)));
@@ -29,7 +29,7 @@ pub fn video(key: &str, video: &Video) -> Result<(), Contradiction> {
 }
 
 fn order(key: &str, video: &Video, order: &Order) -> Result<(), Contradiction> {
-    // Of a closed order it is never read again: one of before this was checked must not make its video unreadable.
+    // The source of a closed order is never read again. A state from before this check must stay readable.
     let mut read = order.source.iter().filter(|_| !order.is_closed());
     read.try_for_each(|found| source(key, video, found))?;
     let prefix = Owner::Order(video.order_id(order.number)).prefix();
@@ -59,8 +59,8 @@ fn source(key: &str, video: &Video, source: &Source) -> Result<(), Contradiction
     source.parts.iter().try_for_each(|found| part(key, &found.key, found.bytes, &own))
 }
 
-/// Parts of an original lie in the folder of their video. What lies elsewhere must at least be nothing that Jetreel wrote for others;
-/// whether it may be read, settings say.
+/// Fails unless a part of an original lies in the folder of its video, or outside of the folders that Jetreel writes for other videos. The
+/// settings decide whether such a part may be read.
 fn part(place: &str, key: &str, bytes: u64, own: &str) -> Result<(), Contradiction> {
     if is_own(key) || !is_inside(key) {
         below(place, key, own)?;
@@ -68,10 +68,10 @@ fn part(place: &str, key: &str, bytes: u64, own: &str) -> Result<(), Contradicti
     ensure(bytes <= OBJECT_BYTES_MAX, place, "the size of a part is not possible")
 }
 
-/// Checks the list of parts that was found at `key` and is to be that of `source`, an original of `video`.
+/// Checks the part list of `source`, an original of `video`, that was found at `key`.
 ///
 /// # Errors
-/// What contradicts first.
+/// The first contradiction.
 pub fn parts(
     key: &str,
     video: &VideoId,
@@ -86,13 +86,13 @@ pub fn parts(
 /// Checks a claim that was found under `key`.
 ///
 /// # Errors
-/// What contradicts first.
+/// The first contradiction.
 pub fn claim(key: &str, claim: &Claim) -> Result<(), Contradiction> {
     let id = &claim.attempt_id;
     if id.is_empty() || is_segment(id) {
         return Ok(());
     }
-    // It is part of the keys that the attempt writes.
+    // The id is part of the keys that the attempt writes.
     Err(Contradiction::new(key, format!("{} is no id of an attempt", quoted(id))))
 }
 
