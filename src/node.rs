@@ -10,6 +10,7 @@ use jetreel_actors::config::{Config, Context, Roles as Branches};
 use jetreel_actors::deadletter::DlqService;
 use jetreel_actors::ports::{Hook, Ports, Store};
 use jetreel_actors::supervisor;
+use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::VideoId;
 use jetreel_domain::upkeep::relations::LEASE;
 use jetreel_domain::words::failure::Failure;
@@ -168,13 +169,11 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
     let (gateway, http) = gateway(settings, &services, warnings)?;
     let roles = &settings.node.roles;
     let branches = Branches {
-        ingest: roles.has(Role::Ingest),
-        encode: roles.has(Role::Encode),
-        publish: roles.has(Role::Publisher),
+        stages: Stage::ALL.into_iter().filter(|stage| roles.has(of_stage(*stage))).collect(),
         deadletter: roles.has(Role::Deadletter),
         reconcile: roles.has(Role::Reconciler),
     };
-    if branches.ingest || branches.encode {
+    if roles.has(Role::Ingest) || roles.has(Role::Encode) {
         tokio::spawn(tell_confinement(services.clone()));
     }
     let (survey, nodes) = (services.bus.clone(), services.bus.clone());
@@ -193,6 +192,14 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
     let admin = admin(settings, &services).await?;
     let (_durability, _upkeep) = (durability, (upkeep, sifting));
     Ok(RunningNode { services, gateway, context, root, tree, http, admin, _durability, _upkeep })
+}
+
+fn of_stage(stage: Stage) -> Role {
+    match stage {
+        Stage::Ingest => Role::Ingest,
+        Stage::Encode => Role::Encode,
+        Stage::Publish => Role::Publisher,
+    }
 }
 
 /// The id of a store that has none yet.

@@ -21,14 +21,10 @@ use crate::plans::Plans;
 use crate::ports::Ports;
 
 /// Which branches of the tree a node runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roles {
-    /// Probe and plan.
-    pub ingest: bool,
-    /// Encode.
-    pub encode: bool,
-    /// Evaluate orders and publish.
-    pub publish: bool,
+    /// Work for these stages.
+    pub stages: BTreeSet<Stage>,
     /// Find what was given up in silence.
     pub deadletter: bool,
     /// Repair from state.
@@ -37,8 +33,10 @@ pub struct Roles {
 
 impl Roles {
     /// Everything.
-    pub const ALL: Self =
-        Self { ingest: true, encode: true, publish: true, deadletter: true, reconcile: true };
+    #[must_use]
+    pub fn all() -> Self {
+        Self { stages: Stage::ALL.into(), deadletter: true, reconcile: true }
+    }
 }
 
 /// Settings of the stages.

@@ -1,6 +1,6 @@
 //! The stages of Jetreel on `ractor`, in pipeline order. They see the outside only through [`ports`].
 //!
-//! Invariant: a stage never names another; they meet on durable subjects. Only [`supervisor`] knows them all.
+//! Invariant: a stage never names another; they meet on durable subjects. Only `stages` knows them all.
 
 pub mod ports;
 mod reading;
@@ -27,5 +27,6 @@ pub mod deadletter;
 mod ingest;
 mod encode;
 mod publish;
+mod stages;
 pub mod reconcile;
 pub mod supervisor;

@@ -16,7 +16,7 @@ use jetreel_domain::delivery::claim::Claim;
 use jetreel_domain::delivery::deadletter::{Buried, DeadLetter};
 use jetreel_domain::delivery::message::{EncodeTask, Uploaded};
 use jetreel_domain::delivery::room::Room;
-use jetreel_domain::delivery::stage::Unit;
+use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::order::lane::Lane;
 use jetreel_domain::order::ledger::{Entry, Object};
@@ -126,8 +126,8 @@ pub struct Forged {
 
 /// Queues, ledger, state, claims and facts.
 pub trait Broker: Send + Sync {
-    /// The next completed upload; waits up to `wait`.
-    fn next_upload(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
+    /// The next message of a stage that has one queue; waits up to `wait`.
+    fn next(&self, stage: Stage, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
     /// A task of that lane and group, if one is queued; never waits.
     fn next_task(&self, lane: Lane, group: Group) -> PortFuture<'_, Option<Delivered>>;
     /// Returns when a task was released to any lane since the last call, or after `wait` at the latest.
@@ -139,8 +139,6 @@ pub trait Broker: Send + Sync {
     ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
     /// The next ledger entry that no publisher has settled yet; waits up to `wait`.
     fn next_entry(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
-    /// The next "evaluate this order"; waits up to `wait`.
-    fn next_evaluation(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
 
     /// The next word of the broker that it gave a message up; waits up to `wait`.
     fn next_advisory(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
@@ -157,8 +155,12 @@ pub trait Broker: Send + Sync {
 
     /// Queues a task. `Taken`: it is queued already.
     fn release<'a>(&'a self, task: &'a EncodeTask) -> PortFuture<'a, WriteOnce>;
-    /// Asks for an evaluation of an order. `Taken`: one is queued already.
-    fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce>;
+    /// Asks a stage to look at an order. `Taken`: that is queued already.
+    fn ask<'a>(&'a self, stage: Stage, order: &'a OrderId) -> PortFuture<'a, WriteOnce>;
+    /// Asks for an evaluation of an order.
+    fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce> {
+        self.ask(Stage::Publish, order)
+    }
     /// Writes a part of an open upload to its log, once. `Taken`: another writes this upload.
     fn log_part<'a>(&'a self, part: &'a LoggedPart) -> PortFuture<'a, WriteOnce>;
     /// Removes the log of an upload.

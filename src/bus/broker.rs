@@ -10,7 +10,7 @@ use jetreel_actors::ports::{
 };
 use jetreel_domain::delivery::claim::Claim;
 use jetreel_domain::delivery::message::{EncodeTask, Uploaded};
-use jetreel_domain::delivery::stage::Unit;
+use jetreel_domain::delivery::stage::{About, Stage, Unit};
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::order::lane::Lane;
 use jetreel_domain::order::ledger::Entry;
@@ -30,9 +30,9 @@ pub(super) fn port<'a, T: Send + 'a>(
 }
 
 impl Broker for Bus {
-    fn next_upload(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
-        let pull = self.next_delivery(names::UPLOADS, names::INGEST_CONSUMER, wait);
-        port("pull an upload", pull)
+    fn next(&self, stage: Stage, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
+        let About { stream, consumer, .. } = stage.about();
+        port("pull a message", self.next_delivery(stream, consumer, wait))
     }
 
     fn next_task(&self, lane: Lane, group: Group) -> PortFuture<'_, Option<Delivered>> {
@@ -53,11 +53,6 @@ impl Broker for Bus {
     fn next_entry(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
         let pull = self.next_delivery(names::LEDGER, names::PUBLISH_CONSUMER, wait);
         port("pull a ledger entry", pull)
-    }
-
-    fn next_evaluation(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
-        let pull = self.next_delivery(names::PUBLISH, names::EVALUATE_CONSUMER, wait);
-        port("pull an evaluation", pull)
     }
 
     fn next_advisory(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
@@ -88,8 +83,8 @@ impl Broker for Bus {
         port("release a task", self.queue_task(task))
     }
 
-    fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce> {
-        port("ask for an evaluation", self.queue_evaluation(order))
+    fn ask<'a>(&'a self, stage: Stage, order: &'a OrderId) -> PortFuture<'a, WriteOnce> {
+        port("ask a stage", self.queue_order(stage, order))
     }
 
     fn log_part<'a>(&'a self, part: &'a LoggedPart) -> PortFuture<'a, WriteOnce> {

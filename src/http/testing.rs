@@ -18,7 +18,7 @@ use jetreel_domain::codec::wire::Job;
 use jetreel_domain::delivery::claim::Claim;
 use jetreel_domain::delivery::deadletter::{Buried, DeadLetter};
 use jetreel_domain::delivery::message::{EncodeTask, Uploaded};
-use jetreel_domain::delivery::stage::Unit;
+use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::order::lane::Lane;
 use jetreel_domain::order::ledger::Entry;
@@ -101,7 +101,7 @@ impl Broker for Videos {
     fn forget_parts<'a>(&'a self, video: &'a VideoId) -> PortFuture<'a, ()> {
         self.answer(|| self.logged.lock().unwrap().retain(|(of, _)| of != video))
     }
-    fn next_upload(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
+    fn next(&self, _: Stage, _: Duration) -> PortFuture<'_, Option<Delivered>> {
         away()
     }
     fn next_task(&self, _: Lane, _: Group) -> PortFuture<'_, Option<Delivered>> {
@@ -116,16 +116,13 @@ impl Broker for Videos {
     fn next_entry(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
         away()
     }
-    fn next_evaluation(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
-        away()
-    }
     fn release<'a>(&'a self, _: &'a EncodeTask) -> PortFuture<'a, WriteOnce> {
         away()
     }
     fn forged<'a>(&'a self, _: &'a OrderId) -> PortFuture<'a, Vec<Forged>> {
         away()
     }
-    fn evaluate<'a>(&'a self, _: &'a OrderId) -> PortFuture<'a, WriteOnce> {
+    fn ask<'a>(&'a self, _: Stage, _: &'a OrderId) -> PortFuture<'a, WriteOnce> {
         away()
     }
     fn is_queued(&self, _: u64) -> PortFuture<'_, bool> {

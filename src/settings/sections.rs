@@ -1,6 +1,6 @@
 //! The sections of the settings, typed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use humantime_serde::re::humantime;
 use jetreel_domain::delivery::intake::SourcePrefixes;
 use jetreel_domain::delivery::retry::{Schedule, Schedules};
+use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::words::redact::redact;
 use serde::{Deserialize, Deserializer};
 
@@ -434,11 +435,12 @@ impl From<&Retry> for Schedules {
     fn from(retry: &Retry) -> Self {
         let schedule =
             |delays: &Delays| Schedule { delays: delays.0.clone(), jitter: retry.jitter };
-        Self {
-            ingest: schedule(&retry.ingest),
-            encode: schedule(&retry.encode),
-            publish: schedule(&retry.publish),
-        }
+        let own = BTreeMap::from([
+            (Stage::Ingest, schedule(&retry.ingest)),
+            (Stage::Encode, schedule(&retry.encode)),
+            (Stage::Publish, schedule(&retry.publish)),
+        ]);
+        Self { own, ..Self::default() }
     }
 }
 

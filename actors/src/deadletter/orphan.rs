@@ -2,7 +2,7 @@
 
 use jetreel_domain::delivery::claim::Claim;
 use jetreel_domain::delivery::intake::Body;
-use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded};
+use jetreel_domain::delivery::message::{EncodeTask, Uploaded};
 use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::OrderId;
 use jetreel_domain::order::state::{Status, Video};
@@ -15,6 +15,7 @@ use crate::event::Event;
 use crate::intake::{self, Refused};
 use crate::ports::{Stored, WriteOnce};
 use crate::settle::{self, Case, Origin, Settlement};
+use crate::stages::{self, Subject};
 
 /// Takes care of one message. Its place in the queue is free afterwards. `certain`: nobody has it in hand.
 pub(super) async fn settle(
@@ -23,23 +24,17 @@ pub(super) async fn settle(
     stored: &Stored,
     certain: bool,
 ) -> Result<(), Failure> {
-    let end = match stage {
-        Stage::Encode => match intake::read::<EncodeTask>(&stored.subject, &stored.body) {
-            read if is_newer(&read) => anew(context, stored, certain).await?,
-            Ok(task) => encode(context, stored, &task, certain).await?,
-            Err(refused) => bury(context, stage, stored, refused.into()).await?,
-        },
-        Stage::Publish => match intake::read::<Evaluate>(&stored.subject, &stored.body) {
-            read if is_newer(&read) => anew(context, stored, certain).await?,
-            Ok(evaluate) => publish(context, stored, &evaluate).await?,
-            Err(refused) => bury(context, stage, stored, refused.into()).await?,
-        },
+    let read = stages::read(stage, &stored.subject, &stored.body);
+    let end = match (stage, read) {
+        (_, Ok(Subject { newer: true, .. }) | Err(Refused::Newer(_))) => {
+            anew(context, stored, certain).await?
+        }
         // A log: its messages stay, whatever becomes of them.
-        Stage::Ingest => match intake::read::<Uploaded>(&stored.subject, &stored.body) {
-            read if is_newer(&read) => anew(context, stored, certain).await?,
-            Ok(upload) => return upload_again(context, stored, &upload).await,
-            Err(_) => None,
-        },
+        (_, Err(_)) if !stage.about().is_work_queue => None,
+        (_, Err(refused)) => bury(context, stage, stored, refused.into()).await?,
+        (Stage::Ingest, Ok(_)) => return upload_again(context, stored, &body(stored)?).await,
+        (Stage::Encode, Ok(_)) => encode(context, stored, &body(stored)?, certain).await?,
+        (stage, Ok(subject)) => ask_again(context, stage, stored, &subject).await?,
     };
     if let Some(end) = end {
         tell(context, stored, end);
@@ -47,13 +42,8 @@ pub(super) async fn settle(
     Ok(())
 }
 
-/// Whether a newer program wrote it, which alone knows what it asks for.
-fn is_newer<B: Body>(read: &Result<B, Refused>) -> bool {
-    match read {
-        Ok(body) => body.version() > B::VERSION,
-        Err(Refused::Newer(_)) => true,
-        Err(Refused::Unreadable(_) | Refused::Contradicting(_)) => false,
-    }
+fn body<B: Body>(stored: &Stored) -> Result<B, Failure> {
+    intake::read(&stored.subject, &stored.body).map_err(Failure::from)
 }
 
 /// Lets it wait for a node of that version, as it is. `certain`: none has it in hand.
@@ -131,20 +121,20 @@ async fn encode(
     Ok(Some("queued-anew"))
 }
 
-async fn publish(
+/// A message that names an order and nothing else.
+async fn ask_again(
     context: &Context,
+    stage: Stage,
     stored: &Stored,
-    message: &Evaluate,
+    Subject { order, unit, .. }: &Subject,
 ) -> Result<Option<&'static str>, Failure> {
     let ports = &context.ports;
-    let order = &message.order;
-    let unit = Stage::Publish.into();
-    let admitted = settle::admit(context, Stage::Publish, stored.into(), order, &unit).await?;
+    let admitted = settle::admit(context, stage, stored.into(), order, unit).await?;
     ports.broker.remove(&stored.stream, stored.sequence).await?;
     if admitted.is_some() {
         return Ok(Some("removed"));
     }
-    ports.broker.evaluate(order).await?;
+    ports.broker.ask(stage, order).await?;
     Ok(Some("queued-anew"))
 }
 

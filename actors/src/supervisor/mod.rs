@@ -4,7 +4,8 @@
 //! node
 //! ├─ ingest     a pool; each takes one upload
 //! ├─ encode     a dispatcher; a slot per task
-//! ├─ publisher  ledger entries; evaluations
+//! ├─ publish    ledger entries; evaluations
+//! ├─ …          any other stage: a worker
 //! ├─ reconciler mends what got lost; one in the cluster is at work
 //! └─ herald     says that the node is there; the last to go
 //! ```

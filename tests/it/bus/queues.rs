@@ -6,6 +6,7 @@ use async_nats::jetstream;
 use jetreel::bus::topology::{DEFAULT, Topology};
 use jetreel_actors::ports::{Broker, Delivered, WriteOnce};
 use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded};
+use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::Group;
 use jetreel_domain::order::lane::Lane;
 
@@ -123,10 +124,10 @@ async fn a_full_queue_is_told_from_a_task_that_is_queued() {
 async fn a_waiting_stage_is_woken() {
     let (_nats, bus) = Nats::start_with_streams().await;
     let order = order(6);
-    assert!(bus.next_upload(AT_ONCE).await.unwrap().is_none(), "waits no longer than told");
+    assert!(bus.next(Stage::Ingest, AT_ONCE).await.unwrap().is_none(), "waits no longer than told");
     let waiting = tokio::spawn({
         let bus = bus.clone();
-        async move { bus.next_upload(SOON).await }
+        async move { bus.next(Stage::Ingest, SOON).await }
     });
     bus.announce_upload(&Uploaded::new(order.video.clone(), 1, Lane::High)).await.unwrap();
     let upload = waiting.await.unwrap().unwrap().unwrap();
@@ -136,7 +137,7 @@ async fn a_waiting_stage_is_woken() {
 
     assert_eq!(bus.evaluate(&order).await.unwrap(), WriteOnce::Mine);
     assert_eq!(bus.evaluate(&order).await.unwrap(), WriteOnce::Taken);
-    let evaluation = bus.next_evaluation(SOON).await.unwrap().unwrap();
+    let evaluation = bus.next(Stage::Publish, SOON).await.unwrap().unwrap();
     let body: Evaluate = rmp_serde::from_slice(evaluation.body()).unwrap();
     assert_eq!(body.order, order);
     evaluation.ack().await.unwrap();
@@ -165,12 +166,12 @@ async fn a_release_is_heard() {
 async fn a_pull_that_is_given_up_takes_no_message_with_it() {
     let (_nats, bus) = Nats::start_with_streams().await;
     for round in 0..10 {
-        let given_up = tokio::time::timeout(AT_ONCE, bus.next_upload(SOON)).await;
+        let given_up = tokio::time::timeout(AT_ONCE, bus.next(Stage::Ingest, SOON)).await;
         assert!(given_up.is_err());
         bus.announce_upload(&Uploaded::new(order(100 + round).video, 1, Lane::Normal))
             .await
             .unwrap();
-        let upload = bus.next_upload(Duration::from_secs(5)).await.unwrap();
+        let upload = bus.next(Stage::Ingest, Duration::from_secs(5)).await.unwrap();
         let upload = upload.expect("not sent to the pull that is gone");
         assert_eq!(upload.delivered(), 1);
         upload.ack().await.unwrap();

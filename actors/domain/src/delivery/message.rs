@@ -53,7 +53,7 @@ pub struct EncodeTask {
     pub plan_sha256: String,
 }
 
-/// On `video.publish.…`: look at this order again.
+/// On `video.publish.…`, and for every stage whose messages name an order and nothing else: look at this order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evaluate {
     /// Schema version.

@@ -5,18 +5,22 @@ use crate::id::{Group, OrderId, TaskId, VideoId};
 use crate::order::lane::Lane;
 use crate::order::state::Fact;
 
-/// Every subject filter that a stage reads or a stream holds, for the rule that all are bound to a stream.
-pub const ROOTS: [&str; 9] = [
+/// Subjects that are no queue of a stage.
+const OTHER_ROOTS: [&str; 6] = [
     PARTS_ALL,
-    "video.uploads.raw.>",
-    "video.encode.>",
-    "video.ledger.>",
-    "video.publish.>",
+    LEDGER_ALL,
     "video.transcodes.progress.>",
     "video.deliveries.>",
     "video.redo.>",
     "video.transcodes.dlq.>",
 ];
+
+/// Every subject filter that a stage reads or a stream holds, for the rule that all are bound to a stream.
+#[must_use]
+pub fn roots() -> Vec<String> {
+    let queues = Stage::ALL.into_iter().map(Stage::filter);
+    queues.chain(OTHER_ROOTS.map(ToOwned::to_owned)).collect()
+}
 
 /// A part of an open upload in its log.
 #[must_use]
@@ -54,7 +58,7 @@ pub fn encode(lane: Lane, order: &OrderId, task: TaskId) -> String {
 /// What a lane's consumer of a group reads.
 #[must_use]
 pub fn encode_filter(lane: Lane, group: Group) -> String {
-    format!("video.encode.{lane}.{group}.>")
+    Stage::Encode.queue(lane, group).filter
 }
 
 /// All tasks of an order, in every lane and group.
@@ -116,11 +120,8 @@ pub fn task_in(subject: &str) -> Option<TaskId> {
 /// "Evaluate this order."
 #[must_use]
 pub fn publish(order: &OrderId) -> String {
-    format!("video.publish.{}.{}", order.video, order.number)
+    Stage::Publish.subject_of(order)
 }
-
-/// All requests to evaluate.
-pub const PUBLISH_FILTER: &str = "video.publish.>";
 
 /// A fact about an order.
 #[must_use]
