@@ -32,7 +32,7 @@ use crate::http::{self, Gateway, GatewayOptions, Hooks, Hosts, Pace, Patience, S
 use crate::metrics::Metrics;
 use crate::relations;
 use crate::sandbox::CodecProcesses;
-use crate::settings::{Role, Settings};
+use crate::settings::{Role, Roles, Settings};
 use crate::sifting::Sifting;
 use crate::store::{OpenDalStore, StoreOptions};
 use crate::upkeep::Upkeep;
@@ -169,11 +169,11 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
     let (gateway, http) = gateway(settings, &services, warnings)?;
     let roles = &settings.node.roles;
     let branches = Branches {
-        stages: Stage::ALL.into_iter().filter(|stage| roles.has(of_stage(*stage))).collect(),
+        stages: Stage::ALL.into_iter().filter(|stage| roles.works_for(*stage)).collect(),
         deadletter: roles.has(Role::Deadletter),
         reconcile: roles.has(Role::Reconciler),
     };
-    if roles.has(Role::Ingest) || roles.has(Role::Encode) {
+    if needs_codec(roles) {
         tokio::spawn(tell_confinement(services.clone()));
     }
     let (survey, nodes) = (services.bus.clone(), services.bus.clone());
@@ -192,14 +192,6 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
     let admin = admin(settings, &services).await?;
     let (_durability, _upkeep) = (durability, (upkeep, sifting));
     Ok(RunningNode { services, gateway, context, root, tree, http, admin, _durability, _upkeep })
-}
-
-fn of_stage(stage: Stage) -> Role {
-    match stage {
-        Stage::Ingest => Role::Ingest,
-        Stage::Encode => Role::Encode,
-        Stage::Publish => Role::Publisher,
-    }
 }
 
 /// The id of a store that has none yet.
@@ -356,11 +348,14 @@ fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener>
 /// What somebody has to say to whoever asks whether the node is ready.
 type Warnings = Arc<dyn Fn() -> Vec<Warning> + Send + Sync>;
 
+fn needs_codec(roles: &Roles) -> bool {
+    [Stage::Ingest, Stage::Encode].into_iter().any(|stage| roles.works_for(stage))
+}
+
 /// What readiness says of the codec, where the node needs one.
 fn codec_warnings(settings: &Settings, codec: &Arc<CodecProcesses>) -> Warnings {
     let roles = &settings.node.roles;
-    let needed = roles.has(Role::Ingest) || roles.has(Role::Encode);
-    let codec = Some(Arc::clone(codec)).filter(|_| needed);
+    let codec = Some(Arc::clone(codec)).filter(|_| needs_codec(roles));
     Arc::new(move || {
         let trouble = codec.as_ref().and_then(|codec| codec.trouble());
         trouble.map(codec_warning).into_iter().collect()

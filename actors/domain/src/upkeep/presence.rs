@@ -195,7 +195,7 @@ mod tests {
             (vec![("encode", Some("new"))], false),
             (vec![("ingest", Some("new"))], false),
             (vec![("ingest,encode", None)], false),
-            (vec![("publisher", Some("new"))], false),
+            (vec![("publish", Some("new"))], false),
             (vec![], false),
             // It would, or could, be planned with a missing build once more.
             (vec![("ingest", Some("old")), ("encode", Some("new"))], false),
