@@ -252,6 +252,8 @@ pub trait Hook: Send + Sync {
 pub trait Survey: Send + Sync {
     /// States with a revision above `after`; reads at most `limit` documents.
     fn states(&self, after: u64, limit: usize) -> PortFuture<'_, States>;
+    /// Messages of a stage that wait or are in hand.
+    fn lag(&self, stage: Stage) -> PortFuture<'_, u64>;
     /// What the stream of dead letters holds.
     fn dead_letters(&self) -> PortFuture<'_, Room>;
     /// Since when states are kept, seconds since the Unix epoch: nothing can be said of what is older.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use jetreel::bus::topology::{DEFAULT, Topology};
-use jetreel_actors::ports::{Broker, Delivered, WriteOnce};
+use jetreel_actors::ports::{Broker, Delivered, Survey as _, WriteOnce};
 use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded};
 use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::Group;
@@ -145,6 +145,34 @@ async fn a_waiting_stage_is_woken() {
     bus.write_entry(&entry(&order, 0, None, "w")).await.unwrap();
     bus.next_entry(SOON).await.unwrap().unwrap().ack().await.unwrap();
     assert!(bus.next_entry(AT_ONCE).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn lag_is_what_waits_and_what_is_in_hand() {
+    let (_nats, bus) = Nats::start_with_streams().await;
+    let order = order(8);
+    let lag = async || {
+        let mut lag = Vec::new();
+        for stage in Stage::ALL {
+            lag.push((stage, bus.lag(stage).await.unwrap()));
+        }
+        lag.retain(|(_, messages)| *messages > 0);
+        lag
+    };
+    assert_eq!(lag().await, []);
+    for index in 0..2 {
+        bus.release(&task(&order, Lane::Normal, Group::Main, index)).await.unwrap();
+    }
+    bus.release(&task(&order, Lane::High, Group::Audio, 0)).await.unwrap();
+    bus.announce_upload(&Uploaded::new(order.video.clone(), 1, Lane::High)).await.unwrap();
+    let waiting = [(Stage::Ingest, 1), (Stage::Encode, 3)];
+    assert_eq!(lag().await, waiting);
+    let delivery = next(&bus).await.unwrap();
+    let upload = bus.next(Stage::Ingest, SOON).await.unwrap().unwrap();
+    assert_eq!(lag().await, waiting, "in hand");
+    delivery.ack().await.unwrap();
+    upload.ack().await.unwrap();
+    assert_eq!(lag().await, [(Stage::Encode, 2)], "a log keeps what is settled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
