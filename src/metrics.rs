@@ -421,14 +421,22 @@ mod tests {
         metrics.codec_confinement("FULL");
         let room = Room { letters: 3, bytes: 300, limit: Some(1000) };
         metrics.record(&Event::Reconciled(Reconciled::LettersCounted(room)));
+        let (stage, messages) = (Stage::Encode, 5);
+        metrics.record(&Event::Reconciled(Reconciled::LagCounted { stage, messages }));
         let text = metrics.render();
         assert!(text.contains("jetreel_js_sync_always 0"), "{text}");
-        for line in ["jetreel_dlq_depth 3", "jetreel_dlq_bytes 300", "jetreel_dlq_limit_bytes 1000"]
-        {
+        for line in [
+            "jetreel_queue_lag{stage=\"encode\"} 5",
+            "jetreel_dlq_depth 3",
+            "jetreel_dlq_bytes 300",
+            "jetreel_dlq_limit_bytes 1000",
+        ] {
             assert!(text.contains(line), "{text}");
         }
         metrics.record(&Event::Reconciled(Reconciled::Leading { leads: false }));
-        assert!(!metrics.render().contains("jetreel_dlq_"), "it counts no more");
+        for gone in ["jetreel_dlq_", "jetreel_queue_lag{"] {
+            assert!(!metrics.render().contains(gone), "it counts no more");
+        }
         let line = "jetreel_stage_faults_total{reason=\"store-timeout\",stage=\"ingest\"} 1";
         assert!(text.contains(line), "{text}");
         assert!(text.contains("jetreel_codec_confinement{tier=\"FULL\"} 1"), "{text}");

@@ -10,6 +10,7 @@ use jetreel_actors::config::{Config, Context, Roles as Branches};
 use jetreel_actors::deadletter::DlqService;
 use jetreel_actors::ports::{Hook, Ports, Store};
 use jetreel_actors::supervisor;
+use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::VideoId;
 use jetreel_domain::upkeep::relations::LEASE;
 use jetreel_domain::words::failure::Failure;
@@ -31,7 +32,7 @@ use crate::http::{self, Gateway, GatewayOptions, Hooks, Hosts, Pace, Patience, S
 use crate::metrics::Metrics;
 use crate::relations;
 use crate::sandbox::CodecProcesses;
-use crate::settings::{Role, Settings};
+use crate::settings::{Role, Roles, Settings};
 use crate::sifting::Sifting;
 use crate::store::{OpenDalStore, StoreOptions};
 use crate::upkeep::Upkeep;
@@ -163,13 +164,11 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
     let (gateway, http) = gateway(settings, &services, warnings)?;
     let roles = &settings.node.roles;
     let branches = Branches {
-        ingest: roles.has(Role::Ingest),
-        encode: roles.has(Role::Encode),
-        publish: roles.has(Role::Publisher),
+        stages: Stage::ALL.into_iter().filter(|stage| roles.works_for(*stage)).collect(),
         deadletter: roles.has(Role::Deadletter),
         reconcile: roles.has(Role::Reconciler),
     };
-    if branches.ingest || branches.encode {
+    if needs_codec(roles) {
         tokio::spawn(tell_confinement(services.clone()));
     }
     let (survey, nodes) = (services.bus.clone(), services.bus.clone());
@@ -344,11 +343,14 @@ fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener>
 /// Returns the current warnings for the readiness check.
 type Warnings = Arc<dyn Fn() -> Vec<Warning> + Send + Sync>;
 
-/// Warnings about the codec, if the node needs one.
+fn needs_codec(roles: &Roles) -> bool {
+    [Stage::Ingest, Stage::Encode].into_iter().any(|stage| roles.works_for(stage))
+}
+
+/// What readiness says of the codec, where the node needs one.
 fn codec_warnings(settings: &Settings, codec: &Arc<CodecProcesses>) -> Warnings {
     let roles = &settings.node.roles;
-    let needed = roles.has(Role::Ingest) || roles.has(Role::Encode);
-    let codec = Some(Arc::clone(codec)).filter(|_| needed);
+    let codec = Some(Arc::clone(codec)).filter(|_| needs_codec(roles));
     Arc::new(move || {
         let trouble = codec.as_ref().and_then(|codec| codec.trouble());
         trouble.map(codec_warning).into_iter().collect()

@@ -5,6 +5,8 @@
 mod check;
 mod layers;
 mod listen;
+mod retry;
+mod roles;
 mod sections;
 
 use jetreel_domain::codec::limits::Limits;
@@ -14,9 +16,10 @@ use serde::Deserialize;
 
 pub use layers::{Setting, SettingsError, Sources};
 pub use listen::listen_address;
+pub use retry::{Delays, Retry};
+pub use roles::{Role, Roles};
 pub use sections::{
-    Codec, Hook, Http, Log, LogFormat, Names, Nats, Node, Retry, Role, Roles, Scheme, Store,
-    host_name,
+    Codec, Hook, Http, Log, LogFormat, Names, Nats, Node, Scheme, Store, host_name,
 };
 
 /// All settings.

@@ -17,8 +17,9 @@ use crate::claims::{self, Claimant, Held};
 use crate::config::Context;
 use crate::intake::{self, Refused};
 use crate::lease::{InHand, Lost, Watch};
-use crate::ports::{PortFuture, Ports};
+use crate::ports::{Delivery, PortFuture, Ports};
 use crate::settle::{self, Case, Origin, Settlement};
+use crate::worker::Handler;
 
 /// How the work under a claim ended, if it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,13 @@ pub(crate) trait Claiming: Send + Sync {
     /// Whether the work stops when the order is closed. `false` for a stage that closes orders itself.
     const ENDS_WITH_ORDER: bool = true;
 
-    /// Order and unit that a message is about.
+    /// A message was delivered.
+    fn on_delivery(&self) {}
+
+    /// A message is settled, and the broker does not know it yet.
+    fn before_ack(&self) {}
+
+    /// What a message is about.
     fn unit(body: &Self::Body) -> (OrderId, Unit);
 
     /// Settles a message that needs no claim. `None` if the message needs one.
@@ -80,6 +87,26 @@ pub(crate) trait Claiming: Send + Sync {
     }
 }
 
+impl<C: Claiming + 'static> Handler for C {
+    const NAME: &'static str = C::STAGE.as_str();
+
+    async fn take(&mut self, context: &Context, hand: &InHand) -> Result<Settlement, Failure> {
+        self.on_delivery();
+        let settlement = make(self, context, hand).await?;
+        self.before_ack();
+        Ok(settlement)
+    }
+
+    async fn not_taken(
+        &self,
+        context: &Context,
+        delivery: &dyn Delivery,
+        failure: &Failure,
+    ) -> Settlement {
+        settle::unclaimed(context, C::STAGE, delivery, failure).await
+    }
+}
+
 /// A claimed message.
 pub(crate) struct Attempt<'a> {
     pub(crate) context: &'a Context,
@@ -98,8 +125,8 @@ enum Found<B> {
 /// Works on one delivery and returns how to settle it.
 ///
 /// # Errors
-/// Broker or store failed before the message was claimed: deliver the message again.
-pub(crate) async fn make<C: Claiming>(
+/// When broker or store fail before the message is claimed. Deliver it again.
+async fn make<C: Claiming>(
     stage: &C,
     context: &Context,
     hand: &InHand,

@@ -20,25 +20,23 @@ use crate::parts::Lists;
 use crate::plans::Plans;
 use crate::ports::Ports;
 
-/// Branches of the supervision tree that a node runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which branches of the tree a node runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roles {
-    /// Probes uploads and plans orders.
-    pub ingest: bool,
-    /// Encodes tasks.
-    pub encode: bool,
-    /// Evaluates orders and publishes their output.
-    pub publish: bool,
-    /// Finds messages that the broker gave up after too many deliveries.
+    /// Work for these stages.
+    pub stages: BTreeSet<Stage>,
+    /// Find what was given up in silence.
     pub deadletter: bool,
     /// Repairs from state what the queues lost.
     pub reconcile: bool,
 }
 
 impl Roles {
-    /// All roles.
-    pub const ALL: Self =
-        Self { ingest: true, encode: true, publish: true, deadletter: true, reconcile: true };
+    /// Everything.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { stages: Stage::ALL.into(), deadletter: true, reconcile: true }
+    }
 }
 
 /// Settings of the stages.

@@ -58,6 +58,13 @@ pub enum Reconciled {
         /// Whether it holds the lease now.
         leads: bool,
     },
+    /// The reconciler counted the messages of a stage that wait or are in hand.
+    LagCounted {
+        /// Which stage.
+        stage: Stage,
+        /// How many.
+        messages: u64,
+    },
     /// The reconciler counted the dead letters.
     LettersCounted(Room),
     /// The reconciler repaired an order.

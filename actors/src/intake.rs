@@ -1,10 +1,6 @@
 //! Decodes bodies of messages and checks them against the subject they were found on.
 
-use jetreel_domain::delivery::deadletter::DeadLetter;
 use jetreel_domain::delivery::intake::{Body, Peek};
-use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded};
-use jetreel_domain::delivery::stage::Stage;
-use jetreel_domain::delivery::subject;
 use jetreel_domain::order::document;
 use jetreel_domain::words::failure::Failure;
 
@@ -53,27 +49,10 @@ fn unread<B: Body>(bytes: &[u8], error: &rmp_serde::decode::Error) -> Refused {
     }
 }
 
-/// Checks before a replay that a letter's body belongs on its original subject. A body that cannot be decoded passes: it names no other
-/// order.
-///
-/// # Errors
-/// The body contradicts its subject.
-pub(crate) fn letter(letter: &DeadLetter) -> Result<(), Failure> {
-    let (subject, body) = (letter.subject.as_str(), letter.body.as_slice());
-    let read = match subject::stage(subject) {
-        Some(Stage::Ingest) => read::<Uploaded>(subject, body).map(drop),
-        Some(Stage::Encode) => read::<EncodeTask>(subject, body).map(drop),
-        Some(Stage::Publish) => read::<Evaluate>(subject, body).map(drop),
-        None => Ok(()),
-    };
-    match read {
-        Ok(()) | Err(Refused::Newer(_) | Refused::Unreadable(_)) => Ok(()),
-        Err(Refused::Contradicting(failure)) => Err(failure),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use jetreel_domain::delivery::message::Evaluate;
+    use jetreel_domain::delivery::subject;
     use jetreel_domain::id::{OrderId, VideoId};
     use serde::Serialize;
 
@@ -111,15 +90,5 @@ mod tests {
         assert!(matches!(read(&tomorrow(2)), Err(Refused::Newer(_))));
         assert!(matches!(read(&tomorrow(1)), Err(Refused::Unreadable(_))));
         assert!(matches!(read(b"\xff"), Err(Refused::Unreadable(_))));
-    }
-
-    #[test]
-    fn a_letter_goes_back_only_where_it_belongs() {
-        let body = |bits| encoded(&Evaluate { v: 1, order: order(bits) });
-        let letter =
-            |bytes| letter(&DeadLetter::from_parts(subject::publish(&order(1)), bytes, Vec::new()));
-        assert_eq!(letter(body(1)), Ok(()));
-        assert_eq!(letter(b"garbage".to_vec()), Ok(()), "it dies again");
-        assert_eq!(letter(body(2)).unwrap_err().code, "message-contradicts");
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jetreel_domain::words::failure::Failure;
-use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr};
 
 use crate::config::Context;
 use crate::event::Event;
@@ -93,11 +93,14 @@ pub(crate) struct Args<I> {
 /// The worker of an inbox.
 pub(crate) struct Worker<I>(std::marker::PhantomData<fn() -> I>);
 
-impl<I> Worker<I> {
-    /// A worker for the inbox type `I`.
-    pub(crate) fn new() -> Self {
-        Self(std::marker::PhantomData)
-    }
+/// Starts a worker of an inbox.
+pub(crate) async fn start<I: Inbox>(
+    context: Context,
+    inbox: I,
+    root: ActorCell,
+) -> Result<ActorId, SpawnErr> {
+    let worker = Worker(std::marker::PhantomData);
+    Ok(Actor::spawn_linked(None, worker, Args { context, inbox }, root).await?.0.get_id())
 }
 
 impl<I: Inbox> Actor for Worker<I> {

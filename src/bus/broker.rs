@@ -10,7 +10,7 @@ use jetreel_actors::ports::{
 };
 use jetreel_domain::delivery::claim::Claim;
 use jetreel_domain::delivery::message::{EncodeTask, Uploaded};
-use jetreel_domain::delivery::stage::Unit;
+use jetreel_domain::delivery::stage::{About, Stage, Unit};
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::order::lane::Lane;
 use jetreel_domain::order::ledger::Entry;
@@ -30,9 +30,9 @@ pub(super) fn port<'a, T: Send + 'a>(
 }
 
 impl Queues for Bus {
-    fn next_upload(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
-        let pull = self.next_delivery(names::UPLOADS, names::INGEST_CONSUMER, wait);
-        port("pull an upload", pull)
+    fn next(&self, stage: Stage, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
+        let About { stream, consumer, .. } = stage.about();
+        port("pull a message", self.next_delivery(stream, consumer, wait))
     }
 
     fn next_task(&self, lane: Lane, group: Group) -> PortFuture<'_, Option<Delivered>> {
@@ -55,11 +55,6 @@ impl Queues for Bus {
         port("pull a ledger entry", pull)
     }
 
-    fn next_evaluation(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
-        let pull = self.next_delivery(names::PUBLISH, names::EVALUATE_CONSUMER, wait);
-        port("pull an evaluation", pull)
-    }
-
     fn check(&self) -> PortFuture<'_, ()> {
         port("probe", self.probe())
     }
@@ -68,8 +63,8 @@ impl Queues for Bus {
         port("release a task", self.queue_task(task))
     }
 
-    fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce> {
-        port("ask for an evaluation", self.queue_evaluation(order))
+    fn ask<'a>(&'a self, stage: Stage, order: &'a OrderId) -> PortFuture<'a, WriteOnce> {
+        port("ask a stage", self.queue_order(stage, order))
     }
 
     fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()> {

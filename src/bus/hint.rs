@@ -29,11 +29,11 @@ impl Hints {
     /// Subscribes.
     pub(super) async fn subscribe(client: &Client) -> Result<Self, Fault> {
         let lane = subject::encode_filter(Lane::High, Group::First);
-        let lanes =
-            subject::ROOTS.into_iter().filter(|r| lane.starts_with(r.trim_end_matches('>')));
+        let roots = subject::roots().into_iter();
+        let lanes = roots.filter(|root| lane.starts_with(root.trim_end_matches('>')));
         let mut heard = futures::stream::SelectAll::new();
         for lane in lanes {
-            let listened = client.subscribe(lane.to_owned()).await;
+            let listened = client.subscribe(lane).await;
             heard.push(listened.map_err(|error| Fault::Connection(error.to_string()))?);
         }
         let (count, released) = watch::channel(0);

@@ -66,7 +66,7 @@ pub const WRITER_HEADER: &str = "Jetreel-Writer";
 /// The consumer of a group in a lane.
 #[must_use]
 pub fn encode_consumer(lane: Lane, group: Group) -> String {
-    Stage::Encode.consumer(lane, group)
+    Stage::Encode.queue(lane, group).consumer
 }
 
 /// The stream behind a bucket.
@@ -88,8 +88,11 @@ pub fn bucket_subject(bucket: &str, key: &str) -> String {
 }
 
 /// Streams that stages read from or write to.
-pub const REQUIRED_STREAMS: [&str; 8] =
-    [PARTS, UPLOADS, ENCODE, LEDGER, PUBLISH, PROGRESS, DLQ, ADVISORY];
+#[must_use]
+pub fn required_streams() -> Vec<&'static str> {
+    let queues = Stage::ALL.into_iter().map(|stage| stage.about().stream);
+    queues.chain([PARTS, LEDGER, PROGRESS, DLQ, ADVISORY]).collect()
+}
 
 /// Buckets that stages read and write.
 pub const REQUIRED_BUCKETS: [&str; 4] = [VIDEOS_BUCKET, CLAIMS_BUCKET, NODES_BUCKET, STORE_BUCKET];
@@ -97,15 +100,8 @@ pub const REQUIRED_BUCKETS: [&str; 4] = [VIDEOS_BUCKET, CLAIMS_BUCKET, NODES_BUC
 /// Every durable consumer that a stage pulls from, with its stream.
 #[must_use]
 pub fn required_consumers() -> Vec<(&'static str, String)> {
-    let lanes = Lane::ALL.into_iter();
-    let encode =
-        lanes.flat_map(|lane| Group::ALL.map(|group| (ENCODE, encode_consumer(lane, group))));
-    encode
-        .chain([
-            (UPLOADS, INGEST_CONSUMER.to_owned()),
-            (LEDGER, PUBLISH_CONSUMER.to_owned()),
-            (PUBLISH, EVALUATE_CONSUMER.to_owned()),
-            (ADVISORY, DEADLETTER_CONSUMER.to_owned()),
-        ])
-        .collect()
+    let queues = Stage::ALL.into_iter().flat_map(Stage::queues);
+    let others = [(LEDGER, PUBLISH_CONSUMER), (ADVISORY, DEADLETTER_CONSUMER)];
+    let others = others.map(|(stream, consumer)| (stream, consumer.to_owned()));
+    queues.map(|queue| (queue.stream, queue.consumer)).chain(others).collect()
 }

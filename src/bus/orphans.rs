@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use jetreel_actors::ports::{Delivered, LostSight, Stored};
-use jetreel_domain::delivery::subject;
-use jetreel_domain::id::Group;
-use jetreel_domain::order::lane::Lane;
+use jetreel_domain::delivery::stage::{Queue, Stage};
 use serde::{Deserialize, Serialize};
 
 use super::connection::Bus;
@@ -68,7 +66,8 @@ impl Bus {
     /// The consumers of work queues that account for fewer messages than their queues hold.
     pub(super) async fn find_lost_sight(&self) -> Result<Vec<LostSight>, Fault> {
         let mut lost = Vec::new();
-        for (stream, consumer, filter) in queues() {
+        let work_queues = Stage::ALL.into_iter().filter(|stage| stage.about().is_work_queue);
+        for Queue { stream, consumer, filter } in work_queues.flat_map(Stage::queues) {
             match self.account(stream, &consumer, &filter).await {
                 Ok(found) => lost.extend(found),
                 // A missing consumer gives up no messages. The others may.
@@ -172,7 +171,8 @@ impl Bus {
         }
         let (subject, body) = (stored.subject.clone(), stored.body.clone());
         let message = Outgoing { subject, headers, body };
-        let is_log = stored.stream == names::UPLOADS;
+        let queues = Stage::ALL.map(Stage::about);
+        let is_log = queues.iter().any(|q| q.stream == stored.stream && !q.is_work_queue);
         if !is_log {
             self.remove_at(&stored.stream, stored.sequence).await?;
         }
@@ -190,20 +190,6 @@ impl Bus {
         let subject = names::bucket_subject(names::VIDEOS_BUCKET, "probe");
         self.last_message(&stream, &subject).await.map(|_| ())
     }
-}
-
-/// Stream, consumer and filter of every work queue whose messages are counted.
-fn queues() -> Vec<(&'static str, String, String)> {
-    let lanes = Lane::ALL.into_iter();
-    let tasks = lanes.flat_map(|lane| {
-        Group::ALL.map(|group| {
-            let consumer = names::encode_consumer(lane, group);
-            (names::ENCODE, consumer, subject::encode_filter(lane, group))
-        })
-    });
-    let evaluations =
-        (names::PUBLISH, names::EVALUATE_CONSUMER.to_owned(), subject::PUBLISH_FILTER.to_owned());
-    tasks.chain([evaluations]).collect()
 }
 
 fn stored(stream: &str, message: Found) -> Stored {

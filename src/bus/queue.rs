@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use jetreel_actors::ports::{Delivered, WriteOnce};
 use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded, VERSION};
+use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, OrderId};
 use jetreel_domain::order::lane::Lane;
@@ -43,9 +44,13 @@ impl Bus {
         self.queue(names::ENCODE, subject, task).await
     }
 
-    pub(super) async fn queue_evaluation(&self, order: &OrderId) -> Result<WriteOnce, Fault> {
+    pub(super) async fn queue_order(
+        &self,
+        stage: Stage,
+        order: &OrderId,
+    ) -> Result<WriteOnce, Fault> {
         let body = Evaluate { v: VERSION, order: order.clone() };
-        self.queue(names::PUBLISH, subject::publish(order), &body).await
+        self.queue(stage.about().stream, stage.subject_of(order), &body).await
     }
 
     /// Publishes one message per subject. Its header distinguishes it from a replay by hand, and this publish from another.

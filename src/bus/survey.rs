@@ -8,6 +8,7 @@ use jetreel_actors::intake;
 use jetreel_actors::ports::{Extent, PortFuture, States, Survey, Swap, Versioned};
 use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::delivery::room::Room;
+use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{OrderId, TaskId, VideoId};
 use jetreel_domain::order::document;
@@ -23,6 +24,7 @@ use super::kv::outgoing;
 use super::names;
 use super::request::{READ_BUDGET, persist};
 use super::severity::Fault;
+use super::topology;
 use super::write::is_marker;
 
 /// Nanoseconds in a second.
@@ -163,6 +165,13 @@ impl Bus {
         Ok(Room { letters: found.state.messages, bytes: found.state.bytes, limit })
     }
 
+    async fn queue_lag(&self, stage: Stage) -> Result<u64, Fault> {
+        let queues = stage.queues();
+        let infos = topology::consumer_infos(self, stage.about().stream, READ_BUDGET).await?;
+        let own = infos.iter().filter(|info| queues.iter().any(|q| q.consumer == info.name));
+        Ok(own.map(|info| info.num_pending + info.num_ack_pending).sum())
+    }
+
     async fn ingest_position(&self) -> Result<Position, Fault> {
         let path = format!("CONSUMER.INFO.{}.{}", names::UPLOADS, names::INGEST_CONSUMER);
         let state: ConsumerState =
@@ -221,6 +230,10 @@ impl Survey for Bus {
 
     fn states_since(&self) -> PortFuture<'_, i64> {
         port("ask since when states are kept", self.states_birth())
+    }
+
+    fn lag(&self, stage: Stage) -> PortFuture<'_, u64> {
+        port("count what waits", self.queue_lag(stage))
     }
 
     fn dead_letters(&self) -> PortFuture<'_, Room> {

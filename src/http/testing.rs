@@ -18,7 +18,7 @@ use jetreel_domain::codec::wire::Job;
 use jetreel_domain::delivery::claim::Claim;
 use jetreel_domain::delivery::deadletter::{Buried, DeadLetter};
 use jetreel_domain::delivery::message::{EncodeTask, Uploaded};
-use jetreel_domain::delivery::stage::Unit;
+use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::order::lane::Lane;
 use jetreel_domain::order::ledger::Entry;
@@ -66,10 +66,6 @@ impl Queues for Videos {
         self.answer(|| self.announced.lock().unwrap().push(upload.video.clone()))
     }
 
-    fn next_upload(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
-        away()
-    }
-
     fn next_task(&self, _: Lane, _: Group) -> PortFuture<'_, Option<Delivered>> {
         away()
     }
@@ -86,15 +82,7 @@ impl Queues for Videos {
         away()
     }
 
-    fn next_evaluation(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
-        away()
-    }
-
     fn release<'a>(&'a self, _: &'a EncodeTask) -> PortFuture<'a, WriteOnce> {
-        away()
-    }
-
-    fn evaluate<'a>(&'a self, _: &'a OrderId) -> PortFuture<'a, WriteOnce> {
         away()
     }
 
@@ -104,6 +92,14 @@ impl Queues for Videos {
 
     fn check(&self) -> PortFuture<'_, ()> {
         self.answer(|| ())
+    }
+
+    fn next(&self, _: Stage, _: Duration) -> PortFuture<'_, Option<Delivered>> {
+        away()
+    }
+
+    fn ask<'a>(&'a self, _: Stage, _: &'a OrderId) -> PortFuture<'a, WriteOnce> {
+        away()
     }
 }
 

@@ -92,6 +92,7 @@ fn unburied(stage: Stage, failure: &Failure) {
 fn log_reconciled(what: &Reconciled) {
     match what {
         Reconciled::Leading { leads } => info!(leads, "reconciler's lease changed hands"),
+        Reconciled::LagCounted { stage, messages } => debug!(%stage, messages, "counted the lag"),
         Reconciled::LettersCounted(room) => {
             debug!(room.letters, room.bytes, room.limit, "counted the dead letters");
         }

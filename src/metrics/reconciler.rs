@@ -10,6 +10,7 @@ use super::Builder;
 pub(super) struct Reconciler {
     leads: IntGauge,
     letters: Letters,
+    lag: IntGaugeVec,
     repairs: IntCounterVec,
     orphans_deleted: IntCounter,
     orphan_bytes_deleted: IntCounter,
@@ -70,6 +71,13 @@ impl Reconciler {
                 "1 on the node that reconciles, 0 on the others",
             )?)?,
             letters: Letters::new(b)?,
+            lag: b.add(IntGaugeVec::new(
+                Opts::new(
+                    "jetreel_queue_lag",
+                    "Messages of a stage that wait or are in hand; told by the node that reconciles alone",
+                ),
+                &["stage"],
+            )?)?,
             repairs: b.counters(
                 "jetreel_repairs_total",
                 "What the reconciler mended",
@@ -102,6 +110,11 @@ impl Reconciler {
             Reconciled::Leading { leads } => {
                 self.leads.set(i64::from(*leads));
                 self.letters.reset();
+                self.lag.reset();
+            }
+            Reconciled::LagCounted { stage, messages } => {
+                let messages = i64::try_from(*messages).unwrap_or(i64::MAX);
+                self.lag.with_label_values(&[stage.as_str()]).set(messages);
             }
             Reconciled::LettersCounted(room) => self.letters.set(room),
             Reconciled::Repaired { repair, .. } => {

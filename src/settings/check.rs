@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::plan::h264;
 use jetreel_domain::plan::ladder::Rung;
 use jetreel_domain::plan::x264;
@@ -100,13 +101,10 @@ impl Settings {
         let retry = &self.retry;
         let jitter = (0.0..=1.0).contains(&retry.jitter);
         ensure(jitter, "retry.jitter", "it is a share, from 0 to 1")?;
-        for (key, delays) in [
-            ("retry.ingest", &retry.ingest),
-            ("retry.encode", &retry.encode),
-            ("retry.publish", &retry.publish),
-        ] {
-            let most = format!("{} retries are more than {RETRIES_MAX}", delays.0.len());
-            ensure(delays.0.len() <= RETRIES_MAX, key, most)?;
+        for stage in Stage::ALL {
+            let retries = retry.of(stage).len();
+            let most = format!("{retries} retries are more than {RETRIES_MAX}");
+            ensure(retries <= RETRIES_MAX, &format!("retry.{stage}"), most)?;
         }
         ensure(retry.sweep_seconds > 0, "retry.sweep-seconds", "it must be above 0")
     }
@@ -157,7 +155,7 @@ impl Settings {
         let heard = policy.pass_seconds.checked_mul(4).is_some_and(|n| policy.build_seconds >= n);
         let problem = "it must be at least four times reconciler.pass-seconds";
         ensure(heard, "reconciler.build-seconds", problem)?;
-        let waits = self.retry.ingest.0.iter().max().copied().unwrap_or_default();
+        let waits = self.retry.of(Stage::Ingest).iter().max().copied().unwrap_or_default();
         let waits = waits.mul_f64(1.0 + self.retry.jitter).as_secs_f64();
         let longer = policy.doubt_seconds as f64 >= waits + PROBE_SECONDS_MAX;
         let problem = "it must be longer than a wait of retry.ingest and 15 minutes together";
@@ -267,6 +265,9 @@ mod tests {
             ("node.roles", "cook"),
             ("node.roles", "encode,fanout"),
             ("node.roles", "scaler"),
+            ("retry.publish", "soon"),
+            ("retry.encode", "1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s"),
+            ("retry.jitter", "2"),
             ("codec.confinement", "some"),
             ("limits.gap-seconds-max", "0"),
             ("reconciler.pass-seconds", "0"),

@@ -1,19 +1,16 @@
 //! The sections of the settings, typed.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
-use humantime_serde::re::humantime;
 use jetreel_domain::delivery::intake::SourcePrefixes;
-use jetreel_domain::delivery::retry::{Schedule, Schedules};
 use jetreel_domain::words::redact::redact;
 use serde::{Deserialize, Deserializer};
 
 use super::listen::listen_address;
+use super::roles::Roles;
 use crate::sandbox::Confinement;
 use crate::store::StoreOptions;
 
@@ -216,101 +213,6 @@ impl fmt::Debug for Hook {
     }
 }
 
-/// A role of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// Serves HTTP.
-    Gateway,
-    /// Probes and plans uploads.
-    Ingest,
-    Encode,
-    /// Evaluates and publishes orders.
-    Publisher,
-    Deadletter,
-    /// Repairs from the states.
-    Reconciler,
-}
-
-impl Role {
-    /// All roles in pipeline order.
-    pub const ALL: [Self; 6] = [
-        Self::Gateway,
-        Self::Ingest,
-        Self::Encode,
-        Self::Publisher,
-        Self::Deadletter,
-        Self::Reconciler,
-    ];
-
-    /// Name of the role in the settings.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Gateway => "gateway",
-            Self::Ingest => "ingest",
-            Self::Encode => "encode",
-            Self::Publisher => "publisher",
-            Self::Deadletter => "deadletter",
-            Self::Reconciler => "reconciler",
-        }
-    }
-}
-
-/// Roles of a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Roles(BTreeSet<Role>);
-
-impl Roles {
-    /// All roles.
-    #[must_use]
-    pub fn all() -> Self {
-        Self(Role::ALL.into_iter().collect())
-    }
-
-    /// All roles except `role`.
-    #[must_use]
-    pub fn all_but(role: Role) -> Self {
-        Self(Role::ALL.into_iter().filter(|other| *other != role).collect())
-    }
-
-    /// Names of the roles.
-    pub fn words(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().map(|role| role.as_str())
-    }
-
-    /// Whether `role` is one of them.
-    #[must_use]
-    pub fn has(&self, role: Role) -> bool {
-        self.0.contains(&role)
-    }
-}
-
-impl FromStr for Roles {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.trim() == "all" {
-            return Ok(Self::all());
-        }
-        let roles: BTreeSet<Role> = text.split(',').map(role).collect::<Result<_, _>>()?;
-        Ok(Self(roles))
-    }
-}
-
-/// Names reserved for future roles. A node with such a role would do nothing for it.
-const PLANNED: [&str; 2] = ["fanout", "scaler"];
-
-fn role(word: &str) -> Result<Role, String> {
-    if PLANNED.contains(&word.trim()) {
-        return Err(format!("the role {} does not exist yet; leave it out", word.trim()));
-    }
-    let found = Role::ALL.into_iter().find(|role| role.as_str() == word.trim());
-    found.ok_or_else(|| {
-        let known: Vec<&str> = Role::ALL.into_iter().map(Role::as_str).collect();
-        format!("{:?} is not a role; use \"all\", or some of {}", word.trim(), known.join(", "))
-    })
-}
-
 /// `[node]`: this node.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -381,59 +283,7 @@ pub struct Codec {
     pub confinement: Confinement,
 }
 
-/// Delays between attempts, as in `1m, 5m, 25m`. An empty text means no second attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Delays(pub Vec<Duration>);
-
-impl FromStr for Delays {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-        let delays = words.map(|word| {
-            let delay = humantime::parse_duration(word);
-            delay.map_err(|_| {
-                format!("{word:?} is not a duration; write a list such as \"1m, 5m, 25m\"")
-            })
-        });
-        delays.collect::<Result<_, _>>().map(Self)
-    }
-}
-
-/// `[retry]`: retries of failed messages.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Retry {
-    /// Delays for uploads that are probed and planned.
-    #[serde(deserialize_with = "parsed")]
-    pub ingest: Delays,
-    /// Delays for tasks.
-    #[serde(deserialize_with = "parsed")]
-    pub encode: Delays,
-    /// Delays for orders that are published.
-    #[serde(deserialize_with = "parsed")]
-    pub publish: Delays,
-    /// Share by which each delay varies.
-    pub jitter: f64,
-    /// Seconds between two searches for messages that the broker gave up.
-    pub sweep_seconds: u64,
-    /// Whether refused media is buried in the dead letters.
-    pub bury_refused: bool,
-}
-
-impl From<&Retry> for Schedules {
-    fn from(retry: &Retry) -> Self {
-        let schedule =
-            |delays: &Delays| Schedule { delays: delays.0.clone(), jitter: retry.jitter };
-        Self {
-            ingest: schedule(&retry.ingest),
-            encode: schedule(&retry.encode),
-            publish: schedule(&retry.publish),
-        }
-    }
-}
-
-/// Format of log lines.
+/// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {

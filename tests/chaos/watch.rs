@@ -61,7 +61,7 @@ impl Watch {
         let seen = Arc::<Seen>::default();
         let mut heard = futures::stream::SelectAll::new();
         let claims = names::bucket_subject(names::CLAIMS_BUCKET, ">");
-        for subject in subject::ROOTS.into_iter().map(str::to_owned).chain([claims]) {
+        for subject in subject::roots().into_iter().chain([claims]) {
             heard.push(client.subscribe(subject).await?);
         }
         client.flush().await?;

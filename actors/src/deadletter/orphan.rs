@@ -3,7 +3,7 @@
 
 use jetreel_domain::delivery::claim::Claim;
 use jetreel_domain::delivery::intake::Body;
-use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded};
+use jetreel_domain::delivery::message::{EncodeTask, Uploaded};
 use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::OrderId;
 use jetreel_domain::order::state::{Status, Video};
@@ -16,6 +16,7 @@ use crate::event::Event;
 use crate::intake::{self, Refused};
 use crate::ports::{Stored, WriteOnce};
 use crate::settle::{self, Case, Origin, Settlement};
+use crate::stages::{self, Subject};
 
 /// Handles one message and frees its place in the queue. `certain`: no node has the message in hand.
 pub(super) async fn settle(
@@ -24,23 +25,17 @@ pub(super) async fn settle(
     stored: &Stored,
     certain: bool,
 ) -> Result<(), Failure> {
-    let end = match stage {
-        Stage::Encode => match intake::read::<EncodeTask>(&stored.subject, &stored.body) {
-            read if is_newer(&read) => anew(context, stored, certain).await?,
-            Ok(task) => encode(context, stored, &task, certain).await?,
-            Err(refused) => bury(context, stage, stored, refused.into()).await?,
-        },
-        Stage::Publish => match intake::read::<Evaluate>(&stored.subject, &stored.body) {
-            read if is_newer(&read) => anew(context, stored, certain).await?,
-            Ok(evaluate) => publish(context, stored, &evaluate).await?,
-            Err(refused) => bury(context, stage, stored, refused.into()).await?,
-        },
-        // UPLOADS is a log, so its messages stay in any case.
-        Stage::Ingest => match intake::read::<Uploaded>(&stored.subject, &stored.body) {
-            read if is_newer(&read) => anew(context, stored, certain).await?,
-            Ok(upload) => return upload_again(context, stored, &upload).await,
-            Err(_) => None,
-        },
+    let read = stages::read(stage, &stored.subject, &stored.body);
+    let end = match (stage, read) {
+        (_, Ok(Subject { newer: true, .. }) | Err(Refused::Newer(_))) => {
+            anew(context, stored, certain).await?
+        }
+        // A log: its messages stay, whatever becomes of them.
+        (_, Err(_)) if !stage.about().is_work_queue => None,
+        (_, Err(refused)) => bury(context, stage, stored, refused.into()).await?,
+        (Stage::Ingest, Ok(_)) => return upload_again(context, stored, &body(stored)?).await,
+        (Stage::Encode, Ok(_)) => encode(context, stored, &body(stored)?, certain).await?,
+        (stage, Ok(subject)) => ask_again(context, stage, stored, &subject).await?,
     };
     if let Some(end) = end {
         tell(context, stored, end);
@@ -48,13 +43,8 @@ pub(super) async fn settle(
     Ok(())
 }
 
-/// Whether a newer program wrote the body. Only such a program knows what the message asks for.
-fn is_newer<B: Body>(read: &Result<B, Refused>) -> bool {
-    match read {
-        Ok(body) => body.version() > B::VERSION,
-        Err(Refused::Newer(_)) => true,
-        Err(Refused::Unreadable(_) | Refused::Contradicting(_)) => false,
-    }
+fn body<B: Body>(stored: &Stored) -> Result<B, Failure> {
+    intake::read(&stored.subject, &stored.body).map_err(Failure::from)
 }
 
 /// Queues the message unchanged for a node of the newer version. `certain`: no node has it in hand.
@@ -132,20 +122,20 @@ async fn encode(
     Ok(Some("queued-anew"))
 }
 
-async fn publish(
+/// A message that names an order and nothing else.
+async fn ask_again(
     context: &Context,
+    stage: Stage,
     stored: &Stored,
-    message: &Evaluate,
+    Subject { order, unit, .. }: &Subject,
 ) -> Result<Option<&'static str>, Failure> {
     let ports = &context.ports;
-    let order = &message.order;
-    let unit = Stage::Publish.into();
-    let admitted = settle::admit(context, Stage::Publish, stored.into(), order, &unit).await?;
+    let admitted = settle::admit(context, stage, stored.into(), order, unit).await?;
     ports.broker.remove(&stored.stream, stored.sequence).await?;
     if admitted.is_some() {
         return Ok(Some("removed"));
     }
-    ports.broker.evaluate(order).await?;
+    ports.broker.ask(stage, order).await?;
     Ok(Some("queued-anew"))
 }
 

@@ -17,9 +17,9 @@ use serde::Serialize;
 
 use super::service::DlqService;
 use crate::crash;
-use crate::intake;
 use crate::ports::WriteOnce;
 use crate::releases;
+use crate::stages;
 
 /// Outcome of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -51,7 +51,7 @@ impl DlqService {
     /// # Errors
     /// The broker failed, no stage reads the letter's subject, or the body contradicts its subject. The letter stays.
     pub async fn replay(&self, buried: &Buried) -> Result<Outcome, Failure> {
-        intake::letter(&buried.letter)?;
+        stages::may_go_back(&buried.letter)?;
         let outcome = match self.standing(buried).await? {
             Standing::Unknown => return Ok(Outcome::Unknown),
             Standing::Over => Outcome::NotNeeded,
@@ -168,12 +168,14 @@ fn remade(id: &OrderId, order: &Order, unit: &Unit, dead: &Dead) -> Result<DeadL
             let body = Uploaded::new(video, number, order.lane);
             (subject::upload(&id.video), encoded(&body)?)
         }
-        (Unit::Stage(Stage::Publish), _) => {
-            (subject::publish(id), encoded(&Evaluate { v: VERSION, order: id.clone() })?)
-        }
         (Unit::Task(_), None) | (Unit::Stage(Stage::Encode) | Unit::Unknown(_), _) => {
             let message = "The state names a dead task that this version of Jetreel does not know.";
             return Err(Failure::task("task-unknown", message).with_detail(unit));
+        }
+        // Its messages name the order and nothing else.
+        (Unit::Stage(stage), _) => {
+            let body = Evaluate { v: VERSION, order: id.clone() };
+            (stage.subject_of(id), encoded(&body)?)
         }
     };
     Ok(DeadLetter {

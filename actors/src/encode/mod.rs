@@ -15,3 +15,4 @@ mod encoder;
 mod collect;
 
 pub(crate) use dispatch::Dispatch;
+pub(crate) use stage::Encode;

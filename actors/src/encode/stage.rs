@@ -11,39 +11,20 @@ use ractor::ActorCell;
 use tokio::time::Instant;
 
 use super::run::{self, Finished, Run};
-use crate::attempt::{self, Attempt, Claiming, Outcome};
+use crate::attempt::{Attempt, Claiming, Outcome};
 use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
-use crate::lease::InHand;
-use crate::ports::{Delivery, WriteOnce};
-use crate::settle::{self, Settlement};
+use crate::ports::WriteOnce;
 use crate::worker::Handler;
 
 /// Delay before a task whose needs are missing is tried again.
 const UNMET_WAIT: Duration = Duration::from_secs(5);
 
-/// The handler of a slot.
-pub(super) struct Encode {
-    /// The slot. It supervises the encoders.
+/// What a slot does with a task.
+pub(crate) struct Encode {
+    /// The slot, which supervises the encoders.
     pub(super) slot: ActorCell,
-}
-
-impl Handler for Encode {
-    const NAME: &'static str = Stage::Encode.as_str();
-
-    async fn take(&mut self, context: &Context, hand: &InHand) -> Result<Settlement, Failure> {
-        attempt::make(self, context, hand).await
-    }
-
-    async fn not_taken(
-        &self,
-        context: &Context,
-        delivery: &dyn Delivery,
-        failure: &Failure,
-    ) -> Settlement {
-        settle::unclaimed(context, Stage::Encode, delivery, failure).await
-    }
 }
 
 impl Claiming for Encode {

@@ -7,47 +7,35 @@ use jetreel_domain::id::OrderId;
 use jetreel_domain::words::failure::Failure;
 
 use super::work;
-use crate::attempt::{self, Attempt, Claiming, Outcome};
+use crate::attempt::{Attempt, Claiming, Outcome};
 use crate::claims::Held;
 use crate::config::Context;
 use crate::crash;
 use crate::lease::InHand;
-use crate::ports::{Delivered, Delivery};
+use crate::ports::Delivered;
 use crate::settle::{self, Case, Settlement};
-use crate::worker::{Handler, Inbox};
+use crate::worker::Inbox;
 
 /// The inbox of completed uploads.
 pub(crate) struct Ingest;
 
-impl Handler for Ingest {
-    const NAME: &'static str = Stage::Ingest.as_str();
-
-    async fn take(&mut self, context: &Context, hand: &InHand) -> Result<Settlement, Failure> {
-        crash::point("ingest-after-delivery");
-        let settlement = attempt::make(self, context, hand).await?;
-        crash::point("ingest-before-ack");
-        Ok(settlement)
-    }
-
-    async fn not_taken(
-        &self,
-        context: &Context,
-        delivery: &dyn Delivery,
-        failure: &Failure,
-    ) -> Settlement {
-        settle::unclaimed(context, Stage::Ingest, delivery, failure).await
-    }
-}
-
 impl Inbox for Ingest {
     async fn pull(&mut self, context: &Context) -> Result<Option<Delivered>, Failure> {
-        context.ports.broker.next_upload(context.config.pull_wait).await
+        context.ports.broker.next(Self::STAGE, context.config.pull_wait).await
     }
 }
 
 impl Claiming for Ingest {
     type Body = Uploaded;
     const STAGE: Stage = Stage::Ingest;
+
+    fn on_delivery(&self) {
+        crash::point("ingest-after-delivery");
+    }
+
+    fn before_ack(&self) {
+        crash::point("ingest-before-ack");
+    }
 
     fn unit(message: &Uploaded) -> (OrderId, Unit) {
         (OrderId::new(message.video.clone(), message.number), Stage::Ingest.into())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jetreel_domain::delivery::claim::Claim;
 use jetreel_domain::delivery::message::{EncodeTask, Uploaded};
-use jetreel_domain::delivery::stage::Unit;
+use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::order::lane::Lane;
 use jetreel_domain::order::ledger::Entry;
@@ -18,8 +18,8 @@ use super::reading::{Changes, Versioned};
 
 /// The work queues: what stages pull from and put into.
 pub trait Queues: Send + Sync {
-    /// The next completed upload; waits up to `wait`.
-    fn next_upload(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
+    /// Next message of a stage that has one queue; waits up to `wait`.
+    fn next(&self, stage: Stage, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
     /// A task of that lane and group, or `None` if none is queued. Does not wait.
     fn next_task(&self, lane: Lane, group: Group) -> PortFuture<'_, Option<Delivered>>;
     /// Returns after the next release of a task to any lane, or after `wait`. A release since the last call counts.
@@ -31,14 +31,16 @@ pub trait Queues: Send + Sync {
     ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
     /// The next ledger entry that no publisher has settled; waits up to `wait`.
     fn next_entry(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
-    /// The next request to evaluate an order; waits up to `wait`.
-    fn next_evaluation(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
     /// Asks the leader for any answer, to prove that the broker works.
     fn check(&self) -> PortFuture<'_, ()>;
     /// Queues a task. `Taken` if the task is queued already.
     fn release<'a>(&'a self, task: &'a EncodeTask) -> PortFuture<'a, WriteOnce>;
-    /// Queues an evaluation of an order. `Taken` if one is queued already.
-    fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce>;
+    /// Asks a stage to look at an order. `Taken`: that is queued already.
+    fn ask<'a>(&'a self, stage: Stage, order: &'a OrderId) -> PortFuture<'a, WriteOnce>;
+    /// Asks for an evaluation of an order.
+    fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce> {
+        self.ask(Stage::Publish, order)
+    }
     /// Announces a completed upload.
     fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()>;
     /// Whether the message with this sequence is still in ENCODE.

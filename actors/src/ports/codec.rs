@@ -1,4 +1,4 @@
-//! Codec processes.
+//! The codec: processes that do one job each.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Objects.
+//! The store: objects by key, written once, and walks over them.
 
 use std::ops::Range;
 use std::sync::Arc;

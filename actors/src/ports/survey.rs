@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jetreel_domain::delivery::room::Room;
+use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::{OrderId, TaskId, VideoId};
 use jetreel_domain::upkeep::leadership::Leadership;
 use jetreel_domain::upkeep::presence::Presence;
@@ -16,6 +17,8 @@ use super::reading::{Extent, States, Versioned};
 pub trait Survey: Send + Sync {
     /// States with a revision above `after`; reads at most `limit` documents.
     fn states(&self, after: u64, limit: usize) -> PortFuture<'_, States>;
+    /// Messages of a stage that wait or are in hand.
+    fn lag(&self, stage: Stage) -> PortFuture<'_, u64>;
     /// Messages and bytes in the stream of dead letters.
     fn dead_letters(&self) -> PortFuture<'_, Room>;
     /// When the bucket of states was created, in seconds since the Unix epoch. It holds nothing older.

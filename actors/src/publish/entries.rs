@@ -57,7 +57,8 @@ impl Handler for Entries {
             Err(Lost::Draining) => return Ok(Settlement::HandBack(Duration::ZERO)),
             Err(Lost::Expired | Lost::Taken | Lost::Closed) => return Ok(Settlement::LetGo),
         }
-        Ok(before_ack(Settlement::Ack))
+        before_ack();
+        Ok(Settlement::Ack)
     }
 
     /// The entry is kept only for a failure of a dependency.

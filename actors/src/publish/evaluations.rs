@@ -10,14 +10,12 @@ use jetreel_domain::words::failure::Failure;
 use super::evaluate;
 use super::finish::Writer;
 use super::views::Views;
-use crate::attempt::{self, Attempt, Claiming, Outcome};
+use crate::attempt::{Attempt, Claiming, Outcome};
 use crate::claims::Held;
 use crate::config::Context;
 use crate::crash;
-use crate::lease::InHand;
-use crate::ports::{Delivered, Delivery};
-use crate::settle::{self, Settlement};
-use crate::worker::{Handler, Inbox};
+use crate::ports::Delivered;
+use crate::worker::Inbox;
 
 /// The inbox.
 pub(crate) struct Evaluations {
@@ -25,26 +23,9 @@ pub(crate) struct Evaluations {
     pub(crate) views: Arc<Views>,
 }
 
-impl Handler for Evaluations {
-    const NAME: &'static str = Stage::Publish.as_str();
-
-    async fn take(&mut self, context: &Context, hand: &InHand) -> Result<Settlement, Failure> {
-        attempt::make(self, context, hand).await.map(before_ack)
-    }
-
-    async fn not_taken(
-        &self,
-        context: &Context,
-        delivery: &dyn Delivery,
-        failure: &Failure,
-    ) -> Settlement {
-        settle::unclaimed(context, Stage::Publish, delivery, failure).await
-    }
-}
-
 impl Inbox for Evaluations {
     async fn pull(&mut self, context: &Context) -> Result<Option<Delivered>, Failure> {
-        context.ports.broker.next_evaluation(context.config.pull_wait).await
+        context.ports.broker.next(Self::STAGE, context.config.pull_wait).await
     }
 }
 
@@ -53,6 +34,10 @@ impl Claiming for Evaluations {
     const STAGE: Stage = Stage::Publish;
     /// The evaluation itself closes the order and then removes its records.
     const ENDS_WITH_ORDER: bool = false;
+
+    fn before_ack(&self) {
+        before_ack();
+    }
 
     fn unit(message: &Evaluate) -> (OrderId, Unit) {
         (message.order.clone(), Stage::Publish.into())
@@ -79,8 +64,7 @@ impl Claiming for Evaluations {
     }
 }
 
-/// Crash point between the work and its acknowledgement.
-pub(super) fn before_ack(settlement: Settlement) -> Settlement {
+/// What is done is not yet said to the broker.
+pub(super) fn before_ack() {
     crash::point("publish-before-ack");
-    settlement
 }

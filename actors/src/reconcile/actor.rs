@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::words::failure::Failure;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
@@ -101,7 +102,7 @@ impl State {
         if self.orders.read_on(args).await? {
             return Ok(true);
         }
-        count_letters(args).await;
+        count(args).await;
         self.orders.look(args).await?;
         self.records.look(args).await?;
         self.sweep.look(args, &mut self.orders).await?;
@@ -122,11 +123,17 @@ impl State {
     }
 }
 
-/// Counts the dead letters for the metrics. Nothing else depends on it.
-async fn count_letters(args: &Args) {
-    let event = match args.survey.dead_letters().await {
-        Ok(room) => Event::Reconciled(Reconciled::LettersCounted(room)),
-        Err(failure) => Event::StageFault { stage: "reconcile", failure },
+/// For who watches numbers; nothing waits for it.
+async fn count(args: &Args) {
+    let emit = |counted: Result<Reconciled, Failure>| {
+        args.context.ports.environment.emit(match counted {
+            Ok(counted) => Event::Reconciled(counted),
+            Err(failure) => Event::StageFault { stage: "reconcile", failure },
+        });
     };
-    args.context.ports.environment.emit(event);
+    emit(args.survey.dead_letters().await.map(Reconciled::LettersCounted));
+    for stage in Stage::ALL {
+        let lag = args.survey.lag(stage).await;
+        emit(lag.map(|messages| Reconciled::LagCounted { stage, messages }));
+    }
 }

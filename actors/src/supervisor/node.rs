@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::upkeep::restart::{RestartBudget, Verdict};
 use jetreel_domain::words::failure::Failure;
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
@@ -11,16 +12,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::binding::{Binding, Bound};
-use crate::config::{Context, Roles};
+use crate::config::{Config, Context, Roles};
 use crate::deadletter::{Caller, Sweeper};
-use crate::encode::Dispatch;
 use crate::event::Event;
-use crate::ingest::Ingest;
 use crate::ports::{Hook, Nodes, Survey};
 use crate::presence::{self, Heartbeat};
-use crate::publish::{Entries, Evaluations, Views};
+use crate::publish::{Entries, Views};
 use crate::reconcile::{self, Reconciler};
-use crate::worker::{self, Inbox, Worker};
+use crate::stages;
+use crate::worker;
 
 /// Failures of one branch within [`WINDOW`] after which the node stops.
 const FAILURES_MAX: u32 = 10;
@@ -31,15 +31,11 @@ const WINDOW: Duration = Duration::from_secs(300);
 /// A branch of the supervision tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Branch {
-    /// An ingest worker, by its number.
-    Ingest(usize),
-    /// The encode dispatcher.
-    Encode,
-    /// The publisher's worker for ledger entries.
+    /// One of those that work for a stage.
+    Stage(Stage, usize),
+    /// The worker for ledger entries, which belongs to the stage that publishes.
     Entries,
-    /// The publisher's worker for evaluations.
-    Evaluations,
-    /// The sweeper for messages that the broker gave up.
+    /// The sweeper of what the broker gave up.
     Sweeper,
     /// The caller of the dead-letter hook.
     Caller,
@@ -117,7 +113,7 @@ impl Actor for Node {
             started: Instant::now(),
         };
         let calls = state.hook.is_some();
-        for branch in branches(args.roles, state.context.config.ingest_slots, calls) {
+        for branch in branches(&args.roles, &state.context.config, calls) {
             state.start(branch, &myself).await?;
         }
         let (drain, root) = (state.context.drain.clone(), myself);
@@ -164,17 +160,14 @@ impl Actor for Node {
     }
 }
 
-/// Branches of a node with these roles. `calls`: a dead-letter hook is configured.
-fn branches(roles: Roles, ingest_slots: usize, calls: bool) -> Vec<Branch> {
+/// The branches of a node with these roles; `calls`: there is somebody to call about dead letters.
+fn branches(roles: &Roles, config: &Config, calls: bool) -> Vec<Branch> {
     let mut branches = vec![Branch::Heartbeat];
-    if roles.publish {
-        branches.extend([Branch::Entries, Branch::Evaluations]);
+    if roles.stages.contains(&Stage::Publish) {
+        branches.push(Branch::Entries);
     }
     if roles.reconcile {
         branches.push(Branch::Reconciler);
-    }
-    if roles.encode {
-        branches.push(Branch::Encode);
     }
     if roles.deadletter {
         branches.push(Branch::Sweeper);
@@ -182,8 +175,10 @@ fn branches(roles: Roles, ingest_slots: usize, calls: bool) -> Vec<Branch> {
     if roles.deadletter && calls {
         branches.push(Branch::Caller);
     }
-    if roles.ingest {
-        branches.extend((0..ingest_slots.max(1)).map(Branch::Ingest));
+    // What ends orders is there before what begins them.
+    for stage in roles.stages.iter().rev() {
+        let workers = 0..stages::workers(*stage, config);
+        branches.extend(workers.map(|worker| Branch::Stage(*stage, worker)));
     }
     branches
 }
@@ -197,20 +192,15 @@ impl State {
         let context = self.context.clone();
         let root = myself.get_cell();
         let id = match branch {
-            Branch::Ingest(_) => self.worker(Ingest, root).await?,
-            Branch::Encode => {
-                Dispatch::spawn_linked(None, Dispatch, context, root).await?.0.get_id()
-            }
-            Branch::Sweeper => self.worker(Sweeper::default(), root).await?,
+            Branch::Stage(stage, _) => stages::start(stage, context, &self.views, root).await?,
+            Branch::Sweeper => worker::start(context, Sweeper::default(), root).await?,
             Branch::Caller => {
                 let Some(hook) = self.hook.clone() else { return Ok(()) };
-                self.worker(Caller { hook }, root).await?
+                worker::start(context, Caller { hook }, root).await?
             }
             Branch::Entries => {
-                self.worker(Entries { views: Arc::clone(&self.views) }, root).await?
-            }
-            Branch::Evaluations => {
-                self.worker(Evaluations { views: Arc::clone(&self.views) }, root).await?
+                let views = Arc::clone(&self.views);
+                worker::start(context, Entries { views }, root).await?
             }
             Branch::Reconciler => {
                 let (survey, nodes) = (Arc::clone(&self.survey), Arc::clone(&self.nodes));
@@ -226,15 +216,6 @@ impl State {
         };
         self.running.insert(id, branch);
         Ok(())
-    }
-
-    async fn worker<I: Inbox>(
-        &self,
-        inbox: I,
-        root: ActorCell,
-    ) -> Result<ActorId, ActorProcessingErr> {
-        let args = worker::Args { context: self.context.clone(), inbox };
-        Ok(Worker::spawn_linked(None, Worker::new(), args, root).await?.0.get_id())
     }
 
     fn ended(&mut self, who: &ActorCell, myself: &ActorRef<Message>) {

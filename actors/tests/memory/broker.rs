@@ -12,7 +12,7 @@ use jetreel_actors::ports::{
 };
 use jetreel_domain::delivery::claim::Claim;
 use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded, VERSION};
-use jetreel_domain::delivery::stage::Unit;
+use jetreel_domain::delivery::stage::{About, Queue, Stage, Unit};
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::order::lane::Lane;
@@ -23,8 +23,8 @@ use jetreel_domain::words::failure::Failure;
 
 use super::port::{Port, encoded};
 use super::server::{
-    ADVISORY, ENCODE, ENTRIES, EVALUATE, INGEST, LEDGER, PROGRESS, PUBLISH, RELEASE, SWEEPER,
-    Server, UPLOADS, WRITER, encode_consumer, queues,
+    ADVISORY, ENCODE, ENTRIES, LEDGER, PROGRESS, RELEASE, SWEEPER, Server, UPLOADS, WRITER,
+    encode_consumer, work_queues,
 };
 use super::stream::Message;
 
@@ -44,7 +44,8 @@ impl Port {
         let world = Arc::clone(&self.world);
         Box::pin(self.call(name, move |server| {
             let written = server.publish_once(stream, message.clone());
-            let hidden = matches!(stream, ENCODE | PUBLISH) && world.hides();
+            let is_queue = work_queues().any(|queue| queue.stream == stream);
+            let hidden = is_queue && world.hides();
             let there = server.stream(stream).newest(&message.subject);
             if let Some(sequence) = there.filter(|_| hidden && written == WriteOnce::Mine) {
                 server.stream(stream).hide(sequence);
@@ -72,8 +73,9 @@ fn ledger(server: &Server, order: &OrderId) -> Vec<(u64, Result<Entry, Refused>)
 }
 
 impl Queues for Port {
-    fn next_upload(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
-        Box::pin(self.pull(UPLOADS, INGEST, wait))
+    fn next(&self, stage: Stage, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
+        let About { stream, consumer, .. } = stage.about();
+        Box::pin(self.pull(stream, consumer, wait))
     }
 
     fn next_task(&self, lane: Lane, group: Group) -> PortFuture<'_, Option<Delivered>> {
@@ -118,10 +120,6 @@ impl Queues for Port {
         Box::pin(self.pull(LEDGER, ENTRIES, wait))
     }
 
-    fn next_evaluation(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
-        Box::pin(self.pull(PUBLISH, EVALUATE, wait))
-    }
-
     fn check(&self) -> PortFuture<'_, ()> {
         self.read("check", |_| ())
     }
@@ -131,9 +129,10 @@ impl Queues for Port {
         self.publish("release", ENCODE, self.message(subject, encoded(task), RELEASE))
     }
 
-    fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce> {
+    fn ask<'a>(&'a self, stage: Stage, order: &'a OrderId) -> PortFuture<'a, WriteOnce> {
         let body = encoded(&Evaluate { v: VERSION, order: order.clone() });
-        self.publish("evaluate", PUBLISH, self.message(subject::publish(order), body, RELEASE))
+        let message = self.message(stage.subject_of(order), body, RELEASE);
+        self.publish("evaluate", stage.about().stream, message)
     }
 
     fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()> {
@@ -156,7 +155,7 @@ impl Remains for Port {
     fn lost_sight(&self) -> PortFuture<'_, Vec<LostSight>> {
         self.read("count", |server| {
             let mut lost = Vec::new();
-            for (stream, name, _) in queues() {
+            for Queue { stream, consumer: name, .. } in work_queues() {
                 let (suspects, in_hand) = server.stream(stream).unaccounted(&name);
                 if !suspects.is_empty() {
                     lost.push(LostSight { name, stream: stream.to_owned(), suspects, in_hand });

@@ -208,7 +208,7 @@ fn reconciler() -> Policy {
 /// The settings of a node.
 pub(crate) fn config(node: &str, slots: usize) -> Config {
     let delays = [5, 25].map(Duration::from_secs).to_vec();
-    let schedule = Schedule { delays, jitter: 0.1 };
+    let others = Schedule { delays, jitter: 0.1 };
     Config {
         node: node.to_owned(),
         roles: BTreeSet::from(["all".to_owned()]),
@@ -222,7 +222,7 @@ pub(crate) fn config(node: &str, slots: usize) -> Config {
         sources: SourcePrefixes::default(),
         lease: LEASE,
         pull_wait: Duration::from_secs(5),
-        retry: Schedules { ingest: schedule.clone(), encode: schedule.clone(), publish: schedule },
+        retry: Schedules { others, own: BTreeMap::new() },
         bury_refused: false,
         sweep_every: Duration::from_secs(30),
         reconciler: reconciler(),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use jetreel_actors::ports::{Extent, Swap, Versioned, WriteOnce};
 use jetreel_domain::delivery::claim::Claim;
+use jetreel_domain::delivery::stage::{About, Queue, Stage};
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, OrderId, VideoId};
 use jetreel_domain::order::lane::Lane;
@@ -28,7 +29,6 @@ pub(crate) const ADVISORY: &str = "ADVISORY";
 
 pub(crate) const INGEST: &str = "ingest";
 pub(crate) const ENTRIES: &str = "publish";
-pub(crate) const EVALUATE: &str = "evaluate";
 pub(crate) const SWEEPER: &str = "deadletter";
 
 /// Marks what Jetreel itself published.
@@ -108,38 +108,27 @@ pub(crate) struct Server {
 }
 
 pub(crate) fn encode_consumer(lane: Lane, group: Group) -> String {
-    format!("encode-{lane}-{group}")
+    Stage::Encode.queue(lane, group).consumer
 }
 
-/// Consumers of work queues, with their streams and filters.
-pub(crate) fn queues() -> impl Iterator<Item = (&'static str, String, String)> {
-    let lanes = Lane::ALL.into_iter();
-    let tasks = lanes.flat_map(|lane| {
-        Group::ALL.map(|group| {
-            (ENCODE, encode_consumer(lane, group), subject::encode_filter(lane, group))
-        })
-    });
-    tasks.chain([(PUBLISH, EVALUATE.to_owned(), subject::PUBLISH_FILTER.to_owned())])
+/// Queues whose messages go when they are settled.
+pub(crate) fn work_queues() -> impl Iterator<Item = Queue> {
+    let stages = Stage::ALL.into_iter().filter(|stage| stage.about().is_work_queue);
+    stages.flat_map(Stage::queues)
 }
 
 impl Server {
     pub(crate) fn new(max_deliver: u64) -> Self {
         let mut server = Self::default();
-        for (name, queue, single) in [
-            (UPLOADS, false, false),
-            (ENCODE, true, true),
-            (LEDGER, false, true),
-            (PUBLISH, true, true),
-            (PROGRESS, false, true),
-            (DLQ, false, false),
-            (ADVISORY, false, false),
-        ] {
-            server.streams.insert(name, Stream::new(queue, single));
+        for About { stream, is_work_queue, .. } in Stage::ALL.map(Stage::about) {
+            server.streams.insert(stream, Stream::new(is_work_queue, is_work_queue));
         }
-        for (stream, consumer, filter) in queues() {
+        for (name, single) in [(LEDGER, true), (PROGRESS, true), (DLQ, false), (ADVISORY, false)] {
+            server.streams.insert(name, Stream::new(false, single));
+        }
+        for Queue { stream, consumer, filter } in Stage::ALL.into_iter().flat_map(Stage::queues) {
             server.stream(stream).consume(&consumer, &filter, max_deliver);
         }
-        server.stream(UPLOADS).consume(INGEST, "video.uploads.raw.>", max_deliver);
         server.stream(LEDGER).consume(ENTRIES, subject::LEDGER_ALL, u64::MAX);
         server.stream(ADVISORY).consume(SWEEPER, "$JS.>", max_deliver);
         server

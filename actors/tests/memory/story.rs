@@ -240,7 +240,7 @@ impl Nodes {
             let port = Arc::new(port);
             let args = Args {
                 context,
-                roles: Roles::ALL,
+                roles: Roles::all(),
                 survey: port.clone(),
                 nodes: port.clone(),
                 bound,

@@ -6,6 +6,7 @@ use jetreel_actors::binding::Binding;
 use jetreel_actors::ports::{NodeReports, Nodes, PortFuture, States, Survey, Swap, Versioned};
 use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::delivery::room::Room;
+use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{OrderId, TaskId, VideoId};
 use jetreel_domain::order::state::Video;
@@ -33,6 +34,18 @@ impl Survey for Port {
             videos.truncate(limit);
             let read = videos.last().map_or(after, |video| video.revision);
             States { videos, read, more, extent: server.videos.extent() }
+        }))
+    }
+
+    fn lag(&self, stage: Stage) -> PortFuture<'_, u64> {
+        Box::pin(self.call("count lag", move |server| {
+            let (stream, consumer) = (stage.about().stream, stage.queues().remove(0).consumer);
+            let there = server.streams[stream].messages.len() as u64;
+            if stage.about().is_work_queue {
+                return there;
+            }
+            let (delivered, _, unsettled) = server.streams[stream].position(&consumer);
+            server.streams[stream].last.saturating_sub(delivered) + unsettled
         }))
     }
 

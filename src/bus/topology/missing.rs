@@ -5,14 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jetreel_domain::delivery::stage::Stage;
+
 use super::diff::Asset;
 use super::wanted::{Topology, WantedStream};
 use crate::bus::names;
 
-/// Streams without which no job completes.
-const NEEDED: [&str; 5] =
-    [names::UPLOADS, names::ENCODE, names::LEDGER, names::PUBLISH, names::PROGRESS];
-/// Buckets without which no job completes.
+/// Streams without which no job comes to its end, beside the queues of stages.
+const NEEDED: [&str; 2] = [names::LEDGER, names::PROGRESS];
+/// The same of buckets.
 const BUCKETS_NEEDED: [&str; 3] = [names::VIDEOS_BUCKET, names::CLAIMS_BUCKET, names::NODES_BUCKET];
 /// Buckets whose content is nowhere else.
 const ORIGINALS: [&str; 3] = [names::VIDEOS_BUCKET, "webhooks", "keys"];
@@ -75,7 +76,10 @@ impl Asset {
     pub fn is_needed(&self) -> bool {
         match bucket_of(self.stream()) {
             Some(bucket) => BUCKETS_NEEDED.contains(&bucket),
-            None => NEEDED.contains(&self.stream()),
+            None => {
+                let mut queues = Stage::ALL.into_iter().map(|stage| stage.about().stream);
+                NEEDED.contains(&self.stream()) || queues.any(|queue| queue == self.stream())
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Reads the topology of the server and applies changes to it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jetreel_domain::words::failure::Failure;
 use serde::Deserialize;
@@ -45,10 +45,15 @@ struct NamePage {
     streams: Option<Vec<String>>,
 }
 
+/// What the server says of a consumer.
 #[derive(Deserialize)]
-struct ConsumerInfo {
-    name: String,
+pub(in crate::bus) struct ConsumerInfo {
+    pub(in crate::bus) name: String,
     config: Map<String, Value>,
+    #[serde(default)]
+    pub(in crate::bus) num_pending: u64,
+    #[serde(default)]
+    pub(in crate::bus) num_ack_pending: u64,
 }
 
 /// Changes that would make the server match the topology.
@@ -166,15 +171,24 @@ pub(super) async fn consumers(
     bus: &Bus,
     stream: &str,
 ) -> Result<BTreeMap<String, Map<String, Value>>, Fault> {
-    let (mut found, mut offset) = (BTreeMap::new(), 0);
+    // While an election is on, as patient as a write.
+    let infos = consumer_infos(bus, stream, WRITE_BUDGET).await?;
+    let durable = infos.into_iter().filter(|info| info.config.contains_key("durable_name"));
+    Ok(durable.map(|info| (info.name, info.config)).collect())
+}
+
+/// All consumers of a stream.
+pub(in crate::bus) async fn consumer_infos(
+    bus: &Bus,
+    stream: &str,
+    budget: Duration,
+) -> Result<Vec<ConsumerInfo>, Fault> {
+    let mut found = Vec::new();
     loop {
-        // During an election it retries as long as a write.
-        let page = persist(WRITE_BUDGET, || consumer_page(bus, stream, offset)).await?;
+        let page = persist(budget, || consumer_page(bus, stream, found.len())).await?;
         let infos = page.consumers.unwrap_or_default();
-        offset += infos.len();
-        let is_last = infos.is_empty() || offset >= page.total;
-        let durable = infos.into_iter().filter(|info| info.config.contains_key("durable_name"));
-        found.extend(durable.map(|info| (info.name, info.config)));
+        let is_last = infos.is_empty() || found.len() + infos.len() >= page.total;
+        found.extend(infos);
         if is_last {
             return Ok(found);
         }

@@ -46,7 +46,7 @@ impl Topology {
     /// Streams, consumers and buckets that stages need and the file does not declare.
     fn lacks(&self) -> Vec<String> {
         let stream = |name: &str| self.streams.iter().find(|stream| stream.name == name);
-        let streams = names::REQUIRED_STREAMS.into_iter().filter(|name| stream(name).is_none());
+        let streams = names::required_streams().into_iter().filter(|name| stream(name).is_none());
         let mut lacks: Vec<String> = streams.map(|name| format!("stream {name}")).collect();
         for (of, name) in names::required_consumers() {
             if stream(of).is_some_and(|stream| !stream.consumers.contains_key(&name)) {
@@ -191,7 +191,7 @@ mod tests {
             .flat_map(|stream| stream.config["subjects"].as_array().unwrap())
             .map(|subject| subject.as_str().unwrap())
             .collect();
-        for root in subject::ROOTS {
+        for root in subject::roots() {
             let covers = |bound: &str| root.starts_with(bound.trim_end_matches('>'));
             assert_eq!(bound.iter().filter(|b| covers(b)).count(), 1, "{root}");
         }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use jetreel::bus::topology::{DEFAULT, Topology};
-use jetreel_actors::ports::{Delivered, Ledger, Queues, WriteOnce};
+use jetreel_actors::ports::{Delivered, Ledger, Queues, Survey as _, WriteOnce};
 use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded};
+use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::Group;
 use jetreel_domain::order::lane::Lane;
 
@@ -123,10 +124,10 @@ async fn a_full_queue_is_told_from_a_task_that_is_queued() {
 async fn a_waiting_stage_is_woken() {
     let (_nats, bus) = Nats::start_with_streams().await;
     let order = order(6);
-    assert!(bus.next_upload(AT_ONCE).await.unwrap().is_none(), "waits no longer than told");
+    assert!(bus.next(Stage::Ingest, AT_ONCE).await.unwrap().is_none(), "waits no longer than told");
     let waiting = tokio::spawn({
         let bus = bus.clone();
-        async move { bus.next_upload(SOON).await }
+        async move { bus.next(Stage::Ingest, SOON).await }
     });
     bus.announce_upload(&Uploaded::new(order.video.clone(), 1, Lane::High)).await.unwrap();
     let upload = waiting.await.unwrap().unwrap().unwrap();
@@ -136,7 +137,7 @@ async fn a_waiting_stage_is_woken() {
 
     assert_eq!(bus.evaluate(&order).await.unwrap(), WriteOnce::Mine);
     assert_eq!(bus.evaluate(&order).await.unwrap(), WriteOnce::Taken);
-    let evaluation = bus.next_evaluation(SOON).await.unwrap().unwrap();
+    let evaluation = bus.next(Stage::Publish, SOON).await.unwrap().unwrap();
     let body: Evaluate = rmp_serde::from_slice(evaluation.body()).unwrap();
     assert_eq!(body.order, order);
     evaluation.ack().await.unwrap();
@@ -144,6 +145,34 @@ async fn a_waiting_stage_is_woken() {
     bus.write_entry(&entry(&order, 0, None, "w")).await.unwrap();
     bus.next_entry(SOON).await.unwrap().unwrap().ack().await.unwrap();
     assert!(bus.next_entry(AT_ONCE).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn lag_is_what_waits_and_what_is_in_hand() {
+    let (_nats, bus) = Nats::start_with_streams().await;
+    let order = order(8);
+    let lag = async || {
+        let mut lag = Vec::new();
+        for stage in Stage::ALL {
+            lag.push((stage, bus.lag(stage).await.unwrap()));
+        }
+        lag.retain(|(_, messages)| *messages > 0);
+        lag
+    };
+    assert_eq!(lag().await, []);
+    for index in 0..2 {
+        bus.release(&task(&order, Lane::Normal, Group::Main, index)).await.unwrap();
+    }
+    bus.release(&task(&order, Lane::High, Group::Audio, 0)).await.unwrap();
+    bus.announce_upload(&Uploaded::new(order.video.clone(), 1, Lane::High)).await.unwrap();
+    let waiting = [(Stage::Ingest, 1), (Stage::Encode, 3)];
+    assert_eq!(lag().await, waiting);
+    let delivery = next(&bus).await.unwrap();
+    let upload = bus.next(Stage::Ingest, SOON).await.unwrap().unwrap();
+    assert_eq!(lag().await, waiting, "in hand");
+    delivery.ack().await.unwrap();
+    upload.ack().await.unwrap();
+    assert_eq!(lag().await, [(Stage::Encode, 2)], "a log keeps what is settled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,12 +194,12 @@ async fn a_release_is_heard() {
 async fn a_pull_that_is_given_up_takes_no_message_with_it() {
     let (_nats, bus) = Nats::start_with_streams().await;
     for round in 0..10 {
-        let given_up = tokio::time::timeout(AT_ONCE, bus.next_upload(SOON)).await;
+        let given_up = tokio::time::timeout(AT_ONCE, bus.next(Stage::Ingest, SOON)).await;
         assert!(given_up.is_err());
         bus.announce_upload(&Uploaded::new(order(100 + round).video, 1, Lane::Normal))
             .await
             .unwrap();
-        let upload = bus.next_upload(Duration::from_secs(5)).await.unwrap();
+        let upload = bus.next(Stage::Ingest, Duration::from_secs(5)).await.unwrap();
         let upload = upload.expect("not sent to the pull that is gone");
         assert_eq!(upload.delivered(), 1);
         upload.ack().await.unwrap();

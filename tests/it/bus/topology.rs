@@ -5,6 +5,7 @@ use jetreel::bus::topology::{self, Action, DEFAULT, Topology};
 use std::time::Duration;
 
 use jetreel_actors::ports::{Queues, Remains};
+use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::Group;
 use jetreel_domain::order::lane::Lane;
 
@@ -37,7 +38,8 @@ async fn a_harmless_change_is_made_in_place() {
     let text = text.replacen("max_bytes = 1_073_741_824", "max_bytes = 2_147_483_648", 1);
     let changed = Topology::parse(&text).unwrap();
     let changes = topology::apply(&bus, &changed, false).await.unwrap();
-    assert_eq!(changes.len(), 1 + 18 + 3, "ENCODE, its consumers, ingest, evaluate, deadletter");
+    let queues: usize = Stage::ALL.map(|stage| stage.queues().len()).iter().sum();
+    assert_eq!(changes.len(), 1 + queues + 1, "ENCODE, the stages' consumers, deadletter");
     assert!(changes.iter().all(|change| change.action == Action::Update));
     assert_eq!(topology::plan(&bus, &changed).await.unwrap(), []);
 }
@@ -83,7 +85,7 @@ async fn a_pull_learns_at_once_that_its_consumer_is_deleted() {
     let (nats, bus) = Nats::start_with_streams().await;
     let pull = tokio::spawn({
         let bus = bus.clone();
-        async move { bus.next_upload(Duration::from_secs(60)).await.map(|_| ()) }
+        async move { bus.next(Stage::Ingest, Duration::from_secs(60)).await.map(|_| ()) }
     });
     let context = async_nats::jetstream::new(nats.client().await);
     let uploads = context.get_stream("UPLOADS").await.unwrap();

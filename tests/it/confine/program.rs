@@ -1,6 +1,6 @@
 //! A codec program that was changed is another build, although its version is the same.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 
 use jetreel::sandbox::CodecProcesses;
 use jetreel_actors::ports::Codec as _;
@@ -27,9 +27,11 @@ async fn a_changed_program_is_another_build_and_a_copy_is_the_same() {
     let place = tempfile::tempdir().unwrap();
     let codec = jetreel_codec();
     let other = |name: &str, bytes: &[u8]| {
-        let path = place.path().join(name);
-        std::fs::write(&path, bytes).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let (written, path) = (place.path().join("bytes"), place.path().join(name));
+        std::fs::write(&written, bytes).unwrap();
+        // By another process: a program that this one has written cannot be started while a child of another test still holds its file.
+        let copied = Command::new("install").arg("-m755").args([&written, &path]).status();
+        assert!(copied.unwrap().success());
         CodecProcesses::new(path, stage.store.clone())
     };
     let mut bytes = std::fs::read(codec).unwrap();

@@ -166,7 +166,7 @@ impl Site {
 
     /// Every ledger entry that is written from now on.
     pub(crate) async fn written(&self) -> Watched<Entry> {
-        let anything = subject::ROOTS.into_iter().find(|root| root.contains("ledger")).unwrap();
+        let anything = subject::LEDGER_ALL;
         self.watch(anything.to_owned(), |bytes| rmp_serde::from_slice(bytes).ok()).await
     }
 

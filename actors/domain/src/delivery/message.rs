@@ -50,7 +50,7 @@ pub struct EncodeTask {
     pub plan_sha256: String,
 }
 
-/// On `video.publish.…`: a request to evaluate an order.
+/// On `video.publish.…`, and for every stage whose messages name an order and nothing else: look at this order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evaluate {
     /// Schema version.

@@ -1,5 +1,6 @@
 //! Decides about a message whose attempt failed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::delivery::claim::{Attempt, Claim};
@@ -40,26 +41,20 @@ impl Default for Schedule {
     }
 }
 
-/// Retry schedule of each stage.
+/// A schedule for each stage.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Schedules {
-    /// Schedule of uploads that are probed and planned.
-    pub ingest: Schedule,
-    /// Schedule of encode tasks.
-    pub encode: Schedule,
-    /// Schedule of orders that are published.
-    pub publish: Schedule,
+    /// Of a stage that has none of its own.
+    pub others: Schedule,
+    /// Those that stages have of their own.
+    pub own: BTreeMap<Stage, Schedule>,
 }
 
 impl Schedules {
     /// The schedule of a stage.
     #[must_use]
     pub fn of(&self, stage: Stage) -> &Schedule {
-        match stage {
-            Stage::Ingest => &self.ingest,
-            Stage::Encode => &self.encode,
-            Stage::Publish => &self.publish,
-        }
+        self.own.get(&stage).unwrap_or(&self.others)
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Group, TaskId};
+use crate::id::{Group, OrderId, TaskId};
 use crate::order::lane::Lane;
 
 /// A stage whose messages can die.
@@ -34,6 +34,17 @@ pub struct About {
     pub subject: &'static str,
     /// Whether a settled message leaves the queue. A log keeps it.
     pub is_work_queue: bool,
+}
+
+/// A queue of a stage, as a worker pulls from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    /// Its stream.
+    pub stream: &'static str,
+    /// Name of the durable consumer.
+    pub consumer: String,
+    /// Subjects that the consumer reads.
+    pub filter: String,
 }
 
 const INGEST: About = About {
@@ -92,27 +103,45 @@ impl Stage {
     #[must_use]
     pub fn of_consumer(stream: &str, consumer: &str) -> Option<Self> {
         let of = |stage: &Self| {
-            stage.about().stream == stream && stage.consumers().iter().any(|name| name == consumer)
+            stage.about().stream == stream
+                && stage.queues().iter().any(|queue| queue.consumer == consumer)
         };
         Self::ALL.into_iter().find(of)
     }
 
-    /// Names of all consumers of the stage.
+    /// Its queues: one, or one for each lane and group.
     #[must_use]
-    pub fn consumers(self) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
+    pub fn queues(self) -> Vec<Queue> {
+        let mut queues: Vec<Queue> = Vec::new();
         for lane in Lane::ALL {
-            names.extend(Group::ALL.map(|group| self.consumer(lane, group)));
+            queues.extend(Group::ALL.map(|group| self.queue(lane, group)));
         }
-        names.dedup();
-        names
+        queues.dedup();
+        queues
     }
 
-    /// Name of the consumer for a lane and a group.
+    /// Its queue for a lane and a group.
     #[must_use]
-    pub fn consumer(self, lane: Lane, group: Group) -> String {
-        let pattern = self.about().consumer;
-        pattern.replace("{lane}", lane.as_str()).replace("{group}", group.as_str())
+    pub fn queue(self, lane: Lane, group: Group) -> Queue {
+        let fill = |pattern: &str| {
+            pattern.replace("{lane}", lane.as_str()).replace("{group}", group.as_str())
+        };
+        let About { stream, consumer, subject, .. } = self.about();
+        Queue { stream, consumer: fill(consumer), filter: up_to_a_value(&fill(subject)) }
+    }
+
+    /// All subjects of its queues.
+    #[must_use]
+    pub fn filter(self) -> String {
+        up_to_a_value(self.about().subject)
+    }
+
+    /// The subject of a message about a whole order.
+    #[must_use]
+    pub fn subject_of(self, order: &OrderId) -> String {
+        let pattern = self.about().subject;
+        let number = order.number.to_string();
+        pattern.replace("{video}", order.video.as_str()).replace("{order}", &number)
     }
 
     /// Words of the subjects of its queue; `{…}` stands for a value.
@@ -121,7 +150,19 @@ impl Stage {
     }
 }
 
-/// The unit that is claimed, charged and buried: one task of an order, or the whole order in a stage. Written as `main-0007`, `ingest`.
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What matches a pattern, whatever its values are.
+fn up_to_a_value(pattern: &str) -> String {
+    let end = pattern.find('{').unwrap_or(pattern.len());
+    format!("{}>", &pattern[..end])
+}
+
+/// What is claimed, charged and buried of an order: one task, or the whole order in a stage. Written as `main-0007`, `ingest`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Unit {
@@ -208,13 +249,27 @@ mod tests {
     #[test]
     fn a_consumer_belongs_to_one_stage() {
         for stage in Stage::ALL {
-            for consumer in stage.consumers() {
-                assert_eq!(Stage::of_consumer(stage.about().stream, &consumer), Some(stage));
+            for Queue { stream, consumer, .. } in stage.queues() {
+                assert_eq!(Stage::of_consumer(stream, &consumer), Some(stage));
             }
         }
-        assert_eq!(Stage::Encode.consumers().len(), Lane::ALL.len() * Group::ALL.len());
+        assert_eq!(Stage::Encode.queues().len(), Lane::ALL.len() * Group::ALL.len());
+        assert_eq!(Stage::Ingest.queues().len(), 1);
         assert_eq!(Stage::of_consumer("LEDGER", "publish"), None);
         assert_eq!(Stage::of_consumer("ENCODE", "encode-normal-other"), None);
+    }
+
+    #[test]
+    fn a_queue_reads_what_its_stage_is_sent() {
+        let queue = Stage::Encode.queue(Lane::Low, Group::Main);
+        assert_eq!(queue.consumer, "encode-low-main");
+        assert_eq!(queue.filter, "video.encode.low.main.>");
+        assert_eq!(Stage::Encode.filter(), "video.encode.>");
+        for stage in Stage::ALL {
+            let root = stage.filter();
+            let root = root.trim_end_matches('>');
+            assert!(stage.queues().iter().all(|queue| queue.filter.starts_with(root)));
+        }
     }
 
     #[test]

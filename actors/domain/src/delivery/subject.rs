@@ -5,20 +5,24 @@ use crate::id::{Group, OrderId, TaskId, VideoId};
 use crate::order::lane::Lane;
 use crate::order::state::Fact;
 
-/// Every subject filter that a stage reads or a stream holds. A tidy rule checks that each is bound to a stream.
-pub const ROOTS: [&str; 9] = [
+/// Subjects that are no queue of a stage.
+const OTHER_ROOTS: [&str; 6] = [
     PARTS_ALL,
-    "video.uploads.raw.>",
-    "video.encode.>",
-    "video.ledger.>",
-    "video.publish.>",
+    LEDGER_ALL,
     "video.transcodes.progress.>",
     "video.deliveries.>",
     "video.redo.>",
     "video.transcodes.dlq.>",
 ];
 
-/// Subject of a part of an open upload in its log.
+/// Every subject filter that a stage reads or a stream holds, for the rule that all are bound to a stream.
+#[must_use]
+pub fn roots() -> Vec<String> {
+    let queues = Stage::ALL.into_iter().map(Stage::filter);
+    queues.chain(OTHER_ROOTS.map(ToOwned::to_owned)).collect()
+}
+
+/// A part of an open upload in its log.
 #[must_use]
 pub fn part(video: &VideoId, index: u32) -> String {
     format!("video.parts.{video}.{index}")
@@ -54,7 +58,7 @@ pub fn encode(lane: Lane, order: &OrderId, task: TaskId) -> String {
 /// Filter of the consumer for a lane and a group.
 #[must_use]
 pub fn encode_filter(lane: Lane, group: Group) -> String {
-    format!("video.encode.{lane}.{group}.>")
+    Stage::Encode.queue(lane, group).filter
 }
 
 /// Filter for all tasks of an order, in every lane and group.
@@ -116,13 +120,10 @@ pub fn task_in(subject: &str) -> Option<TaskId> {
 /// Subject of a request to evaluate an order.
 #[must_use]
 pub fn publish(order: &OrderId) -> String {
-    format!("video.publish.{}.{}", order.video, order.number)
+    Stage::Publish.subject_of(order)
 }
 
-/// Filter for all requests to evaluate an order.
-pub const PUBLISH_FILTER: &str = "video.publish.>";
-
-/// Subject of a fact about an order.
+/// A fact about an order.
 #[must_use]
 pub fn progress(order: &OrderId, fact: &Fact) -> String {
     format!("video.transcodes.progress.{}.{}.{fact}", order.video, order.number)

@@ -196,7 +196,7 @@ mod tests {
             (vec![("encode", Some("new"))], false),
             (vec![("ingest", Some("new"))], false),
             (vec![("ingest,encode", None)], false),
-            (vec![("publisher", Some("new"))], false),
+            (vec![("publish", Some("new"))], false),
             (vec![], false),
             // The new plan would, or could, pin a missing build again.
             (vec![("ingest", Some("old")), ("encode", Some("new"))], false),

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use super::contradiction::{Contradiction, below, hash, of_subject};
 use super::entries;
 use crate::delivery::message::{EncodeTask, Evaluate, Uploaded, VERSION};
+use crate::delivery::stage::Stage;
 use crate::delivery::subject;
 use crate::order::ledger::{self, Entry};
 use crate::order::owner::Owner;
@@ -64,7 +65,8 @@ impl Body for Evaluate {
     }
 
     fn agrees(&self, subject: &str) -> Result<(), Contradiction> {
-        of_subject(subject, &subject::publish(&self.order))
+        let stage = subject::stage(subject).unwrap_or(Stage::Publish);
+        of_subject(subject, &stage.subject_of(&self.order))
     }
 }
 

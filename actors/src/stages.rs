@@ -1,0 +1,116 @@
+//! Every stage: what its messages are about, and what works for it. The only list of the stages in this crate.
+
+use std::sync::Arc;
+
+use jetreel_domain::delivery::deadletter::DeadLetter;
+use jetreel_domain::delivery::intake::Body;
+use jetreel_domain::delivery::stage::{Stage, Unit};
+use jetreel_domain::delivery::subject;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::words::failure::Failure;
+use ractor::{Actor, ActorCell, ActorId, SpawnErr};
+
+use crate::attempt::Claiming;
+use crate::config::{Config, Context};
+use crate::encode::{Dispatch, Encode};
+use crate::ingest::Ingest;
+use crate::intake::{self, Refused};
+use crate::publish::{Evaluations, Views};
+use crate::worker;
+
+/// What a message of a stage's queue is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Subject {
+    /// Whose.
+    pub(crate) order: OrderId,
+    /// What of it.
+    pub(crate) unit: Unit,
+    /// Whether a newer program wrote it, which alone knows what it asks for.
+    pub(crate) newer: bool,
+}
+
+/// Reads a message of a stage.
+///
+/// # Errors
+/// When it cannot be read, or does not belong on its subject.
+pub(crate) fn read(stage: Stage, subject: &str, body: &[u8]) -> Result<Subject, Refused> {
+    match stage {
+        Stage::Ingest => of::<Ingest>(subject, body),
+        Stage::Encode => of::<Encode>(subject, body),
+        Stage::Publish => of::<Evaluations>(subject, body),
+    }
+}
+
+/// How many work for a stage on a node.
+pub(crate) fn workers(stage: Stage, config: &Config) -> usize {
+    if stage == Stage::Ingest { config.ingest_slots.max(1) } else { 1 }
+}
+
+/// Starts one that works for a stage.
+pub(crate) async fn start(
+    stage: Stage,
+    context: Context,
+    views: &Arc<Views>,
+    root: ActorCell,
+) -> Result<ActorId, SpawnErr> {
+    match stage {
+        Stage::Ingest => worker::start(context, Ingest, root).await,
+        Stage::Encode => {
+            Ok(Dispatch::spawn_linked(None, Dispatch, context, root).await?.0.get_id())
+        }
+        Stage::Publish => {
+            worker::start(context, Evaluations { views: Arc::clone(views) }, root).await
+        }
+    }
+}
+
+fn of<C: Claiming>(subject: &str, body: &[u8]) -> Result<Subject, Refused> {
+    let body: C::Body = intake::read(subject, body)?;
+    let (order, unit) = C::unit(&body);
+    Ok(Subject { order, unit, newer: body.version() > C::Body::VERSION })
+}
+
+/// Whether a letter may go back to where it came from: its body must belong there. What cannot be read at all names nobody else's.
+///
+/// # Errors
+/// When it contradicts its subject.
+pub(crate) fn may_go_back(letter: &DeadLetter) -> Result<(), Failure> {
+    let Some(stage) = subject::stage(&letter.subject) else { return Ok(()) };
+    match read(stage, &letter.subject, &letter.body) {
+        Ok(_) | Err(Refused::Newer(_) | Refused::Unreadable(_)) => Ok(()),
+        Err(Refused::Contradicting(failure)) => Err(failure),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jetreel_domain::delivery::message::Evaluate;
+    use jetreel_domain::id::VideoId;
+
+    use super::*;
+
+    #[test]
+    fn a_letter_goes_back_only_where_it_belongs() {
+        let order = |bits| OrderId::new(VideoId::from_bits(bits), 1);
+        let body = |bits| rmp_serde::to_vec_named(&Evaluate { v: 1, order: order(bits) }).unwrap();
+        let letter = |bytes| {
+            let subject = subject::publish(&order(1));
+            may_go_back(&DeadLetter::from_parts(subject, bytes, Vec::new()))
+        };
+        assert_eq!(letter(body(1)), Ok(()));
+        assert_eq!(letter(b"garbage".to_vec()), Ok(()), "it dies again");
+        assert_eq!(letter(body(2)).unwrap_err().code, "message-contradicts");
+    }
+
+    /// What the broker gave up is asked for again so, and what died without a letter.
+    #[test]
+    fn messages_of_most_stages_name_an_order_and_nothing_else() {
+        let order = OrderId::new(VideoId::from_bits(1), 1);
+        let body = rmp_serde::to_vec_named(&Evaluate { v: 1, order: order.clone() }).unwrap();
+        for stage in Stage::ALL {
+            let read = read(stage, &stage.subject_of(&order), &body);
+            let own = [Stage::Ingest, Stage::Encode].contains(&stage);
+            assert_eq!(read.is_err(), own, "{stage:?}: see orphan.rs and replay.rs");
+        }
+    }
+}
