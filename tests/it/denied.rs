@@ -25,7 +25,7 @@ const RETRIES: [(&str, &str); 3] = [
 /// Nobody works on what is uploaded.
 const FRONT: [(&str, &str); 1] = [("NODE__ROLES", "gateway")];
 /// What a node logs when its breaker opens.
-const OPENED: &str = "nothing is pulled until a probe succeeds";
+const OPENED: &str = "the node pulls nothing until a probe succeeds";
 
 /// Puts in its place what leads nowhere: not even the superuser can read or enter it.
 fn loop_in_place_of(path: &Path) {

@@ -19,7 +19,7 @@ use crate::jpeg;
 use crate::link::Link;
 use crate::outlet::Outlet;
 
-/// The poster is chosen from this percentage of the pictures, from the beginning on, to avoid credits.
+/// Percentage of the pictures, from the beginning on, from which the poster is chosen. The rest may show credits.
 const POSTER_SHARE: usize = 60;
 
 /// Runs an images job.

@@ -109,7 +109,7 @@ async fn what_no_node_can_take_is_removed_from_every_queue() {
     let order = node.submit(&clip).await;
     completes(&site, &order).await;
     assert_eq!(site.bus.letters(0, 10).await.unwrap(), []);
-    assert!(!node.log().contains("nothing is pulled until a probe succeeds"), "{}", node.log());
+    assert!(!node.log().contains("the node pulls nothing until a probe succeeds"), "{}", node.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
