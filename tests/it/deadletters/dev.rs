@@ -1,4 +1,4 @@
-//! The dead letters of a running `jetreel dev`, whose broker has a port and a password that nobody chose.
+//! The dead letters of a running `jetreel dev`, whose broker has a random port and password.
 
 use std::path::Path;
 use std::process::Stdio;
