@@ -50,7 +50,7 @@ const FORBIDDEN: [(&str, &[&str]); 4] = [
 const ADAPTERS: [&str; 6] = ["bus", "store", "sandbox", "metrics", "http", "hook"];
 
 /// Folders of `actors/src` that are no stages.
-const NO_STAGES: [&str; 3] = ["settle", "supervisor", "testing"];
+const NO_STAGES: [&str; 4] = ["ports", "settle", "supervisor", "testing"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
