@@ -40,10 +40,7 @@ pub(super) fn event(event: &Event) {
         Event::HookCalled { refused: None } => info!("the hook was called about a dead letter"),
         Event::HookCalled { refused: Some(failure) } => {
             let (code, detail) = (&failure.code, redact(&failure.detail));
-            warn!(
-                code,
-                detail, "the hook was not called and will be called again: {}", failure.message
-            );
+            warn!(code, detail, "the hook will be called again: {}", failure.message);
         }
         Event::Revived { stage, order, unit } => {
             info!(stage = stage.as_str(), %order, what = %unit, "dead letter replayed");

@@ -55,7 +55,6 @@ pub enum ToCodec {
 #[derive(Debug, Serialize)]
 #[serde(rename = "ToCodec")]
 pub enum Lent<'a> {
-    /// See [`ToCodec::Bytes`].
     Bytes(&'a serde_bytes::Bytes),
 }
 
