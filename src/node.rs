@@ -1,17 +1,19 @@
 //! The composition root: the only module that names every adapter. It connects, wires, starts and drains a node.
 
+mod belonging;
+
+pub use belonging::new_store_id;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use jetreel_actors::binding;
 use jetreel_actors::config::{Config, Context, Roles as Branches};
 use jetreel_actors::deadletter::DlqService;
 use jetreel_actors::ports::{Hook, Ports, Store};
 use jetreel_actors::supervisor;
 use jetreel_domain::delivery::stage::Stage;
-use jetreel_domain::id::VideoId;
 use jetreel_domain::upkeep::relations::LEASE;
 use jetreel_domain::words::failure::Failure;
 use ractor::{Actor, ActorRef};
@@ -152,15 +154,14 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
     for doubt in relations::doubts_of(settings, &services.bus) {
         tracing::warn!("{doubt}");
     }
-    let (bus, store) = (services.bus.as_ref(), services.ports.store.as_ref());
-    let bound = binding::verify(bus, store, new_store_id()).await.map_err(|f| at(settings, f))?;
-    tracing::info!(store = bound.store(), "the store is the broker's");
+    let (bound, arrived) = belonging::must_be(settings, &services).await?;
     let context = Context::new(config(settings), services.ports.clone());
     let durability = DurabilityWatch::start(settings, services.metrics.clone()).await;
     let upkeep = Upkeep::start(settings, services.bus.clone(), streams(settings)?);
     let sifting = Sifting::start(services.bus.clone(), services.ports.environment.clone());
     let codec = codec_warnings(settings, &services.codec);
-    let warnings = [durability.warnings(), upkeep.warnings(), codec];
+    let shared = belonging::warnings(&context.gate);
+    let warnings = [durability.warnings(), upkeep.warnings(), codec, shared];
     let (gateway, http) = gateway(settings, &services, warnings)?;
     let roles = &settings.node.roles;
     let branches = Branches {
@@ -179,6 +180,7 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
         nodes,
         bound,
         binding: services.bus.clone(),
+        arrived,
         hook: hook(settings)?,
     };
     let (root, tree) = supervisor::Node::spawn(None, supervisor::Node, args)
@@ -187,24 +189,6 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
     let admin = admin(settings, &services).await?;
     let (_durability, _upkeep) = (durability, (upkeep, sifting));
     Ok(RunningNode { services, gateway, context, root, tree, http, admin, _durability, _upkeep })
-}
-
-/// A new id for a store.
-#[must_use]
-pub fn new_store_id() -> String {
-    VideoId::from_bits(uuid::Uuid::now_v7().as_u128()).to_string()
-}
-
-/// Adds the location of the store to a mismatch. A relative path depends on where the node was started.
-fn at(settings: &Settings, failure: Failure) -> Failure {
-    let place = match store_folder(settings) {
-        Some(folder) => std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
-        None => PathBuf::from(format!("{}/{}", settings.store.bucket, settings.store.root)),
-    };
-    if failure.code != "store-mismatch" {
-        return failure;
-    }
-    failure.with_detail(format_args!("the store of this node is {}", place.display()))
 }
 
 fn hook(settings: &Settings) -> anyhow::Result<Option<Arc<dyn Hook>>> {
@@ -264,7 +248,7 @@ const ADMIN_CONNECTIONS: usize = 16;
 fn gateway(
     settings: &Settings,
     services: &Services,
-    warnings: [Warnings; 3],
+    warnings: [Warnings; 4],
 ) -> anyhow::Result<(Option<std::net::SocketAddr>, Option<Http>)> {
     let public = settings.node.roles.has(Role::Gateway);
     if !public && settings.http.admin_listen.is_none() {
@@ -362,7 +346,7 @@ fn codec_warning(Failure { code, message, .. }: Failure) -> Warning {
     Warning { code: known.unwrap_or("codec-unusable"), detail: message.into(), refuses: true }
 }
 
-fn hooks(metrics: &Arc<Metrics>, warnings: [Warnings; 3]) -> Hooks {
+fn hooks(metrics: &Arc<Metrics>, warnings: [Warnings; 4]) -> Hooks {
     let (render, seen) = (Arc::clone(metrics), Arc::clone(metrics));
     Hooks {
         render: Arc::new(move || render.render()),

@@ -29,6 +29,8 @@ const CODEC_FAULTS: [&str; 2] = ["codec-missing", "codec-unusable"];
 #[derive(Debug)]
 pub struct Gate {
     breaker: Mutex<Breaker>,
+    /// Why the node takes no work, whatever the state of the breaker.
+    barred: Mutex<Option<Failure>>,
     /// Whether the newest failure was the codec's.
     codec: AtomicBool,
     changed: watch::Sender<()>,
@@ -40,6 +42,7 @@ impl Default for Gate {
         let codec = AtomicBool::new(false);
         Self {
             breaker: Mutex::default(),
+            barred: Mutex::default(),
             codec,
             changed: watch::channel(()).0,
             started: Instant::now(),
@@ -103,13 +106,36 @@ impl Gate {
     /// Whether the breaker is open, so that nothing is pulled.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.lock().is_open()
+        self.barred().is_some() || self.lock().is_open()
+    }
+
+    /// Why the node takes no work, apart from the breaker. `None` if it does.
+    #[must_use]
+    pub fn barred(&self) -> Option<Failure> {
+        self.barred.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets or clears the reason why the node takes no work. Returns whether that is a change.
+    pub fn bar(&self, why: Option<Failure>) -> bool {
+        let wanted = why.is_some();
+        let mut barred = self.barred.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes = std::mem::replace(&mut *barred, why).is_some() != wanted;
+        drop(barred);
+        if changes {
+            self.changed.send_replace(());
+        }
+        changes
     }
 
     /// Returns when the stage may pull. While the breaker is open, one of the waiting stages probes for all of them.
     pub async fn pass(self: &Arc<Self>, ports: &Ports) {
         loop {
             let mut changed = self.changed.subscribe();
+            if self.barred().is_some() {
+                // The gate owns the sender, so this does not fail.
+                _ = changed.changed().await;
+                continue;
+            }
             let turn = self.lock().turn(self.started.elapsed());
             let until = match turn {
                 Turn::Go => return,

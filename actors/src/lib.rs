@@ -8,6 +8,7 @@ pub mod event;
 pub mod config;
 pub mod intake;
 pub mod binding;
+pub mod sign;
 pub mod plans;
 pub mod parts;
 mod original;

@@ -1,12 +1,12 @@
-//! Heartbeat of a node: it reports the node's roles and codec build as long as the node has work in hand, and collects the reports of the
-//! other nodes.
+//! Heartbeat of a node: it reports the node's roles, codec build and newest sign as long as the node has work in hand, collects the
+//! reports of the other nodes, and checks that the node's store holds their signs.
 //!
-//! Invariant: only the delay before an order is planned anew depends on the reports. No failure here stops the node's work.
+//! Invariant: no failure here stops the node's work. Only a store that answers and lacks the signs of other nodes does.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jetreel_domain::upkeep::presence::{self, Presence};
+use jetreel_domain::upkeep::sign::Verdict;
 use jetreel_domain::words::failure::Failure;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
@@ -14,13 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Context;
 use crate::event::Event;
-use crate::ports::{NodeReports, Nodes};
-
-/// Deregistering is best effort: after this timeout the entry expires by itself.
-const LEAVE_WAIT: Duration = Duration::from_secs(2);
-
-/// Node reports read at once. Large clusters have fewer nodes.
-const WORDS_MAX: usize = 4096;
+use crate::ports::Nodes;
+use crate::sign::{self, Arrived, Signer, WORDS_MAX};
 
 /// Messages of the actor.
 #[derive(Debug)]
@@ -35,6 +30,8 @@ pub struct Args {
     pub context: Context,
     /// Port for node reports.
     pub nodes: Arc<dyn Nodes>,
+    /// Proof that the store holds the signs of the other nodes.
+    pub arrived: Arrived,
     /// Cancelled when a draining node has nothing left in hand.
     pub alone: CancellationToken,
 }
@@ -42,10 +39,11 @@ pub struct Args {
 /// Report of this start of the node, and what it has read of the others.
 pub struct State {
     args: Args,
-    id: String,
-    since: i64,
+    signer: Signer,
     /// Revision up to which the reports of other nodes were read.
     read: u64,
+    /// Creation time of the bucket that was read.
+    born: i64,
     started: Instant,
 }
 
@@ -63,9 +61,8 @@ impl Actor for Heartbeat {
         args: Args,
     ) -> Result<State, ActorProcessingErr> {
         myself.cast(Message::Renew)?;
-        let environment = &args.context.ports.environment;
-        let (id, since) = (environment.uuid(), environment.now());
-        Ok(State { args, id, since, read: 0, started: Instant::now() })
+        let signer = Signer::new(args.arrived.clone(), args.context.config.node.clone());
+        Ok(State { args, signer, read: 0, born: 0, started: Instant::now() })
     }
 
     async fn handle(
@@ -105,29 +102,74 @@ impl Args {
 }
 
 impl State {
-    /// Writes this node's report and reads the reports of the others.
+    /// Writes this node's report, reads the reports of the others and checks that they have the same store.
     async fn word(&mut self) {
+        let store = Arc::clone(&self.args.context.ports.store);
+        self.signer.renew(store.as_ref()).await;
         self.renew().await;
-        self.listen().await;
+        // A node that reads its own new report reads the newest reports of the others too.
+        if self.listen().await {
+            let verdict = self.signer.look(store.as_ref()).await;
+            self.follow(verdict);
+        }
     }
 
     async fn renew(&self) {
         let said = self.presence().await;
-        if let Err(failure) = self.args.nodes.tell(&self.id, &said).await {
-            let event = Event::StageFault { stage: "presence", failure };
-            self.args.context.ports.environment.emit(event);
+        if let Err(failure) = self.args.nodes.tell(self.args.arrived.id(), &said).await {
+            self.emit(failure);
         }
     }
 
-    /// Reads the reports that other nodes wrote since the last read.
-    async fn listen(&mut self) {
-        let said = self.args.nodes.said(self.read, WORDS_MAX).await.unwrap_or_else(|failure| {
-            tracing::debug!(%failure, "the node reports could not be read");
-            NodeReports { read: self.read, ..NodeReports::default() }
-        });
-        self.read = said.read;
+    /// Reads the reports that nodes wrote since the last read. Returns whether this node's own report is among them.
+    async fn listen(&mut self) -> bool {
+        let said = match self.args.nodes.said(self.read, WORDS_MAX).await {
+            // The bucket was made anew: the next round reads all of it.
+            Ok(said) if said.extent.is_another(self.born, self.read) => {
+                self.read = 0;
+                self.signer.forget();
+                return false;
+            }
+            Ok(said) => said,
+            Err(failure) => {
+                tracing::debug!(%failure, "the node reports could not be read");
+                let now = self.started.elapsed().as_secs();
+                self.args.context.peers().hear(now, []);
+                return false;
+            }
+        };
+        (self.read, self.born) = (said.read, said.extent.born);
+        self.signer.hear(&said.words, &said.left);
+        let heard = said.words.iter().any(|word| word.id == self.args.arrived.id());
         let now = self.started.elapsed().as_secs();
-        self.args.context.peers().hear(now, said.words);
+        let words = said.words.into_iter().map(|word| (word.id, word.presence));
+        self.args.context.peers().hear(now, words);
+        heard
+    }
+
+    fn follow(&self, verdict: Verdict) {
+        let gate = &self.args.context.gate;
+        match verdict {
+            Verdict::Works(others) => {
+                others.iter().for_each(|sign| self.emit(sign.astray()));
+                if gate.bar(None) {
+                    tracing::info!("the store holds the signs of the other nodes: work goes on");
+                }
+            }
+            Verdict::Estranged(Some(sign)) => {
+                let failure = sign.estranged();
+                if gate.bar(Some(failure.clone())) {
+                    self.emit(failure);
+                }
+            }
+            // The reason of before still holds.
+            Verdict::Estranged(None) => {}
+        }
+    }
+
+    fn emit(&self, failure: Failure) {
+        let event = Event::StageFault { stage: "presence", failure };
+        self.args.context.ports.environment.emit(event);
     }
 
     async fn presence(&self) -> Presence {
@@ -136,10 +178,11 @@ impl State {
             v: 1,
             node: config.node.clone(),
             roles: config.roles.clone(),
-            codec_build: None,
-            slots: 0,
-            since: self.since,
+            since: self.args.arrived.since(),
             at: ports.environment.now(),
+            sign: self.signer.written(),
+            astray: self.signer.doubts(),
+            ..Presence::default()
         };
         if said.encodes() {
             said.slots = config.slots;
@@ -158,11 +201,8 @@ impl State {
 
     /// Removes this node's report, so that other nodes do not wait for it.
     async fn leave(&self) {
-        let left = tokio::time::timeout(LEAVE_WAIT, self.args.nodes.leave(&self.id)).await;
-        let none = || Err(Failure::dependency("broker-timeout", "The broker did not answer."));
-        if let Err(failure) = left.unwrap_or_else(|_| none()) {
-            tracing::debug!(%failure, "the node report could not be removed; it expires by itself");
-        }
+        let store = self.args.context.ports.store.as_ref();
+        sign::withdraw(self.args.nodes.as_ref(), store, self.args.arrived.id()).await;
     }
 
     fn schedule(&self, myself: &ActorRef<Message>) {

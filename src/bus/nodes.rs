@@ -3,7 +3,7 @@
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use jetreel_actors::ports::{NodeReports, Nodes, OddWord, PortFuture};
-use jetreel_domain::upkeep::presence::Presence;
+use jetreel_domain::upkeep::presence::{Presence, Word};
 
 use super::broker::port;
 use super::connection::Bus;
@@ -40,15 +40,18 @@ impl Bus {
             let next = persist(READ_BUDGET, || self.next_message(&stream, &filter, from)).await?;
             let Some(message) = next else { break };
             said.read = message.sequence;
+            let Some(id) = message.subject.strip_prefix(&prefix) else { continue };
             if is_marker(&message) {
+                said.left.push(id.to_owned());
                 continue;
             }
-            let Some(id) = message.subject.strip_prefix(&prefix) else { continue };
+            let (at, sequence) = (message.at, message.sequence);
+            let word = |presence| Word { id: id.to_owned(), at, sequence, presence };
             match serde_json::from_slice(&message.payload) {
-                Ok(presence) => said.words.push((id.to_owned(), presence)),
+                Ok(presence) => said.words.push(word(presence)),
                 Err(error) => {
                     let known = Presence::of_unknown_form(id, &message.payload);
-                    said.words.extend(known.map(|presence| (id.to_owned(), presence)));
+                    said.words.extend(known.map(word));
                     let fault = Fault::Unreadable(format!("{}: {error}", message.subject));
                     said.unreadable.push(OddWord {
                         id: id.to_owned(),

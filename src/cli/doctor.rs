@@ -1,15 +1,15 @@
 //! `jetreel doctor`: checks this machine, the broker and the store, and says how to repair what is wrong.
 
+mod belonging;
+
 use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use jetreel_actors::binding;
 use jetreel_actors::ports::{Codec, Nodes as _, Store, Survey as _};
 use jetreel_domain::delivery::room::{Fill, Room};
 use jetreel_domain::order::owner::PROBES;
-use jetreel_domain::upkeep::binding::Step;
 use jetreel_domain::upkeep::presence::{Builds, Presence};
 use jetreel_domain::words::advice;
 use jetreel_domain::words::failure::Failure;
@@ -238,7 +238,7 @@ async fn broker(settings: &Settings) -> Vec<Finding> {
                     Ok(room) => of_letters(&room),
                     Err(failure) => Finding::fail("dead letters", failure.told(), advice),
                 });
-                findings.push(belonging(&bus, settings).await);
+                findings.extend(belonging::examine(&bus, settings).await);
             }
             findings
         }
@@ -281,24 +281,6 @@ fn declared(violations: &[String]) -> Vec<Finding> {
     violations.iter().map(|text| Finding::fail("relations", text.as_str(), advice)).collect()
 }
 
-/// Whether the store is bound to the broker.
-async fn belonging(bus: &Bus, settings: &Settings) -> Finding {
-    const CHECK: &str = "binding";
-    let looked = async {
-        let store = OpenDalStore::open(&StoreOptions::from(&settings.store))?;
-        binding::foresee(bus, &store).await
-    };
-    let advice = advice::of_code("store-mismatch").unwrap_or_default();
-    match looked.await {
-        Ok(Ok(Step::Bound(id))) => Finding::ok(CHECK, format!("the broker's store is {id}")),
-        Ok(Ok(Step::MarkStore | Step::MarkBroker(_))) => {
-            Finding::ok(CHECK, "the first node binds store and broker")
-        }
-        Ok(Err(mismatch)) => Finding::fail(CHECK, Failure::from(mismatch).message, advice),
-        Err(failure) => Finding::warn(CHECK, failure.told(), "see the findings before"),
-    }
-}
-
 /// The private broker that `dev` and `transcode` would start.
 async fn private_broker(settings: &Settings) -> Finding {
     match private::locate(settings.nats.server.as_deref()).await {
@@ -324,7 +306,7 @@ async fn nodes(bus: &Bus, seconds: u64) -> Finding {
     let since = i64::try_from(since.as_secs().saturating_sub(seconds)).unwrap_or(i64::MAX);
     match bus.said(0, usize::MAX).await {
         Ok(said) => {
-            let lately = said.words.into_iter().map(|(_, presence)| presence);
+            let lately = said.words.into_iter().map(|word| word.presence);
             let lately: Vec<Presence> = lately.filter(|said| said.at >= since).collect();
             let unreadable: Vec<String> =
                 said.unreadable.iter().map(|word| word.failure.told()).collect();
@@ -443,8 +425,7 @@ mod tests {
             roles: [role.to_owned()].into(),
             codec_build: Some(build.to_owned()),
             slots: 1,
-            since: 0,
-            at: 0,
+            ..Presence::default()
         };
         let verdict = |nodes: &[Presence]| of_nodes(nodes).verdict;
         assert_eq!(verdict(&[]), Verdict::Ok);

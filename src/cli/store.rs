@@ -108,8 +108,8 @@ async fn running(bus: &Bus) -> Result<Vec<String>, Failure> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let since = i64::try_from(since.as_secs()).unwrap_or(i64::MAX) - HEARD_SECONDS;
     let said = bus.said(0, usize::MAX).await?;
-    let lately = said.words.into_iter().filter(|(_, presence)| presence.at >= since);
-    let lately = lately.map(|(_, presence)| presence.node);
+    let lately = said.words.into_iter().filter(|word| word.presence.at >= since);
+    let lately = lately.map(|word| word.presence.node);
     // A report of another version is also the heartbeat of a running node.
     let odd = said.unreadable.into_iter().filter(|word| word.at >= since);
     let mut names: Vec<String> = lately.chain(odd.map(|word| word.id)).collect();

@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Code of the warning that the broker lacks a stream, consumer or bucket. It may explain why reads fail.
 pub(crate) const TOPOLOGY_MISSING: &str = "topology-missing";
 
+/// Code of the warning that the store lacks the signs of the other nodes: they do not find what is written to it.
+pub(crate) const STORE_NOT_SHARED: &str = "store-not-shared";
+
 /// Always succeeds: the process answers.
 pub(super) async fn live() -> &'static str {
     "live\n"

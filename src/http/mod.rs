@@ -40,7 +40,7 @@ mod clients_tests;
 
 pub use connection::Patience;
 pub use gateway::{Gateway, GatewayOptions, Hooks, Seen, Warning, admin_router, router};
-pub(crate) use health::TOPOLOGY_MISSING;
+pub(crate) use health::{STORE_NOT_SHARED, TOPOLOGY_MISSING};
 pub use origin::Hosts;
 pub use pace::Pace;
 pub use parts::{PartLog, Place, UploadError, store_parts};

@@ -19,6 +19,7 @@ use serde::Deserialize;
 
 use super::Gateway;
 use super::disposition::file_name;
+use super::health::STORE_NOT_SHARED;
 use super::problem::Problem;
 use super::upload::Upload;
 
@@ -77,6 +78,14 @@ fn admit(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Problem> {
             StatusCode::SERVICE_UNAVAILABLE,
             "draining",
             "This node is going down. Send the upload again, another node will take it.",
+        );
+        return Err(problem.retry_after(5));
+    }
+    if (gateway.hooks.warnings)().iter().any(|warning| warning.code == STORE_NOT_SHARED) {
+        let problem = Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            STORE_NOT_SHARED,
+            "This node has lost the store of the other nodes. Send the upload again, another node will take it.",
         );
         return Err(problem.retry_after(5));
     }

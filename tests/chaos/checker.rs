@@ -17,6 +17,7 @@ use jetreel::bus::names;
 use jetreel_actors::ports::{Ledger, Survey as _, Videos};
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::order::ledger::{Object, Output};
+use jetreel_domain::order::owner::SIGNS;
 use jetreel_domain::order::parts::PartList;
 use jetreel_domain::order::state::{Order, Status, Video};
 use jetreel_domain::output::manifest::Manifest;
@@ -367,13 +368,14 @@ fn objects(output: &Output) -> Vec<&Object> {
     }
 }
 
-/// Every file of a store but its markers, half-written ones too.
+/// Every file of a store but its markers and the signs of nodes, half-written ones too.
 fn list(root: &Path, prefix: &str, found: &mut Vec<String>) -> anyhow::Result<()> {
     let Ok(entries) = std::fs::read_dir(root.join(prefix)) else { return Ok(()) };
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name == MARKER || name == binding::KEY {
+        let sign = prefix.is_empty() && name == SIGNS.trim_end_matches('/');
+        if name == MARKER || name == binding::KEY || sign {
             continue;
         }
         let key = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };

@@ -82,10 +82,10 @@ async fn a_lost_lease_is_no_attempt_and_a_dead_node_is_one() {
         v: 1,
         node: "alive".into(),
         roles: ["encode".to_owned()].into(),
-        codec_build: None,
         slots: 1,
         since,
         at: now(),
+        ..Presence::default()
     };
     site.bus.tell("alive", &presence).await.unwrap();
     replace(&site, &alive, "alive", at).await;

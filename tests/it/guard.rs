@@ -5,6 +5,7 @@
 
 mod anew;
 mod binding;
+mod copies;
 mod forged;
 mod forgeries;
 mod garbled;

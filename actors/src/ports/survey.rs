@@ -6,7 +6,7 @@ use jetreel_domain::delivery::room::Room;
 use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::{OrderId, TaskId, VideoId};
 use jetreel_domain::upkeep::leadership::Leadership;
-use jetreel_domain::upkeep::presence::Presence;
+use jetreel_domain::upkeep::presence::{Presence, Word};
 use jetreel_domain::upkeep::reconcile::Position;
 use jetreel_domain::words::failure::Failure;
 
@@ -61,8 +61,10 @@ pub struct OddWord {
 /// Node reports of one read.
 #[derive(Debug, Clone, Default)]
 pub struct NodeReports {
-    /// Decoded reports with the ids of their nodes.
-    pub words: Vec<(String, Presence)>,
+    /// Decoded reports, the oldest first.
+    pub words: Vec<Word>,
+    /// Ids of nodes that removed their reports.
+    pub left: Vec<String>,
     /// Reports that cannot be decoded.
     pub unreadable: Vec<OddWord>,
     /// Revision up to which the bucket was read.

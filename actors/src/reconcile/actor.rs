@@ -93,7 +93,12 @@ impl State {
     /// Returns whether states were left unread.
     async fn look(&mut self) -> Result<bool, Failure> {
         let args = &self.args;
-        if !self.lead.keep(args).await? {
+        let barred = args.context.gate.barred().is_some();
+        if barred {
+            // The node's store may be the wrong one: objects would look missing or unnamed that are not.
+            self.lead.resign(args).await;
+        }
+        if barred || !self.lead.keep(args).await? {
             self.orders = Orders::default();
             self.records = Records::default();
             self.sweep = Sweep::default();

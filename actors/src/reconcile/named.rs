@@ -32,6 +32,11 @@ pub(super) async fn named(
         return Ok(None);
     }
     let mut names = sweep::names(found.as_ref(), owner);
+    if let Owner::Node(id) = owner
+        && reports(args, id).await?
+    {
+        names.add_all(owner);
+    }
     if let (Owner::Original(id), Some(video)) = (owner, &found) {
         for source in sweep::listed(video) {
             let store = args.context.ports.store.as_ref();
@@ -81,6 +86,13 @@ async fn add_records(
     let (entries, _) = broker.entries(order, 0).await?;
     entries.iter().for_each(|entry| names.add_entry(entry));
     Ok(entries.iter().all(|entry| entry.v <= ledger::VERSION))
+}
+
+/// Whether the bucket holds a report of the node, decoded or not.
+async fn reports(args: &Args, id: &str) -> Result<bool, Failure> {
+    let said = args.nodes.said(0, usize::MAX).await?;
+    let mut odd = said.unreadable.iter().map(|word| &word.id);
+    Ok(said.words.iter().any(|word| word.id == id) || odd.any(|odd| odd == id))
 }
 
 async fn manifest(

@@ -43,7 +43,8 @@ impl Nodes {
                 self.born = said.extent.born;
                 self.read = said.read;
                 let patience = args.context.config.reconciler.build_seconds;
-                self.roster.hear(self.started.elapsed().as_secs(), said.words, patience);
+                let words = said.words.into_iter().map(|word| (word.id, word.presence));
+                self.roster.hear(self.started.elapsed().as_secs(), words, patience);
                 self.tell(args, said.unreadable);
             }
             Err(failure) => {

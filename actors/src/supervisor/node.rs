@@ -19,6 +19,7 @@ use crate::ports::{Hook, Nodes, Survey};
 use crate::presence::{self, Heartbeat};
 use crate::publish::{Entries, Views};
 use crate::reconcile::{self, Reconciler};
+use crate::sign::Arrived;
 use crate::stages;
 use crate::worker;
 
@@ -66,6 +67,8 @@ pub struct Args {
     pub bound: Bound,
     /// Port to verify the binding again.
     pub binding: Arc<dyn Binding>,
+    /// Proof that the store holds the signs of the other nodes.
+    pub arrived: Arrived,
     /// The dead-letter hook; `None` if none is configured.
     pub hook: Option<Arc<dyn Hook>>,
 }
@@ -77,6 +80,7 @@ pub struct State {
     nodes: Arc<dyn Nodes>,
     bound: Bound,
     binding: Arc<dyn Binding>,
+    arrived: Arrived,
     /// Cancelled when only the heartbeat is left of a draining node.
     alone: CancellationToken,
     hook: Option<Arc<dyn Hook>>,
@@ -105,6 +109,7 @@ impl Actor for Node {
             nodes: args.nodes,
             bound: args.bound,
             binding: args.binding,
+            arrived: args.arrived,
             alone: CancellationToken::new(),
             hook: args.hook,
             views: Arc::default(),
@@ -210,7 +215,8 @@ impl State {
             }
             Branch::Heartbeat => {
                 let (nodes, alone) = (Arc::clone(&self.nodes), self.alone.clone());
-                let args = presence::Args { context, nodes, alone };
+                let arrived = self.arrived.clone();
+                let args = presence::Args { context, nodes, arrived, alone };
                 Heartbeat::spawn_linked(None, Heartbeat, args, root).await?.0.get_id()
             }
         };

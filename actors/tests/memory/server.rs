@@ -69,6 +69,12 @@ impl<T> Bucket<T> {
     pub(crate) fn extent(&self) -> Extent {
         Extent { born: 0, last: self.last }
     }
+
+    /// Revision of a marker.
+    pub(crate) fn next(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
 }
 
 impl<T: Clone> Bucket<T> {
@@ -99,6 +105,8 @@ pub(crate) struct Server {
     pub(crate) claims: Bucket<Claim>,
     pub(crate) leadership: Bucket<Leadership>,
     pub(crate) nodes: Bucket<Presence>,
+    /// Revisions of the markers of nodes that left.
+    pub(crate) left: BTreeMap<String, u64>,
     pub(crate) marks: Bucket<BrokerMark>,
     pub(crate) objects: BTreeMap<String, Stored>,
     /// Forbidden writes.

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jetreel_actors::config::{Context, Roles};
 use jetreel_actors::deadletter::DlqService;
+use jetreel_actors::sign::{Arrival, Arrived};
 use jetreel_actors::supervisor::{Args, Node};
-use jetreel_actors::{binding, change};
+use jetreel_actors::{binding, change, sign};
 use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::order::lane::Lane;
@@ -237,6 +238,7 @@ impl Nodes {
                     break bound;
                 }
             };
+            let arrived = arrived(&port, &name).await;
             let port = Arc::new(port);
             let args = Args {
                 context,
@@ -245,6 +247,7 @@ impl Nodes {
                 nodes: port.clone(),
                 bound,
                 binding: port,
+                arrived,
                 hook: None,
             };
             Node::spawn(None, Node, args).await.expect("a node that starts");
@@ -282,6 +285,21 @@ impl Nodes {
                 nodes.world.scheduler.hold(10_000).await;
                 nodes.world.kill(&body);
             }
+        }
+    }
+}
+
+/// An operator starts a node until it has found the signs of the others.
+async fn arrived(port: &Port, name: &str) -> Arrived {
+    loop {
+        let arrival = Arrival {
+            id: jetreel_actors::ports::Environment::uuid(port),
+            node: name.to_owned(),
+            roles: script::config(name, 1).roles,
+            since: port.world.seconds(),
+        };
+        if let Ok(arrived) = sign::arrive(port, port, arrival).await {
+            return arrived;
         }
     }
 }

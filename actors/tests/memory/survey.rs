@@ -12,7 +12,7 @@ use jetreel_domain::id::{OrderId, TaskId, VideoId};
 use jetreel_domain::order::state::Video;
 use jetreel_domain::upkeep::binding::BrokerMark;
 use jetreel_domain::upkeep::leadership::Leadership;
-use jetreel_domain::upkeep::presence::Presence;
+use jetreel_domain::upkeep::presence::{Presence, Word};
 use jetreel_domain::upkeep::reconcile::Position;
 use jetreel_domain::words::failure::Failure;
 
@@ -138,13 +138,18 @@ impl Nodes for Port {
         let (id, presence, writer) = (id.to_owned(), presence.clone(), self.writer());
         Box::pin(self.call("tell", move |server| {
             let revision = server.nodes.get(&id).map_or(0, |found| found.revision);
+            server.left.remove(&id);
             server.nodes.swap(&id, presence.clone(), revision, writer);
         }))
     }
 
     fn leave<'a>(&'a self, id: &'a str) -> PortFuture<'a, ()> {
         let id = id.to_owned();
-        Box::pin(self.call("leave", move |server| drop(server.nodes.kept.remove(&id))))
+        Box::pin(self.call("leave", move |server| {
+            server.nodes.kept.remove(&id);
+            let marker = server.nodes.next();
+            server.left.insert(id.clone(), marker);
+        }))
     }
 
     fn said(&self, after: u64, limit: usize) -> PortFuture<'_, NodeReports> {
@@ -152,11 +157,21 @@ impl Nodes for Port {
             let kept = server.nodes.kept.iter().filter(|(_, kept)| kept.revision > after);
             let mut found: Vec<_> = kept.collect();
             found.sort_by_key(|(_, kept)| kept.revision);
+            let more = found.len() > limit;
             found.truncate(limit);
-            let read = found.last().map_or(after, |(_, kept)| kept.revision);
-            let words = found.into_iter().map(|(id, kept)| (id.clone(), kept.value.clone()));
+            let last = found.last().map(|(_, kept)| kept.revision).filter(|_| more);
+            let read = last.unwrap_or_else(|| server.nodes.extent().last.max(after));
+            let left = server.left.iter().filter(|(_, at)| (after + 1..=read).contains(*at));
+            // All clocks are one.
+            let words = found.into_iter().map(|(id, kept)| Word {
+                id: id.clone(),
+                at: kept.value.at,
+                sequence: kept.revision,
+                presence: kept.value.clone(),
+            });
             NodeReports {
                 words: words.collect(),
+                left: left.map(|(id, _)| id.clone()).collect(),
                 unreadable: Vec::new(),
                 read,
                 extent: server.nodes.extent(),

@@ -17,6 +17,7 @@ fn presence(node: &str, at: i64) -> Presence {
         slots: 2,
         since: 1,
         at,
+        ..Presence::default()
     }
 }
 
@@ -34,7 +35,9 @@ async fn what_nodes_say_is_read_on_from_where_it_was_read() {
     let said = async |after, limit| {
         let said = bus.said(after, limit).await.unwrap();
         assert!(said.unreadable.is_empty());
-        (said.words, said.read)
+        let words = said.words.into_iter();
+        let words = words.map(|word| (word.id, word.presence)).collect::<Vec<_>>();
+        (words, said.read)
     };
     let (words, read) = said(0, 10).await;
     assert_eq!(words, [by_id("b", 11), by_id("a", 12)], "the last word of each");
@@ -47,6 +50,10 @@ async fn what_nodes_say_is_read_on_from_where_it_was_read() {
     bus.leave("a").await.unwrap();
     bus.leave("never-there").await.unwrap();
     assert_eq!(said(0, 10).await.0, [by_id("b", 13)]);
+    let all = bus.said(0, 10).await.unwrap();
+    assert_eq!(all.left, ["a", "never-there"]);
+    // By the broker's clock, not by the node's.
+    assert!(all.words[0].at > 1_700_000_000 && all.words[0].sequence < all.read, "{all:?}");
     // Other clients see the same.
     let bucket = jetstream::new(nats.client().await).get_key_value(names::NODES_BUCKET).await;
     let bucket = bucket.unwrap();
@@ -64,7 +71,7 @@ async fn a_word_that_nobody_understands_keeps_nobody_from_hearing_the_others() {
     }
     bus.tell("a", &presence("a", 12)).await.unwrap();
     let said = bus.said(0, 10).await.unwrap();
-    let words: Vec<&str> = said.words.iter().map(|(id, _)| id.as_str()).collect();
+    let words: Vec<&str> = said.words.iter().map(|word| word.id.as_str()).collect();
     assert_eq!((words.as_slice(), said.read), (["newer", "a"].as_slice(), 3));
     let codes = said.unreadable.iter().map(|word| (word.id.as_str(), word.failure.code.as_str()));
     let unreadable = "unreadable-document";

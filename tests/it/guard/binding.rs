@@ -103,14 +103,14 @@ async fn a_second_broker_on_a_store_deletes_nothing_of_the_first() {
     let node = site.node("one", &[]).await;
     let order: OrderId = node.submit(&clip).await;
     site.facts(&order).await.until("completed").await;
-    let before = site.keys("").await;
+    let before = site.keys("out/").await;
     assert!(before.len() > 10);
 
     let (second, bus) = Nats::start_with_streams().await;
     let own: Vec<_> = HASTY.into_iter().chain([("NATS__URL", second.url())]).collect();
     let said = refused(&site, &own).await;
     assert!(said.contains("belongs to another broker"), "{said}");
-    assert_eq!(site.keys("").await.len(), before.len());
+    assert_eq!(site.keys("out/").await.len(), before.len());
     assert!(bus.store_mark().await.unwrap().is_none(), "it names no store");
 
     // Deliberately: the broker was replaced. Then the other one is the stranger.
@@ -169,8 +169,8 @@ async fn marks_and_words_that_cannot_be_understood_do_not_lock_out() {
     kept.put("mark", "garbage".into()).await.unwrap();
     assert!(refused(&site, &[]).await.contains("jetreel store adopt"));
     let nodes = context.get_key_value("nodes").await.unwrap();
-    for (word, _) in site.bus.said(0, 9).await.unwrap().words {
-        nodes.delete(format!("node.{word}")).await.unwrap();
+    for word in site.bus.said(0, 9).await.unwrap().words {
+        nodes.delete(format!("node.{}", word.id)).await.unwrap();
     }
     nodes.put("node.odd", "odd".into()).await.unwrap();
     let said = complaint(&told(&site, &["store", "adopt"], &[]).await);

@@ -30,7 +30,7 @@ async fn state(site: &Site, order: &OrderId) -> Video {
 /// Node reports.
 async fn listed(site: &Site) -> Vec<Presence> {
     let said = site.bus.said(0, 100).await.unwrap();
-    said.words.into_iter().map(|(_, presence)| presence).collect()
+    said.words.into_iter().map(|word| word.presence).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

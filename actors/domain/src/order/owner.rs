@@ -5,10 +5,13 @@ use crate::id::{OrderId, TaskId, VideoId};
 /// Folder of the small objects that a probe of the store writes, reads and removes.
 pub const PROBES: &str = "probe/";
 
-/// Folders that Jetreel writes.
-pub const FOLDERS: [&str; 3] = ["raw/", "out/", PROBES];
+/// Folder of the signs of nodes: small objects that show whether nodes have the same store.
+pub const SIGNS: &str = "nodes/";
 
-/// Length of a UUID with hyphens. A probe's name is a UUID.
+/// Folders that Jetreel writes.
+pub const FOLDERS: [&str; 4] = ["raw/", "out/", PROBES, SIGNS];
+
+/// Length of a UUID with hyphens. A probe's name is a UUID, and so is the id of a start of a node.
 const UUID_LENGTH: usize = 36;
 
 /// Owner of an object.
@@ -20,6 +23,8 @@ pub enum Owner {
     Order(OrderId),
     /// A probe that its node left behind when it died.
     Probe,
+    /// The signs of a node, by the id of its start.
+    Node(String),
 }
 
 impl Owner {
@@ -28,6 +33,10 @@ impl Owner {
     pub fn of(key: &str) -> Option<Self> {
         if let Some(name) = key.strip_prefix(PROBES) {
             return is_probe(name).then_some(Self::Probe);
+        }
+        if let Some(sign) = key.strip_prefix(SIGNS) {
+            let (id, name) = sign.split_once('/')?;
+            return (is_start_id(id) && !name.contains('/')).then(|| Self::Node(id.to_owned()));
         }
         let mut words = key.split('/');
         match (words.next()?, words.next()?, words.next()?) {
@@ -46,7 +55,7 @@ impl Owner {
         match self {
             Self::Original(video) => Some(video),
             Self::Order(order) => Some(&order.video),
-            Self::Probe => None,
+            Self::Probe | Self::Node(_) => None,
         }
     }
 
@@ -57,6 +66,7 @@ impl Owner {
             Self::Original(video) => format!("raw/{video}/"),
             Self::Order(order) => format!("out/{}/{}/", order.video, order.number),
             Self::Probe => PROBES.to_owned(),
+            Self::Node(id) => format!("{SIGNS}{id}/"),
         }
     }
 
@@ -69,6 +79,11 @@ impl Owner {
 
 /// Whether the object is a probe, complete or still being written: `.<name>.<something>.part`.
 fn is_probe(name: &str) -> bool {
-    let name = name.strip_prefix('.').and_then(|left| left.split('.').next()).unwrap_or(name);
+    is_start_id(name.strip_prefix('.').and_then(|left| left.split('.').next()).unwrap_or(name))
+}
+
+/// Whether a text has the form of an id of a start of a node: a UUID.
+#[must_use]
+pub fn is_start_id(name: &str) -> bool {
     name.len() == UUID_LENGTH && name.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 }

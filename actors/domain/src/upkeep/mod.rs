@@ -7,4 +7,5 @@ pub mod reconcile;
 pub mod sweep;
 pub mod restart;
 pub mod binding;
+pub mod sign;
 pub mod relations;

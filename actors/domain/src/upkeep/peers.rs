@@ -59,10 +59,9 @@ mod tests {
     use super::*;
 
     fn process(node: &str, since: i64, at: i64) -> (String, Presence) {
-        let (roles, codec_build) = (["encode".to_owned()].into(), None);
-        let presence =
-            Presence { v: 1, node: node.into(), roles, codec_build, slots: 4, since, at };
-        (format!("{node}-{since}"), presence)
+        let (node, slots) = (node.to_owned(), 4);
+        let presence = Presence { v: 1, node, slots, since, at, ..Presence::default() };
+        (format!("{}-{since}", presence.node), presence)
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub fn interval(patience_seconds: u64) -> Duration {
 }
 
 /// The report of a node in the bucket `nodes`, under an id that is new with every start. Times are by the node's own clock, for display.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Presence {
     /// Schema version.
     pub v: u32,
@@ -45,6 +45,28 @@ pub struct Presence {
     pub since: i64,
     /// When the node wrote this report, in seconds since the Unix epoch.
     pub at: i64,
+    /// Number of the newest sign in the node's store. `None` if the node's version is older, or the sign could not be written.
+    #[serde(default)]
+    pub sign: Option<u64>,
+    /// Whether the node is still starting: it checks that its store holds the signs of the other nodes.
+    #[serde(default)]
+    pub arriving: bool,
+    /// Whether the node doubts that its store is the right one.
+    #[serde(default)]
+    pub astray: bool,
+}
+
+/// The last report of a node, with its place and time in the bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// Id of the start of the node.
+    pub id: String,
+    /// When the broker stored it, by the broker's clock, in seconds since the Unix epoch.
+    pub at: i64,
+    /// Sequence in the stream of the bucket.
+    pub sequence: u64,
+    /// The report.
+    pub presence: Presence,
 }
 
 /// The fields that matter in a report of an unknown form.
@@ -60,7 +82,13 @@ impl Presence {
     pub fn of_unknown_form(node: &str, document: &[u8]) -> Option<Self> {
         let Odd { codec_build } = serde_json::from_slice(document).ok()?;
         let (node, roles) = (node.to_owned(), [Stage::Encode.as_str().to_owned()].into());
-        Some(Self { v: 0, node, roles, codec_build: Some(codec_build), slots: 0, since: 0, at: 0 })
+        Some(Self { node, roles, codec_build: Some(codec_build), ..Self::default() })
+    }
+
+    /// Whether the node works and does not doubt its store.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        !self.arriving && !self.astray
     }
 
     /// Whether the node plans orders.
@@ -179,8 +207,7 @@ mod tests {
             roles: roles.split(',').map(ToOwned::to_owned).collect(),
             codec_build: build.map(ToOwned::to_owned),
             slots: 1,
-            since: 0,
-            at: 0,
+            ..Presence::default()
         }
     }
 
@@ -289,5 +316,6 @@ mod tests {
         let text = r#"{"v":2,"node":"n","roles":["encode"],"since":1,"at":2,"mood":"good"}"#;
         let read: Presence = serde_json::from_str(text).unwrap();
         assert!(read.encodes() && !read.plans() && read.codec_build.is_none());
+        assert!(read.sign.is_none() && read.is_settled());
     }
 }

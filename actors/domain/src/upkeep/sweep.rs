@@ -1,8 +1,8 @@
 //! Decides which stored objects no document names any more.
 //!
-//! Only keys that Jetreel itself makes (`raw/<video>/…`, `out/<video>/<order>/…`) are judged. Other objects in the store belong to other
-//! programs. An object is an orphan if state, plan, ledger, claims and manifest all leave it out, at two walks through the store and once
-//! more right before it is deleted. It must also be so old that no worker is still about to name it.
+//! Only keys that Jetreel itself makes (`raw/<video>/…`, `out/<video>/<order>/…`, probes, signs of nodes) are judged. Other objects in the
+//! store belong to other programs. An object is an orphan if state, plan, ledger, claims and manifest all leave it out, at two walks through
+//! the store and once more right before it is deleted. It must also be so old that no worker is still about to name it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -79,6 +79,11 @@ impl Names {
         }
     }
 
+    /// Adds all objects of an owner.
+    pub fn add_all(&mut self, owner: &Owner) {
+        self.prefixes.insert(owner.prefix());
+    }
+
     /// Adds the parts of an original.
     pub fn add_parts(&mut self, list: Arc<PartList>) {
         self.lists.push(list);
@@ -102,7 +107,7 @@ pub fn names(video: Option<&Video>, owner: &Owner) -> Names {
     let mut names = Names::default();
     let Some(video) = video.filter(|video| !video.is_deleted()) else { return names };
     match owner {
-        Owner::Probe => {}
+        Owner::Probe | Owner::Node(_) => {}
         Owner::Original(_) => {
             names.keys.extend(source_keys(video).map(ToOwned::to_owned));
             if video.orders.iter().any(|order| order.status == Status::Receiving) {

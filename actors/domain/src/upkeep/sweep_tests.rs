@@ -50,7 +50,22 @@ fn only_keys_of_jetreels_own_making_have_an_owner() {
         assert_eq!(Owner::of(key), Some(Owner::Probe), "{key}");
         assert!(!named(None, key));
     }
+    let node = "01939c7e-0000-7000-8000-00000000000a";
+    for name in ["7", ".7.0123456789abcdef0123456789abcdef.part"] {
+        let key = format!("nodes/{node}/{name}");
+        let owner = Owner::of(&key).unwrap();
+        assert_eq!(owner, Owner::Node(node.to_owned()));
+        assert!(key.starts_with(&owner.prefix()) && owner.video().is_none());
+        let mut names = names(None, &owner);
+        assert!(!names.has(&key));
+        names.add_all(&owner);
+        assert!(names.has(&key));
+    }
     for key in [
+        "nodes/film.mp4",
+        "nodes/a/7",
+        "nodes/01939c7e-0000-7000-8000-00000000000a",
+        "nodes/01939c7e-0000-7000-8000-00000000000a/7/8",
         "probe/film.mp4",
         "probe/01939c7e-0000-7000-8000-00000000000a/x",
         ".jetreel-store",

@@ -120,6 +120,10 @@ fn of_object(code: &str) -> Option<&'static str> {
         "store-mismatch" => {
             "Let [store] and nats.url name what belongs together. `jetreel store adopt` binds the broker to another store for good:              objects that its state does not name are deleted a day later."
         }
+        "store-not-shared" | "store-elsewhere" => {
+            "Every node needs the same store: compare store.root, store.bucket and what is mounted there on the node that is named and on \
+             this one. `jetreel doctor` says whose signs it sees."
+        }
         "object-missing" | "object-short" | "object-cut-short" | "object-broken"
         | "manifest-broken" | "store-corrupt" | "part-changed" | "parts-changed" => {
             "An object in the store is not what was written. Restore it from a copy and replay, or upload the video again; then find \

@@ -1,0 +1,219 @@
+//! Tests of [`super`]: nodes with one store, and nodes with different stores.
+
+use super::*;
+use crate::upkeep::presence::Presence;
+
+/// The id of a start.
+fn id(name: char) -> String {
+    format!("01939c7e-0000-7000-8000-00000000000{name}")
+}
+
+fn word(name: char, at: i64, sequence: u64, presence: Presence) -> Word {
+    Word { id: id(name), at, sequence, presence: Presence { node: name.to_string(), ..presence } }
+}
+
+fn settled(sign: u64) -> Presence {
+    Presence { sign: Some(sign), ..Presence::default() }
+}
+
+fn arriving(sign: u64) -> Presence {
+    Presence { arriving: true, ..settled(sign) }
+}
+
+fn astray(sign: u64) -> Presence {
+    Presence { astray: true, ..settled(sign) }
+}
+
+fn heard(words: Vec<Word>) -> Heard {
+    let mut heard = Heard::default();
+    heard.hear(words, &[]);
+    heard
+}
+
+fn names(signs: &[Sign]) -> String {
+    signs.iter().map(|sign| format!("{}{}", sign.node, sign.number)).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_node_that_starts_looks_for_those_that_work_or_came_before_it() {
+    let own = || word('f', 1000, 50, arriving(1));
+    let old = Presence { sign: None, ..settled(0) };
+    for (others, wanted) in [
+        (vec![], ""),
+        (vec![word('a', 990, 10, settled(7)), word('b', 880, 9, settled(3))], "a7 b3"),
+        // Silent for more than two minutes, or of a version without signs.
+        (vec![word('a', 879, 8, settled(7)), word('b', 999, 9, old)], ""),
+        // Of two that arrive at once the later one gives way.
+        (vec![word('a', 1000, 49, arriving(1)), word('b', 1000, 51, arriving(1))], "a1"),
+        // Nodes at work decide.
+        (vec![word('a', 1000, 49, arriving(1)), word('b', 1000, 51, settled(2))], "b2"),
+        (vec![word('a', 1000, 49, astray(5)), word('b', 1000, 51, settled(2))], "b2"),
+        (vec![word('a', 1000, 51, astray(5))], "a5"),
+    ] {
+        let words = others.into_iter().chain([own()]).collect();
+        assert_eq!(names(&heard(words).at_start(&id('f'))), wanted);
+    }
+}
+
+#[test]
+fn a_node_at_work_looks_for_others_at_work() {
+    let words = vec![
+        word('a', 1000, 1, settled(1)),
+        word('b', 1000, 2, arriving(1)),
+        word('c', 1000, 3, astray(4)),
+        word('d', 1000, 4, settled(9)),
+    ];
+    let heard = heard(words);
+    assert_eq!(names(&heard.at_work(&id('a'), false)), "d9");
+    assert_eq!(names(&heard.at_work(&id('a'), true)), "c4 d9");
+    assert_eq!(names(&heard.at_work(&id('d'), true)), "a1 c4");
+    assert_eq!(names(&heard.from_outside()), "a1 d9");
+}
+
+#[test]
+fn in_a_large_cluster_each_is_looked_for_by_some() {
+    let all = (0..100_u64).map(|index| Word {
+        id: format!("01939c7e-0000-7000-8000-{index:012}"),
+        at: 0,
+        sequence: index,
+        presence: settled(1),
+    });
+    let heard = heard(all.collect());
+    let mut times = BTreeMap::<String, usize>::new();
+    for own in heard.words.keys() {
+        let signs = heard.at_work(own, false);
+        assert!(signs.len() == LOOKED_FOR_MAX && signs.iter().all(|sign| sign.id != *own));
+        signs.into_iter().for_each(|sign| *times.entry(sign.id).or_default() += 1);
+    }
+    assert_eq!(times.len(), 100);
+    assert!(times.values().all(|times| *times == LOOKED_FOR_MAX), "{times:?}");
+}
+
+#[test]
+fn a_node_that_left_or_has_no_id_of_ours_is_not_looked_for() {
+    let mut forged = word('b', 0, 2, settled(1));
+    forged.id = "../raw/x".into();
+    let mut heard = heard(vec![word('a', 0, 1, settled(1)), forged]);
+    assert_eq!(names(&heard.from_outside()), "a1");
+    heard.hear([], &[id('a')]);
+    assert_eq!(names(&heard.from_outside()), "");
+    heard.hear([word('a', 0, 3, settled(1))], &[]);
+    heard.hear([word('c', 121, 4, Presence::default())], &[]);
+    assert_eq!(names(&heard.from_outside()), "", "its word is old by the word of another");
+}
+
+/// Rounds as a node sees them: each a list of others with the number of their sign and whether it is there (`+`, `-`, `?`), and before it
+/// `!` where its own sign is gone. What follows: `.` it works, `x` it does not.
+fn rounds(text: &str) -> String {
+    let mut sight = Sight::default();
+    let mut told = String::new();
+    for round in text.split(',') {
+        let round = round.trim();
+        sight.own(!round.starts_with('!'));
+        let looks = round.trim_start_matches('!').split_ascii_whitespace().map(|look| {
+            let (name, number) = (look.chars().next().unwrap(), look[1..look.len() - 1].parse());
+            let sign = Sign { id: id(name), node: name.into(), number: number.unwrap() };
+            let found = match look.chars().last() {
+                Some('+') => Some(true),
+                Some('-') => Some(false),
+                _ => None,
+            };
+            (sign, found)
+        });
+        match sight.round(looks.collect()) {
+            Verdict::Works(others) => {
+                told.push('.');
+                told.push_str(&names(&others));
+            }
+            Verdict::Estranged(_) => told.push('x'),
+        }
+        assert!(sight.doubts() || !sight.is_estranged());
+    }
+    told
+}
+
+#[test]
+fn a_node_works_as_long_as_it_sees_more_than_it_misses() {
+    for (seen, follows) in [
+        ("b1+, b2+, b3+", "..."),
+        ("b1-, b1-, b1-", "..x"),
+        ("b1-, b2-", ".x"),
+        ("b1-, b2+, b3-, b4+", "...."),
+        ("b1-, , b2-", "..."),
+        // A store that does not answer says nothing of whose it is, and nothing against what is known.
+        ("b1?, b2?, b3?, b4?", "...."),
+        ("b1-, b1?, b1-, b1?, b1-", "....x"),
+        // Two against one: whoever is alone is wrong, and the others say so once.
+        ("b1+ c1-, b2+ c2-, b3+ c3-", "..c2."),
+        ("b1- c1-, b2- c2-", ".x"),
+        ("b1+ c1- d1-, b2+ c2- d2-", ".x"),
+        ("b1+ c1- d1+, b2+ c2- d2+", "..c2"),
+    ] {
+        assert_eq!(rounds(seen), follows, "{seen}");
+    }
+}
+
+#[test]
+fn a_node_works_again_when_it_finds_the_others() {
+    for (seen, follows) in [
+        ("b1-, b2-, b3-, b4+", ".xx."),
+        ("b1-, b2-, b3?, b3+", ".xx."),
+        // The other one was stopped, and its own sign was always there.
+        ("b1-, b2-, ", ".x."),
+        // Most are still missing.
+        ("b1- c1-, b2- c2-, b3+ c3-, b4+ c4+", ".xx."),
+    ] {
+        assert_eq!(rounds(seen), follows, "{seen}");
+    }
+}
+
+#[test]
+fn a_node_whose_own_sign_is_gone_takes_no_work_at_once_if_others_are_missing() {
+    for (seen, follows) in [
+        ("b1+ c1+, !b2- c2-, b3- c3-, b4+ c4+", ".xx."),
+        ("b1+ c1+, !b2- c2+, b3- c3+, b4+ c4+", ".xx."),
+        // That the others went says nothing.
+        ("b1+, !b2-, , b3+", ".xx."),
+        // Somebody cleared the folder: all write new signs, and all see them in the next round.
+        ("b1+ c1+, !b1- c2+, b2+ c2+", ".x."),
+        ("b1+, !b2+, b3+", "..."),
+        // Alone there is nobody to miss.
+        (", !, , b1+", "...."),
+        (", !, b1-, b1-, b1-", "....x"),
+    ] {
+        assert_eq!(rounds(seen), follows, "{seen}");
+    }
+}
+
+#[test]
+fn a_node_says_that_others_are_not_to_judge_by_it_as_soon_as_its_sign_is_gone() {
+    let mut sight = Sight::default();
+    sight.own(true);
+    assert!(!sight.doubts());
+    sight.own(false);
+    assert!(sight.doubts() && !sight.is_estranged());
+    assert_eq!(sight.round(Vec::new()), Verdict::Works(Vec::new()));
+    assert!(!sight.doubts());
+}
+
+#[test]
+fn what_is_wrong_is_told_with_names_and_what_to_do() {
+    let sign = Sign::of(&word('b', 0, 1, settled(12))).unwrap();
+    assert_eq!(sign.key(), format!("nodes/{}/12", id('b')));
+    let cases = [
+        (sign.refusal(), "store-not-shared", "two minutes"),
+        (sign.estranged(), "store-not-shared", "Mount the right disk"),
+        (sign.astray(), "store-elsewhere", "Stop it"),
+    ];
+    for (failure, code, advice) in cases {
+        assert_eq!(failure.code, code);
+        for words in ["node b", &sign.key(), advice] {
+            assert!(failure.message.contains(words), "{words}: {failure}");
+        }
+        assert_eq!(crate::words::sentence::check(&failure.message), Ok(()));
+    }
+    let long = Presence { node: "n\n".repeat(500), ..settled(1) };
+    let mut named = word('b', 0, 1, settled(1));
+    named.presence = long;
+    assert_eq!(Sign::of(&named).unwrap().node.len(), NAME_MAX);
+}
