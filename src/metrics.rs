@@ -112,26 +112,34 @@ impl Builder {
 impl Tasks {
     fn new(b: &Builder) -> prometheus::Result<Self> {
         let cpu = Opts::new("jetreel_codec_cpu_seconds_total", "CPU time of codec processes");
-        let busy = Opts::new("jetreel_slots_busy", "Slots that encode now");
+        let busy = Opts::new("jetreel_slots_busy", "Slots that are encoding");
         Ok(Self {
             planned: b.counter("jetreel_tasks_planned_total", "Tasks in new plans")?,
-            released: b.counters("jetreel_tasks_released_total", "Tasks queued", &["group"])?,
-            started: b.counters("jetreel_tasks_started_total", "Attempts begun", &["group"])?,
+            released: b.counters(
+                "jetreel_tasks_released_total",
+                "Tasks released to their queues",
+                &["group"],
+            )?,
+            started: b.counters(
+                "jetreel_tasks_started_total",
+                "Attempts at tasks that were started",
+                &["group"],
+            )?,
             finished: b.counters(
                 "jetreel_tasks_finished_total",
-                "Attempts that ended well, by whether their result is the one that counts",
+                "Successful attempts at tasks, by whether their result counts",
                 &["group", "result"],
             )?,
             duration: b.histogram(
                 "jetreel_task_duration_seconds",
-                "From claim to ledger",
+                "Wall time of a task from its claim to its ledger entry",
                 &TASK_SECONDS,
                 &["group"],
             )?,
             codec_cpu: b.add(CounterVec::new(cpu, &["group"])?)?,
             renew_failures: b.counters(
                 "jetreel_renew_failures_total",
-                "Heartbeats of a lease that failed",
+                "Renewals of a lease that failed",
                 &["group"],
             )?,
             slots_busy: b.add(IntGaugeVec::new(busy, &["group"])?)?,
@@ -141,21 +149,21 @@ impl Tasks {
 
 impl Trouble {
     fn new(b: &Builder) -> prometheus::Result<Self> {
-        let open = "1 while nothing is pulled because storage or broker fail";
+        let open = "1 while the node pulls nothing because storage or broker fail, else 0";
         Ok(Self {
             attempts_failed: b.counters(
                 "jetreel_attempts_failed_total",
-                "Attempts that ended without a result, by reason and by what follows",
+                "Failed attempts, by reason and by what happens next",
                 &["stage", "reason", "next"],
             )?,
             claims_lost: b.counters(
                 "jetreel_claims_lost_total",
-                "Attempts that ended without a word because another worker holds the claim",
+                "Attempts that ended without settling their message because another worker holds the claim",
                 &["stage"],
             )?,
             buried: b.counters(
                 "jetreel_dead_letters_total",
-                "Messages that went to the dead letters",
+                "Messages that were buried in the dead letters",
                 &["stage", "reason"],
             )?,
             refused: b.counters(
@@ -165,33 +173,33 @@ impl Trouble {
             )?,
             unburied: b.counters(
                 "jetreel_unburied_total",
-                "Attempts to bury a message that failed because dead letters cannot be written",
+                "Failed burials: the stream of dead letters cannot be written",
                 &["stage", "reason"],
             )?,
             hook_calls: b.counters(
                 "jetreel_hook_calls_total",
-                "Calls about dead letters, by what came of them",
+                "Calls of the dead-letter hook, by result",
                 &["result"],
             )?,
             revived: b.counters(
                 "jetreel_replays_total",
-                "Dead messages that were replayed",
+                "Dead letters that were replayed",
                 &["stage"],
             )?,
             orphans: b.counters(
                 "jetreel_orphans_total",
-                "Messages that the broker had given up, by what became of them",
+                "Messages that the broker gave up, by how they were handled",
                 &["stream", "end"],
             )?,
             undeliverable: b.counters(
                 "jetreel_undeliverable_total",
-                "Messages that were removed because no node can take them",
+                "Messages that were removed because no node can receive them",
                 &["stream"],
             )?,
             breaker_open: b.add(IntGauge::new("jetreel_breaker_open", open)?)?,
             breaker_opened: b.counters(
                 "jetreel_breaker_opened_total",
-                "Times that the breaker opened, by what failed",
+                "Openings of the circuit breaker, by the failure that caused them",
                 &["reason"],
             )?,
         })
@@ -202,17 +210,17 @@ impl Http {
     fn new(b: &Builder) -> prometheus::Result<Self> {
         let confirmation = HistogramOpts::new(
             "jetreel_upload_confirmation_seconds",
-            "From the last byte of an upload to its confirmation",
+            "Time from the last byte of an upload to its confirmation",
         );
         Ok(Self {
             requests: b.counters(
                 "jetreel_http_requests_total",
-                "Answered requests",
+                "Answered HTTP requests",
                 &["route", "method", "status"],
             )?,
             duration: b.histogram(
                 "jetreel_http_request_duration_seconds",
-                "From request to the head of the answer",
+                "Time from an HTTP request to the head of its answer",
                 &HTTP_SECONDS,
                 &["route"],
             )?,

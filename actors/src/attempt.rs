@@ -47,7 +47,7 @@ pub(crate) trait Claiming: Send + Sync {
     /// A message is settled, and the broker does not know it yet.
     fn before_ack(&self) {}
 
-    /// What a message is about.
+    /// Order and unit that a message is about.
     fn unit(body: &Self::Body) -> (OrderId, Unit);
 
     /// Settles a message that needs no claim. `None` if the message needs one.

@@ -20,12 +20,12 @@ use crate::parts::Lists;
 use crate::plans::Plans;
 use crate::ports::Ports;
 
-/// Which branches of the tree a node runs.
+/// Branches of the supervision tree that a node runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roles {
     /// Work for these stages.
     pub stages: BTreeSet<Stage>,
-    /// Find what was given up in silence.
+    /// Finds messages that the broker gave up after too many deliveries.
     pub deadletter: bool,
     /// Repairs from state what the queues lost.
     pub reconcile: bool,

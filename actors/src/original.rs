@@ -1,4 +1,4 @@
-//! What may be read of an original.
+//! Checks which objects of an original a codec process may read.
 
 use jetreel_domain::order::state::Video;
 use jetreel_domain::words::failure::Failure;

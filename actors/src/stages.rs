@@ -1,4 +1,4 @@
-//! Every stage: what its messages are about, and what works for it. The only list of the stages in this crate.
+//! Every stage with its messages and its worker. The only list of the stages in this crate.
 
 use std::sync::Arc;
 
@@ -18,14 +18,13 @@ use crate::intake::{self, Refused};
 use crate::publish::{Evaluations, Views};
 use crate::worker;
 
-/// What a message of a stage's queue is about.
+/// Order and unit that a message of a stage's queue is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Subject {
-    /// Whose.
     pub(crate) order: OrderId,
     /// What of it.
     pub(crate) unit: Unit,
-    /// Whether a newer program wrote it, which alone knows what it asks for.
+    /// Whether a newer program wrote the body. Only such a program knows what the message asks for.
     pub(crate) newer: bool,
 }
 
@@ -70,7 +69,8 @@ fn of<C: Claiming>(subject: &str, body: &[u8]) -> Result<Subject, Refused> {
     Ok(Subject { order, unit, newer: body.version() > C::Body::VERSION })
 }
 
-/// Whether a letter may go back to where it came from: its body must belong there. What cannot be read at all names nobody else's.
+/// Checks before a replay that a letter's body belongs on its original subject. A body that cannot be decoded passes: it names no other
+/// order.
 ///
 /// # Errors
 /// When it contradicts its subject.

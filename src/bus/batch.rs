@@ -1,8 +1,8 @@
-//! Many messages of a stream by one request.
+//! Reads many messages of a stream with one request.
 //!
 //! Invariant: only the leader decides that nothing more is there. Earlier messages are read in batches from any replica, and the order of
-//! sequences shows that none is left out; a replica may still give a message that was removed a moment ago. A batch breaks the connection at
-//! a message with a malformed head; from there on messages are read one by one.
+//! sequences shows that none is left out. A replica may still return a message that was removed a moment ago. A batch breaks the connection
+//! at a message with a malformed head; from there on messages are read one by one.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ struct Batch {
 }
 
 impl Bus {
-    /// The next messages of a filter at or after a sequence, by ascending sequence; none only where the leader has none.
+    /// The next messages of a filter at or after a sequence, by ascending sequence. None only if the leader has none.
     pub(super) async fn messages_from(
         &self,
         stream: &str,

@@ -51,7 +51,7 @@ impl Bus {
     ) -> Result<(Vec<Entry>, u64), Fault> {
         let messages = match after {
             0 => self.whole_ledger(order).await?,
-            // Little has come since.
+            // Few entries were added since.
             _ => self.ledger_after(order, after).await?,
         };
         let highest = messages.last().map_or(after, |last| last.sequence);
@@ -68,7 +68,8 @@ impl Bus {
         Ok((entries, highest))
     }
 
-    /// All messages of an order, in batches. Where a replica may have given one that was removed, they come from the leader, one by one.
+    /// All ledger messages of an order, in batches. If a replica may have returned a removed message, they are read from the leader one by
+    /// one.
     async fn whole_ledger(&self, order: &OrderId) -> Result<Vec<Found>, Fault> {
         let (filter, mut found) = (subject::ledger_filter(order), Vec::new());
         loop {
@@ -85,7 +86,7 @@ impl Bus {
         Ok(found)
     }
 
-    /// Messages of an order behind a sequence, one by one from the leader.
+    /// Ledger messages of an order after a sequence, one by one from the leader.
     async fn ledger_after(&self, order: &OrderId, after: u64) -> Result<Vec<Found>, Fault> {
         let (mut found, mut highest) = (Vec::new(), after);
         while let Some(message) = self.next_in_ledger(order, highest).await? {

@@ -294,7 +294,7 @@ impl Survey for Bus {
     }
 }
 
-/// The state that a message of the bucket `videos` holds; `None` where it holds none that this node can judge.
+/// The state in a message of the bucket `videos`; `None` if it holds none that this node can judge.
 fn video(prefix: &str, message: &Found) -> Option<Versioned<Video>> {
     if is_marker(message) {
         return None;

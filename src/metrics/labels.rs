@@ -1,4 +1,4 @@
-//! What events are called in labels.
+//! Label values of events.
 
 use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::order::state::Fact;
@@ -15,7 +15,7 @@ pub(super) fn count_fault(counter: &IntCounterVec, stage: Stage, failure: &Failu
     counter.with_label_values(&[stage.as_str(), failure.code.as_str()]).inc();
 }
 
-/// A fact without what varies in it.
+/// Kind of a fact, without its varying parts.
 pub(super) fn fact_kind(fact: &Fact) -> &'static str {
     match fact {
         Fact::Playable => "playable",

@@ -7,17 +7,17 @@ use jetreel_domain::words::failure::Failure;
 use jetreel_domain::words::redact::redact;
 use tracing::{debug, error, info, warn};
 
-/// Writes it.
+/// Writes the log line of an event.
 pub(super) fn event(event: &Event) {
     match event {
-        Event::OrderMoved { order, to } => info!(%order, status = %to, "order moved"),
+        Event::OrderMoved { order, to } => info!(%order, status = %to, "order changed its status"),
         Event::Planned { order, tasks, tiers } => info!(%order, tasks, tiers, "order planned"),
         Event::Released { order, task } => debug!(%order, %task, "task released"),
         Event::TaskStarted { order, task, attempt } => {
             info!(%order, %task, attempt, "task started");
         }
         Event::TierProgress { order, task, tier, seconds } => {
-            debug!(%order, %task, tier, seconds, "tier moved on");
+            debug!(%order, %task, tier, seconds, "tier progressed");
         }
         Event::TaskFinished { order, task, seconds, cpu_seconds, won } => {
             info!(%order, %task, seconds, cpu_seconds, won, "task finished");
@@ -40,26 +40,26 @@ pub(super) fn event(event: &Event) {
         Event::HookCalled { refused: None } => info!("the hook was called about a dead letter"),
         Event::HookCalled { refused: Some(failure) } => {
             let (code, detail) = (&failure.code, redact(&failure.detail));
-            warn!(code, detail, "called again later: {}", failure.message);
+            warn!(code, detail, "the hook will be called again: {}", failure.message);
         }
         Event::Revived { stage, order, unit } => {
             info!(stage = stage.as_str(), %order, what = %unit, "dead letter replayed");
         }
         Event::OrphanSettled { stream, end } => {
-            warn!(stream, end, "a message that the broker gave up was taken care of");
+            warn!(stream, end, "a message that the broker gave up was handled");
         }
         Event::Undeliverable { stream, sequence, subject, why } => {
-            warn!(stream, sequence, subject, why, "a message that no node can take was removed");
+            warn!(stream, sequence, subject, why, "a message that no node can receive was removed");
         }
         Event::BreakerOpened { failure } => {
             warn!(
                 code = failure.code,
                 detail = redact(&failure.detail),
-                "nothing is pulled until a probe succeeds: {}",
+                "the node pulls nothing until a probe succeeds: {}",
                 failure.message
             );
         }
-        Event::BreakerClosed => info!("a probe succeeded; work goes on"),
+        Event::BreakerClosed => info!("a probe succeeded: the node pulls again"),
         Event::Announced { order, fact } => info!(%order, %fact, "fact announced"),
         Event::RenewFailed { stage, subject } => warn!(stage, subject, "lease was not renewed"),
         Event::SwapConflict { bucket } => debug!(bucket, "compare-and-set met another writer"),
@@ -68,7 +68,7 @@ pub(super) fn event(event: &Event) {
                 stage,
                 code = failure.code,
                 detail = redact(&failure.detail),
-                "stage met trouble: {}",
+                "a stage failed and will try again: {}",
                 failure.message
             );
         }
@@ -86,18 +86,18 @@ fn buried(stage: Stage, order: Option<&OrderId>, unit: &Unit, failure: &Failure)
 fn unburied(stage: Stage, failure: &Failure) {
     let (stage, code, detail) = (stage.as_str(), &failure.code, redact(&failure.detail));
     let message = &failure.message;
-    error!(stage, code, detail, "a message waits that cannot be buried: {message}");
+    error!(stage, code, detail, "a message cannot be buried and waits in its queue: {message}");
 }
 
 fn log_reconciled(what: &Reconciled) {
     match what {
-        Reconciled::Leading { leads } => info!(leads, "reconciler's lease changed hands"),
+        Reconciled::Leading { leads } => info!(leads, "the reconciler's lease was won or lost"),
         Reconciled::LagCounted { stage, messages } => debug!(%stage, messages, "counted the lag"),
         Reconciled::LettersCounted(room) => {
             debug!(room.letters, room.bytes, room.limit, "counted the dead letters");
         }
         Reconciled::Repaired { order, repair } => {
-            warn!(%order, repair = repair.as_str(), "reconciler mended something");
+            warn!(%order, repair = repair.as_str(), "the reconciler made a repair");
         }
         Reconciled::OrphanDeleted { key, bytes } => info!(key, bytes, "orphan deleted"),
         Reconciled::StoreWalked { objects, orphans, unread: 0 } => {
@@ -106,7 +106,7 @@ fn log_reconciled(what: &Reconciled) {
         Reconciled::StoreWalked { objects, orphans, unread } => {
             warn!(
                 objects,
-                orphans, unread, "walked through the store; some folders cannot be read"
+                orphans, unread, "walked through the store; some folders could not be read"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! The numbers of the node that reconciles.
+//! Metrics of the reconciler.
 
 use jetreel_actors::event::Reconciled;
 use jetreel_domain::delivery::room::Room;
@@ -6,7 +6,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
 use super::Builder;
 
-/// What the reconciler mends and counts.
+/// Metrics of the reconciler.
 pub(super) struct Reconciler {
     leads: IntGauge,
     letters: Letters,
@@ -18,7 +18,7 @@ pub(super) struct Reconciler {
     unread: IntGauge,
 }
 
-/// The dead letters, as the node that reconciles counts them: what it counted would be told for ever, beside what its successor counts.
+/// Gauges of the dead letters. Only the active reconciler exports them: a former one would keep reporting its last values.
 struct Letters {
     depth: IntGaugeVec,
     bytes: IntGaugeVec,
@@ -31,15 +31,15 @@ impl Letters {
         Ok(Self {
             depth: gauge(
                 "jetreel_dlq_depth",
-                "Dead letters that wait for somebody; told by the node that reconciles alone",
+                "Dead letters in the stream; reported only by the active reconciler",
             )?,
             bytes: gauge(
                 "jetreel_dlq_bytes",
-                "Bytes of the dead letters; told by the node that reconciles alone",
+                "Bytes of the dead letters; reported only by the active reconciler",
             )?,
             limit: gauge(
                 "jetreel_dlq_limit_bytes",
-                "Bytes of dead letters that are kept at most, absent where there is no limit; told by the node that reconciles alone",
+                "Largest size of the dead letters in bytes; absent without a limit; reported only by the active reconciler",
             )?,
         })
     }
@@ -63,12 +63,12 @@ impl Letters {
 }
 
 impl Reconciler {
-    /// Numbers at zero.
+    /// Metrics at zero.
     pub(super) fn new(b: &Builder) -> prometheus::Result<Self> {
         Ok(Self {
             leads: b.add(IntGauge::new(
                 "jetreel_reconciler_leads",
-                "1 on the node that reconciles, 0 on the others",
+                "1 on the node with the active reconciler, 0 on the others",
             )?)?,
             letters: Letters::new(b)?,
             lag: b.add(IntGaugeVec::new(
@@ -80,20 +80,20 @@ impl Reconciler {
             )?)?,
             repairs: b.counters(
                 "jetreel_repairs_total",
-                "What the reconciler mended",
+                "Repairs by the reconciler",
                 &["repair"],
             )?,
             orphans_deleted: b.counter(
                 "jetreel_orphan_objects_deleted_total",
-                "Deleted objects that nothing named",
+                "Orphans deleted from the store",
             )?,
             orphan_bytes_deleted: b.counter(
                 "jetreel_orphan_object_bytes_deleted_total",
-                "Bytes of deleted objects that nothing named",
+                "Bytes of orphans deleted from the store",
             )?,
             orphans: b.add(IntGauge::new(
                 "jetreel_orphan_objects",
-                "Old objects that nothing names, as the last walk through the store found them",
+                "Orphans that the last walk through the store found",
             )?)?,
             unread: b.add(IntGauge::new(
                 "jetreel_unreadable_folders",
@@ -104,7 +104,7 @@ impl Reconciler {
 }
 
 impl Reconciler {
-    /// Counts what it tells.
+    /// Counts an event of the reconciler.
     pub(super) fn count(&self, what: &Reconciled) {
         match what {
             Reconciled::Leading { leads } => {

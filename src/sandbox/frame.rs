@@ -6,7 +6,7 @@ use jetreel_domain::codec::wire::FromCodec;
 use serde::{Deserialize, Serialize};
 use tokio_util::codec::LengthDelimitedCodec;
 
-/// Bytes of the length before a frame.
+/// Size of the length field before a frame, in bytes.
 const LENGTH_BYTES: usize = 4;
 
 /// Most nested levels of a value; a report has eight. Each level takes stack, of which a worker thread has little.

@@ -179,7 +179,7 @@ async fn interval(
     Ok(joined(parts))
 }
 
-/// Copies only where there are several.
+/// Joins the pieces. A single piece is not copied.
 fn joined(mut pieces: Vec<Bytes>) -> Bytes {
     if let [piece] = pieces.as_mut_slice() {
         return mem::take(piece);

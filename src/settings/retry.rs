@@ -1,4 +1,4 @@
-//! `[retry]`: when what failed is tried again.
+//! `[retry]`: retries of failed messages.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -41,9 +41,9 @@ impl<'de> Deserialize<'de> for Delays {
 pub struct Retry {
     /// Of each stage, under its word.
     pub stages: BTreeMap<Stage, Delays>,
-    /// Share of a wait by which it varies.
+    /// Share by which each delay varies.
     pub jitter: f64,
-    /// Seconds between two counts of what the broker gave up.
+    /// Seconds between two searches for messages that the broker gave up.
     pub sweep_seconds: u64,
     /// Whether refused media leaves a dead letter.
     pub bury_refused: bool,

@@ -1,4 +1,4 @@
-//! What a node does: the roles of `node.roles`.
+//! The roles of a node, as in `node.roles`.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;

@@ -5,8 +5,8 @@
 //!
 //! 1. bytes go to a temporary name in the object's own folder;
 //! 2. the file is synced, once: a second fsync can succeed after the first one lost data;
-//! 3. it is renamed without replacing (`RENAME_NOREPLACE`; a hard link where the file system has none): an object that is there
-//!    already is a conflict, whoever wrote it;
+//! 3. it is renamed without replacing (`RENAME_NOREPLACE`; a hard link where the file system has none): an existing
+//!    object is a conflict;
 //! 4. the folder is synced, and those above it that are not known to be.
 //!
 //! So a visible object is complete, and an object whose `finish` returned survives a power failure. A crash leaves at most a temporary file

@@ -19,7 +19,7 @@ const ROUTES: u16 = 6222;
 const STREAMS_MAX: &str = "64GB";
 const START_WAIT: Duration = Duration::from_secs(30);
 
-/// Where a server runs, and keeps its streams.
+/// Place of a server and its streams.
 pub(crate) struct Home {
     /// Of configuration and log.
     pub(crate) folder: PathBuf,
@@ -75,7 +75,7 @@ pub(crate) fn servers(homes: Vec<Home>) -> anyhow::Result<Vec<Server>> {
 }
 
 impl Server {
-    /// Where clients connect.
+    /// Address for clients.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -102,7 +102,7 @@ impl Server {
         self.process = Some(command.stderr(log).spawn().context("nats-server is not on PATH")?);
         let listens = async {
             while tokio::net::TcpStream::connect(self.address).await.is_err() {
-                // A port that opens tells nobody.
+                // An opening port cannot be awaited as an event.
                 tokio::time::sleep(LOOK).await;
             }
         };

@@ -25,14 +25,14 @@ const SECRET_KEY: &str = "test-secret";
 /// The fault itself: longer than a node waits for an answer.
 const STALL: Duration = Duration::from_secs(65);
 
-/// What goes wrong.
+/// Faults of the bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
     /// The answer is this status, and nothing is done.
     Status(u16),
     /// No answer comes in time.
     Timeout,
-    /// The connection is reset; what was asked for is done all the same.
+    /// The connection is reset, but the request is carried out.
     Reset,
     /// Half of what was asked for arrives; of what was sent, nothing is kept.
     Partial,
@@ -85,7 +85,7 @@ impl Bucket {
         .to_vec()
     }
 
-    /// Where its objects are as files.
+    /// Folder of its objects.
     pub(crate) fn root(&self) -> PathBuf {
         self.folder.join("a/prefix")
     }

@@ -1,10 +1,10 @@
-//! The one checker: what was promised against what is there, as sets.
+//! The checker: compares the guarantees with the state of broker and store, as sets.
 //!
 //! - Every acknowledged upload has ended: COMPLETED, CANCELLED, or FAILED with a dead letter.
 //! - It has exactly one visible result: one completed order, one fact that says so.
 //! - Every object that a manifest names is there with its size and hash, and every tier has every frame.
 //! - Every fact of a state was published, under one id; and nothing else was.
-//! - Nothing is there that nobody tried to send, and of what has ended no message, entry or claim is left.
+//! - Nothing exists that no client tried to send, and no message, entry or claim of an ended order is left.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -35,18 +35,18 @@ const MARKER: &str = ".jetreel-store";
 /// Facts.
 const FACTS: &str = "video.transcodes.progress.";
 
-/// What is expected.
+/// Expectations of a scenario.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expected {
     /// Frames of the clip.
     pub(crate) frames: u64,
     /// A job may fail with its reason.
     pub(crate) may_fail: bool,
-    /// Objects that nobody names, and uploads that stay half done, are a fault: whatever sweeps and mends has had its time.
+    /// Whether orphans and unfinished uploads are a fault, because sweep and reconciler had enough time.
     pub(crate) swept: bool,
 }
 
-/// What was found.
+/// Findings of the checker.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Findings {
     /// Uploads that were acknowledged.
@@ -57,13 +57,13 @@ pub(crate) struct Findings {
     pub(crate) duplicated: Vec<String>,
     /// Of these, those that failed with a reason.
     pub(crate) failed: usize,
-    /// Uploads without an answer that took place all the same.
+    /// Uploads without an answer that took place anyway.
     pub(crate) recovered: usize,
     /// Uploads without an answer that are stored and have not ended.
     pub(crate) stuck: usize,
-    /// Objects that nobody names.
+    /// Objects that no document names.
     pub(crate) foreign: Vec<String>,
-    /// What queues and records still hold of what has ended.
+    /// Messages and records of ended orders.
     pub(crate) left: Vec<String>,
     /// Everything else that does not hold.
     pub(crate) broken: Vec<String>,
@@ -88,7 +88,7 @@ struct Checker<'a> {
     told: BTreeMap<String, Vec<Told>>,
     /// Subjects of dead letters.
     dead: Vec<String>,
-    /// Keys that somebody names.
+    /// Keys that a document names.
     named: BTreeSet<String>,
     findings: Findings,
 }
@@ -229,7 +229,7 @@ impl Checker<'_> {
         Ok(bytes)
     }
 
-    /// What state knows was told, what was told is known, and the end is among it.
+    /// Facts in the state were announced, announced facts are in the state, and the final fact is among them.
     fn facts(&mut self, video: &Video) {
         let prefix = format!("{}.", video.id);
         let mut told: BTreeSet<String> =
@@ -264,7 +264,7 @@ impl Checker<'_> {
         self.findings.broken.extend(unknown);
     }
 
-    /// An upload that nobody was promised: it may have taken place or not.
+    /// An upload without an answer: it may have taken place or not.
     async fn unanswered(&mut self, id: &VideoId) -> anyhow::Result<()> {
         let Some(found) = self.world.bus.video(id).await? else { return Ok(()) };
         let video = found.value;
@@ -298,7 +298,7 @@ impl Checker<'_> {
         self.named.extend(plans.map(|plan| plan.object.key.clone()));
     }
 
-    /// What the ledger of orders that are not closed names.
+    /// Adds the objects that the ledger of open orders names.
     async fn name_open(&mut self, video: &Video) -> anyhow::Result<()> {
         for order in video.orders.iter().filter(|order| !order.is_closed()) {
             let (entries, _) = self.world.bus.entries(&video.order_id(order.number), 0).await?;
@@ -354,7 +354,7 @@ impl Checker<'_> {
     }
 }
 
-/// What a ledger entry names; images and packages are not made here.
+/// Objects of a ledger entry. Images and packages are not made here.
 fn objects(output: &Output) -> Vec<&Object> {
     match output {
         Output::Chunk(chunk) => {

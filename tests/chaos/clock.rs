@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// Where Debian has it, by machine.
+/// Paths in Debian, by machine.
 const FOLDERS: [&str; 3] = [
     "/usr/lib/x86_64-linux-gnu/faketime",
     "/usr/lib/aarch64-linux-gnu/faketime",
@@ -40,7 +40,7 @@ impl Clock {
         Ok(std::fs::rename(new, &self.file)?)
     }
 
-    /// What a node needs to have it.
+    /// Environment variables of a node with this clock.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
         [
             ("LD_PRELOAD", self.library.to_string_lossy().into_owned()),

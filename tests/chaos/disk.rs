@@ -11,8 +11,8 @@ use anyhow::{Context as _, ensure};
 use super::stage::LOOK;
 use super::tools::{is_root, need, run, run_command};
 
-/// Ends a file system at once and drops what its journal has not written: what is left is what a power cut leaves. The request
-/// is `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`.
+/// Shuts a file system down at once and drops the unwritten part of its journal, as a power failure does. The request is
+/// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`.
 const SHUTDOWN: &str = "import fcntl, os, struct, sys
 place = os.open(sys.argv[1], os.O_RDONLY)
 fcntl.ioctl(place, 0x8004587d, struct.pack('I', 2))";
@@ -51,7 +51,7 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Where it is mounted.
+    /// Path of its mount point.
     pub(crate) fn place(&self) -> &Path {
         &self.place
     }
@@ -63,8 +63,8 @@ impl Disk {
         run_command(python).map(drop)
     }
 
-    /// Mounts it again, which replays its journal. A process that is just entering a mount namespace of its own still has the file
-    /// system as it was cut off, and to mount its loop device again would give that one: it is waited for.
+    /// Mounts it again, which replays its journal. A process that is just entering its mount namespace still holds the file system that was
+    /// shut down, and mounting its loop device would return that one. So this waits for it.
     pub(crate) async fn back(&self) -> anyhow::Result<()> {
         run("umount", &[&self.place.to_string_lossy()])?;
         let until = Instant::now() + LET_GO_WITHIN;

@@ -1,6 +1,6 @@
 //! The protocol of NATS as far as a proxy must understand it: where a frame ends, and where a message goes to.
 
-/// What a frame carries.
+/// Content of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Frame {
     /// `PUB` or `HPUB`: subject, and where the answer is to go.
@@ -36,7 +36,7 @@ pub(crate) fn first(bytes: &[u8]) -> Option<(Frame, usize)> {
     (bytes.len() >= whole).then_some((frame, whole))
 }
 
-/// Checks what the proxy rests on; the program of the campaign has no test runner that would.
+/// Checks the assumptions of the proxy. The campaign's program has no test runner that would.
 pub(crate) fn must_be_understood() {
     let frame = first(b"HPUB a.b _INBOX.x.1 12 17\r\nNATS/1.0\r\n\r\nhello\r\nPING\r\n");
     let reply = Some("_INBOX.x.1".to_owned());

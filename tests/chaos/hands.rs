@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::stage::Stage;
 use super::step::Step;
 
-/// What no message and no document of ours looks like.
+/// Content that no message or document of Jetreel has.
 const RUBBISH: &str = "rubbish";
 /// Bytes that the dead letters may take: fewer than two letters.
 const FULL_BYTES: i64 = 1000;

@@ -1,7 +1,7 @@
 //! Fault campaign: real processes under faults, and one checker of what was promised. See `make chaos`.
 //!
-//! Where root is allowed, everything runs in network, mount and process namespaces of its own; what cannot be done on a machine
-//! is skipped, and says so.
+//! If root is available, everything runs in its own network, mount and process namespaces. Scenarios that a machine cannot run are skipped
+//! with a message.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports")]
 
@@ -73,10 +73,10 @@ struct Arguments {
     /// Scenarios at the same time
     #[arg(long, default_value_t = 3)]
     jobs: usize,
-    /// Objects that nobody names, and uploads that stay half done, are a fault: waits until they are swept
+    /// Treat orphans and unfinished uploads as faults: wait until they are swept
     #[arg(long)]
     swept: bool,
-    /// Where to write everything as JSON
+    /// File for all results as JSON
     #[arg(long)]
     json: Option<PathBuf>,
     /// Name the scenarios and crash points
@@ -84,7 +84,7 @@ struct Arguments {
     list: bool,
 }
 
-/// What all scenarios share.
+/// Shared by all scenarios.
 #[derive(Clone)]
 struct Common {
     clip: Bytes,
@@ -126,7 +126,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs what was asked for. Whether everything holds.
+/// Runs the requested scenarios. Returns whether all guarantees hold.
 async fn run(arguments: &Arguments, clip: Bytes) -> anyhow::Result<bool> {
     let started = Instant::now();
     let until = started + Duration::from_secs(60 * arguments.minutes);

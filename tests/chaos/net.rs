@@ -1,6 +1,6 @@
-//! A network of network namespaces: each process in a place of its own, with a cable to a bridge in ours.
+//! A network of network namespaces: each process has its own place with a cable to a common bridge.
 //!
-//! The whole campaign runs in namespaces of its own, so nothing of this is left behind, and nothing leaves the machine.
+//! The whole campaign runs in its own namespaces, so nothing is left behind and no packet leaves the machine.
 
 use std::ffi::OsStr;
 use std::net::Ipv4Addr;
@@ -13,13 +13,13 @@ use anyhow::Context as _;
 
 use super::tools::{is_root, need, run};
 
-/// Says to the second run of this program that it is in namespaces of its own.
+/// Environment variable of the second run of this program, which is in its own namespaces.
 const INSIDE: &str = "JETREEL_CHAOS_INSIDE";
 const BRIDGE: &str = "reel0";
 const BRIDGE_ADDRESS: &str = "10.77.255.254/16";
 
-/// Starts this program again within network, mount and process namespaces of its own, where that is allowed; comes back where it
-/// is not, or where this is that second run. When it ends, every process, mount and cable of it ends with it.
+/// Starts this program again within its own network, mount and process namespaces, if allowed. Returns if it is not, or in that second run.
+/// Every process, mount and cable ends with the second run.
 pub(crate) fn enter() {
     const NAMESPACES: [&str; 6] =
         ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
@@ -38,7 +38,7 @@ pub(crate) fn enter() {
     let Ok(program) = std::env::current_exe() else { return };
     let mut again = Command::new("unshare");
     again.args(NAMESPACES).arg(program).args(std::env::args_os().skip(1)).env(INSIDE, "1");
-    // Comes back only where it failed, and then the campaign goes on without namespaces.
+    // Returns only on failure. Then the campaign runs without namespaces.
     drop(again.exec());
 }
 

@@ -13,13 +13,13 @@ use super::net::Place;
 use super::signals;
 use super::stage::LOOK;
 
-/// What a node prints once it answers.
+/// Prefix of the line that a node prints once it answers.
 const LISTENING: &str = "listening on ";
 const START_WAIT: Duration = Duration::from_secs(60);
 /// Lines of a log that are shown where something went wrong.
 pub(super) const TAIL_LINES: usize = 40;
 
-/// What a node is started with.
+/// Parameters of a node's start.
 pub(crate) struct Setup {
     /// Name in claims.
     pub(crate) name: String,
@@ -27,7 +27,7 @@ pub(crate) struct Setup {
     pub(crate) folder: PathBuf,
     /// Settings file.
     pub(crate) config: PathBuf,
-    /// Environment of its own.
+    /// Additional environment variables.
     pub(crate) environment: Vec<(String, String)>,
     /// A network place; `None` is the loopback.
     pub(crate) place: Option<Arc<Place>>,
@@ -62,7 +62,7 @@ impl Node {
         self.setup.place.as_ref()
     }
 
-    /// Where its gateway answers, while it runs.
+    /// Address of its gateway; `None` while it does not run.
     pub(crate) fn address(&self) -> Option<&str> {
         self.process.as_ref().and(self.address.as_deref())
     }
@@ -130,12 +130,12 @@ impl Node {
         Ok(status?)
     }
 
-    /// Whether it ended although nobody wanted it to.
+    /// Exit status of a node that ended unexpectedly.
     pub(crate) fn has_died(&mut self) -> Option<ExitStatus> {
         self.process.as_mut().and_then(|process| process.try_wait().ok().flatten())
     }
 
-    /// Its codec processes at work.
+    /// Ids of its running codec processes.
     pub(crate) fn codecs(&self) -> Vec<u32> {
         self.pid().map(|pid| signals::children(pid, "jetreel-codec")).unwrap_or_default()
     }
@@ -153,7 +153,7 @@ impl Drop for Node {
     }
 }
 
-/// Keeps the log; tells the address. Where the process ends first, the sender goes with the thread.
+/// Keeps the log and sends the address. If the process ends first, the sender is dropped with the thread.
 fn listen(
     errors: std::process::ChildStderr,
     log: Arc<Mutex<Vec<String>>>,

@@ -25,7 +25,7 @@ pub(crate) enum Loss {
     Silence,
 }
 
-/// What the proxy does to what passes.
+/// Faults that the proxy injects.
 #[derive(Debug, Clone, Default)]
 struct Orders {
     /// Every block comes so much later.
@@ -60,7 +60,7 @@ impl Proxy {
         Ok(Self { address, orders, stalled, generation, accepting })
     }
 
-    /// Where it listens.
+    /// Address that it listens on.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -104,7 +104,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What both directions of a connection share.
+/// Shared by both directions of a connection.
 #[derive(Clone)]
 struct Link {
     orders: Arc<Mutex<Orders>>,
@@ -113,7 +113,7 @@ struct Link {
     awaited: Arc<Mutex<BTreeSet<String>>>,
 }
 
-/// What becomes of a frame.
+/// Treatment of a frame.
 enum Fate {
     Pass,
     Vanish,

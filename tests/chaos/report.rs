@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::checker::Findings;
 
-/// What came of one fault.
+/// Result of one fault.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Row {
     /// To choose it by.
@@ -17,7 +17,7 @@ pub(crate) struct Row {
     pub(crate) fault: String,
     /// How often it was injected.
     pub(crate) runs: u32,
-    /// What the checker found.
+    /// Findings of the checker.
     pub(crate) findings: Findings,
     /// Uploads that were refused in time; tries without an answer.
     pub(crate) not_taken: (u32, u32),

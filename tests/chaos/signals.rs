@@ -2,7 +2,7 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Sends a signal; whether there was somebody to get it.
+/// Sends a signal. Returns whether the process existed.
 fn send(pid: u32, signal: Signal) -> bool {
     Pid::from_raw(pid.cast_signed()).is_some_and(|pid| kill_process(pid, signal).is_ok())
 }
@@ -32,7 +32,7 @@ pub(crate) fn lives(pid: u32) -> bool {
     state(pid).is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }
 
-/// Processes whose name starts so, and that `parent` started.
+/// Processes started by `parent` whose names begin with `name`.
 pub(crate) fn children(parent: u32, name: &str) -> Vec<u32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 pub(super) const LOOK: Duration = Duration::from_millis(20);
 /// Between two looks at the state of videos.
 const POLL: Duration = Duration::from_millis(200);
-/// Work of a dead node goes on within this time.
+/// Work of a dead node continues within this time.
 pub(crate) const RESUME_WITHIN: Duration = Duration::from_secs(30);
 
 /// A scenario on its way.

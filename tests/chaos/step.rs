@@ -1,4 +1,4 @@
-//! The language of scenarios: what is done, step by step. Scenarios are data; the stage performs them.
+//! The language of scenarios: steps as data, which the stage performs.
 
 use super::bucket::Trouble;
 use super::proxy::Loss;
@@ -15,20 +15,20 @@ pub(crate) enum Victim {
     Leader,
     /// A server that does not.
     Follower,
-    /// The leader and a follower: what is left cannot decide anything.
+    /// The leader and a follower. The remaining server cannot decide anything.
     Majority,
     /// All servers.
     Servers,
 }
 
-/// What is lost between a node and the servers.
+/// Lost traffic between a node and the servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// The node's cable.
     Node(usize),
-    /// What the node sends to the servers.
+    /// From the node to the servers.
     FromNode(usize),
-    /// What the servers send to the node.
+    /// From the servers to the node.
     ToNode(usize),
     /// The cable of the server that leads the ledger.
     Leader,
@@ -39,13 +39,13 @@ pub(crate) enum Cut {
 pub(crate) enum On {
     /// Of objects; the nodes are on the same machine.
     Objects,
-    /// Of streams; each server is on a machine of its own.
+    /// The disk of the streams; each server has its own machine.
     Streams,
     /// Both: everything is one machine.
     Both,
 }
 
-/// One step. Where nothing else is said, a step is over when what it does is done.
+/// One step. A step ends when its action is done, unless documented otherwise.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Step {
     /// Begins to send so many uploads, so many at the same time. Goes on in the background.
@@ -60,11 +60,11 @@ pub(crate) enum Step {
     Stop(Victim),
     /// Lets it go on.
     Continue(Victim),
-    /// Starts what was ended.
+    /// Starts a stopped victim.
     Start(Victim),
     /// Tells a node to end, and waits until it has.
     End(usize),
-    /// Loses what is sent.
+    /// Drops traffic.
     Cut(Cut),
     /// Nothing is lost, stalled, delayed or in trouble any more.
     Heal,
@@ -82,7 +82,7 @@ pub(crate) enum Step {
     Struck,
     /// Resets the connections of nodes to the broker.
     Reset,
-    /// Delays what nodes and broker say to each other by so many milliseconds.
+    /// Delays traffic between nodes and broker by this many milliseconds.
     Delay(u64),
     /// Lets nothing pass between nodes and broker.
     Stall,
@@ -112,7 +112,7 @@ pub(crate) enum Step {
     Settle,
 }
 
-/// What is done, where, and how often.
+/// A scenario: steps, place and repetitions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scenario {
     /// To choose it by.

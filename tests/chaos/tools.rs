@@ -19,14 +19,14 @@ pub(crate) fn run_command(mut command: Command) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Where a program is, if it is anywhere. Programs for administrators are not on everybody's PATH.
+/// Path of a program; `None` if it is not installed. Programs for administrators are not in every PATH.
 pub(crate) fn find(program: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     folders.map(|folder| folder.join(program)).find(|place| place.is_file())
 }
 
-/// Whether a program is there; one that is missing is named.
+/// Whether a program is installed. A missing one is printed.
 pub(crate) fn there_is(program: &str) -> bool {
     let found = find(program).is_some();
     if !found {

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 /// Addresses of gateways that are up, by node.
 pub(crate) type Gateways = Arc<Mutex<BTreeMap<usize, String>>>;
 
-/// What clients know.
+/// Knowledge of the clients.
 pub(crate) struct Uploads {
     clip: Bytes,
     client: reqwest::Client,
@@ -44,7 +44,7 @@ struct Known {
     wrong: Vec<String>,
 }
 
-/// What became of one try.
+/// Result of one try.
 enum Answer {
     Accepted(OrderId),
     Refused,
@@ -166,7 +166,7 @@ impl Uploads {
         }
     }
 
-    /// What was acknowledged so far.
+    /// Orders acknowledged so far.
     pub(crate) fn acknowledged(&self) -> Vec<OrderId> {
         lock(&self.known).acknowledged.clone()
     }
@@ -188,7 +188,7 @@ impl Uploads {
         (known.refused, known.broken)
     }
 
-    /// Whether somebody tried to send this.
+    /// Whether a client tried to send this.
     pub(crate) fn has_tried(&self, title: &str) -> bool {
         lock(&self.known).titles.iter().any(|tried| tried == title)
     }

@@ -1,4 +1,4 @@
-//! What happens at the broker, seen from outside: when work goes on, and every queue message, to send it again.
+//! Observes the broker from outside: when work continues, and every queue message, to send it again.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,15 +15,15 @@ use tokio::task::JoinHandle;
 
 /// Header of messages that the campaign sends once more.
 pub(crate) const AGAIN: &str = "Jetreel-Chaos-Again";
-/// Where ledger entries are published.
+/// Prefix of the subjects of ledger entries.
 const LEDGER: &str = "video.ledger.";
-/// Where queue messages are published.
+/// Prefixes of the subjects of queue messages.
 const QUEUES: [&str; 3] = ["video.uploads.", "video.encode.", "video.publish."];
 
 /// A ledger entry that was published, and when.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    /// Where to.
+    /// Subject of the message.
     pub(crate) subject: String,
     /// When it passed by.
     pub(crate) at: Instant,
@@ -74,7 +74,7 @@ impl Watch {
         Ok(Self { seen, client, listening })
     }
 
-    /// A connection, to publish what nobody expects.
+    /// A client to publish unexpected messages.
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }

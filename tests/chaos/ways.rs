@@ -20,7 +20,7 @@ use super::stage::{Stage, is_ended};
 use super::step::Step;
 use super::world::{SWEEP_SOON, World};
 
-/// What nobody can make a video of.
+/// A file that is no video.
 const UNUSABLE: &[u8] = b"this is no video at all";
 /// An object that a person put into the store.
 const CORRECTED: &str = "corrected/clip.mp4";
@@ -49,11 +49,11 @@ pub(super) enum Way {
     Reopen,
     /// An upload that is cancelled in the middle of a task.
     Cancel,
-    /// An upload whose node ended before anybody was told.
+    /// An upload whose node ended before it was announced.
     Untold,
     /// An upload whose node ended before all of it had arrived.
     HalfDone,
-    /// An upload whose client breaks off.
+    /// An upload that its client breaks off.
     BrokenOff,
     /// An upload whose tasks the broker gives up.
     Stranded,
@@ -96,7 +96,7 @@ impl Way {
         }
     }
 
-    /// What clients send.
+    /// Body of the uploads.
     pub(super) fn body(self, clip: &Bytes) -> Bytes {
         if self.fails() { Bytes::from_static(UNUSABLE) } else { clip.clone() }
     }
@@ -132,7 +132,7 @@ impl Way {
         }
     }
 
-    /// Uploads that are sent to that earlier node. What it has planned is taken over by one that ends at the first.
+    /// Number of uploads to that earlier node. A node that ends at the first one takes over its plans.
     pub(super) fn earlier_uploads(self) -> u32 {
         if self == Self::Outdated { 1 } else { 2 }
     }
@@ -193,7 +193,7 @@ impl Way {
         Ok(())
     }
 
-    /// Done when the node runs again: what people do who have had no answer, and what an operator sets right.
+    /// Done when the node runs again: clients without an answer repeat their requests, and an operator repairs.
     pub(super) async fn go_on(self, stage: &mut Stage) -> anyhow::Result<()> {
         match self {
             Self::Retry => self.ask_all(stage).await,
@@ -218,7 +218,7 @@ impl Way {
         Ok(())
     }
 
-    /// Whether what was done on this way to a video that had ended before has come to its end too.
+    /// Whether the consequences of this way for a video that had ended before are over too.
     pub(super) fn has_ended(self, video: &Video, number: u32) -> bool {
         match self {
             // It failed once; tried again, it fails again.

@@ -1,4 +1,4 @@
-//! What a scenario takes place in: brokers, a store, nodes, and clients that upload.
+//! The world of a scenario: brokers, a store, nodes, and clients that upload.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,13 +22,13 @@ use super::tools;
 use super::uploads::{Gateways, Uploads};
 use super::watch::Watch;
 
-/// Tiny renditions of a tiny clip: what is tested costs next to nothing to encode.
+/// Tiny renditions of a tiny clip, so that encoding costs next to nothing.
 const SETTINGS: &str = include_str!("settings.toml");
 /// Room for streams, and for objects, where a disk of their own holds them.
 const DISK_MEGABYTES: u64 = 256;
 const SMALL_MEGABYTES: u64 = 24;
 
-/// Settings under which nothing is left alone for long.
+/// Settings with which the reconciler and the sweep act soon.
 pub(super) const SWEEP_SOON: [(&str, &str); 7] = [
     ("JETREEL__RECONCILER__PASS_SECONDS", "1"),
     ("JETREEL__RECONCILER__LEASE_SECONDS", "5"),
@@ -39,12 +39,12 @@ pub(super) const SWEEP_SOON: [(&str, &str); 7] = [
     ("JETREEL__RECONCILER__SWEEP_SECONDS", "2"),
 ];
 
-/// Where objects are kept.
+/// Place of the objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StoreIn {
     /// In a folder.
     Folder,
-    /// On a disk of its own.
+    /// On its own disk.
     Disk,
     /// On a disk that is soon full.
     SmallDisk,
@@ -52,7 +52,7 @@ pub(crate) enum StoreIn {
     Bucket,
 }
 
-/// Where streams are kept.
+/// Place of the streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StreamsIn {
     /// In a folder.
@@ -63,7 +63,7 @@ pub(crate) enum StreamsIn {
     SmallDisk,
 }
 
-/// What a scenario needs.
+/// Requirements of a scenario.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spec {
     /// Servers: one, or three as a cluster.
@@ -72,9 +72,9 @@ pub(crate) struct Spec {
     pub(crate) nodes: usize,
     /// Slots of each node.
     pub(crate) slots: usize,
-    /// Where objects are.
+    /// Place of the objects.
     pub(crate) store: StoreIn,
-    /// Where streams are.
+    /// Place of the streams.
     pub(crate) streams: StreamsIn,
     /// A proxy stands between nodes and broker.
     pub(crate) proxy: bool,
@@ -124,7 +124,7 @@ impl Spec {
 pub(crate) struct World {
     /// Looks at state and ledger.
     pub(crate) bus: Arc<Bus>,
-    /// Sees what passes by.
+    /// Observes messages at the broker.
     pub(crate) watch: Watch,
     /// Clients.
     pub(crate) uploads: Arc<Uploads>,
@@ -138,7 +138,7 @@ pub(crate) struct World {
     pub(crate) bucket: Option<Bucket>,
     /// Of nodes.
     pub(crate) clock: Option<Clock>,
-    /// Videos that are none: somebody wrote rubbish in their name.
+    /// Videos with forged states or messages.
     pub(crate) rubbish: BTreeSet<VideoId>,
     /// Control groups made on the way.
     pub(crate) groups: Vec<Group>,
@@ -263,12 +263,12 @@ impl World {
         self.folder.path()
     }
 
-    /// Where objects are as files.
+    /// Folder of the objects.
     pub(crate) fn store_root(&self) -> &Path {
         &self.store_root
     }
 
-    /// Names of nodes that ended although nobody wanted it.
+    /// Names of nodes that ended unexpectedly.
     pub(crate) fn died(&mut self) -> Vec<String> {
         let died = |node: &mut Node| {
             let status = node.has_died()?;
@@ -345,7 +345,7 @@ fn store_disk(spec: &Spec, folder: &Path) -> anyhow::Result<Option<Disk>> {
     }
 }
 
-/// The streams as an operator makes them. A cluster answers once it has elected somebody.
+/// Creates the streams as an operator does. A cluster answers once it has elected a leader.
 async fn apply_streams(config: &Path, urls: &str, servers: usize) -> anyhow::Result<()> {
     const TRIES: u32 = 20;
     for left in (0..TRIES).rev() {

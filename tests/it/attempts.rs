@@ -16,7 +16,7 @@ use crate::harness::site::Site;
 use crate::reconcile::in_time;
 use crate::upload_to_publish::must_be_published;
 
-/// Attempts that end without a word before a task without progress is dead, and one more.
+/// Attempts without a report after which a task without progress is dead, and one more.
 const SILENT: usize = 9;
 /// A message that no stream has.
 const NO_MESSAGE: u64 = 1_000_000;

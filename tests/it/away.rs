@@ -1,4 +1,4 @@
-//! What a gateway does while the broker is away, and what it knows of a list without reading all of it.
+//! A gateway while the broker is down, and lists without reading the whole bucket.
 
 use jetreel_actors::ports::Videos;
 use std::time::{Duration, Instant};
@@ -89,7 +89,7 @@ async fn a_list_has_pages_and_leaves_out_what_was_given_up() {
         video.orders[0].status == Status::Cancelled
     })
     .await;
-    // One gateway that saw it all, and one that reads it all at once.
+    // One gateway that saw every change, and one that reads all at once.
     let other = site.node("other", &[("NODE__ROLES", "gateway")]).await;
     sent.reverse();
     for gateway in [&node, &other] {

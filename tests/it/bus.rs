@@ -1,4 +1,4 @@
-//! The bus against a real nats-server: what stages rely on, each promise as a test.
+//! The bus with a real nats-server: each guarantee that stages rely on is a test.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -16,7 +16,7 @@ use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::order::lane::Lane;
 use jetreel_domain::order::ledger::Entry;
 
-/// An order of a video of its own.
+/// An order of a new video.
 fn order(bits: u128) -> OrderId {
     OrderId::new(VideoId::from_bits(bits), 1)
 }

@@ -106,7 +106,7 @@ async fn a_job_that_waits_can_be_cancelled_and_a_completed_one_cannot() {
     }
 }
 
-/// What a node tells of the depth of the dead letters.
+/// The node's metric of the depth of the dead letters.
 async fn depth(node: &Node) -> Option<u64> {
     let numbers = String::from_utf8(node.bytes("/metrics").await).unwrap();
     let found = numbers.lines().find_map(|line| line.strip_prefix("jetreel_dlq_depth "));

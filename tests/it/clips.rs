@@ -161,7 +161,7 @@ fn displayed(truth: &Truth) -> (f64, f64) {
     (size("width") * stretch, size("height"))
 }
 
-/// What the product says about a tier is what the witness sees.
+/// The product's report about a tier matches the witness.
 fn reported(done: &Run, tier: &Tier) -> Result<(), String> {
     let empty = Vec::new();
     let said = done.json["tiers"].as_array().unwrap_or(&empty);

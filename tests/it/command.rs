@@ -1,4 +1,4 @@
-//! The command line as a person meets it who has not read the documentation: what it refuses, and how it says so.
+//! The command line for a user who has not read the documentation: what it refuses, and its messages.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use crate::clips::{jetreel, path};
 
-/// What a command printed, and its exit code.
+/// Output and exit code of a command.
 struct Said {
     code: Option<i32>,
     out: String,

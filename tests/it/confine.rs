@@ -1,5 +1,5 @@
-//! The real codec, really confined: what it must not be able to do is tried, on this machine and on poorer ones; and it still
-//! works, ends with its parent, and says so when it runs out of memory.
+//! The real codec under real confinement: it attempts forbidden operations, on this machine and on poorer ones. It still works, ends with
+//! its parent, and reports when it runs out of memory.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -25,7 +25,7 @@ const MACHINES: [(&str, Confinement); 7] = [
     ("unconfined", Confinement::None),
 ];
 
-/// What this machine itself reaches.
+/// The tier that this machine reaches.
 async fn best(stage: &Stage) -> Confinement {
     stage.codec("plain").confinement().await.unwrap().parse().unwrap()
 }

@@ -23,11 +23,11 @@ use crate::harness::node::{Frozen, Node};
 use crate::harness::site::{Site, Watched};
 use crate::upload_to_publish::{manifest, must_be_published};
 
-/// When a task whose codec crashed comes again in these tests.
+/// Retry delays of a task whose codec crashed.
 const RETRIES: (&str, &str) = ("RETRY__ENCODE", "5s, 1s, 1s");
 /// Not before this, what jitter and clock may lose left out.
 const AGAIN_AFTER: Duration = Duration::from_millis(4400);
-/// Work of a dead node goes on within 30 s; and a busy machine may take a while to write the claim.
+/// Work of a dead node continues within 30 s; a busy machine may take a while to write the claim.
 const RESUMED_WITHIN: Duration = Duration::from_secs(35);
 
 /// Who wrote a task or a part of one.
@@ -51,7 +51,7 @@ fn writers_in(manifest: &Manifest) -> Writers {
         .collect()
 }
 
-/// What ended the attempts at a task, oldest first.
+/// Failures of the attempts at a task, oldest first.
 fn errors_of(claim: &Claim) -> Vec<String> {
     claim.history.iter().filter_map(|attempt| attempt.error.clone()).collect()
 }

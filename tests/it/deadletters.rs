@@ -34,7 +34,7 @@ pub(crate) const RETRIES: (&str, &str) = ("RETRY__ENCODE", "100ms, 200ms, 300ms"
 pub(crate) const BURY_REFUSED: (&str, &str) = ("RETRY__BURY_REFUSED", "true");
 /// Attempts until a task is dead.
 const ATTEMPTS: usize = 4;
-/// What is poison in [`FILM`]: a chunk in its middle.
+/// Text in the job that is poison in [`FILM`]: a chunk in its middle.
 const CHUNK: &str = "first_chunk: 2,";
 const SOURCE: Recipe = FILM;
 
@@ -66,7 +66,7 @@ impl Ward {
         (order.clone(), letter_of(&self.site, &order).await)
     }
 
-    /// `jetreel dlq` with these words.
+    /// Runs `jetreel dlq` with these arguments.
     async fn dlq(&self, words: &[&str]) -> Output {
         let mut command = Command::new(jetreel());
         command.arg("dlq").args(words).envs(self.site.settings().iter().cloned());
@@ -74,7 +74,7 @@ impl Ward {
         command.output().await.unwrap()
     }
 
-    /// The same, which must succeed with JSON.
+    /// Runs it with `--json`; it must succeed.
     async fn dlq_json(&self, words: &[&str]) -> Value {
         let output = self.dlq(words).await;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,4 +1,4 @@
-//! One object that the store denies or fails at: the work that needs it is at fault, and nobody else waits for it.
+//! One object that the store denies or fails at: only the work that needs it is at fault, and no other work waits.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -22,10 +22,10 @@ const RETRIES: [(&str, &str); 3] = [
     ("RETRY__ENCODE", "1s, 1s, 1s"),
     ("RETRY__PUBLISH", "1s, 1s, 1s"),
 ];
-/// Nobody works on what is uploaded.
+/// Roles of a node that does not process uploads.
 const FRONT: [(&str, &str); 1] = [("NODE__ROLES", "gateway")];
-/// What a node logs when its breaker opens.
-const OPENED: &str = "nothing is pulled until a probe succeeds";
+/// Log line of a node whose breaker opens.
+const OPENED: &str = "the node pulls nothing until a probe succeeds";
 
 /// Puts in its place what leads nowhere: not even the superuser can read or enter it.
 fn loop_in_place_of(path: &Path) {
@@ -102,7 +102,7 @@ async fn a_key_that_a_bucket_denies_holds_up_nobody_else() {
 async fn a_plan_that_cannot_be_read_keeps_nobody_from_list_and_reconciler() {
     let Some(clip) = media::made(SHORT) else { return };
     let site = Site::start().await;
-    // Nobody encodes: what is planned stays so.
+    // No node encodes, so planned orders stay planned.
     let front = site.node("front", &[("NODE__ROLES", "gateway,ingest")]).await;
     let (denied, whole) = (front.submit(&clip).await, front.submit(&clip).await);
     for order in [&denied, &whole] {

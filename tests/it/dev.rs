@@ -1,4 +1,4 @@
-//! Brokers of one's own that are killed: they come back, or the command ends with a sentence.
+//! Private brokers that are killed: they are restarted, or the command ends with a sentence.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -38,7 +38,7 @@ fn broker_of(parent: u32) -> Option<i32> {
     })
 }
 
-/// Kills it as nobody asked it to end; gives which it was.
+/// Kills the private broker unexpectedly. Returns its process id.
 async fn kill_broker(parent: u32) -> i32 {
     let mut found = None;
     eventually("a nats-server runs", || {

@@ -1,4 +1,4 @@
-//! Nodes that are told to stop: what they have in hand is finished or handed back, and costs nobody an attempt.
+//! Nodes that are stopped: work in hand is finished or handed back, and no attempt is charged.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ const PUT_DOWN_AFTER: Duration = Duration::from_secs(11);
 
 const TASK: TaskId = TaskId { group: Group::Main, index: 1 };
 
-/// A node whose codec stands still in the middle of [`TASK`].
+/// A node whose codec is frozen in the middle of [`TASK`].
 struct Held {
     site: Site,
     node: Node,
@@ -67,7 +67,7 @@ async fn what_can_be_finished_within_the_grace_is_finished() {
     let Some(mut held) = held(&[]).await else { return };
     held.node.terminate();
     not_ready(&held.node).await;
-    // It goes on, and has time.
+    // The codec continues and has enough time.
     drop(held.codec);
     assert_eq!(held.node.ended().await, Some(0), "{}", held.node.log());
     assert!(held.node.log().contains("the drain begins"), "{}", held.node.log());

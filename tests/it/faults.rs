@@ -1,4 +1,4 @@
-//! Faults that are nobody's fault, and a worker that comes back from the dead: neither costs a video anything.
+//! Faults of dependencies, and a worker that returns after its lease: neither costs a video an attempt.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -101,7 +101,7 @@ async fn a_worker_that_comes_back_cannot_fail_its_successors_task() {
     let taken = |subject: &str, claim: &Claim| of_task(subject) && claim.node == "successor";
     let held = claims.next("the second worker has it", taken).await;
     let working = successor.freeze_codec().await;
-    // What the first worker finds when it wakes: a codec that died under its hands. It must not tell anybody.
+    // When the first worker wakes, its codec is dead. It must not report that.
     codec.kill();
     zombie.go_on();
     zombie.logs("another worker holds the claim").await;

@@ -26,7 +26,7 @@ fn studio() -> Option<TempDir> {
     there_is("ffmpeg").then(|| tempfile::tempdir().expect("a temporary folder"))
 }
 
-/// Runs ffmpeg with the words of `arguments`; a word `%` stands for the name of the file made.
+/// Runs ffmpeg with the words of `arguments`. A word `%` stands for the name of the output file.
 fn make(folder: &Path, name: &str, arguments: &str) -> PathBuf {
     let file = folder.join(name);
     let mut command = Command::new("ffmpeg");
@@ -45,7 +45,7 @@ fn film(seconds: u32) -> String {
     )
 }
 
-/// What `jetreel plan` says.
+/// Output of `jetreel plan`.
 fn planned(file: &Path) -> Value {
     let mut command = Command::new(jetreel());
     command.arg("plan").arg(file).arg("--json").env("PATH", path()).stdin(Stdio::null());

@@ -1,5 +1,5 @@
-//! What is read from broker and store is not believed: who may publish to one subject reaches nothing else, documents of newer
-//! programs stay as they are, a store belongs to one broker, and settings that cannot work are refused.
+//! Everything read from broker and store is checked: a right to publish to one subject reaches nothing else, documents of newer programs
+//! stay unchanged, a store belongs to one broker, and settings that cannot work are refused.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -19,7 +19,7 @@ use tokio::process::Command;
 use crate::clips::{jetreel, path};
 use crate::harness::site::Site;
 
-/// `jetreel` with these words, in the folder of a site and with its settings.
+/// Runs `jetreel` with these arguments, in the folder of a site and with its settings.
 async fn told(site: &Site, words: &[&str], own: &[(&str, &str)]) -> Output {
     let mut command = Command::new(jetreel());
     command.args(words).envs(site.settings().iter().cloned());
@@ -28,7 +28,7 @@ async fn told(site: &Site, words: &[&str], own: &[(&str, &str)]) -> Output {
     command.output().await.unwrap()
 }
 
-/// What it said on standard error.
+/// Its standard error.
 fn complaint(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

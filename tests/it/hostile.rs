@@ -1,5 +1,5 @@
-//! Hostile media: every file through one long-lived node, all at once. Each job ends within a bound, nothing outside is read
-//! or called, and the node goes on working: with all that stands in the way of an upload, and with confinement alone.
+//! Hostile media: every file through one long-lived node, all at once. Each job ends within a bound, nothing outside is read or called, and
+//! the node keeps working: with all protections against an upload, and with confinement alone.
 //!
 //! Needs `JETREEL_MEDIA`, as the conformance of clips does. The crafted files are made afresh, so that they point at a canary
 //! file and a canary server of this test.
@@ -46,7 +46,7 @@ fn no_hostile_file_harms_the_node() {
     good_clip_still_works(&node, &media);
 }
 
-/// The codec may use every format and protocol and open what it likes: what keeps it from doing so is confinement alone.
+/// The codec may use every format and protocol and open any file. Only confinement prevents it.
 #[test]
 fn confinement_alone_keeps_hostile_files_in() {
     let Some(media) = media() else { return };

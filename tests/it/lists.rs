@@ -13,7 +13,7 @@ use crate::harness::site::Site;
 async fn a_job_that_cannot_be_read_keeps_nobody_from_the_others() {
     let Some(clip) = media::made(SHORT) else { return };
     let site = Site::start().await;
-    // Nobody encodes: what is planned stays so.
+    // No node encodes, so planned orders stay planned.
     let node = site.node("front", &[("NODE__ROLES", "gateway,ingest")]).await;
     let mut orders = Vec::new();
     for _ in 0..4 {

@@ -1,4 +1,4 @@
-//! Uploads whose list of parts is larger than any message of the broker: they are taken, made, refused and given up as others.
+//! Uploads whose part list is larger than any message of the broker: they are accepted, made, refused and given up as others.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -20,7 +20,7 @@ use crate::reconcile::{HASTY, in_time};
 use crate::upload_to_publish::manifest;
 
 const MIB: usize = 1 << 20;
-/// What the list of these many parts would make of a state, as one document, is above the limit of a message: 66 bytes a part.
+/// With this many parts, their list within the state would exceed the limit of a message: 66 bytes per part.
 const PARTS: usize = 130;
 /// Bytes of a message.
 const PAYLOAD_MAX: usize = 8192;
@@ -31,7 +31,7 @@ async fn site() -> Site {
     Site::start_with(Nats::start_with_payload(PAYLOAD_MAX).await).await
 }
 
-/// Sends `head` and zeros after it, `bytes` in all, without declaring how many: piece by piece, so that nobody holds them.
+/// Sends `head` followed by zeros, `bytes` in all, in pieces and without a declared length, so that no process holds them.
 async fn send(node: &Node, head: Vec<u8>, bytes: usize) -> reqwest::Response {
     let zeros = bytes - head.len();
     let pieces = std::iter::once(head)

@@ -1,4 +1,4 @@
-//! Messages that the broker gives up: found by its word, and without it; queued anew, or dead with their reason.
+//! Messages that the broker gives up, found with and without its advisory: they are queued anew, or buried with their reason.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -49,8 +49,8 @@ async fn patient(stream: &Stream) {
     stream.create_consumer(config).await.unwrap();
 }
 
-/// A video whose first tasks were delivered once to somebody who went away, with no further delivery allowed, and nobody there to hear
-/// that the broker gives them up.
+/// A video whose first tasks were delivered once to a worker that vanished, with no further delivery allowed and no subscriber for the
+/// advisory.
 struct GivenUp {
     site: Site,
     front: Node,

@@ -1,4 +1,4 @@
-//! Health and numbers of nodes: of those that have no gateway, and of those whose codec cannot be used.
+//! Health and metrics of nodes without a gateway, and of nodes with an unusable codec.
 
 use std::os::unix::fs::symlink;
 

@@ -1,4 +1,4 @@
-//! What a crash or a loss leaves behind is mended from state; what nobody names goes, and what somebody names stays.
+//! The remains of a crash or a loss are repaired from the states. Orphans are deleted, and named objects stay.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -25,7 +25,7 @@ use crate::harness::original;
 use crate::harness::site::{Site, awaited};
 use crate::upload_to_publish::manifest;
 
-/// A reconciler without much patience, and a sweeper that takes seconds for days: whatever is at work meanwhile must not suffer.
+/// A reconciler with short patience, and a sweep that takes seconds for days. Running work must not suffer.
 pub(crate) const HASTY: [(&str, &str); 7] = [
     ("RECONCILER__PASS_SECONDS", "1"),
     ("RECONCILER__LEASE_SECONDS", "3"),
@@ -59,8 +59,7 @@ pub(crate) async fn repairs(node: &Node, repair: &str) -> u64 {
     found.map_or(0, |number| number.parse().unwrap())
 }
 
-/// A video as a gateway leaves it that dies right after `status` is written: nobody was told. Its state is one of before there were lists
-/// of parts.
+/// A video of a gateway that dies right after `status` is written: nothing was announced. Its state is of a version without part lists.
 pub(crate) async fn untold(site: &Site, file: &Path, bits: u128, status: Status) -> OrderId {
     let id = VideoId::from_bits(bits);
     let list = original::stored(site.store(), &id, std::fs::read(file).unwrap(), 1 << 16).await;
@@ -131,7 +130,7 @@ async fn uploads_that_wait_are_not_announced_again() {
     let site = Site::start().await;
     let order = untold(&site, &short, 1, Status::Queued).await;
     site.bus.announce_upload(&Uploaded::new(order.video.clone(), 1, Lane::Normal)).await.unwrap();
-    // Nobody ingests; what is lost beside it shows that the reconciler has looked.
+    // No node ingests. Another loss that is repaired shows that the reconciler has made a pass.
     let _node = hasty(&site, "one", &[("NODE__ROLES", "reconciler")]).await;
     let lost = untold(&site, &short, 2, Status::Queued).await;
     in_time("the lost one is announced", async || {

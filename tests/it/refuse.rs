@@ -1,4 +1,4 @@
-//! What is not taken: media that is no video, uploads that break off, bodies without bytes. Each is told, and leaves nothing.
+//! Refused uploads: media that is no video, uploads that break off, empty bodies. Each gets an error and leaves no object.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 

@@ -1,4 +1,4 @@
-//! A video that is deleted is seen by nobody any more, and nothing of it remains.
+//! A deleted video is not visible any more, and nothing of it remains.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 

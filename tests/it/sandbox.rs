@@ -73,7 +73,7 @@ async fn a_process_sees_a_socket_a_log_and_nothing_else() {
     let sight = String::from_utf8_lossy(bytes).into_owned();
     let (descriptors, rest) = sight.split_once(' ').unwrap();
     assert_eq!(rest, "LANG /");
-    // 4 is the listing itself. What whoever started this test left open for its children is not the sandbox's.
+    // 4 is the listing itself. Descriptors that the test's parent left open for its children are not the sandbox's.
     let inherited = descriptors_left_open();
     let unexpected = descriptors.split(',').filter(|number| {
         !["0", "1", "2", "3", "4"].contains(number) && !inherited.contains(&(*number).to_owned())
@@ -291,7 +291,7 @@ async fn next_can_be_dropped_at_any_time() {
     let mut hash = Vec::new();
     let last = tokio::time::timeout(LIMIT, async {
         loop {
-            // Polled once and dropped, again and again: only what is kept in the session can move it on.
+            // Polled once and dropped repeatedly: only the state kept in the session makes progress.
             match futures::poll!(session.next()) {
                 std::task::Poll::Ready(Ok(FromCodec::Output { bytes, .. })) => {
                     hash = bytes.into_vec()

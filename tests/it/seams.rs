@@ -43,7 +43,7 @@ async fn chunks_that_do_not_fit_together_are_encoded_anew_in_one_go() {
     .await;
 }
 
-/// Not before the next publisher comes is anything mended by anybody else.
+/// The reconciler repairs nothing before the next publisher does.
 const PATIENT: (&str, &str) = ("RECONCILER__PATIENCE_SECONDS", "3600");
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,7 +54,7 @@ async fn a_takeover_that_a_publisher_began_is_finished_by_the_next() {
     let worker = site.node("worker", &[roles, PATIENT]).await;
     let cut = worker.submit(&short).await;
     in_time("some of it is done", async || !site.ledger(&cut).await.is_empty()).await;
-    // One publisher closes the order, and dies before it tells anybody.
+    // One publisher closes the order and dies before the announcement.
     in_time("the order is closed", async || {
         let mut found = site.bus.video(&cut.video).await.unwrap().unwrap();
         assert_eq!(found.value.supersede(cut.number, Takeover::SeamMismatch, 0), Some(2));

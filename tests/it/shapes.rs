@@ -216,7 +216,7 @@ fn a_change_of_shape_is_shown_whole_between_bars() {
     let copied = place.join("dvd.mkv");
     assert!(ffmpeg(&["-i", clip.to_str().unwrap(), "-c", "copy"], &copied));
     check(&copied, &[50, 50, 50], &[(320, 0, 0), (240, 0, 60), (320, 0, 0)]);
-    // Fields: what the deinterlacer holds back is not lost, and not stretched.
+    // Fields: frames that the deinterlacer holds back are neither lost nor stretched.
     let fields = [MPEG2, &["-vf", "setfield=tff", "-flags", "+ildct+ilme"]].concat();
     let clip = joined(place, "fields.ts", &dvd[..2], &fields).unwrap();
     check(&clip, &[50, 50], &[(320, 0, 0), (240, 0, 60)]);

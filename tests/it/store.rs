@@ -44,7 +44,7 @@ fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// What every store must do.
+/// Contract of every store.
 async fn keeps_the_contract(store: &dyn Store) {
     let content = noise(11 * MIB + 77);
     let mut writer = store.writer("out/video/1/a").await.unwrap();
@@ -347,7 +347,7 @@ fn peak_memory() -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Peak memory is a fact of a whole process, so this one runs alone, started by the test below.
+/// Peak memory is a fact of a whole process, so this test runs in its own process, started by the test below.
 #[tokio::test]
 #[ignore = "runs in a process of its own"]
 async fn a_big_upload_alone() {

@@ -103,7 +103,7 @@ async fn a_stage_that_panics_is_started_again() {
     services.ports.environment = saboteur.clone();
     let ports = services.ports.clone();
     let running = node::start(&settings, services).await.unwrap();
-    // What a dead actor held comes again when its lease ends: soon, for this test.
+    // The message of a dead actor is delivered again when its lease ends: soon, in this test.
     let short = DEFAULT.replace("ack_wait = \"25s\"", "ack_wait = \"6s\"");
     topology::apply(&bus, &Topology::parse(&short).unwrap(), false).await.unwrap();
 

@@ -1,4 +1,4 @@
-//! Picture and sound together: clips whose flashes and beeps coincide, through the real binary, measured in every output.
+//! Picture and audio in sync: clips with coinciding flashes and beeps, through the real binary, measured in every output.
 //!
 //! The clips are made by ffmpeg. A selection runs by default, `JETREEL_SYNC=all` runs every clip, `JETREEL_SYNC=<word>,<word>` those whose
 //! name holds one of the words. The tables go to standard output and to the folder that `JETREEL_SYNC_REPORT` names.
@@ -228,7 +228,7 @@ fn examine(name: &str, file: &Path, expected: &Expected) -> Row {
     row
 }
 
-/// A warning where one must be; none that denies sound that is there.
+/// Checks the warnings: one where expected, and none that denies existing audio.
 fn warnings(told: &str, expected: &Expected, row: &mut Row) {
     if let Some(words) = expected.warning.filter(|words| !told.contains(words)) {
         row.problems.push(format!("no warning holds {words:?}: {told}"));

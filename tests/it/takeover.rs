@@ -48,7 +48,7 @@ const CLIP: Recipe = Recipe {
     frames: 75,
 };
 
-/// What is done wrong for ever, once a result is in the making, and what it ends with.
+/// Permanent misbehaviour of a codec once a result is being made, and the failure it ends with.
 const HABITS: [(&str, &str); 16] = [
     ("names", "codec-protocol"),
     ("progress", "codec-output-budget"),
@@ -71,7 +71,7 @@ const HABITS: [(&str, &str); 16] = [
 /// A key and its value.
 type Setting<'a> = (&'a str, &'a str);
 
-/// What makes a task of that kind out of the clip, which otherwise has its pictures and its file made by one.
+/// The setting that makes a separate task of that kind. By default the clip's images and file are made by one task.
 fn setting(kind: &str) -> Option<Setting<'static>> {
     match kind {
         "Images" => Some(("PLAN__PACKAGE", "false")),
@@ -80,7 +80,7 @@ fn setting(kind: &str) -> Option<Setting<'static>> {
     }
 }
 
-/// A node whose codec does what it is armed with.
+/// A node with a codec that misbehaves as armed.
 struct Stage {
     site: Site,
     node: Node,
@@ -127,7 +127,7 @@ impl Stage {
         self.site.must_hold_all_of(&manifest).await;
     }
 
-    /// What is wrong with how a job ends that is betrayed: it fails with `code` or, without one, is done, and leaves the node as it was.
+    /// The fault in how such a job ends. It must fail with `code` or, without one, complete, and leave the node unchanged.
     async fn problem(&self, kind: &str, plot: &str, code: Option<&str>) -> Option<String> {
         let before = Usage::of(self.node.pid());
         let watch = usage::watch(self.node.pid());

@@ -1,5 +1,4 @@
-//! What a person is told: a refused file in one line of plain sentences, with nothing of the machinery beside it; the notes on a
-//! video that was made.
+//! Messages for users: a refused file gives one line of plain sentences without technical words, and the notes on a completed video.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -60,7 +59,7 @@ fn a_refusal_is_one_line_that_says_what_why_and_what_next() {
     for (file, code, named) in files {
         for arguments in [&["transcode"][..], &["transcode", "--json"], &["plan"]] {
             let (said, out) = run(&file, arguments, folder.path());
-            // Words of progress come before it where nobody asked for JSON.
+            // Progress comes before it without --json.
             let progress = |line: &&str| line.chars().all(char::is_alphabetic);
             let lines: Vec<&str> = said.lines().filter(|line| !progress(line)).collect();
             let [line] = lines[..] else { panic!("{arguments:?} {code}: {said}") };

@@ -1,4 +1,4 @@
-//! Two nodes share the chunks of one video, and nobody can tell by the result.
+//! Two nodes share the chunks of one video, and the result does not show it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -15,7 +15,7 @@ use crate::harness::node::Node;
 use crate::harness::site::Site;
 use crate::upload_to_publish::{manifest, must_be_published};
 
-/// What was made of a video.
+/// Files made of a video.
 struct Result {
     manifest: Manifest,
     /// Playlists and initialisation segments by name.

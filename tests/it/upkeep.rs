@@ -1,4 +1,4 @@
-//! Streams, consumers and buckets that somebody deletes by hand: said, made anew where that hides no loss, and no job is lost.
+//! Streams, consumers and buckets that are deleted by hand: they are reported and created anew if that hides no loss, and no job is lost.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -191,7 +191,7 @@ async fn a_node_starts_where_all_is_there_or_can_be_made() {
     assert_eq!(refused.status.code(), Some(1), "{said}");
     assert!(said.contains("lacks bucket videos; restore it from a backup"), "{said}");
     assert!(!has_stream(&site, &videos).await);
-    // Elsewhere nobody is at home: that broker may be another's.
+    // A broker without any of the streams may be another cluster's.
     delete_all(&site).await;
     let refused = command(&site, &["node"]).await;
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();

@@ -140,7 +140,7 @@ pub(crate) async fn manifest(node: &Node, order: &OrderId) -> Manifest {
     manifest
 }
 
-/// What only the work needed is gone: entries, claims, queued tasks.
+/// Records that only the work needed are removed: entries, claims, queued tasks.
 async fn must_be_forgotten(site: &Site, order: &OrderId) {
     eventually_so("ledger and claims are purged", async || {
         site.ledger(order).await.is_empty() && site.claim_keys(order).await.is_empty()

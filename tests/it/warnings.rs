@@ -1,4 +1,4 @@
-//! What a user should know about a video: the same sentences in the job, the manifest and at the command line.
+//! Warnings about a video: the same sentences in the job, the manifest and on the command line.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -14,7 +14,7 @@ use crate::harness::media::{self, FILM, Recipe};
 use crate::harness::node::Node;
 use crate::harness::site::Site;
 
-/// A picture alone.
+/// A video without audio.
 const SILENT: Recipe = Recipe {
     name: "silent-1s.mp4",
     arguments: &[
@@ -32,7 +32,7 @@ const SILENT: Recipe = Recipe {
     frames: 25,
 };
 
-/// Runs the product: what it prints as data, and for people.
+/// Runs the product. Returns its data and its messages.
 async fn told(node: &Node, words: &[&str]) -> (String, String) {
     let mut command = Command::new(jetreel());
     command.args(words).args(["--url", &node.url("")]).stdin(Stdio::null());
@@ -53,7 +53,7 @@ async fn a_warning_reaches_whoever_asks_for_the_video() {
     reaches_everybody(&film, "no sound").await;
 }
 
-/// Only the encoding finds out.
+/// Only the encoding detects it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_encoding_lost_reaches_whoever_asks_for_the_video() {
     let Some(film) = media::made(FILM) else { return };

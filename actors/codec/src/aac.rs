@@ -1,7 +1,7 @@
 //! AAC-LC: samples in, access units out.
 //!
-//! Invariants: one thread and no version string in the stream, so equal samples give equal bytes; access unit `n` holds the
-//! samples from `1024 n` on. The priming unit before the first sample is dropped, as CMAF wants it.
+//! Invariants: one thread and no version string in the stream, so equal samples give equal bytes. Access unit `n` holds the samples from
+//! `1024 n` on. The priming unit before the first sample is dropped, as CMAF requires.
 
 use ffmpeg_next::codec::{self, encoder, threading};
 use ffmpeg_next::{Packet, Rational, ffi, format, frame};
@@ -11,19 +11,19 @@ use crate::failure::{Outcome, internal, own_failure};
 use crate::mux::Sample;
 use crate::resampler;
 
-/// Samples of an access unit.
+/// Samples per access unit.
 pub(crate) const UNIT: usize = AAC_UNIT as usize;
 
-/// An encoder of one track.
+/// AAC encoder of one track.
 pub(crate) struct Aac {
     encoder: encoder::audio::Encoder,
     channels: u32,
     rate: u32,
     /// Samples that do not fill a unit yet, one plane per channel.
     pending: Vec<Vec<f32>>,
-    /// Units handed to the encoder.
+    /// Units given to the encoder.
     fed: i64,
-    /// Units that came out, without the priming.
+    /// Units returned by the encoder, without the priming unit.
     made: i64,
     config: Vec<u8>,
 }
@@ -55,7 +55,7 @@ impl Aac {
         &self.config
     }
 
-    /// Takes `take` samples of `frame` after the first `skip`.
+    /// Adds `take` samples of `frame` after the first `skip`.
     pub(crate) fn samples(
         &mut self,
         frame: &frame::Audio,
@@ -72,7 +72,7 @@ impl Aac {
         self.feed(out)
     }
 
-    /// Takes `count` samples of silence.
+    /// Adds `count` samples of silence.
     pub(crate) fn silence(&mut self, mut count: u64, out: &mut Vec<Sample>) -> Outcome<()> {
         while count > 0 {
             let step = count.min(UNIT as u64);
@@ -85,7 +85,7 @@ impl Aac {
         Ok(())
     }
 
-    /// Ends the track: what is left is filled up to a whole unit.
+    /// Ends the track: the rest is padded to a whole unit.
     pub(crate) fn finish(&mut self, out: &mut Vec<Sample>) -> Outcome<()> {
         let rest = self.pending.first().map_or(0, Vec::len);
         if rest > 0 {

@@ -1,10 +1,10 @@
-//! The allow-lists: containers, codecs, and the texts that are refused unseen.
+//! Allow-lists of containers and codecs, and the texts that are refused unseen.
 //!
-//! Invariant: what is not listed is not opened. No demuxer here opens further files by itself (no HLS, DASH, concat, SDP,
-//! image sequences), and none reads a script.
+//! Invariant: only listed formats are opened. No demuxer here opens further files by itself (no HLS, DASH, concat, SDP, image sequences),
+//! and none reads a script.
 //!
-//! The lists are long because uploads come from thirty years of cameras and programs. They bound which code of libav is
-//! reachable; what keeps a fault in that code from doing harm is the confinement of the process.
+//! The lists are long because uploads come from thirty years of cameras and programs. They bound the reachable code of libav; the
+//! confinement of the process keeps a fault in that code from doing harm.
 
 use std::ffi::CStr;
 
@@ -12,9 +12,8 @@ use jetreel_domain::words::sentence::list;
 
 use crate::switches;
 
-/// libav's names of the demuxers, each with what people call its files. ASF and MXF can name further files and pages; libav's
-/// demuxers ignore what an ASF names and ask `io_open` for what an MXF does, which is denied. RealMedia is not listed: nothing
-/// writes it any more.
+/// Demuxers by libav's names, each with the common name of its files. ASF and MXF can name further files and pages. libav's demuxers ignore
+/// those of an ASF and ask `io_open` for those of an MXF, which is denied. RealMedia is not listed, because nothing writes it any more.
 const FORMATS: [(&str, &str); 10] = [
     ("mov,mp4,m4a,3gp,3g2,mj2", "MP4, MOV"),
     ("matroska,webm", "MKV, WebM"),
@@ -28,8 +27,8 @@ const FORMATS: [(&str, &str); 10] = [
     ("dv", "DV"),
 ];
 
-/// libav's names of the picture decoders, all of them plain software. Not listed is what no upload has: formats of games, of single
-/// pictures, of experiments.
+/// Picture decoders by libav's names, all in software. Formats that no upload has are not listed: those of games, of single pictures, of
+/// experiments.
 const PICTURE: [&[&str]; 8] = [
     // Cameras, web, broadcast, discs.
     &[
@@ -49,7 +48,7 @@ const PICTURE: [&[&str]; 8] = [
         "dirac",
         "theora",
     ],
-    // Pictures one by one: cameras, editors, cinema packages.
+    // Intra-coded pictures: cameras, editors, cinema packages.
     &["mjpeg", "mjpegb", "sp5x", "amv", "avrn", "jpeg2000", "png", "rawvideo", "ffv1"],
     // Tape and editing.
     &[
@@ -77,7 +76,7 @@ const PICTURE: [&[&str]; 8] = [
     ],
     // Uncompressed, in the layouts of capture cards.
     &["v210", "v308", "v408", "v410", "ayuv", "yuv4", "y41p", "r210", "r10k", "avrp", "avui"],
-    // Windows Media, and what came before it.
+    // Windows Media and its predecessors.
     &[
         "msmpeg4",
         "msmpeg4v1",
@@ -121,23 +120,23 @@ const PICTURE: [&[&str]; 8] = [
     ],
 ];
 
-/// libav's names of the sound decoders. Not listed is what no upload has: formats of game consoles and games, codecs of
-/// files that hold sound alone (Monkey's Audio, Shorten, TAK, DSD), and RealAudio, whose container is refused.
+/// Audio decoders by libav's names. Formats that no upload has are not listed: those of game consoles and games, codecs of audio files
+/// (Monkey's Audio, Shorten, TAK, DSD), and RealAudio, whose container is refused.
 const SOUND: [&[&str]; 7] = [
     // Cameras, web, broadcast, discs.
     &[
         "aac", "aac_latm", "mp3", "mp3float", "mp2", "mp2float", "mp1", "mp1float", "opus",
         "libopus", "vorbis", "flac", "ac3", "eac3", "dca", "truehd", "mlp", "alac",
     ],
-    // Windows Media, and what came before it.
+    // Windows Media and its predecessors.
     &["wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice", "truespeech", "imc", "iac", "gsm_ms"],
     // QuickTime before AAC.
     &["qdm2", "qdmc", "mace3", "mace6"],
-    // Lossless sound in Matroska.
+    // Lossless audio in Matroska.
     &["wavpack", "tta"],
     // Phones, telephony, surveillance.
     &["amrnb", "amrwb", "evrc", "qcelp", "gsm", "g723_1", "g729", "g722", "g726", "g726le"],
-    // Flash and webcams. Of Speex, libav's own decoder takes one frame a packet.
+    // Flash and webcams. libav's own Speex decoder decodes one frame per packet.
     &["speex", "libspeex", "nellymoser", "adpcm_swf"],
     // Tape, studios and editing: SMPTE 302M, DV, differential PCM.
     &[
@@ -176,7 +175,7 @@ const PCM: [&str; 20] = [
     "pcm_bluray",
 ];
 
-/// What libav itself is told of these lists when it opens a source.
+/// The lists as options of libav when it opens a source.
 pub(crate) fn options() -> Vec<(&'static str, String)> {
     if switches::lists_off() {
         return switches::temptations();
@@ -195,33 +194,33 @@ pub(crate) fn may_open_others() -> bool {
     switches::lists_off()
 }
 
-/// What libav is told that a source is called: nothing, so that nothing can be relative to it.
+/// Name of a source for libav: empty, so that nothing can be relative to it.
 pub(crate) fn url() -> &'static CStr {
     if switches::lists_off() { c"upload.mp4" } else { c"" }
 }
 
-/// Whether a demuxer of that name is allowed.
+/// Whether the demuxer is allowed.
 pub(crate) fn is_format(name: &str) -> bool {
     FORMATS.iter().any(|(allowed, _)| *allowed == name) || switches::lists_off()
 }
 
-/// The formats that are taken, for people: `MP4, MOV … or Ogg`.
+/// Accepted formats as text: `MP4, MOV … or Ogg`.
 pub(crate) fn accepted_formats() -> String {
     let names: Vec<&str> = FORMATS.iter().flat_map(|(_, names)| names.split(", ")).collect();
     list(&names, "or")
 }
 
-/// Whether a picture decoder of that name is allowed.
+/// Whether the picture decoder is allowed.
 pub(crate) fn is_picture_decoder(name: &str) -> bool {
     PICTURE.iter().any(|kind| kind.contains(&name)) || switches::lists_off()
 }
 
-/// Whether a sound decoder of that name is allowed.
+/// Whether the audio decoder is allowed.
 pub(crate) fn is_sound_decoder(name: &str) -> bool {
     SOUND.iter().any(|kind| kind.contains(&name)) || PCM.contains(&name) || switches::lists_off()
 }
 
-/// Whether a file begins like one of the texts that name other files: playlists, descriptions, scripts.
+/// Whether a file begins like a text that names other files: playlists, descriptions, scripts.
 pub(crate) fn is_reference_text(head: &[u8]) -> bool {
     const BEGINNINGS: [&str; 12] = [
         "#extm3u",

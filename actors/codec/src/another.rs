@@ -1,6 +1,6 @@
-//! Where another recording begins of which libav gives nothing: joined files of containers that end with their first recording.
+//! Finds another recording that libav does not read: joined files of containers that end with their first recording.
 //!
-//! Invariants: an ordinary file has none; a few headers are read.
+//! Invariants: an ordinary file has none. Only a few headers are read.
 
 use crate::boxes::Movie;
 use crate::failure::Outcome;
@@ -8,7 +8,7 @@ use crate::input::{Input, MOVIE_FORMAT};
 use crate::link::Link;
 use crate::partitions::{self, MXF_FORMAT};
 
-/// Objects of an ASF file looked at: header, data and a few indexes.
+/// Most objects of an ASF file that are examined: header, data and a few indexes.
 const OBJECTS_MAX: usize = 64;
 /// First bytes of the header object, little-endian fields first.
 const ASF_HEADER: [u8; 16] =
@@ -16,18 +16,18 @@ const ASF_HEADER: [u8; 16] =
 /// Bytes of an object before its content: its kind and its length.
 const ASF_HEAD: usize = 24;
 
-/// Bytes of an MXF that say where its footer is.
+/// Bytes of an MXF that contain the position of its footer.
 const MXF_HEAD: u64 = 256;
 
-/// Bytes read at a time behind the last packet of an Ogg file, and how often. A page has 65,307 bytes at most.
+/// Bytes per read after the last packet of an Ogg file, and number of reads. A page has at most 65,307 bytes.
 const OGG_BYTES: u64 = 128 << 10;
 const OGG_READS_MAX: usize = 64;
 /// Bytes of a page before its segment table.
 const OGG_HEAD: usize = 27;
-/// Of the flags of a page: a stream begins.
+/// Flag of a page that begins a stream.
 const OGG_BEGINS: u8 = 0x02;
 
-/// The first byte of a recording behind the one that was read. `last_byte`: where the last packet of it lies.
+/// First byte of a recording after the one that was read, whose last packet is at `last_byte`.
 pub(crate) fn recording(
     link: &Link,
     size: u64,
@@ -45,7 +45,7 @@ pub(crate) fn recording(
     }
 }
 
-/// A header partition behind the footer.
+/// A header partition after the footer.
 fn mxf(link: &Link, size: u64) -> Outcome<Option<u64>> {
     let head = link.read(0, 0, MXF_HEAD.min(size) as u32)?;
     partitions::another(link, 0, size, &head)
@@ -70,13 +70,13 @@ fn asf(link: &Link, size: u64) -> Outcome<Option<u64>> {
     Ok(None)
 }
 
-/// Bytes of an object; `None` where it does not say so.
+/// Size of an object in bytes; `None` if it is unknown.
 fn asf_length(head: &[u8]) -> Option<u64> {
     let length = u64::from_le_bytes(head.get(16..ASF_HEAD)?.try_into().ok()?);
     (length >= ASF_HEAD as u64).then_some(length)
 }
 
-/// A page that begins a stream, behind the page at `last_byte`.
+/// A page that begins a stream, after the page at `last_byte`.
 fn ogg(link: &Link, size: u64, last_byte: u64) -> Outcome<Option<u64>> {
     let mut position = last_byte;
     for _ in 0..OGG_READS_MAX {
@@ -94,7 +94,7 @@ fn ogg(link: &Link, size: u64, last_byte: u64) -> Outcome<Option<u64>> {
     Ok(None)
 }
 
-/// Where the first page is that begins a stream, but for one at the very beginning; and the bytes of all whole pages.
+/// Position of the first page that begins a stream, except one at the very beginning, and the size of all whole pages.
 fn pages(bytes: &[u8]) -> (Option<u64>, u64) {
     let mut at = 0;
     while let Some(page) = bytes.get(at..).filter(|page| page.starts_with(b"OggS")) {

@@ -1,9 +1,8 @@
-//! The sound of an order: one track decoded, conformed, encoded as AAC-LC and cut into fragments and parts.
+//! The audio job: one track is decoded, conformed, encoded as AAC-LC and cut into fragments and parts.
 //!
-//! Invariants: equal sources give equal bytes, also where parts are left out because they are stored already; sample `n` of the
-//! track lies at `n / rate` seconds of the output's clock; a track of which anything can be decoded begins at 0 and ends where the
-//! outputs end, with silence where the source has none; damage, however much, becomes silence that is told of, and never a loop or the
-//! end of the video.
+//! Invariants: equal sources give equal bytes, even if parts are left out because they are stored already. Sample `n` of the track is at `n
+//! / rate` seconds of the output's clock. A track with any decodable audio begins at 0 and ends where the outputs end, with silence where
+//! the source has none. Damage of any size becomes reported silence, and never a loop or the end of the video.
 
 use ffmpeg_next::Packet;
 use jetreel_domain::codec::wire::{AudioJob, Job, Report};
@@ -21,12 +20,12 @@ use crate::resampler::{Resampler, Run};
 use crate::sound_decoder::SoundDecoder;
 use crate::timeline::Timeline;
 
-/// Runs in a row that lie behind the end before the rest of the source is left alone.
+/// Runs in a row after the end, before the rest of the source is skipped.
 const LATE_RUNS_MAX: u32 = 256;
 /// Samples of silence that are encoded at a time.
 const SILENCE_SAMPLES: u64 = 1 << 16;
 
-/// Does an audio job.
+/// Runs an audio job.
 pub(crate) fn run(link: &Link, job: &Job, audio: &AudioJob) -> Outcome<Report> {
     let size = job.objects.first().copied().unwrap_or(0);
     let mut input = Input::open(link, 0, size, Some(&audio.source.format), &job.budget)?;
@@ -60,21 +59,21 @@ pub(crate) fn run(link: &Link, job: &Job, audio: &AudioJob) -> Outcome<Report> {
     track.finish()
 }
 
-/// Whether the times of a packet are a guess of libav's parser. MPEG stamps the first frame of a PES packet. The parser counts the
-/// others from there at the rate of the first recording, and does not say where they lie.
+/// Whether libav's parser guessed the times of a packet. MPEG stamps the first frame of a PES packet. The parser counts the others from
+/// there at the rate of the first recording, and does not report their positions.
 fn is_guessed(format: &str, packet: &Packet) -> bool {
     ["mpegts", "mpeg"].contains(&format) && packet.position() < 0
 }
 
-/// The track on its way from decoded frames to parts.
+/// A track between decoded frames and parts.
 struct Track<'a> {
     link: &'a Link,
     job: &'a AudioJob,
     resampler: Resampler,
     timeline: Timeline,
-    /// Source samples, at the output's rate, that are output time 0.
+    /// Source sample, at the output's rate, of output time 0.
     origin: i64,
-    /// `None` before the first sample: a track without any is none.
+    /// `None` before the first sample. A track without samples has no output.
     encoder: Option<Aac>,
     parts: Option<Parts<'a>>,
     units: Vec<Sample>,
@@ -90,7 +89,7 @@ impl<'a> Track<'a> {
             link,
             job,
             resampler,
-            // What is left after the resampler took care of drift: rounding.
+            // The resampler corrects drift, so only rounding is left.
             timeline: Timeline::new(end.round() as i64, i64::from(job.audio.sample_rate / 500)),
             origin: (job.origin_seconds * rate).round() as i64,
             encoder: None,
@@ -101,7 +100,7 @@ impl<'a> Track<'a> {
         }
     }
 
-    /// Whether the rest of the source is of no use.
+    /// Whether the rest of the source is not needed.
     fn done(&self) -> bool {
         self.timeline.full() || self.late > LATE_RUNS_MAX
     }
@@ -137,7 +136,7 @@ impl<'a> Track<'a> {
         Ok(())
     }
 
-    /// Takes note of what could not be decoded, in place of which `silence` samples are put.
+    /// Records a loss that `silence` samples replace.
     fn lose(&mut self, silence: u64) {
         let silence = silence as f64 / f64::from(self.job.audio.sample_rate);
         let lost = self.loss.take(silence);
@@ -146,7 +145,7 @@ impl<'a> Track<'a> {
         }
     }
 
-    /// Opens the encoder, unless it is open.
+    /// Opens the encoder if needed.
     fn start(&mut self) -> Outcome<()> {
         if self.encoder.is_some() {
             return Ok(());
@@ -160,7 +159,7 @@ impl<'a> Track<'a> {
         Ok(())
     }
 
-    /// Encodes silence, of whatever length, within a bounded memory.
+    /// Encodes silence of any length within bounded memory.
     fn silence(&mut self, mut samples: u64) -> Outcome<()> {
         while let Some(encoder) = &mut self.encoder
             && samples > 0
@@ -173,7 +172,7 @@ impl<'a> Track<'a> {
         Ok(())
     }
 
-    /// Moves whole segments on.
+    /// Sends complete segments.
     fn cut(&mut self) -> Outcome<()> {
         let Some(parts) = &mut self.parts else { return Ok(()) };
         while self.units.len() >= parts.segment_units() {

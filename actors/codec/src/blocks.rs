@@ -1,8 +1,7 @@
-//! Pictures of a Matroska file from before time 0. A block counts from its cluster, also backwards, and libav gives no time to one that
-//! lies before 0.
+//! Pictures of a Matroska file before time 0. The time of a block counts from its cluster, also backwards, and libav gives no time to a
+//! block before 0.
 //!
-//! Invariants: a cluster is looked at only where a packet has no time, and no more than a few are; nothing is allocated that a file merely
-//! claims to have.
+//! Invariants: a cluster is examined only if a packet has no time, and only a few are. Nothing is allocated that a file merely declares.
 
 use ffmpeg_next::Packet;
 
@@ -10,12 +9,12 @@ use crate::boxes::read_all;
 use crate::failure::Outcome;
 use crate::link::Link;
 
-/// libav's name of the Matroska demuxer.
+/// Name of libav's Matroska demuxer.
 pub(crate) const MATROSKA_FORMAT: &str = "matroska,webm";
 
-/// Clusters looked at: blocks reach back 32768 ticks from theirs.
+/// Most clusters that are examined: blocks reach back 32768 ticks from theirs.
 const CLUSTERS_MAX: u32 = 16;
-/// Bytes of a cluster looked at: muxers begin another one every few seconds.
+/// Most bytes of a cluster that are examined: muxers begin another one every few seconds.
 const CLUSTER_BYTES_MAX: u64 = 32 << 20;
 /// Bytes between the beginning of a cluster and its first block.
 const LEAD_BYTES: u64 = 256;
@@ -35,14 +34,14 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    /// Of object `object` of `size` bytes.
+    /// For object `object` of `size` bytes.
     pub(crate) fn new(link: Link, object: u32, size: u64) -> Self {
         Self { link, object, size, cluster: None, looked: 0 }
     }
 
-    /// Gives a packet of pictures, in ticks of the container, the times of its block.
+    /// Sets the times of a picture packet from its block, in ticks of the container.
     pub(crate) fn mend(&mut self, packet: &mut Packet) -> Outcome<()> {
-        // libav tells where the content of a block begins.
+        // libav's position is where the content of a block begins.
         let position = u64::try_from(packet.position()).ok().filter(|at| *at < self.size);
         let Some(position) = position.filter(|_| packet.pts().is_none() || packet.dts().is_none())
         else {
@@ -76,17 +75,17 @@ impl Blocks {
     }
 }
 
-/// The blocks of a cluster, if one lies before time 0.
+/// The blocks of a cluster with a block before time 0.
 #[derive(Debug, Default)]
 struct Cluster {
-    /// In file order.
+    /// The blocks in file order.
     blocks: Vec<Block>,
 }
 
 /// A block.
 #[derive(Debug, Clone, Copy)]
 struct Block {
-    /// Where its content begins.
+    /// Position of its content.
     position: u64,
     track: u64,
     pts: i64,
@@ -112,13 +111,13 @@ impl Cluster {
                     let own = elements(body).filter(|(id, _)| *id == BLOCK);
                     blocks.extend(own.filter_map(|(_, body)| block(body, place(body))));
                 }
-                // The next one, behind one of unknown size.
+                // The next cluster, after one of unknown size.
                 CLUSTER => break,
                 _ => {}
             }
         }
         blocks.iter_mut().for_each(|block| block.pts = block.pts.saturating_add(time));
-        // Of other clusters libav tells all.
+        // libav gives all times of other clusters.
         if blocks.iter().all(|block| block.pts >= 0) {
             blocks.clear();
         }
@@ -133,7 +132,7 @@ impl Cluster {
     }
 }
 
-/// Decode times ascend, and none lies behind the presentation time of its frame.
+/// Decode times ascend, and none is after the presentation time of its frame.
 fn decode_times(blocks: &mut [Block]) {
     let mut tracks: Vec<u64> = blocks.iter().map(|block| block.track).collect();
     tracks.sort_unstable();
@@ -148,14 +147,14 @@ fn decode_times(blocks: &mut [Block]) {
     }
 }
 
-/// A block, its time counted from the cluster's.
+/// A block, with its time relative to the cluster.
 fn block(body: &[u8], position: u64) -> Option<Block> {
     let (track, rest) = number(body)?;
     let pts = i64::from(i16::from_be_bytes([*rest.first()?, *rest.get(1)?]));
     Some(Block { position, track, pts, dts: 0 })
 }
 
-/// Bytes of the cluster that `head` begins, as far as it tells.
+/// Size in bytes of the cluster that `head` begins; `None` if it is unknown.
 fn cluster_bytes(head: &[u8]) -> Option<u64> {
     let (id, rest) = identifier(head)?;
     let (size, body) = number(rest)?;
@@ -163,7 +162,7 @@ fn cluster_bytes(head: &[u8]) -> Option<u64> {
     (id == CLUSTER).then(|| start.saturating_add(size))
 }
 
-/// The elements in `bytes`; the last one may be cut short.
+/// The elements in `bytes`. The last one may be cut short.
 fn elements(mut bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     std::iter::from_fn(move || {
         let (id, rest) = identifier(bytes)?;
@@ -175,7 +174,7 @@ fn elements(mut bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     })
 }
 
-/// A number of EBML without the mark of its length. All ones is an unknown size: as large as can be.
+/// An EBML number without its length marker. All ones is an unknown size, returned as the largest number.
 fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (marked, rest) = identifier(bytes)?;
     let length = bytes.len() - rest.len();
@@ -184,7 +183,7 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((if value == mask { u64::MAX } else { value }, rest))
 }
 
-/// A number of EBML with the mark of its length, as identifiers are written.
+/// An EBML number with its length marker, as identifiers are written.
 fn identifier(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let length = bytes.first()?.leading_zeros() as usize + 1;
     let (own, rest) = bytes.split_at_checked(length).filter(|_| length <= 8)?;

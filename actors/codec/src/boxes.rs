@@ -1,7 +1,7 @@
-//! The few boxes of an MP4 that libav does not tell about: edits, sample descriptions, fragments, encryption, a further movie.
+//! MP4 boxes that libav does not expose: edits, sample descriptions, fragments, encryption, another movie.
 //!
-//! Invariants: only headers and `moov` are read; sizes are checked against what is there; nothing is allocated that a file
-//! merely claims to have.
+//! Invariants: only headers and `moov` are read. Sizes are checked against the existing bytes. Nothing is allocated that a file merely
+//! declares.
 
 use crate::edits;
 use crate::failure::Outcome;
@@ -9,37 +9,37 @@ use crate::link::Link;
 use crate::source::Mend;
 use crate::toplevel::{TopLevel, header};
 
-/// Largest `moov` looked at: ten hours of video stay below it.
+/// Largest `moov` that is examined. Ten hours of video stay below it.
 const MOOV_BYTES_MAX: u64 = 128 << 20;
-/// Boxes at the top level looked at before giving up: fragmented files have thousands, with `moov` among the first.
+/// Top-level boxes that are examined. Fragmented files have thousands, with `moov` among the first.
 const TOP_BOXES_MAX: usize = 64;
-/// Bytes fetched per read.
+/// Bytes per read.
 const READ_BYTES: u64 = 4 << 20;
 
-/// What an MP4's `moov` says.
+/// Facts from an MP4's `moov`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Movie {
-    /// Fragments follow, the sample tables are not all.
+    /// Whether fragments follow, so that the sample tables are incomplete.
     pub fragmented: bool,
     pub tracks: Vec<TrackBoxes>,
-    /// Where another movie begins that has no part in this one. Not looked for behind fragments, which are many.
+    /// Position of another movie in the file. Not searched after fragments, which are many.
     pub another: Option<u64>,
 }
 
-/// What a `trak` says.
+/// Facts from a `trak`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct TrackBoxes {
-    /// Track id, as libav's stream id.
+    /// Track id, equal to libav's stream id.
     pub id: u32,
-    /// Edits that show media.
+    /// Number of edits that show media.
     pub media_edits: u32,
-    /// Sample descriptions.
+    /// Number of sample descriptions.
     pub descriptions: u32,
-    /// The samples are encrypted.
+    /// Whether the samples are encrypted.
     pub encrypted: bool,
 }
 
-/// Reads the `moov` of an object; `None` where there is none to be found, or where it is compressed or too large.
+/// Reads the `moov` of an object; `None` if there is none, or it is compressed or too large.
 pub(crate) fn movie(link: &Link, object: u32, size: u64) -> Outcome<Option<Movie>> {
     let (mut boxes, mut movie) = (TopLevel::new(size), None);
     while let Some((start, body)) = next_moov(&mut boxes, link, object, size)? {
@@ -57,8 +57,8 @@ pub(crate) fn movie(link: &Link, object: u32, size: u64) -> Outcome<Option<Movie
     Ok(movie.map(|movie| Movie { another: boxes.another(), ..movie }))
 }
 
-/// What is to be read otherwise for libav to show tracks whose only edit says that it lasts no time: it means the whole media. Fragmented
-/// movies have such edits too, and libav knows.
+/// Bytes to read differently so that libav shows tracks whose only edit has the duration 0, which means the whole media. Fragmented movies
+/// have such edits too, and libav handles them.
 pub(crate) fn mends(link: &Link, object: u32, size: u64) -> Outcome<Vec<Mend>> {
     let found = next_moov(&mut TopLevel::new(size), link, object, size)?;
     let Some((start, body)) = found else { return Ok(Vec::new()) };
@@ -99,7 +99,7 @@ pub(crate) fn begins(link: &Link, object: u32, size: u64) -> bool {
     head.get(4..8).is_some_and(|kind| FIRST.contains(&kind))
 }
 
-/// `length` bytes of an object from `start` on; fewer at its end.
+/// `length` bytes of an object from `start` on, fewer at its end.
 pub(crate) fn read_all(link: &Link, object: u32, start: u64, length: u64) -> Outcome<Vec<u8>> {
     let mut bytes = Vec::new();
     while (bytes.len() as u64) < length {
@@ -158,7 +158,7 @@ fn media_edits(elst: &[u8]) -> u32 {
     let count = u32_at(elst, 4).unwrap_or(0) as usize;
     let entries = elst.get(8..).unwrap_or_default();
     let empty = |entry: &[u8]| {
-        // The media time is -1 in an edit that shows nothing.
+        // An edit that shows nothing has the media time -1.
         let time = if wide { entry.get(8..16) } else { entry.get(4..8) };
         time.is_some_and(|time| time.iter().all(|byte| *byte == 0xff))
     };

@@ -1,12 +1,10 @@
-//! Source frames in, frames of every tier out, each picture scaled once and only where some tier keeps it.
+//! Scales source frames to the frames of every tier. Each picture is scaled once, and only if a tier keeps it.
 //!
-//! A tier is scaled from the next larger one, whether or not that one is encoded here: so a tier's pictures do not depend on which
-//! tiers share a task. Filters may hold frames back (deinterlacing looks ahead), so what belongs to a
-//! frame waits in a queue: filters keep count and order.
+//! A tier is scaled from the next larger one, even if that one is not encoded here, so a tier's pictures do not depend on which tiers share
+//! a task. Filters may hold frames back (deinterlacing looks ahead), so a frame's data wait in a queue. Filters keep count and order.
 //!
-//! A source may change size, layout and pixel shape as often as it likes. New filters cost about as much as passing one frame
-//! through them (0.7 to 1.3 ms up to 1080p, 16 ms where 2160p is tone-mapped), less than encoding it: the CPU budget of the
-//! process bounds them.
+//! A source may change size, layout and pixel shape at any frame. New filters cost about as much as passing one frame through them (0.7 to
+//! 1.3 ms up to 1080p, 16 ms if 2160p is tone-mapped), less than encoding it. The CPU budget of the process bounds them.
 
 use std::collections::VecDeque;
 
@@ -21,20 +19,20 @@ use crate::facts;
 use crate::failure::{Outcome, internal};
 use crate::filter::{Graph, Shape};
 
-/// What is known of a frame besides its picture.
+/// Data of a frame besides its picture.
 #[derive(Debug, Clone)]
 pub(crate) struct Ticket {
-    /// Presentation time, output ticks.
+    /// Presentation time in output ticks.
     pub pts: i64,
-    /// What the grid makes of it.
+    /// Marks from the grid.
     pub mark: Mark,
-    /// Which tiers keep it.
+    /// For each tier, whether it keeps the frame.
     pub kept: Vec<bool>,
 }
 
 /// Receives the frames of the tiers.
 pub(crate) trait Sink {
-    /// A frame of tier `tier`; its time and type may be overwritten.
+    /// Receives a frame of tier `tier`. Its time and type may be overwritten.
     fn frame(&mut self, tier: usize, frame: &mut Video, ticket: &Ticket) -> Outcome<()>;
 }
 
@@ -43,21 +41,21 @@ pub(crate) struct Cascade {
     plan: PicturePlan,
     /// Sample aspect that the container declares.
     container: Option<Rational>,
-    /// Size of the frames of the largest size before they are rotated.
+    /// Size of the largest frames before rotation.
     upright: (u32, u32),
-    /// Where each tier branches off: which of the sizes that pictures are scaled through, from the largest.
+    /// For each tier, the index of its size among the sizes that pictures are scaled through, largest first.
     taps: Vec<usize>,
-    /// Corrections for pictures of that shape in that place; no graph where none are needed.
+    /// Corrections for pictures of that shape at that place. No graph if none are needed.
     first: Option<(Shape, Place, Option<Graph>)>,
-    /// From size `i` to size `i + 1`.
+    /// Scales from size `i` to size `i + 1`.
     smaller: Vec<Graph>,
-    /// One picture per size, kept to be filled again.
+    /// One reusable picture per size.
     pictures: Vec<Video>,
     waiting: VecDeque<Ticket>,
 }
 
 impl Cascade {
-    /// The filters of a job. `container` is the sample aspect that the container gives.
+    /// The filters of a job. `container` is the sample aspect that the container declares.
     pub(crate) fn new(video: &VideoJob, container: Option<Rational>) -> Outcome<Self> {
         let sizes = &video.sizes;
         let mut smaller = Vec::new();
@@ -79,7 +77,7 @@ impl Cascade {
         })
     }
 
-    /// Takes a frame in; whatever is ready goes to the sink.
+    /// Pushes a frame. Frames that are ready go to the sink.
     pub(crate) fn push(
         &mut self,
         frame: &mut Video,
@@ -90,7 +88,7 @@ impl Cascade {
         if self.first.as_ref().is_none_or(|(built, at, _)| (*built, *at) != (shape, place)) {
             self.rebuild(shape, place, sink)?;
         }
-        // Deinterlacing has to see every frame, scaling only those that are kept.
+        // Deinterlacing needs every frame, scaling only those that are kept.
         if !self.plan.deinterlace && !ticket.kept.contains(&true) {
             return Ok(());
         }
@@ -102,7 +100,7 @@ impl Cascade {
         self.drain(sink)
     }
 
-    /// Lets out what the filters hold back; the next frame starts afresh.
+    /// Flushes the filters. The next frame starts anew.
     pub(crate) fn flush(&mut self, sink: &mut dyn Sink) -> Outcome<()> {
         if !self.waiting.is_empty()
             && let Some((_, _, Some(graph))) = &mut self.first
@@ -120,7 +118,7 @@ impl Cascade {
         }
     }
 
-    /// Where a picture lies in the frames of the largest tier, before rotation.
+    /// Place of a picture in the frames of the largest tier, before rotation.
     fn place(&self, picture: &Video) -> Place {
         let Some(first) = &self.plan.first else {
             let (width, height) = self.upright;
@@ -156,7 +154,7 @@ impl Cascade {
         Ok(())
     }
 
-    /// Hands a frame of the largest size to the tiers that keep it, scaled from each size to the next.
+    /// Passes a frame of the largest size to the tiers that keep it, scaled from each size to the next.
     fn spread(&mut self, largest: &mut Video, ticket: &Ticket, sink: &mut dyn Sink) -> Outcome<()> {
         let kept = |(tier, kept): (&usize, &bool)| kept.then_some(*tier);
         let Some(last) = self.taps.iter().zip(&ticket.kept).filter_map(kept).max() else {
@@ -183,7 +181,7 @@ impl Cascade {
     }
 }
 
-/// Where each tier branches off: index into `sizes`. Both go from the largest to the smallest.
+/// For each tier, its index into `sizes`. Both are ordered largest first.
 fn taps(sizes: &[(u32, u32)], tiers: &[EncoderSpec]) -> Outcome<Vec<usize>> {
     let mut from = 0;
     let mut tap = |tier: &EncoderSpec| {

@@ -2,12 +2,12 @@
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Seconds of CPU spent so far, user and system, all threads.
+/// CPU time of all threads so far, user and system, in seconds.
 pub(crate) fn cpu_seconds() -> f64 {
     seconds(ClockId::ProcessCPUTime)
 }
 
-/// Seconds of CPU that the calling thread spent so far.
+/// CPU time of the calling thread so far, in seconds.
 pub(crate) fn thread_seconds() -> f64 {
     seconds(ClockId::ThreadCPUTime)
 }

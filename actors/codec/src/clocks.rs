@@ -1,6 +1,6 @@
-//! The decode times of several tracks through a file, and where one does not go on from where it was.
+//! Decode times of several tracks through a file, with the jumps of each clock.
 //!
-//! Invariant: memory and time are bounded: by the steps and the jumps that are kept.
+//! Invariant: the numbers of kept steps and jumps bound memory and time.
 
 use ffmpeg_next::Packet;
 use jetreel_domain::codec::discontinuity::{Extent, shifts};
@@ -14,20 +14,20 @@ use jetreel_domain::plan::rational::Rational;
 
 use crate::offsets::Place;
 
-/// A decode time that goes back by more packets than this is a clock that started anew, not a packet out of order.
+/// Packets by which a decode time must go back to count as a restart of the clock, and not as a packet out of order.
 const RESTART_PACKETS: i64 = 5;
-/// The same in seconds, for tracks whose packets are short.
+/// The same in seconds, for tracks with short packets.
 const RESTART_SECONDS: f64 = 0.1;
 
 /// A longer distance between two packets says little about how much of the file was read.
 const ADVANCE_SECONDS_MAX: f64 = 1.0;
 
-/// Jumps of all tracks that are kept; later packets are taken to go on. A joint of a recording makes about one for each of its tracks.
+/// Most jumps of all tracks that are kept. Later packets count as continuing. A joint causes about one jump per track.
 const JUMPS_MAX: usize = 16 * STEPS_MAX;
 
-/// Packets of a track that may follow a step of another one; further ones are taken to go on by their clock.
+/// Most packets of a track that may follow a step of another one. Further ones count as continuing on their clock.
 const LOOSE_MAX: usize = 1024;
-/// Leaps of all tracks that are kept; further ones are taken for breaks.
+/// Most leaps of all tracks that are kept. Further ones count as pauses.
 const LEAPS_MAX: usize = 4 * STEPS_MAX;
 /// Packets at the beginning that Matroska leaves without a decode time: as many as a decoder may hold back (16 in H.264 and HEVC).
 const LEADING_MAX: u64 = 16;
@@ -37,9 +37,9 @@ pub(crate) struct Clocks {
     tracks: Vec<Track>,
     jumps: Vec<Jump>,
     leaps: usize,
-    /// Seconds of media read so far: what the track that got farthest has advanced, jumps not counted.
+    /// Seconds of media read so far: the advance of the farthest track, without jumps.
     advanced: f64,
-    /// A file whose demuxer keeps one clock (MP4 has an index, AVI counts) has no jumps.
+    /// Whether the demuxer keeps one clock (MP4 has an index, AVI counts). Such a file has no jumps.
     single: bool,
 }
 
@@ -47,36 +47,36 @@ pub(crate) struct Clocks {
 #[derive(Debug, Clone)]
 struct Track {
     time_base: Rational,
-    /// Ticks of a packet that does not say how long it lasts.
+    /// Duration in ticks of a packet that declares none.
     nominal: i64,
     /// Decode time of the last packet.
     last: Option<i64>,
-    /// A packet had a decode time.
+    /// Whether any packet had a decode time.
     decodes: bool,
-    /// Ticks that the last packet lasts.
+    /// Duration of the last packet in ticks.
     step: i64,
     advanced: f64,
     /// [`Clocks::advanced`] at the last packet.
     seen: f64,
     steps: usize,
     loose: usize,
-    /// Jumps, of whatever track, before the last packet.
+    /// Number of jumps of any track before the last packet.
     noticed: usize,
     extent: Extent,
     place: Place,
 }
 
-/// What a packet is to its track.
+/// Result of observing a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Observed {
     /// The jump that begins with it: an index into the result of [`Clocks::shifts`].
     pub jump: Option<usize>,
-    /// Its decode time lies before its predecessor's.
+    /// Whether its decode time precedes its predecessor's.
     pub back: bool,
 }
 
 impl Clocks {
-    /// Tracks by time base and by the seconds that a packet lasts which does not say so.
+    /// Tracks by time base and by the duration, in seconds, of a packet that declares none.
     pub(crate) fn new(tracks: &[(Rational, f64)], single: bool) -> Self {
         let track = |(time_base, nominal): &(Rational, f64)| Track {
             time_base: *time_base,
@@ -96,29 +96,29 @@ impl Clocks {
         Self { tracks, jumps: Vec::new(), leaps: 0, advanced: 0.0, single }
     }
 
-    /// Ticks that a packet of `track` lasts.
+    /// Duration of a packet of `track` in ticks.
     pub(crate) fn lasts(&self, track: usize, packet: &Packet) -> i64 {
         if packet.duration() > 0 { packet.duration() } else { self.tracks[track].nominal }
     }
 
-    /// Whether the order and times of the packets come from an index.
+    /// Whether an index gives the order and times of the packets.
     pub(crate) fn is_single(&self) -> bool {
         self.single
     }
 
-    /// Ticks of a packet of `track` that does not say how long it lasts.
+    /// Duration in ticks of a packet of `track` that declares none.
     pub(crate) fn nominal(&self, track: usize) -> i64 {
         self.tracks[track].nominal
     }
 
-    /// Takes the next packet of the file, which belongs to `track`. `None` for a late one, which is of no use.
+    /// Observes the next packet of the file, which belongs to `track`. `None` for a late one, which is useless.
     pub(crate) fn observe(&mut self, track: usize, packet: &Packet) -> Option<Observed> {
         let tracks = self.tracks.len();
         let step = self.lasts(track, packet);
         let own = &mut self.tracks[track];
         own.extent.packets += 1;
         let (_, late) = own.place.of(packet);
-        // Where an index keeps the order, the chunks may lie in the file in any.
+        // If an index keeps the order, the chunks may be in the file in any order.
         if late && !self.single {
             return None;
         }
@@ -127,14 +127,14 @@ impl Clocks {
             return Some(Observed { jump: None, back: false });
         };
         let last = own.last;
-        // Before the first decode time there are presentation times alone, which go up and down, and it follows none of them.
+        // Before the first decode time there are only presentation times, which go up and down.
         let judged = own.decodes || last.is_none() || own.extent.packets > LEADING_MAX;
         own.decodes |= packet.dts().is_some();
         let before = last.map(|last| last.saturating_add(own.step));
         let noticed = own.noticed;
         let observed = !self.single && self.jumps.len() < JUMPS_MAX;
         let kind = if observed && judged { self.kind(track, time) } else { Kind::GoesOn };
-        // Also what goes on is of interest where another track steps.
+        // A continuing packet matters too if another track steps.
         let missed = || self.jumps[noticed..].iter().any(Jump::is_step);
         let jumps = kind != Kind::GoesOn || observed && missed();
         let clocks = if jumps { self.clocks() } else { Vec::new() };
@@ -175,7 +175,7 @@ impl Clocks {
         let steps = own.last.is_some_and(|last| own.steps_to(last, time));
         let was_away = self.advanced - own.seen >= AGREE_SECONDS;
         let loose = || was_away || own.last.is_none_or(|last| time < last);
-        // One more than are allowed tells that there are too many.
+        // One more than allowed shows that there are too many.
         if steps && own.steps <= STEPS_MAX {
             Kind::Step
         } else if own.loose < LOOSE_MAX && loose() {
@@ -187,23 +187,23 @@ impl Clocks {
         }
     }
 
-    /// Of every jump, the seconds to add to its track's times from there on.
+    /// For every jump, the seconds to add to its track's times from there on.
     pub(crate) fn shifts(&self) -> Vec<f64> {
         let extents: Vec<Extent> = self.tracks.iter().map(|track| track.extent).collect();
         shifts(&self.jumps, &extents)
     }
 
-    /// Where a jump lies in the file.
+    /// Position of a jump in the file, in bytes.
     pub(crate) fn byte(&self, jump: usize) -> u64 {
         self.jumps.get(jump).map_or(0, |jump| jump.byte)
     }
 
-    /// Packets of a track.
+    /// Number of packets of a track.
     pub(crate) fn packets(&self, track: usize) -> u64 {
         self.tracks[track].extent.packets
     }
 
-    /// Where the last packet of all tracks lies in the file.
+    /// Position of the last packet of all tracks, in bytes.
     pub(crate) fn last_byte(&self) -> u64 {
         self.tracks.iter().map(|track| track.extent.last_byte).max().unwrap_or(0)
     }
@@ -229,7 +229,7 @@ impl Track {
         self.ahead(last, time) > LEAP_SECONDS_MIN
     }
 
-    /// Seconds by which a packet comes later than it was due.
+    /// Seconds by which a packet is later than expected.
     fn ahead(&self, last: i64, time: i64) -> f64 {
         let due = last.saturating_add(self.step);
         self.time_base.seconds(time.saturating_sub(due))

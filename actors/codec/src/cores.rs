@@ -1,15 +1,15 @@
-//! How many threads of this process work at once.
+//! Limits how many threads of this process run at once.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// A number of cores that threads share: a thread takes one to work and gives it back to wait.
+/// A number of cores that threads share. A thread takes one to work and returns it to wait.
 pub(crate) struct Cores {
     free: Mutex<u32>,
     freed: Condvar,
 }
 
 impl Cores {
-    /// `count` cores, at least one.
+    /// `count` cores, but at least one.
     pub(crate) fn new(count: u32) -> Self {
         Self { free: Mutex::new(count.max(1)), freed: Condvar::new() }
     }
@@ -22,13 +22,13 @@ impl Cores {
         *free -= 1;
     }
 
-    /// Gives a core back.
+    /// Returns a core.
     pub(crate) fn give(&self) {
         *self.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.freed.notify_one();
     }
 
-    /// Works with a core that is taken for it.
+    /// Runs `work` while holding a core.
     pub(crate) fn with<T>(&self, work: impl FnOnce() -> T) -> T {
         self.take();
         let done = work();
@@ -36,7 +36,7 @@ impl Cores {
         done
     }
 
-    /// Waits without the core that is held.
+    /// Runs `wait` without the held core.
     pub(crate) fn without<T>(&self, wait: impl FnOnce() -> T) -> T {
         self.give();
         let done = wait();

@@ -1,7 +1,7 @@
-//! Which filters turn a source frame into a frame of the largest tier: text for libavfilter, nothing else.
+//! Filters that turn a source frame into a frame of the largest tier, as text for libavfilter.
 //!
-//! Order: deinterlace, scale, colour, tone-map, bars, rotate, mirror. Everything leaves as 8-bit 4:2:0 BT.709 in TV range, so
-//! that all tiers and all chunks have the same decoder configuration.
+//! Order: deinterlace, scale, colour, tone-map, bars, rotate, mirror. All frames leave as 8-bit 4:2:0 BT.709 in TV range, so that all tiers
+//! and all chunks have the same decoder configuration.
 
 use ffmpeg_next::ffi;
 use ffmpeg_next::format::Pixel;
@@ -11,19 +11,18 @@ use jetreel_domain::plan::media::Colour;
 
 use crate::filter::Shape;
 
-/// The scaler; what FFmpeg itself takes by default.
+/// The scaler: FFmpeg's default.
 pub(crate) const SCALER: &str = "bicubic";
 
-/// Pixels of a side below which the deinterlacer refuses a picture: it needs three lines of each plane.
+/// The deinterlacer refuses a picture with a shorter side in pixels: it needs three lines of each plane.
 const FIELDS_MIN: u32 = 6;
 
-/// The size that frames have before they are rotated.
+/// Size of the frames before rotation.
 pub(crate) fn upright(plan: &PicturePlan, (width, height): (u32, u32)) -> (u32, u32) {
     if plan.rotation % 180 == 90 { (height, width) } else { (width, height) }
 }
 
-/// The filters that put pictures of `shape` at `place` into frames of `upright` size; `None` where the picture is the frame
-/// already.
+/// The filters that put pictures of `shape` at `place` into frames of `upright` size; `None` if the picture is the frame already.
 pub(crate) fn filters(
     shape: Shape,
     plan: &PicturePlan,
@@ -69,16 +68,16 @@ pub(crate) fn smaller(width: u32, height: u32) -> String {
     format!("scale={width}:{height}:flags={SCALER}")
 }
 
-/// The filters from a tier's frame to a JPEG's: full range, the matrix that JPEG readers assume.
+/// The filters from a tier's frame to a JPEG's: full range, with the matrix that JPEG readers assume.
 pub(crate) fn for_jpeg() -> String {
     "scale=in_range=tv:out_range=pc:in_color_matrix=bt709:out_color_matrix=bt601,format=yuvj420p"
         .to_owned()
 }
 
-/// The source's colour with every gap filled by what players assume.
+/// The source's colour, with missing values replaced by those that players assume.
 struct Source {
     rgb: bool,
-    /// Colours by number, of fewer than eight bits, or in the one order for which libav's scaler takes a short cut.
+    /// Colours by number, with fewer than eight bits, or in the one order for which libav's scaler takes a short cut.
     packed: bool,
     full: bool,
     matrix: &'static str,
@@ -118,7 +117,7 @@ impl Source {
 
     fn scale(&self, (width, height): (u32, u32)) -> String {
         let range = if self.full { "pc" } else { "tv" };
-        // From these, libav's scaler makes colours of BT.601, or a white that is grey.
+        // From these, libav's scaler makes colours of BT.601, or a grey white.
         let unpack = if self.packed { "format=rgb24," } else { "" };
         let colour = if self.rgb {
             ":out_color_matrix=bt709:out_range=tv".to_owned()
@@ -128,7 +127,7 @@ impl Source {
         format!("{unpack}scale={width}:{height}:flags={SCALER}{colour},format=yuv420p")
     }
 
-    /// A change of matrix; of primaries only where they differ visibly (BT.2020).
+    /// A change of matrix. Primaries are only changed if they differ visibly (BT.2020).
     fn convert(&self) -> String {
         let fast = u8::from(self.matrix != "bt2020ncl");
         format!(
@@ -143,14 +142,14 @@ impl Source {
 fn tone_map(colour: &Source) -> String {
     let transfer = if colour.hlg { "arib-std-b67" } else { "smpte2084" };
     let range = if colour.full { "full" } else { "limited" };
-    // Where a tag is missing in the frames, zscale finds no way to BT.709.
+    // If frames lack a tag, zscale finds no way to BT.709.
     format!(
         "setparams=color_primaries=bt2020:color_trc={transfer}:colorspace=bt2020nc,zscale=tin={transfer}:min=2020_ncl:pin=2020:rin={range}:t=linear:npl=100,format=gbrpf32le,\
          zscale=p=709,tonemap=tonemap=hable:desat=0,zscale=t=709:m=709:r=limited,format=yuv420p"
     )
 }
 
-/// Also where pixels are numbers in a palette, whose colours are RGB.
+/// Also true for palettes, whose colours are RGB.
 fn is_rgb(format: Pixel) -> bool {
     has_flag(format, ffi::AV_PIX_FMT_FLAG_RGB) || has_flag(format, ffi::AV_PIX_FMT_FLAG_PAL)
 }
@@ -162,12 +161,12 @@ fn is_full(format: Pixel) -> bool {
     )
 }
 
-/// Grey without a tag is taken for full range, as libav does: it comes from RGB and from black and white.
+/// Grey without a tag counts as full range, as in libav: it comes from RGB and from black and white.
 fn is_grey(format: Pixel) -> bool {
     descriptor(format).is_some_and(|descriptor| descriptor.nb_components <= 2) && !is_rgb(format)
 }
 
-/// Bits of a colour; 0 where colours are numbers in a palette.
+/// Bits of a colour; 0 for palettes.
 fn depth(format: Pixel) -> i32 {
     if has_flag(format, ffi::AV_PIX_FMT_FLAG_PAL) {
         return 0;

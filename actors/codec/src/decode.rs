@@ -1,7 +1,7 @@
 //! Source frames in ascending presentation order, with damage counted and bounded.
 //!
-//! Invariants: every frame has a timestamp greater than the last one; a decoder that reports errors for ever ends in
-//! `TooDamaged`, never in a loop; frames that a decoder marks as corrupt count as frames, except at the very start of a recording.
+//! Invariants: every frame has a timestamp greater than the last one. A decoder that reports errors forever ends in `TooDamaged`, never in
+//! a loop. Frames that a decoder marks as corrupt count as frames, except at the very start of a recording.
 
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Packet, ffi};
@@ -28,60 +28,61 @@ pub(crate) struct Frames {
     packets: Packets,
     decoder: Decoder,
     budget: Budget,
-    /// Ticks to go on by where a frame has no timestamp.
+    /// Ticks after the last frame at which a frame without timestamp is placed.
     step: i64,
     last: Option<i64>,
     /// The decoder's timestamp of the last frame.
     told: Option<i64>,
     /// Seconds per tick.
     tick: f64,
-    /// Packets decoded after this DTS cannot hold frames that are wanted.
+    /// Packets after this DTS hold no frames that are needed.
     until: i64,
     ended: bool,
-    /// Decoding began at the start of the source.
+    /// Whether decoding began at the start of the source.
     whole: bool,
-    /// Frames marked as corrupt are skipped up to the first intact one.
+    /// Whether frames marked as corrupt are skipped up to the first intact one.
     skip_corrupt: bool,
-    /// Errors of the decoder before the first intact frame: a cut recording begins in the middle of a group of pictures.
+    /// Errors of the decoder before the first intact frame. A cut recording begins in the middle of a group of pictures.
     head: u64,
     misplaced: u64,
     decoded: u64,
     /// The first packet after a seek, and its DTS by the container's own clock.
     ahead: Option<Packet>,
-    /// Frames far behind their predecessor, until later ones confirm their times.
+    /// Frames far after their predecessor, until later ones confirm their times.
     doubt: Doubt<Video>,
-    /// The frame that did so.
+    /// The frame that confirmed or contradicted them.
     following: Option<Video>,
-    /// Times may lie before their predecessors': the container stamps one of several pictures, or recordings overlap.
+    /// Corrects times that may precede their predecessors': the container stamps one of several pictures, or recordings overlap. `None` if
+    /// that cannot happen.
     pace: Option<Pace>,
-    /// A time was wild: libav then guesses all later times from those of decoding.
+    /// Whether a time was wild. libav then guesses all later times from the decode times.
     wild: bool,
     ahead_dts: Option<i64>,
     joints: Joints,
-    /// The first packet of another recording, until the decoder has given all pictures of the one before.
+    /// The first packet of another recording, until the decoder has returned all pictures of the previous one.
     next_recording: Option<Packet>,
-    /// No frame of the recording showed what it should; from this time on they are shown all the same.
+    /// Time after which frames are shown even if none of the recording was intact.
     recovers_by: Option<i64>,
     container_aspect: Option<Rational>,
 }
 
-/// What [`Frames::open`] needs to know.
+/// Parameters of [`Frames::open`].
 pub(crate) struct Track<'a> {
-    /// Stream index.
+    /// Index of the stream.
     pub stream: u32,
     pub decoder_options: &'a [(String, String)],
     /// Frames per second, for frames without timestamps.
     pub frames_per_second: f64,
-    /// How long its pictures last.
+    /// Durations of its pictures.
     pub lasting: Lasting,
-    /// Streams that carry on with it in the middle of the file.
+    /// Streams that continue it in the middle of the file.
     pub continued: &'a [u32],
     /// Steps of the container's clock.
     pub clock: &'a [ClockStep],
 }
 
 impl Frames {
-    /// Opens the decoder of a track; frames come from the start of the source, or from `seek`.
+    /// Opens the decoder of a track. Frames come from the start of the source, or from `seek`.
     pub(crate) fn open(
         mut input: Input,
         track: &Track<'_>,
@@ -131,7 +132,7 @@ impl Frames {
         };
         if seek.is_some() {
             (frames.ahead, frames.ahead_dts) = frames.packets.first()?;
-            // Decoding begins with it whatever recording it is of.
+            // Decoding begins with it, whichever recording it belongs to.
             if let Some(ahead) = &frames.ahead {
                 frames.joints.take(ahead);
             }
@@ -139,17 +140,17 @@ impl Frames {
         Ok(frames)
     }
 
-    /// Whether decoding begins at or before `dts` of the container's own clock; some containers jump only roughly.
+    /// Whether decoding begins at or before `dts` of the container's own clock. Some containers seek only roughly.
     pub(crate) fn begins_by(&self, dts: i64) -> bool {
         self.ahead.is_some() && self.ahead_dts.is_none_or(|first| first <= dts)
     }
 
-    /// Stops feeding the decoder behind this DTS.
+    /// Stops feeding the decoder after this DTS.
     pub(crate) fn stop_after(&mut self, dts: i64) {
         self.until = dts;
     }
 
-    /// The next frame's timestamp, the picture being put into `frame`; `None` after the last one.
+    /// Puts the next picture into `frame` and returns its timestamp; `None` after the last one.
     pub(crate) fn next(&mut self, frame: &mut Video) -> Outcome<Option<i64>> {
         loop {
             if let Some(held) = self.doubt.next() {
@@ -183,7 +184,7 @@ impl Frames {
         }
     }
 
-    /// The next frame of the decoder, into `frame`; `false` at the end.
+    /// Puts the next frame of the decoder into `frame`; `false` at the end.
     fn pull(&mut self, frame: &mut Video) -> Outcome<bool> {
         if let Some(following) = self.following.take() {
             *frame = following;
@@ -207,7 +208,8 @@ impl Frames {
         pts.saturating_sub(before) > self.step.saturating_add(self.step / 2)
     }
 
-    /// Takes the frames in doubt that lie behind the next one, `frame`, to where they fit; without a [`Pace`] they are dropped.
+    /// Compares the frames in doubt with the next one, `frame`. Those after it are moved to where they fit; without a [`Pace`] they are
+    /// dropped.
     fn compare(&mut self, frame: &Video) {
         // libav gives another time to a frame that follows a wild one.
         for pts in [frame.pts(), frame.timestamp()].into_iter().flatten() {
@@ -225,24 +227,24 @@ impl Frames {
         }
     }
 
-    /// Sample aspect that the container gives.
+    /// Sample aspect that the container declares.
     pub(crate) fn container_aspect(&self) -> Option<Rational> {
         self.container_aspect
     }
 
-    /// Packets and frames that had to be left out so far.
+    /// Number of packets and frames that were left out.
     pub(crate) fn damage(&self) -> u64 {
         let head = if self.skip_corrupt { self.decoder.damage() } else { self.head };
         self.decoder.damage() - head + self.misplaced + self.packets.failed_reads()
     }
 
-    /// Pictures that could not be decoded so far.
+    /// Number of pictures that could not be decoded.
     pub(crate) fn lost(&self) -> u64 {
         self.decoder.damage()
     }
 
     fn feed(&mut self) -> Outcome<()> {
-        // Feeding an ended decoder would never end: it answers with its end instead.
+        // An ended decoder must not be fed, because it would answer with its end forever.
         let next = match self.ahead.take() {
             Some(packet) => Some((Turn::GoesOn, packet)),
             None if self.ended => None,
@@ -250,7 +252,7 @@ impl Frames {
         };
         match next {
             Some((Turn::Begins, packet)) => {
-                // The decoder first gives what it holds.
+                // The decoder first returns the frames that it holds.
                 self.next_recording = Some(packet);
                 self.decoder.push(None)
             }
@@ -276,7 +278,7 @@ impl Frames {
         Ok(None)
     }
 
-    /// The next packet, also one that is left out.
+    /// The next packet, including one that is left out.
     fn following(&mut self) -> Outcome<Option<Packet>> {
         let packet = self.packets.next()?;
         if self.packets.overlap() && self.pace.is_none() {
@@ -286,7 +288,7 @@ impl Frames {
         Ok(packet)
     }
 
-    /// Goes on with another recording, which `packet` begins.
+    /// Begins another recording with `packet`.
     fn begin(&mut self, packet: &Packet) -> Outcome<()> {
         self.decoder.restart();
         let ticks = (WAIT_SECONDS / self.tick).round() as i64;
@@ -295,7 +297,7 @@ impl Frames {
         self.decoder.push(Some(packet))
     }
 
-    /// The timestamp of a decoded frame; `None` where it has no place after its predecessor.
+    /// The timestamp of a decoded frame; `None` if the frame does not fit after its predecessor.
     fn place(&mut self, frame: &Video) -> Outcome<Option<i64>> {
         self.decoded += 1;
         if self.decoded > self.budget.frames_max {
@@ -319,9 +321,9 @@ impl Frames {
         let mut pts = frame.pts().filter(fits).or_else(|| frame.timestamp()).unwrap_or(guess);
         let shared = self.told.replace(pts) == Some(pts);
         match self.last {
-            // Frames that share a time are all kept, a tick apart, where the clock is fine enough.
+            // Frames that share a time are all kept, one tick apart, if the clock is fine enough.
             Some(last) if shared && self.step > 1 => pts = last.saturating_add(1),
-            // In containers without presentation times, the last frames of the decoder carry times of decoding.
+            // In containers without presentation times, the last frames of the decoder have decode times.
             Some(last) if pts <= last && self.ended && self.whole => pts = guess.max(last + 1),
             Some(last) => match self.pace.as_mut() {
                 Some(pace) => match pace.place(pts, last, self.step, self.tick) {
@@ -337,7 +339,7 @@ impl Frames {
         Ok(Some(pts))
     }
 
-    /// A frame has no place.
+    /// Counts a frame that does not fit.
     fn misplace(&mut self) -> Option<i64> {
         self.misplaced += 1;
         None
@@ -360,7 +362,7 @@ pub(crate) fn check_pixels(width: u32, height: u32, budget: &Budget) -> Outcome<
     Err(failure(OverLimit::Pixels { width, height, limit: budget.pixels_max }))
 }
 
-/// Refuses a distance of neighbouring frames above the longest duration of a source.
+/// Refuses a distance of neighbouring frames above the longest permitted source.
 fn check_span(ticks: i64, tick: f64, budget: &Budget) -> Outcome<()> {
     let seconds = ticks as f64 * tick;
     if seconds <= budget.seconds_max {
@@ -369,7 +371,7 @@ fn check_span(ticks: i64, tick: f64, budget: &Budget) -> Outcome<()> {
     Err(failure(OverLimit::Pause { seconds, limit: budget.seconds_max }))
 }
 
-/// Refuses a time without picture and sound above the limit.
+/// Refuses a time without pictures and audio above the limit.
 pub(crate) fn check_gap(ticks: i64, tick: f64, budget: &Budget) -> Outcome<()> {
     let seconds = ticks as f64 * tick;
     if seconds <= budget.gap_seconds_max {
@@ -420,17 +422,17 @@ pub(crate) fn short_hash(digest: &[u8]) -> String {
     hex::encode(&digest[..16])
 }
 
-/// The failure for a source without a picture that decoding could start with.
+/// The failure of a source without a picture at which decoding can start.
 pub(crate) fn no_key(damage: u64) -> CodecFailure {
     failure_with(ContentFault::NoKeyPicture, format!("{damage} damaged packets or frames."))
 }
 
-/// The failure for a source of which no frame could be decoded.
+/// The failure of a source without a decodable frame.
 pub(crate) fn no_frames(damage: u64) -> CodecFailure {
     failure_with(ContentFault::NothingDecoded, format!("{damage} damaged packets or frames."))
 }
 
-/// The reason for a picture codec that is not on the list, or that the file does not name.
+/// The reason for a picture codec that is not allowed, or that the file does not name.
 pub(crate) fn no_codec(name: Option<String>) -> ContentFault {
     match name {
         Some(codec) => ContentFault::CodecNotSupported { codec },

@@ -1,4 +1,4 @@
-//! A decoder of pictures: what it is given, what it gives, and the errors that it tolerates.
+//! Picture decoder, with the errors that it tolerates.
 
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Dictionary, Error, Packet, Stream, codec, ffi};
@@ -13,16 +13,16 @@ use crate::{allow, facts, names};
 pub(crate) struct Decoder {
     video: codec::decoder::Video,
     damage: u64,
-    /// The decoder was told that no packets follow.
+    /// Whether the decoder was told that no packets follow.
     draining: bool,
     /// Whether the last frame is complete.
     intact: bool,
-    /// Whether a frame so far was complete, and whether one was not.
+    /// Whether any frame was complete, and whether any was not.
     seen: (bool, bool),
 }
 
 impl Decoder {
-    /// Opens the allowed decoder for a stream whose packets come in ticks of `time_base`.
+    /// Opens the allowed decoder for a stream whose packets have ticks of `time_base`.
     pub(crate) fn open(
         stream: &Stream<'_>,
         time_base: Rational,
@@ -61,7 +61,7 @@ impl Decoder {
         Ok(Self { video, damage: 0, draining: false, intact: false, seen: (false, false) })
     }
 
-    /// Feeds a packet, or the end.
+    /// Pushes a packet, or the end.
     pub(crate) fn push(&mut self, packet: Option<&Packet>) -> Outcome<()> {
         self.draining |= packet.is_none();
         let result = match packet {
@@ -74,7 +74,7 @@ impl Decoder {
         }
     }
 
-    /// The next frame, if one is ready.
+    /// Pulls the next frame if one is ready.
     pub(crate) fn pull(&mut self, frame: &mut Video) -> Outcome<Pull> {
         match self.video.receive_frame(frame) {
             Ok(()) => {
@@ -87,7 +87,7 @@ impl Decoder {
         }
     }
 
-    /// Whether the last frame is complete; frames are not where decoding began in the middle of a group of pictures.
+    /// Whether the last frame is complete. Frames are incomplete if decoding began in the middle of a group of pictures.
     pub(crate) fn is_intact(&self) -> bool {
         self.intact
     }
@@ -101,13 +101,13 @@ impl Decoder {
         *corrupt |= !self.intact;
     }
 
-    /// Begins anew after the end, as at the start of a source.
+    /// Restarts after the end, as at the start of a source.
     pub(crate) fn restart(&mut self) {
         self.video.flush();
         (self.draining, self.seen) = (false, (false, false));
     }
 
-    /// Errors tolerated so far.
+    /// Number of errors tolerated so far.
     pub(crate) fn damage(&self) -> u64 {
         self.damage
     }
@@ -121,12 +121,12 @@ impl Decoder {
     }
 }
 
-/// What a decoder has to offer.
+/// Result of a pull.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pull {
     Frame,
-    /// Nothing before the next packet.
+    /// No frame before the next packet.
     Hungry,
-    /// Nothing more.
+    /// No more frames.
     End,
 }

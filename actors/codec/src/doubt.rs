@@ -1,6 +1,6 @@
-//! Frames far behind their predecessor, until later ones confirm their times or contradict them.
+//! Frames far after their predecessor wait here until later ones confirm or contradict their times.
 //!
-//! Invariant: frames leave in the order in which they came, and no more than [`WILD_MAX`] of them wait.
+//! Invariant: frames leave in their order, and at most [`WILD_MAX`] of them wait.
 
 use std::collections::VecDeque;
 
@@ -9,57 +9,55 @@ use jetreel_domain::codec::misplaced::WILD_MAX;
 /// A frame whose time is in doubt.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Held<T> {
-    /// The frame.
     pub picture: T,
-    /// Its time.
     pub pts: i64,
     /// Time of its predecessor.
     pub before: i64,
-    /// It lies far behind its predecessor; others only follow one that does.
+    /// Whether it is far after its predecessor. Others only follow one that is.
     pub far: bool,
 }
 
-/// Frames that wait.
+/// Waiting frames.
 #[derive(Debug)]
 pub(crate) struct Doubt<T> {
     held: VecDeque<Held<T>>,
-    /// How many of them, from the first on, are in doubt no longer.
+    /// Number of frames, from the first on, that are confirmed.
     settled: usize,
 }
 
 impl<T> Doubt<T> {
-    /// No frames.
+    /// Without frames.
     pub(crate) fn new() -> Self {
         Self { held: VecDeque::with_capacity(WILD_MAX), settled: 0 }
     }
 
-    /// Whether there are any.
+    /// Whether any frame waits.
     pub(crate) fn any(&self) -> bool {
         !self.held.is_empty()
     }
 
-    /// Whether no more may wait.
+    /// Whether no more frames may wait.
     pub(crate) fn is_full(&self) -> bool {
         self.held.len() >= WILD_MAX
     }
 
-    /// Takes a frame.
+    /// Adds a frame.
     pub(crate) fn hold(&mut self, frame: Held<T>) {
         self.held.push_back(frame);
     }
 
-    /// All frames are believed.
+    /// Confirms all frames.
     pub(crate) fn settle(&mut self) {
         self.settled = self.held.len();
     }
 
-    /// The next frame that is believed.
+    /// The next confirmed frame.
     pub(crate) fn next(&mut self) -> Option<Held<T>> {
         self.settled = self.settled.checked_sub(1)?;
         self.held.pop_front()
     }
 
-    /// Takes out the frames that one at `pts` contradicts: it lies before them, and behind what came before them.
+    /// Removes the frames that one at `pts` contradicts: it is before them, and after their predecessors.
     pub(crate) fn contradicted(&mut self, pts: i64) -> Vec<Held<T>> {
         let wild = |held: &Held<T>| held.far && held.before < pts && pts < held.pts;
         match self.held.iter().position(wild) {
@@ -68,7 +66,7 @@ impl<T> Doubt<T> {
         }
     }
 
-    /// Puts frames back whose times one at `pts` contradicts, evenly between that and what came before them.
+    /// Returns frames whose times one at `pts` contradicts, evenly between it and their predecessors.
     pub(crate) fn put_between(&mut self, frames: Vec<Held<T>>, pts: i64) {
         let Some(start) = frames.first().map(|first| first.before) else { return };
         let parts = frames.len() as i64 + 1;

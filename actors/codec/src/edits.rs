@@ -1,9 +1,9 @@
-//! Edits of an MP4 that last no time. Writers that do not know how long a track gets leave a duration of 0, which means the whole media.
+//! MP4 edits with the duration 0. Writers that do not know the length of a track write 0, which means the whole media.
 
 use crate::boxes::{child, children, u32_at};
 use crate::source::Mend;
 
-/// The durations to read instead, for tracks with one edit that shows media, which lasts no time. `moov` lies at `start`.
+/// Replacements of the durations, for tracks with one edit that shows media and has the duration 0. `moov` begins at `start`.
 pub(crate) fn whole(moov: &[u8], start: u64) -> Vec<Mend> {
     let scale = child(moov, b"mvhd").and_then(clock).map_or(0, |(scale, _)| scale);
     let tracks = children(moov).filter(|(kind, _)| kind == b"trak");
@@ -17,7 +17,7 @@ pub(crate) fn whole(moov: &[u8], start: u64) -> Vec<Mend> {
     tracks.filter_map(mend).collect()
 }
 
-/// Where the duration of the only edit is that shows media, and what it is to be, if it is 0.
+/// Position of the duration of the only edit that shows media, and its replacement, if it is 0.
 fn duration(elst: &[u8], scale: u64, (media_scale, media): (u64, u64)) -> Option<(usize, Vec<u8>)> {
     let wide = elst.first() == Some(&1);
     let count = u32_at(elst, 4)? as usize;
@@ -29,7 +29,7 @@ fn duration(elst: &[u8], scale: u64, (media_scale, media): (u64, u64)) -> Option
     if number(&entry[..time.start]) != 0 || shown.next().is_some() || media_scale == 0 {
         return None;
     }
-    // Longer than the media by what the edit leaves out at its beginning, which does no harm.
+    // The result exceeds the media by what the edit leaves out at its beginning, which does no harm.
     let ticks = u128::from(media) * u128::from(scale);
     let whole = ticks.div_ceil(u128::from(media_scale)).max(1);
     let bytes = if wide {

@@ -1,7 +1,7 @@
-//! x264 through libavcodec: one encoder per tier and chunk.
+//! x264 through libavcodec, with one encoder per tier and chunk.
 //!
-//! Invariants: one thread and pinned settings, so that the same frames give the same bytes; the decoder configuration depends on
-//! the tier alone, never on the chunk; what leaves is 4-byte length-prefixed slices and nothing else.
+//! Invariants: one thread and pinned settings, so that equal frames give equal bytes. The decoder configuration depends only on the tier,
+//! never on the chunk. The output has only slices with 4-byte lengths.
 
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
@@ -18,17 +18,17 @@ const NAL_SLICE: u8 = 1;
 const NAL_SPS: u8 = 7;
 const NAL_PPS: u8 = 8;
 
-/// A coded frame, in decode order.
+/// A coded frame in decode order.
 pub(crate) struct Coded {
-    /// Presentation time, output ticks.
+    /// Presentation time in output ticks.
     pub pts: i64,
-    /// Starts a closed group of pictures.
+    /// Whether it starts a closed group of pictures.
     pub idr: bool,
-    /// Length-prefixed NAL units.
+    /// NAL units with their lengths.
     pub data: Vec<u8>,
 }
 
-/// What all encoders of a job have in common.
+/// Settings shared by all encoders of a job.
 pub(crate) struct Settings<'a> {
     /// Output ticks per second.
     pub timescale: u32,
@@ -36,11 +36,11 @@ pub(crate) struct Settings<'a> {
     pub composition_shift: u32,
     /// Frames per second of the source.
     pub frame_rate: Rational,
-    /// x264 preset.
+    /// Name of the x264 preset.
     pub preset: &'a str,
 }
 
-/// One encoder.
+/// An encoder of one tier and chunk.
 pub(crate) struct Encoder {
     encoder: codec::encoder::video::Encoder,
     configuration: Vec<u8>,
@@ -78,7 +78,7 @@ impl Encoder {
         &self.configuration
     }
 
-    /// Encodes a frame at `pts` (output ticks), as an IDR if asked for. The frame's own time and type are overwritten.
+    /// Encodes a frame at `pts` (output ticks), as an IDR if requested. The frame's own time and type are overwritten.
     pub(crate) fn encode(
         &mut self,
         frame: &mut Video,
@@ -92,7 +92,7 @@ impl Encoder {
         self.collect(coded)
     }
 
-    /// Encodes what is still held back.
+    /// Encodes the frames that are held back.
     pub(crate) fn finish(&mut self, coded: &mut Vec<Coded>) -> Outcome<()> {
         self.encoder.send_eof().map_err(|error| own_failure(error, "end an encoder"))?;
         self.collect(coded)
@@ -135,7 +135,7 @@ fn options(spec: &EncoderSpec, preset: &str) -> Dictionary<'static> {
     options
 }
 
-/// Reference frames: the preset's number, as far as the level's picture buffer holds them.
+/// Reference frames: the preset's number, as far as the level's picture buffer can hold them.
 fn references(spec: &EncoderSpec, preset: &str) -> u32 {
     let held = h264::pictures_held(spec.level, spec.width, spec.height);
     held.clamp(1, x264::named(preset).references)
@@ -160,7 +160,7 @@ fn extradata(encoder: &codec::encoder::video::Encoder) -> Vec<u8> {
     }
 }
 
-/// The `avcC` body (ISO/IEC 14496-15, 5.3.3) of length-prefixed SPS and PPS.
+/// The `avcC` body (ISO/IEC 14496-15, 5.3.3) from SPS and PPS with their lengths.
 fn configuration(headers: &[u8]) -> Outcome<Vec<u8>> {
     let find =
         |kind: u8| units(headers).find(|unit| unit.first().is_some_and(|byte| byte & 31 == kind));
@@ -181,7 +181,7 @@ fn configuration(headers: &[u8]) -> Outcome<Vec<u8>> {
     Ok(body)
 }
 
-/// The slices of a packet, without what only describes the encoder.
+/// The slices of a packet, without units that only describe the encoder.
 fn slices(packet: &Packet) -> Outcome<Coded> {
     let bytes = packet.data().unwrap_or_default();
     let mut data = Vec::with_capacity(bytes.len());
@@ -200,7 +200,7 @@ fn slices(packet: &Packet) -> Outcome<Coded> {
     }
 }
 
-/// NAL units with 4-byte lengths.
+/// NAL units from bytes with 4-byte lengths.
 fn units(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (length, rest) = bytes.split_first_chunk::<4>()?;
@@ -210,7 +210,7 @@ fn units(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Which x264 this is: the core number that it writes into its first packet. Part of what determines output bytes.
+/// Core number of x264, which it writes into its first packet. It is part of what determines the output bytes.
 pub(crate) fn x264_core() -> Outcome<String> {
     let spec = EncoderSpec {
         name: String::new(),
@@ -299,7 +299,7 @@ mod tests {
         assert_eq!(bytes(encode(25, 23).1), bytes(encode(25, 23).1));
     }
 
-    /// A picture that moves, of a width that x264's fastest code reads beyond.
+    /// A moving picture with a width that x264's fastest code reads beyond.
     fn moving(frames: i64) -> Vec<u8> {
         let settings = Settings {
             timescale: 90_000,
@@ -329,7 +329,7 @@ mod tests {
         crate::memory::set_up_heap();
         let first = moving(50);
         for byte in [1, 0x55, 0xaa, 0xfe] {
-            // Every tenth stays, so that the heap keeps what the others leave.
+            // Every tenth block stays, so that the heap keeps what the others leave.
             let mut blocks: Vec<Vec<u8>> = (0..2000).map(|_| vec![byte; 100_000]).collect();
             for (place, block) in blocks.iter_mut().enumerate() {
                 if place % 10 > 0 {

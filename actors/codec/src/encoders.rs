@@ -1,7 +1,7 @@
-//! The encoders of one chunk at work: one after the other in the caller's thread, or each in a thread of its own.
+//! The encoders of one chunk, one after the other in the caller's thread, or each in its own thread.
 //!
-//! Invariants: an encoder gets its frames in the order in which they were given, so both ways give the same bytes; frames that
-//! wait for an encoder are bounded; no thread outlives its `Encoders`.
+//! Invariants: an encoder gets its frames in their order, so both ways give the same bytes. The number of frames that wait for an encoder
+//! is bounded. No thread outlives its `Encoders`.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -18,19 +18,19 @@ use crate::failure::{Outcome, internal};
 use crate::link::Link;
 use crate::tier::Tier;
 
-/// Bytes of stack of an encoder's thread: twice what Rust gives, because x264 keeps its analysis there.
+/// Stack size of an encoder's thread in bytes: twice Rust's default, because x264 keeps its analysis there.
 const STACK_BYTES: usize = 4 << 20;
 
-/// Encoders of tiers, from the largest to the smallest.
+/// Encoders of tiers, largest first.
 pub(crate) enum Encoders {
     /// In the caller's thread.
     Here(Vec<Tier>, Link),
-    /// In threads of their own.
+    /// In their own threads.
     Apart(Vec<Worker>, Arc<Cores>),
 }
 
 impl Encoders {
-    /// Encoders that share `cores` cores with the caller, who holds one while it works.
+    /// Encoders that share `cores` cores with the caller, which holds one while it works.
     pub(crate) fn new(tiers: Vec<Tier>, link: &Link, cores: Option<&Arc<Cores>>) -> Outcome<Self> {
         let Some(cores) = cores else { return Ok(Self::Here(tiers, link.clone())) };
         let mut workers = Vec::with_capacity(tiers.len());
@@ -40,7 +40,7 @@ impl Encoders {
         Ok(Self::Apart(workers, Arc::clone(cores)))
     }
 
-    /// Encodes a frame of tier `tier` at `pts` (output ticks); its own time and type may be overwritten.
+    /// Encodes a frame of tier `tier` at `pts` (output ticks). Its own time and type may be overwritten.
     pub(crate) fn encode(
         &mut self,
         tier: usize,
@@ -60,7 +60,7 @@ impl Encoders {
         }
     }
 
-    /// Ends the tiers; `end` is where their last frames end, in output ticks.
+    /// Ends the tiers. `end` is where their last frames end, in output ticks.
     pub(crate) fn finish(self, end: i64) -> Outcome<Vec<TierReport>> {
         match self {
             Self::Here(tiers, link) => {
@@ -78,17 +78,17 @@ impl Encoders {
 
 /// Messages to an encoder's thread.
 enum Order {
-    /// A frame, its time and what the grid makes of it.
+    /// A frame, its time and its marks.
     Frame(Video, i64, Mark),
-    /// No more frames; where the last one ends.
+    /// No more frames. The value is where the last one ends.
     End(i64),
 }
 
-/// An encoder in a thread of its own. Dropped, it waits for the thread, which ends without a result.
+/// An encoder in its own thread. Dropping it waits for the thread, which then ends without a result.
 pub(crate) struct Worker {
     /// `None` after the last message.
     orders: Option<SyncSender<Order>>,
-    /// `None` once its outcome was taken.
+    /// `None` once its result was taken.
     thread: Option<JoinHandle<Outcome<TierReport>>>,
 }
 
@@ -112,7 +112,7 @@ impl Worker {
         if given {
             return Ok(());
         }
-        // The thread ended early; its outcome has the reason.
+        // The thread ended early. Its result has the reason.
         cores.without(|| self.outcome()).and_then(|_| Err(internal("an encoder ended too soon")))
     }
 
@@ -127,7 +127,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.orders = None;
         if let Some(thread) = self.thread.take() {
-            // Dropped before its end: the result is not needed.
+            // Dropped before its end, so the result is not needed.
             drop(thread.join());
         }
     }
@@ -192,7 +192,7 @@ mod tests {
         (0..2).try_for_each(|tier| encoders.encode(tier, &mut frame, index * 3600, mark))
     }
 
-    /// What two tiers of 50 frames make: reports, and all bytes that were sent, in any order.
+    /// Output of two tiers of 50 frames: reports, and all bytes that were sent, in any order.
     fn made(cores: Option<u32>) -> (Vec<TierReport>, Vec<u8>) {
         let (codec, mut parent) = UnixStream::pair().unwrap();
         let reader = std::thread::spawn(move || {

@@ -1,7 +1,6 @@
-//! What a stream's header says, in the domain's words.
+//! Facts from a stream's header, in the types of the domain.
 //!
-//! Invariant: nothing here is trusted blindly: rotations are rounded to quarter turns, unknown ratios become 1, names come from
-//! libav's own tables.
+//! Invariant: headers are not trusted. Rotations are rounded to quarter turns, unknown ratios become 1, names come from libav's own tables.
 
 use std::ffi::CStr;
 
@@ -17,7 +16,7 @@ use jetreel_domain::words::printable::printable;
 use crate::input::Input;
 use crate::sound_decoder;
 
-/// Characters of a track's title that are kept.
+/// Most characters of a track's title.
 const TITLE_LENGTH_MAX: usize = 100;
 
 /// The time base of a stream's packets, as [`Input::read`] gives them.
@@ -36,12 +35,12 @@ pub(crate) fn libav(value: Rational) -> ffmpeg_next::Rational {
     ffmpeg_next::Rational(part(value.num), part(value.den))
 }
 
-/// A ratio; `None` for 0/1, which libav writes where there is none.
+/// A ratio; `None` for 0/1, which libav writes if there is none.
 pub(crate) fn known(ratio: ffmpeg_next::Rational) -> Option<Rational> {
     Some(rational(ratio)).filter(|ratio| ratio.num > 0 && ratio.den > 0)
 }
 
-/// Sample aspect that the container declares for a stream; the stream itself may signal another.
+/// Sample aspect that the container declares for a stream. The stream itself may signal another one.
 pub(crate) fn container_aspect(stream: &Stream<'_>) -> Option<Rational> {
     #[expect(unsafe_code, reason = "a plain field of an open stream")]
     let aspect = unsafe { (*stream.as_ptr()).sample_aspect_ratio };
@@ -73,7 +72,7 @@ fn quarter_turns([a, b, c, d]: [f64; 4]) -> (u16, bool) {
     ((turns.rem_euclid(4) * 90) as u16, mirrored)
 }
 
-/// The colour of a decoded frame, gaps filled from the header.
+/// The colour of a decoded frame, with missing values from the header.
 pub(crate) fn colour(stream: &Stream<'_>, frame: &Video) -> Colour {
     let parameters = stream.parameters();
     #[expect(
@@ -120,7 +119,7 @@ pub(crate) fn signs(stream: &Stream<'_>, frame: &Video) -> Signs {
     signs_of(frame).or(Signs { bits: 0, mastering, dynamic: has(Type::DYNAMIC_HDR10_PLUS) })
 }
 
-/// The same of a frame alone.
+/// Signs of high dynamic range in a frame.
 pub(crate) fn signs_of(frame: &Video) -> Signs {
     use ffmpeg_next::frame::side_data::Type;
     let descriptor = frame.format().descriptor();
@@ -135,7 +134,7 @@ pub(crate) fn signs_of(frame: &Video) -> Signs {
 
 const UNKNOWN: &str = "unknown";
 
-/// Names of libav by the code points of ITU-T H.273, table 2.
+/// libav's names by the code points of ITU-T H.273, table 2.
 const PRIMARIES: [&str; 13] = [
     "reserved",
     "bt709",
@@ -152,7 +151,7 @@ const PRIMARIES: [&str; 13] = [
     "smpte432",
 ];
 
-/// Table 3.
+/// Names by the code points of table 3.
 const TRANSFERS: [&str; 19] = [
     "reserved",
     "bt709",
@@ -175,7 +174,7 @@ const TRANSFERS: [&str; 19] = [
     "arib-std-b67",
 ];
 
-/// Table 4.
+/// Names by the code points of table 4.
 const MATRICES: [&str; 15] = [
     "gbr",
     "bt709",
@@ -194,16 +193,16 @@ const MATRICES: [&str; 15] = [
     "ictcp",
 ];
 
-/// A sound track as the container declares it.
+/// An audio track as the container declares it.
 #[derive(Debug)]
 pub(crate) struct Candidate {
-    /// Rate and channels are 0 where the header declares none.
+    /// The track. Rate and channels are 0 if the header declares none.
     pub track: AudioTrack,
-    /// Why it cannot be used, by its header alone.
+    /// Why its header rules it out; `None` if it does not.
     pub obstacle: Option<UnusedReason>,
 }
 
-/// The sound tracks, in file order.
+/// The audio tracks in file order.
 pub(crate) fn audio(input: &Input) -> Vec<Candidate> {
     let streams = (0..input.streams()).filter_map(|index| input.stream(index).ok());
     let sound = streams.filter(|stream| stream.parameters().medium() == media::Type::Audio);
@@ -242,7 +241,7 @@ fn candidate(number: u32, stream: &Stream<'_>) -> Candidate {
     Candidate { track, obstacle: (!decodable).then_some(UnusedReason::UnsupportedCodec) }
 }
 
-/// The codec's name; where libav knows none, what the container calls it.
+/// Name of the codec. If libav has none, the container's name.
 pub(crate) fn codec_name(stream: &Stream<'_>) -> String {
     let parameters = stream.parameters();
     if parameters.id() != codec::Id::None {
@@ -255,7 +254,7 @@ pub(crate) fn codec_name(stream: &Stream<'_>) -> String {
     if name.is_empty() { UNKNOWN.to_owned() } else { name }
 }
 
-/// An entry of a dictionary of libav, as text; empty where there is none.
+/// An entry of a libav dictionary as text; empty if there is none.
 pub(crate) fn text(dictionary: *const ffi::AVDictionary, key: &CStr) -> String {
     #[expect(
         unsafe_code,
@@ -270,14 +269,14 @@ pub(crate) fn text(dictionary: *const ffi::AVDictionary, key: &CStr) -> String {
     }
 }
 
-/// Start of a stream as the container declares it, ticks of [`time_base`].
+/// Start of a stream as the container declares it, in ticks of [`time_base`].
 pub(crate) fn start(stream: &Stream<'_>) -> Option<i64> {
     let own = rational(stream.time_base());
     let ticks = Some(stream.start_time()).filter(|ticks| *ticks != ffi::AV_NOPTS_VALUE)?;
     Some(clock::convert(ticks, own, time_base(stream)))
 }
 
-/// Languages of the subtitle tracks, in file order.
+/// Languages of the subtitle tracks in file order.
 pub(crate) fn subtitles(input: &Input) -> Vec<String> {
     let streams = (0..input.streams()).filter_map(|index| input.stream(index).ok());
     let subtitles = streams.filter(|s| s.parameters().medium() == media::Type::Subtitle);
@@ -290,7 +289,7 @@ fn language(stream: &Stream<'_>) -> String {
     clean(&text(metadata, c"language"))
 }
 
-/// What the container calls a track; empty where it does not.
+/// Title of a track; empty without one.
 fn title(stream: &Stream<'_>) -> String {
     #[expect(unsafe_code, reason = "a plain field of the stream")]
     let metadata = unsafe { (*stream.as_ptr()).metadata };
@@ -298,7 +297,7 @@ fn title(stream: &Stream<'_>) -> String {
     title.trim().chars().take(TITLE_LENGTH_MAX).collect()
 }
 
-/// A language tag is letters, digits and hyphens; anything else is somebody's joke.
+/// A language tag has letters, digits and hyphens. Other characters are removed.
 fn clean(language: &str) -> String {
     let valid = !language.is_empty()
         && language.len() <= 35

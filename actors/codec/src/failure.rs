@@ -1,4 +1,4 @@
-//! How a codec process gives up: one sentence for the user, one line for the operator, one code for the retry policy.
+//! Failures of a codec process: a sentence for the user, a detail for the operator, a code for the retry policy.
 //!
 //! Invariant: every error of libav becomes a [`FailureCode`] here and nowhere else.
 
@@ -11,15 +11,15 @@ use jetreel_domain::words::reason::{ContentFault, FileFault, Reason, WorkFault};
 
 use crate::{allow, memory};
 
-/// What a fallible step of the codec returns.
+/// Result of a fallible step of the codec.
 pub(crate) type Outcome<T> = Result<T, CodecFailure>;
 
-/// A failure with nothing to add for the operator.
+/// A failure without detail.
 pub(crate) fn failure(reason: impl Into<Reason>) -> CodecFailure {
     failure_with(reason, "")
 }
 
-/// A failure with what libav or the system said. A process that is out of memory blames that, whatever it looked like.
+/// A failure with detail from libav or the system. If the process is out of memory, that is the failure.
 pub(crate) fn failure_with(reason: impl Into<Reason>, detail: impl Into<String>) -> CodecFailure {
     let (reason, detail) = (reason.into(), detail.into());
     let of = |Reason { code, sentence }, detail| CodecFailure { code, message: sentence, detail };
@@ -30,7 +30,7 @@ pub(crate) fn failure_with(reason: impl Into<Reason>, detail: impl Into<String>)
     of(WorkFault::OutOfMemory.into(), detail)
 }
 
-/// Failures that a library also ends with when it could not allocate.
+/// Codes of failures that may also result from a failed allocation of a library.
 fn hides_lack_of_memory(code: FailureCode) -> bool {
     match code {
         FailureCode::Unreadable
@@ -57,7 +57,7 @@ fn hides_lack_of_memory(code: FailureCode) -> bool {
     }
 }
 
-/// An encoder, filter or muxer that refuses to work: never the source's fault.
+/// An encoder, filter or muxer failed. This is never the source's fault.
 pub(crate) fn internal(detail: impl Into<String>) -> CodecFailure {
     failure_with(WorkFault::Internal, detail)
 }
@@ -85,12 +85,12 @@ pub(crate) fn own_failure(error: impl Into<c_int>, doing: &str) -> CodecFailure 
     internal(told(doing, error.into()))
 }
 
-/// What failed, as a sentence for an operator.
+/// The failed operation as a sentence for operators.
 fn told(doing: &str, error: c_int) -> String {
     format!("Failed to {doing}: {}.", libav_text(error))
 }
 
-/// libav's words for an error number.
+/// libav's text for an error number.
 pub(crate) fn libav_text(error: c_int) -> String {
     let mut buffer = [0 as std::os::raw::c_char; 128];
     #[expect(

@@ -1,6 +1,6 @@
-//! A libavfilter graph with one input and one output, frames passing by reference.
+//! A libavfilter graph with one input and one output. Frames pass by reference.
 //!
-//! Invariants: one thread; the frame pushed is left as it was; what comes out is a new reference.
+//! Invariants: one thread. The pushed frame is not changed, and each output frame is a new reference.
 
 use std::ffi::CString;
 
@@ -10,19 +10,19 @@ use ffmpeg_next::{ffi, filter};
 
 use crate::failure::{Outcome, internal, own_failure};
 
-/// What a graph is built for; another shape needs another graph.
+/// Form of a graph's input. Another form needs another graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shape {
-    /// Pixels.
+    /// Width in pixels.
     pub width: u32,
-    /// Pixels.
+    /// Height in pixels.
     pub height: u32,
-    /// Layout of a pixel.
+    /// Pixel format.
     pub format: Pixel,
 }
 
 impl Shape {
-    /// The shape of a frame.
+    /// The form of a frame.
     pub(crate) fn of(frame: &Video) -> Self {
         Self { width: frame.width(), height: frame.height(), format: frame.format() }
     }
@@ -30,14 +30,14 @@ impl Shape {
 
 /// A chain of filters.
 pub(crate) struct Graph {
-    // Owns what the two pointers point to.
+    // Owns the targets of the two pointers.
     _graph: filter::Graph,
     source: *mut ffi::AVFilterContext,
     sink: *mut ffi::AVFilterContext,
 }
 
 impl Graph {
-    /// A chain `filters` (libav's syntax) for frames of `shape`. Timestamps are not looked at: frames leave in order.
+    /// A chain `filters` (libav's syntax) for frames of `shape`. Timestamps are ignored: frames leave in order.
     pub(crate) fn new(shape: Shape, filters: &str) -> Outcome<Self> {
         let mut graph = filter::Graph::new();
         #[expect(
@@ -67,7 +67,7 @@ impl Graph {
         Ok(Self { _graph: graph, source, sink })
     }
 
-    /// Puts a frame in, or the end.
+    /// Pushes a frame, or the end.
     pub(crate) fn push(&mut self, frame: Option<&Video>) -> Outcome<()> {
         #[expect(
             unsafe_code,
@@ -80,7 +80,7 @@ impl Graph {
         if result < 0 { Err(own_failure(result, "filter a frame")) } else { Ok(()) }
     }
 
-    /// Takes a frame out; `false` where none is ready.
+    /// Pulls a frame; `false` if none is ready.
     pub(crate) fn pull(&mut self, frame: &mut Video) -> Outcome<bool> {
         #[expect(unsafe_code, reason = "the frame is emptied before the sink fills it")]
         let result = unsafe {

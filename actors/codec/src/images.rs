@@ -1,7 +1,7 @@
-//! Poster, sprite sheets and their WebVTT index, composed from the pictures kept while encoding.
+//! Composes poster, sprite sheets and their WebVTT index from the pictures kept while encoding.
 //!
-//! Invariants: equal pictures give equal files; the cues cover the video from 0 to its end without hole or overlap; memory is
-//! bounded by one sheet.
+//! Invariants: equal pictures give equal files. The cues cover the video from 0 to its end without gap or overlap. Memory is bounded by one
+//! sheet.
 
 use ffmpeg_next::codec::{self, decoder};
 use ffmpeg_next::format::Pixel;
@@ -19,10 +19,10 @@ use crate::jpeg;
 use crate::link::Link;
 use crate::outlet::Outlet;
 
-/// The poster is chosen from this many hundredths of the pictures: no credits.
+/// Percentage of the pictures, from the beginning on, from which the poster is chosen. The rest may show credits.
 const POSTER_SHARE: usize = 60;
 
-/// Does an images job.
+/// Runs an images job.
 pub(crate) fn run(link: &Link, job: &Job, images: &ImagesJob) -> Outcome<Report> {
     if images.pictures.is_empty() {
         return Err(failure(ContentFault::NoPictures));
@@ -65,15 +65,15 @@ fn fetch(link: &Link, picture: &PictureRef) -> Outcome<Vec<u8>> {
     ))
 }
 
-/// A picture as it stands on a sheet: 4:4:4, so that it can start at any pixel.
+/// A picture as a tile of a sheet: 4:4:4, so that it can start at any pixel.
 fn tile(jpeg: &[u8], plan: &ImagePlan, budget: &Budget) -> Outcome<Video> {
     let mut picture = decode(jpeg, budget)?;
-    // The same planes under the name that scalers like; the range is said below.
+    // The same planes under the name that scalers prefer. The range is set below.
     if picture.format() != Pixel::YUVJ420P {
         return Err(internal(format!("a stored picture is {:?}", picture.format())));
     }
     picture.set_format(Pixel::YUV420P);
-    // The inverse of what a JPEG is made with: full range and BT.601 back to TV range and BT.709.
+    // The inverse of making the JPEG: full range and BT.601 back to TV range and BT.709.
     let chain = format!(
         "scale={}:{}:flags={SCALER}:in_range=pc:out_range=tv:in_color_matrix=bt601:\
          out_color_matrix=bt709,format=yuv444p",
@@ -127,7 +127,7 @@ struct Canvas {
 }
 
 impl Canvas {
-    /// A black sheet with room for `tiles` tiles, as small as it may be.
+    /// A black sheet for `tiles` tiles, as small as possible.
     fn new(plan: &ImagePlan, tiles: usize) -> Self {
         let (columns, rows) = thumbnails::shape(plan, tiles);
         let tile = (plan.tile_width as usize, plan.tile_height as usize);

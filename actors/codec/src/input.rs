@@ -1,8 +1,8 @@
-//! Opens a source: libav's demuxers over range reads, with nothing allowed that is not listed here.
+//! Opens a source: libav's demuxers over range reads. Only what is listed here is allowed.
 //!
-//! Invariants: what a file is, its content decides, never its name; no demuxer may open anything else (no protocols, `io_open`
-//! denied); streams, probing and errors are bounded; a fault of the link always wins over what libav makes of it. No packet leaves
-//! with a time base that is finer than the outputs can carry.
+//! Invariants: the content of a file, never its name, determines its format. No demuxer may open anything else (no protocols, `io_open`
+//! denied). Streams, probing and errors are bounded. A fault of the link takes precedence over the error that libav makes of it. No packet
+//! has a time base that is finer than the outputs support.
 
 use std::os::raw::c_int;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,12 +22,12 @@ use crate::link::Link;
 use crate::opening::Opening;
 use crate::toplevel::TopLevel;
 
-/// Failed reads in a row after which the rest of a source is given up.
+/// Failed reads in a row after which the rest of a source is skipped.
 const FAILED_READS_MAX: u32 = 256;
 
-/// libav's name of the MP4 demuxer, the one whose index can be complete.
+/// Name of libav's MP4 demuxer. Only its index can be complete.
 pub(crate) const MOVIE_FORMAT: &str = "mov,mp4,m4a,3gp,3g2,mj2";
-/// libav's name of the demuxer of MPEG program streams, in which a packet may hold several pictures and one timestamp.
+/// Name of libav's demuxer of MPEG program streams, in which a packet may hold several pictures and one timestamp.
 pub(crate) const PROGRAM_STREAM_FORMAT: &str = "mpeg";
 
 /// An open source.
@@ -40,12 +40,12 @@ pub(crate) struct Input {
     pub(super) top: Arc<Mutex<TopLevel>>,
     pub(super) failed_reads: u64,
     pub(super) truncated: bool,
-    /// Of a Matroska file.
+    /// Reader of block times; `None` unless the file is Matroska.
     pub(super) blocks: Option<Blocks>,
 }
 
 impl Input {
-    /// Opens object `object` of `size` bytes. `format` forces a demuxer that an earlier probe found.
+    /// Opens object `object` of `size` bytes. `format` selects the demuxer that an earlier probe found.
     pub(crate) fn open(
         link: &Link,
         object: u32,
@@ -56,8 +56,8 @@ impl Input {
         Opening { link, object, size, format, budget, look: true }.open(Vec::new())
     }
 
-    /// Opens what an earlier probe has looked into, for its pictures. MP4 describes its tracks in the header, so libav need not
-    /// decode the first frames once more, which costs a tenth of a second at 1080p.
+    /// Opens a probed source for its pictures. MP4 describes its tracks in the header, so libav need not decode the first frames again,
+    /// which costs a tenth of a second at 1080p.
     pub(crate) fn open_known(
         link: &Link,
         object: u32,
@@ -69,12 +69,12 @@ impl Input {
         Opening { link, object, size, format: Some(format), budget, look }.open(Vec::new())
     }
 
-    /// The demuxer's name, as [`Input::open`] takes it.
+    /// Name of the demuxer, in the form of [`Input::open`].
     pub(crate) fn format(&self) -> String {
         self.context.format().name().to_owned()
     }
 
-    /// How many streams there are.
+    /// Number of streams.
     pub(crate) fn streams(&self) -> u32 {
         self.context.nb_streams()
     }
@@ -86,7 +86,7 @@ impl Input {
         })
     }
 
-    /// Seconds per tick of the packets of a stream as [`Input::read`] gives them.
+    /// Seconds per tick of a stream's packets as [`Input::read`] returns them.
     pub(crate) fn time_base(&self, index: u32) -> Outcome<Rational> {
         Ok(clock::working(self.own_time_base(index)?))
     }
@@ -95,12 +95,12 @@ impl Input {
         Ok(facts::rational(self.stream(index)?.time_base()))
     }
 
-    /// The context, for what only libav's C interface offers.
+    /// The context, for functions that only libav's C interface has.
     pub(crate) fn context(&mut self) -> &mut context::Input {
         &mut self.context
     }
 
-    /// Lets the demuxer skip everything but these streams.
+    /// Makes the demuxer skip all other streams.
     pub(crate) fn only(&mut self, wanted: &[u32]) {
         for mut stream in self.context.streams_mut() {
             let discard = if wanted.contains(&(stream.index() as u32)) {
@@ -118,8 +118,8 @@ impl Input {
         }
     }
 
-    /// From now on packets have their times, flags and lengths, but no content, and nothing of the source is read. Only for
-    /// containers whose index is complete; there is no way back.
+    /// From now on packets have times, flags and lengths but no content, and the source is not read. Only for containers with a complete
+    /// index. It cannot be undone.
     pub(crate) fn read_blank(&mut self) {
         self.blank.store(true, Ordering::Relaxed);
         #[expect(
@@ -131,7 +131,7 @@ impl Input {
         }
     }
 
-    /// Jumps to the last random-access point of `stream` at or before `dts`, in ticks of [`Input::time_base`].
+    /// Seeks to the last random-access point of `stream` at or before `dts`, in ticks of [`Input::time_base`].
     pub(crate) fn seek(&mut self, stream: u32, dts: i64) -> Outcome<()> {
         let own = self.own_time_base(stream)?;
         let dts = clock::rescale_up(dts, clock::working(own), own);
@@ -154,10 +154,10 @@ impl Input {
         if result < 0 { Err(source_failure(result, "seek")) } else { Ok(()) }
     }
 
-    /// Goes back to the first packet that the indexes of `streams` list.
+    /// Seeks to the first packet in the indexes of `streams`.
     pub(crate) fn rewind(&mut self, streams: &[u32]) -> Outcome<()> {
         self.past_end.store(false, Ordering::Relaxed);
-        // A seek takes the other tracks to the same time: the one that begins first decides.
+        // A seek moves all tracks to the same time, so the track that begins first determines it.
         let mut first: Option<(f64, u32, i64)> = None;
         for stream in streams {
             let Some(entry) = self.first_indexed(*stream)? else { continue };
@@ -178,7 +178,7 @@ impl Input {
         if result < 0 { Err(source_failure(result, "seek to the start")) } else { Ok(()) }
     }
 
-    /// The timestamp of the first packet that the index of a stream lists, in the container's ticks.
+    /// Timestamp of the first packet in a stream's index, in the container's ticks.
     fn first_indexed(&mut self, stream: u32) -> Outcome<Option<i64>> {
         #[expect(
             unsafe_code,
@@ -214,9 +214,9 @@ impl Input {
         }
     }
 
-    /// The next packet; `None` at the end, also where the file is cut short.
+    /// The next packet. `None` at the end, even if the file is cut short.
     ///
-    /// A failed read is counted ([`Input::failed_reads`]) and the next packet tried: damage is local in most formats.
+    /// A failed read is counted ([`Input::failed_reads`]), and the next packet is tried: in most formats damage is local.
     pub(crate) fn read(&mut self) -> Outcome<Option<Packet>> {
         let mut failed = 0;
         while failed < FAILED_READS_MAX {
@@ -249,13 +249,13 @@ impl Input {
         Ok(None)
     }
 
-    /// Whether a packet belongs to a movie behind the first one: libav takes fragments of both for those of one.
+    /// Whether a packet belongs to a movie after the first one. libav treats the fragments of both as those of one.
     fn is_of_another(&self, packet: &Packet) -> bool {
         let begins = self.another_movie().and_then(|begins| isize::try_from(begins).ok());
         begins.is_some_and(|begins| packet.position() >= begins)
     }
 
-    /// Gives a packet the times that libav leaves out.
+    /// Adds the times that libav omits.
     fn complete(&mut self, packet: &mut Packet) -> Outcome<()> {
         let Some(blocks) = &mut self.blocks else { return Ok(()) };
         let stream = self.context.stream(packet.stream());
@@ -263,7 +263,7 @@ impl Input {
         if medium == Some(media::Type::Video) { blocks.mend(packet) } else { Ok(()) }
     }
 
-    /// Puts a packet on the time base of [`Input::time_base`].
+    /// Converts a packet to the time base of [`Input::time_base`].
     fn coarsen(&self, packet: &mut Packet) -> Outcome<()> {
         let own = self.own_time_base(packet.stream() as u32)?;
         let working = clock::working(own);
@@ -273,7 +273,7 @@ impl Input {
         Ok(())
     }
 
-    /// Where another movie begins in an MP4, as far as it was read.
+    /// Byte position of another movie in an MP4, as far as the file was read.
     pub(crate) fn another_movie(&self) -> Option<u64> {
         self.top.lock().unwrap_or_else(PoisonError::into_inner).another()
     }
@@ -283,12 +283,12 @@ impl Input {
         self.fetched.load(Ordering::Relaxed)
     }
 
-    /// Reads that failed so far.
+    /// Number of failed reads.
     pub(crate) fn failed_reads(&self) -> u64 {
         self.failed_reads
     }
 
-    /// Whether reading ended before the container said it would.
+    /// Whether reading ended earlier than the container declares.
     pub(crate) fn truncated(&self) -> bool {
         self.truncated
     }

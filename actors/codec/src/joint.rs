@@ -1,7 +1,7 @@
-//! Where another recording begins in a file, in the middle of a group of pictures or not.
+//! Joints of a picture track: another recording begins, perhaps in the middle of a group of pictures.
 //!
-//! Pictures before the first key picture of a recording need others that are not in the file. No decoder knows: it takes pictures of
-//! the recording before for them.
+//! Pictures before the first key picture of a recording refer to pictures that are not in the file. Decoders do not notice: they use
+//! pictures of the previous recording instead.
 
 use ffmpeg_next::Packet;
 use jetreel_domain::codec::discontinuity::ClockStep;
@@ -10,10 +10,10 @@ use jetreel_domain::plan::rational::Rational;
 
 use crate::offsets::Place;
 
-/// Seconds without a key picture after which a recording is decoded all the same.
+/// Seconds without a key picture after which a recording is decoded anyway.
 pub(crate) const WAIT_SECONDS: f64 = 10.0;
 
-/// Fewer pictures are no recording: some recorders stamp the first ones by another clock.
+/// Fewest pictures of a recording: some recorders stamp the first ones by another clock.
 pub(crate) const PICTURES_MIN: usize = 12;
 
 /// Waits for the first key picture of a recording.
@@ -23,33 +23,33 @@ pub(crate) struct Wait {
 }
 
 impl Wait {
-    /// From the first picture of the recording on, which comes at `first`.
+    /// Begins with the first picture of the recording, at `first`.
     pub(crate) fn new(first: i64, time_base: Rational) -> Self {
         Self { until: first.saturating_add(time_base.ticks(WAIT_SECONDS)) }
     }
 
-    /// Whether it ends with a picture at `instant`.
+    /// Whether the wait ends with a picture at `instant`.
     pub(crate) fn ends(self, is_key: bool, instant: i64) -> bool {
         is_key || instant >= self.until
     }
 }
 
-/// What is to be done with a packet.
+/// Treatment of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// It is decoded.
+    /// Decode it.
     GoesOn,
-    /// It is decoded as the first one of a recording.
+    /// Decode it as the first one of a recording.
     Begins,
     LeftOut,
 }
 
-/// The recordings of a picture track on their way.
+/// The recordings of a picture track.
 pub(crate) struct Joints {
     bytes: Vec<u64>,
     time_base: Rational,
     place: Place,
-    /// Joints behind which the last packet lies; `None` before the first packet.
+    /// Number of joints before the last packet; `None` before the first packet.
     passed: Option<usize>,
     /// Pictures since the last joint.
     pictures: usize,
@@ -64,7 +64,7 @@ impl Joints {
         Self { bytes, time_base, place, passed: None, pictures, wait: None }
     }
 
-    /// Takes the next packet of the track, on the continuous clock.
+    /// Processes the next packet of the track, on the continuous clock.
     pub(crate) fn take(&mut self, packet: &Packet) -> Turn {
         let (byte, _) = self.place.of(packet);
         let passed = self.bytes.partition_point(|joint| *joint <= byte);

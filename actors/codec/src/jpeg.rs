@@ -1,4 +1,4 @@
-//! A picture as JPEG.
+//! Encodes a picture as JPEG.
 
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;

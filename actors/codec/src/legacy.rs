@@ -1,7 +1,7 @@
-//! 4:4:4 H.264 whose encoder is not named in the stream.
+//! 4:4:4 H.264 without the name of its encoder in the stream.
 //!
-//! x264 up to build 150 deviated from the standard in 4:4:4 pictures. libav follows the deviation only where it knows the build, which x264
-//! writes into the first packet. Where that text was removed, the beginning of the track is decoded both ways. The way without errors
+//! x264 up to build 150 deviated from the standard in 4:4:4 pictures. libav follows the deviation only if it knows the build, which x264
+//! writes into the first packet. If that text was removed, the beginning of the track is decoded in both ways, and the way without errors
 //! is right. Decoders that start in the middle of the track get the build as an option.
 
 use ffmpeg_next::frame::Video;
@@ -12,9 +12,9 @@ use jetreel_domain::plan::rational::Rational;
 use crate::decode::{Decoder, Pull, check_pixels, picture_hash};
 use crate::failure::Outcome;
 
-/// Packets that are decoded.
+/// Most packets that are decoded.
 const PACKETS_MAX: usize = 64;
-/// Bytes of them.
+/// Most bytes of these packets.
 const BYTES_MAX: usize = 32 << 20;
 
 /// The beginning of a track.
@@ -27,17 +27,17 @@ pub(crate) struct Beginning {
 /// The last build of x264 that deviates, and the first that does not.
 const BUILDS: [&str; 2] = ["150", "151"];
 
-/// How a track is to be decoded.
+/// Way of decoding a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Way {
-    /// As old builds of x264 wrote, not as the standard says.
+    /// Whether to decode as old builds of x264 wrote, not as the standard requires.
     pub old: bool,
-    /// One way is without errors and the other is not, or both give the same pictures.
+    /// Whether one way has no errors and the other has, or both give the same pictures.
     pub certain: bool,
 }
 
 impl Way {
-    /// The option for the decoder; none where the standard way is a guess.
+    /// The option for the decoder; `None` if the standard way is a guess.
     pub(crate) fn option(self) -> Option<(String, String)> {
         let [old, standard] = BUILDS;
         let build = if self.old { Some(old) } else { self.certain.then_some(standard) };
@@ -61,7 +61,7 @@ impl Beginning {
         }
     }
 
-    /// Decodes what was kept both ways.
+    /// Decodes the kept packets in both ways.
     pub(crate) fn way(
         &self,
         stream: &Stream<'_>,

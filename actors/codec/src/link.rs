@@ -1,7 +1,7 @@
 //! The socket to the parent: framed MessagePack, blocking, one outstanding read.
 //!
-//! Invariants: a fault of the link is remembered, so that a libav call that failed because of it is never taken for damage of
-//! the source; after a fault nothing more is sent or read.
+//! Invariants: a fault of the link is remembered, so that a libav call that failed because of it is never mistaken for damage of the
+//! source. After a fault nothing more is sent or read.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::{FromRawFd as _, OwnedFd};
@@ -25,7 +25,7 @@ struct Wire {
 }
 
 impl Link {
-    /// Takes over the inherited descriptor. Call it once.
+    /// Takes the inherited descriptor. Call it once.
     pub(crate) fn inherited() -> Self {
         #[expect(
             unsafe_code,
@@ -45,7 +45,7 @@ impl Link {
         self.wire().exchange(|wire| wire.send(message))
     }
 
-    /// Sends the last frame: also after a read that was refused, never to a parent that broke the protocol.
+    /// Sends the last frame, also after a refused read. Never sends to a parent that violated the protocol.
     pub(crate) fn last_word(&self, message: &FromCodec) -> Outcome<()> {
         let mut wire = self.wire();
         match &wire.fault {
@@ -62,7 +62,7 @@ impl Link {
         })
     }
 
-    /// Bytes of an object: as many as asked for, fewer only at its end, where nothing is to be asked for.
+    /// Bytes of an object: as many as requested, fewer only at its end. At the end nothing may be requested.
     pub(crate) fn read(&self, object: u32, offset: u64, length: u32) -> Outcome<Vec<u8>> {
         self.wire().exchange(|wire| {
             wire.send(&FromCodec::Read { object, offset, length })?;
@@ -78,7 +78,7 @@ impl Link {
         })
     }
 
-    /// The fault that ended the link, if there was one: it explains whatever libav reports afterwards.
+    /// The fault that ended the link, if there is one. It explains all later errors of libav.
     pub(crate) fn fault(&self) -> Outcome<()> {
         self.wire().fault.clone().map_or(Ok(()), Err)
     }
@@ -127,7 +127,7 @@ impl Wire {
     }
 }
 
-/// The failure for a parent that does not keep to the protocol.
+/// The failure of a parent that violates the protocol.
 pub(crate) fn protocol(detail: &str) -> CodecFailure {
     failure_with(WorkFault::Abandoned, detail)
 }

@@ -1,27 +1,27 @@
-//! How much of a sound track could not be decoded.
+//! Measures how much of an audio track could not be decoded.
 
-/// What was lost of a track, and how long its packets are.
+/// Losses of a track, and the duration of its packets.
 #[derive(Debug, Default)]
 pub(crate) struct Loss {
-    /// Damaged packets and frames since the last sound.
+    /// Damaged packets and frames since the last audio.
     damaged: u64,
-    /// Reads failed since then: whose packets are missing is not known.
+    /// Whether reads failed since then. It is unknown which packets are missing.
     unread: bool,
-    /// Reads that failed, and frames that did not fit, so far.
+    /// Total numbers of failed reads and of frames that did not fit.
     reads: u64,
     unfit: u64,
-    /// Seconds decoded, and the packets that they came from.
+    /// Decoded seconds, and the packets that they came from.
     seconds: f64,
     packets: u64,
 }
 
 impl Loss {
-    /// `samples` were decoded.
+    /// Records that `samples` were decoded.
     pub(crate) fn decoded(&mut self, samples: usize, rate: u32) {
         self.seconds += samples as f64 / f64::from(rate.max(1));
     }
 
-    /// A packet was decoded, all of it or not. So far `unfit` frames of all packets did not fit.
+    /// Records a packet that was decoded completely or not. `unfit` frames of all packets did not fit so far.
     pub(crate) fn packet(&mut self, intact: bool, unfit: u64) {
         let fits = std::mem::replace(&mut self.unfit, unfit) == unfit;
         if intact && fits {
@@ -31,12 +31,12 @@ impl Loss {
         }
     }
 
-    /// So far `reads` failed.
+    /// Records that `reads` failed so far.
     pub(crate) fn reads(&mut self, reads: u64) {
         self.unread |= std::mem::replace(&mut self.reads, reads) != reads;
     }
 
-    /// Seconds lost since the last sound, which `silence` seconds without any separate from the next.
+    /// Seconds lost since the last audio. `silence` seconds separate it from the next.
     pub(crate) fn take(&mut self, silence: f64) -> f64 {
         let (damaged, unread) =
             (std::mem::take(&mut self.damaged), std::mem::take(&mut self.unread));

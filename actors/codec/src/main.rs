@@ -1,9 +1,9 @@
 //! The isolated codec process: it gets one job over a socket, does it with libav, and ends.
 //!
-//! Invariants: before the first byte of a source it gives up its rights; it opens no file and no network connection; source bytes come over the socket, results leave over it; exactly one
-//! of `Done` and `Failed` is sent; the exit code says what happened even where the message cannot be sent.
+//! Invariants: it drops its rights before the first byte of a source. It opens no file and no network connection; source bytes and results
+//! go over the socket. It sends exactly one of `Done` and `Failed`. The exit code tells what happened even if the message cannot be sent.
 //!
-//! Reading order: switches for tests, confinement, memory, the socket, what may be opened, what a source is, then pictures, sound and packaging.
+//! Reading order: switches for tests, confinement, memory, the socket, allow-lists, the probe, then pictures, audio and packaging.
 
 mod switches;
 mod confine;
@@ -100,14 +100,14 @@ fn main() -> ExitCode {
         Ok(report) => FromCodec::Done(report),
         Err(failure) => FromCodec::Failed(failure),
     };
-    // A parent that is gone cannot be told; the exit code remains.
+    // The parent may be gone; then only the exit code remains.
     let told = link.last_word(&last_word);
     let code = if told.is_err() && code == 0 { FailureCode::Protocol.exit_code() } else { code };
     ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
 fn serve(link: &Link) -> Outcome<Report> {
-    // Asked first: libav and x264 look at the machine once, which they could not do later.
+    // Read first: libav and x264 inspect the machine once, which they could not do later.
     let build = build()?;
     let confined = confine();
     link.send(&FromCodec::Hello {
@@ -140,7 +140,7 @@ fn work(link: &Link, job: &Job, work: &JobWork) -> Outcome<Report> {
     }
 }
 
-/// Tries what is forbidden, and a thread, which is not.
+/// Attempts forbidden operations, and a thread, which is allowed.
 fn trespass() -> Outcome<Report> {
     let attempts = confine::attempts();
     let thread = std::thread::Builder::new().spawn(|| ()).map_err(|error| error.to_string());
@@ -149,7 +149,7 @@ fn trespass() -> Outcome<Report> {
     Ok(Report::Trespass(attempts))
 }
 
-/// Everything that determines the output bytes: this program, and the libraries that it is linked to.
+/// All that determines the output bytes: this program, and its linked libraries.
 fn build() -> Outcome<String> {
     #[expect(unsafe_code, reason = "these functions return constants")]
     let (codec, format, filter, scale) = unsafe {

@@ -1,8 +1,8 @@
-//! Memory that runs out is told apart from every other failure, however it shows: as an error of libav, as a failed allocation
-//! of this program, or as the crash of a library that did not look.
+//! Detects that memory ran out, however it shows: as an error of libav, as a failed allocation of this program, or as the crash of a
+//! library that did not check an allocation.
 //!
-//! The parent bounds the address space (`RLIMIT_AS`) well above what the job needs, so a process that has no room left
-//! for one more large allocation has used up its budget.
+//! The parent bounds the address space (`RLIMIT_AS`) well above the job's needs. So a process without room for one more large allocation
+//! has used up its budget.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::os::raw::c_int;
@@ -13,10 +13,10 @@ use ffmpeg_next::ffi;
 use jetreel_domain::codec::budget;
 use jetreel_domain::codec::wire::{Budget, FailureCode};
 
-/// What counts as room, in bytes; the job sets it.
+/// Free memory in bytes below which memory has run out. The job sets it.
 static ROOM: AtomicUsize = AtomicUsize::new(64 << 20);
 
-/// The system's allocator; where it has nothing left, the process ends and says why.
+/// The system's allocator. If it has no memory left, the process ends with a reason.
 struct Bounded;
 
 #[global_allocator]
@@ -68,10 +68,10 @@ const ZEROED: c_int = 0xff;
 
 /// Sets up the heap of the C library, before there is a second thread.
 ///
-/// Memory is given out as zeros: x264 (core 164, the AVX-512 code of its rate control) reads some that it never wrote, at widths that are
-/// no multiple of 128, and what it encodes depends on that. Not covered are allocations of up to 1032 bytes that the C library takes from
-/// what the same thread gave back (its `tcache`): they hold what they held. All threads share one heap: heaps of their own would take 64 MB of address
-/// space each, for which no job has a budget, and encoders allocate little once they are open.
+/// Memory is allocated as zeros. x264 (core 164, the AVX-512 code of its rate control) reads some that it never wrote, at widths that are
+/// no multiple of 128, and its output depends on that. Allocations of up to 1032 bytes that the C library takes from memory freed by the
+/// same thread (its `tcache`) are not covered: they keep their content. All threads share one heap. Separate heaps would take 64 MB of
+/// address space each, for which no job has a budget, and encoders allocate little once they are open.
 pub(crate) fn set_up_heap() {
     #[cfg(target_env = "gnu")]
     #[expect(unsafe_code, reason = "sets two numbers, before there is a second thread")]
@@ -81,7 +81,7 @@ pub(crate) fn set_up_heap() {
     }
 }
 
-/// No single allocation of libav may be larger than what one picture or one index of this job can need.
+/// Bounds single allocations of libav by what one picture or one index of this job can need.
 pub(crate) fn bound(limits: &Budget) {
     let bytes = usize::try_from(budget::allocation_max(limits.pixels_max)).unwrap_or(usize::MAX);
     ROOM.store(bytes, Ordering::Relaxed);
@@ -109,13 +109,13 @@ pub(crate) fn is_short() -> bool {
     false
 }
 
-/// Signals that a library dies of when it does not look at what an allocation gave.
+/// Signals by which a library dies if it does not check an allocation.
 const CRASHES: [c_int; 3] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGABRT];
 
-/// What was installed for them before.
+/// Handlers of these signals before ours.
 static BEFORE: [OnceLock<libc::sigaction>; 3] = [const { OnceLock::new() }; 3];
 
-/// Looks at memory when the process crashes, and leaves everything else to whoever did so before.
+/// Checks memory when the process crashes, and leaves everything else to the previous handler.
 pub(crate) fn explain_crashes() {
     for (signal, before) in CRASHES.into_iter().zip(&BEFORE) {
         #[expect(
@@ -140,7 +140,7 @@ extern "C" fn on_crash(signal: c_int) {
     }
     let at = CRASHES.iter().position(|crash| *crash == signal);
     if let Some(before) = at.and_then(|at| BEFORE.get(at)).and_then(OnceLock::get) {
-        // The instruction that failed fails again, this time as if nothing had been here.
+        // The failed instruction fails again, now without this handler.
         #[expect(unsafe_code, reason = "restores an action that the kernel gave")]
         unsafe {
             libc::sigaction(signal, before, std::ptr::null_mut());

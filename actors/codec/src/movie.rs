@@ -1,7 +1,7 @@
-//! Movie boxes (`moov`), as init segments and progressive files share them.
+//! Movie boxes (`moov`), shared by initialisation segments and progressive files.
 //!
-//! Boxes stand in the order that ISO/IEC 14496-12 recommends (headers first); the sample entries are the same bytes in a
-//! fragmented and in a progressive file.
+//! Boxes are in the order that ISO/IEC 14496-12 recommends (headers first). The sample entries are the same bytes in a fragmented and in a
+//! progressive file.
 
 use std::fmt::Display;
 
@@ -13,26 +13,26 @@ use mp4_atom::{
 
 /// One track of a movie.
 pub(crate) struct Track {
-    /// Track id, not 0.
+    /// Track id; not 0.
     pub id: u32,
     /// Media ticks per second.
     pub timescale: u32,
-    /// Media ticks from the first sample to the end of the last; 0 where the samples are in fragments.
+    /// Media ticks from the first sample to the end of the last; 0 if the samples are in fragments.
     pub duration: u64,
-    /// The same with all edits, in ticks of the movie.
+    /// The duration with all edits, in ticks of the movie.
     pub movie_duration: u64,
     /// Sample tables with exactly one sample entry.
     pub stbl: Stbl,
-    /// Edit list; empty for none.
+    /// Edit list; empty if there is none.
     pub edits: Vec<ElstEntry>,
     /// ISO 639-2 code of its language.
     pub language: String,
 }
 
-/// Language of a track that has none.
+/// Language of a track without one.
 pub(crate) const UNDETERMINED: &str = "und";
 
-/// A `moov` of `tracks`, whose movie header has `timescale`. With `fragmented` the samples come in fragments.
+/// A `moov` of `tracks` whose movie header has `timescale`. With `fragmented` the samples are in fragments.
 pub(crate) fn moov(
     timescale: u32,
     tracks: &[Track],
@@ -68,7 +68,7 @@ pub(crate) fn bytes(atom: &impl Encode) -> Result<Vec<u8>, CodecFailure> {
     Ok(out)
 }
 
-/// A failure of writing or reading our own boxes.
+/// A failure of writing or reading Jetreel's own boxes.
 pub(crate) fn refused(detail: impl Display) -> CodecFailure {
     CodecFailure {
         code: FailureCode::Internal,
@@ -127,7 +127,7 @@ fn container(kind: &[u8; 4], children: &[Vec<u8>]) -> Result<Vec<u8>, CodecFailu
     Ok(out)
 }
 
-/// Sample tables that hold nothing but the sample entry.
+/// Sample tables with only the sample entry.
 pub(crate) fn empty_tables(entry: Codec) -> Stbl {
     Stbl {
         stsd: Stsd { codecs: vec![entry] },

@@ -1,10 +1,10 @@
-//! CMAF tracks: initialisation segments and fragments (`moof` + `mdat`) of one track each.
+//! CMAF tracks: initialisation segments and fragments (`moof` + `mdat`) of one track.
 //!
-//! Invariants: equal arguments give equal bytes. Every fragment can be placed without its neighbours: decode times are the
-//! sorted presentation times of the fragment itself, so its `tfdt` is its first PTS. Composition times lie behind presentation times by
-//! a fixed shift, which the edit list of the initialisation segment reverses (ISO/IEC 23000-19, brand `cmfc`). Composition offsets are
-//! never negative: libav would delay such pictures by the largest of them, behind their sound. Where pictures are reordered across a
-//! pause that is longer than the shift, decode times are earlier. Offsets count from the `moof`.
+//! Invariants: equal arguments give equal bytes. Every fragment can be placed without its neighbours: decode times are the sorted
+//! presentation times of the fragment itself, so its `tfdt` is its first PTS. Composition times lie behind presentation times by a fixed
+//! shift, which the edit list of the initialisation segment reverses (ISO/IEC 23000-19, brand `cmfc`). Composition offsets are never
+//! negative, because libav would delay such pictures by the largest of them, after their audio. If pictures are reordered across a pause
+//! that is longer than the shift, decode times are earlier. Offsets count from the `moof`.
 
 use jetreel_domain::codec::wire::CodecFailure;
 use mp4_atom::esds::{DecoderConfig, DecoderSpecific, EsDescriptor, Esds, SLConfig};
@@ -26,13 +26,13 @@ const NON_SYNC: u32 = 0x0101_0000;
 /// A coded frame or access unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sample {
-    /// Presentation time, output ticks.
+    /// Presentation time in output ticks.
     pub pts: i64,
-    /// Output ticks that it is shown for.
+    /// Duration in output ticks.
     pub duration: u32,
     /// Whether decoding can start here.
     pub sync: bool,
-    /// H.264: NAL units, each behind its length in four bytes. AAC: one raw access unit.
+    /// H.264: NAL units, each after its length in four bytes. AAC: one raw access unit.
     pub data: Vec<u8>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn video_init(
     let entry = Avc1 {
         visual,
         avcc: Avcc::decode_body(&mut &avcc[..]).map_err(refused)?,
-        // BT.709 (ISO/IEC 23091-2: 1, 1, 1), limited range: what every tier is encoded in.
+        // BT.709 (ISO/IEC 23091-2: 1, 1, 1), limited range, as every tier is encoded.
         colr: Some(Colr::new(1, 1, 1, false).map_err(refused)?),
         pasp: Some(Pasp { h_spacing: 1, v_spacing: 1 }),
         ..Avc1::default()
@@ -181,13 +181,13 @@ fn timing(samples: &[Sample], shift: u32) -> Result<(u64, Vec<TrunEntry>), Codec
     Ok((u64::try_from(start).map_err(refused)?, entries))
 }
 
-/// The sorted presentation times; earlier ones where a sample would be decoded later than it is shown, by `shift` behind its
-/// presentation time.
+/// The sorted presentation times. Earlier ones where a sample would be decoded later than it is shown, `shift` before its presentation
+/// time.
 fn decode_times(samples: &[Sample], shift: i64) -> Vec<i64> {
     let mut times: Vec<i64> = samples.iter().map(|sample| sample.pts).collect();
     times.sort_unstable();
     let mut latest = i64::MAX;
-    // The first stays: it is where the fragment begins.
+    // The first time stays, because the fragment begins there.
     for (time, sample) in times.iter_mut().zip(samples).skip(1).rev() {
         latest = sample.pts.saturating_add(shift).min(latest.saturating_sub(1));
         *time = latest.min(*time);
@@ -195,7 +195,7 @@ fn decode_times(samples: &[Sample], shift: i64) -> Vec<i64> {
     times
 }
 
-/// Leaves out what all samples share: it stands once, as a default.
+/// Writes values that all samples share once, as defaults.
 fn traf(track: u32, start: u64, samples: &[Sample], mut entries: Vec<TrunEntry>) -> Traf {
     let flags = |sample: &Sample| if sample.sync { SYNC } else { NON_SYNC };
     let default_flags = samples.last().map_or(SYNC, flags);
@@ -244,7 +244,7 @@ mod tests {
         Sample { pts, duration, sync, data: vec![pts as u8; 5] }
     }
 
-    /// The boxes behind an initialisation segment's `ftyp`.
+    /// The boxes after an initialisation segment's `ftyp`.
     fn moov_of(init: &[u8]) -> Moov {
         let mut rest = init;
         Ftyp::decode(&mut rest).unwrap();
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn pictures_that_are_reordered_across_a_pause_are_decoded_in_time() {
-        // 40 ms apart but for a pause of 1280 ms before the last three, which are coded as 7, 5, 6.
+        // 40 ms apart except for a pause of 1280 ms before the last three, which are coded as 7, 5, 6.
         let order = [0, 120, 40, 80, 1480, 1400, 1440];
         let sample = |pts: i64| Sample { pts, duration: 40, sync: pts == 0, data: vec![1] };
         let samples: Vec<Sample> = order.into_iter().map(sample).collect();
@@ -279,7 +279,7 @@ mod tests {
             assert_eq!(i64::from(lasts), end);
         };
         check(&samples, &[0, 40, 80, 120, 1400, 1440, 1480]);
-        // The pause lies within what is reordered: 5 and 6 are shown before it.
+        // The pause lies within the reordered pictures: 5 and 6 are shown before it.
         let samples: Vec<Sample> = [0, 1400, 40, 80, 1440].into_iter().map(sample).collect();
         check(&samples, &[0, 40, 80, 160, 1440]);
         let samples: Vec<Sample> = [0, 2800, 1400, 40, 2840].into_iter().map(sample).collect();

@@ -1,13 +1,13 @@
-//! Names of formats and codecs as people call them.
+//! Common names of formats and codecs.
 //!
-//! Invariant: they come from libav's own tables, or are letters and digits: nothing else of a file gets into a message.
+//! Invariant: the names come from libav's own tables or consist of letters and digits. Nothing else of a file gets into a message.
 
 use std::ffi::CStr;
 use std::os::raw::c_char;
 
 use ffmpeg_next::{Stream, codec, ffi};
 
-/// The codec of a stream: libav's name, else the container's tag; `None` where there is neither.
+/// Name of a stream's codec: libav's name, else the container's tag; `None` if there is neither.
 pub(crate) fn codec(stream: &Stream<'_>) -> Option<String> {
     let parameters = stream.parameters();
     if parameters.id() == codec::Id::None {
@@ -32,7 +32,7 @@ pub(crate) fn format(name: &str, long_name: *const c_char) -> String {
     text(long_name).unwrap_or_else(|| name.to_owned())
 }
 
-/// Four letters or digits of a tag, as far as they are.
+/// Up to four letters or digits of a tag.
 fn printable(tag: u32) -> Option<String> {
     let bytes = tag.to_le_bytes().into_iter().filter(u8::is_ascii_alphanumeric);
     let name: String = bytes.map(char::from).collect();

@@ -1,18 +1,18 @@
-//! Puts the packets of a track on one continuous clock, by the steps that the probe found.
+//! Moves the packets of a track to one continuous clock, by the steps that the probe found.
 //!
-//! A step is told by its place in the file, so that a decoder which starts in the middle finds the same times as one that
-//! starts at the beginning.
+//! A step is identified by its position in the file, so that a decoder that starts in the middle finds the same times as one that starts at
+//! the beginning.
 
 use ffmpeg_next::Packet;
 use jetreel_domain::codec::discontinuity::ClockStep;
 
-/// Where the packets of one track lie in the file. One that does not tell lies behind its predecessor. One that lies before its
-/// predecessor is late: demuxers give the last packet of a stream that others carried on with at the end of the file.
+/// File positions of one track's packets. A packet without a position follows its predecessor. A packet before its predecessor is late:
+/// demuxers return the last packet of a stream that others continued only at the end of the file.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Place(u64);
 
 impl Place {
-    /// The place of the next packet, and whether it is late.
+    /// The position of the next packet, and whether it is late.
     pub(crate) fn of(&mut self, packet: &Packet) -> (u64, bool) {
         let byte = u64::try_from(packet.position()).unwrap_or(self.0 + 1);
         let late = byte < self.0;
@@ -20,7 +20,7 @@ impl Place {
         (byte, late)
     }
 
-    /// The furthest place so far.
+    /// The furthest position so far.
     pub(crate) fn furthest(self) -> u64 {
         self.0
     }
@@ -33,12 +33,12 @@ pub(crate) struct Offsets {
 }
 
 impl Offsets {
-    /// A clock with `steps`, in file order.
+    /// A clock with `steps` in file order.
     pub(crate) fn new(steps: &[ClockStep]) -> Self {
         Self { steps: steps.to_vec(), place: Place::default() }
     }
 
-    /// Moves a packet onto the continuous clock.
+    /// Moves a packet to the continuous clock.
     pub(crate) fn apply(&mut self, packet: &mut Packet) {
         if self.steps.is_empty() {
             return;
@@ -72,10 +72,10 @@ mod tests {
         let mut offsets = Offsets::new(&steps);
         assert_eq!(moved(&mut offsets, 99, 7), Some(7));
         assert_eq!(moved(&mut offsets, 100, 0), Some(10));
-        // A packet that does not tell its place lies behind its predecessor.
+        // A packet without a position follows its predecessor.
         assert_eq!(moved(&mut offsets, -1, 1), Some(11));
         assert_eq!(moved(&mut offsets, 250, 20), Some(15));
-        // A late packet leaves its successors where they are.
+        // A late packet does not move its successors.
         assert_eq!(moved(&mut offsets, 150, 2), Some(12));
         assert_eq!(moved(&mut offsets, -1, 21), Some(16));
     }

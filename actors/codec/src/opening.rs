@@ -1,4 +1,4 @@
-//! Opening a source: which demuxer, with which options, and what libav would make of a file otherwise.
+//! Opens a demuxer with its options, and corrects what libav would misread.
 //!
 //! Invariants: those of [`Input`].
 
@@ -23,31 +23,30 @@ use crate::link::Link;
 use crate::source::{Mend, Source};
 use crate::{allow, boxes, names, partitions};
 
-/// libav's own buffer; larger reads go straight to the windows of [`Source`].
+/// Size of libav's own buffer. Larger reads go straight to the windows of [`Source`].
 const AVIO_BYTES: usize = 64 << 10;
-/// Bytes the demuxers may look at to find out what is inside.
+/// Bytes that demuxers may read to find the streams.
 const PROBE_BYTES: &str = "10000000";
-/// Microseconds of media they may look at.
+/// Microseconds of media that they may read.
 const ANALYZE_MICROSECONDS: &str = "10000000";
 
-/// What is to be opened.
+/// Parameters of an opening.
 pub(crate) struct Opening<'a> {
     /// The socket to the parent.
     pub link: &'a Link,
     /// Index of the object.
     pub object: u32,
-    /// Its bytes.
+    /// Size of the object in bytes.
     pub size: u64,
-    /// Forces a demuxer.
+    /// Demuxer to use; `None` to detect it.
     pub format: Option<&'a str>,
-    /// Limits.
     pub budget: &'a Budget,
-    /// libav looks into the streams.
+    /// Whether libav examines the streams.
     pub look: bool,
 }
 
 impl Opening<'_> {
-    /// Opens it, with other bytes in places.
+    /// Opens the source, with `mends` in place of its own bytes.
     pub(crate) fn open(&self, mends: Vec<Mend>) -> Outcome<Input> {
         let Self { link, object, size, budget, .. } = *self;
         if size == 0 {
@@ -68,7 +67,7 @@ impl Opening<'_> {
             Ok(context) => context,
             Err(refusal) => {
                 link.fault()?;
-                // libav goes on to look for fragments.
+                // libav continues to look for fragments.
                 let another = top.lock().unwrap_or_else(PoisonError::into_inner).another();
                 let shorter = another.filter(|begins| *begins < size).ok_or(refusal)?;
                 return Opening { size: shorter, ..*self }.open(mends);
@@ -105,7 +104,7 @@ impl Opening<'_> {
     }
 }
 
-/// Whether an MP4 has a track with samples of which nothing is to be shown.
+/// Whether an MP4 has a track with samples of which nothing is shown.
 fn is_hollow(context: &mut context::Input) -> bool {
     if context.format().name() != MOVIE_FORMAT {
         return false;
@@ -125,12 +124,13 @@ fn is_hollow(context: &mut context::Input) -> bool {
     }
 }
 
-/// A fault of the link explains any failure that followed it.
+/// The fault of the link if there is one, because it explains every later failure. Else `refusal`.
 fn first(link: &Link, refusal: CodecFailure) -> CodecFailure {
     link.fault().err().unwrap_or(refusal)
 }
 
-/// The first bytes. Playlists and descriptions are text that makes demuxers open other files: refused before any demuxer sees them.
+/// The first bytes. Playlists and descriptions are text that makes demuxers open other files, so they are refused before a demuxer reads
+/// them.
 fn head(source: &mut Source, link: &Link) -> Outcome<Vec<u8>> {
     let mut head = Vec::new();
     let read = source.take(256).read_to_end(&mut head);
@@ -142,7 +142,7 @@ fn head(source: &mut Source, link: &Link) -> Outcome<Vec<u8>> {
     rewound.map_err(|error| internal(error.to_string())).map(|()| head)
 }
 
-/// The demuxer for the content, if it is on the list.
+/// The demuxer for the content, if it is allowed.
 fn recognise(io: &mut StreamIo, format: Option<&str>) -> Outcome<*const ffi::AVInputFormat> {
     let mut found: *const ffi::AVInputFormat = ptr::null();
     if let Some(name) = format.and_then(|name| CString::new(name).ok()) {
@@ -192,9 +192,9 @@ fn open_with(
     }
     options.set("probesize", PROBE_BYTES);
     options.set("analyzeduration", ANALYZE_MICROSECONDS);
-    // MPEG-TS: recordings put one after the other may number their tracks anew.
+    // MPEG-TS: joined recordings may number their tracks anew.
     options.set("merge_pmt_versions", "1");
-    // One more than allowed, so that too many can be told apart from a damaged file.
+    // One more than allowed, to distinguish too many streams from a damaged file.
     options.set("max_streams", &(budget.streams_max.saturating_add(1)).to_string());
     #[expect(
         unsafe_code,
@@ -221,7 +221,7 @@ fn open_with(
     }
 }
 
-/// Looks into the streams. The decoders that libav opens for that get their limits too.
+/// Examines the streams. The decoders that libav opens for that get their limits too.
 fn find_streams(context: &mut context::Input, budget: &Budget) -> Outcome<()> {
     let limits = || {
         let mut limits = Dictionary::new();
@@ -243,7 +243,7 @@ fn find_streams(context: &mut context::Input, budget: &Budget) -> Outcome<()> {
     if result < 0 { Err(source_failure(result, "find out what is inside")) } else { Ok(()) }
 }
 
-/// No demuxer may open anything besides the source itself.
+/// Refuses to open anything besides the source itself.
 extern "C" fn deny(
     _context: *mut ffi::AVFormatContext,
     _io: *mut *mut ffi::AVIOContext,

@@ -1,11 +1,11 @@
-//! Named outputs on their way to the parent, in frames of bounded size.
+//! Sends named outputs to the parent in frames of bounded size.
 
 use jetreel_domain::codec::wire::{FromCodec, OUTPUT_BYTES};
 
 use crate::failure::Outcome;
 use crate::link::Link;
 
-/// One output, written from its first byte to its last.
+/// An output that is written from its first byte to its last.
 pub(crate) struct Outlet<'a> {
     link: &'a Link,
     name: &'a str,
@@ -14,7 +14,7 @@ pub(crate) struct Outlet<'a> {
 }
 
 impl<'a> Outlet<'a> {
-    /// An output `name` without bytes.
+    /// An empty output `name`.
     pub(crate) fn new(link: &'a Link, name: &'a str) -> Self {
         Self { link, name, buffer: Vec::with_capacity(OUTPUT_BYTES), written: 0 }
     }
@@ -41,7 +41,7 @@ impl<'a> Outlet<'a> {
         Ok(())
     }
 
-    /// Bytes written so far.
+    /// Number of bytes written.
     pub(crate) fn written(&self) -> u64 {
         self.written
     }

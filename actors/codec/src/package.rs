@@ -1,7 +1,7 @@
-//! A progressive MP4 from the fragments of a picture track and a sound track: samples are copied, nothing is encoded.
+//! Makes a progressive MP4 from the fragments of a picture track and an audio track. Samples are copied; nothing is encoded.
 //!
-//! Invariants: the index stands before the samples; presentation times are those of the fragments, tick for tick (edit lists
-//! carry what the tables cannot); equal tracks give equal files; memory depends on the number of samples, not on their bytes.
+//! Invariants: the index precedes the samples. Presentation times are those of the fragments, tick for tick (edit lists carry what the
+//! tables cannot). Equal tracks give equal files. Memory depends on the number of samples, not on their bytes.
 
 use jetreel_domain::codec::wire::{Job, PackageJob, Report};
 use jetreel_domain::words::reason::WorkFault;
@@ -14,13 +14,13 @@ use crate::outlet::Outlet;
 use crate::table::{Payload, Table};
 use crate::verify;
 
-/// Bytes of one range read at most.
+/// Largest range read in bytes.
 const READ_BYTES: u64 = 1 << 20;
 /// Track ids of a file.
 const VIDEO: u32 = 1;
 const AUDIO: u32 = 2;
 
-/// Does a package job.
+/// Runs a package job.
 pub(crate) fn run(link: &Link, job: &Job, package: &PackageJob) -> Outcome<Report> {
     let mut tracks = vec![(VIDEO, Table::read(link, &package.video)?)];
     if let Some(audio) = &package.audio {
@@ -49,7 +49,7 @@ pub(crate) fn run(link: &Link, job: &Job, package: &PackageJob) -> Outcome<Repor
     Ok(Report::Package { verified })
 }
 
-/// The chunks of all tracks, each with its track's id, in order of time.
+/// The chunks of all tracks in order of time, each with its track's id.
 fn interleave(tracks: &[(u32, Table)]) -> Vec<(u32, Payload)> {
     let mut chunks: Vec<(u32, Payload, u32)> = Vec::new();
     for (id, table) in tracks {
@@ -78,7 +78,7 @@ fn header(tracks: &[(u32, Table)], chunks: &[(u32, Payload)]) -> Outcome<Vec<u8>
     for (id, table) in tracks {
         traks.push(track(*id, table, timescale));
     }
-    // Offsets of either width are known only when their own size is.
+    // The width of the offsets depends on the size of the header that contains them.
     for wide in [false, true] {
         place(&mut traks, chunks, 0, wide);
         let Some(mdat) = mdat_header(payload, wide) else { continue };
@@ -93,7 +93,7 @@ fn header(tracks: &[(u32, Table)], chunks: &[(u32, Payload)]) -> Outcome<Vec<u8>
     Err(internal("no header fits the file"))
 }
 
-/// The header of the `mdat`; `None` where it needs the wide form.
+/// The header of the `mdat`; `None` if it needs the wide form.
 fn mdat_header(payload: u64, wide: bool) -> Option<Vec<u8>> {
     if wide {
         let size = payload + 16;
@@ -102,7 +102,7 @@ fn mdat_header(payload: u64, wide: bool) -> Option<Vec<u8>> {
     u32::try_from(payload + 8).ok().map(|size| [&size.to_be_bytes()[..], b"mdat"].concat())
 }
 
-/// Writes into the tracks where their chunks lie, the first one at `offset`.
+/// Writes the positions of their chunks into the tracks, the first one at `offset`.
 fn place(tracks: &mut [Track], chunks: &[(u32, Payload)], offset: u64, wide: bool) {
     for track in tracks {
         let mut places = Vec::new();
@@ -152,7 +152,7 @@ fn track(id: u32, table: &Table, timescale: u32) -> Track {
     }
 }
 
-/// Ticks per second of the movie in which every track's start is a whole number of ticks; the picture's where none fits.
+/// Ticks per second of the movie in which every track's start is a whole number of ticks. The picture's if none fits.
 fn movie_timescale(tracks: &[(u32, Table)]) -> u32 {
     let scales = tracks.iter().map(|(_, table)| table.timescale.max(1));
     let common = scales.clone().try_fold(1_u32, |common, scale| {
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
     use crate::mux::{self, Sample};
 
-    /// Answers reads of `objects` until the codec hangs up, and returns the outputs' bytes.
+    /// Answers reads of `objects` until the codec closes the socket, and returns the outputs' bytes.
     fn parent(mut socket: UnixStream, objects: &[Vec<u8>]) -> Vec<u8> {
         let mut written = Vec::new();
         let mut length = [0; 4];

@@ -1,4 +1,4 @@
-//! The packets of a picture track in the order of decoding, on one continuous clock.
+//! The packets of a picture track in decoding order, on one continuous clock.
 
 use ffmpeg_next::Packet;
 use jetreel_domain::codec::preroll::Distances;
@@ -8,14 +8,14 @@ use crate::input::Input;
 use crate::offsets::Offsets;
 use crate::preroll::Preroll;
 
-/// The packets of a track and of the streams that carry on with it.
+/// The packets of a track and of the streams that continue it.
 pub(crate) struct Packets {
     own: Own,
-    /// `None` where times are guessed: they say nothing about how recordings overlap.
+    /// `None` if times are guessed, because they do not show how recordings overlap.
     preroll: Option<Preroll>,
 }
 
-/// The packets by the container's clock.
+/// The packets on the container's clock.
 struct Own {
     input: Input,
     stream: u32,
@@ -24,7 +24,7 @@ struct Own {
 }
 
 impl Packets {
-    /// Those of `stream`. `distances`: of its pictures; `None` where its times are partly guessed.
+    /// The packets of `stream`. `distances` are those of its pictures; `None` if its times are partly guessed.
     pub(crate) fn new(
         input: Input,
         stream: u32,
@@ -53,12 +53,12 @@ impl Packets {
         }
     }
 
-    /// Whether recordings overlap in what has come so far.
+    /// Whether recordings overlap in the packets so far.
     pub(crate) fn overlap(&self) -> bool {
         self.preroll.as_ref().is_some_and(Preroll::overlaps)
     }
 
-    /// Reads that failed so far.
+    /// Number of failed reads.
     pub(crate) fn failed_reads(&self) -> u64 {
         self.own.input.failed_reads()
     }

@@ -1,12 +1,11 @@
-//! Where another recording begins in an MXF: a header partition behind the footer of the first. libav gives all of its pictures the same
-//! time.
+//! Finds another recording in an MXF: a header partition after the footer of the first. libav gives all of its pictures the same time.
 //!
-//! Invariant: bounded: a few headers are read.
+//! Invariant: only a few headers are read.
 
 use crate::failure::Outcome;
 use crate::link::Link;
 
-/// libav's name of the demuxer.
+/// Name of libav's demuxer.
 pub(crate) const MXF_FORMAT: &str = "mxf";
 /// The key of a partition pack up to its kind (SMPTE 377-1, 7.1).
 const PARTITION: [u8; 13] =
@@ -16,12 +15,12 @@ const HEADER: u8 = 0x02;
 const KEY_BYTES: usize = 16;
 /// Bytes of a key and of the longest length.
 const HEAD_BYTES: u64 = KEY_BYTES as u64 + 9;
-/// From the content of a partition pack to the place of the footer partition.
+/// Offset of the footer's position in the content of a partition pack.
 const FOOTER_AT: usize = 24;
-/// Items behind the footer that are looked at: index, metadata, fill.
+/// Items after the footer that are examined: index, metadata, fill.
 const ITEMS_MAX: usize = 256;
 
-/// The first byte of a recording behind the first one, whose first bytes are `head`.
+/// First byte of a recording after the first one, whose first bytes are `head`.
 pub(crate) fn another(link: &Link, object: u32, size: u64, head: &[u8]) -> Outcome<Option<u64>> {
     let Some(mut position) = footer(head).filter(|footer| *footer > 0) else { return Ok(None) };
     for _ in 0..ITEMS_MAX {
@@ -44,7 +43,7 @@ fn is_header(item: &[u8]) -> bool {
     item.starts_with(&PARTITION) && item.get(PARTITION.len()) == Some(&HEADER)
 }
 
-/// Where the header partition says that the footer is.
+/// Position of the footer from the header partition.
 fn footer(head: &[u8]) -> Option<u64> {
     if !is_header(head) {
         return None;
@@ -54,13 +53,13 @@ fn footer(head: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(*place))
 }
 
-/// Bytes of an item with its key.
+/// Size of an item with its key in bytes.
 fn length(item: &[u8]) -> Option<u64> {
     let (length, content) = content(item)?;
     length.checked_add(content as u64)
 }
 
-/// Bytes of an item's content, and where it begins.
+/// Size of an item's content in bytes, and its offset.
 fn content(item: &[u8]) -> Option<(u64, usize)> {
     if item.get(..4)? != &PARTITION[..4] {
         return None;

@@ -1,7 +1,7 @@
-//! Access units on their way to the parent: fragments, and parts as checkpoints.
+//! Sends access units to the parent as fragments, and parts as checkpoints.
 //!
-//! Invariants: where segments and parts are cut follows from the settings alone; a part that is stored already is cut all the
-//! same, only not sent.
+//! Invariants: only the settings determine where segments and parts are cut. A part that is stored already is cut in the same way and not
+//! sent.
 
 use jetreel_domain::codec::wire::{AAC_CODECS, AudioJob, AudioReport, FromCodec, Report, Segment};
 
@@ -18,11 +18,11 @@ pub(crate) struct Parts<'a> {
     segment_units: usize,
     part_segments: u32,
     part: u32,
-    /// Of this part so far.
+    /// Number of segments in the current part.
     segments: u32,
     bytes: u64,
     report: Option<AudioReport>,
-    /// Of the track so far.
+    /// Number of segments in the track so far.
     sequence: u32,
     frames: u64,
     cpu_before: f64,
@@ -31,7 +31,7 @@ pub(crate) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// A track without segments; `init` initialises it.
+    /// A track without segments. `init` is its initialisation segment.
     pub(crate) fn new(link: &'a Link, job: &'a AudioJob, init: Vec<u8>) -> Self {
         Self {
             link,
@@ -50,17 +50,17 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Access units of a segment.
+    /// Number of access units in a segment.
     pub(crate) fn segment_units(&self) -> usize {
         self.segment_units
     }
 
-    /// `seconds` of the source could not be decoded.
+    /// Records that `seconds` of the source could not be decoded.
     pub(crate) fn lose(&mut self, seconds: f64) {
         self.lost_seconds += seconds;
     }
 
-    /// Takes the units of the next segment.
+    /// Adds the units of the next segment.
     pub(crate) fn segment(&mut self, units: &[Sample]) -> Outcome<()> {
         self.sequence += 1;
         let (bytes, header_bytes) = mux::fragment(self.sequence, mux::TRACK, 0, units)?;

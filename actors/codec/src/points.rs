@@ -1,9 +1,9 @@
-//! Which random-access points a plan needs: all of the first seconds, some of the rest.
+//! Selects the random-access points for the planner: all of the first seconds, some of the rest.
 
 use jetreel_domain::plan::media::{DENSE_POINTS_MAX, DENSE_SECONDS, RandomAccess, SPARSE_SECONDS};
 use jetreel_domain::plan::rational::Rational;
 
-/// All points of the first seconds, then some.
+/// All points of the first seconds, then some of the rest.
 pub(crate) fn thin(points: &[RandomAccess], time_base: Rational) -> Vec<RandomAccess> {
     let Some(first) = points.first() else { return Vec::new() };
     let dense = first.pts.saturating_add(time_base.ticks(DENSE_SECONDS));

@@ -1,7 +1,7 @@
-//! Pictures that come only so that later ones can be decoded are marked as not to be shown.
+//! Marks pictures that are only needed to decode later ones as not to be shown.
 //!
-//! Invariant: packets leave in the order in which they came; packets wait only behind a key picture that is close to what came before it, and
-//! no more than [`PACKETS_MAX`] of them.
+//! Invariant: packets leave in their order. They wait only after a key picture that is close to its predecessors, and at most
+//! [`PACKETS_MAX`] of them wait.
 
 use std::collections::VecDeque;
 
@@ -11,35 +11,35 @@ use jetreel_domain::codec::preroll::{Distances, Look, is_close, look};
 
 use crate::failure::Outcome;
 
-/// Pictures behind a key picture that are looked at: ten seconds of 60 per second are a long group.
+/// Most pictures after a key picture that are examined: ten seconds of 60 per second are a long group.
 const PACKETS_MAX: usize = 640;
 
-/// The packets of a picture track on their way to the decoder.
+/// The packets of a picture track before the decoder.
 pub(crate) struct Preroll {
     distances: Distances,
-    /// The latest time of a picture that is shown.
+    /// Latest time of a shown picture.
     before: i64,
     waiting: VecDeque<Packet>,
-    /// How many of the waiting are looked at already.
+    /// Number of waiting packets that were examined.
     looked: usize,
-    /// A picture that is no key has left: some containers call every picture a key.
+    /// Whether a picture that is no key has left. Some containers mark every picture as a key.
     mixed: bool,
     overlaps: bool,
 }
 
 impl Preroll {
-    /// Of a track whose pictures lie so far apart.
+    /// For a track with these distances between pictures.
     pub(crate) fn new(distances: Distances) -> Self {
         let waiting = VecDeque::new();
         Self { distances, before: i64::MIN, waiting, looked: 0, mixed: false, overlaps: false }
     }
 
-    /// Whether recordings overlap in what has left so far.
+    /// Whether recordings overlap in the packets that have left.
     pub(crate) fn overlaps(&self) -> bool {
         self.overlaps
     }
 
-    /// The next packet; `read` gives what follows.
+    /// The next packet. `read` returns the packets that follow.
     pub(crate) fn next(
         &mut self,
         mut read: impl FnMut() -> Outcome<Option<Packet>>,
@@ -65,10 +65,10 @@ impl Preroll {
         self.mixed && packet.is_key() && !is_hidden(packet) && packet.pts().is_some_and(close)
     }
 
-    /// Marks those of the waiting that are not to be shown, and lets come as many as are needed to know them.
+    /// Marks the waiting packets that are not to be shown, and reads as many as are needed to decide.
     fn look(&mut self, read: &mut impl FnMut() -> Outcome<Option<Packet>>) -> Outcome<()> {
         loop {
-            // A picture without a time is shown when its neighbours say.
+            // A picture without a time is shown with its neighbours.
             let times: Vec<i64> = self.waiting.iter().map_while(Packet::pts).collect();
             let whole = times.len() < self.waiting.len() || times.len() >= PACKETS_MAX;
             let mut found = look(&times, self.before, self.distances, whole);
@@ -93,7 +93,7 @@ impl Preroll {
     }
 }
 
-/// Decoded, but not to be shown.
+/// Whether the packet is decoded but not shown.
 pub(crate) fn is_hidden(packet: &Packet) -> bool {
     use ffmpeg_next::packet::Ref as _;
     #[expect(unsafe_code, reason = "a plain field; the safe flags leave this one out")]

@@ -1,7 +1,7 @@
-//! The probe: what a source is, or why it is refused.
+//! The probe: reports the facts of a source, or why it is refused.
 //!
-//! Invariants: facts come from packets and decoded frames, headers only fill gaps; a source of which no frame can be decoded is
-//! refused; an MP4 with complete sample tables is not read beyond its index and first frames.
+//! Invariants: facts come from packets and decoded frames; headers only fill gaps. A source without a decodable frame is refused. An MP4
+//! with complete sample tables is read only up to its index and first frames.
 
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::{Stream, codec, media};
@@ -24,18 +24,18 @@ use crate::sound_probe::{SoundProbe, Usable};
 use crate::trial::{self, Trial};
 use crate::{allow, another, facts, names, programme, silence, tail};
 
-/// A container's frame rate is believed within this fraction of the measured one.
+/// Fraction by which a container's frame rate may differ from the measured one to be used.
 const RATE_TOLERANCE: f64 = 0.15;
-/// The rounding of coarse clocks (milliseconds) stays below this fraction.
+/// Fraction that bounds the rounding of coarse clocks (milliseconds).
 const RATE_NOISE: f64 = 0.005;
-/// Seconds at the head of a track above which undecodable pictures are a warning; less is an open group of pictures.
+/// Seconds of undecodable pictures at the start of a track that cause a warning. Less is an open group of pictures.
 const HEAD_SECONDS: f64 = 0.5;
-/// Duration of a picture that declares none.
+/// Duration of a picture that declares none, in seconds.
 const NOMINAL_FRAME_SECONDS: f64 = 0.04;
 /// A track with this many times fewer frames than another one is a preview or a collection of stills.
 const SHORT_TRACK: i64 = 2;
 
-/// Does the job.
+/// Runs a probe job.
 pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
     let size = job.objects.first().copied().unwrap_or(0);
     let mut input = match Input::open(link, 0, size, None, &job.budget) {
@@ -57,7 +57,7 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
     let pause = cut_behind_pause(&mut scan, &usable, time_base, job.budget.gap_seconds_max);
     let mut audio = Vec::new();
     for (usable, sound) in usable.into_iter().zip(&scan.sound) {
-        // A track that the header declares and that has no packets.
+        // The header declares the track, but it has no packets.
         if sound.packets == 0 {
             unused_audio.push(usable.reject(UnusedReason::Empty));
             continue;
@@ -100,7 +100,7 @@ pub(crate) fn run(link: &Link, job: &Job) -> Outcome<Report> {
     })))
 }
 
-/// Warnings of the picture's trial. Missing colour tags are filled in.
+/// Warnings from the picture's trial. Missing colour tags are filled in.
 fn trial_warnings(trial: &mut Trial, scan: &Picture, time_base: Rational) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let seconds = time_base.seconds(first_shown(trial, scan).saturating_sub(scan.start()));
@@ -125,7 +125,7 @@ fn trial_warnings(trial: &mut Trial, scan: &Picture, time_base: Rational) -> Vec
     warnings
 }
 
-/// Says that a file is encrypted where that is why it cannot be opened.
+/// Replaces the failure if the file cannot be opened because it is encrypted.
 fn explain(link: &Link, size: u64, refusal: CodecFailure) -> CodecFailure {
     if refusal.code != FailureCode::Unreadable {
         return refusal;
@@ -155,7 +155,7 @@ fn pick(input: &Input, movie: Option<&Movie>) -> Outcome<u32> {
         pictures.iter().filter(|stream| is_decodable(stream)).collect();
     let most = decodable.iter().map(|stream| stream.frames()).max().unwrap_or(0);
     let best = decodable.iter().max_by_key(|stream| {
-        // Containers that do not count frames say 0.
+        // Containers that do not count frames declare 0.
         let whole = stream.frames() <= 0 || stream.frames() >= most / SHORT_TRACK;
         let default = stream.disposition().contains(Disposition::DEFAULT);
         (whole, default, pixels(stream), std::cmp::Reverse(stream.index()))
@@ -176,8 +176,7 @@ fn pick(input: &Input, movie: Option<&Movie>) -> Outcome<u32> {
     Ok(best.index() as u32)
 }
 
-/// Video tracks beside the stream `picture`, which goes on in `continued`. Those of another programme are told with
-/// its sound.
+/// Video tracks besides the stream `picture` and the streams in `continued`. Those of another programme are reported with its audio.
 fn other_pictures(input: &mut Input, picture: u32, continued: &[u32]) -> Option<Warning> {
     let programmes = programme::programmes(input);
     let input = &*input;
@@ -211,7 +210,7 @@ fn is_decodable(stream: &Stream<'_>) -> bool {
         .is_some_and(|decoder| allow::is_picture_decoder(decoder.name()))
 }
 
-/// What a file without a picture track holds instead.
+/// Content of a file without a picture track.
 fn no_video(streams: &[Stream<'_>]) -> ContentFault {
     let is_sound = |stream: &&Stream<'_>| stream.parameters().medium() == media::Type::Audio;
     let is_cover = |stream: &Stream<'_>| stream.disposition().contains(Disposition::ATTACHED_PIC);
@@ -226,7 +225,7 @@ fn pixels(stream: &Stream<'_>) -> u64 {
     u64::from(width) * u64::from(height)
 }
 
-/// Width and height by the header; 0 where it has none.
+/// Width and height from the header; 0 if it has none.
 fn size(stream: &Stream<'_>) -> (u32, u32) {
     let parameters = stream.parameters();
     #[expect(unsafe_code, reason = "plain fields of the stream's parameters")]
@@ -238,7 +237,7 @@ fn boxes_of<'a>(movie: Option<&'a Movie>, stream: &Stream<'_>) -> Option<&'a box
     movie?.tracks.iter().find(|track| i64::from(track.id) == i64::from(stream.id()))
 }
 
-/// The sound tracks, with the reasons against them that need no decoding.
+/// The audio tracks, with obstacles that are known without decoding.
 fn candidates(input: &mut Input, picture: u32, movie: Option<&Movie>) -> Vec<Candidate> {
     let programmes = programme::programmes(input);
     let mut candidates = facts::audio(input);
@@ -254,14 +253,14 @@ fn candidates(input: &mut Input, picture: u32, movie: Option<&Movie>) -> Vec<Can
     candidates
 }
 
-/// What is to be scanned.
+/// Parameters of a scan.
 struct Source<'a> {
     link: &'a Link,
     job: &'a Job,
     size: u64,
-    /// The demuxer that was found.
+    /// Name of the demuxer.
     format: &'a str,
-    /// The picture.
+    /// Stream of the picture.
     stream: u32,
     movie: Option<&'a Movie>,
 }
@@ -269,14 +268,14 @@ struct Source<'a> {
 /// All packets of the tracks.
 struct Scanned {
     scan: Scan,
-    /// The file ends before its picture does.
+    /// Whether the file ends before its picture track does.
     cut_short: bool,
-    /// Where another recording begins that was not read.
+    /// Position of another recording that was not read.
     another: Option<u64>,
 }
 
-/// A scan without the tracks whose times step too often: they are left out. Where others do so then, all sound is: a file is not
-/// read for each of its tracks.
+/// Scans without the tracks whose times step too often. If more such tracks appear then, all audio is left out: a file is not read once for
+/// each of its tracks.
 fn scan_orderly(
     source: &Source<'_>,
     mut usable: Vec<Usable>,
@@ -306,7 +305,7 @@ fn scan(source: &Source<'_>, audio: &[Usable]) -> Outcome<Scanned> {
     scan_apart(source, audio, &found.scan.clashes)
 }
 
-/// A scan from a fresh demuxer, in which the streams `apart` carry on with no track.
+/// Scans with a fresh demuxer. The streams `apart` continue no track.
 fn scan_apart(source: &Source<'_>, audio: &[Usable], apart: &[u32]) -> Outcome<Scanned> {
     let Source { link, job, size, format, stream, movie } = *source;
     let mut input = Input::open(link, 0, size, Some(format), &job.budget)?;
@@ -319,7 +318,7 @@ fn scan_apart(source: &Source<'_>, audio: &[Usable], apart: &[u32]) -> Outcome<S
     }
     let blank = movie.is_some_and(|movie| !movie.fragmented);
     if blank {
-        // Before that what was looked at is dropped, with the parsers, which would choke on blank packets.
+        // Before that, examined packets are dropped with their parsers, which would fail on blank packets.
         input.read_blank();
         input.rewind(&streams)?;
     }
@@ -335,14 +334,13 @@ fn scan_apart(source: &Source<'_>, audio: &[Usable], apart: &[u32]) -> Outcome<S
         tail::trim(&input, sound)?;
     }
     let another = another::recording(link, size, &input, movie, scan.last_byte)?;
-    // Whether another movie follows is known to who reads all headers before it.
+    // Only a reader of all earlier headers knows whether another movie follows.
     scan.picture.monotonic &= another.is_none() || !movie.is_some_and(|movie| movie.fragmented);
     let cut_short = input.truncated() || input.index_exceeds(stream, size);
     Ok(Scanned { scan, cut_short, another })
 }
 
-/// Leaves out sound that comes more than `limit` seconds after everything else: such a distance is hardly meant, and to fill it
-/// would take long.
+/// Leaves out audio more than `limit` seconds after everything else: such a distance is hardly intended, and filling it would take long.
 fn cut_behind_pause(
     scan: &mut Scan,
     tracks: &[Usable],
@@ -362,12 +360,12 @@ fn cut_behind_pause(
     })
 }
 
-/// A sound track with the start and length that the scan measured.
+/// An audio track with the measured start and length.
 fn measure(usable: Usable, sound: &Sound, declared_start: Option<i64>) -> AudioTrack {
     let Usable { mut track, packet_seconds, untimed, gapless } = usable;
     let sounded = sound.packets as f64 * packet_seconds;
     let stamped = track.time_base.seconds(sound.end.saturating_sub(sound.start));
-    // Half a second was decoded: what contradicts there may be right everywhere else.
+    // Only half a second was decoded. A contradiction there may be absent everywhere else.
     track.counted &= untimed || soundtrack::contradicts_throughout(sounded, stamped, gapless);
     track.start = declared_start.map_or(sound.start, |start| start.saturating_add(sound.moved));
     track.seconds = if track.counted {
@@ -393,7 +391,7 @@ fn describe(
     let boxes = boxes_of(movie, &stream);
     let start = first_shown(&trial, scan);
     let mut random_access = scan.random_access.clone();
-    // A container without a table of keys calls every packet a key: then only the first can be believed.
+    // A container without a table of keys marks every packet as a key. Then only the first is certain.
     if scan.keys > 1 && scan.keys == scan.packets && !trial.intra_only {
         random_access.truncate(1);
     }
@@ -428,14 +426,14 @@ fn describe(
     })
 }
 
-/// When the first picture is shown. Packets at the head of a source may never be: leading pictures of a group whose start is
-/// missing, or what an edit list cuts off.
+/// Time of the first shown picture. Packets at the start of a source may never be shown: leading pictures of a group without its start, or
+/// pictures that an edit list cuts off.
 fn first_shown(trial: &Trial, scan: &Picture) -> i64 {
     let shown = trial.first_shown.filter(|shown| *shown < scan.end);
     scan.start().max(shown.unwrap_or(i64::MIN))
 }
 
-/// What the container says where it is near the truth, else the truth.
+/// The container's frame rate if it is near the measured one, else the measured one.
 fn frame_rate(stream: &Stream<'_>, scan: &Picture, time_base: Rational) -> Rational {
     let declared = declared_rates(stream);
     let sane = is_sane;
@@ -444,7 +442,7 @@ fn frame_rate(stream: &Stream<'_>, scan: &Picture, time_base: Rational) -> Ratio
     };
     let off =
         |rate: &Rational, packets: f64| (rate.as_f64() * packets / measured.as_f64() - 1.0).abs();
-    // Fields come in packets of their own in some containers: two packets, one frame.
+    // In some containers fields are separate packets: two packets, one frame.
     let near =
         |rate: &Rational| off(rate, 1.0) <= RATE_TOLERANCE || off(rate, 2.0) <= RATE_TOLERANCE;
     let exact = |rate: &&Rational| sane(rate) && off(rate, 1.0) <= RATE_NOISE;
@@ -466,7 +464,7 @@ fn is_sane(rate: &Rational) -> bool {
     rate.num > 0 && rate.den > 0 && rate.as_f64() <= 1000.0
 }
 
-/// The budget, on what was found.
+/// Checks the findings against the budget.
 fn check(video: &VideoTrack, job: &Job) -> Outcome<()> {
     let seconds = video.time_base.seconds(video.end.saturating_sub(video.start));
     if seconds > job.budget.seconds_max {

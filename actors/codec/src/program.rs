@@ -1,7 +1,7 @@
-//! Which program this is: the hash that the linker made of it.
+//! Identifies this program by the linker's hash.
 //!
-//! The version of the crate does not tell: changed code has the same one. The linker's hash is a note in the program and costs two small
-//! reads; a program without it is hashed whole.
+//! The version of the crate does not suffice, because changed code has the same one. The linker's hash is a note in the program and takes
+//! two small reads. A program without it is hashed completely.
 
 use std::fs::File;
 use std::io;
@@ -17,9 +17,9 @@ const NOTES: u32 = 4;
 const BUILD_ID: u32 = 3;
 /// Owner of that note.
 const OWNER: &[u8] = b"GNU\0";
-/// What precedes name and content of a note: their sizes and the type.
+/// Bytes before name and content of a note: their sizes and the type.
 const NOTE_HEAD: usize = 12;
-/// Bytes of the notes of a program: far more than linkers make.
+/// Most bytes of the notes of a program: far more than linkers make.
 const NOTES_BYTES_MAX: u64 = 64 << 10;
 /// Bytes that are read and hashed at once.
 const PIECE: usize = 256 << 10;
@@ -31,7 +31,7 @@ const SEGMENT: usize = 56;
 /// The hash of this program, in hexadecimal.
 ///
 /// # Errors
-/// When the program cannot be read.
+/// The program cannot be read.
 pub(crate) fn id() -> io::Result<String> {
     id_of(&File::open(SELF)?)
 }
@@ -52,7 +52,7 @@ fn id_of(program: &File) -> io::Result<String> {
     }
 }
 
-/// The linker's hash; `None` where there is none, or the program has another form.
+/// The linker's hash; `None` if there is none, or the program has another form.
 fn noted(program: &File) -> io::Result<Option<Vec<u8>>> {
     let mut head = [0; HEAD];
     if program.read_at(&mut head, 0)? < HEAD || !head.starts_with(b"\x7fELF\x02") {
@@ -95,7 +95,7 @@ fn build_id(mut notes: &[u8], align: usize) -> Option<Vec<u8>> {
     None
 }
 
-/// The integers of a program are those of its machine.
+/// Integers of a program are in the byte order of its machine.
 fn short(bytes: &[u8], at: usize) -> u16 {
     u16::from_ne_bytes(taken(bytes, at))
 }

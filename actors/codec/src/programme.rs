@@ -1,4 +1,4 @@
-//! The programmes of a broadcast: which sound belongs to which picture.
+//! Programmes of a broadcast: which audio belongs to which picture.
 
 use std::slice;
 
@@ -8,7 +8,7 @@ use jetreel_domain::plan::media::UnusedReason;
 use crate::facts;
 use crate::input::Input;
 
-/// Characters of a name that are shown.
+/// Most characters of a name.
 const NAME_LENGTH_MAX: usize = 40;
 
 /// A programme.
@@ -16,7 +16,7 @@ const NAME_LENGTH_MAX: usize = 40;
 pub(crate) struct Programme {
     /// Number and name.
     pub label: String,
-    /// Stream indices.
+    /// Indices of its streams.
     pub streams: Vec<u32>,
 }
 
@@ -54,7 +54,7 @@ unsafe fn read(programme: *const ffi::AVProgram) -> Programme {
     }
 }
 
-/// The reason to leave the sound `stream` out: it belongs to programmes, and none of them has the picture `picture`.
+/// The reason to leave the audio stream `stream` out: it belongs to programmes, and none of them has the picture `picture`.
 pub(crate) fn elsewhere(
     programmes: &[Programme],
     picture: u32,
@@ -92,7 +92,7 @@ mod tests {
         let elsewhere =
             UnusedReason::OtherProgramme { own: "1 “News”".to_owned(), chosen: "2".to_owned() };
         assert_eq!(reason(2, 1), Some(elsewhere));
-        // Sound or picture that no programme lists is kept.
+        // Audio or pictures that no programme lists are kept.
         assert_eq!((reason(2, 4), reason(6, 1)), (None, None));
     }
 

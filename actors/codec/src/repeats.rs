@@ -1,19 +1,19 @@
-//! A fragmented MP4 in which `ftyp` and `moov` come again: one movie whose fragments go on, or another one.
+//! A fragmented MP4 with repeated `ftyp` and `moov`: one movie whose fragments continue, or another movie.
 //!
-//! Recorders and packagers write the initialisation before every fragment. It is the same movie where the `moov` is the same and the
-//! decode times of the fragments behind it go on from those before.
+//! Recorders and packagers write the initialisation before every fragment. It is the same movie if the `moov` is the same and the decode
+//! times of the following fragments continue those before.
 //!
-//! Invariant: bounded: one box in memory.
+//! Invariant: only one box is held in memory.
 
 use crate::boxes::{child, children, u32_at};
 use crate::toplevel::TopBox;
 
-/// Bytes of a longer `moov` or `moof` that is not looked into.
+/// A longer `moov` or `moof` is not examined.
 const BOX_BYTES_MAX: u64 = 256 << 10;
-/// Tracks of a fragment that are looked at.
+/// Most tracks of a fragment that are examined.
 const TRACKS_MAX: usize = 64;
 
-/// What the boxes so far say.
+/// Facts from the boxes so far.
 #[derive(Debug, Default)]
 pub(crate) struct Repeats {
     /// The first `moov`.
@@ -29,12 +29,12 @@ pub(crate) struct Repeats {
 enum Standing {
     #[default]
     One,
-    /// The initialisation came again; the next fragment tells.
+    /// The initialisation was repeated. The next fragment decides.
     Asked,
     Another,
 }
 
-/// A box whose bytes are coming by.
+/// A box whose bytes are being collected.
 #[derive(Debug)]
 struct Taking {
     found: TopBox,
@@ -42,12 +42,12 @@ struct Taking {
 }
 
 impl Repeats {
-    /// Whether it is not known yet if another movie begins.
+    /// Whether it is still unknown if another movie begins.
     pub(crate) fn is_open(&self) -> bool {
         self.standing == Standing::Asked
     }
 
-    /// Takes a header, whose first bytes are `head`.
+    /// Processes a header, whose first bytes are `head`.
     pub(crate) fn header(&mut self, found: &TopBox, head: &[u8]) {
         let again = self.first.is_some();
         match &found.kind {
@@ -76,12 +76,12 @@ impl Repeats {
         }
     }
 
-    /// `bytes` come by, which lie at `start`. True where they tell that an initialisation came again for the same movie.
+    /// Processes `bytes` at the position `start`. Returns true if they show that an initialisation was repeated for the same movie.
     pub(crate) fn bytes(&mut self, start: u64, bytes: &[u8]) -> bool {
         let Some(mut taking) = self.taking.take() else { return false };
         let wanted = taking.found.length as usize - taking.bytes.len();
         let next = taking.found.position + taking.bytes.len() as u64;
-        // Bytes that were left out, by a jump, do not come again.
+        // Bytes that a seek skipped do not come again.
         let Some(from) = next.checked_sub(start) else { return false };
         let rest = usize::try_from(from).ok().and_then(|from| bytes.get(from..));
         let rest = rest.unwrap_or_default();
@@ -189,7 +189,7 @@ mod tests {
         let bytes = [init(1), fragment(0), init(1), fragment(9)].concat();
         let again = init(1).len() + fragment(0).len();
         let mut boxes = TopLevel::new(bytes.len() as u64);
-        // A reader that jumps on behind the beginning of the repeated `moov`.
+        // A reader that continues after the beginning of the repeated `moov`.
         boxes.see(0, &bytes[..again + 50]);
         boxes.see(bytes.len() as u64 - 100, &bytes[bytes.len() - 100..]);
         assert_eq!(boxes.another(), None);

@@ -1,7 +1,7 @@
-//! Decoded sound in the form that the encoder takes: planar floats at one rate and in one channel layout.
+//! Converts decoded audio to the form of the encoder: planar floats with one rate and one channel layout.
 //!
-//! Invariants: positions are output samples on the source's clock; a slow drift of the source's timestamps is stretched away
-//! by the resampler, a gap restarts it, so that what follows the gap lies exactly where its timestamps say.
+//! Invariants: positions are output samples on the source's clock. The resampler stretches away a slow drift of the source's timestamps. A
+//! gap restarts it, so that the audio after the gap is exactly at its timestamps.
 
 use std::collections::VecDeque;
 
@@ -12,22 +12,21 @@ use jetreel_domain::words::reason::ContentFault;
 
 use crate::failure::{Outcome, failure_with, own_failure};
 
-/// Seconds that the resampler may be behind a drift before it is started anew: sound that is off by a twentieth of a second is just not
-/// noticed (ITU-R BT.1359: 45 ms early, 125 ms late).
+/// Seconds by which the resampler may lag behind a drift before it is restarted. Viewers do not notice audio that is off by less (ITU-R
+/// BT.1359: 45 ms early, 125 ms late).
 const LAG_SECONDS: f64 = 0.045;
 
-/// Ticks per second of the times that the resampler is given: a placed frame need not lie on a tick of the source.
+/// Ticks per second of the resampler's times. A placed frame need not lie on a tick of the source.
 const TICKS: f64 = 1_000_000.0;
 
 /// A run of samples, one plane per channel.
 pub(crate) struct Run {
-    /// Position of the first, in output samples on the source's clock.
+    /// Position of the first sample, in output samples on the source's clock.
     pub at: i64,
-    /// The samples.
     pub frame: frame::Audio,
 }
 
-/// What the graph was built for.
+/// Form of the graph's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Shape {
     rate: u32,
@@ -39,7 +38,7 @@ struct Shape {
 struct Graph {
     graph: filter::Graph,
     shape: Shape,
-    /// Seconds of the source's clock up to which it gave samples.
+    /// Time on the source's clock up to which it returned samples, in seconds.
     reached: Option<f64>,
 }
 
@@ -49,12 +48,12 @@ struct Waiting {
     stamp: Stamp,
 }
 
-/// Turns decoded frames into runs.
+/// Converts decoded frames to runs.
 pub(crate) struct Resampler {
     time_base: Rational,
     rate: u32,
     channels: u32,
-    /// Channels without a known layout are mixed by their numbers.
+    /// Whether channels without a known layout are mixed by their numbers.
     mixed: bool,
     clock: SoundClock,
     waiting: VecDeque<Waiting>,
@@ -64,7 +63,7 @@ pub(crate) struct Resampler {
 }
 
 impl Resampler {
-    /// Output is `rate` samples per second in `channels` channels; frames come in ticks of `time_base`.
+    /// Output has `rate` samples per second in `channels` channels. Frames come in ticks of `time_base`.
     pub(crate) fn new(time_base: Rational, rate: u32, channels: u32) -> Self {
         Self {
             time_base,
@@ -79,7 +78,7 @@ impl Resampler {
         }
     }
 
-    /// Mixes channels without a known layout by their numbers where `mixed`: see [`mixdown`].
+    /// With `mixed`, channels without a known layout are mixed by their numbers, see [`mixdown`].
     pub(crate) fn mixed(self, mixed: bool) -> Self {
         Self { mixed, ..self }
     }
@@ -89,7 +88,7 @@ impl Resampler {
         self.build(shape(frame)).is_ok()
     }
 
-    /// Takes a decoded frame. One without a timestamp follows its predecessor.
+    /// Adds a decoded frame. A frame without a timestamp follows its predecessor.
     pub(crate) fn push(&mut self, frame: frame::Audio) -> Outcome<()> {
         if frame.rate() == 0 || frame.samples() == 0 {
             return Ok(());
@@ -101,7 +100,7 @@ impl Resampler {
         if suffice(later) { self.place() } else { Ok(()) }
     }
 
-    /// Places the frame that waits longest.
+    /// Places the first waiting frame.
     fn place(&mut self) -> Outcome<()> {
         let Some(Waiting { mut frame, stamp }) = self.waiting.pop_front() else { return Ok(()) };
         let shape = shape(&frame);
@@ -118,7 +117,7 @@ impl Resampler {
             self.close()?;
             match self.build(shape) {
                 Ok(graph) => self.graph = Some(graph),
-                // Damage makes decoders invent forms: one frame of a strange form is no reason to give the track up.
+                // Damage makes decoders report strange forms. One such frame does not end the track.
                 Err(refusal) => self.tolerate(Err(refusal))?,
             }
         }
@@ -132,7 +131,7 @@ impl Resampler {
         self.tolerate(done)
     }
 
-    /// A frame that breaks the graph is no reason to give the track up.
+    /// A frame that breaks the graph does not end the track.
     fn tolerate(&mut self, outcome: Outcome<()>) -> Outcome<()> {
         let Err(refusal) = outcome else { return Ok(()) };
         if refusal.code == FailureCode::MemoryBudget {
@@ -143,7 +142,7 @@ impl Resampler {
         Ok(())
     }
 
-    /// The end of the source: everything buffered becomes ready.
+    /// Ends the source: everything buffered becomes ready.
     pub(crate) fn finish(&mut self) -> Outcome<()> {
         while !self.waiting.is_empty() {
             self.place()?;
@@ -151,7 +150,7 @@ impl Resampler {
         self.close()
     }
 
-    /// The end of what fits together.
+    /// Ends a sequence of contiguous frames.
     fn close(&mut self) -> Outcome<()> {
         if let Some(graph) = &mut self.graph
             && let Some(mut source) = graph.graph.get("in")
@@ -165,12 +164,12 @@ impl Resampler {
         Ok(())
     }
 
-    /// Frames whose successors are not all known yet.
+    /// Number of frames whose successors are not all known yet.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Frames whose form could not be resampled.
+    /// Number of frames whose form could not be resampled.
     pub(crate) fn unfit(&self) -> u64 {
         self.unfit
     }
@@ -237,7 +236,7 @@ impl Resampler {
     }
 }
 
-/// A filter for channels without a known layout: the 1st, 3rd, 5th and so on are mixed to the left, the others to the right. Each side is
+/// A filter for channels without a known layout. The 1st, 3rd, 5th and so on are mixed to the left, the others to the right. Each side is
 /// the mean of its channels.
 fn mixdown(channels: u16) -> String {
     if channels < 3 {

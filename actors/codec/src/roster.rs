@@ -1,8 +1,8 @@
-//! Which stream belongs to which track, also where streams begin in the middle of a file.
+//! Assigns streams to tracks, including streams that begin in the middle of a file.
 //!
-//! Joined recordings may number their streams anew. A stream that is new carries on with the track of its codec that the fewest others
-//! carry on with: every recording of a row has the same tracks in the same order. One whose track has packets
-//! behind its first one is a track of its own, and is left out.
+//! Joined recordings may number their streams anew. A new stream continues the track of its codec that the fewest other streams continue,
+//! because every recording of a series has the same tracks in the same order. If the track has packets after the stream's first one, the
+//! stream is a track of its own and is left out.
 
 use ffmpeg_next::{Packet, codec, media};
 
@@ -14,11 +14,11 @@ use crate::scan::Track;
 pub(crate) struct Roster {
     streams: Vec<Member>,
     codecs: Vec<codec::Id>,
-    /// By track: streams that carry on with it.
+    /// By track: the streams that continue it.
     pub continued: Vec<Vec<u32>>,
-    /// Pictures and sound that begin in the middle of the file and carry on with no track.
+    /// Number of picture and audio streams that begin in the middle of the file and continue no track.
     pub left_out: u32,
-    /// Streams that carry on with nothing.
+    /// Streams that continue no track.
     apart: Vec<u32>,
 }
 
@@ -26,14 +26,14 @@ pub(crate) struct Roster {
 #[derive(Debug, Clone, Copy, Default)]
 struct Member {
     track: Option<usize>,
-    /// Where its first packet lies in the file.
+    /// Position of its first packet in the file, in bytes.
     first: Option<u64>,
-    /// Where its last packet lies in the file.
+    /// Position of its last packet in the file, in bytes.
     last: u64,
 }
 
 impl Roster {
-    /// The streams that are known before the first packet. Those of `apart` carry on with no track.
+    /// The streams known before the first packet. Those of `apart` continue no track.
     pub(crate) fn new(input: &Input, tracks: &[Track], apart: &[u32]) -> Outcome<Self> {
         let track = |stream| tracks.iter().position(|track| track.stream == stream);
         let member = |stream| Member { track: track(stream), ..Member::default() };
@@ -63,7 +63,7 @@ impl Roster {
         Ok(member.track)
     }
 
-    /// The track that a new stream carries on with.
+    /// The track that a new stream continues.
     fn welcome(&mut self, input: &Input, latecomer: u32) -> Outcome<Option<usize>> {
         let parameters = input.stream(latecomer)?.parameters();
         let same = (0..self.codecs.len()).filter(|track| self.codecs[*track] == parameters.id());
@@ -81,7 +81,7 @@ impl Roster {
         }
     }
 
-    /// Streams that were taken to carry on with a track which had not ended.
+    /// Streams that were assigned to a track which had not ended.
     pub(crate) fn clashes(&self) -> Vec<u32> {
         let clashes = |(index, member): &(usize, &Member)| {
             let (Some(track), Some(first)) = (member.track, member.first) else { return false };

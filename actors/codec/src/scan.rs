@@ -1,7 +1,7 @@
-//! All packets of the picture and of the sound tracks, without decoding: when they are shown or heard, where decoding can start,
-//! and where the clock of the file steps.
+//! Reads all packets of the picture and the audio tracks without decoding: their times, where decoding can start, and where the clock of
+//! the file steps.
 //!
-//! Invariants: every number comes from packets, none from a header; memory is bounded by the frame budget.
+//! Invariants: every number comes from packets, none from a header. The frame budget bounds memory.
 
 use ffmpeg_next::Packet;
 use ffmpeg_next::packet::Flags;
@@ -27,100 +27,100 @@ use crate::preroll::is_hidden;
 use crate::roster::Roster;
 use crate::silence::{self, Interval};
 
-/// Sound that pauses for longer than this does not accompany a picture that stands still.
+/// Audio that pauses for longer than this does not accompany a standing picture. In seconds.
 const PAUSE_SECONDS: f64 = 5.0;
-/// Pauses of a sound track that are kept; further ones count as sound.
+/// Most pauses of an audio track that are kept. Further ones count as audio.
 const PAUSES_MAX: usize = 4096;
-/// Seconds that a sound packet is taken to last where it does not say so.
+/// Duration in seconds of an audio packet that declares none.
 const SOUND_PACKET_SECONDS: f64 = 0.02;
 
 /// A track to scan.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Track {
-    /// Stream index.
+    /// Index of the stream.
     pub stream: u32,
     /// Seconds per tick.
     pub time_base: Rational,
 }
 
-/// What a scan needs to know.
+/// Parameters of a scan.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Request<'a> {
-    /// The picture, then the sound tracks.
+    /// The picture track, then the audio tracks.
     pub tracks: &'a [Track],
-    /// Seconds that a picture lasts whose packet does not say so.
+    /// Duration in seconds of a picture whose packet declares none.
     pub frame_seconds: f64,
-    /// The order and times of the packets come from an index: there is one clock, and packets may lie in the file in any order.
+    /// Whether an index gives the order and times of the packets. Then there is one clock, and packets may be in the file in any order.
     pub indexed: bool,
-    /// Times are partly guessed: they say nothing about how recordings overlap.
+    /// Whether times are partly guessed. Then they do not show how recordings overlap.
     pub guessed: bool,
-    /// Streams that carry on with no track.
+    /// Streams that continue no track.
     pub apart: &'a [u32],
 }
 
-/// What the packets of a file say.
+/// Results of a scan.
 pub(crate) struct Scan {
     pub picture: Picture,
-    /// The sound tracks, in the order asked for.
+    /// The audio tracks, in the order of the request.
     pub sound: Vec<Sound>,
-    /// When sound is heard, seconds.
+    /// Intervals with audio, in seconds.
     pub heard: Vec<Interval>,
-    /// Streams that begin in the middle of the file and carry on with no track.
+    /// Number of streams that begin in the middle of the file and continue no track.
     pub latecomers: u32,
-    /// Streams that were taken to carry on with a track and do not: scan again with them apart.
+    /// Streams that were wrongly assigned to a track. Scan again with them apart.
     pub clashes: Vec<u32>,
-    /// Sound tracks whose times step too often, which may have moved the others: scan again without them.
+    /// Audio tracks whose times step too often, which may have moved the others. Scan again without them.
     pub wild: Vec<u32>,
-    /// Where the last packet lies in the file.
+    /// Position of the last packet in the file, in bytes.
     pub last_byte: u64,
 }
 
-/// What the packets of the picture track say. All times are on the continuous clock.
+/// Facts from the packets of the picture track. All times are on the continuous clock.
 #[derive(Debug, Default)]
 pub(crate) struct Picture {
-    /// How many there are.
+    /// Number of packets.
     pub packets: u64,
-    /// How many of them start a random-access point.
+    /// Number of packets that begin a random-access point.
     pub keys: u64,
-    /// Presentation times, ascending, without repetition and without what is not to be shown.
+    /// Presentation times, ascending, without repetition and without pictures that are not shown.
     pub instants: Vec<i64>,
-    /// After the last picture.
+    /// End of the last picture.
     pub end: i64,
-    /// DTS never goes back and every packet has a PTS.
+    /// Whether DTS never goes back and every packet has a PTS.
     pub monotonic: bool,
-    /// Thinned, by PTS.
+    /// Selected random-access points by PTS.
     pub random_access: Vec<RandomAccess>,
-    /// Longest time without a new picture in which no sound is heard either, ticks.
+    /// Longest time without a new picture and without audio, in ticks.
     pub silent_gap: i64,
-    /// How long pictures last.
+    /// Durations of the pictures.
     pub lasting: Lasting,
-    /// Streams that carry on with the track in the middle of the file.
+    /// Streams that continue the track in the middle of the file.
     pub continued: Vec<u32>,
     pub clock: Vec<ClockStep>,
-    /// Pictures that are not shown: their times fit nowhere between those of their neighbours, or they come only so that later ones can be
-    /// decoded.
+    /// Number of pictures that are not shown: their times do not fit between those of their neighbours, or they are only needed to decode
+    /// later ones.
     pub misplaced: usize,
 }
 
-/// What the packets of a sound track say.
+/// Facts from the packets of an audio track.
 #[derive(Default)]
 pub(crate) struct Sound {
-    /// How many there are.
+    /// Number of packets.
     pub packets: u64,
-    /// First instant; meaningless without packets.
+    /// Start of the first packet. Meaningless without packets.
     pub start: i64,
-    /// After the last packet.
+    /// End of the last packet.
     pub end: i64,
     /// Ticks by which the first packet was moved.
     pub moved: i64,
-    /// Streams that carry on with the track in the middle of the file.
+    /// Streams that continue the track in the middle of the file.
     pub continued: Vec<u32>,
     pub clock: Vec<ClockStep>,
     pub last: Option<Packet>,
 }
 
 impl Scan {
-    /// Reads all packets from where `input` stands.
+    /// Reads all packets from the current position of `input`.
     pub(crate) fn read(input: &mut Input, request: &Request<'_>, budget: &Budget) -> Outcome<Self> {
         let tracks = request.tracks;
         let mut walk = Walk::new(tracks, request.frame_seconds, request.indexed);
@@ -132,7 +132,7 @@ impl Scan {
                 walk.add(track, &packet);
                 last[track] = Some(packet);
             }
-            // Fields are packets of their own in some containers.
+            // In some containers fields are separate packets.
             if walk.clocks.packets(0) / 2 > budget.frames_max {
                 return Err(failure(OverLimit::Frames { limit: budget.frames_max }));
             }
@@ -156,7 +156,7 @@ impl Scan {
 }
 
 impl Picture {
-    /// When the first picture is shown.
+    /// Time of the first picture.
     pub(crate) fn start(&self) -> i64 {
         self.instants.first().copied().unwrap_or(0)
     }
@@ -177,7 +177,7 @@ impl Picture {
     }
 }
 
-/// A scan on its way.
+/// A scan in progress.
 struct Walk {
     clocks: Clocks,
     tracks: Vec<Record>,
@@ -185,10 +185,10 @@ struct Walk {
     monotonic: bool,
 }
 
-/// What was seen of a track.
+/// Facts of a track.
 struct Record {
     time_base: Rational,
-    /// Between two steps of the clock the times are the container's own.
+    /// Parts of the track between two steps of the clock, with the container's own times.
     stretches: Vec<Stretch>,
     pauses: usize,
     /// Ticks by which the first packet is moved.
@@ -200,15 +200,15 @@ struct Record {
 struct Stretch {
     /// The jump that begins it; `None` for the first.
     jump: Option<usize>,
-    /// Another recording begins with it.
+    /// Whether another recording begins with it.
     joined: bool,
     start: Option<i64>,
     end: i64,
-    /// Pictures alone: those to be shown.
+    /// Only for pictures: those to be shown.
     shown: Vec<Shown>,
-    /// Pictures alone, each with its place in `shown`; `None` where it is hidden.
+    /// Only for pictures: random-access points with their indices in `shown`; `None` if the picture is hidden.
     random_access: Vec<(Option<usize>, RandomAccess)>,
-    /// Sound alone: from the end of a packet to the beginning of the next.
+    /// Only for audio: from the end of a packet to the beginning of the next.
     pauses: Vec<(i64, i64)>,
 }
 
@@ -217,7 +217,7 @@ impl Stretch {
         Self { jump, end: i64::MIN, ..Self::default() }
     }
 
-    /// Pictures before the first key picture of a recording cannot be shown. `wait`: none came yet.
+    /// Drops pictures before the first key picture of a recording, which cannot be shown. `wait`: no key picture came yet.
     fn drop_before_key(&mut self, wait: &mut Option<Wait>, time_base: Rational) {
         if let Some(first) = self.shown.first().filter(|_| self.joined) {
             *wait = Some(Wait::new(first.at, time_base));
@@ -272,7 +272,7 @@ impl Walk {
         let Some(stretch) = record.stretches.last_mut() else { return };
         if track == 0 && packet.flags().contains(Flags::KEY) {
             self.keys += 1;
-            // Decoding can start at a hidden one too: what is shown after it may need it.
+            // Decoding can start at a hidden picture too: pictures shown after it may need it.
             if let Some(pts) = packet.pts() {
                 let dts = packet.dts().unwrap_or(pts);
                 let place = (!is_hidden(packet)).then_some(stretch.shown.len());
@@ -375,7 +375,7 @@ impl Picture {
 }
 
 impl Picture {
-    /// The places of pictures that are not shown, ascending.
+    /// Indices of pictures that are not shown, ascending.
     fn left_out(
         &mut self,
         times: &[i64],
@@ -391,7 +391,7 @@ impl Picture {
         let fitting: Vec<i64> = others.iter().map(|place| times[*place]).collect();
         let misplaced = misplaced::misplaced(&fitting, slack);
         self.misplaced = hidden.len() + misplaced.ahead.len() + misplaced.behind;
-        // Whatever is not in order is decoded in one go.
+        // Overlapping recordings are decoded in one go.
         self.monotonic &= !overlaps;
         let ahead = misplaced.ahead.into_iter().map(|place| others[place]);
         let mut left_out: Vec<usize> = hidden.into_iter().chain(ahead).collect();
@@ -401,7 +401,7 @@ impl Picture {
 }
 
 impl Record {
-    /// Moves all times onto one continuous clock. Gives the steps.
+    /// Moves all times to one continuous clock. Returns the steps.
     fn shift(&mut self, shifts: &[f64], clocks: &Clocks) -> Vec<ClockStep> {
         let mut steps = Vec::new();
         let mut begun = self.stretches.first().is_some_and(|first| first.start.is_some());
@@ -415,7 +415,7 @@ impl Record {
                 (begun, self.moved) = (true, shift);
             }
         }
-        // What leaves the clock as it is need not be told.
+        // Steps that do not change the clock are left out.
         let mut current = 0;
         steps.retain(|step| std::mem::replace(&mut current, step.shift) != step.shift);
         let joints = joints(&steps);
@@ -429,7 +429,7 @@ impl Record {
         steps
     }
 
-    /// When something is heard, seconds.
+    /// Intervals with audio in seconds.
     fn heard(&self) -> Vec<(f64, f64)> {
         let mut heard = Vec::new();
         for stretch in &self.stretches {

@@ -1,4 +1,4 @@
-//! Scans of packets made here.
+//! Tests of scans with made-up packets.
 
 use ffmpeg_next::ffi;
 use ffmpeg_next::packet::Mut as _;
@@ -35,7 +35,7 @@ fn picture_and_sound_go_on_together_where_the_clock_starts_anew() {
             // The second recording begins in the middle of a group.
             picture.set_flags(if frame % 10 == 5 { Flags::KEY } else { Flags::empty() });
             walk.add(0, &picture);
-            // Of the first recording the sound ends five frames early.
+            // The audio of the first recording ends five frames early.
             if recording == 1 || frame < 45 {
                 walk.add(1, &packet(frame, byte + 5));
             }
@@ -69,7 +69,7 @@ fn pictures_that_matroska_leaves_without_a_decode_time_are_in_order() {
 fn a_pause_behind_the_first_picture_is_no_step_of_the_clock() {
     let track = Track { stream: 0, time_base: Rational::new(1, 1000) };
     for pause in [0, 1000, 6000, 40_000] {
-        // Of three pictures that a decoder holds back, Matroska gives the first two no decode time.
+        // Matroska gives no decode time to the first two of three pictures that a decoder holds back.
         let times = |index: i64| {
             let shown = [0, 3, 1, 2].get(index as usize).copied().unwrap_or(index);
             let at = |place: i64| place * 40 + if place > 0 { pause } else { 0 };
@@ -105,7 +105,7 @@ fn a_late_packet_of_an_old_stream_starts_no_clock_anew() {
 #[test]
 fn a_picture_far_ahead_of_its_neighbours_is_left_out() {
     let track = Track { stream: 0, time_base: Rational::new(1, 25) };
-    // The decode times of FLV go along, those of Matroska do not.
+    // The decode times of FLV follow, those of Matroska do not.
     for dts in [150, 50] {
         let mut walk = Walk::new(&[track; 2], 0.04, false);
         for frame in 0..100 {
@@ -156,7 +156,7 @@ fn wrong_timestamps_of_one_track_lengthen_none() {
 #[test]
 fn the_last_picture_lasts_as_the_distances_before_it_say() {
     let track = Track { stream: 0, time_base: Rational::new(1, 1000) };
-    // What packets tell, and what is declared where they do not.
+    // The values in packets, and the declared ones in their absence.
     for (told, declared, indexed, end) in [
         (0, 0.5, false, 24_040),
         (0, 0.001, false, 24_040),

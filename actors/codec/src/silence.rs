@@ -1,4 +1,4 @@
-//! Times without sound.
+//! Times without audio.
 
 /// Intervals in seconds, from and to.
 pub(crate) type Interval = (f64, f64);
@@ -16,7 +16,7 @@ pub(crate) fn merged(mut intervals: Vec<Interval>) -> Vec<Interval> {
     merged
 }
 
-/// Longest time within `gap` outside of the intervals `heard`, seconds. `heard` is a result of [`merged`].
+/// Longest time within `gap` outside of the intervals `heard`, in seconds. `heard` is a result of [`merged`].
 pub(crate) fn longest(gap: Interval, heard: &[Interval]) -> f64 {
     let first = heard.partition_point(|(_, to)| *to <= gap.0);
     let inside = heard[first..].iter().copied().take_while(|(from, _)| *from < gap.1);
@@ -28,7 +28,7 @@ pub(crate) fn longest(gap: Interval, heard: &[Interval]) -> f64 {
     longest
 }
 
-/// The first distance behind `from` that is longer than `limit` seconds and in which nothing is heard, up to what is heard next.
+/// The first distance after `from` that is longer than `limit` seconds and has no audio, up to the next audio.
 pub(crate) fn longer(from: f64, heard: &[Interval], limit: f64) -> Option<Interval> {
     let mut reached = from;
     for (begin, end) in heard {
@@ -58,7 +58,7 @@ mod tests {
     fn a_distance_is_too_long_where_sound_comes_after_it() {
         let heard = [(0.0, 12.0), (700.0, 720.0), (40_000.0, 40_001.0)];
         assert_eq!(longer(10.0, &heard, 600.0), Some((12.0, 700.0)));
-        // The picture goes on.
+        // The picture continues.
         assert_eq!(longer(500.0, &heard, 600.0), Some((720.0, 40_000.0)));
         assert_eq!(longer(39_900.0, &heard, 600.0), None);
         assert_eq!(longer(10.0, &heard[..1], 600.0), None);

@@ -1,6 +1,6 @@
-//! The decoder of a sound track: packets in, frames with their times out.
+//! Decoder of an audio track: packets in, frames with their times out.
 //!
-//! The probe and the audio job use the same one: what the probe can decode, the job can.
+//! The probe and the audio job use the same decoder, so the job can decode what the probe could.
 
 use ffmpeg_next::codec::{self, Id, Parameters, decoder};
 use ffmpeg_next::{Codec, Dictionary, Error, Packet, Rational, Rescale as _, Stream, ffi, frame};
@@ -10,32 +10,32 @@ use crate::failure::{Outcome, failure_with, source_failure};
 use crate::split::{self, FRAME_SECONDS};
 use crate::{allow, names};
 
-/// Most samples of a decoded frame; frames of the allowed codecs are far smaller.
+/// Most samples of a decoded frame. Frames of the allowed codecs are far smaller.
 const FRAME_SAMPLES_MAX: &str = "1048576";
 
-/// libav's name of the Speex decoder that decodes packets of several frames.
+/// Name of libav's Speex decoder that decodes packets of several frames.
 const LIBSPEEX: &str = "libspeex";
 
 /// Called with every decoded frame.
 pub(crate) type OnFrame<'a> = &'a mut dyn FnMut(frame::Audio) -> Outcome<()>;
 
-/// A sound decoder.
+/// An audio decoder.
 pub(crate) struct SoundDecoder {
     decoder: decoder::Audio,
     codec: Id,
     time_base: Rational,
-    /// `None`: frames keep the times of their packets.
+    /// `None` if frames keep the times of their packets.
     count: Option<Count>,
-    /// The decoder outputs all frames of a packet but the first with the next packet, stamped with that packet's time.
+    /// Whether the decoder outputs all frames of a packet except the first with the next packet, stamped with that packet's time.
     late: bool,
 }
 
-/// Seconds per tick of times that are counted in samples: a container's own clock may be too coarse for them.
+/// Time base of times that are counted in samples. The container's own clock may be too coarse for them.
 const COUNTED_TIME_BASE: Rational = Rational(1, 1_000_000);
 
 impl SoundDecoder {
-    /// Opens the allowed decoder for a stream whose packets come in ticks of `time_base`. `counted`: times are counted in samples
-    /// from the first timestamp on.
+    /// Opens the allowed decoder for a stream whose packets have ticks of `time_base`. `counted`: times are counted in samples from the
+    /// first timestamp on.
     pub(crate) fn open(
         stream: &Stream<'_>,
         time_base: Rational,
@@ -74,7 +74,7 @@ impl SoundDecoder {
         if self.count.is_some() { COUNTED_TIME_BASE } else { self.time_base }
     }
 
-    /// Decodes a packet; with `None` drains the decoder. False where a part could not be decoded.
+    /// Decodes a packet; with `None` drains the decoder. False if a part could not be decoded.
     pub(crate) fn decode(
         &mut self,
         packet: Option<&Packet>,
@@ -133,7 +133,7 @@ impl SoundDecoder {
     }
 }
 
-/// Restamps frames of which only the last one belongs to the current packet; the others get no time and follow their predecessors.
+/// Restamps frames of which only the last one belongs to the current packet. The others get no time and follow their predecessors.
 fn restamp(frames: &mut [frame::Audio], pts: Option<i64>) {
     if let Some((last, earlier)) = frames.split_last_mut() {
         earlier.iter_mut().for_each(|frame| set_time(frame, None));
@@ -149,11 +149,11 @@ fn set_time(frame: &mut frame::Audio, pts: Option<i64>) {
     }
 }
 
-/// The decoder for a track; `None` where no allowed one is known.
+/// The decoder for a track; `None` if no allowed one exists.
 pub(crate) fn find(parameters: &Parameters) -> Option<Codec> {
     let allowed = |codec: &Codec| allow::is_sound_decoder(codec.name());
-    // Flash packs any number of Speex frames into a packet, without a header that tells the number. libav's own decoder would
-    // decode the first one only.
+    // Flash packs any number of Speex frames into a packet, without a header that has the number. libav's own decoder would decode only the
+    // first one.
     let headless = parameters.id() == Id::SPEEX && !has_header(parameters);
     let named = headless.then(|| decoder::find_by_name(LIBSPEEX)).flatten().filter(allowed);
     named.or_else(|| decoder::find(parameters.id()).filter(allowed))
@@ -165,7 +165,7 @@ fn has_header(parameters: &Parameters) -> bool {
     bytes > 0
 }
 
-/// Undecodable data does not fail the track, lack of memory does. Never true.
+/// Undecodable data does not fail the track; lack of memory does. Never returns true.
 fn tolerate(error: Error) -> Outcome<bool> {
     if error == (Error::Other { errno: ffi::ENOMEM }) {
         return Err(source_failure(error.into(), "decode sound"));
@@ -173,13 +173,13 @@ fn tolerate(error: Error) -> Outcome<bool> {
     Ok(false)
 }
 
-/// Times counted in samples.
+/// Counts times in samples.
 #[derive(Debug)]
 struct Count {
     time_base: Rational,
-    /// Time of the first frame, microseconds.
+    /// Time of the first frame in microseconds.
     first: Option<i64>,
-    /// Seconds of sound since then.
+    /// Seconds of audio since then.
     seconds: f64,
 }
 
@@ -188,7 +188,7 @@ impl Count {
         Self { time_base, first: None, seconds: 0.0 }
     }
 
-    /// Gives a frame its time. A track without any timestamp begins at 0.
+    /// Sets the time of a frame. A track without any timestamp begins at 0.
     fn stamp(&mut self, frame: &mut frame::Audio) {
         let first = *self.first.get_or_insert_with(|| {
             let pts = frame.timestamp().or_else(|| frame.pts()).unwrap_or(0);
@@ -217,7 +217,7 @@ mod tests {
             count.stamp(&mut frame);
             (frame.pts(), frame.timestamp())
         });
-        // 1152 samples are 26.12245 ms: no rounding adds up.
+        // 1152 samples are 26.12245 ms: rounding does not accumulate.
         let expected = [70_000, 96_122, 122_245, 148_367].map(Some);
         assert_eq!(stamps.map(|(pts, _)| pts), expected);
         assert!(stamps.iter().all(|(pts, best)| pts == best));

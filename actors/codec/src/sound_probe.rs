@@ -1,9 +1,9 @@
-//! Decodes the beginning of every sound track, so that unusable tracks are found before anything is encoded.
+//! Decodes the beginning of every audio track, so that unusable tracks are found before anything is encoded.
 //!
-//! The first packets of each track go through the decoder and the resampler of the audio job. A track that fails there is left out with
-//! its reason. A track whose first packets lie beyond the bounds is kept as its header describes it.
+//! The first packets of each track go through the decoder and the resampler of the audio job. A track that fails there is left out with its
+//! reason. A track whose first packets exceed the bounds is kept as its header describes it.
 //!
-//! Invariant: bounded: half a second of sound per track, a number of packets, a number of bytes of the source.
+//! Invariant: at most half a second of audio per track, a number of packets, and a number of bytes of the source are read.
 
 use ffmpeg_next::{Packet, Rational, frame};
 use jetreel_domain::codec::wire::{CodecFailure, FailureCode};
@@ -18,16 +18,16 @@ use crate::sound_decoder::SoundDecoder;
 
 /// Seconds of a track that are decoded.
 const SECONDS: f64 = 0.5;
-/// Packets of a track that are tried. The first ones may lack a start: TrueHD has one in 128.
+/// Most packets of a track that are tried. The first ones may lack a start: TrueHD has one in 128.
 const PACKETS_MAX: u32 = 400;
-/// Packets of all tracks.
+/// Most packets of all tracks.
 const PACKETS_TOTAL_MAX: u32 = 20_000;
-/// Bytes of the source that are read for sound alone: its tracks may lie far from each other.
+/// Most bytes of the source that are read only for audio. Its tracks may lie far apart.
 const BYTES_MAX: u64 = 32 << 20;
-/// The container in which sound has no gaps: its timestamps are computed.
+/// The container in which audio has no gaps, because its timestamps are computed.
 const GAPLESS: &str = "avi";
 
-/// The sound tracks of a source.
+/// The audio tracks of a source.
 pub(crate) struct SoundProbe {
     tracks: Vec<TrackProbe>,
     packets: u32,
@@ -37,12 +37,12 @@ pub(crate) struct SoundProbe {
 /// One of the tracks.
 struct TrackProbe {
     candidate: Candidate,
-    /// `None` where the header rules the track out, and after enough of it is decoded.
+    /// `None` if the header rules the track out, and after enough of it is decoded.
     decoder: Option<SoundDecoder>,
     decoded: Decoded,
 }
 
-/// What was decoded of a track.
+/// Results of decoding a track.
 struct Decoded {
     time_base: Rational,
     packets: u32,
@@ -50,33 +50,33 @@ struct Decoded {
     barren: u32,
     frames: u64,
     seconds: f64,
-    /// The resampler of the job.
+    /// The resampler of the audio job.
     resampler: Option<Resampler>,
-    /// Frames that it failed on.
+    /// Frames on which it failed.
     broken: u64,
-    /// Whether a frame that does not fit can be mixed down by the numbers of its channels.
+    /// Whether frames that do not fit can be mixed down by the numbers of their channels; `None` if all fit.
     mixable: Option<bool>,
-    /// Forms of the frames, with the number of frames.
+    /// Forms of the frames, with their numbers of frames.
     forms: Vec<(Form, u32)>,
     steps: Vec<Step>,
-    /// Last timestamp of a frame, and the length of the sound since then, seconds.
+    /// Last timestamp of a frame, and the seconds of audio since then.
     last: Option<(f64, f64)>,
 }
 
-/// A track that can be used.
+/// A usable track.
 pub(crate) struct Usable {
-    /// The track, its form as decoded.
+    /// The track, in its decoded form.
     pub track: AudioTrack,
-    /// Seconds of sound in a packet, on average; 0 where none was decoded.
+    /// Average seconds of audio in a packet; 0 if none was decoded.
     pub packet_seconds: f64,
-    /// No frame had a timestamp.
+    /// Whether no frame had a timestamp.
     pub untimed: bool,
-    /// The container is one without gaps.
+    /// Whether the container has no gaps.
     pub gapless: bool,
 }
 
 impl Usable {
-    /// The track as one that cannot be used.
+    /// The track as unusable.
     pub(crate) fn reject(self, reason: UnusedReason) -> UnusedAudio {
         let AudioTrack { stream, number, codec, language, default, secondary, .. } = self.track;
         UnusedAudio { stream, number, codec, language, default, secondary, reason }
@@ -98,19 +98,19 @@ impl SoundProbe {
         Ok(Self { tracks: tracks.collect::<Outcome<_>>()?, packets: 0, gapless })
     }
 
-    /// Streams of which packets are still wanted.
+    /// Streams whose packets are still needed.
     pub(crate) fn wanted(&self) -> Vec<u32> {
         let open = self.tracks.iter().filter(|track| track.decoder.is_some());
         open.map(|track| track.candidate.track.stream).collect()
     }
 
-    /// Whether the bounds are reached; `other` of the bytes that `input` has read are the picture's.
+    /// Whether the bounds are reached. `other` of the bytes read by `input` are the picture's.
     pub(crate) fn is_over(&self, input: &Input, other: u64) -> bool {
         let own = input.fetched().saturating_sub(other);
         self.packets >= PACKETS_TOTAL_MAX || own >= BYTES_MAX
     }
 
-    /// Takes a packet of any stream. True where it was the last one that its track needs.
+    /// Processes a packet of any stream. True if it was the last one that its track needs.
     pub(crate) fn take(&mut self, packet: &Packet) -> Outcome<bool> {
         let stream = packet.stream();
         let track =
@@ -119,7 +119,7 @@ impl SoundProbe {
         track.map_or(Ok(false), |track| track.take(packet))
     }
 
-    /// Reads on until enough of every track is decoded; gives the tracks that can be used, and those that cannot.
+    /// Reads on until enough of every track is decoded. Returns the usable and the unusable tracks.
     pub(crate) fn finish(mut self, input: &mut Input) -> Outcome<(Vec<Usable>, Vec<UnusedAudio>)> {
         let (mut ended, before) = (false, input.fetched());
         input.only(&self.wanted());
@@ -152,14 +152,14 @@ impl SoundProbe {
 /// Result of a track's probe.
 struct Verdict {
     usable: Usable,
-    /// Why it cannot be used.
+    /// Why it cannot be used; `None` if it can.
     reason: Option<UnusedReason>,
-    /// Its channels can be mixed down by their numbers.
+    /// Whether its channels can be mixed down by their numbers.
     mixable: bool,
 }
 
 impl Verdict {
-    /// Mixes channels of an unknown layout down by their numbers, where that is possible.
+    /// Accepts channels of an unknown layout that can be mixed down by their numbers.
     fn mix(&mut self) {
         if self.mixable && matches!(self.reason, Some(UnusedReason::Channels(_))) {
             self.reason = None;
@@ -198,10 +198,10 @@ impl TrackProbe {
         Ok(enough)
     }
 
-    /// The track as decoded, with the reason where it cannot be used. `ended`: the whole source was read.
+    /// The track as decoded, with the reason if it cannot be used. `ended`: the whole source was read.
     fn verdict(mut self, ended: bool, gapless: bool) -> Outcome<Verdict> {
         let decoded = &mut self.decoded;
-        // Without what the decoder still holds, as that belongs to packets that gave nothing.
+        // Without what the decoder still holds, because that belongs to packets that gave nothing.
         let mut packet_seconds =
             soundtrack::packet_seconds(decoded.seconds, decoded.packets, decoded.barren);
         if let Some(mut decoder) = self.decoder.take_if(|_| ended) {
@@ -212,7 +212,7 @@ impl TrackProbe {
             packet_seconds = soundtrack::packet_seconds(decoded.seconds, decoded.packets, 0);
         }
         let Candidate { mut track, obstacle } = self.candidate;
-        // A track that the bounds cut off may still turn out to be good.
+        // A track that the bounds cut off may still be usable.
         let mut reason = obstacle.or_else(|| decoded.obstacle(self.decoder.is_some()));
         if let Some(form) = decoded.form() {
             (track.sample_rate, track.channels) = (form.rate, form.channels);
@@ -227,7 +227,7 @@ impl TrackProbe {
     }
 }
 
-/// Lack of memory fails the probe; any other failure concerns the track alone.
+/// Lack of memory fails the probe. Any other failure concerns only the track.
 fn only_of_the_track(refusal: CodecFailure) -> Outcome<()> {
     if refusal.code == FailureCode::MemoryBudget { Err(refusal) } else { Ok(()) }
 }
@@ -273,9 +273,9 @@ impl Decoded {
         self.conformed(pushed)
     }
 
-    /// The end of what is decoded.
+    /// Ends the decoding of the track.
     fn finish(&mut self) -> Outcome<()> {
-        // A frame that breaks the resampler leaves those behind it waiting.
+        // If a frame breaks the resampler, those after it keep waiting.
         let waiting = self.resampler.as_ref().map_or(0, Resampler::waiting);
         for _ in 0..=waiting {
             let finished = self.resampler.as_mut().map_or(Ok(()), Resampler::finish);
@@ -314,7 +314,7 @@ impl Decoded {
         self.forms.iter().max_by_key(|(_, count)| *count).map(|(form, _)| *form)
     }
 
-    /// Why the track cannot be used. `cut`: not all of the wanted packets were read.
+    /// Why the track cannot be used. `cut`: not all needed packets were read.
     fn obstacle(&self, cut: bool) -> Option<UnusedReason> {
         if self.frames == 0 {
             let empty = self.packets == 0;

@@ -1,9 +1,9 @@
-//! A source object as a seekable byte stream: range reads over the link, with a few windows kept.
+//! A source object as a seekable byte stream: range reads over the link, with a few cached windows.
 //!
-//! Invariants: memory is bounded by [`WINDOWS`] times [`WINDOW_BYTES_MAX`]; a failed read is an error, never an end.
+//! Invariants: [`WINDOWS`] times [`WINDOW_BYTES_MAX`] bounds the memory. A failed read is an error, never an end.
 //!
-//! A source can be switched to blank: it then answers with zeros of the right length and asks its parent for nothing. Where an
-//! index says all about the packets, a demuxer can so be walked through a file of any size without reading it.
+//! A source can be switched to blank. It then answers with zeros of the right length and requests nothing from its parent. If an index
+//! describes all packets, a demuxer can so walk through a file of any size without reading it.
 
 use std::io::{Error, Read, Result, Seek, SeekFrom};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::link::Link;
 use crate::toplevel::TopLevel;
 
-/// First read after a jump.
+/// Size of the first read after a seek.
 const WINDOW_BYTES_MIN: u32 = 128 << 10;
-/// Reads grow to this size while they are sequential.
+/// Size to which sequential reads grow.
 const WINDOW_BYTES_MAX: u32 = 1 << 20;
-/// Pictures, sound and index may lie far apart; each gets a window of its own.
+/// Number of windows. Pictures, audio and index may lie far apart.
 const WINDOWS: usize = 4;
 
 /// Reads an object of the job.
@@ -25,9 +25,9 @@ pub(crate) struct Source {
     object: u32,
     size: u64,
     position: u64,
-    /// Most recently used last.
+    /// Windows, most recently used last.
     windows: Vec<Window>,
-    /// Set when something beyond the end was asked for: libav's next error then means "cut short", not "damaged".
+    /// Set when bytes beyond the end were requested: libav's next error then means "cut short", not "damaged".
     past_end: Arc<AtomicBool>,
     blank: Arc<AtomicBool>,
     fetched: Arc<AtomicU64>,
@@ -35,17 +35,16 @@ pub(crate) struct Source {
     mends: Vec<Mend>,
 }
 
-/// Bytes to read in the place of others.
+/// Bytes to read in place of others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mend {
-    /// Where the first of them is.
+    /// Position of the first of them.
     pub position: u64,
-    /// The bytes.
     pub bytes: Vec<u8>,
 }
 
 impl Mend {
-    /// Changes what was read from `start` on.
+    /// Replaces bytes that were read from `start` on.
     fn apply(&self, start: u64, bytes: &mut [u8]) {
         for (at, byte) in (self.position..).zip(&self.bytes) {
             let place = at.checked_sub(start).and_then(|at| usize::try_from(at).ok());
@@ -86,32 +85,32 @@ impl Source {
         }
     }
 
-    /// With other bytes in places.
+    /// Adds replacements of bytes.
     pub(crate) fn mended(self, mends: Vec<Mend>) -> Self {
         Self { mends, ..self }
     }
 
-    /// The boxes at the top level of an MP4 whose headers came by. What another container has in their place is no box.
+    /// Top-level boxes of an MP4 whose headers were read. In another container they are meaningless.
     pub(crate) fn boxes(&self) -> Arc<Mutex<TopLevel>> {
         Arc::clone(&self.boxes)
     }
 
-    /// Raised when something beyond the end was asked for.
+    /// Set when bytes beyond the end were requested.
     pub(crate) fn past_end(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.past_end)
     }
 
-    /// Set it to get zeros from now on.
+    /// Set it to read zeros from now on.
     pub(crate) fn blank(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.blank)
     }
 
-    /// Bytes that were asked for.
+    /// Number of requested bytes.
     pub(crate) fn fetched(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.fetched)
     }
 
-    /// Makes the window that holds the position the last one, fetching it if needed.
+    /// Makes the window that holds the position the last one. Fetches it if needed.
     fn fetch(&mut self) -> Result<()> {
         let position = self.position;
         if let Some(index) = self.windows.iter().position(|window| window.contains(position)) {
@@ -119,7 +118,7 @@ impl Source {
             self.windows.push(window);
             return Ok(());
         }
-        // A window that ends here is being read in sequence: replace it by a larger one.
+        // A window that ends here is being read sequentially, so a larger one replaces it.
         let follows = self.windows.iter().position(|window| window.end() == position);
         let length = match follows.map(|index| self.windows.remove(index)) {
             Some(window) => (window.bytes.len() as u32).saturating_mul(2),

@@ -1,26 +1,26 @@
-//! Splits packets of several frames for decoders that decode one frame a packet.
+//! Splits packets of several frames for decoders that decode one frame per packet.
 //!
-//! Phones pack up to fifteen frames of speech into one sample of a 3GP or 3G2 file; libav's decoders read the first and drop the
-//! rest. Frames of these codecs last 20 ms and say in their first byte how long they are.
+//! Phones pack up to fifteen frames of speech into one sample of a 3GP or 3G2 file. libav's decoders decode the first and drop the rest.
+//! Frames of these codecs last 20 ms, and their first byte determines their length.
 //!
-//! Invariant: a packet is split only where its frames fill it exactly; every other packet is left to the decoder.
+//! Invariant: a packet is split only if its frames fill it exactly. Every other packet is left to the decoder.
 
 use ffmpeg_next::codec::Id;
 
-/// Seconds of one frame.
+/// Duration of one frame in seconds.
 pub(crate) const FRAME_SECONDS: f64 = 0.02;
 
-/// A frame of which the length is unknown.
+/// Length of a frame type with unknown length.
 const UNKNOWN: u8 = 0;
 
 /// Bytes of a frame, its first byte included, by frame type: 3GPP TS 26.101 and TS 26.201, octet-aligned.
 const AMR_NB: [u8; 16] = [13, 14, 16, 18, 20, 21, 27, 32, 6, 1, 1, 1, 1, 1, 1, 1];
 const AMR_WB: [u8; 16] = [18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 1, 1, 1, 1, 1, 1];
-/// By rate: RFC 3625 (QCELP) and RFC 3558 (EVRC).
+/// Bytes of a frame by rate: RFC 3625 (QCELP) and RFC 3558 (EVRC).
 const QCELP: [u8; 16] = [1, 4, 8, 17, 35, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
 const EVRC: [u8; 16] = [1, 3, 6, 11, 23, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
 
-/// Of each codec: its frame type from a first byte, and the bytes of a frame of that type.
+/// For each codec: the frame type from a first byte, and the bytes of a frame of that type.
 type Format = (Id, fn(u8) -> usize, [u8; 16]);
 
 const FORMATS: [Format; 4] = [
@@ -30,8 +30,8 @@ const FORMATS: [Format; 4] = [
     (Id::EVRC, usize::from, EVRC),
 ];
 
-/// Lengths of the frames in `data`; `None` where it holds one frame, or is no sequence of frames. A frame of several channels
-/// is one of each.
+/// Lengths of the frames in `data`; `None` if it holds one frame, or no valid sequence of frames. A frame of several channels consists of
+/// one for each.
 pub(crate) fn lengths(codec: Id, channels: u16, data: &[u8]) -> Option<Vec<usize>> {
     let (_, kind, sizes) = FORMATS.iter().find(|(id, ..)| *id == codec)?;
     let one = |from: usize| {

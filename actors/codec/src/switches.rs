@@ -1,9 +1,9 @@
-//! Switches for tests: what keeps an upload from doing harm can be turned off one by one, to see that the rest holds alone.
+//! Switches for tests: each protection against an upload can be turned off, to show that the others suffice.
 //!
-//! Invariants: a release build has none of them; a node passes no environment on, so it cannot turn them in a debug build
-//! either; what is off is told in the greeting.
+//! Invariants: a release build has no switches. A node passes no environment on, so it cannot set them in a debug build either. The
+//! greeting reports what is off.
 
-/// The environment variable that names what is off.
+/// Environment variable that names the protections to turn off.
 #[cfg(debug_assertions)]
 const VARIABLE: &str = "JETREEL_CODEC_OFF";
 
@@ -17,17 +17,17 @@ fn is_off(_: &str) -> bool {
     false
 }
 
-/// The lists of formats, codecs and protocols are off, and demuxers open what they like.
+/// Whether the allow-lists of formats, codecs and protocols are off, so that demuxers may open other files.
 pub(crate) fn lists_off() -> bool {
     is_off("lists")
 }
 
-/// The process keeps its rights.
+/// Whether the process keeps its rights.
 pub(crate) fn confinement_off() -> bool {
     is_off("confinement")
 }
 
-/// Options that make demuxers follow whatever a file refers to.
+/// Options that make demuxers follow the references of a file.
 pub(crate) fn temptations() -> Vec<(&'static str, String)> {
     let all = "file,http,https,tcp,tls,udp,rtp,crypto,data,concat,subfile,cache,async,pipe";
     [
@@ -42,7 +42,7 @@ pub(crate) fn temptations() -> Vec<(&'static str, String)> {
     .into()
 }
 
-/// What is off, for the greeting.
+/// The protections that are off, for the greeting.
 pub(crate) fn told() -> Vec<String> {
     let lists = lists_off().then(|| "the allow-lists are off".to_owned());
     let confinement = confinement_off().then(|| "confinement is off".to_owned());

@@ -1,7 +1,7 @@
-//! Sample tables of a track, read from its fragments.
+//! Reads sample tables of a track from its fragments.
 //!
-//! Invariants: decode times ascend strictly and payloads are exactly as long as their samples, or the track is refused; a
-//! table takes 16 bytes a sample, whatever the samples take.
+//! Invariants: decode times ascend strictly and payloads are exactly as long as their samples, or the track is refused. A table takes 16
+//! bytes per sample, whatever the size of the samples.
 
 use jetreel_domain::codec::wire::{PackageTrack, Segment};
 use jetreel_domain::words::reason::WorkFault;
@@ -16,7 +16,7 @@ use crate::movie::{UNDETERMINED, refused};
 
 /// `sample_is_non_sync_sample` of the sample flags (ISO/IEC 14496-12, 8.8.3.1).
 const NON_SYNC: u32 = 0x0001_0000;
-/// Bytes before the payload of an `mdat` of ours.
+/// Bytes before the payload of an `mdat` that Jetreel writes.
 const MDAT_HEADER: u32 = 8;
 
 /// One sample.
@@ -30,14 +30,14 @@ struct Entry {
     sync: bool,
 }
 
-/// The payload of a fragment: the samples of a chunk, side by side.
+/// The payload of a fragment: the contiguous samples of a chunk.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Payload {
     /// Index into the job's objects.
     pub object: u32,
-    /// First byte.
+    /// Offset of the first byte.
     pub offset: u64,
-    /// Bytes.
+    /// Size in bytes.
     pub bytes: u64,
     /// Decode time of its first sample.
     pub start: i64,
@@ -54,14 +54,14 @@ pub(crate) struct Table {
     pub language: String,
     /// Its chunks in order.
     pub payloads: Vec<Payload>,
-    /// Decode time of the first sample, which is the track's first presentation time too.
+    /// Decode time of the first sample, which is also the track's first presentation time.
     pub start: i64,
     /// Ticks by which composition times lie behind presentation times.
     shift: i64,
     entries: Vec<Entry>,
 }
 
-/// A code that a media header can hold: three letters, of five bits each.
+/// A code that a media header can hold: three letters with five bits each.
 fn language(code: &str) -> String {
     let holds = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_lowercase());
     if holds { code } else { UNDETERMINED }.to_owned()
@@ -108,13 +108,13 @@ impl Table {
         self.shift + self.lift()
     }
 
-    /// Ticks to add to all offsets for none to be negative.
+    /// Ticks to add to all offsets so that none is negative.
     fn lift(&self) -> i64 {
         let earliest = self.entries.iter().map(|entry| entry.offset).min().unwrap_or(0);
         i64::from(earliest.min(0)).abs()
     }
 
-    /// The tables of a progressive file, without the chunks' places.
+    /// The tables of a progressive file without the positions of the chunks.
     pub(crate) fn boxes(&self) -> Stbl {
         let lift = self.lift();
         let count = self.entries.len() as u32;
@@ -158,7 +158,7 @@ impl Table {
         let start = i64::try_from(start).map_err(refused)?;
         match self.entries.last_mut() {
             None => self.start = start,
-            // The last sample lasts until this one: segments need not touch.
+            // The last sample lasts until this one: segments need not be contiguous.
             Some(last) => {
                 let delta = start - (*end - i64::from(last.delta));
                 last.delta =
@@ -187,7 +187,7 @@ impl Table {
     }
 }
 
-/// The `moof` of a segment, and a look at the `mdat` behind it.
+/// The `moof` of a segment. Also checks the following `mdat`.
 fn header(link: &Link, object: u32, segment: &Segment) -> Outcome<Moof> {
     let length = segment.header_bytes.saturating_add(MDAT_HEADER);
     let bytes = link.read(object, segment.offset, length)?;
@@ -218,7 +218,7 @@ fn resolve(defaults: &Tfhd, sample: mp4_atom::TrunEntry) -> Outcome<Entry> {
     })
 }
 
-/// Equal neighbours as (count, value).
+/// Runs of equal values as (count, value).
 fn runs<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<(u32, T)> {
     let mut runs: Vec<(u32, T)> = Vec::new();
     for value in values {

@@ -1,5 +1,5 @@
-//! How long the last packet of a sound track really lasts: codecs with long frames end with a short one, of which the container
-//! knows nothing.
+//! Finds the true duration of the last packet of an audio track. Codecs with long frames end with a short one, which the container does not
+//! declare.
 
 use ffmpeg_next::codec::Id;
 
@@ -9,13 +9,13 @@ use crate::input::Input;
 use crate::scan::Sound;
 use crate::sound_decoder::SoundDecoder;
 
-/// Codecs with long frames that can be decoded each by itself.
+/// Codecs with long frames that can be decoded separately.
 const CODECS: [Id; 4] = [Id::TTA, Id::WAVPACK, Id::FLAC, Id::ALAC];
 
-/// Packets up to this long are believed: the picture lasts as long.
+/// Durations up to this are not checked: a picture lasts as long. In seconds.
 const BELIEVED_SECONDS: f64 = 0.05;
 
-/// Moves the end of a track to the last of its samples, where its last packet claims more.
+/// Moves the end of a track to its last sample if its last packet declares a longer duration.
 pub(crate) fn trim(input: &Input, sound: &mut Sound) -> Outcome<()> {
     let Some(packet) = sound.last.take() else { return Ok(()) };
     let stream = packet.stream() as u32;
@@ -41,7 +41,7 @@ pub(crate) fn trim(input: &Input, sound: &mut Sound) -> Outcome<()> {
     Ok(())
 }
 
-/// Seconds that a packet claims beyond the samples that are in it. One that cannot be decoded by itself is believed.
+/// Seconds that a packet declares beyond its samples. A packet that cannot be decoded separately is not checked.
 fn excess(claimed: f64, decoded: f64) -> f64 {
     if decoded > 0.0 { (claimed - decoded).max(0.0) } else { 0.0 }
 }

@@ -1,7 +1,7 @@
 //! One tier of one chunk: frames in, fragments out.
 //!
-//! Invariants: every kept frame leaves exactly once; segments begin with an IDR at the instants of the grid; durations tile the
-//! chunk without hole or overlap.
+//! Invariants: every kept frame leaves exactly once. Segments begin with an IDR at the instants of the grid. Durations tile the chunk
+//! without gap or overlap.
 
 use std::collections::VecDeque;
 
@@ -18,7 +18,7 @@ use crate::failure::{Outcome, internal};
 use crate::link::Link;
 use crate::mux::{self, Clock};
 
-/// A tier at work on a chunk.
+/// A tier of a chunk being encoded.
 pub(crate) struct Tier {
     chunk: u32,
     index: u32,
@@ -26,11 +26,11 @@ pub(crate) struct Tier {
     init: Vec<u8>,
     /// See [`Clock::shift`].
     shift: u32,
-    /// PTS of segments whose IDR has not come out of the encoder yet.
+    /// PTS of segments whose IDR has not left the encoder yet.
     announced: VecDeque<i64>,
     /// Coded frames of the open segment.
     coded: Vec<Coded>,
-    /// Bytes sent.
+    /// Number of bytes sent.
     offset: u64,
     segments: u32,
     frames_in: u64,
@@ -87,7 +87,7 @@ impl Tier {
         self.accept(fresh, link)
     }
 
-    /// Ends the tier; `end` is where its last frame ends, in output ticks.
+    /// Ends the tier. `end` is where its last frame ends, in output ticks.
     pub(crate) fn finish(mut self, end: i64, link: &Link) -> Outcome<TierReport> {
         let before = clock::thread_seconds();
         let mut fresh = Vec::new();

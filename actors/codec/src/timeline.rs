@@ -1,16 +1,16 @@
-//! Where decoded sound goes on the output's clock: a pure account of samples.
+//! Places decoded audio on the output's clock, counted in samples. Pure.
 //!
-//! Invariants: a track is contiguous from sample 0 to its end; none of its samples lies before 0 or at or after the end. A gap, a late
-//! start and an early end become silence, an overlap is cut.
+//! Invariants: a track is contiguous from sample 0 to its end, with no sample before 0 or at or after the end. A gap, a late start and an
+//! early end become silence; an overlap is cut.
 
 /// How a run of samples is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Placement {
-    /// Samples of silence to put before it.
+    /// Samples of silence before it.
     pub silence: u64,
-    /// Samples of the run to drop at its start.
+    /// Samples to drop at its start.
     pub skip: usize,
-    /// Samples of the run to use after that.
+    /// Samples to use after that.
     pub take: usize,
 }
 
@@ -18,7 +18,7 @@ impl Placement {
     const NOTHING: Self = Self { silence: 0, skip: 0, take: 0 };
 }
 
-/// The clock of a sound track, in samples from output time 0.
+/// The clock of an audio track, in samples from output time 0.
 #[derive(Debug)]
 pub(crate) struct Timeline {
     next: i64,
@@ -37,7 +37,7 @@ impl Timeline {
         self.next >= self.end
     }
 
-    /// Whether `at` lies behind the end.
+    /// Whether `at` is after the end.
     pub(crate) fn ends_before(&self, at: i64) -> bool {
         at >= self.end
     }

@@ -1,10 +1,10 @@
-//! The boxes at the top level of an MP4, and whether another movie follows the first one: libav reads one.
+//! Top-level boxes of an MP4. Finds another movie after the first one, of which libav reads only one.
 //!
-//! Invariant: a file that holds one movie has one `moov`, and no `ftyp` behind it, but for [`Repeats`].
+//! Invariant: a file with one movie has one `moov`, and no `ftyp` after it, except for [`Repeats`].
 
 use crate::repeats::Repeats;
 
-/// Bytes behind a further `ftyp` that are worth telling of.
+/// Fewest bytes after a further `ftyp` that are worth a warning.
 const MOVIE_BYTES_MIN: u64 = 4096;
 /// Bytes of the longest box header.
 const HEADER_BYTES: usize = 16;
@@ -13,16 +13,16 @@ const HEADER_BYTES: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TopBox {
     pub kind: [u8; 4],
-    /// Where it begins.
+    /// Position in the file.
     pub position: u64,
-    /// Bytes before its content.
+    /// Size of the header in bytes.
     pub header: u64,
-    /// Bytes with the header.
+    /// Size with the header in bytes.
     pub length: u64,
 }
 
 impl TopBox {
-    /// The box that `bytes` begins, which lie at `position` of a file of `size` bytes.
+    /// The box whose `bytes` begin at `position` of a file of `size` bytes.
     pub(crate) fn read(bytes: &[u8], position: u64, size: u64) -> Option<Self> {
         let (kind, header, length) = header(bytes, size.checked_sub(position)?)?;
         Some(Self { kind, position, header, length })
@@ -33,7 +33,7 @@ impl TopBox {
     }
 }
 
-/// Kind, header bytes and total bytes of the box at the start of `bytes`, of which `rest` are left in the file.
+/// Kind, header size and total size of the box at the start of `bytes`. `rest` bytes are left in the file.
 pub(crate) fn header(bytes: &[u8], rest: u64) -> Option<([u8; 4], u64, u64)> {
     let small = u64::from(u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?));
     let kind: [u8; 4] = bytes.get(4..8)?.try_into().ok()?;
@@ -45,15 +45,15 @@ pub(crate) fn header(bytes: &[u8], rest: u64) -> Option<([u8; 4], u64, u64)> {
     (length >= header && length <= rest).then_some((kind, header, length))
 }
 
-/// What the boxes say of movies.
+/// Facts about movies from the boxes.
 #[derive(Debug, Default)]
 struct Movies {
     first: Option<TopBox>,
-    /// Media lies before its `moov`.
+    /// Whether media precedes its `moov`.
     media_first: bool,
-    /// Boxes with media.
+    /// Number of boxes with media.
     media: u32,
-    /// The further `ftyp` or `moov`.
+    /// Position of the further `ftyp` or `moov`.
     type_again: Option<u64>,
     movie_again: Option<u64>,
 }
@@ -74,7 +74,7 @@ impl Movies {
         }
     }
 
-    /// Where another movie begins, in a file of `size` bytes.
+    /// Position of another movie in a file of `size` bytes.
     fn another(&self, size: u64) -> Option<u64> {
         let first = self.first.as_ref()?;
         if let Some(begins) = self.type_again {
@@ -85,30 +85,30 @@ impl Movies {
     }
 }
 
-/// Reads the boxes of a file as its bytes come by, in whatever windows.
+/// Reads the boxes of a file from its bytes, in windows of any size.
 #[derive(Debug, Default)]
 pub(crate) struct TopLevel {
     movies: Movies,
     repeats: Repeats,
-    /// Where the next box begins; `None` where no box can be found any more.
+    /// Position of the next box; `None` if no more box can be found.
     next: Option<u64>,
     size: u64,
-    /// Bytes from `next` on that came by already.
+    /// Bytes from `next` on that were seen already.
     head: Vec<u8>,
 }
 
 impl TopLevel {
-    /// Of a file of `size` bytes.
+    /// For a file of `size` bytes.
     pub(crate) fn new(size: u64) -> Self {
         Self { next: Some(0), size, ..Self::default() }
     }
 
-    /// Where a box begins that did not come by.
+    /// Position of a box that was not seen.
     pub(crate) fn next(&self) -> Option<u64> {
         self.next.filter(|next| next + 8 <= self.size)
     }
 
-    /// Where another movie begins, as far as is known.
+    /// Position of another movie, as far as is known.
     pub(crate) fn another(&self) -> Option<u64> {
         if self.repeats.is_open() { None } else { self.movies.another(self.size) }
     }
@@ -119,7 +119,7 @@ impl TopLevel {
         }
     }
 
-    /// `bytes` come by, which lie at `start`. What lies behind a box that did not is left alone. The last box of which all is known.
+    /// Processes `bytes` at the position `start`. Bytes after a box that was not seen are ignored. Returns the last complete box.
     pub(crate) fn see(&mut self, start: u64, bytes: &[u8]) -> Option<TopBox> {
         let mut last = None;
         self.take(start, bytes);
@@ -156,7 +156,7 @@ mod tests {
         kinds.iter().flat_map(|kind| boxed(kind, 5000)).collect()
     }
 
-    /// Where another movie begins by what comes by in windows of `window` bytes.
+    /// Position of another movie if the bytes come in windows of `window` bytes.
     fn another(bytes: &[u8], window: usize) -> Option<u64> {
         let mut boxes = TopLevel::new(bytes.len() as u64);
         let mut start = 0;

@@ -1,6 +1,6 @@
-//! Decodes the first frames of a picture track: their properties are more reliable than those in headers.
+//! Decodes the first frames of a picture track. Their properties are more reliable than those in headers.
 //!
-//! Invariant: bounded: a few frames, or a number of packets without any.
+//! Invariant: only a few frames are decoded, or a number of packets without any.
 
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Stream, codec, ffi, picture};
@@ -17,48 +17,48 @@ use crate::input::Input;
 use crate::legacy::Beginning;
 use crate::sound_probe::SoundProbe;
 
-/// Frames looked at.
+/// Number of frames that are examined.
 const FRAMES: u32 = 16;
-/// Packets of the track tried before it is given up.
+/// Most packets of the track that are tried.
 const PACKETS_MAX: u32 = 3_000;
 
-/// What the first frames show.
+/// Properties of the first frames.
 #[derive(Debug)]
 pub(crate) struct Trial {
-    /// Pixels.
+    /// Width in pixels.
     pub width: u32,
-    /// Pixels.
+    /// Height in pixels.
     pub height: u32,
-    /// libav's name.
+    /// Pixel format name of libav.
     pub pixel_format: String,
-    /// As decoded, else as signalled.
+    /// Colour as decoded, else as signalled.
     pub colour: Colour,
     /// Pixel aspect ratio.
     pub sample_aspect: Rational,
-    /// Pixel aspect ratio that the first frame itself signals.
+    /// Pixel aspect ratio that the first frame itself signals; `None` if it signals none.
     pub signalled_aspect: Option<Rational>,
-    /// A frame was coded as two fields.
+    /// Whether a frame was coded as two fields.
     pub interlaced: bool,
-    /// All frames were intra-coded.
+    /// Whether all frames were intra-coded.
     pub intra_only: bool,
     /// Options for decoders that start later.
     pub decoder_options: Vec<(String, String)>,
-    /// Timestamp of the first intact frame: packets before it are never shown.
+    /// Timestamp of the first intact frame. Packets before it are never shown.
     pub first_shown: Option<i64>,
-    /// Packets after that which could not be decoded.
+    /// Number of later packets that could not be decoded.
     pub damage: u64,
-    /// Frames or packets before it that could not be shown: the track begins in the middle of a group of pictures.
+    /// Whether frames or packets before it could not be shown: the track begins in the middle of a group of pictures.
     pub headless: bool,
-    /// The first picture shown needs others that are not in the file, and the decoder does not say so.
+    /// Whether the first shown picture refers to others that are not in the file, without an error of the decoder.
     pub blind: bool,
     /// Signs of high dynamic range besides the colour tags.
     pub signs: Signs,
-    /// It is not certain which of two ways of decoding is right.
+    /// Whether it is uncertain which of two ways of decoding is right.
     pub unclear: bool,
 }
 
 impl Trial {
-    /// Decodes the next packets of `input`. Packets of sound between them go to `sound`.
+    /// Decodes the next packets of `input`. Audio packets between them go to `sound`.
     pub(crate) fn run(
         input: &mut Input,
         stream: u32,
@@ -178,7 +178,7 @@ impl Trial {
     }
 }
 
-/// libav's profile number of a stream.
+/// Profile number of a stream, from libav.
 pub(crate) fn profile(input: &Input, stream: u32) -> Outcome<i32> {
     let parameters: codec::Parameters = input.stream(stream)?.parameters();
     #[expect(unsafe_code, reason = "a plain field of the stream's parameters")]
@@ -186,7 +186,7 @@ pub(crate) fn profile(input: &Input, stream: u32) -> Outcome<i32> {
     Ok(profile)
 }
 
-/// Whether the header says interlaced, and the pixel aspect ratio of container and frame together.
+/// Whether the header marks the pictures as interlaced, and the pixel aspect ratio from container and frame.
 fn header(
     input: &mut Input,
     stream: u32,
@@ -204,7 +204,7 @@ fn header(
     }
 }
 
-/// The number behind `x264 - core` in the text that x264 writes into its first packet.
+/// The number after `x264 - core` in the text that x264 writes into its first packet.
 fn x264_core(packet: &[u8]) -> Option<String> {
     const MARK: &[u8] = b"x264 - core ";
     let at = packet.windows(MARK.len()).position(|window| window == MARK)?;

@@ -1,6 +1,6 @@
-//! A finished file read back: libav's own demuxer and decoder over the bytes that were written.
+//! Reads back a finished file with libav's own demuxer and decoder.
 //!
-//! Invariants: nothing is stored, the file is a view over its pieces; one damaged packet fails the file.
+//! Invariants: nothing is stored; the file is a view of its pieces. One damaged packet fails the file.
 
 use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom};
 
@@ -16,18 +16,18 @@ use crate::failure::{Outcome, internal, own_failure};
 use crate::link::Link;
 use crate::table::Payload;
 
-/// Bytes of the first range read after a jump; reads in sequence grow up to [`WINDOW_BYTES_MAX`].
+/// Size of the first range read after a seek. Sequential reads grow up to [`WINDOW_BYTES_MAX`].
 const WINDOW_BYTES_MIN: u64 = 64 << 10;
-/// Bytes of one range read at most.
+/// Largest range read in bytes.
 const WINDOW_BYTES_MAX: u64 = 1 << 20;
-/// Frames between two signs of life.
+/// Frames between two progress messages.
 const PROGRESS_FRAMES: u64 = 256;
 
 /// A file made of a header and of pieces of stored objects.
 pub(crate) struct File {
     link: Link,
     header: Vec<u8>,
-    /// First byte in the file of each payload.
+    /// File offset of each payload's first byte.
     payloads: Vec<(u64, Payload)>,
     size: u64,
     position: u64,
@@ -52,12 +52,12 @@ impl File {
         Self { link, header, payloads, size, position: 0, window: Vec::new(), window_start: 0 }
     }
 
-    /// Bytes.
+    /// Size in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
-    /// What is at the position: bytes at hand.
+    /// The available bytes at the position.
     fn fetch(&mut self) -> Result<&[u8]> {
         let position = self.position;
         if let Some(rest) = usize::try_from(position).ok().and_then(|at| self.header.get(at..))
@@ -154,7 +154,7 @@ pub(crate) fn decode(
     count.verified()
 }
 
-/// Lets the demuxer read nothing but one stream.
+/// Makes the demuxer read only one stream.
 fn skip_others(input: &mut format::context::Input, wanted: usize) {
     for mut stream in input.streams_mut().filter(|stream| stream.index() != wanted) {
         #[expect(unsafe_code, reason = "discard is a plain field that the caller of libav sets")]
@@ -164,7 +164,7 @@ fn skip_others(input: &mut format::context::Input, wanted: usize) {
     }
 }
 
-/// The account of decoded frames.
+/// Counts decoded frames.
 struct Count<'a> {
     link: &'a Link,
     decoder: Decoder,

@@ -1,8 +1,8 @@
-//! The video job: decode intervals once, encode every tier of them from the same frames.
+//! The video job: decodes intervals once and encodes every tier from the same frames.
 //!
-//! Invariants: a frame belongs to exactly one chunk, by its timestamp; one pass in ascending time whatever the number of chunks;
-//! only the first frame of a chunk and the first one after the last chunk are hashed. A picture that stands for long is repeated by the
-//! rule of [`still`], so that a rendition has frames from the beginning of the output's clock to its end.
+//! Invariants: a frame belongs to exactly one chunk, by its timestamp. There is one pass in ascending time for any number of chunks. Only
+//! the first frame of a chunk and the first one after the last chunk are hashed. A picture that stands for long is repeated by the rule of
+//! [`still`], so that a rendition has frames from the beginning of the output's clock to its end.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,15 +28,15 @@ use crate::jpeg;
 use crate::link::Link;
 use crate::tier::Tier;
 
-/// Progress is told at most this often.
+/// Shortest time between two progress messages.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
-/// Longest duration of a frame that declares none.
+/// Longest duration of a frame that declares none, in seconds.
 const FRAME_SECONDS_MAX: f64 = 1.0;
-/// Packets are decoded this far behind the end of the last chunk before the seam frame is given up: timestamps of decoding
-/// are guesses in several containers.
+/// Seconds after the end of the last chunk that are decoded before the seam frame is given up. Decode times are guesses in several
+/// containers.
 const OVERRUN_SECONDS: f64 = 2.0;
 
-/// Does the job.
+/// Runs a video job.
 pub(crate) fn run(link: &Link, job: &Job, video: &VideoJob) -> Outcome<Report> {
     let mut frames = open(link, job, video)?;
     if let Some(end) = video.chunks.last().map(|chunk| chunk.end) {
@@ -71,7 +71,7 @@ pub(crate) fn run(link: &Link, job: &Job, video: &VideoJob) -> Outcome<Report> {
     Ok(Report::Video)
 }
 
-/// The frames from the first chunk's random-access point on; from the start where a container cannot jump there.
+/// The frames from the first chunk's random-access point on, or from the start if the container cannot seek there.
 fn open(link: &Link, job: &Job, video: &VideoJob) -> Outcome<Frames> {
     let size = job.objects.first().copied().unwrap_or(0);
     let track = Track {
@@ -98,18 +98,18 @@ fn open(link: &Link, job: &Job, video: &VideoJob) -> Outcome<Frames> {
 /// One pass over the source.
 struct Pass<'a> {
     link: &'a Link,
-    /// Shared with encoders that work in threads of their own; this thread holds one of them. `None`: there are none.
+    /// Shared with encoders in their own threads; this thread holds one core. `None` without such encoders.
     cores: Option<Arc<Cores>>,
     video: &'a VideoJob,
     cascade: Cascade,
     frames: Frames,
     picture: Video,
-    /// Timestamp of the frame in `picture` where it was read ahead.
+    /// Timestamp of the frame in `picture` if it was read ahead.
     next: Option<i64>,
     /// The last frame before `picture`.
     held: Option<Held>,
-    /// Pictures lost up to the chunk at work; `None` before the first frame. A recording that begins in the middle of a group of
-    /// pictures loses some before it.
+    /// Pictures lost before the current chunk; `None` before the first frame. A recording that begins in the middle of a group of pictures
+    /// loses some before it.
     lost: Option<u64>,
     total: u64,
     told: Instant,
@@ -119,11 +119,11 @@ struct Pass<'a> {
 struct Held {
     picture: Video,
     pts: i64,
-    /// Source ticks.
+    /// Duration in source ticks.
     lasts: i64,
 }
 
-/// A chunk at work.
+/// A chunk being encoded.
 struct Open<'a> {
     index: u32,
     chunk: &'a Chunk,
@@ -146,7 +146,7 @@ impl<'a> Pass<'a> {
                 self.next = behind;
                 break;
             }
-            // Whatever lies before the first chunk is its own; elsewhere it belongs to the neighbour.
+            // Frames before the first chunk belong to it. Elsewhere they belong to the neighbour.
             if index > 0 && pts < chunk.start {
                 self.hold(pts)?;
                 continue;
@@ -173,7 +173,7 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// Pictures of the chunk that could not be decoded.
+    /// Number of the chunk's pictures that could not be decoded.
     fn lost(&mut self) -> u64 {
         let before = self.lost;
         self.lost = before.map(|_| self.frames.lost());
@@ -197,7 +197,7 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// Hands the frame in `picture` to the tiers.
+    /// Passes the frame in `picture` to the tiers.
     fn take(&mut self, open: &mut Open<'_>, pts: i64) -> Outcome<()> {
         if open.seen.frames == 0 {
             open.seen.head_hash = Some(picture_hash(&self.picture)?);
@@ -212,7 +212,7 @@ impl<'a> Pass<'a> {
         self.tell(pts)
     }
 
-    /// Repeats the picture that stands before the frame at `pts`: the previous frame, or the frame itself at the beginning.
+    /// Repeats the picture before the frame at `pts`: the previous frame, or the frame itself at the beginning.
     fn fill_before(&mut self, open: &mut Open<'_>, pts: i64) -> Outcome<()> {
         let from = open.chunk.start.saturating_sub(1);
         let Some(held) = &self.held else {
@@ -233,7 +233,7 @@ impl<'a> Pass<'a> {
         self.repeat(open, &mut picture, instants)
     }
 
-    /// Repeats the last picture of a chunk up to the end of the chunk. `behind` is the first frame after the chunk.
+    /// Repeats the last picture of a chunk up to the chunk's end. `behind` is the first frame after the chunk.
     fn fill_behind(&mut self, open: &mut Open<'_>, behind: Option<i64>) -> Outcome<()> {
         let Some(held) = &self.held else { return Ok(()) };
         let end = self.end(open.chunk);
@@ -278,7 +278,7 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Duration of a frame that declares none, ticks.
+    /// Duration of a frame that declares none, in ticks.
     fn nominal(&self) -> i64 {
         let seconds = (1.0 / self.video.frame_rate.as_f64().max(0.001)).min(FRAME_SECONDS_MAX);
         self.video.source.time_base.ticks(seconds).max(1)
@@ -288,19 +288,19 @@ impl<'a> Pass<'a> {
         self.video.source.time_base.seconds(ticks)
     }
 
-    /// Where the last frame of a chunk ends, source ticks.
+    /// End of the last frame of a chunk, in source ticks.
     fn end(&self, chunk: &Chunk) -> i64 {
         if chunk.end < i64::MAX {
             return chunk.end;
         }
         let Some(held) = &self.held else { return chunk.start.saturating_add(1) };
-        // The end that the probe found is the limit: a frame's own duration may be absurd.
+        // Limited by the probed end, because a frame's own duration may be absurd.
         let told = held.pts.saturating_add(held.lasts).min(self.video.end_estimate);
         let end = told.max(held.pts.saturating_add(1));
         self.video.hold_until.map_or(end, |until| end.max(until))
     }
 
-    /// The next frame, into `picture`.
+    /// Reads the next frame into `picture`.
     fn frame(&mut self) -> Outcome<Option<i64>> {
         match self.next.take() {
             Some(pts) => Ok(Some(pts)),
@@ -318,7 +318,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// What was seen of a chunk's source frames.
+/// Facts of a chunk's source frames.
 #[derive(Debug, Default)]
 struct Seen {
     frames: u64,
@@ -337,12 +337,12 @@ impl Seen {
     }
 }
 
-/// The encoders of one chunk; none where its results are stored already.
+/// The encoders of one chunk. None if its results are stored already.
 struct Work<'a> {
     link: &'a Link,
     video: &'a VideoJob,
     chunk: u32,
-    /// What each tier keeps.
+    /// Frame keeper of each tier.
     keepers: Vec<Keeper>,
     encoders: Encoders,
     images: Option<Images<'a>>,
@@ -377,7 +377,7 @@ impl<'a> Work<'a> {
         Ok(Self { link, video, chunk: index, keepers, encoders, images })
     }
 
-    /// Which tiers encode the frame at `pts` (source ticks); `None` where no tier does.
+    /// The tiers that encode the frame at `pts` (source ticks); `None` if no tier does.
     fn ticket(&mut self, pts: i64, mark: Mark) -> Option<Ticket> {
         if self.keepers.is_empty() {
             return None;
@@ -405,7 +405,7 @@ impl Sink for Work<'_> {
     }
 }
 
-/// Frames per second that a rule leaves of the source's: it keeps a frame half a frame before the next one is due.
+/// Frames per second that a rule keeps of the source: it keeps a frame half a frame before the next one is due.
 fn frame_rate(video: &VideoJob, rule: FrameRule) -> Rational {
     let source = video.frame_rate.as_f64();
     if rule.spacing == 0 || source <= 0.0 {
@@ -415,12 +415,12 @@ fn frame_rate(video: &VideoJob, rule: FrameRule) -> Rational {
     Rational::new((1000.0 / spacing).round() as i64, 1000)
 }
 
-/// Which frames are kept as pictures: the first one of each interval.
+/// Selects the frames that are kept as pictures: the first one of each interval.
 struct Images<'a> {
     plan: &'a ImagePlan,
-    /// Output ticks.
+    /// Length of an interval in output ticks.
     interval: i64,
-    /// The interval of the last frame.
+    /// Interval of the last frame.
     shown: Option<i64>,
 }
 

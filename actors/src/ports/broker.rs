@@ -1,4 +1,4 @@
-//! What the stages ask of the broker, by what it holds.
+//! Ports to the broker, by what they hold.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::call::{PortFuture, Swap, WriteOnce};
 use super::delivery::{Delivered, Forged, LostSight, Stored};
 use super::reading::{Changes, Versioned};
 
-/// The work queues: what stages pull from and put into.
+/// The work queues that stages pull from and publish to.
 pub trait Queues: Send + Sync {
     /// Next message of a stage that has one queue; waits up to `wait`.
     fn next(&self, stage: Stage, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
@@ -47,7 +47,7 @@ pub trait Queues: Send + Sync {
     fn is_queued(&self, sequence: u64) -> PortFuture<'_, bool>;
 }
 
-/// What lies in streams whether or not a consumer delivers it: for the dead-letter stage and the reconciler.
+/// Messages in streams, with or without a consumer that delivers them. For the dead-letter stage and the reconciler.
 pub trait Remains: Send + Sync {
     /// The next advisory of the broker that it gave up a message; waits up to `wait`.
     fn next_advisory(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
@@ -61,7 +61,7 @@ pub trait Remains: Send + Sync {
     fn renew<'a>(&'a self, stored: &'a Stored) -> PortFuture<'a, ()>;
 }
 
-/// The logs of open uploads.
+/// Part logs of open uploads.
 pub trait PartLogs: Send + Sync {
     /// Writes a part of an open upload to its log, once. `Taken` if another writer continues this upload.
     fn log_part<'a>(&'a self, part: &'a LoggedPart) -> PortFuture<'a, WriteOnce>;
@@ -69,7 +69,7 @@ pub trait PartLogs: Send + Sync {
     fn forget_parts<'a>(&'a self, video: &'a VideoId) -> PortFuture<'a, ()>;
 }
 
-/// The ledger: which tasks are finished, with what. All of it from the leader.
+/// The ledger of finished tasks and their results. All reads are from the leader.
 pub trait Ledger: Send + Sync {
     /// The ledger entry of a finished task, from the leader. `None` also for an entry that contradicts its subject.
     fn entry<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, Option<Entry>>;
@@ -107,7 +107,7 @@ pub trait Videos: Send + Sync {
     fn changes(&self, after: u64) -> PortFuture<'_, Changes>;
 }
 
-/// Who works on what.
+/// Claims: which worker runs which unit.
 pub trait Claims: Send + Sync {
     /// The claim of a unit, from the leader.
     fn claim<'a>(
@@ -125,9 +125,9 @@ pub trait Claims: Send + Sync {
     ) -> PortFuture<'a, Swap>;
 }
 
-/// What is announced to subscribers.
+/// Facts for subscribers.
 pub trait Facts: Send + Sync {
-    /// Publishes a fact of an order, as the state of its video tells it, once. `Taken` if it is published already, which is no error.
+    /// Publishes a fact of an order once, in the form of the state of its video. `Taken` if it is published already, which is no error.
     fn announce<'a>(
         &'a self,
         order: &'a OrderId,

@@ -1,4 +1,4 @@
-//! What a port answers.
+//! Return types of the ports.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! Messages, in hand and in their streams.
+//! Messages: delivered, and in their streams.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Dead letters, and who is called about them.
+//! Dead letters, and the webhook for them.
 
 use std::time::Duration;
 

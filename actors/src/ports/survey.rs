@@ -1,4 +1,4 @@
-//! The queues and the nodes as a whole, as the reconciler sees them.
+//! The queues and the node reports as a whole, for the reconciler.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Deletes the objects of an owner that nobody names.
+//! Deletes the objects of an owner that no document names.
 
 use jetreel_domain::order::owner::Owner;
 use jetreel_domain::words::failure::Failure;

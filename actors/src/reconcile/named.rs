@@ -1,4 +1,4 @@
-//! What state, plan, ledger, claims and manifest name of an owner's objects.
+//! Collects the objects of an owner that state, plan, ledger, claims and manifest name.
 
 use std::collections::BTreeSet;
 

@@ -6,7 +6,7 @@
 //! ├─ encode     a dispatcher; a slot per task
 //! ├─ publish    ledger entries; evaluations
 //! ├─ …          any other stage: a worker
-//! ├─ reconciler mends what got lost; one in the cluster is at work
+//! ├─ reconciler repairs what was lost; one in the cluster is active
 //! └─ herald     says that the node is there; the last to go
 //! ```
 

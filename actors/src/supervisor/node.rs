@@ -35,7 +35,7 @@ pub enum Branch {
     Stage(Stage, usize),
     /// The worker for ledger entries, which belongs to the stage that publishes.
     Entries,
-    /// The sweeper of what the broker gave up.
+    /// The sweeper for messages that the broker gave up.
     Sweeper,
     /// The caller of the dead-letter hook.
     Caller,
@@ -160,7 +160,7 @@ impl Actor for Node {
     }
 }
 
-/// The branches of a node with these roles; `calls`: there is somebody to call about dead letters.
+/// Branches of a node with these roles. `calls`: a dead-letter hook is configured.
 fn branches(roles: &Roles, config: &Config, calls: bool) -> Vec<Branch> {
     let mut branches = vec![Branch::Heartbeat];
     if roles.stages.contains(&Stage::Publish) {

@@ -294,7 +294,7 @@ impl Videos for Port {
     }
 
     fn discard_video<'a>(&'a self, _: &'a VideoId) -> PortFuture<'a, bool> {
-        // Of the gateways alone, as the logs of open uploads are.
+        // Only gateways use it, like the logs of open uploads.
         Box::pin(async { Err(gateways_alone()) })
     }
 

@@ -21,10 +21,10 @@ use super::store::hash;
 use super::story::Story;
 use super::world::World;
 
-/// Claims after which a task is given up unseen, and one that was under way.
+/// Claims after which a task is buried for attempts without a report, and one that was in progress.
 const STARTS_MAX: u32 = 8 + 1;
 
-/// What a task dies of whose every attempt ended without a word. Lost leases and dead nodes can still be counted as such attempts.
+/// Code of a task whose every attempt ended without a report. Lost leases and dead nodes may still count as such attempts.
 const SILENT: &str = "attempts-spent";
 
 /// Frames of every source.
@@ -38,7 +38,7 @@ fn videos(server: &Server) -> Vec<Video> {
     server.videos.kept.values().map(|kept| kept.value.clone()).collect()
 }
 
-/// What has not ended.
+/// Orders that have not ended.
 pub(crate) fn open(world: &Arc<World>, uploads: usize) -> Vec<String> {
     world.look(|server| {
         let mut open = Vec::new();
@@ -163,8 +163,8 @@ fn deaths(server: &Server, id: &OrderId, order: &Order) -> Vec<String> {
     found
 }
 
-/// Letters that no death names, of orders that are open. A closed order may leave one: where its worker died before the death was
-/// recorded, nobody looks for it any more. So may a message that was announced anew while the one before was being buried.
+/// Letters of open orders that no death names. A closed order may leave one: if its worker died before the death was recorded, nothing
+/// looks for it any more. A message that was announced anew while the previous one was being buried may leave one too.
 fn strays(server: &Server) -> Vec<String> {
     let videos = videos(server);
     let nobodys = |buried: &Buried| {
@@ -187,7 +187,7 @@ fn missing(server: &Server, object: &Object) -> Option<String> {
     (!same).then(|| format!("{} is not what was written", object.key))
 }
 
-/// What state and ledger name is there.
+/// Checks that objects named by state and ledger exist.
 fn objects(server: &Server, video: &Video, order: &Order) -> Vec<String> {
     let mut found = Vec::new();
     if order.status != Status::Cancelled && !order.superseded {
@@ -250,7 +250,7 @@ fn published(server: &Server, id: &OrderId, order: &Order) -> Vec<String> {
     found
 }
 
-/// Attempts are charged to whom they belong, and to nobody else.
+/// Checks that attempts are charged to the tasks that failed, and to no others.
 fn charged(world: &Arc<World>, story: &Story) -> Vec<String> {
     let scripts = world.scripts().clone();
     let mut found = Vec::new();

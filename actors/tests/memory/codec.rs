@@ -80,7 +80,7 @@ fn label(work: &JobWork) -> (&'static str, String) {
 }
 
 impl Port {
-    /// Work on a video whose every order was closed long ago.
+    /// Checks for work on a video whose orders were all closed long ago.
     fn look_for_closed(&self, video: &VideoId) {
         let now = self.world.seconds();
         let ended = self.world.look(|server| {
@@ -111,7 +111,7 @@ impl Port {
     }
 }
 
-/// All that the process will say, its last word included.
+/// All frames that the process will send, including the final one.
 fn frames(work: &JobWork, script: &Script) -> Vec<FromCodec> {
     let hello = FromCodec::Hello {
         version: jetreel_domain::codec::wire::VERSION,
@@ -243,7 +243,7 @@ fn package(job: &PackageJob, frames: &mut Vec<FromCodec>) -> Report {
     Report::Package { verified: job.verify.then_some(verified) }
 }
 
-/// A process at work.
+/// A running process.
 struct Session {
     port: Port,
     video: VideoId,

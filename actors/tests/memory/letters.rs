@@ -73,7 +73,7 @@ impl DeadLetters for Port {
     }
 
     fn next_letter(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
-        // Nobody is called here.
+        // No hook is called here.
         Box::pin(std::future::pending())
     }
 

@@ -177,7 +177,7 @@ struct MemoryDelivery {
 }
 
 impl MemoryDelivery {
-    /// As the real one: what was not renewed for long is not spoken for.
+    /// As in the real one: a lease that was not renewed for long may be another's.
     fn may_be_anothers(&self) -> bool {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= LEASE.lost_after
     }

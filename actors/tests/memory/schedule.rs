@@ -1,7 +1,7 @@
-//! The scheduler: every step of every port call waits here, and one at a time goes on, in an order that follows from a seed.
+//! The scheduler: every step of every port call waits here, and one at a time continues, in an order that follows from a seed.
 //!
-//! Time is tokio's paused clock: it moves only when nothing can run. Before a step goes on, everything that the clock and the step
-//! before have woken has run, so that no two things are ever ready at once and a seed always gives the same run.
+//! Time is tokio's paused clock: it moves only when nothing can run. Before a step continues, everything that the clock and the previous
+//! step have woken has run. So no two steps are ever ready at once, and a seed always gives the same run.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -134,7 +134,7 @@ impl Scheduler {
             tokio::task::yield_now().await;
             let mut inner = self.lock();
             if let Some(((at, tie), go)) = inner.waiting.pop_first() {
-                // Whoever waited may have been dropped.
+                // The waiting call may have been dropped.
                 if go.send(()).is_ok() {
                     inner.steps += 1;
                     inner.digest = (inner.digest ^ at ^ tie).wrapping_mul(0x0100_0000_01b3);

@@ -1,4 +1,4 @@
-//! What a source is and does to whoever decodes it, and the settings that every run has.
+//! Facts of a source and its effects on decoders, and the settings of every run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -35,14 +35,14 @@ pub(crate) enum Cut {
     Refused,
 }
 
-/// What work on a source does.
+/// Effect of work on a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Poison {
     /// The codec crashes, every time.
     Crash,
     /// The node dies, every time.
     Kill,
-    /// What a codec says that no attempt can change.
+    /// The codec refuses it for good.
     Refuse,
 }
 

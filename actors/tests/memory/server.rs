@@ -31,7 +31,7 @@ pub(crate) const INGEST: &str = "ingest";
 pub(crate) const ENTRIES: &str = "publish";
 pub(crate) const SWEEPER: &str = "deadletter";
 
-/// Marks what Jetreel itself published.
+/// Header of messages that Jetreel itself published.
 pub(crate) const RELEASE: &str = "Jetreel-Release";
 /// Names a write, by which its writer knows it again.
 pub(crate) const WRITER: &str = "Jetreel-Writer";
@@ -101,7 +101,7 @@ pub(crate) struct Server {
     pub(crate) nodes: Bucket<Presence>,
     pub(crate) marks: Bucket<BrokerMark>,
     pub(crate) objects: BTreeMap<String, Stored>,
-    /// What was written and may not be.
+    /// Forbidden writes.
     pub(crate) violations: Vec<String>,
     /// Letters of the last while, by their message id: sequences that are given again.
     pub(crate) buried: BTreeMap<String, u64>,
@@ -188,7 +188,7 @@ impl Server {
     }
 }
 
-/// What a change of state may not do: what is closed stays as it is, no number of a fact is used twice, nothing is unsaid.
+/// The forbidden change of a state, if any: closed orders stay as they are, fact numbers are unique, and facts are never removed.
 fn illegal(before: &Video, after: &Video) -> Vec<String> {
     let mut found = Vec::new();
     for old in &before.orders {

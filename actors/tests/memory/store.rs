@@ -19,7 +19,7 @@ fn missing(key: &str) -> Failure {
     Failure::task("object-missing", "An object is not in the store.").with_detail(key)
 }
 
-/// Puts an object; says what it is. What is there already may only be put again as it is.
+/// Writes an object and returns it. An existing object may only be written again with the same content.
 fn put(server: &mut Server, key: &str, bytes: &Bytes, modified: i64) -> Object {
     let stored = Stored { bytes: bytes.clone(), modified };
     let before = server.objects.insert(key.to_owned(), stored);

@@ -22,7 +22,7 @@ use super::script::{self, Cut, Poison, Script};
 use super::server::Stored;
 use super::world::{self, Body, CHANGES, Faults, USER, World};
 
-/// What is not ended after so long a calm never will be: seconds. Longer than every wait of the settings together.
+/// Seconds of calm after which an open order counts as stuck. Longer than all delays of the settings together.
 const CALM_MAX: u64 = 2400;
 
 /// An upload and what people do about it; times are in milliseconds.
@@ -50,9 +50,9 @@ pub(crate) struct Story {
     /// When a node is drained.
     pub(crate) drains: Vec<u64>,
     pub(crate) calm_at: u64,
-    /// What a replay finds mended.
+    /// Whether a replay finds the cause repaired.
     pub(crate) mended: bool,
-    /// Calls whose fate is no accident.
+    /// Calls with a scripted fate.
     pub(crate) orders: Vec<world::Order>,
 }
 
@@ -149,7 +149,7 @@ impl Story {
         }
     }
 
-    /// Runs it to its end on a runtime of its own.
+    /// Runs it to its end on its own runtime.
     pub(crate) fn run(self) -> Outcome {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let runtime = builder.enable_time().start_paused(true).build().expect("a runtime");
@@ -299,7 +299,7 @@ where
     }
 }
 
-/// What a gateway does with an upload: original, state, message.
+/// A gateway's handling of an upload: original, state, message.
 async fn upload(user: Port, plot: Plot) {
     user.world.scheduler.hold(plot.at).await;
     let ports = ports(&user);
@@ -318,7 +318,7 @@ async fn upload(user: Port, plot: Plot) {
     persist(&user, || ports.broker.announce_upload(&message)).await;
 }
 
-/// What a gateway does with a cancel.
+/// A gateway's handling of a cancellation.
 async fn cancel(user: Port, plot: Plot) {
     let Some(at) = plot.cancel_at else { return };
     user.world.scheduler.hold(at).await;
@@ -344,7 +344,7 @@ async fn cancel(user: Port, plot: Plot) {
     }
 }
 
-/// Somebody asks for all that failed to be tried again.
+/// A request to retry everything that failed.
 async fn replay(user: Port, at: u64, mended: bool) {
     user.world.scheduler.hold(at).await;
     let found = user.world.look(|server| {
@@ -364,7 +364,7 @@ async fn replay(user: Port, at: u64, mended: bool) {
                 script.poison.clear();
             }
         }
-        // What is not replayed stays failed.
+        // Tasks that are not replayed stay failed.
         DlqService::new(&ports(&user)).replay_order(&order).await.ok();
     }
 }

@@ -1,7 +1,7 @@
 //! A stream with its durable consumers, as JetStream documents them: ack_wait, redelivery, max_deliver, one message a subject with
 //! discard new, work queues that lose what is settled.
 //!
-//! As on a real server, anybody's word about a delivery counts, also that of a worker whose lease ran out long ago.
+//! As on a real server, any client may settle a delivery, even a worker whose lease expired long ago.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,7 +45,7 @@ pub(crate) struct Consumer {
     blind: BTreeSet<u64>,
 }
 
-/// What a consumer gives out.
+/// A delivery of a consumer.
 #[derive(Debug)]
 pub(crate) struct Given {
     pub(crate) sequence: u64,
@@ -133,7 +133,7 @@ impl Stream {
         }
     }
 
-    /// A consumer whose leader changed sees again what it did not see.
+    /// After a change of its leader, a consumer sees the messages that it had missed.
     pub(crate) fn heal(&mut self) {
         self.touched = true;
         for consumer in self.consumers.values_mut() {

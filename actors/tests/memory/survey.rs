@@ -1,4 +1,4 @@
-//! What the reconciler and the herald ask: [`Survey`], [`Nodes`] and [`Binding`] on the server in memory.
+//! Ports of the reconciler and the heartbeat: [`Survey`], [`Nodes`] and [`Binding`] on the server in memory.
 
 use std::collections::BTreeSet;
 
@@ -103,7 +103,7 @@ impl Survey for Port {
         Box::pin(self.call("finished tasks", move |server| {
             let there = server.streams[LEDGER].messages.values();
             let rest = there.filter_map(|message| message.subject.strip_prefix(&prefix));
-            // A checkpoint has one word more.
+            // A checkpoint has one more token.
             rest.filter(|rest| !rest.contains('.')).filter_map(|rest| rest.parse().ok()).collect()
         }))
     }

@@ -1,4 +1,4 @@
-//! What all nodes of a run share: the server, the scheduler, and the faults that the seed has chosen.
+//! Shared by all nodes of a run: the server, the scheduler, and the faults that the seed selects.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -50,7 +50,7 @@ pub(crate) struct Faults {
     pub(crate) lose: f64,
     /// The caller gives up, and it happens afterwards.
     pub(crate) late: f64,
-    /// The answer is lost, and the call is made again before anybody hears of it.
+    /// The answer is lost, and the call is made again before it is noticed.
     pub(crate) double: f64,
     /// Request or answer take seconds, perhaps longer than a lease.
     pub(crate) slow: f64,
@@ -66,7 +66,7 @@ pub(crate) struct Faults {
     pub(crate) crash: f64,
 }
 
-/// What becomes of a call.
+/// Fate of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Plain,
@@ -76,7 +76,7 @@ pub(crate) enum Kind {
     Doubled,
 }
 
-/// What becomes of a call, and when, in milliseconds.
+/// Fate of a call, and its delay in milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fate {
     pub(crate) before: u64,
@@ -103,7 +103,7 @@ impl Body {
     }
 }
 
-/// What becomes of the next such call, whoever makes it: for scripted runs.
+/// The fate of the next such call by any node, for scripted runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Order {
     pub(crate) call: &'static str,
@@ -208,7 +208,7 @@ impl World {
         self.scheduler.draw(draw)
     }
 
-    /// Says what shall become of the next such call.
+    /// Sets the fate of the next such call.
     pub(crate) fn order(&self, order: Order) {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
     }
@@ -219,7 +219,7 @@ impl World {
         Some(orders.remove(index).fate)
     }
 
-    /// Draws what becomes of a call.
+    /// Draws the fate of a call.
     pub(crate) fn fate(&self, body: &Body, call: &str) -> Fate {
         if self.trace_calls {
             self.tell(body, call);
@@ -277,7 +277,7 @@ impl World {
     pub(crate) fn kill(&self, body: &Arc<Body>) {
         if body.alive.swap(false, Ordering::Relaxed) {
             self.tell(body, "dies");
-            // Nobody listens any more once the run has ended.
+            // The receiver is dropped once the run has ended.
             self.deaths.send(Arc::clone(body)).ok();
         }
     }

@@ -45,7 +45,7 @@ struct NamePage {
     streams: Option<Vec<String>>,
 }
 
-/// What the server says of a consumer.
+/// Facts of a consumer from the server.
 #[derive(Deserialize)]
 pub(in crate::bus) struct ConsumerInfo {
     pub(in crate::bus) name: String,

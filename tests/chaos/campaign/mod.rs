@@ -17,7 +17,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
 const PAIR: Spec = Spec { nodes: 2, slots: 1, ..PLAIN };
 /// Three servers.
 const CLUSTER: Spec = Spec { servers: 3, nodes: 2, slots: 1, ..PLAIN };
-/// Two nodes and a server, each with a cable of its own.
+/// Two nodes and a server, each with its own cable.
 const CABLES: Spec = Spec { places: true, ..PAIR };
 /// A proxy before the broker.
 const PROXIED: Spec = Spec { proxy: true, ..PLAIN };

@@ -36,7 +36,7 @@ async fn write_all(
     mine
 }
 
-/// Records facts of its own in a document that others write too, as stages do: read, change, compare-and-set, again.
+/// Records its own facts in a document that others write too, as stages do: read, change, compare-and-set, again.
 async fn record_all(bus: Arc<Bus>, video: VideoId, writer: &'static str) {
     for turn in 0..TURNS {
         let fact = Fact::Tier(format!("{writer}-{turn}"));

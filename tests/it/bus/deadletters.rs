@@ -14,7 +14,7 @@ use jetreel_domain::words::failure::Failure;
 use super::{order, task};
 use crate::harness::nats::Nats;
 
-/// What no shell, template or text protocol leaves alone.
+/// Bytes that shells, templates and text protocols would change.
 const BODY: &[u8] = b"\x00\xff{{ID}}\r\n$(x)'\"\n";
 
 fn letter(sequence: u64, subject: String) -> DeadLetter {

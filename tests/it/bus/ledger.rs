@@ -130,10 +130,10 @@ async fn what_does_not_belong_on_its_subject_is_no_entry_and_can_be_removed() {
     let garbage = put(subject::ledger_part(&order, task, 3), b"garbage".to_vec()).await;
     let mut newer = entry(&other, 5, None, "w");
     newer.v = 99;
-    // Whose a readable entry is, no version changes.
+    // A newer version does not change whose entry a readable entry is.
     let theirs_of_tomorrow =
         put(subject::ledger(&order, TaskId::new(Group::Top, 0)), encoded(&newer)).await;
-    // What only a newer program reads is left alone.
+    // An entry that only a newer program can read stays.
     let tomorrow = rmp_serde::to_vec_named(&std::collections::BTreeMap::from([("v", 99)])).unwrap();
     put(subject::ledger(&other, TaskId::new(Group::Top, 0)), tomorrow).await;
 

@@ -23,7 +23,7 @@ fn presence(node: &str, at: i64) -> Presence {
 #[tokio::test]
 async fn what_nodes_say_is_read_on_from_where_it_was_read() {
     let (nats, bus) = Nats::start_with_streams().await;
-    // The lease beside it is nobody's word.
+    // The lease beside it is no node report.
     let lease = leadership::take(None, "holder", "one", 0, 10).unwrap();
     assert!(matches!(bus.swap_leadership(&lease, 0).await.unwrap(), Swap::Done(_)));
     assert!(bus.said(0, 10).await.unwrap().words.is_empty());
@@ -47,7 +47,7 @@ async fn what_nodes_say_is_read_on_from_where_it_was_read() {
     bus.leave("a").await.unwrap();
     bus.leave("never-there").await.unwrap();
     assert_eq!(said(0, 10).await.0, [by_id("b", 13)]);
-    // Anybody else sees it so too.
+    // Other clients see the same.
     let bucket = jetstream::new(nats.client().await).get_key_value(names::NODES_BUCKET).await;
     let bucket = bucket.unwrap();
     assert!(bucket.get(names::node_key("a")).await.unwrap().is_none());

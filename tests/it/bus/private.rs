@@ -1,4 +1,4 @@
-//! The private broker: synced, persistent, alone in its folder, and gone with its parent.
+//! The private broker: synced, persistent, the only one in its folder, and ended with its parent.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ async fn start(folder: &Path) -> PrivateBroker {
     PrivateBroker::start(&options(folder)).await.unwrap()
 }
 
-/// Whether a process runs: there, and no zombie that nobody collected.
+/// Whether a process runs: it exists and is no zombie.
 fn runs(process_id: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{process_id}/status")).unwrap_or_default();
     status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))

@@ -39,7 +39,7 @@ pub(crate) fn samples(bytes: &[u8]) -> Result<Vec<Sample>, String> {
     Ok(found)
 }
 
-/// Where the media begins that the only edit of a track shows; 0 where there is no edit list.
+/// Start of the media that the only edit of a track shows; 0 without an edit list.
 fn media_time(trak: &[u8]) -> Result<i64, String> {
     let list = inside(trak, *b"edts").and_then(|edts| inside(edts, *b"elst"));
     let Some(list) = list else { return Ok(0) };
@@ -107,7 +107,7 @@ fn run(
         let duration = next(0x100, defaults.duration)?;
         next(0x200, 0)?;
         let flags = next(0x400, if index == 0 { first } else { defaults.flags })?;
-        // Version 0 is unsigned, but nobody is 2^31 ticks late.
+        // Version 0 is unsigned, but no sample is 2^31 ticks late.
         let offset = next(0x800, 0)?.cast_signed();
         found.push(Sample { pts: *dts + i64::from(offset), key: flags & NOT_SYNC == 0 });
         *dts += i64::from(duration);

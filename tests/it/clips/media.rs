@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// What must become of a clip.
+/// Expected result of a clip.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Expected {
     /// It is transcoded; the note may name the class and the frames that can be decoded.
@@ -21,14 +21,13 @@ pub(crate) enum Expected {
 pub(crate) struct Clip {
     /// Relative to the folder.
     pub(crate) name: String,
-    /// Where it lies.
+    /// Path of the file.
     pub(crate) path: PathBuf,
-    /// What must become of it.
     pub(crate) expected: Expected,
 }
 
 impl Clip {
-    /// The file name alone.
+    /// The file name without its folder.
     pub(crate) fn short(&self) -> &str {
         self.name.rsplit('/').next().unwrap_or(&self.name)
     }
@@ -58,7 +57,7 @@ fn clip(folder: &Path, part: &str, line: &str) -> Option<Clip> {
 }
 
 fn expected(note: &str) -> Expected {
-    // What is on the allow-list is the product's to say.
+    // The product decides about formats on its allow-list.
     let milder = ["or accept", "or cap", "or clamp", "on the allow-list"];
     let milder = milder.iter().any(|words| note.contains(words));
     if note.starts_with("reject") && !milder {

@@ -53,7 +53,7 @@ impl Media {
         self.segments.iter().map(|(seconds, _)| seconds).sum()
     }
 
-    /// Where another object begins, in seconds from the start of the list: there an encoder started afresh.
+    /// Starts of further objects in seconds from the start of the list. At each an encoder restarted.
     pub(crate) fn joints(&self) -> Vec<f64> {
         let (mut at, mut last, mut found) = (0.0, "", Vec::new());
         for (seconds, piece) in &self.segments {
@@ -152,7 +152,7 @@ pub(crate) fn media(file: &Path) -> Result<Media, String> {
     Ok(list)
 }
 
-/// A range without an offset goes on where the one before ended.
+/// A range without an offset continues the previous one.
 fn piece(
     uri: &str,
     range: Option<(Option<u64>, Option<u64>)>,

@@ -21,7 +21,7 @@ pub(crate) struct Run {
     pub(crate) err: String,
     /// Files in the output folder, relative.
     pub(crate) files: Vec<String>,
-    /// What is left beside the output folder, in its temporary folder and in its working folder.
+    /// Files left beside the output folder, in its temporary folder and in its working folder.
     pub(crate) left: Vec<String>,
     place: TempDir,
 }
@@ -37,7 +37,7 @@ impl Run {
         self.place.path().join("scratch")
     }
 
-    /// Whether it ended as refused media must: its exit code, a reason in words, nothing left behind.
+    /// Checks that it ended as for refused media: exit code, a reason in words, no files left behind.
     pub(crate) fn refusal(&self) -> Result<String, String> {
         if self.code != Some(REFUSED) {
             return Err(format!("exit {:?} instead of {REFUSED}: {}", self.code, self.err));

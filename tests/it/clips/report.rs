@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// What came of one clip.
+/// Result of one clip.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Row {
     /// File name.
@@ -25,7 +25,7 @@ pub(crate) struct Row {
     pub(crate) demuxers: String,
     /// Wall seconds of the product.
     pub(crate) wall: String,
-    /// What is wrong; empty where all is right.
+    /// Faults; empty if there are none.
     pub(crate) problems: Vec<String>,
 }
 

@@ -35,7 +35,7 @@ const fn rung(side: u32, rates: (u32, u32), crf: u32, levels: (u32, u32), limit:
 }
 
 impl Rung {
-    /// The rung whose settings a tier has: the smallest that is not below the tier's shorter side.
+    /// The rung of a tier's settings: the smallest that is not below the tier's shorter side.
     pub(crate) fn of(side: u32) -> Self {
         LADDER.into_iter().find(|rung| rung.side >= side).unwrap_or(LADDER[6])
     }

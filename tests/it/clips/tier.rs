@@ -21,7 +21,7 @@ pub(crate) struct Tier {
     pub(crate) file: PathBuf,
     /// All that can be decoded, on libav's clock.
     pub(crate) frames: Frames,
-    /// What the boxes say, on the rendition's own clock.
+    /// Samples from the boxes, on the rendition's own clock.
     pub(crate) samples: Vec<Sample>,
     /// How many samples there are, those included that repeat a picture which stands.
     pub(crate) coded: usize,

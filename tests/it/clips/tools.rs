@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-/// What a program said.
+/// Output of a program.
 #[derive(Debug)]
 pub(crate) struct Said {
     /// Exit code; `None` where a signal ended it. 124 where it ran into its time limit.
@@ -39,7 +39,7 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The product's binary: `JETREEL_BIN`, else the one that Cargo built for this test. The codec lies beside it.
+/// The product's binary: `JETREEL_BIN`, else the one that Cargo built for this test. The codec is beside it.
 pub(crate) fn jetreel() -> PathBuf {
     let built = option_env!("CARGO_BIN_EXE_jetreel").unwrap_or("jetreel");
     std::env::var_os("JETREEL_BIN").map_or_else(|| PathBuf::from(built), PathBuf::from)

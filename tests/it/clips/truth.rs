@@ -1,4 +1,4 @@
-//! What a source is according to the ffprobe command: which frames it has, when they are shown, how they look.
+//! Facts of a source from the ffprobe command: its frames, their times and their looks.
 //!
 //! Nothing here knows the product: the stream is chosen by the documented rule (the default one, then the largest, of the
 //! picture tracks that are neither covers nor a few stills), frames are what a decode from the first byte to the last gives.
@@ -29,7 +29,7 @@ pub(crate) struct Truth {
     pub(crate) sound_end: Option<f64>,
     /// Any frame is interlaced.
     pub(crate) interlaced: bool,
-    /// What ffprobe says about the stream.
+    /// ffprobe's output about the stream.
     pub(crate) facts: Value,
     /// Frames that came without a time.
     pub(crate) untimed: usize,

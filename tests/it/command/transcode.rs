@@ -1,4 +1,4 @@
-//! `transcode`: whose files it replaces, and what it keeps of the names of sound tracks.
+//! `transcode`: which files it replaces, and how it keeps the titles of audio tracks.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -29,7 +29,7 @@ fn a_strangers_file_is_replaced_only_by_force_and_an_earlier_result_as_it_is() {
     let forced = said(folder.path(), &[&words[..], &["--force"]].concat());
     assert_eq!(forced.code, Some(0), "{}", forced.err);
     assert!(fs::metadata(&mine).unwrap().len() > 100);
-    // Now the manifest there names what is there.
+    // Now the manifest there names the existing files.
     let again = said(folder.path(), &words);
     assert_eq!(again.code, Some(0), "{}", again.err);
 }

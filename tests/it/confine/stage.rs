@@ -61,7 +61,7 @@ impl Stage {
         Readable::object(&self.store.write("raw/video/00000", bytes).await.unwrap())
     }
 
-    /// What a source is.
+    /// Facts of a source.
     pub(super) async fn probe(
         &self,
         codec: &CodecProcesses,

@@ -1,4 +1,4 @@
-//! The dead letters of a running `jetreel dev`, whose broker has a port and a password that nobody chose.
+//! The dead letters of a running `jetreel dev`, whose broker has a random port and password.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -45,10 +45,12 @@ async fn the_broker_of_dev_is_found_in_its_folder_as_long_as_it_runs() {
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
     assert_eq!(listed, json!({ "letters": [] }));
 
-    for words in [&["doctor", "--data", "data"][..], &["streams", "plan", "--data", "data"]] {
+    let doctor = (&["doctor", "--data", "data"][..], "as declared");
+    let plan = (&["streams", "plan", "--data", "data"][..], "matches the declared streams");
+    for (words, expected) in [doctor, plan] {
         let output = command(folder.path()).args(words).output().await.unwrap();
         let said = [output.stdout, output.stderr].map(|b| String::from_utf8(b).unwrap()).concat();
-        let found = said.contains("as declared");
+        let found = said.contains(expected);
         assert!(output.status.success() && found, "{words:?}: {said}");
     }
 

@@ -1,4 +1,4 @@
-//! Dead letters that cannot be written: full, by whoever uploads what is no video.
+//! A full stream of dead letters, filled by uploads that are no videos.
 
 use std::path::Path;
 use std::time::Instant;
@@ -143,13 +143,13 @@ async fn paces(site: &Site, node: &Node, clip: &Path) -> (f64, f64) {
 
 const GOOD: usize = 5;
 
-/// What good jobs take while bad uploads come, and when all of these have been looked at.
+/// Times of good jobs while bad uploads arrive, and when all of those were processed.
 struct Flooded {
     during: (f64, f64),
     after: (f64, f64),
 }
 
-/// Floods a node whose dead letters take so many bytes.
+/// Floods a node whose dead letters are limited to this many bytes.
 #[expect(clippy::print_stdout, reason = "figures are what a flood by hand is for")]
 async fn flooded(clip: &Path, bad: usize, bytes: i64) -> Flooded {
     const PARALLEL: usize = 4;
@@ -189,7 +189,7 @@ const FULL: i64 = 1000;
 #[tokio::test(flavor = "multi_thread")]
 async fn good_jobs_go_on_as_fast_where_the_dead_letters_are_full() {
     const ROOMY: i64 = 1 << 30;
-    /// What else may slow a machine down meanwhile, in seconds.
+    /// Seconds by which other load may slow the machine down.
     const SLACK: f64 = 10.0;
     let Some(clip) = media::made(SHORT) else { return };
     let bad = std::env::var("JETREEL_FLOOD").ok().and_then(|n| n.parse().ok()).unwrap_or(60);

@@ -1,4 +1,4 @@
-//! Somebody is called about every dead letter, until the call is taken, and then no more.
+//! The hook is called about every dead letter until a call succeeds, and then never again.
 
 use async_nats::jetstream;
 use jetreel::bus::names;
@@ -33,7 +33,7 @@ async fn the_hook_is_called_until_it_answers_and_tells_no_secret() {
         ("LOG__FILTER", "debug"),
         BURY_REFUSED,
     ];
-    // What dies while nobody calls is called about later.
+    // Letters buried while no node calls are called about later.
     let silent = site.node("silent", &[BURY_REFUSED]).await;
     let first = silent.submit(&sound).await;
     site.facts(&first).await.until("failed-1").await;

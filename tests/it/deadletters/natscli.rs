@@ -1,4 +1,4 @@
-//! The `nats` command line alone, by the very lines of the documentation.
+//! Only the `nats` command line, with the very lines of the documentation.
 
 use std::process::{Output, Stdio};
 
@@ -24,7 +24,7 @@ async fn sh(site: &Site, script: &str, variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new("bash");
     command.args(["-euo", "pipefail", "-c", script]).current_dir(site.folder());
     command.env("NATS_URL", site.nats().url()).env("PATH", path());
-    // No context of whoever runs the tests.
+    // Without the NATS context of the user who runs the tests.
     command.env("HOME", site.folder()).env_remove("XDG_CONFIG_HOME");
     command.envs(variables.iter().copied()).stdin(Stdio::null());
     let output = command.output().await.unwrap();

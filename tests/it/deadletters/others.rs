@@ -1,4 +1,4 @@
-//! What dies besides tasks: evaluations, and messages of videos that nobody can read.
+//! Dead letters of other messages than tasks: evaluations, and messages of videos that cannot be read.
 
 use jetreel::bus::names;
 use jetreel_actors::ports::{DeadLetters as _, Queues, Videos, WriteOnce};
@@ -51,7 +51,7 @@ async fn an_order_that_cannot_be_published_is_brought_back_where_it_stopped() {
     std::fs::write(&place, sound).unwrap();
     let _publisher = site.node("two", &PUBLISHER).await;
     let mut written = site.written().await;
-    // Whoever buried it may have died before the message that died was gone.
+    // The process that buried it may have died before it removed the message.
     let replayed = async || site.bus.replay(&buried).await.unwrap() == WriteOnce::Mine;
     in_time("its place is free", replayed).await;
     let mut facts = site.facts(&order).await;

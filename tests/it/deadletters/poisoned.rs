@@ -149,7 +149,7 @@ async fn bad_media_is_dead_at_its_first_attempt() {
         (&true.into(), &false.into())
     );
 
-    // Asked for all the same, it is tried again, and dies again.
+    // A retry that is requested anyway runs, and the task dies again.
     let url = node.url(&format!("/v1/jobs/{order}/retry"));
     let answer = reqwest::Client::new().post(url).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::ACCEPTED);
@@ -185,7 +185,7 @@ async fn of_many_who_ask_at_once_one_brings_a_job_back() {
     let order = front.submit(&sound).await;
     let mut facts = site.facts(&order).await;
     facts.until("failed-1").await;
-    // Nobody works on it while they ask.
+    // No worker runs during the requests.
     worker.terminate();
     worker.ended().await;
     let path = format!("/v1/jobs/{order}/retry");

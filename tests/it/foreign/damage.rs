@@ -13,7 +13,7 @@ pub(crate) fn zeroed(file: &Path, stream: &str, from: f64, until: f64) {
     let said = command.args(["-of", "csv=p=0"]).arg(file).output().expect("ffprobe").stdout;
     let mut bytes = std::fs::read(file).expect("a file");
     for line in String::from_utf8_lossy(&said).lines() {
-        // What else belongs to a packet has lines of its own.
+        // Side data of a packet have their own lines.
         let [at, size, byte] = line.split(',').take(3).collect::<Vec<_>>()[..] else { continue };
         let at: f64 = at.parse().expect("a time");
         let (size, byte): (usize, usize) =

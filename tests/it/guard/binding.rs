@@ -1,4 +1,4 @@
-//! A store belongs to one broker, and a node whose store is another one's says so before it takes work.
+//! A store belongs to one broker, and a node with another store refuses to start before it takes work.
 
 use jetreel_actors::binding::{self, Binding as _};
 use jetreel_actors::ports::{Nodes as _, Store as _};

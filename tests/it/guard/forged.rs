@@ -31,7 +31,7 @@ async fn a_forged_entry_that_no_publisher_saw_is_removed_and_its_task_is_done() 
     assert_eq!(site.bus.letters(0, 10).await.unwrap(), []);
 }
 
-/// Tasks are queued, and nobody does them yet.
+/// Tasks are queued, and no worker runs them yet.
 async fn queued(own: &[(&str, &str)]) -> Option<(Site, Node, OrderId)> {
     let clip = media::made(SHORT)?;
     let site = Site::start().await;
@@ -42,7 +42,7 @@ async fn queued(own: &[(&str, &str)]) -> Option<(Site, Node, OrderId)> {
     Some((site, front, order))
 }
 
-/// Puts a body into the ledger as somebody else would.
+/// Writes a body into the ledger as a foreign client would.
 async fn forge(site: &Site, order: &OrderId, task: TaskId, body: &impl Serialize) -> u64 {
     let context = jetstream::new(site.client().await);
     let body = rmp_serde::to_vec_named(body).unwrap();

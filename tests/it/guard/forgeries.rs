@@ -1,4 +1,4 @@
-//! Bodies and documents that name what is another video's, for each subject that somebody may publish to.
+//! Bodies and documents that name another video's objects, for each subject that a client may publish to.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub(super) enum Sign {
     Removed,
     /// It is a state, which is put right by hand afterwards.
     State,
-    /// Nobody reads it before it is asked for.
+    /// Nothing reads it until a request does.
     Nothing,
 }
 
@@ -36,12 +36,12 @@ pub(super) struct Right {
 
 /// The two videos.
 pub(super) struct Pair {
-    /// Whose subjects the publisher may use.
+    /// The order whose subjects the publisher may use.
     pub(super) mine: OrderId,
     pub(super) victim: OrderId,
 }
 
-/// What the victim has, as an attacker may know it.
+/// Facts of the victim that an attacker may know.
 pub(super) struct Known<'a> {
     pub(super) mine: &'a Video,
     pub(super) victim: &'a Video,
@@ -64,7 +64,7 @@ impl Pair {
         Self { victim: order(1), mine: order(2) }
     }
 
-    /// Every subject of `mine` that somebody may have the right to.
+    /// Every subject of `mine` that a client may have the right to.
     pub(super) fn subjects(&self) -> Vec<String> {
         let mine = &self.mine;
         let task = |group, index| TaskId::new(group, index);
@@ -80,7 +80,7 @@ impl Pair {
             key(subject::claim_key(mine, &"images-0000".into())),
             subject::progress(mine, &Fact::Completed),
             subject::dead_letter(&dead),
-            // Last: only then somebody encodes.
+            // Last, because a worker encodes only after that.
             dead,
         ]
     }
@@ -220,7 +220,7 @@ impl Pair {
     }
 }
 
-/// What would make an object a result.
+/// Results that would name an object.
 fn results(object: &Object) -> [Output; 2] {
     let files = BTreeMap::from([("poster.jpg".to_owned(), object.clone())]);
     let images = ImagesOutput { files, poster: "poster.jpg".into(), vtt: "thumbnails.vtt".into() };

@@ -23,7 +23,7 @@ const HEADS: [&[u8]; 3] = [
     b"NATS/1.0\r\nfoo bar: x\r\n\r\n",
 ];
 
-/// Says this to the broker as no client library would, and waits until it has taken note.
+/// Sends this to the broker as no client library would, and waits until it was processed.
 async fn say(site: &Site, words: &[u8]) {
     let address = site.nats().url().trim_start_matches("nats://").to_owned();
     let mut socket = TcpStream::connect(address).await.unwrap();
@@ -109,7 +109,11 @@ async fn what_no_node_can_take_is_removed_from_every_queue() {
     let order = node.submit(&clip).await;
     completes(&site, &order).await;
     assert_eq!(site.bus.letters(0, 10).await.unwrap(), []);
-    assert!(!node.log().contains("nothing is pulled until a probe succeeds"), "{}", node.log());
+    assert!(
+        !node.log().contains("the node pulls nothing until a probe succeeds"),
+        "{}",
+        node.log()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,7 +148,7 @@ async fn of_a_state_that_nobody_can_take_others_do_not_suffer() {
         assert_eq!(of(id)["unreadable"], Value::Null, "{listed}");
         assert_eq!(of(id)["video"], id.as_str(), "{listed}");
     }
-    // The reconciler finds the upload that nobody was told of.
+    // The reconciler finds the upload that was not announced.
     completes(&site, &queued).await;
     let settled = node.log().matches("broker connection").count();
     let order = node.submit(&clip).await;

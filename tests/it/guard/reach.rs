@@ -22,11 +22,11 @@ use crate::harness::site::Site;
 use crate::reconcile::{HASTY, in_time, untold};
 use crate::upload_to_publish::manifest;
 
-/// Streams whose subjects name a video.
+/// Streams whose subjects contain a video.
 const STREAMS: [&str; 7] =
     ["UPLOADS", "ENCODE", "LEDGER", "PUBLISH", "PROGRESS", "KV_videos", "KV_claims"];
 
-/// What is asked for under a video's address.
+/// Files requested under a video's address.
 const FILES: [&str; 8] = [
     "poster.jpg",
     "thumbnails.vtt",
@@ -80,7 +80,7 @@ async fn messages(site: &Site, order: &OrderId) -> BTreeMap<String, u64> {
 }
 
 impl Scene {
-    /// A video that is complete, and another whose order is open: its tasks are queued, and nobody does them yet.
+    /// A completed video, and another whose order is open: its tasks are queued, and no worker runs them yet.
     async fn set(pair: &Pair) -> Option<Self> {
         let (theirs, clip) = (media::made(ODD_SIZED)?, media::made(SHORT)?);
         let site = Site::start_with(Nats::start_with_publishers(pair.subjects()).await).await;
@@ -120,7 +120,8 @@ impl Scene {
         Some(Self { site, front, mine: mine.unwrap(), sound, victim })
     }
 
-    /// Publishes as the user with this right alone. What the server refuses to store is tried again: an earlier one is in its place.
+    /// Publishes as the user with only this right. A message that the server refuses to store is tried again, because an earlier one is in
+    /// its place.
     async fn publish(&self, index: usize, right: &Right, body: (async_nats::HeaderMap, Bytes)) {
         let context = jetstream::new(self.site.nats().publisher(index).await);
         in_time("it is stored", async || {

@@ -1,4 +1,4 @@
-//! Settings, streams and server that do not fit together are refused wherever somebody looks.
+//! Settings, streams and server that do not fit together are refused at every check.
 
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::{FromConsumer as _, pull};

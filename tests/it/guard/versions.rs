@@ -16,7 +16,7 @@ use crate::harness::media::{self, SHORT};
 use crate::harness::site::Site;
 use crate::reconcile::{HASTY, in_time, untold};
 
-/// Puts a document as somebody else would.
+/// Writes a document as a foreign client would.
 async fn put(site: &Site, subject: &str, document: &Value) -> u64 {
     let context = jetstream::new(site.client().await);
     let sent = context.publish(subject.to_owned(), document.to_string().into()).await.unwrap();
@@ -34,7 +34,7 @@ fn place(order: &OrderId) -> String {
     names::bucket_subject(names::VIDEOS_BUCKET, order.video.as_str())
 }
 
-/// A queued video whose state somebody has edited since.
+/// A queued video whose state was edited since.
 async fn edited(site: &Site, clip: &Path, bits: u128, edit: impl FnOnce(&mut Value)) -> OrderId {
     let order = untold(site, clip, bits, Status::Queued).await;
     let (mut state, _) = got(site, &place(&order)).await;
@@ -54,7 +54,7 @@ async fn a_newer_state_is_read_and_nobody_changes_it() {
     .await;
     let (state, revision) = got(&site, &place(&newer)).await;
     site.bus.announce_upload(&Uploaded::new(newer.video.clone(), 1, Lane::Normal)).await.unwrap();
-    // An orphan of its own: a newer program may name it where this one does not look.
+    // Its own orphan: a newer program may name it in a field that this one does not know.
     let kept = format!("out/{}/1/main-0000/attempt/240p-00000.mp4", newer.video);
     site.put(&kept, b"x".to_vec()).await;
     let swept = "out/00000000000000000000000099/1/main-0000/attempt/240p-00000.mp4";

@@ -1,4 +1,4 @@
-//! Three nats-servers as one cluster: what a single server cannot show, elections and replicas.
+//! Three nats-servers as one cluster, for elections and replicas.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -18,7 +18,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts three empty servers. Whoever asks them waits for the election.
+    /// Starts three empty servers. Clients wait for the election.
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ports = free_ports(2 * SERVERS);

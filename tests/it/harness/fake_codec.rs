@@ -24,7 +24,7 @@ pub(crate) struct Stage {
     pub(crate) store: Arc<dyn Store>,
 }
 
-/// What became of a job that was run to its end.
+/// Result of a job that was run to its end.
 pub(crate) struct Outcome {
     /// Process id of the codec.
     pub(crate) pid: u32,
@@ -146,7 +146,7 @@ fn job() -> Job {
     Job { version: VERSION, objects: Vec::new(), budget, work: JobWork::Package(package) }
 }
 
-/// The binary of a fixture; built here where the tests were built alone.
+/// The binary of a fixture. Built here if only the tests were built.
 pub(crate) fn fixture(name: &str) -> PathBuf {
     let this = std::env::current_exe().unwrap();
     let folder = this.parent().and_then(Path::parent).unwrap().join("examples");

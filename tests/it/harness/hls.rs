@@ -10,7 +10,7 @@ use jetreel_domain::id::VideoId;
 use super::node::Node;
 use crate::clips::playlist::{self, Media};
 
-/// What a gateway serves of one video.
+/// Files of one video from a gateway.
 pub(crate) struct Mirror<'a> {
     node: &'a Node,
     video: VideoId,

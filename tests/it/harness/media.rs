@@ -11,7 +11,7 @@ use super::tools::there_is;
 pub(crate) struct Recipe {
     /// File name; another content needs another name.
     pub(crate) name: &'static str,
-    /// What ffmpeg is told.
+    /// Arguments for ffmpeg.
     pub(crate) arguments: &'static [&'static str],
     /// Frames in it.
     pub(crate) frames: u64,
@@ -159,7 +159,7 @@ pub(crate) fn made(recipe: Recipe) -> Option<PathBuf> {
         return None;
     }
     std::fs::create_dir_all(&folder).expect("a folder for media");
-    // Another process may be at it too: whoever is last puts the same thing there.
+    // Another process may do the same. The last one writes the same content.
     let unfinished = folder.join(format!("{}-{}", std::process::id(), recipe.name));
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-v", "error", "-y"]).args(recipe.arguments);

@@ -17,7 +17,7 @@ pub(crate) struct Nats {
     server: Child,
     /// A line of its section `jetstream` that others do not have.
     extra: &'static str,
-    /// User and password, where it asks for them.
+    /// User and password; `None` if it requires none.
     user: Option<(&'static str, &'static str)>,
     /// Further users, each of whom may publish to one subject and to nothing else.
     publishers: Vec<String>,
@@ -48,7 +48,7 @@ impl Nats {
         nats
     }
 
-    /// Starts an empty server that asks for a password.
+    /// Starts an empty server that requires a password.
     pub(crate) async fn start_guarded(user: &'static str, password: &'static str) -> Self {
         Self::start_as("", Some((user, password)), Vec::new()).await
     }
@@ -94,12 +94,12 @@ impl Nats {
         (self, bus)
     }
 
-    /// Where to connect.
+    /// Server address.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Where to ask for `/varz`.
+    /// Address for `/varz`.
     pub(crate) fn monitor_url(&self) -> &str {
         &self.monitor_url
     }
@@ -109,7 +109,7 @@ impl Nats {
         Bus::connect(&BusOptions::new(self.url(), "test")).await.unwrap()
     }
 
-    /// A plain client, to look at what is there as anybody could.
+    /// A plain client, to read what any client could.
     pub(crate) async fn client(&self) -> async_nats::Client {
         let options = match self.user {
             Some((user, password)) => {
@@ -198,7 +198,7 @@ fn spawn(
     command.spawn().expect("nats-server is on PATH")
 }
 
-/// The section about users: one for everything, and those who may publish to one subject each.
+/// The section about users: one with all rights, and those who may publish to one subject each.
 fn users((user, password): (&str, &str), publishers: &[String]) -> String {
     if publishers.is_empty() {
         return format!("authorization {{ user: {user}, password: \"{password}\" }}\n");

@@ -1,4 +1,4 @@
-//! A `jetreel node` as a process of its own, and its codec processes: to be asked, frozen and killed.
+//! A `jetreel node` as a separate process, and its codec processes: to be called, frozen and killed.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -16,9 +16,9 @@ use tokio::sync::oneshot;
 use super::eventually::eventually;
 use crate::clips::jetreel;
 
-/// What a node prints once it answers.
+/// Prefix of the line that a node prints once it answers.
 const LISTENING: &str = "listening on ";
-/// What a node prints that has no gateway, once it works.
+/// Line that a node without a gateway prints once it works.
 const RUNNING: &str = "the node runs without a gateway";
 
 /// A running node; killed when dropped.
@@ -69,7 +69,7 @@ impl Node {
         Self { child, address, log, client: reqwest::Client::new() }
     }
 
-    /// What it logged.
+    /// Its log.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
@@ -94,7 +94,7 @@ impl Node {
         format!("{}{path}", self.address)
     }
 
-    /// Where it listens: host and port.
+    /// Host and port that it listens on.
     pub(crate) fn authority(&self) -> &str {
         self.address.trim_start_matches("http://")
     }
@@ -172,7 +172,7 @@ impl Node {
         self.child.id()
     }
 
-    /// Its codec processes at work.
+    /// Ids of its running codec processes.
     pub(crate) fn codecs(&self) -> Vec<i32> {
         self.codecs_of("jetreel-codec")
     }
@@ -217,7 +217,7 @@ impl Drop for Node {
     }
 }
 
-/// A codec process that stands still; it goes on when dropped.
+/// A frozen codec process. It continues when this is dropped.
 pub(crate) struct Frozen {
     pid: i32,
 }

@@ -1,4 +1,4 @@
-//! Somebody who is called about dead letters: a real HTTP server that answers as told.
+//! A webhook for dead letters: a real HTTP server with scripted answers.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -53,7 +53,7 @@ impl Pager {
         Self { address, calls, takes, serving }
     }
 
-    /// Where to call, with `path`.
+    /// URL to call, with `path`.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.address)
     }

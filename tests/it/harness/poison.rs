@@ -1,4 +1,4 @@
-//! A codec that works like the real one, except on work that is poison, and perhaps under another name or with chunks that do not fit.
+//! A codec that works like the real one, except on poisoned work, and optionally with another build or with chunks that do not fit.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -45,7 +45,7 @@ impl Poison {
         self.folder.join("codec").to_str().unwrap().to_owned()
     }
 
-    /// From now on it dies of every job whose description holds these words.
+    /// From now on it dies of every job whose description contains these words.
     pub(crate) fn arm(&self, words: &str) {
         std::fs::write(self.folder.join("armed"), words).unwrap();
     }

@@ -27,7 +27,7 @@ pub(crate) struct S3Server {
     serving: JoinHandle<()>,
 }
 
-/// Part of a key that nobody may ask for.
+/// Part of a key to which access is denied.
 type Denied = Arc<Mutex<Option<String>>>;
 
 impl S3Server {

@@ -43,7 +43,7 @@ impl Site {
         Self::start_with(Nats::start().await).await
     }
 
-    /// A site with a broker of its own kind, which has no streams yet.
+    /// A site with the given broker, which has no streams yet.
     pub(crate) async fn start_with(nats: Nats) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("media").to_str().unwrap().to_owned();
@@ -56,7 +56,7 @@ impl Site {
         Self::start_on_s3_with(Nats::start().await, options).await
     }
 
-    /// A site that stores in a bucket, with a broker of its own kind.
+    /// A site with a bucket as store and the given broker.
     pub(crate) async fn start_on_s3_with(nats: Nats, options: &StoreOptions) -> Self {
         let settings = [
             ("STORE__SCHEME", "s3"),
@@ -91,7 +91,7 @@ impl Site {
         Self { nats, bus, folder, settings, store }
     }
 
-    /// Starts a node with one slot, and settings of its own such as `("NODE__ROLES", "encode")`.
+    /// Starts a node with one slot and additional settings such as `("NODE__ROLES", "encode")`.
     pub(crate) async fn node(&self, name: &str, own: &[(&str, &str)]) -> Node {
         let mut settings = self.settings.clone();
         settings.push(setting("NODE__NAME", name));
@@ -106,7 +106,7 @@ impl Site {
         Node::start_within(descriptors, self.folder.path(), &settings).await
     }
 
-    /// A plain client of the broker, to do what anybody could.
+    /// A plain client of the broker, to do what any client could.
     pub(crate) async fn client(&self) -> async_nats::Client {
         self.nats.client().await
     }
@@ -240,7 +240,7 @@ pub(crate) async fn awaited<T>(what: &str, coming: impl Future<Output = T>) -> T
     came.unwrap_or_else(|_| panic!("did not come: {what}"))
 }
 
-/// What is published on a subject, as it is published; also what a stream then refuses.
+/// Messages published on a subject, including those that a stream then refuses.
 pub(crate) struct Watched<T> {
     client: async_nats::Client,
     heard: Subscriber,
@@ -248,7 +248,7 @@ pub(crate) struct Watched<T> {
 }
 
 impl<T> Watched<T> {
-    /// The next one that `wanted` picks.
+    /// The next message that `wanted` selects.
     pub(crate) async fn next(&mut self, what: &str, wanted: impl Fn(&str, &T) -> bool) -> T {
         let coming = async {
             while let Some(message) = self.heard.next().await {
@@ -283,11 +283,11 @@ impl<T> Watched<T> {
 /// A fact as a subscriber gets it.
 #[derive(Debug)]
 pub(crate) struct Told {
-    /// Where it was published.
+    /// Subject of the message.
     pub(crate) subject: String,
     /// Its `ce-id`.
     pub(crate) id: String,
-    /// What it says.
+    /// Body of the message.
     pub(crate) body: Announcement,
 }
 

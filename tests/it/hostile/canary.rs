@@ -1,4 +1,4 @@
-//! Things that nobody may touch: a file nobody may read, a server nobody may call.
+//! Traps: a file that nothing may read, and a server that nothing may call.
 
 use std::fs::{File, FileTimes};
 use std::net::TcpListener;
@@ -59,7 +59,7 @@ impl Canary {
         format!("http://127.0.0.1:{}/canary", self.port)
     }
 
-    /// What was touched, and whether reading can be seen at all on this file system.
+    /// Touched traps, and whether this file system shows reads at all.
     pub(crate) fn touched(&self) -> (Vec<String>, bool) {
         let mut found = Vec::new();
         let calls = self.calls.load(Ordering::SeqCst);

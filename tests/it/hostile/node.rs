@@ -1,4 +1,4 @@
-//! A node of its own for a test: `jetreel dev` in a temporary folder on a free port, and the few HTTP calls to talk to it.
+//! A separate node for a test: `jetreel dev` in a temporary folder on a free port, with a few HTTP calls.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -24,7 +24,7 @@ pub(crate) struct Node {
     place: TempDir,
 }
 
-/// What the node answered.
+/// Answer of the node.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// Status code.
@@ -77,12 +77,12 @@ impl Node {
         self.place.path()
     }
 
-    /// What it logged.
+    /// Its log.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
-    /// Where its log is.
+    /// Path of its log.
     pub(crate) fn log_file(&self) -> PathBuf {
         self.place.path().join("node.log")
     }
@@ -131,7 +131,7 @@ impl Node {
             "{first}\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/octet-stream\r\n\
              Content-Length: {length}\r\nConnection: close\r\n\r\n"
         )?;
-        // A server that refuses early may close before all is sent: what it says counts.
+        // A server that refuses early may close before all is sent. Its answer counts.
         let _sent = stream.write_all(body);
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes)?;

@@ -71,7 +71,7 @@ fn queues(order: &OrderId) -> [Queue; 3] {
     ]
 }
 
-/// Sets what the consumer allows, and gives the consumer.
+/// Sets the limits of the consumer and returns it.
 async fn allow(
     stream: &Stream,
     name: &str,

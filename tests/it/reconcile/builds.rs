@@ -1,4 +1,4 @@
-//! An order whose codec build is gone is planned anew; one whose build a node still has waits for that node.
+//! An order whose codec build no node has is planned anew; one whose build a node still has waits for that node.
 
 use jetreel_actors::ports::Videos;
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use crate::harness::poison::Poison;
 
 /// How long a build is missed. Nodes tell theirs twenty times within it.
 const MISSED: (&str, &str) = ("RECONCILER__BUILD_SECONDS", "10");
-/// Many retries: what is poison stays so for minutes, and comes back soon when it is none any more.
+/// Many retries: poisoned work fails for minutes, and is tried again soon after the poison is removed.
 const RETRIES: (&str, &str) =
     ("RETRY__ENCODE", "8s, 8s, 8s, 8s, 8s, 8s, 8s, 8s, 8s, 8s, 8s, 8s, 8s, 8s, 8s");
 
@@ -27,7 +27,7 @@ async fn state(site: &Site, order: &OrderId) -> Video {
     site.bus.video(&order.video).await.unwrap().unwrap().value
 }
 
-/// What the nodes say of themselves.
+/// Node reports.
 async fn listed(site: &Site) -> Vec<Presence> {
     let said = site.bus.said(0, 100).await.unwrap();
     said.words.into_iter().map(|(_, presence)| presence).collect()
@@ -40,12 +40,12 @@ async fn an_order_whose_codec_build_is_gone_is_planned_anew() {
     let codec = |build| Poison::of_build(site.folder(), build);
     let (gone, kept) = (codec("gone"), codec("kept"));
 
-    // A word that nobody understands keeps nobody from hearing the others.
+    // A report that cannot be decoded does not hide the others.
     let context = jetstream::new(site.client().await);
     let nodes = context.get_key_value(names::NODES_BUCKET).await.unwrap();
     nodes.put("node.odd", "of another form".into()).await.unwrap();
 
-    // A node dies in the middle of an order, and nobody else has its codec.
+    // A node dies in the middle of an order, and no other node has its codec.
     let mut first = node(&site, "first", &gone, "gateway,ingest,encode").await;
     let lost = first.submit(&short).await;
     in_time("some of it is done", async || !site.ledger(&lost).await.is_empty()).await;

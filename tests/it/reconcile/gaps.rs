@@ -1,4 +1,4 @@
-//! Ledger entries that somebody removes while their job runs: what they told of is done again.
+//! Ledger entries that are removed while their job runs: their tasks are done again.
 
 use jetreel_domain::id::{Group, TaskId};
 use jetreel_domain::order::ledger::Entry;
@@ -39,7 +39,7 @@ async fn a_task_whose_checkpoints_are_removed_makes_them_again() {
 async fn a_publisher_that_read_nothing_before_finds_the_gap_too() {
     let Some(film) = media::made(FILM) else { return };
     let site = Site::start().await;
-    // Nobody publishes: entries pile up, and nobody has read them.
+    // No node publishes: entries accumulate unread.
     let front = site.node("front", &[("NODE__ROLES", "gateway,ingest,encode")]).await;
     let mut written = site.written().await;
     let order = front.submit(&film).await;

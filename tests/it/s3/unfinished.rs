@@ -1,4 +1,4 @@
-//! Objects whose task ends in the middle of them: their multipart uploads are aborted, however the task ends.
+//! Tasks that end in the middle of an object: their multipart uploads are aborted, however the task ends.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -207,6 +207,6 @@ async fn a_lost_lease_leaves_no_open_upload() {
 async fn a_node_that_drains_has_aborted_its_uploads_when_it_ends() {
     let Some(held) = Held::start().await else { return };
     held.node.shutdown(Duration::from_secs(10), std::future::ready(())).await;
-    // The process ends here: what was not aborted by now never is.
+    // The process ends here, so uploads that are not aborted yet never are.
     assert_eq!(held.server.leftovers(), Vec::<String>::new());
 }

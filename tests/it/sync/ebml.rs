@@ -1,6 +1,6 @@
 //! Matroska with ticks of a nanosecond, which no option of ffmpeg's muxer makes.
 //!
-//! A block counts from its cluster in 16 bits: with such ticks every block needs a cluster of its own. There is no index.
+//! A block counts from its cluster in 16 bits, so with such ticks every block needs its own cluster. There is no index.
 
 const SEGMENT: u32 = 0x1853_8067;
 const INFO: u32 = 0x1549_A966;

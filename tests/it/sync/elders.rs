@@ -55,7 +55,7 @@ pub(super) fn clips() -> Vec<Clip> {
     all
 }
 
-/// Sound and picture that do not start together, and one that is long enough for several chunks.
+/// Audio and pictures that do not start together, and a clip that is long enough for several chunks.
 fn windows_media() -> Vec<Clip> {
     let sound = || Sound::new("wmav2", 44_100, "stereo");
     let wmv = |seconds, sound| take("wmv", seconds, "wmv2", sound);

@@ -55,7 +55,7 @@ pub(super) fn judge(expected: &Expected, views: &[View], row: &mut Row) {
     }
 }
 
-/// What is wrong with one output, and the worst distance of a beep from its flash.
+/// Faults of one output, and the largest distance of a beep from its flash.
 fn examine(expected: &Expected, view: &View) -> (Vec<String>, Option<f64>) {
     let Expected { flashes, tracks, seconds, slack, .. } = expected;
     let mut wrong = Vec::new();
@@ -133,8 +133,8 @@ fn sound(expected: &Expected, view: &View) -> Vec<String> {
     wrong
 }
 
-/// Seconds that each beep is later after its flash than it was recorded. Where all are there, those that belong together are compared;
-/// else each beep with the flash that is nearest.
+/// Seconds by which each beep is later after its flash than recorded. If all exist, pairs are compared; else each beep with the nearest
+/// flash.
 fn apart(flashes: &[f64], seen: &[f64], beeps: &[f64], heard: &[f64]) -> Vec<f64> {
     if flashes.len() == seen.len() && beeps.len() == heard.len() {
         let pairs = beeps.iter().zip(heard).filter_map(|(at, beep)| {
@@ -155,7 +155,7 @@ fn worst(offs: &[f64]) -> Option<f64> {
     offs.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs()))
 }
 
-/// Where two outputs of the same order do not agree.
+/// The difference of two outputs of the same order; `None` if they agree.
 fn differ(one: &View, other: &View) -> Option<String> {
     let ends = [one, other].map(|view| view.picture_end.max(view.sound.end));
     if (ends[0] - ends[1]).abs() > PICTURE.max(FRAME) + NOISE {

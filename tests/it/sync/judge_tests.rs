@@ -16,7 +16,7 @@ fn expected() -> Expected {
     Clip::of("right", Take::new("mp4", 6.0)).expected
 }
 
-/// What the tool says about a take that passes for an output.
+/// The tool's findings about a take that is treated as an output.
 fn problems(take: &Take, expected: &Expected) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("take.mp4");

@@ -23,7 +23,7 @@ pub(super) fn made(clip: &Clip) -> Result<PathBuf, String> {
     if place.is_file() {
         return Ok(place);
     }
-    // Another process may be at it too: whoever is last puts the same thing there.
+    // Another process may do the same. The last one writes the same content.
     let workshop = tempfile::tempdir_in(&folder).map_err(|error| error.to_string())?;
     let whole = workshop.path().join(format!("whole.{}", clip.container));
     produce(clip, workshop.path(), &whole)?;

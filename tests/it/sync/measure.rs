@@ -1,4 +1,4 @@
-//! The measuring tool: what ffmpeg decodes, as flashes and beeps on the file's own time line.
+//! The measuring tool: flashes and beeps on the file's own time line, from what ffmpeg decodes.
 //!
 //! `-copyts` keeps ffmpeg from moving or mending times; filters that print them show where every picture and every sample lies.
 
@@ -20,7 +20,7 @@ const JITTER: f64 = 0.012;
 
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// Where pictures and sound are read.
+/// Source of pictures and audio.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source<'a> {
     /// File or playlist.
@@ -29,7 +29,7 @@ pub(super) struct Source<'a> {
     pub(super) stream: usize,
 }
 
-/// What a file shows.
+/// Pictures of a file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Picture {
     /// Onsets of white pictures, seconds.
@@ -41,7 +41,7 @@ pub(super) struct Picture {
     pub(super) count: usize,
 }
 
-/// What a file sounds like.
+/// Audio of a file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Sound {
     /// Bursts of sound.
@@ -85,7 +85,7 @@ pub(super) fn measure(
     Ok((pictures(&said), sounds(&said, &output.stdout)))
 }
 
-/// Reads what the filter `metadata` printed.
+/// Parses the output of the filter `metadata`.
 fn pictures(said: &str) -> Picture {
     let mut picture = Picture::default();
     let (mut at, mut white) = (f64::NAN, false);

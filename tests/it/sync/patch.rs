@@ -113,7 +113,7 @@ fn flv_rate(bytes: &mut [u8], rate: f64) -> Result<(), String> {
     Ok(())
 }
 
-/// What lies before the first `moof` is put before every other one too.
+/// Repeats the bytes before the first `moof` before every other one.
 fn init_again(bytes: &mut Vec<u8>) -> Result<(), String> {
     let (mut init, mut made, mut at) = (None, Vec::new(), 0);
     while let Some(head) = bytes.get(at..at + 8) {

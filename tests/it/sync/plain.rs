@@ -53,7 +53,7 @@ const RATES: [(&str, u32, u32); 5] = [
 /// Seconds that decoders of these codecs are late where the container does not say so.
 pub(super) fn delay(container: &str, codec: &str) -> f64 {
     match (container, codec) {
-        // The muxer moves all by the delay of Opus; the demuxer moves the sound alone back.
+        // The muxer moves all by the delay of Opus; the demuxer moves only the audio back.
         ("mkv" | "webm", "libopus") => -0.007,
         // LAME's delay of 1105 samples, of which an AVI says nothing.
         ("avi", "libmp3lame") => 0.025,

@@ -22,7 +22,7 @@ pub(super) enum Make {
     Amr { take: Take, packed: bool },
 }
 
-/// What must be heard.
+/// Expected audio track.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Track {
     /// Onsets of beeps, seconds.
@@ -31,7 +31,7 @@ pub(super) struct Track {
     pub(super) frequency: Option<f64>,
 }
 
-/// What must become of a clip.
+/// Expected result of a clip.
 #[derive(Debug, Clone)]
 pub(super) struct Expected {
     /// Onsets of flashes, seconds from the start of the output.
@@ -48,7 +48,7 @@ pub(super) struct Expected {
     pub(super) warning: Option<&'static str>,
     /// Words that no warning holds.
     pub(super) untrue: Option<&'static str>,
-    /// The first track may be left out with a warning that holds these words.
+    /// The first track may be left out with a warning that contains these words.
     pub(super) or_warned: Option<&'static str>,
     /// It may be refused.
     pub(super) or_refused: bool,
@@ -64,7 +64,7 @@ pub(super) struct Clip {
     pub(super) expected: Expected,
 }
 
-/// Where clocks of two streams start, codecs round to their frames.
+/// Tolerance at the starts of two streams: codecs round to their frames.
 const SLACK: f64 = 0.06;
 
 impl Clip {
@@ -186,19 +186,19 @@ impl Clip {
         self
     }
 
-    /// A warning must hold these words.
+    /// A warning must contain these words.
     pub(super) fn warned(mut self, words: &'static str) -> Self {
         self.expected.warning = Some(words);
         self
     }
 
-    /// No warning may hold these words.
+    /// No warning may contain these words.
     pub(super) fn never_warned(mut self, words: &'static str) -> Self {
         self.expected.untrue = Some(words);
         self
     }
 
-    /// Changes what is expected.
+    /// Changes the expected result.
     pub(super) fn expecting(mut self, change: impl FnOnce(&mut Expected)) -> Self {
         change(&mut self.expected);
         self

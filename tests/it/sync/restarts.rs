@@ -187,7 +187,7 @@ fn others() -> Vec<Clip> {
     ]
 }
 
-/// Packets that are lost: time goes on without them.
+/// Lost packets, without a change of the clock.
 fn missing() -> Vec<Clip> {
     let lost = |name: &str, stream: &str, take: Take, from: u32, until: u32| {
         let drop = format!("noise=drop=gte(pts*tb\\,{from})*lt(pts*tb\\,{until})");

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::recipe::Expected;
 use super::view::View;
 
-/// What came of one clip.
+/// Result of one clip.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Row {
     pub(super) clip: String,
@@ -19,7 +19,7 @@ pub(super) struct Row {
     pub(super) worst: Vec<String>,
     /// Output and seconds of picture and sound.
     pub(super) seconds: Vec<String>,
-    /// What is wrong; empty where all is right.
+    /// Faults; empty if there are none.
     pub(super) problems: Vec<String>,
     /// Found in each output.
     counts: Vec<(usize, usize)>,

@@ -1,4 +1,4 @@
-//! A take: what one run of ffmpeg records, with flashes and beeps at the instants of one common time line.
+//! A take: one recording by ffmpeg, with flashes and beeps at the instants of one common time line.
 
 use std::fmt::Write as _;
 
@@ -77,13 +77,13 @@ impl Sound {
 pub(super) struct Take {
     /// Suffix of the file.
     pub(super) container: &'static str,
-    /// Where it begins on the common time line, seconds.
+    /// Start on the common time line in seconds.
     begin: f64,
     seconds: f64,
     picture: Picture,
     sounds: Vec<Sound>,
     arguments: Vec<String>,
-    /// Instants of its own, instead of the common ones.
+    /// Own instants instead of the common ones.
     instants: Option<Vec<f64>>,
 }
 
@@ -150,7 +150,7 @@ impl Take {
         self
     }
 
-    /// Flashes and beeps at these instants alone.
+    /// Flashes and beeps only at these instants.
     pub(super) fn at(mut self, instants: &[f64]) -> Self {
         self.instants = Some(instants.to_vec());
         self
@@ -197,7 +197,7 @@ impl Take {
         heard.map(|at| at + self.begin).collect()
     }
 
-    /// What ffmpeg is told, without the name of the file.
+    /// Arguments for ffmpeg, without the file name.
     pub(super) fn arguments(&self) -> Vec<String> {
         let mut words = Words::default();
         let (from, _) = self.picture.span;

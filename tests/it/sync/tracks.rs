@@ -58,7 +58,7 @@ fn languages() -> Vec<Clip> {
     ]
 }
 
-/// What few encoders write and libav decodes.
+/// Codecs that few encoders write and libav decodes.
 fn unusual() -> Vec<Clip> {
     let of = |container: &'static str, codec, rate, layout, delay| {
         let sound = Sound::new(codec, rate, layout).delay(delay);
@@ -91,7 +91,7 @@ fn unusual() -> Vec<Clip> {
     ]
 }
 
-/// One track that cannot be mixed down beside one that can, and alone.
+/// A track that cannot be mixed down, beside one that can, and as the only one.
 fn unusable() -> Vec<Clip> {
     let twelve = || Sound::new("pcm_s16le", 16_000, "12");
     let stereo = || Sound::new("pcm_s16le", 16_000, "stereo").frequency(700);

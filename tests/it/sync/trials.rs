@@ -16,15 +16,15 @@ const INSTANTS: [f64; 20] = [
 /// Pictures per second of every recording.
 const RATE: Rate = Rate(25, 1);
 
-/// What the list says of a file.
+/// Row of the list about a file.
 #[derive(Clone, Copy)]
 struct Said {
-    /// End of the words of its name.
+    /// Final words of its name.
     file: &'static str,
     /// Length of a recording, seconds, and how many are joined.
     seconds: f64,
     joined: u32,
-    /// Where picture and sound start and end, seconds.
+    /// Start and end of picture and audio in seconds.
     picture: (f64, f64),
     sound: (f64, f64),
     /// Hertz of the tracks; 0 where they differ within a track.

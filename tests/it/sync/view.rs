@@ -21,7 +21,7 @@ pub(super) struct View {
     ///
     /// It adds the largest negative composition offset to all times of a fragmented track; browsers do not.
     pub(super) late: f64,
-    /// Where the picture ends as the container or the playlist says, seconds.
+    /// End of the picture as the container or the playlist declares it, in seconds.
     pub(super) picture_end: f64,
     /// Length of the sound as the container or the playlist says, seconds.
     pub(super) sound_length: f64,

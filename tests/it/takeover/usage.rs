@@ -1,4 +1,4 @@
-//! What a process uses, as the kernel counts it.
+//! Resources of a process, as the kernel counts them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// Descriptors of the sockets, pipes and files of two tasks, one of which is about to end.
 const DESCRIPTORS_MORE_MAX: usize = 24;
-/// Bytes that a job may take while it is at work; a hundred megabytes are sent by the worst of them.
+/// Bytes that a job may take while it runs. The worst of them sends a hundred megabytes.
 const BYTES_MORE_MAX: u64 = 64 << 20;
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(5);

@@ -34,7 +34,7 @@ fn module(path: &str) -> Vec<String> {
     words.map(ToOwned::to_owned).collect()
 }
 
-/// The files that a file names. What a module passes on from its files, it needs.
+/// The files that a file needs. A module needs what it re-exports from its files.
 fn needed<'a>(
     module: &[String],
     source: &Source,

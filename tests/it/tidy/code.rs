@@ -16,7 +16,7 @@ impl Source {
         Self { path: path.to_owned(), text: text.to_owned() }
     }
 
-    /// Code alone: comments and the insides of strings are spaces.
+    /// Only the code: comments and the insides of strings are spaces.
     pub(super) fn code(&self) -> String {
         blank(&self.text, true)
     }
@@ -87,7 +87,7 @@ fn blank(text: &str, strings: bool) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Where the comment, string or character literal that starts at `at` ends; `at + 1` where none starts.
+/// End of the comment, string or character literal that starts at `at`; `at + 1` if none starts.
 fn token_end(bytes: &[u8], at: usize) -> usize {
     let rest = &bytes[at..];
     let boundary = at == 0 || !is_word(bytes[at - 1]);
@@ -147,7 +147,7 @@ fn without_tests(text: &str, code: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Where the item that starts at `start` ends: its closing brace, or the semicolon of one without a body.
+/// End of the item that starts at `start`: its closing brace, or its semicolon if it has no body.
 pub(super) fn item_end(code: &str, start: usize) -> usize {
     let (mut depth, mut inner) = (0_usize, 0_usize);
     for (offset, byte) in code.as_bytes()[start..].iter().enumerate() {
@@ -169,7 +169,7 @@ pub(super) fn names(code: &str, word: &str) -> bool {
     positions(code, word).next().is_some()
 }
 
-/// Where `code` names `word` as a whole word.
+/// Positions where `code` names `word` as a whole word.
 pub(super) fn positions<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     let bytes = code.as_bytes();
     code.match_indices(word).map(|(at, _)| at).filter(move |at| {

@@ -29,7 +29,7 @@ const TELLING: [(&str, usize); 5] = [
     ("Problem::not_found(", 1),
 ];
 
-/// Sentences in product sources, each with its file. What a call gets by name is looked up above it.
+/// Sentences in product sources, each with its file. If an argument is a name, its binding above the call is used.
 pub(super) fn sentences(sources: &[Source]) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for source in sources.iter().filter(|source| !is_test(source)) {
@@ -48,7 +48,7 @@ pub(super) fn sentences(sources: &[Source]) -> Vec<(String, String)> {
     found
 }
 
-/// The argument of that number of a call whose arguments begin with `text`.
+/// The argument with this number of a call whose arguments begin with `text`.
 fn argument(text: &str, number: usize) -> Option<&str> {
     let (mut depth, mut quoted, mut start, mut passed) = (0_usize, false, 0, 0);
     let mut before = ' ';
@@ -77,7 +77,7 @@ fn binding<'a>(above: &'a str, name: &str) -> Option<&'a str> {
     above[at..].split_once(";\n").map(|(statement, _)| statement)
 }
 
-/// All texts in a piece of code, as they are shown: values of placeholders are a word.
+/// All texts in a piece of code as they are displayed. A word stands for each placeholder.
 fn literals(code: &str) -> Vec<String> {
     let mut parts = code.split('"');
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! Closes what was inherited, besides the log and the socket.
+//! Closes inherited descriptors except the log and the socket.
 
 use std::io;
 
@@ -9,7 +9,8 @@ const LOG_FD: i32 = 2;
 
 const _: () = assert!(SOCKET_FD == LOG_FD + 1, "one range lies below both, one above");
 
-/// Closed one by one where the kernel (before 5.9), or a container, has no call for a range: the parent leaves open no more.
+/// Most descriptors that are closed one by one if the kernel (before 5.9) or a container has no call for a range. The parent leaves no more
+/// open.
 const FEW: i32 = 1024;
 
 /// Closes every other descriptor.

@@ -1,10 +1,10 @@
-//! Limits that need no knowledge of the job; the parent sets those that do (memory, CPU).
+//! Limits that do not depend on the job. The parent sets those that do (memory, CPU).
 
 use std::io;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-/// Threads, where the kernel counts them.
+/// Most threads, if the kernel counts them.
 const THREADS_MAX: u64 = 256;
 
 /// No core dump, no file, no locked memory, no message queue.
@@ -15,11 +15,11 @@ pub(super) fn tighten() -> io::Result<()> {
     Ok(())
 }
 
-/// Bounds the threads. Only in an own user namespace: elsewhere the kernel counts all processes of the user. And never those of root,
-/// whatever the namespace: there the address space is the only bound.
+/// Bounds the threads, only in its own user namespace: elsewhere the kernel counts all processes of the user. The kernel never bounds those
+/// of root in any namespace; there the address space is the only bound.
 pub(super) fn bound_threads(own_user: bool, by_root: bool) -> io::Result<()> {
     if own_user {
-        // Where root is one of a container, it is nobody to the kernel, and counted.
+        // The root of a container is an ordinary user for the kernel, and counted.
         set(Resource::Nproc, THREADS_MAX)?;
     }
     if by_root {

@@ -1,13 +1,13 @@
-//! Gives up every right that decoding does not need, before the first byte of a source.
+//! Drops every right that decoding does not need, before the first byte of a source.
 //!
-//! Order: descriptors, limits, namespaces and an empty root, capabilities, Landlock, system calls; then it tries what must be
-//! denied. Each step takes away what the next ones would need to be undone.
+//! Order: descriptors, limits, namespaces and an empty root, capabilities, Landlock, system calls. Then the process attempts what must be
+//! denied. Each step removes what would be needed to undo the next ones.
 //!
-//! Invariants: nothing here panics or ends the process: what the machine does not offer lowers the tier, and the parent decides
-//! whether that is enough; a tier is told only where trying showed that it holds.
+//! Invariants: nothing here panics or ends the process. What the machine lacks lowers the tier, and the parent decides whether that is
+//! enough. A tier is reported only if attempts showed that it holds.
 //!
-//! Absent on purpose: a PID namespace. The process would have to fork to enter one, and after asking for one the kernel refuses
-//! threads; signals and `/proc`, which it would hide, are denied by other means.
+//! There is no PID namespace: the process would have to fork to enter one, and after requesting one the kernel refuses threads. Signals and
+//! `/proc`, which it would hide, are denied by other means.
 
 mod descriptors;
 mod limits;

@@ -1,7 +1,7 @@
-//! Namespaces of the process's own, with an empty root and a network that leads nowhere.
+//! Own namespaces with an empty root and a network that leads nowhere.
 
 use std::io;
-// Addresses are values; nothing here is a network of the standard library.
+// Addresses are plain values; nothing here uses the network of the standard library.
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use rustix::fs::{Mode, OFlags};
@@ -11,16 +11,16 @@ use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{chdir, pivot_root};
 use rustix::thread::UnshareFlags;
 
-/// Any folder will do to put the new root on; one of them is in every container.
+/// Folders to mount the new root on. Every container has one of them.
 const PLACES: [&str; 5] = ["/proc", "/tmp", "/dev", "/sys", "/run"];
 
-/// Room for nothing.
+/// Options of an empty file system.
 const EMPTY: &core::ffi::CStr = c"size=4k,nr_inodes=2,mode=555";
 
-/// An address where nothing listens, which still has a route wherever there is a network.
+/// An address without a listener that still has a route if there is a network.
 pub(super) const NOWHERE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9);
 
-/// Enters namespaces and leaves every file behind; gives whether the user namespace is an own one too.
+/// Enters namespaces and leaves every file behind. Returns whether the user namespace is its own too.
 pub(super) fn enter() -> io::Result<bool> {
     let own_user = leave()?;
     empty_root()?;
@@ -28,8 +28,8 @@ pub(super) fn enter() -> io::Result<bool> {
     Ok(own_user)
 }
 
-/// One call, so that it happens as a whole or not at all. A machine without user namespaces may still grant the others to a
-/// privileged process.
+/// One call, so that it happens completely or not at all. A machine without user namespaces may still grant the others to a privileged
+/// process.
 fn leave() -> io::Result<bool> {
     let others = UnshareFlags::NEWNET
         | UnshareFlags::NEWIPC
@@ -57,12 +57,12 @@ fn empty_root() -> io::Result<()> {
     let place = PLACES.into_iter().find(|place| mount(*place).is_ok());
     chdir(place.ok_or(Errno::NOENT)?)?;
     pivot_root(".", ".")?;
-    // The old root lies on top of the new one now.
+    // The old root is on top of the new one now.
     rustix::mount::unmount(".", UnmountFlags::DETACH)?;
     Ok(chdir("/")?)
 }
 
-/// Tries what the namespaces must have made impossible.
+/// Attempts what the namespaces must prevent.
 fn verify() -> io::Result<()> {
     let file = rustix::fs::open("/proc/self/stat", OFlags::RDONLY, Mode::empty());
     if file.err() != Some(Errno::NOENT) {

@@ -1,18 +1,17 @@
-//! What the process may do as itself: no capability, no way to gain one, no look at its memory from outside, no life of its own.
+//! Rights of the process itself: no capabilities, no way to gain one, no access to its memory from outside, no life after its parent.
 
 use std::io;
 
 use rustix::process::{DumpableBehavior, Signal};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-/// Dies with the thread that started it; that thread lives as long as its process. A process whose parent is dead already finds
-/// its socket closed.
+/// Dies with the thread that started it, which lives as long as its process. If the parent is dead already, the socket is closed.
 pub(crate) fn end_with_parent() {
-    // Refused nowhere known; where it is, the end of the socket still ends the process.
+    // No known system refuses this. If one does, the end of the socket still ends the process.
     let _refused = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
 }
 
-/// Gives up every capability, for good. Judged by what is left: who has none need not be allowed to give them up.
+/// Drops every capability for good. The result is judged by what is left: a process without capabilities need not be allowed to drop them.
 pub(super) fn give_up() -> io::Result<()> {
     let none = CapabilitySet::empty();
     rustix::thread::set_no_new_privs(true)?;

@@ -12,10 +12,10 @@ use rustix::net::{AddressFamily, SocketType};
 
 use super::namespaces::NOWHERE;
 
-/// The newest rights asked for; an older kernel takes those it knows.
+/// The newest requested rights. An older kernel takes those it knows.
 const NEWEST: ABI = ABI::V6;
 
-/// Restricts the process; gives what an older kernel left out.
+/// Restricts the process. Returns what an older kernel left out.
 pub(super) fn restrict() -> io::Result<Option<String>> {
     let restricted = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
@@ -32,7 +32,7 @@ pub(super) fn restrict() -> io::Result<Option<String>> {
     }
 }
 
-/// Tries what must be denied now. Kernels before 6.7 know no rights of the network.
+/// Attempts operations that must be denied now. Kernels before 6.7 know no network rights.
 fn verify(whole: bool) -> io::Result<Option<String>> {
     let root = rustix::fs::open("/", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty());
     if root.err() != Some(Errno::ACCESS) {

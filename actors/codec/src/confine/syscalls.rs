@@ -1,7 +1,7 @@
-//! The system calls that are left: memory, threads, time, and a socket that is open already.
+//! The allowed system calls: memory, threads, time, and a socket that is open already.
 //!
-//! What is not listed answers `EPERM`, so that a library that asks for something it can do without goes on. Nothing that
-//! makes a descriptor, names a path, starts a program or touches another process is listed; nor is code made at run time.
+//! All others return `EPERM`, so that a library that can do without one continues. No call is allowed that makes a descriptor, names a
+//! path, starts a program or touches another process, and no executable memory.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,11 +12,11 @@ use seccompiler::{
     SeccompRule, TargetArch,
 };
 
-/// Allowed whatever their arguments.
+/// Allowed with any arguments.
 const ALLOWED: [i64; 32] = [
     libc::SYS_read,
     libc::SYS_write,
-    // The C library's last words.
+    // Final messages of the C library.
     libc::SYS_writev,
     libc::SYS_close,
     libc::SYS_munmap,
@@ -27,7 +27,7 @@ const ALLOWED: [i64; 32] = [
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigreturn,
     libc::SYS_sigaltstack,
-    // A process that was stopped and goes on.
+    // For a process that was stopped and continues.
     libc::SYS_restart_syscall,
     libc::SYS_futex,
     libc::SYS_membarrier,
@@ -50,7 +50,7 @@ const ALLOWED: [i64; 32] = [
     libc::SYS_exit_group,
 ];
 
-/// Flags of `clone` that must be as in a thread of this process.
+/// Flags of `clone` with the values of a thread of this process.
 const NEW_NAMESPACES: i32 = libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
     | libc::CLONE_NEWUTS
@@ -59,9 +59,9 @@ const NEW_NAMESPACES: i32 = libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET;
 
-/// Installs the filters; the process is left with what they allow.
+/// Installs the filters.
 pub(super) fn restrict() -> io::Result<()> {
-    // Built before the first one is in force: building needs no more than memory, but it may fail.
+    // Built before the first one is in force. Building needs only memory, but may fail.
     let (first, second) =
         (no_clone3().map_err(io::Error::other)?, allow_list().map_err(io::Error::other)?);
     for program in [first, second] {
@@ -70,8 +70,8 @@ pub(super) fn restrict() -> io::Result<()> {
     Ok(())
 }
 
-/// The arguments of `clone3` lie in memory, where no filter can look: told that there is no such call, the C library falls back
-/// to `clone`. A filter of its own, because a filter has one answer for all that it denies.
+/// The arguments of `clone3` are in memory, where no filter can read them. It returns `ENOSYS`, so that the C library falls back to
+/// `clone`. This needs its own filter, because a filter has one answer for all denied calls.
 fn no_clone3() -> Result<BpfProgram, seccompiler::Error> {
     let rules = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     let refused = SeccompAction::Errno(libc::ENOSYS as u32);
@@ -85,15 +85,15 @@ fn allow_list() -> Result<BpfProgram, seccompiler::Error> {
     let thread = libc::CLONE_THREAD as u64;
     let clone = mask(0, thread | NEW_NAMESPACES as u64, thread)?;
     rules.insert(libc::SYS_clone, vec![rule([clone])?]);
-    // No memory that can be run.
+    // No executable memory.
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
         rules.insert(call, vec![rule([mask(2, libc::PROT_EXEC as u64, 0)?])?]);
     }
-    // Its own limits, to read.
+    // Only reading its own limits.
     rules.insert(libc::SYS_prlimit64, vec![rule([is(0, 0)?, is_null(2)?])?]);
-    // Its own end.
+    // Only signalling itself.
     rules.insert(libc::SYS_tgkill, vec![rule([is(0, u64::from(std::process::id()))?])?]);
-    // The open socket, and no address beside it.
+    // The open socket, without an address.
     let socket = SOCKET_FD as u64;
     rules.insert(libc::SYS_recvfrom, vec![rule([is(0, socket)?])?]);
     rules.insert(libc::SYS_sendto, vec![rule([is(0, socket)?, is_null(4)?])?]);
@@ -115,7 +115,7 @@ fn rule<const N: usize>(
     Ok(SeccompRule::new(conditions.to_vec())?)
 }
 
-/// The argument is a 32-bit number of that value.
+/// The 32-bit argument has this value.
 fn is(argument: u8, value: u64) -> Result<SeccompCondition, seccompiler::Error> {
     Ok(SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)?)
 }
@@ -125,7 +125,7 @@ fn is_null(argument: u8) -> Result<SeccompCondition, seccompiler::Error> {
     Ok(SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)?)
 }
 
-/// Those bits of the argument are of that value.
+/// These bits of the argument have this value.
 fn mask(argument: u8, bits: u64, value: u64) -> Result<SeccompCondition, seccompiler::Error> {
     let operator = SeccompCmpOp::MaskedEq(bits);
     Ok(SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value)?)

@@ -1,26 +1,26 @@
-//! Takes the steps in their order and tells how far they went.
+//! Takes the steps in order and reports the reached tier.
 
 use std::io;
 
 use super::{descriptors, limits, namespaces, rights, ruleset, syscalls, trespass};
 use crate::switches;
 
-/// What was reached.
+/// Result of the confinement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Confined {
     /// `FULL`, `NS`, `SECCOMP` or `NONE`.
     pub tier: &'static str,
-    /// What could not be had, each with the reason.
+    /// Missing parts of the confinement, each with the reason.
     pub weaknesses: Vec<String>,
 }
 
-/// Which layers hold.
+/// Layers that hold.
 #[derive(Debug, Clone, Copy, Default)]
 struct Layers {
     namespaces: bool,
-    /// Among them one for users.
+    /// Whether the user namespace is its own.
     own_user: bool,
-    /// No capability is left.
+    /// Whether no capability is left.
     powerless: bool,
     landlock: bool,
     seccomp: bool,
@@ -35,7 +35,7 @@ pub(crate) fn confine() -> Confined {
     }
     descriptors::close_all();
     note(&mut weaknesses, "limits", limits::tighten());
-    // Asked first: in a user namespace nobody is who he was.
+    // Read first: inside a user namespace the user id is another one.
     let by_root = rustix::process::getuid().is_root();
     if let Some(own_user) = note(&mut weaknesses, "namespaces", namespaces::enter()) {
         (layers.namespaces, layers.own_user) = (true, own_user);
@@ -62,7 +62,7 @@ fn note<T>(weaknesses: &mut Vec<String>, what: &str, step: io::Result<T>) -> Opt
     step.map_err(|error| weaknesses.push(format!("{what}: {error}"))).ok()
 }
 
-/// Without the filter of system calls nothing else is worth a name; with a capability left, namespaces are worth none.
+/// Without the system call filter the tier is `NONE`. With a capability left, namespaces do not count.
 fn tier(layers: Layers) -> &'static str {
     match layers {
         Layers { seccomp: false, .. } => "NONE",

@@ -1,12 +1,12 @@
-//! Tries what a confined process must not be able to do.
+//! Attempts what confinement must prevent.
 //!
-//! Each attempt is harmless where it succeeds against all expectation: it asks for what it never uses, names processes
-//! without touching them, and gives arguments that do nothing.
+//! Each attempt is harmless even if it succeeds: it requests what it never uses, names processes without touching them, and passes
+//! arguments that do nothing.
 
 use jetreel_domain::codec::wire::{Attempt, SOCKET_FD};
 use libc::c_long;
 
-/// A system call, and what it stands for.
+/// A system call with its description.
 struct Call {
     what: &'static str,
     number: c_long,
@@ -30,7 +30,7 @@ impl Call {
             let result = libc::syscall(self.number, a, b, c, d, e, f);
             let error = std::io::Error::last_os_error();
             if self.number == libc::SYS_clone && result == 0 {
-                // The child that must not be.
+                // The child that must not exist.
                 libc::syscall(libc::SYS_exit_group, 0);
             }
             (result, error)
@@ -42,7 +42,7 @@ impl Call {
     }
 }
 
-/// Tries everything.
+/// Makes all attempts.
 pub(crate) fn attempts() -> Vec<Attempt> {
     let calls = [files(), connections(), others(), programs(), powers(), itself()];
     calls.iter().flatten().map(Call::attempt).collect()
@@ -87,7 +87,7 @@ fn connections() -> Vec<Call> {
     ]
 }
 
-/// Other processes: the parent, which is there and belongs to the same user.
+/// Attempts on other processes: the parent, which exists and belongs to the same user.
 fn others() -> Vec<Call> {
     let parent = rustix::process::getppid().map_or(1, |pid| pid.as_raw_nonzero().get()) as usize;
     vec![
@@ -126,7 +126,7 @@ fn powers() -> Vec<Call> {
     ]
 }
 
-/// What would loosen its own confinement.
+/// Attempts to loosen its own confinement.
 fn itself() -> Vec<Call> {
     let (private, code) = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, libc::PROT_EXEC);
     let (limit, value) = (libc::RLIMIT_NOFILE as usize, (&raw const LIMIT).addr());

@@ -51,11 +51,10 @@ pub enum ToCodec {
     NoBytes,
 }
 
-/// [`ToCodec::Bytes`] of bytes that lie elsewhere: they are copied into the frame, and nowhere else.
+/// [`ToCodec::Bytes`] with borrowed bytes, so that they are copied only once, into the frame.
 #[derive(Debug, Serialize)]
 #[serde(rename = "ToCodec")]
 pub enum Lent<'a> {
-    /// See [`ToCodec::Bytes`].
     Bytes(&'a serde_bytes::Bytes),
 }
 

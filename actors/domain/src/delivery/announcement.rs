@@ -1,4 +1,4 @@
-//! What subscribers are told: one message for each fact, which needs no look-up.
+//! Announcements for subscribers: one message per fact, with a body that needs no further read.
 
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +54,7 @@ pub struct Reason {
 }
 
 impl Announcement {
-    /// What is told of a fact that became known of an order, by the state of its video.
+    /// The announcement of a fact of an order, from the state of its video.
     #[must_use]
     pub fn of(order: &OrderId, known: &Known, video: &Video) -> Self {
         let found = video.order(order.number);

@@ -162,7 +162,7 @@ fn up_to_a_value(pattern: &str) -> String {
     format!("{}>", &pattern[..end])
 }
 
-/// What is claimed, charged and buried of an order: one task, or the whole order in a stage. Written as `main-0007`, `ingest`.
+/// The unit that is claimed, charged and buried: one task of an order, or the whole order in a stage. Written as `main-0007`, `ingest`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Unit {

@@ -1,4 +1,4 @@
-//! The state of a video and of its orders: what is due, what is done, what is released next.
+//! The state of a video and of its orders, with their due, finished and next tasks.
 
 pub mod lane;
 pub mod state;

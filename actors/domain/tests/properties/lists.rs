@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use crate::simulate;
 use crate::sources::{Source, source};
 
-/// What a playlist says: target duration and the lengths of its segments.
+/// Target duration and segment lengths of a playlist.
 fn read(text: &str) -> (f64, Vec<f64>) {
     let value = |line: &str, tag: &str| -> Option<f64> {
         line.strip_prefix(tag)?.trim_end_matches(',').parse().ok()

@@ -23,7 +23,7 @@ impl Source {
         self.facts.video.as_ref().expect("every source here has pictures")
     }
 
-    /// The same with sound that goes on for `seconds` after the last picture.
+    /// The source with audio that continues for `seconds` after the last picture.
     pub(crate) fn under_sound(mut self, seconds: f64) -> Self {
         self.facts.audio.iter_mut().for_each(|track| track.seconds += seconds);
         self
@@ -87,7 +87,7 @@ pub(crate) fn source() -> impl Strategy<Value = Source> {
             video.packets = frames.len() as u64;
             video.largest_gap = gap;
             video.random_access = points(&frames, time_base, &distances);
-            // Sound beside the picture: what stands longer than its frames is the codec's to fill.
+            // Audio beside the pictures: the codec fills the time of pictures that stand longer than their frames.
             let rate = sample::sound().time_base;
             let start = (time_base.seconds(video.start) * rate.den as f64).ceil() as i64;
             let seconds = time_base.seconds(video.end) - rate.seconds(start);
