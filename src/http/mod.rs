@@ -37,6 +37,8 @@ mod testing;
 mod tests;
 #[cfg(test)]
 mod clients_tests;
+#[cfg(test)]
+mod outage_tests;
 
 pub use connection::Patience;
 pub use gateway::{Gateway, GatewayOptions, Hooks, Seen, Warning, admin_router, router};
