@@ -32,6 +32,8 @@ mod time;
 mod upload;
 mod videos;
 #[cfg(test)]
+mod counted;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,8 @@ mod tests;
 mod clients_tests;
 #[cfg(test)]
 mod outage_tests;
+#[cfg(test)]
+mod reads_tests;
 
 pub use connection::Patience;
 pub use gateway::{Gateway, GatewayOptions, Hooks, Seen, Warning, admin_router, router};

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use jetreel_actors::ports::Ports;
 use jetreel_domain::delivery::intake;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::order::ledger::{Object, View};
+use jetreel_domain::order::ledger::{Object, Output, View};
 use jetreel_domain::order::state::PlanRef;
 use jetreel_domain::output::manifest::Manifest;
 use jetreel_domain::plan::Plan;
@@ -132,6 +132,14 @@ impl Orders {
         }
     }
 
+    /// Size of an object of an order, where it is known without asking anybody.
+    pub(super) fn size(&self, order: &OrderId, key: &str) -> Option<u64> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots.get(order)?.slot.clone();
+        drop(slots);
+        slot.known.try_lock().ok()?.size(key)
+    }
+
     /// The manifest of a completed order.
     pub(super) async fn manifest(
         &self,
@@ -168,6 +176,13 @@ impl Known {
     fn plan_at_hand(&self, object: &Object) -> Option<Arc<Plan>> {
         let (sha256, plan) = self.plan.as_ref()?;
         (*sha256 == object.sha256).then(|| plan.clone())
+    }
+
+    fn size(&self, key: &str) -> Option<u64> {
+        let listed = self.manifest.iter().flat_map(|(_, manifest)| manifest.objects());
+        let entered = self.view.entries().flat_map(|entry| &entry.outputs);
+        let mut objects = listed.chain(entered.flat_map(Output::objects));
+        objects.find(|object| object.key == key).map(|object| object.bytes)
     }
 
     /// Whether the ledger was read a moment ago.

@@ -29,6 +29,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::counted::Counted;
 use super::{Bounds, Gateway, GatewayOptions, Hooks, Hosts, Pace, Patience, listen, router, serve};
 use crate::descriptors::Budget;
 use crate::store::{OpenDalStore, StoreOptions};
@@ -37,6 +38,9 @@ use crate::store::{OpenDalStore, StoreOptions};
 pub(super) const PART_BYTES: u64 = 1000;
 /// Largest upload in tests, in bytes.
 pub(super) const UPLOAD_BYTES_MAX: u64 = 10_000;
+
+/// Most objects that are read at the same time in tests.
+pub(super) const READS: usize = 4;
 
 /// A broker with videos in memory. Everything else fails.
 #[derive(Default)]
@@ -368,6 +372,7 @@ pub(super) struct Served {
     pub(super) videos: Arc<Videos>,
     pub(super) gateway: Arc<Gateway>,
     pub(super) folder: TempDir,
+    pub(super) store: Arc<Counted>,
     pub(super) stop: CancellationToken,
     pub(super) server: tokio::task::JoinHandle<()>,
 }
@@ -392,12 +397,14 @@ pub(super) async fn served_to(connections: usize) -> Served {
 /// Serves a gateway with few connections and its own deadlines.
 pub(super) async fn served_with(connections: usize, patience: Patience) -> Served {
     let folder = tempfile::tempdir().unwrap();
-    let store = OpenDalStore::open(&StoreOptions::fs(folder.path().to_string_lossy())).unwrap();
+    let opened = OpenDalStore::open(&StoreOptions::fs(folder.path().to_string_lossy())).unwrap();
+    let (sizes, reads) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let store = Arc::new(Counted { folder: opened, sizes, reads });
     let videos = Arc::new(Videos::default());
     let ports = Ports {
         broker: videos.clone(),
         letters: videos.clone(),
-        store: Arc::new(store),
+        store: store.clone(),
         codec: Arc::new(NoCodec),
         environment: Arc::new(Noon),
     };
@@ -412,7 +419,7 @@ pub(super) async fn served_with(connections: usize, patience: Patience) -> Serve
         upload_bytes_max: UPLOAD_BYTES_MAX,
         public_metrics: true,
         hooks,
-        budget: Budget { connections, uploads: 10, reads: 10 },
+        budget: Budget { connections, uploads: 10, reads: READS },
         pace: Pace { idle: Duration::from_secs(2), bytes_per_second: 500 },
         hosts: Hosts::new(["videos.example.com"], []),
     });
@@ -422,13 +429,20 @@ pub(super) async fn served_with(connections: usize, patience: Patience) -> Serve
     let stop = CancellationToken::new();
     let bounds = Bounds { connections, patience };
     let server = tokio::spawn(serve(listener, routes, bounds, stop.clone()));
-    Served { address, videos, gateway, folder, stop, server }
+    Served { address, videos, gateway, folder, store, stop, server }
 }
 
 impl Served {
     /// Address of a path.
     pub(super) fn at(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// Puts an object.
+    pub(super) fn put(&self, key: &str, bytes: &[u8]) {
+        let path = self.folder.path().join(key);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
     }
 
     /// The only video.

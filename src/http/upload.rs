@@ -1,7 +1,12 @@
 //! Handles one upload from its first byte until it is queued.
 //!
 //! Invariants: a 2xx is sent only after the state is QUEUED and names the list of every part. From then on the state is the truth, and the
-//! announcement is a hint that can be repeated. Received objects are removed only after the state shows that no worker uses them.
+//! announcement is a hint that can be repeated. After any other answer the video is cancelled as soon as the broker answers, also if its
+//! state is QUEUED by then, because the client sends the upload again. Received objects are removed only after the state shows that no
+//! worker uses them.
+//!
+//! While bytes arrive, a part waits for the broker as long as a stage does, so a long upload outlives a restart of the broker. The client
+//! waits from its last byte on: then every request to the broker has a deadline.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
