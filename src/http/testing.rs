@@ -30,7 +30,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::counted::Counted;
-use super::{Bounds, Gateway, GatewayOptions, Hooks, Hosts, Pace, Patience, listen, router, serve};
+use super::{
+    Bounds, Closing, Gateway, GatewayOptions, Hooks, Hosts, OnSeen, Pace, Patience, Seen, listen,
+    router, serve,
+};
 use crate::descriptors::Budget;
 use crate::store::{OpenDalStore, StoreOptions};
 
@@ -373,6 +376,10 @@ pub(super) struct Served {
     pub(super) gateway: Arc<Gateway>,
     pub(super) folder: TempDir,
     pub(super) store: Arc<Counted>,
+    /// Open connections.
+    pub(super) open: Arc<AtomicUsize>,
+    /// Why connections ended.
+    pub(super) ended: Arc<Mutex<Vec<Option<Closing>>>>,
     pub(super) stop: CancellationToken,
     pub(super) server: tokio::task::JoinHandle<()>,
 }
@@ -428,8 +435,19 @@ pub(super) async fn served_with(connections: usize, patience: Patience) -> Serve
     let routes = router(gateway.clone());
     let stop = CancellationToken::new();
     let bounds = Bounds { connections, patience };
-    let server = tokio::spawn(serve(listener, routes, bounds, stop.clone()));
-    Served { address, videos, gateway, folder, store, stop, server }
+    let ended = Arc::<Mutex<Vec<Option<Closing>>>>::default();
+    let (open, noted) = (Arc::<AtomicUsize>::default(), ended.clone());
+    let counted = open.clone();
+    let seen: OnSeen = Arc::new(move |seen| match seen {
+        Seen::Connected => _ = counted.fetch_add(1, Ordering::SeqCst),
+        Seen::Disconnected { closing } => {
+            counted.fetch_sub(1, Ordering::SeqCst);
+            noted.lock().unwrap().push(closing);
+        }
+        Seen::Request { .. } | Seen::Upload { .. } => {}
+    });
+    let server = tokio::spawn(serve(listener, routes, bounds, seen, stop.clone()));
+    Served { address, videos, gateway, folder, store, open, ended, stop, server }
 }
 
 impl Served {
