@@ -347,7 +347,7 @@ fn needs_codec(roles: &Roles) -> bool {
     [Stage::Ingest, Stage::Encode].into_iter().any(|stage| roles.works_for(stage))
 }
 
-/// What readiness says of the codec, where the node needs one.
+/// Warnings about the codec, if the node needs one.
 fn codec_warnings(settings: &Settings, codec: &Arc<CodecProcesses>) -> Warnings {
     let roles = &settings.node.roles;
     let codec = Some(Arc::clone(codec)).filter(|_| needs_codec(roles));

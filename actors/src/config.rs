@@ -20,19 +20,19 @@ use crate::parts::Lists;
 use crate::plans::Plans;
 use crate::ports::Ports;
 
-/// Which branches of the tree a node runs.
+/// Branches of the supervision tree that a node runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roles {
-    /// Work for these stages.
+    /// Stages that the node works for.
     pub stages: BTreeSet<Stage>,
-    /// Find what was given up in silence.
+    /// Finds messages that the broker gave up after too many deliveries.
     pub deadletter: bool,
     /// Repairs from state what the queues lost.
     pub reconcile: bool,
 }
 
 impl Roles {
-    /// Everything.
+    /// All roles.
     #[must_use]
     pub fn all() -> Self {
         Self { stages: Stage::ALL.into(), deadletter: true, reconcile: true }

@@ -21,9 +21,9 @@ use crate::worker::Handler;
 /// Delay before a task whose needs are missing is tried again.
 const UNMET_WAIT: Duration = Duration::from_secs(5);
 
-/// What a slot does with a task.
+/// The handler of a slot.
 pub(crate) struct Encode {
-    /// The slot, which supervises the encoders.
+    /// The slot. It supervises the encoders.
     pub(super) slot: ActorCell,
 }
 

@@ -64,7 +64,7 @@ impl Claiming for Evaluations {
     }
 }
 
-/// What is done is not yet said to the broker.
+/// Crash point between the work and its acknowledgement.
 pub(super) fn before_ack() {
     crash::point("publish-before-ack");
 }

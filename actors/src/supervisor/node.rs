@@ -31,11 +31,11 @@ const WINDOW: Duration = Duration::from_secs(300);
 /// A branch of the supervision tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Branch {
-    /// One of those that work for a stage.
+    /// A worker of a stage, by its number. For encode, the dispatcher.
     Stage(Stage, usize),
-    /// The worker for ledger entries, which belongs to the stage that publishes.
+    /// The worker for ledger entries, part of the stage publish.
     Entries,
-    /// The sweeper of what the broker gave up.
+    /// The sweeper for messages that the broker gave up.
     Sweeper,
     /// The caller of the dead-letter hook.
     Caller,
@@ -160,7 +160,7 @@ impl Actor for Node {
     }
 }
 
-/// The branches of a node with these roles; `calls`: there is somebody to call about dead letters.
+/// Branches of a node with these roles. `calls`: a dead-letter hook is configured.
 fn branches(roles: &Roles, config: &Config, calls: bool) -> Vec<Branch> {
     let mut branches = vec![Branch::Heartbeat];
     if roles.stages.contains(&Stage::Publish) {
