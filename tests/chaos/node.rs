@@ -7,9 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use tokio::sync::oneshot;
 
 use super::net::Place;
@@ -118,11 +116,11 @@ impl Node {
     /// Waits until it has ended by itself.
     pub(crate) async fn ended(&mut self, within: Duration) -> anyhow::Result<ExitStatus> {
         let process = self.process.as_mut().context("the node does not run")?;
-        // Readable once the process has ended.
-        let handle = pidfd_open(Pid::from_child(process), PidfdFlags::NONBLOCK)?;
-        let handle = AsyncFd::with_interest(handle, Interest::READABLE)?;
-        let ended = tokio::time::timeout(within, handle.readable()).await;
-        drop(ended.context("the node goes on")??);
+        let child = WaitId::Pid(Pid::from_child(process));
+        // Its status stays for `Child::wait`.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let ended = tokio::task::spawn_blocking(move || waitid(child, options));
+        tokio::time::timeout(within, ended).await.context("the node goes on")???;
         let status = process.wait()?;
         self.process = None;
         Ok(status)
