@@ -14,6 +14,7 @@ pub mod durability;
 pub mod upkeep;
 pub mod sifting;
 pub mod hook;
+pub mod counting;
 pub mod relations;
 pub mod node;
 pub mod cli;

@@ -65,6 +65,8 @@ struct Trouble {
 struct Http {
     requests: IntCounterVec,
     duration: HistogramVec,
+    connections: IntGauge,
+    connections_closed: IntCounterVec,
     upload_bytes: IntCounter,
     upload_confirmation: Histogram,
 }
@@ -224,6 +226,13 @@ impl Http {
                 &HTTP_SECONDS,
                 &["route"],
             )?,
+            connections: b
+                .add(IntGauge::new("jetreel_http_connections", "Connections that are open")?)?,
+            connections_closed: b.counters(
+                "jetreel_http_connections_closed_total",
+                "Connections that ended, by why: client, head, idle, write, crowded or drain",
+                &["reason"],
+            )?,
             upload_bytes: b.counter("jetreel_upload_bytes_total", "Bytes of accepted uploads")?,
             upload_confirmation: b
                 .add(Histogram::with_opts(confirmation.buckets(CONFIRMATION_SECONDS.to_vec()))?)?,
@@ -301,7 +310,18 @@ impl Metrics {
         self.http.duration.with_label_values(&[route]).observe(seconds);
     }
 
-    /// Counts an accepted upload: its size, and the time from its last byte to its confirmation.
+    /// A connection that was made.
+    pub fn connected(&self) {
+        self.http.connections.inc();
+    }
+
+    /// A connection that ended, and why.
+    pub fn disconnected(&self, reason: &str) {
+        self.http.connections.dec();
+        self.http.connections_closed.with_label_values(&[reason]).inc();
+    }
+
+    /// An accepted upload: its size, and how long its last byte waited for the confirmation.
     pub fn upload_accepted(&self, bytes: u64, confirmation_seconds: f64) {
         self.http.upload_bytes.inc_by(bytes);
         self.http.upload_confirmation.observe(confirmation_seconds);

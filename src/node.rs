@@ -26,11 +26,12 @@ use crate::admin;
 use crate::bus::service::RunningService;
 use crate::bus::topology::{DEFAULT, Topology};
 use crate::bus::{Bus, BusOptions};
+use crate::counting;
 use crate::descriptors::{self, Budget};
 use crate::durability::DurabilityWatch;
 use crate::environment::SystemEnvironment;
 use crate::hook::HttpHook;
-use crate::http::{self, Gateway, GatewayOptions, Hooks, Hosts, Pace, Patience, Seen, Warning};
+use crate::http::{self, Gateway, GatewayOptions, Hooks, Hosts, Pace, Patience, Warning};
 use crate::metrics::Metrics;
 use crate::relations;
 use crate::sandbox::CodecProcesses;
@@ -255,12 +256,14 @@ fn gateway(
         return Ok((None, None));
     }
     let budget = budget(settings);
+    let hooks = hooks(&services.metrics, warnings);
+    let seen = hooks.seen.clone();
     let gateway = Gateway::new(GatewayOptions {
         ports: services.ports.clone(),
         part_bytes: settings.http.part_bytes as u64,
         upload_bytes_max: settings.limits.upload_bytes_max,
         public_metrics: settings.http.admin_listen.is_none(),
-        hooks: hooks(&services.metrics, warnings),
+        hooks,
         budget,
         pace: Pace {
             idle: Duration::from_secs(settings.http.body_idle_seconds),
@@ -279,7 +282,13 @@ fn gateway(
         address = Some(listener.local_addr()?);
         let router = http::router(Arc::clone(&gateway));
         let bounds = bounds(budget.connections);
-        servers.push(tokio::spawn(http::serve(listener, router, bounds, stop.clone())));
+        servers.push(tokio::spawn(http::serve(
+            listener,
+            router,
+            bounds,
+            seen.clone(),
+            stop.clone(),
+        )));
         let keeping_up = stop.clone().run_until_cancelled_owned(Arc::clone(&gateway).keep_up());
         servers.push(tokio::spawn(async move { _ = keeping_up.await }));
     }
@@ -288,7 +297,13 @@ fn gateway(
         tracing::info!(address = %listener.local_addr()?, "metrics and health checks are served");
         let router = http::admin_router(Arc::clone(&gateway));
         let bounds = bounds(ADMIN_CONNECTIONS);
-        servers.push(tokio::spawn(http::serve(listener, router, bounds, stop.clone())));
+        servers.push(tokio::spawn(http::serve(
+            listener,
+            router,
+            bounds,
+            seen.clone(),
+            stop.clone(),
+        )));
     }
     Ok((address, Some((gateway, stop, servers))))
 }
@@ -347,17 +362,10 @@ fn codec_warning(Failure { code, message, .. }: Failure) -> Warning {
 }
 
 fn hooks(metrics: &Arc<Metrics>, warnings: [Warnings; 4]) -> Hooks {
-    let (render, seen) = (Arc::clone(metrics), Arc::clone(metrics));
+    let render = Arc::clone(metrics);
     Hooks {
         render: Arc::new(move || render.render()),
-        seen: Arc::new(move |what| match what {
-            Seen::Request { route, method, status, seconds } => {
-                seen.http_request(route, method, status, seconds);
-            }
-            Seen::Upload { bytes, confirmation_seconds } => {
-                seen.upload_accepted(bytes, confirmation_seconds);
-            }
-        }),
+        seen: counting::seen(metrics),
         warnings: Arc::new(move || warnings.iter().flat_map(|said| said()).collect()),
     }
 }

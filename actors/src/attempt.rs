@@ -41,10 +41,10 @@ pub(crate) trait Claiming: Send + Sync {
     /// Whether the work stops when the order is closed. `false` for a stage that closes orders itself.
     const ENDS_WITH_ORDER: bool = true;
 
-    /// A message was delivered.
+    /// Called when a message was delivered.
     fn on_delivery(&self) {}
 
-    /// A message is settled, and the broker does not know it yet.
+    /// Called between the settlement of a message and its report to the broker.
     fn before_ack(&self) {}
 
     /// Order and unit that a message is about.
@@ -125,7 +125,7 @@ enum Found<B> {
 /// Works on one delivery and returns how to settle it.
 ///
 /// # Errors
-/// When broker or store fail before the message is claimed. Deliver it again.
+/// Broker or store failed before the message was claimed: deliver the message again.
 async fn make<C: Claiming>(
     stage: &C,
     context: &Context,

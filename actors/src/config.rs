@@ -23,7 +23,7 @@ use crate::ports::Ports;
 /// Branches of the supervision tree that a node runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roles {
-    /// Work for these stages.
+    /// Stages that the node works for.
     pub stages: BTreeSet<Stage>,
     /// Finds messages that the broker gave up after too many deliveries.
     pub deadletter: bool,
@@ -32,7 +32,7 @@ pub struct Roles {
 }
 
 impl Roles {
-    /// Everything.
+    /// All roles.
     #[must_use]
     pub fn all() -> Self {
         Self { stages: Stage::ALL.into(), deadletter: true, reconcile: true }

@@ -59,12 +59,7 @@ pub enum Reconciled {
         leads: bool,
     },
     /// The reconciler counted the messages of a stage that wait or are in hand.
-    LagCounted {
-        /// Which stage.
-        stage: Stage,
-        /// How many.
-        messages: u64,
-    },
+    LagCounted { stage: Stage, messages: u64 },
     /// The reconciler counted the dead letters.
     LettersCounted(Room),
     /// The reconciler repaired an order.

@@ -1,6 +1,6 @@
 //! The stages of Jetreel on `ractor`, in pipeline order. They reach broker, store and codec only through [`ports`].
 //!
-//! Invariant: a stage never names another; they meet on durable subjects. Only `stages` knows them all.
+//! Invariant: a stage never names another stage; stages meet on durable subjects. Only `stages` names them all.
 
 pub mod ports;
 pub mod crash;

@@ -1,4 +1,4 @@
-//! Every stage with its messages and its worker. The only list of the stages in this crate.
+//! The list of the stages: reads their messages and starts their workers. A new stage is added here and nowhere else in this crate.
 
 use std::sync::Arc;
 
@@ -18,20 +18,19 @@ use crate::intake::{self, Refused};
 use crate::publish::{Evaluations, Views};
 use crate::worker;
 
-/// Order and unit that a message of a stage's queue is about.
+/// Order and unit that a message of a stage is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Subject {
     pub(crate) order: OrderId,
-    /// What of it.
     pub(crate) unit: Unit,
-    /// Whether a newer program wrote the body. Only such a program knows what the message asks for.
+    /// Whether a newer program wrote the message. Only such a program knows what it asks for.
     pub(crate) newer: bool,
 }
 
 /// Reads a message of a stage.
 ///
 /// # Errors
-/// When it cannot be read, or does not belong on its subject.
+/// The body cannot be read, or does not belong on its subject.
 pub(crate) fn read(stage: Stage, subject: &str, body: &[u8]) -> Result<Subject, Refused> {
     match stage {
         Stage::Ingest => of::<Ingest>(subject, body),
@@ -40,12 +39,12 @@ pub(crate) fn read(stage: Stage, subject: &str, body: &[u8]) -> Result<Subject, 
     }
 }
 
-/// How many work for a stage on a node.
+/// Number of workers of a stage on a node.
 pub(crate) fn workers(stage: Stage, config: &Config) -> usize {
     if stage == Stage::Ingest { config.ingest_slots.max(1) } else { 1 }
 }
 
-/// Starts one that works for a stage.
+/// Starts a worker of a stage. For encode, the dispatcher.
 pub(crate) async fn start(
     stage: Stage,
     context: Context,
@@ -73,7 +72,7 @@ fn of<C: Claiming>(subject: &str, body: &[u8]) -> Result<Subject, Refused> {
 /// order.
 ///
 /// # Errors
-/// When it contradicts its subject.
+/// The body contradicts its subject.
 pub(crate) fn may_go_back(letter: &DeadLetter) -> Result<(), Failure> {
     let Some(stage) = subject::stage(&letter.subject) else { return Ok(()) };
     match read(stage, &letter.subject, &letter.body) {
@@ -102,7 +101,7 @@ mod tests {
         assert_eq!(letter(body(2)).unwrap_err().code, "message-contradicts");
     }
 
-    /// What the broker gave up is asked for again so, and what died without a letter.
+    /// Orphans and deaths without a letter are queued again by the order alone.
     #[test]
     fn messages_of_most_stages_name_an_order_and_nothing_else() {
         let order = OrderId::new(VideoId::from_bits(1), 1);

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event, ServerAddr, jetstream};
+use futures::future::join_all;
 use jetreel_domain::words::failure::Failure;
+use tokio::net::lookup_host;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
 use super::hint::Hints;
 use super::patience::Patience;
@@ -18,6 +21,10 @@ use super::version::Version;
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// Time that a close waits for pending writes.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// How long the names of the servers are looked for: that of a container is known only once it runs.
+const NAME_WAIT: Duration = Duration::from_millis(2500);
+const NAME_PAUSE: Duration = Duration::from_millis(250);
 
 /// Options of a connection.
 #[derive(Clone)]
@@ -107,21 +114,9 @@ impl Bus {
         let ((closing, closed), (breaking, breaks)) = (watch::channel(false), watch::channel(0));
         let suspicion = Arc::new(Suspicion::default());
         let on_event = OnEvent { closing, breaking, suspicion: suspicion.clone() };
-        let mut warned = false;
-        let mut patience = Patience::new(options.connect_wait);
-        let client = loop {
-            let attempt = connect_options(options, on_event.clone()).await?;
-            match attempt.connect(bare(&options.url)).await {
-                Ok(client) => break client,
-                Err(error) if !patience.pause().await => {
-                    return Err(unreachable(&options.url).await.with_detail(error));
-                }
-                // Logged once; the failure at the end repeats it.
-                Err(error) if !std::mem::replace(&mut warned, true) => {
-                    tracing::warn!(url = redacted(&options.url), %error, "the broker cannot be reached yet");
-                }
-                Err(error) => tracing::debug!(%error, "the broker cannot be reached yet"),
-            }
+        let client = tokio::select! {
+            client = connected(options, &on_event) => client?,
+            names = unknown_for(NAME_WAIT, &options.url) => return Err(unreachable(&options.url, &names)),
         };
         let server = client.server_info();
         Version::check(&server.version).map_err(|old| {
@@ -172,13 +167,58 @@ fn unparsable(url: &str) -> Option<String> {
     addresses.iter().find(bad).cloned()
 }
 
-async fn unreachable(url: &str) -> Failure {
-    let mut unknown = Vec::new();
-    for address in bare(url).iter().filter_map(|address| address.parse::<ServerAddr>().ok()) {
-        if tokio::net::lookup_host((address.host(), address.port())).await.is_err() {
-            unknown.push(address.host().to_owned());
+/// A connection, as soon as one stands.
+async fn connected(options: &BusOptions, on_event: &OnEvent) -> Result<Client, Failure> {
+    let mut warned = false;
+    let mut patience = Patience::new(options.connect_wait);
+    loop {
+        let attempt = connect_options(options, on_event.clone()).await?;
+        match attempt.connect(bare(&options.url)).await {
+            Ok(client) => return Ok(client),
+            Err(error) if !patience.pause().await => {
+                let (names, _) = unknown(&options.url, NAME_WAIT).await;
+                return Err(unreachable(&options.url, &names).with_detail(error));
+            }
+            // Logged once; the failure at the end repeats it.
+            Err(error) if !std::mem::replace(&mut warned, true) => {
+                tracing::warn!(url = redacted(&options.url), %error, "the broker cannot be reached yet");
+            }
+            Err(error) => tracing::debug!(%error, "the broker cannot be reached yet"),
         }
     }
+}
+
+/// The names of all servers, once none of them could be found for that long. Pending for good where one is found: a server that does not
+/// answer may come, a name that nobody knows is a mistake.
+async fn unknown_for(wait: Duration, url: &str) -> Vec<String> {
+    let until = Instant::now() + wait;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let (names, all) = unknown(url, left).await;
+        if !all {
+            return std::future::pending().await;
+        }
+        if Instant::now() >= until {
+            return names;
+        }
+        tokio::time::sleep(NAME_PAUSE.min(until.saturating_duration_since(Instant::now()))).await;
+    }
+}
+
+/// Names that cannot be found within that time, and whether they are those of all servers.
+async fn unknown(url: &str, wait: Duration) -> (Vec<String>, bool) {
+    let addresses = bare(url);
+    let servers: Vec<ServerAddr> = addresses.iter().filter_map(|it| it.parse().ok()).collect();
+    let lookups = servers.iter().map(async |server| {
+        let found = timeout(wait, lookup_host((server.host(), server.port()))).await;
+        if matches!(found, Ok(Ok(_))) { None } else { Some(server.host().to_owned()) }
+    });
+    let names: Vec<String> = join_all(lookups).await.into_iter().flatten().collect();
+    let all = names.len() == servers.len();
+    (names, all)
+}
+
+fn unreachable(url: &str, unknown: &[String]) -> Failure {
     let (addresses, names) = (redacted(url), unknown.join(", "));
     let text = if names.is_empty() {
         format!("No broker answers at {addresses}. Check nats.url, and whether it runs.")
@@ -270,6 +310,21 @@ mod tests {
         let unknown = at("nowhere.invalid").await;
         assert!(unknown.message.contains("nowhere.invalid cannot be found"), "{unknown}");
         assert!([bad, unknown].iter().all(|failure| failure.code == "broker-unreachable"));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_nobody_has_is_told_soon() {
+        let begun = Instant::now();
+        let options = BusOptions::new("nats://nowhere.invalid:4222", "x");
+        let unknown = Bus::connect(&options).await.unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+        assert!(unknown.message.contains("nowhere.invalid cannot be found"), "{unknown}");
+        // A server that may still come is awaited.
+        let mut options = BusOptions::new("nats://nowhere.invalid:4222,127.0.0.1:1", "x");
+        options.connect_wait = NAME_WAIT + Duration::from_secs(1);
+        let begun = Instant::now();
+        assert!(Bus::connect(&options).await.is_err());
+        assert!(begun.elapsed() > NAME_WAIT, "{:?}", begun.elapsed());
     }
 
     #[test]

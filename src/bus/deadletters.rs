@@ -9,6 +9,7 @@ use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
 use jetreel_actors::ports::{DeadLetters, Delivered, PortFuture, WriteOnce};
 use jetreel_domain::delivery::deadletter::{Buried, DeadLetter, ORIGIN};
+use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::delivery::subject;
 use serde::{Deserialize, Serialize};
 
@@ -123,20 +124,22 @@ impl Bus {
         let mut headers = header_map(&letter.headers);
         let subject = letter.subject.clone();
         let stream = self.stream_of(&subject).await?;
-        match stream.as_deref() {
-            Some(stream @ (names::ENCODE | names::PUBLISH)) => {
+        let queue =
+            Stage::ALL.map(Stage::about).into_iter().find(|q| stream.as_deref() == Some(q.stream));
+        match (stream.as_deref(), queue.map(|queue| queue.is_work_queue)) {
+            (Some(stream), Some(true)) => {
                 let message = Outgoing { subject, headers, body: letter.body.clone().into() };
                 let by_hand = |there: &Found| there.headers.get(names::RELEASE_HEADER).is_none();
                 self.queue_once(stream, message, by_hand).await
             }
-            Some(names::UPLOADS | names::DELIVERIES | names::REDO) => {
+            (Some(_), Some(false)) | (Some(names::DELIVERIES | names::REDO), None) => {
                 headers.insert(NATS_MESSAGE_ID, replay_id(buried));
                 let message = Outgoing { subject, headers, body: letter.body.clone().into() };
                 persist(WRITE_BUDGET, || self.publish(&message)).await?;
                 Ok(WriteOnce::Mine)
             }
             // A letter published by hand must not become a way to write states.
-            Some(_) | None => Err(Fault::BadSubject),
+            (Some(_) | None, _) => Err(Fault::BadSubject),
         }
     }
 

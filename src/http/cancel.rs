@@ -13,10 +13,12 @@ use axum::response::{IntoResponse, Response};
 use jetreel_actors::change;
 use jetreel_actors::crash;
 use jetreel_actors::event::Event;
-use jetreel_domain::id::OrderId;
+use jetreel_actors::ports::Ports;
+use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::order::state::{Order, Status, Video};
 
 use super::Gateway;
+use super::asking::{briefly, soon_or_later};
 use super::jobs;
 use super::problem::Problem;
 
@@ -26,6 +28,10 @@ pub(super) async fn cancel(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let (id, number) = jobs::parse(&id)?;
+    soon_or_later(end(gateway, id, number), async |_| ()).await
+}
+
+async fn end(gateway: Arc<Gateway>, id: VideoId, number: Option<u32>) -> Result<Response, Problem> {
     let ports = &gateway.ports;
     let now = ports.environment.now();
     let mut cancelled = None;
@@ -43,7 +49,7 @@ pub(super) async fn cancel(
     let order = video.order_id(number);
     ports.environment.emit(Event::OrderMoved { order: order.clone(), to: Status::Cancelled });
     crash::point("cancel-after-state");
-    tell(&gateway, &order, &video).await;
+    briefly(tell(ports.clone(), order, video.clone())).await;
     let document = jobs::describe(&gateway, &video, number).await?;
     Ok((StatusCode::ACCEPTED, [(CACHE_CONTROL, "no-store")], Json(document)).into_response())
 }
@@ -53,12 +59,11 @@ fn chosen(video: &Video, number: Option<u32>) -> Option<u32> {
 }
 
 /// Notifies workers and subscribers. The job is cancelled already, so a failure here is left to the reconciler.
-async fn tell(gateway: &Gateway, order: &OrderId, video: &Video) {
-    let ports = &gateway.ports;
+async fn tell(ports: Ports, order: OrderId, video: Video) {
     let told = async {
-        change::announce(ports, video).await?;
+        change::announce(&ports, &video).await?;
         crash::point("cancel-after-fact");
-        ports.broker.forget(order).await
+        ports.broker.forget(&order).await
     };
     if let Err(failure) = told.await {
         ports.environment.emit(Event::StageFault { stage: "gateway", failure });

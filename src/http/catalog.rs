@@ -57,6 +57,8 @@ struct Read {
     /// When the bucket that was read was created, in nanoseconds since the Unix epoch.
     born: i64,
     began: Option<Instant>,
+    /// When the last reading failed, and of what.
+    failed: Option<(Instant, Failure)>,
 }
 
 #[derive(Default)]
@@ -93,6 +95,15 @@ impl Catalog {
         if read.began.is_some_and(|began| began >= called) {
             return Ok(());
         }
+        if let Some((_, failure)) = read.failed.as_ref().filter(|(at, _)| *at >= called) {
+            return Err(failure.clone());
+        }
+        let done = self.read_changes(broker, &mut read).await;
+        read.failed = done.as_ref().err().map(|failure| (Instant::now(), failure.clone()));
+        done
+    }
+
+    async fn read_changes(&self, broker: &dyn Broker, read: &mut Read) -> Result<(), Failure> {
         let began = Instant::now();
         loop {
             let changes = soon(broker.changes(read.upto)).await;

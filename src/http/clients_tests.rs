@@ -1,5 +1,6 @@
 //! Tests with slow, silent and greedy clients on real sockets. The server disconnects them and keeps serving others.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jetreel_domain::order::state::Status;
@@ -7,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::Closing;
 use super::objects::{Freshness, stored};
 use super::testing::{Served, served, served_to};
 use super::tests::eventually;
@@ -83,6 +85,14 @@ async fn a_head_that_does_not_come_is_not_awaited_for_ever() {
     };
     timeout(LONG, dribble).await.expect("it is cut off");
     assert_eq!(until_closed(&mut silent).await, "");
+    let mut stalled = connected(&served).await;
+    stalled.write_all(b"GET /livez HTTP/1.1\r\nhost: ").await.unwrap();
+    let answer = until_closed(&mut stalled).await;
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("head-timeout"), "{answer}");
+    eventually(|| served.open.load(Ordering::SeqCst) == 0).await;
+    let mut ended = served.ended.lock().unwrap().clone();
+    ended.sort_by_key(|closing| *closing == Some(Closing::Idle));
+    assert_eq!(ended, [Some(Closing::Head), Some(Closing::Head), Some(Closing::Idle)]);
 }
 
 #[tokio::test]
@@ -96,6 +106,10 @@ async fn a_connection_that_is_kept_alive_is_closed_when_it_stays_idle() {
         assert!(answer[..read].starts_with(b"HTTP/1.1 200"));
     }
     assert_eq!(until_closed(&mut kept).await, "");
+    eventually(|| served.open.load(Ordering::SeqCst) == 0).await;
+    assert_eq!(*served.ended.lock().unwrap(), [Some(Closing::Idle)]);
+    drop(live(&served).await.unwrap());
+    eventually(|| served.ended.lock().unwrap().last() == Some(&None)).await;
 }
 
 #[tokio::test]

@@ -17,10 +17,12 @@ use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::crowd::Crowd;
+use super::problem;
 
 /// Time in which an honest client sends the first bytes of a body, even on a slow line.
 const PROMPT: Duration = Duration::from_secs(1);
@@ -55,6 +57,39 @@ struct State {
     waiting: Option<u64>,
     /// Whether nothing has been done for the request yet, so that its place may be given away.
     yields: bool,
+    /// Bytes of the head of a request have come.
+    begun: bool,
+    /// Why the server closes it; `None` where the client does.
+    closing: Option<Closing>,
+}
+
+/// Why the server closes a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closing {
+    /// The head of a request did not come in time.
+    Head,
+    /// No request came for too long.
+    Idle,
+    /// The client took nothing of an answer for too long.
+    Write,
+    /// Its place was wanted for another.
+    Crowded,
+    /// The server stops.
+    Stopping,
+}
+
+impl Closing {
+    /// Word for it in metrics.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Head => "head",
+            Self::Idle => "idle",
+            Self::Write => "write",
+            Self::Crowded => "crowded",
+            Self::Stopping => "drain",
+        }
+    }
 }
 
 impl State {
@@ -82,7 +117,9 @@ impl Watch {
     pub(super) fn new(crowd: Arc<Crowd>) -> Arc<Self> {
         let close = CancellationToken::new();
         let waiting = Some(crowd.enter(close.clone()));
-        let state = State { turn: Turn::Head(Instant::now()), stuck: None, waiting, yields: false };
+        let turn = Turn::Head(Instant::now());
+        let (stuck, yields, begun, closing) = (None, false, false, None);
+        let state = State { turn, stuck, waiting, yields, begun, closing };
         Arc::new(Self { state: Mutex::new(state), crowd, close })
     }
 
@@ -90,6 +127,7 @@ impl Watch {
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
         let mut state = self.state();
         state.turn = Turn::Busy;
+        state.begun = false;
         if let Some(turn) = state.waiting.take() {
             self.crowd.leave(turn);
         }
@@ -112,7 +150,27 @@ impl Watch {
         self.close.cancelled().await;
     }
 
-    /// Whether no request is in progress and nothing remains to be written.
+    /// The client took too long: why it is closed.
+    pub(super) fn give_up(&self) {
+        let mut state = self.state();
+        state.closing = Some(match state.turn {
+            _ if state.stuck.is_some() => Closing::Write,
+            Turn::Head(_) if state.begun => Closing::Head,
+            Turn::Head(_) | Turn::Idle(_) | Turn::Busy => Closing::Idle,
+        });
+    }
+
+    /// Why it is closed, unless a reason is known already.
+    pub(super) fn close_for(&self, why: Closing) {
+        self.state().closing.get_or_insert(why);
+    }
+
+    /// Why the server closes it; `None` where the client does.
+    pub(super) fn closing(&self) -> Option<Closing> {
+        self.state().closing
+    }
+
+    /// Nothing is at work and nothing is left to be written.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state();
         (state.turn != Turn::Busy || state.yields) && state.stuck.is_none()
@@ -145,6 +203,7 @@ impl Watch {
         if let Turn::Idle(_) = state.turn {
             state.turn = Turn::Head(Instant::now());
         }
+        state.begun = state.turn != Turn::Busy;
     }
 
     fn wrote<T>(&self, poll: &Poll<T>) {
@@ -228,19 +287,30 @@ impl hyper::body::Body for Guarded {
     }
 }
 
-/// A socket that records its reads, and whether its writes are taken.
-pub(super) struct Watched<S> {
-    socket: S,
+/// A socket that notes what it reads and whether what it writes is taken. A head that came too late is answered when it is dropped: hyper,
+/// which has the socket till then, closes without an answer.
+pub(super) struct Watched {
+    socket: TcpStream,
     watch: Arc<Watch>,
 }
 
-impl<S> Watched<S> {
-    pub(super) fn new(socket: S, watch: Arc<Watch>) -> Self {
+impl Watched {
+    pub(super) fn new(socket: TcpStream, watch: Arc<Watch>) -> Self {
         Self { socket, watch }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if self.watch.closing() == Some(Closing::Head)
+            && let Err(error) = self.socket.try_write(&problem::late_head())
+        {
+            tracing::debug!(%error, "a head that came too late is not answered");
+        }
+    }
+}
+
+impl AsyncRead for Watched {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -255,7 +325,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl AsyncWrite for Watched {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -302,7 +372,14 @@ mod tests {
     #[test]
     fn each_turn_has_its_own_patience() {
         let now = Instant::now();
-        let state = |turn, stuck| State { turn, stuck, waiting: None, yields: false };
+        let state = |turn, stuck| State {
+            turn,
+            stuck,
+            waiting: None,
+            yields: false,
+            begun: false,
+            closing: None,
+        };
         let due = |state: State| state.deadline(PATIENCE).map(|at| (at - now).as_secs());
         assert_eq!(due(state(Turn::Head(now), None)), Some(10));
         assert_eq!(due(state(Turn::Idle(now), None)), Some(60));

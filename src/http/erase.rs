@@ -11,13 +11,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jetreel_actors::change;
 use jetreel_actors::event::Event;
+use jetreel_actors::ports::Ports;
 use jetreel_domain::id::VideoId;
 use jetreel_domain::order::state::Video;
 use jetreel_domain::words::failure::Failure;
 use serde_json::json;
 
 use super::Gateway;
-use super::asking::soon;
+use super::asking::{briefly, soon, soon_or_later};
 use super::problem::Problem;
 
 /// Deletes the video with this id. Deleting it again changes nothing.
@@ -26,6 +27,10 @@ pub(super) async fn erase(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let id: VideoId = id.parse().map_err(|_| no_such_video())?;
+    soon_or_later(delete(gateway, id), async |_| ()).await
+}
+
+async fn delete(gateway: Arc<Gateway>, id: VideoId) -> Result<Response, Problem> {
     let ports = &gateway.ports;
     let now = ports.environment.now();
     let (mut erased, mut before) = (false, None);
@@ -48,7 +53,7 @@ pub(super) async fn erase(
     }
     gateway.catalog.forget(&id);
     if let Some(before) = before.filter(|_| erased) {
-        tell(&gateway, &before, &video).await;
+        briefly(tell(ports.clone(), before, video)).await;
     }
     Ok(accepted(&id))
 }
@@ -62,8 +67,7 @@ fn is_unreadable(failure: &Failure) -> bool {
 }
 
 /// Notifies workers and subscribers. The video is deleted already, so a failure here is left to the reconciler.
-async fn tell(gateway: &Gateway, before: &Video, video: &Video) {
-    let ports = &gateway.ports;
+async fn tell(ports: Ports, before: Video, video: Video) {
     for order in before.orders.iter().filter(|order| !order.is_closed()) {
         if let Some(after) = video.order(order.number) {
             let order = video.order_id(order.number);
@@ -71,7 +75,7 @@ async fn tell(gateway: &Gateway, before: &Video, video: &Video) {
         }
     }
     let told = async {
-        change::announce(ports, video).await?;
+        change::announce(&ports, &video).await?;
         for order in &video.orders {
             ports.broker.forget(&video.order_id(order.number)).await?;
         }

@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::catalog::Catalog;
+use super::connection::Closing;
 use super::orders::Orders;
 use super::origin::{self, Hosts};
 use super::pace::Pace;
@@ -50,9 +51,19 @@ pub enum Seen<'a> {
         /// Time from the last byte to the confirmation, in seconds.
         confirmation_seconds: f64,
     },
+    /// A connection that was made.
+    Connected,
+    /// A connection that ended.
+    Disconnected {
+        /// Why the server closed it; `None` where the client did.
+        closing: Option<Closing>,
+    },
 }
 
-/// A fault for an operator to repair, as the readiness check reports it.
+/// Called for what the gateway saw.
+pub type OnSeen = Arc<dyn for<'a> Fn(Seen<'a>) + Send + Sync>;
+
+/// Something an operator should mend, said by the readiness check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Warning {
     /// Stable code.
@@ -69,9 +80,9 @@ pub struct Warning {
 pub struct Hooks {
     /// Renders all metrics in Prometheus' text format.
     pub render: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Called for each event of the gateway.
-    pub seen: Arc<dyn for<'a> Fn(Seen<'a>) + Send + Sync>,
-    /// Returns the current warnings.
+    /// Called for what the gateway saw.
+    pub seen: OnSeen,
+    /// What is to be said about the node's surroundings now.
     pub warnings: Arc<dyn Fn() -> Vec<Warning> + Send + Sync>,
 }
 

@@ -17,6 +17,7 @@ use jetreel_domain::order::state::{Order, Status, Video};
 use jetreel_domain::plan::Plan;
 use jetreel_domain::words::failure::Failure;
 
+use super::asking::{at_once, soon_or_later};
 use super::catalog::Finished;
 use super::job_document::{Document, document};
 use super::problem::Problem;
@@ -49,6 +50,29 @@ pub(super) async fn retry(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let (id, number) = parse(&id)?;
+    let asked = replay(gateway.clone(), id, number);
+    let (video, number) = soon_or_later(asked, async |_| ()).await?;
+    // It is done: what cannot be read in time of the job does not undo it.
+    let described = at_once(describe(&gateway, &video, number)).await;
+    let document = match (described, video.order(number)) {
+        (Ok(described), _) => described,
+        (Err(_), Some(order)) => document(&video, order, None, false),
+        (Err(problem), None) => return Err(problem),
+    };
+    let headers = [
+        (CACHE_CONTROL, "no-store".to_owned()),
+        (LOCATION, format!("/v1/jobs/{}", video.order_id(number))),
+        (RETRY_AFTER, "1".to_owned()),
+    ];
+    Ok((StatusCode::ACCEPTED, headers, Json(document)).into_response())
+}
+
+/// Replays what is dead of a job; gives the state before that, and the job's number.
+async fn replay(
+    gateway: Arc<Gateway>,
+    id: VideoId,
+    number: Option<u32>,
+) -> Result<(Video, u32), Problem> {
     let video = erase::there(&gateway, &id).await?.ok_or_else(no_such_job)?;
     let order = match number {
         Some(number) => video.order(number),
@@ -81,13 +105,8 @@ pub(super) async fn retry(
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "retry-busy", detail);
         return Err(problem.retry_after(1));
     }
-    let document = describe(&gateway, &video, order.number).await?;
-    let headers = [
-        (CACHE_CONTROL, "no-store".to_owned()),
-        (LOCATION, format!("/v1/jobs/{job}")),
-        (RETRY_AFTER, "1".to_owned()),
-    ];
-    Ok((StatusCode::ACCEPTED, headers, Json(document)).into_response())
+    let number = order.number;
+    Ok((video, number))
 }
 
 /// Records the request once for concurrent clients. `false` if no task is dead, or a request was recorded a moment ago.

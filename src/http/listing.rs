@@ -107,7 +107,7 @@ async fn listed(gateway: &Gateway, id: &VideoId) -> Result<Option<Listed>, Failu
     let at =
         |plan: &Plan, view: &View| summary(&video, order, Some((plan, view)), pictures_in(view));
     let id = video.order_id(order.number);
-    let looked = gateway.orders.look_soon(&gateway.ports, &id, plan, at);
+    let looked = gateway.orders.look(&gateway.ports, &id, plan, at);
     match looked.await {
         Ok(summary) => job(summary),
         Err(failure) if away(&failure) => Err(failure),

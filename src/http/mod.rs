@@ -32,14 +32,20 @@ mod time;
 mod upload;
 mod videos;
 #[cfg(test)]
+mod counted;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod clients_tests;
+#[cfg(test)]
+mod outage_tests;
+#[cfg(test)]
+mod reads_tests;
 
-pub use connection::Patience;
-pub use gateway::{Gateway, GatewayOptions, Hooks, Seen, Warning, admin_router, router};
+pub use connection::{Closing, Patience};
+pub use gateway::{Gateway, GatewayOptions, Hooks, OnSeen, Seen, Warning, admin_router, router};
 pub(crate) use health::{STORE_NOT_SHARED, TOPOLOGY_MISSING};
 pub use origin::Hosts;
 pub use pace::Pace;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{
@@ -11,18 +12,24 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures::{Stream, stream};
+use futures::{StreamExt as _, stream};
 use jetreel_actors::ports::Store;
 use jetreel_domain::words::failure::Failure;
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{self, Permit, Receiver, Sender};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout};
 
 use super::Gateway;
 use super::problem::Problem;
 use super::range::{Wanted, wanted};
 
-/// Bytes that are read and held at once for one answer.
+/// Up to so many bytes are read at once, and leave together with the head of the answer.
 const READ_BYTES: u64 = 1 << 20;
+/// A client that takes nothing for this long holds no place any more: what it takes then is read from there.
+const UNTAKEN_WAIT: Duration = Duration::from_secs(1);
+/// Where all places are taken, a longer read gives its place to the next one after this time.
+const TURN: Duration = Duration::from_secs(1);
 
 /// How long clients may cache an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +79,8 @@ pub(super) async fn stored(
     let etag = etag(source.key.as_bytes());
     let size = match size {
         // The read shows whether the object exists.
-        Some(size) if size <= READ_BYTES => size,
-        Some(_) | None => source.size().await?.ok_or_else(no_such_object)?,
+        Some(size) => size,
+        None => source.size().await?.ok_or_else(no_such_object)?,
     };
     if let Some(unchanged) = unchanged(request, &etag, freshness) {
         return Ok(unchanged);
@@ -127,12 +134,20 @@ impl Source {
     /// If one read returns the whole body, it is sent together with the head.
     async fn body(self, range: Range<u64>) -> Result<Body, Problem> {
         let bytes = range.end - range.start;
-        if bytes > READ_BYTES {
-            return Ok(Body::from_stream(pieces(self, range)));
-        }
-        let read = self.read(range).await.map_err(|failure| {
+        let missing = |failure: Failure| {
             if failure.code == "object-missing" { no_such_object() } else { failure.into() }
-        })?;
+        };
+        if bytes > READ_BYTES {
+            let mut pieces = pieces(self, range);
+            // The head says that the object is there.
+            let first = pieces.recv().await.unwrap_or_else(|| Err(cut_short())).map_err(missing)?;
+            let rest = stream::unfold(pieces, async |mut pieces| {
+                let piece = pieces.recv().await?;
+                Some((piece, pieces))
+            });
+            return Ok(Body::from_stream(stream::iter([Ok(first)]).chain(rest)));
+        }
+        let read = self.read(range).await.map_err(missing)?;
         if read.len() as u64 == bytes { Ok(Body::from(read)) } else { Err(cut_short().into()) }
     }
 }
@@ -197,17 +212,64 @@ fn content_range(range: &str, size: u64) -> HeaderValue {
         .unwrap_or_else(|_| HeaderValue::from_static("bytes */0"))
 }
 
-/// The bytes of `range` in pieces, each read when the client has taken the previous one.
-fn pieces(source: Source, range: Range<u64>) -> impl Stream<Item = Result<Bytes, Failure>> + Send {
-    stream::try_unfold((source, range), |(source, range)| async move {
-        if range.is_empty() {
-            return Ok(None);
+/// The bytes of `range`, piece by piece: one waits for the client while the next one is read.
+fn pieces(source: Source, range: Range<u64>) -> Receiver<Result<Bytes, Failure>> {
+    let (give, pieces) = mpsc::channel(1);
+    tokio::spawn(feed(source, range, give));
+    pieces
+}
+
+/// Reads on for as long as the client takes. A client that pauses holds neither a place nor a descriptor nor a connection to the store.
+async fn feed(source: Source, range: Range<u64>, give: Sender<Result<Bytes, Failure>>) {
+    let mut left = range;
+    while !left.is_empty()
+        && let Ok(room) = give.reserve().await
+    {
+        let place = tokio::select! {
+            place = source.reads.acquire() => place,
+            () = give.closed() => return,
+        };
+        let Ok(place) = place else { return };
+        let stretch = Stretch { source: &source, began: Instant::now(), _place: place };
+        if let Err(failure) = stretch.read(&mut left, &give, room).await {
+            drop(give.send(Err(failure)).await);
+            return;
         }
-        let end = range.end.min(range.start + READ_BYTES);
-        let bytes = source.read(range.start..end).await?;
-        let next = range.start + bytes.len() as u64..range.end;
-        Ok(Some((bytes, (source, next))))
-    })
+    }
+}
+
+/// An open read with its place.
+struct Stretch<'a> {
+    source: &'a Source,
+    began: Instant,
+    _place: SemaphorePermit<'a>,
+}
+
+impl Stretch<'_> {
+    /// Reads until all is read, the client takes nothing, or others want the place.
+    async fn read<'a>(
+        self,
+        left: &mut Range<u64>,
+        give: &'a Sender<Result<Bytes, Failure>>,
+        mut room: Permit<'a, Result<Bytes, Failure>>,
+    ) -> Result<(), Failure> {
+        let Source { store, reads, key } = self.source;
+        let mut reader = store.reader(key, left.clone()).await?;
+        loop {
+            let piece = tokio::select! {
+                piece = reader.next() => piece?.ok_or_else(cut_short)?,
+                () = give.closed() => return Ok(()),
+            };
+            left.start += piece.len() as u64;
+            room.send(Ok(piece));
+            let is_wanted = reads.available_permits() == 0 && self.began.elapsed() >= TURN;
+            if left.is_empty() || is_wanted {
+                return Ok(());
+            }
+            let Ok(Ok(next)) = timeout(UNTAKEN_WAIT, give.reserve()).await else { return Ok(()) };
+            room = next;
+        }
+    }
 }
 
 #[cfg(test)]

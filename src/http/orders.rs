@@ -3,38 +3,67 @@
 //! Invariant: a plan is used only if its bytes have the hash that the state names. [`ORDERS_MAX`] bounds the memory.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use jetreel_actors::ports::Ports;
 use jetreel_domain::delivery::intake;
 use jetreel_domain::id::OrderId;
-use jetreel_domain::order::ledger::{Object, View};
+use jetreel_domain::order::ledger::{Object, Output, View};
 use jetreel_domain::order::state::PlanRef;
 use jetreel_domain::output::manifest::Manifest;
 use jetreel_domain::plan::Plan;
 use jetreel_domain::words::failure::{Failure, Touched};
 use sha2::{Digest, Sha256};
-use tokio::time::timeout;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::timeout_at;
 
+use super::asking::{PATIENCE, broker_timeout};
 use super::catalog::Finished;
 
 /// Most cached orders. The one that was requested longest ago is dropped first.
 const ORDERS_MAX: usize = 64;
 /// Shortest time between two reads of a ledger. Many viewers of one video cost the broker as much as one.
 const LEDGER_AGE_MAX: Duration = Duration::from_millis(400);
-/// How long a list waits for a plan that is not cached.
-const PLAN_WAIT: Duration = Duration::from_secs(4);
 
 /// Plans, ledgers and manifests by order.
 #[derive(Default)]
 pub(super) struct Orders {
-    slots: Mutex<BTreeMap<OrderId, Slot>>,
+    slots: std::sync::Mutex<BTreeMap<OrderId, Used>>,
 }
 
+struct Used {
+    slot: Arc<Slot>,
+    at: Instant,
+}
+
+#[derive(Default)]
 struct Slot {
-    known: Arc<tokio::sync::Mutex<Known>>,
-    used: Instant,
+    known: Arc<Mutex<Known>>,
+    /// What is being read is the plan, from the store.
+    reads_plan: AtomicBool,
+}
+
+impl Slot {
+    /// The lock, unless another reading holds it for too long; `object` is what is wanted from the store.
+    async fn locked(
+        &self,
+        until: Instant,
+        object: &Object,
+    ) -> Result<OwnedMutexGuard<Known>, Failure> {
+        let known = timeout_at(until.into(), self.known.clone().lock_owned());
+        known.await.map_err(|_| self.late(object))
+    }
+
+    /// The failure of a call that waited too long.
+    fn late(&self, plan: &Object) -> Failure {
+        if !self.reads_plan.load(Ordering::Relaxed) {
+            return broker_timeout();
+        }
+        let touched = Touched::Read { key: plan.key.clone(), from: 0 };
+        Failure::dependency("storage-failed", "The storage did not answer in time.").of(touched)
+    }
 }
 
 #[derive(Default)]
@@ -47,22 +76,22 @@ struct Known {
 }
 
 impl Orders {
-    fn slot(&self, order: &OrderId) -> Arc<tokio::sync::Mutex<Known>> {
+    fn slot(&self, order: &OrderId) -> Arc<Slot> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        if let Some(slot) = slots.get_mut(order) {
-            slot.used = now;
-            return slot.known.clone();
+        if let Some(used) = slots.get_mut(order) {
+            used.at = now;
+            return used.slot.clone();
         }
         if slots.len() >= ORDERS_MAX
             && let Some(oldest) =
-                slots.iter().min_by_key(|(_, slot)| slot.used).map(|(order, _)| order.clone())
+                slots.iter().min_by_key(|(_, used)| used.at).map(|(order, _)| order.clone())
         {
             slots.remove(&oldest);
         }
-        let known = Arc::<tokio::sync::Mutex<Known>>::default();
-        slots.insert(order.clone(), Slot { known: known.clone(), used: now });
-        known
+        let slot = Arc::<Slot>::default();
+        slots.insert(order.clone(), Used { slot: slot.clone(), at: now });
+        slot
     }
 
     /// The plan of an order.
@@ -73,7 +102,8 @@ impl Orders {
         plan: &PlanRef,
     ) -> Result<Arc<Plan>, Failure> {
         let slot = self.slot(order);
-        slot.lock().await.plan(ports, order, &plan.object).await
+        let mut known = slot.locked(Instant::now() + PATIENCE, &plan.object).await?;
+        known.plan(ports, order, &plan.object).await
     }
 
     /// Calls `at` with the plan and the ledger of an order.
@@ -84,28 +114,30 @@ impl Orders {
         plan: &PlanRef,
         at: impl FnOnce(&Plan, &View) -> T,
     ) -> Result<T, Failure> {
+        let until = Instant::now() + PATIENCE;
         let slot = self.slot(order);
-        let mut known = slot.lock().await;
-        let plan = known.plan(ports, order, &plan.object).await?;
-        known.read_on(ports, order).await?;
-        Ok(at(&plan, &known.view))
+        let object = &plan.object;
+        let known = slot.locked(until, object).await?;
+        if let Some(plan) = known.plan_at_hand(object).filter(|_| known.is_read()) {
+            return Ok(at(&plan, &known.view));
+        }
+        let reading = read(known, slot.clone(), ports.clone(), order.clone(), object.clone());
+        match timeout_at(until.into(), tokio::spawn(reading)).await {
+            Ok(Ok(read)) => read.map(|(plan, known)| at(&plan, &known.view)),
+            Ok(Err(error)) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(slot.late(object)),
+            },
+            Err(_) => Err(slot.late(object)),
+        }
     }
 
-    /// Like [`Self::look`], with a deadline: gives up on a plan that cannot be read in time.
-    pub(super) async fn look_soon<T>(
-        &self,
-        ports: &Ports,
-        order: &OrderId,
-        plan: &PlanRef,
-        at: impl FnOnce(&Plan, &View) -> T,
-    ) -> Result<T, Failure> {
-        let late = |_| late(&plan.object);
-        let slot = self.slot(order);
-        let mut known = timeout(PLAN_WAIT, slot.lock()).await.map_err(late)?;
-        let reading = timeout(PLAN_WAIT, known.plan(ports, order, &plan.object));
-        let plan = reading.await.map_err(late)??;
-        known.read_on(ports, order).await?;
-        Ok(at(&plan, &known.view))
+    /// Size of an object of an order, where it is known without asking anybody.
+    pub(super) fn size(&self, order: &OrderId, key: &str) -> Option<u64> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots.get(order)?.slot.clone();
+        drop(slots);
+        slot.known.try_lock().ok()?.size(key)
     }
 
     /// The manifest of a completed order.
@@ -115,25 +147,57 @@ impl Orders {
         finished: &Finished,
     ) -> Result<Arc<Manifest>, Failure> {
         let slot = self.slot(&finished.order);
-        let mut known = slot.lock().await;
-        // The ledger of a completed order is not needed again.
+        let object = &finished.published.manifest;
+        let mut known = slot.locked(Instant::now() + PATIENCE, object).await?;
+        // Nobody asks for the ledger of a completed order again.
         known.view = View::default();
         known.after = 0;
-        known.manifest(ports, &finished.order, &finished.published.manifest).await
+        known.manifest(ports, &finished.order, object).await
     }
 }
 
+/// Reads what is not known yet; gives the lock back with it.
+async fn read(
+    mut known: OwnedMutexGuard<Known>,
+    slot: Arc<Slot>,
+    ports: Ports,
+    order: OrderId,
+    plan: Object,
+) -> Result<(Arc<Plan>, OwnedMutexGuard<Known>), Failure> {
+    slot.reads_plan.store(true, Ordering::Relaxed);
+    let plan = known.plan(&ports, &order, &plan).await;
+    slot.reads_plan.store(false, Ordering::Relaxed);
+    let plan = plan?;
+    known.read_on(&ports, &order).await?;
+    Ok((plan, known))
+}
+
 impl Known {
+    fn plan_at_hand(&self, object: &Object) -> Option<Arc<Plan>> {
+        let (sha256, plan) = self.plan.as_ref()?;
+        (*sha256 == object.sha256).then(|| plan.clone())
+    }
+
+    fn size(&self, key: &str) -> Option<u64> {
+        let listed = self.manifest.iter().flat_map(|(_, manifest)| manifest.objects());
+        let entered = self.view.entries().flat_map(|entry| &entry.outputs);
+        let mut objects = listed.chain(entered.flat_map(Output::objects));
+        objects.find(|object| object.key == key).map(|object| object.bytes)
+    }
+
+    /// Whether the ledger was read a moment ago.
+    fn is_read(&self) -> bool {
+        self.read.is_some_and(|read| read.elapsed() < LEDGER_AGE_MAX)
+    }
+
     async fn plan(
         &mut self,
         ports: &Ports,
         order: &OrderId,
         object: &Object,
     ) -> Result<Arc<Plan>, Failure> {
-        if let Some((sha256, plan)) = &self.plan
-            && *sha256 == object.sha256
-        {
-            return Ok(plan.clone());
+        if let Some(plan) = self.plan_at_hand(object) {
+            return Ok(plan);
         }
         let bytes = verified(ports, object).await?;
         let plan: Plan = serde_json::from_slice(&bytes).map_err(|error| broken(object, &error))?;
@@ -164,7 +228,7 @@ impl Known {
     }
 
     async fn read_on(&mut self, ports: &Ports, order: &OrderId) -> Result<(), Failure> {
-        if self.read.is_some_and(|read| read.elapsed() < LEDGER_AGE_MAX) {
+        if self.is_read() {
             return Ok(());
         }
         let (entries, last) = ports.broker.entries(order, self.after).await?;
@@ -182,11 +246,6 @@ async fn verified(ports: &Ports, object: &Object) -> Result<bytes::Bytes, Failur
     let hash = Sha256::digest(&bytes);
     let hex = hex::encode(hash);
     if hex == object.sha256 { Ok(bytes) } else { Err(broken(object, &"its hash is another")) }
-}
-
-fn late(object: &Object) -> Failure {
-    let touched = Touched::Read { key: object.key.clone(), from: 0 };
-    Failure::dependency("storage-failed", "The storage did not answer in time.").of(touched)
 }
 
 fn broken(object: &Object, why: &dyn std::fmt::Display) -> Failure {

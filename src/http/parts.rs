@@ -4,7 +4,8 @@
 //! error, everything written is removed except the log. A future that is dropped halfway leaves objects for the sweep.
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt};
+use futures::stream::FuturesUnordered;
+use futures::{Stream, StreamExt, TryStreamExt};
 use jetreel_actors::crash;
 use jetreel_actors::ports::{ObjectWriter, PortFuture, Store};
 use jetreel_domain::order::ledger::Object;
@@ -12,7 +13,10 @@ use jetreel_domain::order::parts::{PartList, hash};
 use jetreel_domain::words::failure::Failure;
 use tokio::task::JoinHandle;
 
-/// Why an upload was rejected.
+/// Parts that are being logged at the same time; beyond, the body waits.
+const LOGGING_MAX: usize = 64;
+
+/// Why an upload was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError<E> {
     /// The body has more bytes than allowed.
@@ -78,12 +82,15 @@ struct Parts<'a> {
     stored: PartList,
     open: Option<(Box<dyn ObjectWriter>, u64)>,
     closing: Option<JoinHandle<Result<Object, Failure>>>,
+    /// Parts that are being logged.
+    logging: FuturesUnordered<PortFuture<'a, ()>>,
 }
 
 impl<'a> Parts<'a> {
     fn new(place: &'a Place<'a>) -> Self {
         let stored = PartList::below(format!("{}/", place.prefix));
-        Self { place, begun: 0, bytes: 0, stored, open: None, closing: None }
+        let logging = FuturesUnordered::new();
+        Self { place, begun: 0, bytes: 0, stored, open: None, closing: None, logging }
     }
 
     fn key(&self, index: usize) -> String {
@@ -96,7 +103,15 @@ impl<'a> Parts<'a> {
     ) -> Result<(), UploadError<E>> {
         let limit = self.place.limit;
         let mut body = std::pin::pin!(body);
-        while let Some(bytes) = body.next().await {
+        loop {
+            let bytes = tokio::select! {
+                bytes = body.next() => bytes,
+                Some(logged) = self.logging.next(), if !self.logging.is_empty() => {
+                    logged.map_err(UploadError::Store)?;
+                    continue;
+                }
+            };
+            let Some(bytes) = bytes else { break };
             let bytes = bytes.map_err(UploadError::Body)?;
             self.bytes += bytes.len() as u64;
             if self.bytes > limit {
@@ -105,7 +120,8 @@ impl<'a> Parts<'a> {
             self.append(bytes).await.map_err(UploadError::Store)?;
         }
         self.close_open().await.map_err(UploadError::Store)?;
-        self.await_closing().await.map_err(UploadError::Store)
+        self.await_closing().await.map_err(UploadError::Store)?;
+        self.await_logging(0).await.map_err(UploadError::Store)
     }
 
     async fn append(&mut self, mut bytes: Bytes) -> Result<(), Failure> {
@@ -149,9 +165,22 @@ impl<'a> Parts<'a> {
         })??;
         crash::point("upload-after-part");
         let index = u32::try_from(self.stored.len()).unwrap_or(u32::MAX);
-        self.place.log.note(index, &object).await?;
         self.stored.push(&object.key, object.bytes, hash(&object.sha256));
-        crash::point("upload-after-log");
+        self.await_logging(LOGGING_MAX - 1).await?;
+        let log = self.place.log;
+        self.logging.push(Box::pin(async move {
+            log.note(index, &object).await?;
+            crash::point("upload-after-log");
+            Ok(())
+        }));
+        Ok(())
+    }
+
+    /// Waits until at most so many parts are being logged.
+    async fn await_logging(&mut self, most: usize) -> Result<(), Failure> {
+        while self.logging.len() > most {
+            self.logging.try_next().await?;
+        }
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use bytes::Bytes;
-use jetreel_domain::id::VideoId;
+use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::order::ledger::{Object, View};
 use jetreel_domain::order::progress;
 use jetreel_domain::order::state::{Order, Published, Status, Video};
@@ -37,7 +37,9 @@ pub(super) async fn object(
         return Err(no_such_file());
     }
     let key = format!("out/{video}/{rest}");
-    stored(&gateway, key, None, &request, Freshness::Immutable).await
+    let number = rest.split('/').next().and_then(|number| number.parse().ok());
+    let size = number.and_then(|number| gateway.orders.size(&OrderId::new(video, number), &key));
+    stored(&gateway, key, size, &request, Freshness::Immutable).await
 }
 
 /// A playlist, an initialisation segment, a picture or a progressive file, by its name.
@@ -64,8 +66,8 @@ pub(super) async fn file(
                 Some(Found::Body(body)) => {
                     Ok(rendered(body, media_type(&name), &request, Freshness::Revalidate))
                 }
-                Some(Found::Key(key)) => {
-                    stored(&gateway, key, None, &request, Freshness::Revalidate).await
+                Some(Found::Object(Object { key, bytes, .. })) => {
+                    stored(&gateway, key, Some(bytes), &request, Freshness::Revalidate).await
                 }
                 None => Err(not_yet(order)),
             }
@@ -77,8 +79,8 @@ pub(super) async fn file(
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     Body(Bytes),
-    /// Key of a stored object.
-    Key(String),
+    /// This object.
+    Object(Object),
 }
 
 async fn unfinished(
@@ -127,12 +129,12 @@ fn render(plan: &Plan, view: &View, name: &str, ended: bool) -> Option<Found> {
     if let Some(rendition) = renditions.into_iter().find(|r| playlist::init_name(r) == name) {
         return playlist::init(plan, view, rendition).map(|init| Found::Body(Bytes::from(init)));
     }
-    let key = |object: &Object| Some(Found::Key(object.key.clone()));
+    let stored = |object: &Object| Some(Found::Object(object.clone()));
     if let Some(tier) = name.strip_suffix(".mp4") {
         let tier = plan.tiers.iter().position(|planned| planned.name == tier)?;
-        return key(&assembly::package(plan, view, tier)?.object);
+        return stored(&assembly::package(plan, view, tier)?.object);
     }
-    key(assembly::images(plan, view)?.files.get(name)?)
+    stored(assembly::images(plan, view)?.files.get(name)?)
 }
 
 /// Whether a path has only letters, digits and `-_.`, in segments that are not empty and do not begin with a dot.

@@ -115,7 +115,19 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Wraps every request: assigns its id, turns error answers into problem documents, and counts it.
+/// The answer to a head that did not come in time, as it is written to the socket.
+pub(super) fn late_head() -> Vec<u8> {
+    let detail = "The head of the request did not come in time. Send it again, in one go.";
+    let body = Problem::new(StatusCode::REQUEST_TIMEOUT, "head-timeout", detail);
+    let body = body.body(&uuid::Uuid::now_v7().to_string());
+    let length = body.len();
+    format!(
+        "HTTP/1.1 408 Request Timeout\r\ncontent-type: application/problem+json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+/// Wraps every request: gives it an id, turns error answers into problem documents, counts it.
 pub(super) async fn finish(
     Extension(hooks): Extension<Hooks>,
     path: Option<MatchedPath>,

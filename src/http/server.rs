@@ -18,8 +18,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection::{Patience, Watch, Watched};
+use super::connection::{Closing, Patience, Watch, Watched};
 use super::crowd::Crowd;
+use super::gateway::{OnSeen, Seen};
 
 /// Connections that the kernel queues before they are accepted. It covers a burst, not a permanent queue.
 const BACKLOG: u32 = 1024;
@@ -50,7 +51,13 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves until `stop` is cancelled, then lets running requests end.
-pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    bounds: Bounds,
+    seen: OnSeen,
+    stop: CancellationToken,
+) {
     let crowd = Crowd::new(bounds.connections);
     let attended = TaskTracker::new();
     let taking = async {
@@ -59,7 +66,12 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: 
             let place = crowd.place().await;
             let watch = Watch::new(Arc::clone(&crowd));
             let connection = Connection { socket, watch, place, patience: bounds.patience };
-            attended.spawn(connection.attend(router.clone(), stop.clone()));
+            let open = Open::new(seen.clone(), connection.watch.clone());
+            let attending = connection.attend(router.clone(), stop.clone());
+            attended.spawn(async move {
+                let _open = open;
+                attending.await;
+            });
         }
     };
     tokio::select! {
@@ -88,6 +100,25 @@ async fn accept(listener: &TcpListener, crowd: &Crowd) -> Option<TcpStream> {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             None
         }
+    }
+}
+
+/// A connection that is counted as open.
+struct Open {
+    seen: OnSeen,
+    watch: Arc<Watch>,
+}
+
+impl Open {
+    fn new(seen: OnSeen, watch: Arc<Watch>) -> Self {
+        seen(Seen::Connected);
+        Self { seen, watch }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        (self.seen)(Seen::Disconnected { closing: self.watch.closing() });
     }
 }
 
@@ -121,7 +152,7 @@ impl Connection {
         let mut served = std::pin::pin!(http.serve_connection(io, service));
         let mut leaving = false;
         loop {
-            let Some(look) = watch.next_look(patience) else { return };
+            let Some(look) = watch.next_look(patience) else { return watch.give_up() };
             tokio::select! {
                 _ended = served.as_mut() => return,
                 () = tokio::time::sleep_until(look) => continue,
@@ -129,8 +160,9 @@ impl Connection {
                     if tokio::time::timeout(LAST_LOOK, served.as_mut()).await.is_ok() {
                         return;
                     }
+                    watch.close_for(Closing::Crowded);
                 }
-                () = stop.cancelled(), if !leaving => {}
+                () = stop.cancelled(), if !leaving => watch.close_for(Closing::Stopping),
             }
             if watch.is_idle() {
                 return;

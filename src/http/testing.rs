@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,9 +26,14 @@ use jetreel_domain::order::parts::LoggedPart;
 use jetreel_domain::order::state::{Known, Video};
 use jetreel_domain::words::failure::Failure;
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Bounds, Gateway, GatewayOptions, Hooks, Hosts, Pace, Patience, listen, router, serve};
+use super::counted::Counted;
+use super::{
+    Bounds, Closing, Gateway, GatewayOptions, Hooks, Hosts, OnSeen, Pace, Patience, Seen, listen,
+    router, serve,
+};
 use crate::descriptors::Budget;
 use crate::store::{OpenDalStore, StoreOptions};
 
@@ -36,6 +41,9 @@ use crate::store::{OpenDalStore, StoreOptions};
 pub(super) const PART_BYTES: u64 = 1000;
 /// Largest upload in tests, in bytes.
 pub(super) const UPLOAD_BYTES_MAX: u64 = 10_000;
+
+/// Most objects that are read at the same time in tests.
+pub(super) const READS: usize = 4;
 
 /// A broker with videos in memory. Everything else fails.
 #[derive(Default)]
@@ -45,6 +53,42 @@ pub(super) struct Videos {
     /// Logged parts of open uploads.
     pub(super) logged: Mutex<BTreeSet<(VideoId, u32)>>,
     pub(super) is_away: AtomicBool,
+    /// How often a task was replayed.
+    pub(super) replayed: AtomicUsize,
+    pub(super) outage: Outage,
+}
+
+/// An outage that begins at some call. That call and all later ones are answered when the outage is over.
+pub(super) struct Outage {
+    calls: AtomicUsize,
+    first: AtomicUsize,
+    /// The first call is carried out before the outage, and its answer comes only after it.
+    pub(super) loses_answer: AtomicBool,
+    over: watch::Sender<bool>,
+}
+
+impl Default for Outage {
+    fn default() -> Self {
+        let (calls, first) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
+        Self { calls, first, loses_answer: AtomicBool::new(false), over: watch::Sender::new(false) }
+    }
+}
+
+impl Outage {
+    /// The outage begins after this many calls from now on.
+    pub(super) fn begin_after(&self, calls: usize) {
+        self.first.store(self.calls.load(Ordering::SeqCst) + calls, Ordering::SeqCst);
+    }
+
+    /// Whether the outage has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        self.calls.load(Ordering::SeqCst) > self.first.load(Ordering::SeqCst)
+    }
+
+    /// Ends the outage.
+    pub(super) fn end(&self) {
+        self.over.send_replace(true);
+    }
 }
 
 fn away<'a, T: Send + 'a>() -> PortFuture<'a, T> {
@@ -52,18 +96,34 @@ fn away<'a, T: Send + 'a>() -> PortFuture<'a, T> {
 }
 
 impl Videos {
-    fn answer<'a, T: Send + 'a>(&self, value: impl FnOnce() -> T) -> PortFuture<'a, T> {
+    fn answer<'a, T: Send + 'a>(
+        &'a self,
+        value: impl FnOnce() -> T + Send + 'a,
+    ) -> PortFuture<'a, T> {
         if self.is_away.load(Ordering::Relaxed) {
             return away();
         }
-        let value = value();
-        Box::pin(async { Ok(value) })
+        let outage = &self.outage;
+        let call = outage.calls.fetch_add(1, Ordering::SeqCst);
+        let first = outage.first.load(Ordering::SeqCst);
+        if call < first {
+            let value = value();
+            return Box::pin(async { Ok(value) });
+        }
+        let mut over = outage.over.subscribe();
+        let loses_answer = call == first && outage.loses_answer.load(Ordering::SeqCst);
+        Box::pin(async move {
+            let (lost, value) =
+                if loses_answer { (Some(value()), None) } else { (None, Some(value)) };
+            over.wait_for(|over| *over).await.unwrap();
+            Ok(lost.unwrap_or_else(|| value.unwrap()()))
+        })
     }
 }
 
 impl Queues for Videos {
     fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()> {
-        self.answer(|| self.announced.lock().unwrap().push(upload.video.clone()))
+        self.answer(move || self.announced.lock().unwrap().push(upload.video.clone()))
     }
 
     fn next_task(&self, _: Lane, _: Group) -> PortFuture<'_, Option<Delivered>> {
@@ -91,7 +151,7 @@ impl Queues for Videos {
     }
 
     fn check(&self) -> PortFuture<'_, ()> {
-        self.answer(|| ())
+        self.answer(move || ())
     }
 
     fn next(&self, _: Stage, _: Duration) -> PortFuture<'_, Option<Delivered>> {
@@ -127,7 +187,7 @@ impl Remains for Videos {
 
 impl PartLogs for Videos {
     fn log_part<'a>(&'a self, part: &'a LoggedPart) -> PortFuture<'a, WriteOnce> {
-        self.answer(|| {
+        self.answer(move || {
             let mut logged = self.logged.lock().unwrap();
             let mine = logged.insert((part.video.clone(), part.index));
             if mine { WriteOnce::Mine } else { WriteOnce::Taken }
@@ -135,7 +195,7 @@ impl PartLogs for Videos {
     }
 
     fn forget_parts<'a>(&'a self, video: &'a VideoId) -> PortFuture<'a, ()> {
-        self.answer(|| self.logged.lock().unwrap().retain(|(of, _)| of != video))
+        self.answer(move || self.logged.lock().unwrap().retain(|(of, _)| of != video))
     }
 }
 
@@ -149,7 +209,7 @@ impl Ledger for Videos {
     }
 
     fn entries<'a>(&'a self, _: &'a OrderId, _: u64) -> PortFuture<'a, (Vec<Entry>, u64)> {
-        away()
+        self.answer(move || (Vec::new(), 0))
     }
 
     fn entry_count<'a>(&'a self, _: &'a OrderId) -> PortFuture<'a, u64> {
@@ -165,27 +225,27 @@ impl Ledger for Videos {
     }
 
     fn forget<'a>(&'a self, _: &'a OrderId) -> PortFuture<'a, ()> {
-        away()
+        self.answer(move || ())
     }
 }
 
 impl ports::Videos for Videos {
     fn video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, Option<Versioned<Video>>> {
-        self.answer(|| {
+        self.answer(move || {
             let (revision, value) = self.kept.lock().unwrap().get(id)?.clone();
             Some(Versioned { value, revision })
         })
     }
 
     fn create_video<'a>(&'a self, video: &'a Video) -> PortFuture<'a, WriteOnce> {
-        self.answer(|| {
+        self.answer(move || {
             self.kept.lock().unwrap().insert(video.id.clone(), (1, video.clone()));
             WriteOnce::Mine
         })
     }
 
     fn swap_video<'a>(&'a self, video: &'a Video, revision: u64) -> PortFuture<'a, Swap> {
-        self.answer(|| {
+        self.answer(move || {
             let mut kept = self.kept.lock().unwrap();
             let (found, value) = kept.get_mut(&video.id).unwrap();
             if *found != revision {
@@ -197,7 +257,7 @@ impl ports::Videos for Videos {
     }
 
     fn videos(&self) -> PortFuture<'_, Vec<VideoId>> {
-        self.answer(|| self.kept.lock().unwrap().keys().cloned().collect())
+        self.answer(move || self.kept.lock().unwrap().keys().cloned().collect())
     }
 
     fn remove_video<'a>(&'a self, _: &'a VideoId) -> PortFuture<'a, ()> {
@@ -210,7 +270,7 @@ impl ports::Videos for Videos {
 
     fn changes(&self, after: u64) -> PortFuture<'_, Changes> {
         // Returns all of them each time, because revisions here count per video.
-        self.answer(|| {
+        self.answer(move || {
             let kept = self.kept.lock().unwrap();
             let changed = kept.values().map(|(revision, video)| Changed {
                 id: video.id.clone(),
@@ -250,7 +310,7 @@ impl Facts for Videos {
         _: &'a Known,
         _: &'a Video,
     ) -> PortFuture<'a, WriteOnce> {
-        away()
+        self.answer(move || WriteOnce::Mine)
     }
 }
 
@@ -268,7 +328,10 @@ impl DeadLetters for Videos {
         away()
     }
     fn replay<'a>(&'a self, _: &'a Buried) -> PortFuture<'a, WriteOnce> {
-        away()
+        self.answer(move || {
+            self.replayed.fetch_add(1, Ordering::SeqCst);
+            WriteOnce::Mine
+        })
     }
     fn discard(&self, _: u64) -> PortFuture<'_, bool> {
         away()
@@ -312,6 +375,11 @@ pub(super) struct Served {
     pub(super) videos: Arc<Videos>,
     pub(super) gateway: Arc<Gateway>,
     pub(super) folder: TempDir,
+    pub(super) store: Arc<Counted>,
+    /// Open connections.
+    pub(super) open: Arc<AtomicUsize>,
+    /// Why connections ended.
+    pub(super) ended: Arc<Mutex<Vec<Option<Closing>>>>,
     pub(super) stop: CancellationToken,
     pub(super) server: tokio::task::JoinHandle<()>,
 }
@@ -330,13 +398,20 @@ pub(super) async fn served() -> Served {
 
 /// Serves a gateway with few connections.
 pub(super) async fn served_to(connections: usize) -> Served {
+    served_with(connections, PATIENCE).await
+}
+
+/// Serves a gateway with few connections and its own deadlines.
+pub(super) async fn served_with(connections: usize, patience: Patience) -> Served {
     let folder = tempfile::tempdir().unwrap();
-    let store = OpenDalStore::open(&StoreOptions::fs(folder.path().to_string_lossy())).unwrap();
+    let opened = OpenDalStore::open(&StoreOptions::fs(folder.path().to_string_lossy())).unwrap();
+    let (sizes, reads) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let store = Arc::new(Counted { folder: opened, sizes, reads });
     let videos = Arc::new(Videos::default());
     let ports = Ports {
         broker: videos.clone(),
         letters: videos.clone(),
-        store: Arc::new(store),
+        store: store.clone(),
         codec: Arc::new(NoCodec),
         environment: Arc::new(Noon),
     };
@@ -351,7 +426,7 @@ pub(super) async fn served_to(connections: usize) -> Served {
         upload_bytes_max: UPLOAD_BYTES_MAX,
         public_metrics: true,
         hooks,
-        budget: Budget { connections, uploads: 10, reads: 10 },
+        budget: Budget { connections, uploads: 10, reads: READS },
         pace: Pace { idle: Duration::from_secs(2), bytes_per_second: 500 },
         hosts: Hosts::new(["videos.example.com"], []),
     });
@@ -359,15 +434,33 @@ pub(super) async fn served_to(connections: usize) -> Served {
     let address = listener.local_addr().unwrap();
     let routes = router(gateway.clone());
     let stop = CancellationToken::new();
-    let bounds = Bounds { connections, patience: PATIENCE };
-    let server = tokio::spawn(serve(listener, routes, bounds, stop.clone()));
-    Served { address, videos, gateway, folder, stop, server }
+    let bounds = Bounds { connections, patience };
+    let ended = Arc::<Mutex<Vec<Option<Closing>>>>::default();
+    let (open, noted) = (Arc::<AtomicUsize>::default(), ended.clone());
+    let counted = open.clone();
+    let seen: OnSeen = Arc::new(move |seen| match seen {
+        Seen::Connected => _ = counted.fetch_add(1, Ordering::SeqCst),
+        Seen::Disconnected { closing } => {
+            counted.fetch_sub(1, Ordering::SeqCst);
+            noted.lock().unwrap().push(closing);
+        }
+        Seen::Request { .. } | Seen::Upload { .. } => {}
+    });
+    let server = tokio::spawn(serve(listener, routes, bounds, seen, stop.clone()));
+    Served { address, videos, gateway, folder, store, open, ended, stop, server }
 }
 
 impl Served {
     /// Address of a path.
     pub(super) fn at(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// Puts an object.
+    pub(super) fn put(&self, key: &str, bytes: &[u8]) {
+        let path = self.folder.path().join(key);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
     }
 
     /// The only video.

@@ -1,9 +1,16 @@
 //! Handles one upload from its first byte until it is queued.
 //!
 //! Invariants: a 2xx is sent only after the state is QUEUED and names the list of every part. From then on the state is the truth, and the
-//! announcement is a hint that can be repeated. Received objects are removed only after the state shows that no worker uses them.
+//! announcement is a hint that can be repeated. After any other answer the video is cancelled as soon as the broker answers, also if its
+//! state is QUEUED by then, because the client sends the upload again. Received objects are removed only after the state shows that no
+//! worker uses them.
+//!
+//! While bytes arrive, a part waits for the broker as long as a stage does, so a long upload outlives a restart of the broker. The client
+//! waits from its last byte on: then every request to the broker has a deadline.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -11,7 +18,7 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use jetreel_actors::event::Event;
-use jetreel_actors::ports::{Broker, PortFuture, WriteOnce};
+use jetreel_actors::ports::{Broker, PortFuture, Ports, WriteOnce};
 use jetreel_actors::{change, crash};
 use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::delivery::signature;
@@ -20,10 +27,11 @@ use jetreel_domain::order::lane::Lane;
 use jetreel_domain::order::ledger::Object;
 use jetreel_domain::order::parts::{LoggedPart, PartList, VERSION};
 use jetreel_domain::order::state::{Source, Status, Video};
-use jetreel_domain::words::failure::Failure;
-use tokio::sync::SemaphorePermit;
+use jetreel_domain::words::failure::{Failure, Severity};
+use tokio::sync::{SemaphorePermit, oneshot};
+use tokio_util::sync::CancellationToken;
 
-use super::asking::soon;
+use super::asking::{PATIENCE, broker_timeout, soon, soon_or_later};
 use super::connection::Watch;
 use super::pace::{BodyError, paced};
 use super::parts::{PartLog, Place, UploadError, store_parts};
@@ -37,6 +45,11 @@ const BEGINNING_BYTES: u64 = 64 << 10;
 const PLACE_WAIT: Duration = Duration::from_secs(10);
 /// Longest wait of a client for the announcement of its upload, which is queued by then.
 const ANNOUNCEMENT_WAIT: Duration = Duration::from_secs(1);
+/// Longest wait of a client whose upload failed for whether it is queued after all, because only the answer of the broker was lost.
+const LAST_LOOK: Duration = Duration::from_millis(1200);
+/// An upload that failed is given up for this long, where the broker is away; then it is left to the reconciler.
+const GIVING_UP_WAIT: Duration = Duration::from_secs(15 * 60);
+const GIVING_UP_PAUSE: Duration = Duration::from_secs(1);
 /// Number of the order that an upload opens.
 const FIRST: u32 = 1;
 
@@ -66,52 +79,71 @@ impl Upload {
         };
         let _place = beginning.place(&gateway).await?;
         let video = Video::receiving(new_id(), title, lane, ports.environment.now());
-        if soon(ports.broker.create_video(&video)).await? == WriteOnce::Taken {
-            return Err(
-                Failure::task("id-taken", "The id of the new video is taken. Try again.").into()
-            );
-        }
-        let last_byte = Arc::new(std::sync::Mutex::new(Instant::now()));
+        create(&gateway, &video).await?;
+        let course = Arc::new(Course::new());
         let unrecognised = !signature::is_plausible(&beginning.head());
         let begun = futures::stream::iter(beginning.pieces.into_iter().map(Ok));
-        let body = clocked(begun.chain(body), last_byte.clone());
-        let mut arrival = Arrival { gateway: &gateway, id: &video.id, list: None, source: None };
-        if let Err(problem) = arrival.queue(body).await
-            && !arrival.is_queued_after_all().await
+        let body = course.clone().watch(begun.chain(body));
+        let mut arrival = Arrival::new(gateway.clone(), video.id.clone());
+        if let Err(problem) = arrival.queue(&course, body).await
+            && !arrival.turns_out_queued().await
         {
             return Err(problem);
         }
         crash::point("upload-after-queue");
         let upload = Uploaded { unrecognised, ..Uploaded::new(video.id.clone(), FIRST, lane) };
-        announce(&gateway, upload).await;
-        let waited = last_byte.lock().map_or(0.0, |at| at.elapsed().as_secs_f64());
-        let bytes = arrival.list.as_ref().map_or(0, PartList::bytes);
-        (gateway.hooks.seen)(Seen::Upload { bytes, confirmation_seconds: waited });
+        announce(&gateway.ports, upload).await;
+        let confirmation_seconds = course.since_last_byte().as_secs_f64();
+        (gateway.hooks.seen)(Seen::Upload { bytes: course.bytes(), confirmation_seconds });
         Ok(video.order_id(FIRST))
     }
 }
 
-/// A video whose upload is arriving.
-struct Arrival<'a> {
-    gateway: &'a Gateway,
-    id: &'a VideoId,
-    /// The part list; `None` until all parts are stored.
+/// Creates the state of a video. Where it is created too late for the client, it is cancelled.
+async fn create(gateway: &Arc<Gateway>, video: &Video) -> Result<(), Problem> {
+    let (ports, new) = (gateway.ports.clone(), video.clone());
+    let arrival = Arrival::new(gateway.clone(), video.id.clone());
+    let creating = async move { ports.broker.create_video(&new).await };
+    let late = async move |created| {
+        if !matches!(created, Ok(WriteOnce::Taken)) {
+            arrival.give_up(None).await;
+        }
+    };
+    match soon_or_later(creating, late).await? {
+        WriteOnce::Mine => Ok(()),
+        WriteOnce::Taken => {
+            let message = "The id of the new video is taken. Try again.";
+            Err(Failure::task("id-taken", message).into())
+        }
+    }
+}
+
+/// A video whose bytes arrive.
+struct Arrival {
+    gateway: Arc<Gateway>,
+    id: VideoId,
+    /// All parts, once they are stored.
     list: Option<PartList>,
     /// The stored list; `None` until it is written.
     source: Option<Source>,
 }
 
-impl Arrival<'_> {
-    /// Stores all parts and their list, and names the list in the state.
+impl Arrival {
+    fn new(gateway: Arc<Gateway>, id: VideoId) -> Self {
+        Self { gateway, id, list: None, source: None }
+    }
+
+    /// Stores all parts and their list, and names it in state.
     async fn queue(
         &mut self,
+        course: &Course,
         body: impl Stream<Item = Result<Bytes, BodyError>> + Send,
     ) -> Result<(), Problem> {
-        let (gateway, ports) = (self.gateway, &self.gateway.ports);
+        let (gateway, ports) = (&self.gateway, &self.gateway.ports);
         let store = ports.store.as_ref();
         let place = Place {
             store,
-            log: &Log { broker: ports.broker.as_ref(), video: self.id },
+            log: &Log { broker: ports.broker.as_ref(), video: &self.id, course },
             prefix: &format!("raw/{}", self.id),
             part_bytes: gateway.part_bytes,
             limit: gateway.upload_bytes_max,
@@ -119,46 +151,86 @@ impl Arrival<'_> {
         let list = self.list.insert(store_parts(&place, body).await.map_err(refused)?);
         crash::point("upload-before-list");
         let source =
-            jetreel_actors::parts::write(store, &ports.environment.uuid(), self.id, list).await?;
+            jetreel_actors::parts::write(store, &ports.environment.uuid(), &self.id, list).await?;
         let source = self.source.insert(source);
         crash::point("upload-before-queue");
         let now = ports.environment.now();
-        let found = change::video(ports, self.id, |video| {
+        let found = soon(change::video(ports, &self.id, |video| {
             video.source = source.clone();
             Ok(video.advance(FIRST, Status::Queued, now).is_ok())
-        })
+        }))
         .await?;
         // The state did not advance. Either the upload was cancelled, or an earlier try was stored although its answer was lost.
         if found.is_some_and(|video| is_open(&video)) { Ok(()) } else { Err(cancelled()) }
     }
 
-    /// Cancels the video and removes its objects. `true` if the state is QUEUED because an earlier write was stored although its answer was
-    /// lost.
-    async fn is_queued_after_all(&self) -> bool {
-        let ports = &self.gateway.ports;
-        let now = ports.environment.now();
-        let mut cancelled = false;
-        let closed = change::video(ports, self.id, |video| {
-            let receives = |status| status == Status::Receiving;
-            let receives = video.order(FIRST).is_some_and(|order| receives(order.status));
-            cancelled = receives && video.cancel(FIRST, now).is_ok();
-            Ok(cancelled)
-        });
-        match closed.await {
-            Ok(Some(video)) if is_open(&video) => return true,
-            Ok(Some(video)) if cancelled => self.tell(&video).await,
-            Ok(_) => {}
-            Err(failure) => {
-                // The reconciler cancels the upload, or continues if it is queued.
-                tracing::warn!(video = %self.id, %failure, "the state of a failed upload could not be changed");
-                return false;
+    /// Gives the video up. `true`: its state says that it is queued, although the answer that said so was lost, and it stays. Where that
+    /// takes long, the client is answered first.
+    async fn turns_out_queued(self) -> bool {
+        let (tell, mut told) = oneshot::channel();
+        tokio::spawn(self.give_up(Some(tell)));
+        if let Ok(ended) = tokio::time::timeout(LAST_LOOK, &mut told).await {
+            return ended.is_ok();
+        }
+        told.close();
+        told.try_recv().is_ok()
+    }
+
+    /// Cancels the video and removes what arrived. Where it is queued already, whoever listens is told, and nothing is changed; where
+    /// nobody listens any more, it is cancelled all the same.
+    async fn give_up(self, queued: Option<oneshot::Sender<()>>) {
+        let began = Instant::now();
+        let mut queued = queued;
+        loop {
+            match self.close(queued.as_ref()).await {
+                Ok(Closed::Queued) => {
+                    // Otherwise the client was answered a moment ago.
+                    if let Some(Ok(())) = queued.take().map(|queued| queued.send(())) {
+                        return;
+                    }
+                }
+                Ok(Closed::Unread) => break,
+                Ok(Closed::Read) => return,
+                Err(failure) => {
+                    let passes = failure.severity == Severity::DependencyFault;
+                    if !passes || began.elapsed() > GIVING_UP_WAIT {
+                        // The reconciler gives it up, or goes on with it where it is queued.
+                        tracing::warn!(video = %self.id, %failure, "the state of a failed upload could not be changed");
+                        return;
+                    }
+                    tokio::time::sleep(GIVING_UP_PAUSE).await;
+                }
             }
         }
         self.remove().await;
-        if let Err(failure) = ports.broker.forget_parts(self.id).await {
+        if let Err(failure) = self.gateway.ports.broker.forget_parts(&self.id).await {
             tracing::debug!(%failure, video = %self.id, "the part log of an upload could not be removed; the reconciler will remove it");
         }
-        false
+    }
+
+    async fn close(&self, queued: Option<&oneshot::Sender<()>>) -> Result<Closed, Failure> {
+        let ports = &self.gateway.ports;
+        let now = ports.environment.now();
+        let (mut receives, mut cancelled) = (false, false);
+        let closed = change::video(ports, &self.id, |video| {
+            let status = video.order(FIRST).map(|order| order.status);
+            receives = status == Some(Status::Receiving);
+            let untold = queued.is_none_or(oneshot::Sender::is_closed);
+            cancelled = (receives || untold) && video.cancel(FIRST, now).is_ok();
+            Ok(cancelled)
+        });
+        let video = closed.await?;
+        if let Some(video) = video.as_ref().filter(|_| cancelled) {
+            self.tell(video).await;
+        }
+        Ok(match video {
+            // What a queued video names is removed by the reconciler.
+            Some(_) if cancelled && !receives => Closed::Read,
+            Some(video) if is_open(&video) && queued.is_some() => Closed::Queued,
+            // It ended before it could be cancelled.
+            Some(video) if is_open(&video) => Closed::Read,
+            Some(_) | None => Closed::Unread,
+        })
     }
 
     async fn tell(&self, video: &Video) {
@@ -183,15 +255,25 @@ impl Arrival<'_> {
     }
 }
 
-/// Whether the upload is complete and the video was not cancelled since.
+/// State of a video that was given up.
+enum Closed {
+    /// It is queued, or further, and was left so.
+    Queued,
+    /// Nobody reads what arrived.
+    Unread,
+    /// State names what arrived, and somebody may read it.
+    Read,
+}
+
+/// Whether all bytes are there, and the video was not cancelled since.
 fn is_open(video: &Video) -> bool {
     let status = video.order(FIRST).map(|order| order.status);
     status.is_some_and(|status| !matches!(status, Status::Receiving | Status::Cancelled))
 }
 
-/// Announces a queued upload and removes its log. The client waits only a moment; after that the reconciler announces it.
-async fn announce(gateway: &Gateway, upload: Uploaded) {
-    let ports = gateway.ports.clone();
+/// Announces a queued upload, and removes its log. A client does not wait long: where it cannot be announced, the reconciler does it.
+async fn announce(ports: &Ports, upload: Uploaded) {
+    let ports = ports.clone();
     let video = upload.video.clone();
     let announced = tokio::spawn({
         let ports = ports.clone();
@@ -216,6 +298,7 @@ async fn announce(gateway: &Gateway, upload: Uploaded) {
 struct Log<'a> {
     broker: &'a dyn Broker,
     video: &'a VideoId,
+    course: &'a Course,
 }
 
 impl PartLog for Log<'_> {
@@ -223,7 +306,11 @@ impl PartLog for Log<'_> {
         Box::pin(async move {
             let (video, object) = (self.video.clone(), part.clone());
             let logged = LoggedPart { v: VERSION, video, index, object };
-            match self.broker.log_part(&logged).await? {
+            let noted = tokio::select! {
+                noted = self.broker.log_part(&logged) => noted,
+                () = self.course.waited_for(PATIENCE) => Err(broker_timeout()),
+            };
+            match noted? {
                 WriteOnce::Mine => Ok(()),
                 WriteOnce::Taken => {
                     let message = "Another node writes the same upload. Send it again.";
@@ -276,16 +363,49 @@ impl Beginning {
     }
 }
 
-/// Records when the last byte arrived, to measure the confirmation.
-fn clocked<E>(
-    body: impl Stream<Item = Result<Bytes, E>>,
-    last_byte: Arc<std::sync::Mutex<Instant>>,
-) -> impl Stream<Item = Result<Bytes, E>> {
-    body.inspect(move |_| {
-        if let Ok(mut at) = last_byte.lock() {
-            *at = Instant::now();
-        }
-    })
+/// The course of a body: its bytes, when the last one came, and whether it was the last.
+struct Course {
+    bytes: AtomicU64,
+    last_byte: Mutex<Instant>,
+    ended: CancellationToken,
+}
+
+impl Course {
+    fn new() -> Self {
+        let last_byte = Mutex::new(Instant::now());
+        Self { bytes: AtomicU64::new(0), last_byte, ended: CancellationToken::new() }
+    }
+
+    fn watch<E>(
+        self: Arc<Self>,
+        body: impl Stream<Item = Result<Bytes, E>>,
+    ) -> impl Stream<Item = Result<Bytes, E>> {
+        let ending = self.clone();
+        let body = body.inspect(move |piece| {
+            let bytes = piece.as_ref().map_or(0, |piece| piece.len() as u64);
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
+            *self.last_byte.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        });
+        body.chain(futures::stream::poll_fn(move |_| {
+            ending.ended.cancel();
+            Poll::Ready(None)
+        }))
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// For the promise of a quick confirmation.
+    fn since_last_byte(&self) -> Duration {
+        self.last_byte.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// Resolves when the client has waited for that long, since its last byte.
+    async fn waited_for(&self, time: Duration) {
+        self.ended.cancelled().await;
+        tokio::time::sleep(time).await;
+    }
 }
 
 /// A time-ordered id, so that the newest videos are last in the bucket.

@@ -11,7 +11,7 @@ use jetreel_domain::delivery::stage::Stage;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// Waits between attempts, as in `1m, 5m, 25m`; an empty text means no second attempt.
+/// Delays between attempts, as in `1m, 5m, 25m`. An empty text means no second attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Delays(pub Vec<Duration>);
 
@@ -36,21 +36,21 @@ impl<'de> Deserialize<'de> for Delays {
     }
 }
 
-/// `[retry]`.
+/// The section: a key for each stage, under its word, and the others.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Retry {
-    /// Of each stage, under its word.
+    /// Delays of each stage.
     pub stages: BTreeMap<Stage, Delays>,
     /// Share by which each delay varies.
     pub jitter: f64,
     /// Seconds between two searches for messages that the broker gave up.
     pub sweep_seconds: u64,
-    /// Whether refused media leaves a dead letter.
+    /// Whether refused media is buried in the dead letters.
     pub bury_refused: bool,
 }
 
 impl Retry {
-    /// Waits of a stage.
+    /// Delays of a stage.
     #[must_use]
     pub fn of(&self, stage: Stage) -> &[Duration] {
         self.stages.get(&stage).map_or(&[], |delays| &delays.0)
@@ -72,7 +72,6 @@ impl<'de> Deserialize<'de> for Retry {
     }
 }
 
-/// Reads the section: a key for each stage, and the others.
 struct Section;
 
 impl<'de> Visitor<'de> for Section {

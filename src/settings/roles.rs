@@ -1,27 +1,26 @@
-//! The roles of a node, as in `node.roles`.
+//! Roles of a node, as in the setting `node.roles`.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use jetreel_domain::delivery::stage::Stage;
 
-/// A branch of the supervisor tree.
+/// A role of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// HTTP.
+    /// Serves HTTP.
     Gateway,
-    /// Work for a stage.
+    /// Works for a stage.
     Stage(Stage),
-    /// Dead letters.
     Deadletter,
-    /// Repair from state.
+    /// Repairs from the states.
     Reconciler,
 }
 
-/// Words that roles had before, which settings may still have.
+/// Former names of roles, which settings may still have.
 const FORMER: [(&str, Role); 1] = [("publisher", Role::Stage(Stage::Publish))];
 
-/// Roles that are planned: a node that took them would do nothing of the kind.
+/// Names reserved for future roles. A node with such a role would do nothing for it.
 const PLANNED: [&str; 2] = ["fanout", "scaler"];
 
 impl Role {
@@ -31,7 +30,7 @@ impl Role {
         [Self::Gateway].into_iter().chain(stages).chain([Self::Deadletter, Self::Reconciler])
     }
 
-    /// The word in settings.
+    /// Name of the role in the settings.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -59,29 +58,29 @@ impl FromStr for Role {
     }
 }
 
-/// What a node does.
+/// Roles of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roles(BTreeSet<Role>);
 
 impl Roles {
-    /// Everything.
+    /// All roles.
     #[must_use]
     pub fn all() -> Self {
         Self(Role::all().collect())
     }
 
-    /// Everything but `role`.
+    /// All roles except `role`.
     #[must_use]
     pub fn all_but(role: Role) -> Self {
         Self(Role::all().filter(|other| *other != role).collect())
     }
 
-    /// Their words.
+    /// Names of the roles.
     pub fn words(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().map(|role| role.as_str())
     }
 
-    /// Whether `role` is among them.
+    /// Whether `role` is one of them.
     #[must_use]
     pub fn has(&self, role: Role) -> bool {
         self.0.contains(&role)

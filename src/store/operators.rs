@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use jetreel_actors::ports::{ObjectWriter, PortFuture, Store, Walk, WriteOnce};
+use jetreel_actors::ports::{ObjectReader, ObjectWriter, PortFuture, Store, Walk, WriteOnce};
 use jetreel_domain::order::ledger::Object;
 use jetreel_domain::words::failure::{Failure, Severity, Touched};
 use opendal::layers::{RetryLayer, TimeoutLayer};
@@ -13,7 +13,7 @@ use super::durable::Directory;
 use super::file::{FileWriter, Files};
 use super::lister::ListerWalk;
 use super::options::{S3_CHUNK_BYTES_MIN, Scheme, StoreOptions};
-use super::reader;
+use super::reader::{self, PieceReader};
 use super::severity::{Doing, conflict, failure, gone, missing, unusable};
 use super::walk::FolderWalk;
 use super::writer::OpenDalWriter;
@@ -58,9 +58,13 @@ impl OpenDalStore {
         }
     }
 
+    pub(super) fn operator(&self) -> &Operator {
+        &self.operator
+    }
+
     /// The failure of a read of the object `key` from that byte on. If the directory is no longer the store's, a missing object is not the
     /// object's fault.
-    async fn explain(&self, key: &str, from: u64, error: Error) -> Failure {
+    pub(super) async fn explain(&self, key: &str, from: u64, error: Error) -> Failure {
         let touched = Touched::Read { key: key.to_owned(), from };
         if error.kind() == ErrorKind::NotFound && !self.is_present().await {
             return gone().with_detail(error).of(touched);
@@ -145,6 +149,18 @@ impl Store for OpenDalStore {
                 Ok(bytes) => Ok(bytes),
                 Err(error) => Err(self.explain(key, from, error).await),
             }
+        })
+    }
+
+    fn reader<'a>(
+        &'a self,
+        key: &'a str,
+        range: Range<u64>,
+    ) -> PortFuture<'a, Box<dyn ObjectReader>> {
+        let is_folder = self.files.is_some();
+        Box::pin(async move {
+            let reader = PieceReader::open(self.clone(), key, range, is_folder).await?;
+            Ok(Box::new(reader) as Box<dyn ObjectReader>)
         })
     }
 

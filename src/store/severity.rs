@@ -77,6 +77,13 @@ pub(super) fn conflict() -> Failure {
     Failure::task("object-conflict", "Another object is already stored under this name.")
 }
 
+/// A folder where an object is read, or a file where the folder of one is looked for.
+fn no_object() -> Failure {
+    let message =
+        "What the store has under this name is not an object. Look at it, and move it away.";
+    Failure { message: message.to_owned(), ..conflict() }
+}
+
 fn kind_failure(doing: Doing, kind: ErrorKind, full: bool) -> Failure {
     match kind {
         _ if full => Failure::dependency("storage-full", "The storage is full."),
@@ -88,7 +95,10 @@ fn kind_failure(doing: Doing, kind: ErrorKind, full: bool) -> Failure {
         | ErrorKind::NotADirectory
         | ErrorKind::AlreadyExists
         | ErrorKind::IsSameFile
-        | ErrorKind::ConditionNotMatch => conflict(),
+        | ErrorKind::ConditionNotMatch => match doing {
+            Doing::Reading => no_object(),
+            Doing::Writing => conflict(),
+        },
         ErrorKind::PermissionDenied | ErrorKind::ConfigInvalid | ErrorKind::Unsupported => {
             Failure::dependency("storage-denied", "The storage refuses access. Check its settings.")
         }
@@ -142,6 +152,18 @@ mod tests {
             let failure = failure(Doing::Reading, &Error::new(kind, "x"));
             assert_eq!((failure.severity, failure.code.as_str()), (severity, code), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_read_says_nothing_about_another_object() {
+        let error = Error::new(ErrorKind::IsADirectory, "x");
+        let [read, written] = [Doing::Reading, Doing::Writing].map(|doing| failure(doing, &error));
+        assert_eq!(
+            (read.code.as_str(), written.code.as_str()),
+            ("object-conflict", "object-conflict")
+        );
+        assert!(read.message.contains("not an object"), "{}", read.message);
+        assert!(written.message.contains("already stored"), "{}", written.message);
     }
 
     #[test]

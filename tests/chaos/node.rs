@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use tokio::sync::oneshot;
 
 use super::net::Place;
 use super::signals;
-use super::stage::LOOK;
 
 /// Prefix of the line that a node prints once it answers.
 const LISTENING: &str = "listening on ";
@@ -116,18 +116,14 @@ impl Node {
     /// Waits until it has ended by itself.
     pub(crate) async fn ended(&mut self, within: Duration) -> anyhow::Result<ExitStatus> {
         let process = self.process.as_mut().context("the node does not run")?;
-        let ended = async {
-            loop {
-                if let Some(status) = process.try_wait()? {
-                    return Ok(status);
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        let status = tokio::time::timeout(within, ended).await.context("the node goes on");
-        let status = status?.map_err(|error: std::io::Error| error);
+        let child = WaitId::Pid(Pid::from_child(process));
+        // Its status stays for `Child::wait`.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let ended = tokio::task::spawn_blocking(move || waitid(child, options));
+        tokio::time::timeout(within, ended).await.context("the node goes on")???;
+        let status = process.wait()?;
         self.process = None;
-        Ok(status?)
+        Ok(status)
     }
 
     /// Exit status of a node that ended unexpectedly.

@@ -65,7 +65,7 @@ async fn a_task_that_makes_progress_outlives_any_number_of_dead_nodes() {
 async fn a_lost_lease_is_no_attempt_and_a_dead_node_is_one() {
     let Some(film) = media::made(FILM) else { return };
     let site = Site::start().await;
-    let front = site.node("front", &[("NODE__ROLES", "gateway,ingest,publisher")]).await;
+    let front = site.node("front", &[("NODE__ROLES", "gateway,ingest,publish")]).await;
     let (alive, poison) = (front.submit(&film).await, front.submit(&film).await);
     in_time("the tasks of both are queued", async || {
         let queued = site.subjects(names::ENCODE, ">").await;

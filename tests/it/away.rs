@@ -4,16 +4,19 @@ use jetreel_actors::ports::Videos;
 use std::time::{Duration, Instant};
 
 use jetreel_domain::order::state::Status;
-use reqwest::StatusCode;
-use tokio::io::AsyncWriteExt as _;
+use reqwest::{Response, StatusCode};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::harness::eventually::eventually_so;
 use crate::harness::media::{self, SHORT};
+use crate::harness::nats::Nats;
 use crate::harness::site::Site;
 
 /// Every answer comes within this time, whatever is away.
 const SOON: Duration = Duration::from_secs(5);
+/// The same, with what a busy machine adds to seven at once.
+const REFUSED: Duration = Duration::from_secs(6);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn finished_videos_play_without_the_broker_played_before_or_not() {
@@ -63,6 +66,113 @@ async fn finished_videos_play_without_the_broker_played_before_or_not() {
     .await;
     let listed = gateway.json("/v1/jobs").await;
     assert_eq!(listed["jobs"].as_array().unwrap().len(), 0, "{listed}");
+}
+
+/// How the broker goes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outage {
+    /// It stands still: connections stand, and nothing is answered.
+    Frozen,
+    /// It is killed.
+    Killed,
+}
+
+impl Outage {
+    fn begin(self, nats: &mut Nats) {
+        match self {
+            Self::Frozen => nats.freeze(),
+            Self::Killed => nats.kill(),
+        }
+    }
+
+    async fn end(self, nats: &mut Nats) {
+        match self {
+            Self::Frozen => nats.go_on(),
+            Self::Killed => nats.restart().await,
+        }
+    }
+}
+
+/// Fails where the answer is not a 503 in time.
+async fn refused_soon(what: &str, asked: impl Future<Output = Response>) {
+    let begun = Instant::now();
+    let answer = asked.await;
+    assert!(begun.elapsed() < REFUSED, "{what}: {:?}", begun.elapsed());
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{what}");
+    let problem: serde_json::Value = answer.json().await.expect("a problem document");
+    assert_eq!(problem["retryable"], true, "{what}: {problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_waits_for_is_refused_soon_and_works_when_the_broker_is_back() {
+    let Some(clip) = media::made(SHORT) else { return };
+    for outage in [Outage::Frozen, Outage::Killed] {
+        let mut site = Site::start().await;
+        let mut node = site.node("worker", &[]).await;
+        let job = node.submit(&clip).await;
+        let path = format!("/v1/jobs/{job}");
+        eventually_so("it encodes", async || node.json(&path).await["status"] == "ENCODING").await;
+        // The job stays as it is.
+        node.kill();
+        let node = site.node("gateway", &[("NODE__ROLES", "gateway")]).await;
+
+        // An upload whose last bytes come during the outage.
+        let mut upload = TcpStream::connect(node.authority()).await.unwrap();
+        let head = "POST /v1/videos HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 200000\r\n\r\n";
+        upload.write_all(head.as_bytes()).await.unwrap();
+        upload.write_all(&[7; 100_000]).await.unwrap();
+        let videos = async || site.bus.videos().await.unwrap();
+        eventually_so("the upload has begun", async || videos().await.len() == 2).await;
+        let begun = videos().await.pop().unwrap();
+
+        outage.begin(site.nats_mut());
+        let last = async {
+            upload.write_all(&[7; 100_000]).await.unwrap();
+            let sent = Instant::now();
+            let mut answer = String::new();
+            upload.read_to_string(&mut answer).await.unwrap();
+            assert!(sent.elapsed() < REFUSED, "{outage:?}: {:?}", sent.elapsed());
+            assert!(answer.starts_with("HTTP/1.1 503 "), "{outage:?}: {answer}");
+            assert!(answer.contains("\"retryable\":true"), "{outage:?}: {answer}");
+        };
+        let video = &job.video;
+        let paths = [
+            format!("/v1/jobs/{job}/cancel"),
+            format!("/v1/jobs/{job}/retry"),
+            format!("/v/{video}/master.m3u8"),
+            path.clone(),
+            "/v1/jobs".to_owned(),
+        ];
+        let [cancel, retry, playlist, document, list] = &paths;
+        tokio::join!(
+            last,
+            refused_soon(cancel, node.command(cancel)),
+            refused_soon(retry, node.command(retry)),
+            refused_soon("delete", node.delete(video)),
+            refused_soon(playlist, node.get(playlist)),
+            refused_soon(document, node.get(document)),
+            refused_soon(list, node.get(list)),
+            refused_soon("upload", node.post(vec![7; 1000])),
+        );
+        outage.end(site.nats_mut()).await;
+
+        // The upload that was refused is given up, whatever the broker had taken of it.
+        let status = async || {
+            let video = site.bus.video(&begun).await.ok()??.value;
+            Some(video.orders[0].status)
+        };
+        eventually_so("it is given up", async || status().await == Some(Status::Cancelled)).await;
+        eventually_so("its parts are gone", async || {
+            site.keys(&format!("raw/{begun}/")).await.is_empty()
+        })
+        .await;
+        let (missing, accepted) = (StatusCode::NOT_FOUND, StatusCode::ACCEPTED);
+        assert_eq!(node.delete(video).await.status(), accepted, "{outage:?}");
+        assert_eq!(node.get(document).await.status(), missing, "{outage:?}");
+        assert_eq!(node.post(vec![7; 1000]).await.status(), StatusCode::ACCEPTED, "{outage:?}");
+        let listed = node.json("/v1/jobs").await;
+        assert_eq!(listed["jobs"].as_array().unwrap().len(), 1, "{outage:?}: {listed}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -87,7 +87,7 @@ async fn a_job_that_waits_can_be_cancelled_and_a_completed_one_cannot() {
         (Some(0), format!("{waiting}  CANCELLED").as_str())
     );
     let mut settings = HASTY.to_vec();
-    settings.push(("NODE__ROLES", "gateway,ingest,encode,publisher,reconciler"));
+    settings.push(("NODE__ROLES", "gateway,ingest,encode,publish,reconciler"));
     let node = site.node("one", &settings).await;
     nothing_remains(&site, &waiting).await;
 

@@ -115,7 +115,7 @@ fn dying_codec(site: &Site) -> PathBuf {
 async fn a_codec_that_always_crashes_fails_the_job() {
     let Some(film) = media::made(FILM) else { return };
     let site = Site::start().await;
-    let roles = ("NODE__ROLES", "gateway,ingest,publisher");
+    let roles = ("NODE__ROLES", "gateway,ingest,publish");
     let node = site.node("front", &[roles]).await;
     let codec = dying_codec(&site);
     let codec = ("CODEC__PATH", codec.to_str().unwrap());

@@ -53,5 +53,15 @@ async fn silent_connections_keep_nobody_from_uploads_codecs_store_and_players() 
     let admin = line["address"].as_str().unwrap();
     let live = reqwest::get(format!("http://{admin}/livez")).await.unwrap();
     assert_eq!(live.status(), 200);
+    let numbers =
+        reqwest::get(format!("http://{admin}/metrics")).await.unwrap().text().await.unwrap();
+    let number = |name: &str| -> u64 {
+        let line = numbers.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("0");
+        line.trim().parse().unwrap()
+    };
+    let open = number("jetreel_http_connections ");
+    assert!((1..=DESCRIPTORS).contains(&open), "{numbers}");
+    let closed = number("jetreel_http_connections_closed_total{reason=\"crowded\"}");
+    assert!(closed >= SILENT as u64 - DESCRIPTORS, "{numbers}");
     crowd.shutdown().await;
 }

@@ -23,7 +23,7 @@ use crate::harness::site::{Site, awaited};
 use crate::reconcile::in_time;
 
 const FRONT: [(&str, &str); 3] = [
-    ("NODE__ROLES", "gateway,ingest,publisher"),
+    ("NODE__ROLES", "gateway,ingest,publish"),
     ("PLAN__IMAGES", "false"),
     ("PLAN__PACKAGE", "false"),
 ];

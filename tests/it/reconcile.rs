@@ -146,7 +146,7 @@ async fn uploads_that_wait_are_not_announced_again() {
 async fn a_task_that_got_lost_is_queued_again() {
     let Some(short) = media::made(SHORT) else { return };
     let site = Site::start().await;
-    let front = site.node("front", &[("NODE__ROLES", "gateway,ingest,publisher")]).await;
+    let front = site.node("front", &[("NODE__ROLES", "gateway,ingest,publish")]).await;
     let order = front.submit(&short).await;
     in_time("tasks are queued", async || queued(&site, &order).await > 1).await;
     // The publisher evaluates the order, and from then on holds that these tasks are released.

@@ -63,7 +63,7 @@ async fn a_takeover_that_a_publisher_began_is_finished_by_the_next() {
     })
     .await;
 
-    let _next = site.node("next", &[("NODE__ROLES", "publisher"), PATIENT]).await;
+    let _next = site.node("next", &[("NODE__ROLES", "publish"), PATIENT]).await;
     site.facts(&cut).await.until("completed").await;
     let manifest = manifest(&worker, &OrderId::new(cut.video.clone(), 2)).await;
     assert_eq!(manifest.source.frames, SHORT.frames);

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use futures::stream;
 use jetreel::http::{Place, UploadError, store_parts};
 use jetreel::store::{OpenDalStore, StoreOptions, link_source};
-use jetreel_actors::ports::Store;
+use jetreel_actors::ports::{PIECE_BYTES, Store};
 use jetreel_domain::id::VideoId;
 use jetreel_domain::order::parts::PartList;
 use jetreel_domain::words::failure::Severity;
@@ -44,6 +45,17 @@ fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
+/// All that a reader gives.
+async fn read_in_order(store: &dyn Store, key: &str, range: Range<u64>) -> Vec<Bytes> {
+    let mut reader = store.reader(key, range).await.unwrap();
+    let mut pieces = Vec::new();
+    while let Some(piece) = reader.next().await.unwrap() {
+        assert!((1..=PIECE_BYTES).contains(&piece.len()));
+        pieces.push(piece);
+    }
+    pieces
+}
+
 /// Contract of every store.
 async fn keeps_the_contract(store: &dyn Store) {
     let content = noise(11 * MIB + 77);
@@ -56,6 +68,15 @@ async fn keeps_the_contract(store: &dyn Store) {
     assert_eq!(object.sha256, sha256(&content));
     assert_eq!(store.size(&object.key).await.unwrap(), Some(object.bytes));
     assert_eq!(store.read_all(&object.key).await.unwrap(), content);
+
+    let pieces = read_in_order(store, &object.key, 1000..object.bytes).await;
+    assert_eq!(pieces.concat(), content[1000..]);
+    assert!(pieces.iter().rev().skip(1).all(|piece| piece.len() == PIECE_BYTES), "whole pieces");
+    let missing = async {
+        let mut reader = store.reader("out/video/1/none", 0..9).await?;
+        reader.next().await
+    };
+    assert_eq!(missing.await.unwrap_err().code, "object-missing");
 
     let end = object.bytes;
     for (range, expected) in [
@@ -191,6 +212,17 @@ async fn an_unfinished_upload_to_a_bucket_goes_with_its_writer() {
     drop(dropped);
     eventually("the parts are gone", || server.leftovers().is_empty()).await;
     assert_eq!(store.size("out/v/a").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_range_of_a_bucket_is_read_with_one_request() {
+    let server = S3Server::start().await;
+    let store = OpenDalStore::open(&server.options()).unwrap();
+    let content = noise(20 * MIB);
+    store.write("out/v/a", content.clone()).await.unwrap();
+    let before = server.gets();
+    let pieces = read_in_order(&store, "out/v/a", 0..content.len() as u64).await;
+    assert_eq!((pieces.concat().len(), server.gets() - before), (content.len(), 1));
 }
 
 #[tokio::test]

@@ -129,7 +129,7 @@ fn settings(folder: &tempfile::TempDir) -> Settings {
         ("JETREEL__STORE__ROOT", root.to_str().unwrap()),
         ("JETREEL__CODEC__PATH", codec.to_str().unwrap()),
         ("JETREEL__PLAN__PRESET", "ultrafast"),
-        ("JETREEL__NODE__ROLES", "ingest,encode,publisher"),
+        ("JETREEL__NODE__ROLES", "ingest,encode,publish"),
     ];
     let environment = values.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
     let sources = Sources { environment, no_usual_places: true, ..Sources::default() };

@@ -18,7 +18,7 @@ use super::reading::{Changes, Versioned};
 
 /// The work queues that stages pull from and publish to.
 pub trait Queues: Send + Sync {
-    /// Next message of a stage that has one queue; waits up to `wait`.
+    /// The next message of a stage that has one queue; waits up to `wait`.
     fn next(&self, stage: Stage, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
     /// A task of that lane and group, or `None` if none is queued. Does not wait.
     fn next_task(&self, lane: Lane, group: Group) -> PortFuture<'_, Option<Delivered>>;
@@ -35,9 +35,9 @@ pub trait Queues: Send + Sync {
     fn check(&self) -> PortFuture<'_, ()>;
     /// Queues a task. `Taken` if the task is queued already.
     fn release<'a>(&'a self, task: &'a EncodeTask) -> PortFuture<'a, WriteOnce>;
-    /// Asks a stage to look at an order. `Taken`: that is queued already.
+    /// Queues an order for a stage. `Taken` if it is queued there already.
     fn ask<'a>(&'a self, stage: Stage, order: &'a OrderId) -> PortFuture<'a, WriteOnce>;
-    /// Asks for an evaluation of an order.
+    /// Queues an evaluation of an order.
     fn evaluate<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, WriteOnce> {
         self.ask(Stage::Publish, order)
     }

@@ -19,7 +19,7 @@ pub use codec::{Codec, CodecSession, ProcessBudget};
 pub use delivery::{Delivered, Delivery, Forged, LostSight, Stored};
 pub use letters::{DeadLetters, Hook};
 pub use reading::{Changed, Changes, Extent, States, Versioned};
-pub use store::{Met, ObjectWriter, Readable, Store, Walk};
+pub use store::{Met, ObjectReader, ObjectWriter, PIECE_BYTES, Readable, Store, Walk};
 pub use survey::{NodeReports, Nodes, OddWord, Survey};
 
 use crate::event::Event;

@@ -19,10 +19,25 @@ pub trait ObjectWriter: Send {
     fn abort(self: Box<Self>) -> PortFuture<'static, ()>;
 }
 
+/// Most bytes of a piece of an [`ObjectReader`].
+pub const PIECE_BYTES: usize = 512 << 10;
+
+/// A range of an object that is read in order. If it is dropped, it holds neither a descriptor nor a connection.
+pub trait ObjectReader: Send {
+    /// The next bytes, at most [`PIECE_BYTES`]; `None` after the last ones. A range beyond the object's end fails, or ends there.
+    fn next(&mut self) -> PortFuture<'_, Option<Bytes>>;
+}
+
 /// The object store.
 pub trait Store: Send + Sync {
     /// Bytes of an object. Fewer than `range` only at the object's end.
     fn read<'a>(&'a self, key: &'a str, range: Range<u64>) -> PortFuture<'a, Bytes>;
+    /// Reads a range of an object in order, with one request to the store.
+    fn reader<'a>(
+        &'a self,
+        key: &'a str,
+        range: Range<u64>,
+    ) -> PortFuture<'a, Box<dyn ObjectReader>>;
     /// All bytes of a small object.
     fn read_all<'a>(&'a self, key: &'a str) -> PortFuture<'a, Bytes>;
     /// Begins an object.

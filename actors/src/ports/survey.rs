@@ -17,7 +17,7 @@ use super::reading::{Extent, States, Versioned};
 pub trait Survey: Send + Sync {
     /// States with a revision above `after`; reads at most `limit` documents.
     fn states(&self, after: u64, limit: usize) -> PortFuture<'_, States>;
-    /// Messages of a stage that wait or are in hand.
+    /// Messages of a stage that wait or are delivered and not settled.
     fn lag(&self, stage: Stage) -> PortFuture<'_, u64>;
     /// Messages and bytes in the stream of dead letters.
     fn dead_letters(&self) -> PortFuture<'_, Room>;

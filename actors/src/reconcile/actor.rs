@@ -128,7 +128,7 @@ impl State {
     }
 }
 
-/// Counts for the metrics. Nothing else depends on it.
+/// Counts dead letters and lag for the metrics. Nothing else depends on it.
 async fn count(args: &Args) {
     let emit = |counted: Result<Reconciled, Failure>| {
         args.context.ports.environment.emit(match counted {

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! node
-//! ├─ ingest     a pool; each takes one upload
-//! ├─ encode     a dispatcher; a slot per task
-//! ├─ publish    ledger entries; evaluations
-//! ├─ …          any other stage: a worker
+//! ├─ ingest     a pool of workers, one upload each
+//! ├─ encode     a dispatcher, and a slot per task
+//! ├─ publish    a worker for ledger entries, a worker for evaluations
+//! ├─ …          a worker for any other stage
 //! ├─ reconciler repairs what was lost; one in the cluster is active
-//! └─ herald     says that the node is there; the last to go
+//! └─ heartbeat  reports the node; ends last
 //! ```
 
 mod node;

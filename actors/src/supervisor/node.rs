@@ -32,9 +32,9 @@ const WINDOW: Duration = Duration::from_secs(300);
 /// A branch of the supervision tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Branch {
-    /// One of those that work for a stage.
+    /// A worker of a stage, by its number. For encode, the dispatcher.
     Stage(Stage, usize),
-    /// The worker for ledger entries, which belongs to the stage that publishes.
+    /// The worker for ledger entries, part of the stage publish.
     Entries,
     /// The sweeper for messages that the broker gave up.
     Sweeper,

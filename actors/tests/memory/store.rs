@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use jetreel_actors::ports::{Met, ObjectWriter, PortFuture, Store, Walk, WriteOnce};
+use jetreel_actors::ports::{
+    Met, ObjectReader, ObjectWriter, PIECE_BYTES, PortFuture, Store, Walk, WriteOnce,
+};
 use jetreel_domain::order::ledger::Object;
 use jetreel_domain::words::failure::Failure;
 use sha2::{Digest as _, Sha256};
@@ -35,6 +37,17 @@ impl Store for Port {
             let all = self.read_all(key).await?;
             let end = range.end.min(all.len() as u64);
             Ok(all.slice(range.start.min(end) as usize..end as usize))
+        })
+    }
+
+    fn reader<'a>(
+        &'a self,
+        key: &'a str,
+        range: Range<u64>,
+    ) -> PortFuture<'a, Box<dyn ObjectReader>> {
+        Box::pin(async move {
+            let reader = Reader { left: self.read(key, range).await? };
+            Ok(Box::new(reader) as Box<dyn ObjectReader>)
         })
     }
 
@@ -84,6 +97,17 @@ impl Store for Port {
     fn walk<'a>(&'a self, prefix: &'a str) -> PortFuture<'a, Box<dyn Walk>> {
         let steps = Steps { port: self.clone(), prefix: prefix.to_owned(), after: String::new() };
         Box::pin(async move { Ok(Box::new(steps) as Box<dyn Walk>) })
+    }
+}
+
+struct Reader {
+    left: Bytes,
+}
+
+impl ObjectReader for Reader {
+    fn next(&mut self) -> PortFuture<'_, Option<Bytes>> {
+        let piece = self.left.split_to(PIECE_BYTES.min(self.left.len()));
+        Box::pin(async { Ok(Some(piece).filter(|piece| !piece.is_empty())) })
     }
 }
 

@@ -11,9 +11,9 @@ use super::diff::Asset;
 use super::wanted::{Topology, WantedStream};
 use crate::bus::names;
 
-/// Streams without which no job comes to its end, beside the queues of stages.
+/// Streams without which no job completes, beside the queues of stages.
 const NEEDED: [&str; 2] = [names::LEDGER, names::PROGRESS];
-/// The same of buckets.
+/// Buckets without which no job completes.
 const BUCKETS_NEEDED: [&str; 3] = [names::VIDEOS_BUCKET, names::CLAIMS_BUCKET, names::NODES_BUCKET];
 /// Buckets whose content is nowhere else.
 const ORIGINALS: [&str; 3] = [names::VIDEOS_BUCKET, "webhooks", "keys"];

@@ -45,7 +45,7 @@ struct NamePage {
     streams: Option<Vec<String>>,
 }
 
-/// Facts of a consumer from the server.
+/// State of a consumer.
 #[derive(Deserialize)]
 pub(in crate::bus) struct ConsumerInfo {
     pub(in crate::bus) name: String,
@@ -171,7 +171,7 @@ pub(super) async fn consumers(
     bus: &Bus,
     stream: &str,
 ) -> Result<BTreeMap<String, Map<String, Value>>, Fault> {
-    // While an election is on, as patient as a write.
+    // During an election it retries as long as a write.
     let infos = consumer_infos(bus, stream, WRITE_BUDGET).await?;
     let durable = infos.into_iter().filter(|info| info.config.contains_key("durable_name"));
     Ok(durable.map(|info| (info.name, info.config)).collect())

@@ -18,7 +18,7 @@ const ENCODERS: [(&str, &str); 3] = [
     ("PLAN__IMAGES", "false"),
     ("PLAN__PACKAGE", "false"),
 ];
-const PUBLISHER: [(&str, &str); 2] = [("NODE__ROLES", "publisher"), ("RETRY__PUBLISH", QUICK)];
+const PUBLISHER: [(&str, &str); 2] = [("NODE__ROLES", "publish"), ("RETRY__PUBLISH", QUICK)];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_cannot_be_published_is_brought_back_where_it_stopped() {
@@ -81,7 +81,7 @@ async fn an_upload_whose_state_nobody_can_read_is_a_letter_and_not_an_endless_tr
         .unwrap();
 
     // Without a reconciler, which would announce it by itself.
-    let roles = ("NODE__ROLES", "gateway,ingest,encode,publisher,deadletter");
+    let roles = ("NODE__ROLES", "gateway,ingest,encode,publish,deadletter");
     let _node = site.node("one", &[roles, ("RETRY__INGEST", QUICK)]).await;
     let letters = async || site.bus.letters(0, 10).await.unwrap();
     in_time("a letter", async || !letters().await.is_empty()).await;

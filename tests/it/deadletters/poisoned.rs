@@ -180,7 +180,7 @@ async fn of_many_who_ask_at_once_one_brings_a_job_back() {
     let Some(sound) = media::made(SOUND_ALONE) else { return };
     let site = Site::start().await;
     let front = site.node("front", &[("NODE__ROLES", "gateway")]).await;
-    let ingest = [BURY_REFUSED, ("NODE__ROLES", "ingest,publisher")];
+    let ingest = [BURY_REFUSED, ("NODE__ROLES", "ingest,publish")];
     let mut worker = site.node("worker", &ingest).await;
     let order = front.submit(&sound).await;
     let mut facts = site.facts(&order).await;

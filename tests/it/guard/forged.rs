@@ -52,7 +52,7 @@ async fn forge(site: &Site, order: &OrderId, task: TaskId, body: &impl Serialize
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_of_another_task_is_none_whatever_its_version() {
-    let Some((site, _front, order)) = queued(&[("NODE__ROLES", "gateway,ingest,publisher")]).await
+    let Some((site, _front, order)) = queued(&[("NODE__ROLES", "gateway,ingest,publish")]).await
     else {
         return;
     };
@@ -86,7 +86,7 @@ struct OfTomorrow {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_that_only_a_newer_program_reads_is_waited_for() {
-    let Some((site, _front, order)) = queued(&[("NODE__ROLES", "gateway,ingest,publisher")]).await
+    let Some((site, _front, order)) = queued(&[("NODE__ROLES", "gateway,ingest,publish")]).await
     else {
         return;
     };

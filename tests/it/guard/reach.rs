@@ -103,7 +103,7 @@ impl Scene {
         in_time("the victim is forgotten", async || site.ledger(&pair.victim).await.is_empty())
             .await;
         drop(node);
-        let roles = ("NODE__ROLES", "gateway,ingest,publisher,deadletter,reconciler");
+        let roles = ("NODE__ROLES", "gateway,ingest,publish,deadletter,reconciler");
         let front = site.node("front", &[&HASTY[..], &[roles]].concat()).await;
         let state = raw_state(&site, &pair.victim).await;
         told(&pair.mine, 2, &clip).await;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use jetreel::bus::topology::{self, Topology};
 use jetreel::bus::{Bus, BusOptions};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use super::eventually::eventually;
 
@@ -131,6 +132,20 @@ impl Nats {
     pub(crate) fn kill(&mut self) {
         self.server.kill().unwrap();
         self.server.wait().unwrap();
+    }
+
+    /// Stops the server in the middle of whatever it does: its connections stand, and nothing is answered.
+    pub(crate) fn freeze(&self) {
+        let pid = Pid::from_child(&self.server);
+        kill_process(pid, Signal::STOP).unwrap();
+        // Its threads stop one after the other.
+        let stopped = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap();
+        assert!(stopped.is_some_and(|(_, status)| status.stopped()));
+    }
+
+    /// Lets it go on.
+    pub(crate) fn go_on(&self) {
+        kill_process(Pid::from_child(&self.server), Signal::CONT).unwrap();
     }
 
     /// Starts it again on the same port and store.

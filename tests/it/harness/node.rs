@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use jetreel_domain::id::OrderId;
+use jetreel_domain::id::{OrderId, VideoId};
 use reqwest::{Response, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -125,6 +125,11 @@ impl Node {
     /// POST without a body.
     pub(crate) async fn command(&self, path: &str) -> Response {
         self.client.post(self.url(path)).send().await.unwrap()
+    }
+
+    /// DELETE of a video.
+    pub(crate) async fn delete(&self, video: &VideoId) -> Response {
+        self.client.delete(self.url(&format!("/v1/videos/{video}"))).send().await.unwrap()
     }
 
     /// Tells it to stop, as an operator or an orchestrator does.

@@ -2,11 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use jetreel::store::StoreOptions;
@@ -24,6 +25,7 @@ pub(crate) struct S3Server {
     directory: tempfile::TempDir,
     endpoint: String,
     denied: Denied,
+    gets: Arc<AtomicUsize>,
     serving: JoinHandle<()>,
 }
 
@@ -41,13 +43,20 @@ impl S3Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let denied = Denied::default();
-        let serving = tokio::spawn(serve(listener, builder.build(), denied.clone()));
-        Self { directory, endpoint, denied, serving }
+        let gets = Arc::<AtomicUsize>::default();
+        let serving = serve(listener, builder.build(), denied.clone(), gets.clone());
+        let serving = tokio::spawn(serving);
+        Self { directory, endpoint, denied, gets, serving }
     }
 
     /// From now on every request for a key with this in it is denied.
     pub(crate) fn deny(&self, part: &str) {
         *self.denied.lock().unwrap() = Some(part.to_owned());
+    }
+
+    /// Requests for the bytes of an object so far.
+    pub(crate) fn gets(&self) -> usize {
+        self.gets.load(Ordering::SeqCst)
     }
 
     /// How to reach it.
@@ -80,12 +89,13 @@ impl Drop for S3Server {
     }
 }
 
-async fn serve(listener: TcpListener, service: S3Service, denied: Denied) {
+async fn serve(listener: TcpListener, service: S3Service, denied: Denied, gets: Arc<AtomicUsize>) {
     let mut connections = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
-        let (service, denied) = (service.clone(), denied.clone());
+        let (service, denied, gets) = (service.clone(), denied.clone(), gets.clone());
         connections.spawn(async move {
             let service = service_fn(move |request: Request<Incoming>| {
+                gets.fetch_add(usize::from(request.method() == Method::GET), Ordering::SeqCst);
                 let part = denied.lock().unwrap().clone();
                 let refused = part.is_some_and(|part| request.uri().path().contains(&part));
                 let service = service.clone();

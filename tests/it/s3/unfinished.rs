@@ -161,7 +161,7 @@ impl Held {
 fn settings(site: &Site) -> Settings {
     let codec = jetreel().with_file_name("jetreel-codec");
     let own = [
-        ("JETREEL__NODE__ROLES", "gateway,ingest,encode,publisher"),
+        ("JETREEL__NODE__ROLES", "gateway,ingest,encode,publish"),
         ("JETREEL__CODEC__PATH", codec.to_str().unwrap()),
         ("JETREEL__RETRY__ENCODE", "1s, 1s, 1s"),
     ];

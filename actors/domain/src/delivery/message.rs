@@ -50,7 +50,7 @@ pub struct EncodeTask {
     pub plan_sha256: String,
 }
 
-/// On `video.publish.…`, and for every stage whose messages name an order and nothing else: look at this order.
+/// On `video.publish.…`: a request to evaluate an order. Also the body of every stage whose messages name an order and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evaluate {
     /// Schema version.

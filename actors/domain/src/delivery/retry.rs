@@ -41,12 +41,12 @@ impl Default for Schedule {
     }
 }
 
-/// A schedule for each stage.
+/// Retry schedule of each stage.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Schedules {
-    /// Of a stage that has none of its own.
+    /// Schedule of a stage that has none of its own.
     pub others: Schedule,
-    /// Those that stages have of their own.
+    /// Own schedules of stages.
     pub own: BTreeMap<Stage, Schedule>,
 }
 

@@ -109,7 +109,7 @@ impl Stage {
         Self::ALL.into_iter().find(of)
     }
 
-    /// Its queues: one, or one for each lane and group.
+    /// Queues of the stage: one, or one for each lane and group.
     #[must_use]
     pub fn queues(self) -> Vec<Queue> {
         let mut queues: Vec<Queue> = Vec::new();
@@ -120,7 +120,7 @@ impl Stage {
         queues
     }
 
-    /// Its queue for a lane and a group.
+    /// Queue of the stage for a lane and a group.
     #[must_use]
     pub fn queue(self, lane: Lane, group: Group) -> Queue {
         let fill = |pattern: &str| {
@@ -156,7 +156,7 @@ impl fmt::Display for Stage {
     }
 }
 
-/// What matches a pattern, whatever its values are.
+/// Filter for all subjects of a pattern: what stands before its first value, then `>`.
 fn up_to_a_value(pattern: &str) -> String {
     let end = pattern.find('{').unwrap_or(pattern.len());
     format!("{}>", &pattern[..end])

@@ -5,7 +5,7 @@ use crate::id::{Group, OrderId, TaskId, VideoId};
 use crate::order::lane::Lane;
 use crate::order::state::Fact;
 
-/// Subjects that are no queue of a stage.
+/// Filters of subjects that are no queue of a stage.
 const OTHER_ROOTS: [&str; 6] = [
     PARTS_ALL,
     LEDGER_ALL,
@@ -15,14 +15,14 @@ const OTHER_ROOTS: [&str; 6] = [
     "video.transcodes.dlq.>",
 ];
 
-/// Every subject filter that a stage reads or a stream holds, for the rule that all are bound to a stream.
+/// Every subject filter that a stage reads or a stream holds. A tidy rule checks that each is bound to a stream.
 #[must_use]
 pub fn roots() -> Vec<String> {
     let queues = Stage::ALL.into_iter().map(Stage::filter);
     queues.chain(OTHER_ROOTS.map(ToOwned::to_owned)).collect()
 }
 
-/// A part of an open upload in its log.
+/// Subject of a part of an open upload in its log.
 #[must_use]
 pub fn part(video: &VideoId, index: u32) -> String {
     format!("video.parts.{video}.{index}")
@@ -123,7 +123,7 @@ pub fn publish(order: &OrderId) -> String {
     Stage::Publish.subject_of(order)
 }
 
-/// A fact about an order.
+/// Subject of a fact about an order.
 #[must_use]
 pub fn progress(order: &OrderId, fact: &Fact) -> String {
     format!("video.transcodes.progress.{}.{}.{fact}", order.video, order.number)

@@ -64,6 +64,22 @@ pub enum Output {
     Package(PackageOutput),
 }
 
+impl Output {
+    /// Every object of this result.
+    #[must_use]
+    pub fn objects(&self) -> Vec<&Object> {
+        match self {
+            Output::Chunk(chunk) => {
+                let tiers = chunk.tiers.values().filter_map(|tier| tier.object.as_ref());
+                tiers.chain(chunk.pictures.as_ref().map(|pictures| &pictures.object)).collect()
+            }
+            Output::Audio(audio) => vec![&audio.object],
+            Output::Images(images) => images.files.values().collect(),
+            Output::Package(package) => vec![&package.object],
+        }
+    }
+}
+
 /// A stored chunk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChunkOutput {

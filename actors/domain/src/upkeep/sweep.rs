@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::delivery::claim::Claim;
 use crate::id::{OrderId, TaskId};
-use crate::order::ledger::{Entry, Object, Output};
+use crate::order::ledger::Entry;
 use crate::order::owner::Owner;
 use crate::order::parts::PartList;
 use crate::order::state::{Published, Source, Status, Video};
@@ -66,7 +66,7 @@ impl Names {
     /// Adds the objects of a ledger entry.
     pub fn add_entry(&mut self, entry: &Entry) {
         for output in &entry.outputs {
-            self.keys.extend(objects(output).into_iter().map(|object| object.key.clone()));
+            self.keys.extend(output.objects().into_iter().map(|object| object.key.clone()));
         }
     }
 
@@ -161,18 +161,6 @@ fn source_keys(video: &Video) -> impl Iterator<Item = &str> {
         let list = source.list.iter().map(|list| list.key.as_str());
         source.parts.iter().map(|part| part.key.as_str()).chain(list)
     })
-}
-
-fn objects(output: &Output) -> Vec<&Object> {
-    match output {
-        Output::Chunk(chunk) => {
-            let tiers = chunk.tiers.values().filter_map(|tier| tier.object.as_ref());
-            tiers.chain(chunk.pictures.as_ref().map(|pictures| &pictures.object)).collect()
-        }
-        Output::Audio(audio) => vec![&audio.object],
-        Output::Images(images) => images.files.values().collect(),
-        Output::Package(package) => vec![&package.object],
-    }
 }
 
 /// Most orphans held in memory. Further ones wait for a later walk.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::id::VideoId;
 use crate::order::lane::Lane;
+use crate::order::ledger::Object;
 use crate::order::state::{Order, Part, PlanRef, Source};
 use crate::plan::Class;
 use crate::sample;
