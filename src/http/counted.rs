@@ -1,17 +1,16 @@
 //! A store of tests that counts its requests.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use jetreel_actors::ports::{ObjectReader, ObjectWriter, PortFuture, Store, Walk, WriteOnce};
 use jetreel_domain::order::ledger::Object;
 
-use crate::store::OpenDalStore;
-
 /// A folder whose requests are counted.
 pub(super) struct Counted {
-    pub(super) folder: OpenDalStore,
+    pub(super) folder: Arc<dyn Store>,
     /// Sizes that were asked for.
     pub(super) sizes: AtomicUsize,
     /// Reads and readers.

@@ -406,7 +406,7 @@ pub(super) async fn served_with(connections: usize, patience: Patience) -> Serve
     let folder = tempfile::tempdir().unwrap();
     let opened = OpenDalStore::open(&StoreOptions::fs(folder.path().to_string_lossy())).unwrap();
     let (sizes, reads) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let store = Arc::new(Counted { folder: opened, sizes, reads });
+    let store = Arc::new(Counted { folder: Arc::new(opened), sizes, reads });
     let videos = Arc::new(Videos::default());
     let ports = Ports {
         broker: videos.clone(),
