@@ -100,11 +100,11 @@ mod tests {
         assert!(text.contains("2 on b at 1970-01-01T00:01:00Z: its node was lost"), "{text}");
         assert!(text.contains("line 99") && !text.contains("line 79 "), "{text}");
         assert!(!text.contains('\x1b') && text.ends_with("  jetreel dlq replay 17"), "{text}");
-        assert!(!text.contains("ends the same"), "{text}");
+        assert!(!text.contains("fails in the same way"), "{text}");
         found.letter.permanent = true;
         found.replay.push("curl -X POST http://GATEWAY/v1/jobs/x/retry".to_owned());
         let text = super::text(&found);
-        assert!(text.contains("a replay ends the same, unless"), "{text}");
+        assert!(text.contains("a replay fails in the same way unless"), "{text}");
         assert!(text.contains("GATEWAY is the address"), "{text}");
     }
 }
