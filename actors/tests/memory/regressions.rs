@@ -1,4 +1,4 @@
-//! Faults that runs have found, each by the story that shows it or by its seed.
+//! Faults that runs have found, each by the story that shows it.
 
 use super::script::{Cut, Poison, Script};
 use super::story::Story;
@@ -24,9 +24,4 @@ fn a_letter_stays_that_a_later_worker_has_named_in_state() {
     let fate = Fate { before: 1, kind: Kind::Plain, after: LONG, tie: 0 };
     let slow = Order { call: "bury", fate };
     held(Story::scripted(poisoned("first", Poison::Refuse), vec![slow]));
-}
-
-#[test]
-fn seed_144_discards_no_letter_that_state_names() {
-    held(Story::of(144));
 }
