@@ -134,8 +134,6 @@ impl Port {
             let released = message.header(RELEASE).is_some();
             let received = Received { at: self.world.scheduler.now(), sequence, released };
             self.body.received(&message.subject, received);
-            let known = |server: &Server| server.streams[stream].count(consumer, sequence);
-            let newest = self.world.look(known).unwrap_or(count).max(count);
             Box::new(MemoryDelivery {
                 port: self.clone(),
                 message,
@@ -145,7 +143,6 @@ impl Port {
                 count,
                 left,
                 spoken: AtomicBool::new(false),
-                newest,
                 received: received.at,
                 held: Mutex::new(Instant::now()),
             }) as Delivered
@@ -184,8 +181,6 @@ struct MemoryDelivery {
     left: u64,
     /// Something was said of it.
     spoken: AtomicBool,
-    /// How often it had been delivered when it came. Its way may have been longer than its lease, which no worker can know.
-    newest: u64,
     /// When it came, milliseconds since the start.
     received: u64,
     /// When the lease was last known to be ours.
@@ -205,7 +200,8 @@ impl MemoryDelivery {
         let order = rules::order_of(subject, &self.message.body).filter(|_| stage);
         self.port.world.with(|server| {
             let count = server.streams[stream].count(&self.consumer, self.sequence);
-            if count.is_some_and(|count| count > self.newest) {
+            // A way that was longer than the lease is nothing a worker can know.
+            if self.may_be_anothers() && count.is_some_and(|count| count > self.count) {
                 let wrong = format!("{name} of {subject} meets the delivery of another");
                 server.violations.push(wrong);
             }

@@ -74,7 +74,10 @@ pub(crate) struct Outcome {
 /// `mortal`: something dies in this run, whatever else happens.
 fn faults(rng: &mut Rng, mortal: bool) -> Faults {
     let calls: &[&str] = if mortal && rng.chance(0.5) { &BURIAL } else { &CHANGES };
-    let hot = rng.chance(0.8).then(|| *rng.pick(calls));
+    let mut hot: Vec<&'static str> =
+        rng.chance(0.8).then(|| *rng.pick(calls)).into_iter().collect();
+    // Who keeps his lease has no rival.
+    hot.extend(rng.chance(0.4).then_some("renew"));
     let heat = if rng.chance(0.5) { 0.3 } else { 0.7 };
     let mut some = |most: f64| if rng.chance(0.5) { rng.unit() * most } else { 0.0 };
     Faults {

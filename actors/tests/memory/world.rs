@@ -70,8 +70,8 @@ pub(crate) struct Faults {
     pub(crate) kills_left: u32,
     /// A message that is published is counted and never delivered, until the server is restarted.
     pub(crate) hide: f64,
-    /// A call that fares badly.
-    pub(crate) hot: Option<&'static str>,
+    /// Calls that fare badly.
+    pub(crate) hot: Vec<&'static str>,
     /// How often.
     pub(crate) heat: f64,
     /// A codec process crashes for no reason of the source's.
@@ -323,7 +323,7 @@ impl World {
             }
             dice -= probability;
         }
-        if faults.hot == Some(call) && rng.chance(faults.heat) {
+        if faults.hot.contains(&call) && rng.chance(faults.heat) {
             let long = LONG + rng.below(LONG);
             match rng.below(7) {
                 0 => before = long,
