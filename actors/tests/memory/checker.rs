@@ -25,7 +25,7 @@ use super::world::World;
 /// Claims after which a task is buried for attempts without a report, and one that was in progress.
 const STARTS_MAX: u32 = 8 + 1;
 
-/// Code of a task whose every attempt ended without a report. Lost leases and dead nodes may still count as such attempts.
+/// Code of a task whose every attempt ended without a report.
 const SILENT: &str = "attempts-spent";
 
 /// Frames of every source.

@@ -149,7 +149,8 @@ impl Scheduler {
                 drop(tokio::time::timeout_at(until, self.added.notified()).await);
                 continue;
             }
-            // Returns when nothing else can run: the runtime looks at nothing else before that.
+            // Returns when nothing else can run: not at once, for timers that have just ended wake tasks that wake others.
+            tokio::task::yield_now().await;
             tokio::task::yield_now().await;
             let mut inner = self.lock();
             if let Some(((at, tie), go)) = inner.waiting.pop_first() {

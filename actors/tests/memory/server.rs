@@ -102,7 +102,7 @@ pub(crate) struct Server {
     pub(crate) nodes: Bucket<Presence>,
     pub(crate) marks: Bucket<BrokerMark>,
     pub(crate) objects: BTreeMap<String, Stored>,
-    /// Forbidden writes.
+    /// Forbidden changes.
     pub(crate) violations: Vec<String>,
     /// When things ended.
     pub(crate) ends: Ends,

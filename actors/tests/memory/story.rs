@@ -57,7 +57,7 @@ pub(crate) struct Story {
     pub(crate) calm_at: u64,
     /// How long it is watched after everything has ended, milliseconds.
     pub(crate) watched: u64,
-    /// What a replay finds mended.
+    /// Whether a replay finds the cause repaired.
     pub(crate) mended: bool,
     /// Calls with a scripted fate.
     pub(crate) orders: Vec<world::Order>,
@@ -373,7 +373,7 @@ async fn being_published(user: &Port, id: &VideoId) {
     }
 }
 
-/// What a gateway does with a cancel.
+/// A gateway's handling of a cancellation.
 async fn cancel(user: Port, plot: Plot) {
     match plot.cancel_at {
         _ if plot.cancel_late => being_published(&user, &plot.id).await,

@@ -285,7 +285,7 @@ impl World {
         Some(orders.remove(index).fate)
     }
 
-    /// Draws the fate of a call.
+    /// The fate of a call.
     pub(crate) fn fate(&self, body: &Body, call: &str) -> Fate {
         if self.trace_calls {
             self.tell(body, call);
