@@ -131,6 +131,7 @@ impl<I: Inbox> Actor for Worker<I> {
                     return Ok(());
                 }
                 tokio::select! {
+                    biased;
                     () = drain.cancelled(), if I::DROPPED_ON_DRAIN => {}
                     () = args.turn() => {}
                 }
@@ -145,6 +146,7 @@ impl<I: Inbox> Args<I> {
     async fn turn(&mut self) {
         let Self { context, inbox } = self;
         let pulled = tokio::select! {
+            biased;
             () = context.drain.cancelled() => return,
             pulled = next(context, inbox) => pulled,
         };

@@ -61,6 +61,7 @@ impl Actor for Reconciler {
             Message::Pass => {
                 let drain = state.args.context.drain.clone();
                 let pause = tokio::select! {
+                    biased;
                     () = drain.cancelled() => Duration::ZERO,
                     pause = state.pass() => pause,
                 };

@@ -22,6 +22,7 @@ use jetreel_domain::order::state::{Known, Video};
 use jetreel_domain::words::failure::Failure;
 
 use super::port::{Port, encoded};
+use super::rules;
 use super::server::{
     ADVISORY, ENCODE, ENTRIES, LEDGER, PROGRESS, RELEASE, SWEEPER, Server, UPLOADS, WRITER,
     encode_consumer, work_queues,
@@ -88,7 +89,7 @@ impl Queues for Port {
         let newest = self.world.look(|server| server.streams[ENCODE].last);
         let heard = async move {
             loop {
-                let changed = self.world.change();
+                let changed = self.world.change(ENCODE);
                 if self.world.look(|server| server.streams[ENCODE].last) != newest {
                     break;
                 }
@@ -104,9 +105,14 @@ impl Queues for Port {
     ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         let fact = subject::progress(order, &jetreel_domain::order::state::Fact::Cancelled);
         let newest = self.world.look(|server| server.streams[PROGRESS].last);
+        // Only a hint, and not every one is heard.
+        let deaf = self.world.dice(&self.body, "cancel hint").chance(0.3);
         Box::pin(async move {
+            if deaf {
+                std::future::pending::<()>().await;
+            }
             loop {
-                let changed = self.world.change();
+                let changed = self.world.change(PROGRESS);
                 let told = self.world.look(|server| server.streams[PROGRESS].newest(&fact));
                 if told.is_some_and(|told| told > newest) {
                     break;
@@ -260,7 +266,13 @@ impl Ledger for Port {
         let headers = vec![(WRITER.to_owned(), entry.writer.clone())];
         let at = self.world.seconds();
         let message = Message { subject, body: encoded(entry), headers, at };
-        self.publish("write entry", LEDGER, message)
+        let entry = entry.clone();
+        Box::pin(self.call("write entry", move |server| {
+            let written = server.publish_once(LEDGER, message.clone());
+            let wrong = rules::entered(server, &entry).filter(|_| written == WriteOnce::Mine);
+            server.violations.extend(wrong);
+            written
+        }))
     }
 
     fn forget<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, ()> {
@@ -285,7 +297,11 @@ impl Videos for Port {
 
     fn swap_video<'a>(&'a self, video: &'a Video, revision: u64) -> PortFuture<'a, Swap> {
         let (video, writer) = (video.clone(), self.writer());
-        self.read("swap video", move |server| server.swap_video(video.clone(), revision, writer))
+        let world = Arc::clone(&self.world);
+        self.read("swap video", move |server| {
+            world.moved.notify_waiters();
+            server.swap_video(video.clone(), revision, writer)
+        })
     }
 
     fn remove_video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, ()> {
@@ -325,8 +341,16 @@ impl Claims for Port {
         revision: u64,
     ) -> PortFuture<'a, Swap> {
         let (key, claim, writer) = (subject::claim_key(order, what), claim.clone(), self.writer());
-        self.read("swap claim", move |server| {
-            server.claims.swap(&key, claim.clone(), revision, writer)
+        Box::pin(async move {
+            let written = claim.clone();
+            let swap = move |server: &mut Server| {
+                server.swap_claim(&key, written.clone(), revision, writer)
+            };
+            let swapped = self.call("swap claim", swap).await?;
+            if matches!(swapped, Swap::Done(_)) && !claim.released {
+                self.world.with(|server| server.ends.take(order.clone(), &claim, server.now));
+            }
+            Ok(swapped)
         })
     }
 }

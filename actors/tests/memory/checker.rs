@@ -10,21 +10,22 @@ use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::order::announce;
-use jetreel_domain::order::ledger::{Entry, Object, Output};
+use jetreel_domain::order::ledger::{Entry, Object};
 use jetreel_domain::order::state::{Dead, Order, Status, Video};
 use jetreel_domain::output::manifest::Manifest;
 
 use super::letters::letters;
-use super::script::{ATTEMPTS, FRAME};
-use super::server::{ENCODE, LEDGER, PROGRESS, PUBLISH, Server};
+use super::rules;
+use super::script::{ATTEMPTS, Cut, FRAME, Poison};
+use super::server::{ENCODE, ENTRIES, INGEST, LEDGER, PROGRESS, PUBLISH, Server, UPLOADS};
 use super::store::hash;
-use super::story::Story;
+use super::story::{Plot, Story};
 use super::world::World;
 
 /// Claims after which a task is buried for attempts without a report, and one that was in progress.
 const STARTS_MAX: u32 = 8 + 1;
 
-/// Code of a task whose every attempt ended without a report. Lost leases and dead nodes may still count as such attempts.
+/// Code of a task whose every attempt ended without a report.
 const SILENT: &str = "attempts-spent";
 
 /// Frames of every source.
@@ -59,6 +60,10 @@ pub(crate) fn open(world: &Arc<World>, uploads: usize) -> Vec<String> {
             let left = server.streams[stream].messages.values();
             open.extend(left.map(|message| format!("{} is queued", message.subject)));
         }
+        for (stream, consumer) in [(UPLOADS, INGEST), (LEDGER, ENTRIES)] {
+            let waiting = server.streams[stream].waiting(consumer);
+            open.extend(waiting.map(|message| format!("{} is not settled", message.subject)));
+        }
         open.extend(on_record(server, &videos));
         open
     })
@@ -91,6 +96,7 @@ pub(crate) fn check(world: &Arc<World>, story: &Story) -> Vec<String> {
             }
         }
         found.extend(strays(server));
+        found.extend(doubled(server));
         found
     });
     found.extend(charged(world, story));
@@ -178,6 +184,14 @@ fn strays(server: &Server) -> Vec<String> {
     stray.map(|buried| format!("letter {} is nobody's", buried.letter.subject)).collect()
 }
 
+/// Of each message there is one letter.
+fn doubled(server: &Server) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let letters = letters(server).into_iter().map(|buried| buried.letter);
+    let twice = letters.filter(|l| !seen.insert((l.stream.clone(), l.sequence)));
+    twice.map(|letter| format!("{} has two letters", letter.subject)).collect()
+}
+
 fn missing(server: &Server, object: &Object) -> Option<String> {
     let Some(stored) = server.objects.get(&object.key) else {
         return Some(format!("{} is gone", object.key));
@@ -207,25 +221,13 @@ fn objects(server: &Server, video: &Video, order: &Order) -> Vec<String> {
         }
         match intake::read::<Entry>(&message.subject, &message.body) {
             Ok(entry) => {
-                let named = entry.outputs.iter().flat_map(outputs);
+                let named = entry.outputs.iter().flat_map(rules::objects);
                 found.extend(named.filter_map(|object| missing(server, object)));
             }
             Err(refused) => found.push(format!("{}: {refused:?}", message.subject)),
         }
     }
     found
-}
-
-fn outputs(output: &Output) -> Vec<&Object> {
-    match output {
-        Output::Chunk(chunk) => {
-            let tiers = chunk.tiers.values().filter_map(|tier| tier.object.as_ref());
-            tiers.chain(chunk.pictures.iter().map(|pictures| &pictures.object)).collect()
-        }
-        Output::Audio(audio) => vec![&audio.object],
-        Output::Images(images) => images.files.values().collect(),
-        Output::Package(package) => vec![&package.object],
-    }
 }
 
 /// A completed order has a manifest, and all that it names.
@@ -254,17 +256,26 @@ fn published(server: &Server, id: &OrderId, order: &Order) -> Vec<String> {
 fn charged(world: &Arc<World>, story: &Story) -> Vec<String> {
     let scripts = world.scripts().clone();
     let mut found = Vec::new();
+    // Whoever shares a node with what brings it down is charged too: nobody can tell them apart.
+    let kills = |plot: &Plot| plot.script.poison.values().any(|how| *how == Poison::Kill);
+    let deadly = story.plots.iter().any(kills);
     for video in world.look(videos) {
         let Some(script) = scripts.get(&video.id) else { continue };
         let plot = story.plots.iter().find(|plot| plot.id == video.id);
-        let innocent =
-            story.faults.crash == 0.0 && plot.is_some_and(|plot| plot.script.poison.is_empty());
+        let innocent = story.faults.crash == 0.0
+            && !deadly
+            && plot.is_some_and(|plot| plot.script.poison.is_empty());
         let crashes = script.crashes.values().max().copied().unwrap_or(0);
         let starts = script.starts.values().max().copied().unwrap_or(0);
+        for order in video.orders.iter().filter(|order| order.status == Status::Completed) {
+            if script.cut == Cut::Torn && !order.sequential {
+                found.push(format!("{} has a seam", video.order_id(order.number)));
+            }
+        }
         for order in &video.orders {
             for (what, dead) in &order.dead {
                 let id = format!("{}: {what}", video.order_id(order.number));
-                if innocent && dead.failure.code != SILENT {
+                if innocent {
                     found.push(format!("{id} died without a fault of its own: {}", dead.failure));
                 }
                 if dead.failure.code == "codec-signal" && crashes < ATTEMPTS {
@@ -278,6 +289,10 @@ fn charged(world: &Arc<World>, story: &Story) -> Vec<String> {
         let most = STARTS_MAX * script.lives * video.orders.len() as u32;
         for (work, crashes) in script.crashes.iter().filter(|(_, crashes)| **crashes > most) {
             found.push(format!("{}: {work} crashed {crashes} times", video.id));
+        }
+        // One that takes longer than a lease is taken for a lease that was lost, as long as its claim remembers it.
+        for (work, kills) in script.kills.iter().filter(|(_, kills)| **kills > most * 3) {
+            found.push(format!("{}: {work} brought {kills} nodes down", video.id));
         }
     }
     found

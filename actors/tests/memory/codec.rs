@@ -104,7 +104,11 @@ impl Port {
         };
         let crash = self.world.faults().crash;
         let crashes = poison == Some(Poison::Crash) || self.world.draw(|rng| rng.chance(crash));
-        let pace = self.world.draw(|rng| if rng.chance(0.1) { 12_000 } else { 1500 });
+        let pace = self.world.draw(|rng| match rng.below(20) {
+            0 => 40_000,
+            1 | 2 => 12_000,
+            _ => 1500,
+        });
         let crashes_at = crashes.then(|| self.world.draw(|rng| rng.below(frames.len() as u64)));
         let (port, video) = (self.clone(), video.clone());
         Session { port, video, name, frames: frames.into(), poison, crashes_at, pace }
@@ -256,12 +260,22 @@ struct Session {
     pace: u64,
 }
 
+impl Session {
+    fn note_kill(&self) {
+        let mut scripts = self.port.world.scripts();
+        if let Some(script) = scripts.get_mut(&self.video) {
+            *script.kills.entry(self.name.clone()).or_default() += 1;
+        }
+    }
+}
+
 impl CodecSession for Session {
     fn next(&mut self) -> PortFuture<'_, FromCodec> {
         Box::pin(async move {
             let mut dice = self.port.world.dice(&self.port.body, &self.name);
             self.port.step(dice.below(self.pace), dice.next()).await;
             if self.poison == Some(Poison::Kill) {
+                self.note_kill();
                 self.port.world.kill(&self.port.body);
                 std::future::pending::<()>().await;
             }

@@ -9,6 +9,7 @@ mod codec;
 mod letters;
 mod port;
 mod regressions;
+mod rules;
 mod schedule;
 mod script;
 mod server;
@@ -23,8 +24,8 @@ use std::time::Instant;
 
 use story::{Outcome, Story};
 
-/// Seeds of an ordinary test run.
-const SEEDS: u64 = 60;
+/// Seeds of an ordinary test run: some 15 s of CPU.
+const SEEDS: u64 = 500;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -46,7 +47,8 @@ fn seeds() {
             from..from + number("JETREEL_SEEDS").unwrap_or(SEEDS)
         }
     };
-    let (next, steps, started) = (AtomicU64::new(range.start), AtomicU64::new(0), Instant::now());
+    let (next, started) = (AtomicU64::new(range.start), Instant::now());
+    let (steps, choices) = (AtomicU64::new(0), AtomicU64::new(0));
     let stops = number("JETREEL_STOP").is_some();
     let work = || {
         let mut failed = Vec::new();
@@ -56,7 +58,8 @@ fn seeds() {
                 return failed;
             }
             let outcome = Story::of(seed).run();
-            steps.fetch_add(outcome.steps, Ordering::Relaxed);
+            steps.fetch_add(outcome.told.steps, Ordering::Relaxed);
+            choices.fetch_add(outcome.told.choices, Ordering::Relaxed);
             if !outcome.complaints.is_empty() {
                 let explained = explain(seed, &outcome);
                 // At once: a long run may be broken off.
@@ -72,12 +75,14 @@ fn seeds() {
         let workers = [scope.spawn(work), scope.spawn(work)];
         workers.into_iter().flat_map(|worker| worker.join().expect("a run that ends")).collect()
     });
-    let (seconds, steps) = (started.elapsed().as_secs_f64(), steps.into_inner());
+    let (seconds, steps, choices) =
+        (started.elapsed().as_secs_f64(), steps.into_inner(), choices.into_inner());
     let count = range.end - range.start;
+    let rate = |count: u64| count as f64 / seconds;
     eprintln!(
-        "{count} seeds, {steps} steps in {seconds:.1} s: {:.0} runs/s, {:.0} steps/s, {} failed",
-        count as f64 / seconds,
-        steps as f64 / seconds,
+        "{count} seeds, {steps} steps, {choices} of them interleavings, in {seconds:.1} s: {:.0} runs/s, {:.0} interleavings/s, {} failed",
+        rate(count),
+        rate(choices),
         failed.len()
     );
     assert!(failed.is_empty(), "{} seeds failed, see above", failed.len());
@@ -87,6 +92,6 @@ fn seeds() {
 fn a_seed_always_gives_the_same_run() {
     for seed in 0..4 {
         let [one, other] = [Story::of(seed).run(), Story::of(seed).run()];
-        assert_eq!((one.steps, one.digest), (other.steps, other.digest), "seed {seed}");
+        assert_eq!((one.told, one.digest), (other.told, other.digest), "seed {seed}");
     }
 }

@@ -1,5 +1,6 @@
 //! A node's way to the world: every call waits for its turn, may be lost, doubled, late or slow, and may be the last that its node makes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use jetreel_domain::upkeep::relations::LEASE;
 use jetreel_domain::words::failure::Failure;
 use tokio::time::Instant;
 
+use super::rules::{self, Received};
 use super::server::{ADVISORY, ENCODE, LEDGER, PUBLISH, RELEASE, Server, UPLOADS};
 use super::stream::{Given, Message};
 use super::world::{Body, Kind, World};
@@ -84,7 +86,7 @@ impl Port {
     ) -> Result<Option<Delivered>, Failure> {
         let until = Instant::now() + wait;
         loop {
-            let changed = self.world.change();
+            let changed = self.world.change(stream);
             let due = self.world.look(|server| server.streams[stream].due(consumer));
             let now = self.world.scheduler.now();
             if due.is_some_and(|due| due <= now) {
@@ -129,6 +131,9 @@ impl Port {
             .await?;
         Ok(taken.map(|(message, sequence, count, left)| {
             self.world.tell(&self.body, format_args!("gets {} ({count})", message.subject));
+            let released = message.header(RELEASE).is_some();
+            let received = Received { at: self.world.scheduler.now(), sequence, released };
+            self.body.received(&message.subject, received);
             Box::new(MemoryDelivery {
                 port: self.clone(),
                 message,
@@ -137,6 +142,8 @@ impl Port {
                 sequence,
                 count,
                 left,
+                spoken: AtomicBool::new(false),
+                received: received.at,
                 held: Mutex::new(Instant::now()),
             }) as Delivered
         }))
@@ -172,6 +179,10 @@ struct MemoryDelivery {
     sequence: u64,
     count: u64,
     left: u64,
+    /// Something was said of it.
+    spoken: AtomicBool,
+    /// When it came, milliseconds since the start.
+    received: u64,
     /// When the lease was last known to be ours.
     held: Mutex<Instant>,
 }
@@ -180,6 +191,38 @@ impl MemoryDelivery {
     /// As in the real one: a lease that was not renewed for long may be another's.
     fn may_be_anothers(&self) -> bool {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= LEASE.lost_after
+    }
+
+    /// What is wrong with a word that does not say that the work is done.
+    fn look_at_word(&self, name: &str) {
+        let (stream, subject) = (self.stream, &self.message.subject);
+        let stage = matches!(stream, UPLOADS | ENCODE | PUBLISH);
+        let order = rules::order_of(subject, &self.message.body).filter(|_| stage);
+        self.port.world.with(|server| {
+            let count = server.streams[stream].count(&self.consumer, self.sequence);
+            // A way that was longer than the lease is nothing a worker can know.
+            if self.may_be_anothers() && count.is_some_and(|count| count > self.count) {
+                let wrong = format!("{name} of {subject} meets the delivery of another");
+                server.violations.push(wrong);
+            }
+            let node = &self.port.body.name;
+            let spoken = order.and_then(|order| {
+                server.ends.may_speak(node, &order, self.sequence, self.received)
+            });
+            server.violations.extend(spoken);
+        });
+    }
+
+    /// Takes the message out of the queue.
+    fn settle(&self, name: &'static str) -> PortFuture<'_, ()> {
+        self.spoken.store(true, Ordering::Relaxed);
+        let (stream, consumer, sequence) = (self.stream, self.consumer.clone(), self.sequence);
+        self.port.world.tell(&self.port.body, format_args!("{name} {}", self.message.subject));
+        Box::pin(self.port.call(name, move |server| {
+            let wrong = rules::settled(server, stream, sequence);
+            server.violations.extend(wrong);
+            server.stream(stream).settle(&consumer, sequence);
+        }))
     }
 
     fn say(
@@ -194,6 +237,12 @@ impl MemoryDelivery {
             let now = world.scheduler.now();
             word(server.stream(stream), &consumer, sequence, now);
         }))
+    }
+}
+
+impl Drop for MemoryDelivery {
+    fn drop(&mut self) {
+        self.port.body.put_down(&self.message.subject);
     }
 }
 
@@ -223,24 +272,30 @@ impl Delivery for MemoryDelivery {
         self.message.header(RELEASE).is_some()
     }
     fn ack(&self) -> PortFuture<'_, ()> {
-        self.say("ack", |stream, consumer, sequence, _| stream.settle(consumer, sequence))
+        self.settle("ack")
     }
     fn hand_back(&self, after: Duration) -> PortFuture<'_, ()> {
         if self.may_be_anothers() {
             return Box::pin(async { Ok(()) });
         }
+        self.look_at_word("hand back");
+        self.spoken.store(true, Ordering::Relaxed);
         let after = after.as_millis() as u64;
         self.say("hand back", move |stream, consumer, sequence, now| {
             stream.hand_back(consumer, sequence, now + after);
         })
     }
     fn terminate(&self, _: &str) -> PortFuture<'_, ()> {
-        self.say("terminate", |stream, consumer, sequence, _| stream.settle(consumer, sequence))
+        self.settle("terminate")
     }
     fn renew(&self) -> PortFuture<'_, ()> {
         if self.may_be_anothers() {
             let message = "The lease ran out before it was renewed.";
             return Box::pin(async move { Err(Failure::dependency("lease-renewal", message)) });
+        }
+        if self.spoken.load(Ordering::Relaxed) {
+            let wrong = format!("{} was renewed after it was settled", self.message.subject);
+            self.port.world.with(|server| server.violations.push(wrong));
         }
         let asked = Instant::now();
         let renewed = self.say("renew", |stream, consumer, sequence, now| {
@@ -270,6 +325,14 @@ impl Environment for Port {
         self.world.dice(&self.body, "chance").unit()
     }
     fn emit(&self, event: Event) {
+        if let Event::TaskStarted { order, task, .. } = &event
+            && let Some(received) = self.body.has(order, *task)
+        {
+            self.world.with(|server| {
+                let wrong = server.ends.may_start(order, *task, received);
+                server.violations.extend(wrong);
+            });
+        }
         self.world.tell(&self.body, format_args!("{event:?}"));
     }
 }

@@ -1,4 +1,4 @@
-//! Faults that runs have found, each by the story that shows it or by its seed.
+//! Faults that runs have found, each by the story that shows it.
 
 use super::script::{Cut, Poison, Script};
 use super::story::Story;
@@ -20,13 +20,11 @@ fn held(story: Story) {
 
 #[test]
 fn a_letter_stays_that_a_later_worker_has_named_in_state() {
-    // The letter is stored, and its answer comes when another worker has found the letter and recorded the death.
-    let fate = Fate { before: 1, kind: Kind::Plain, after: LONG, tie: 0 };
-    let slow = Order { call: "bury", fate };
-    held(Story::scripted(poisoned("first", Poison::Refuse), vec![slow]));
-}
-
-#[test]
-fn seed_144_discards_no_letter_that_state_names() {
-    held(Story::of(144));
+    // The letter is stored, and its answer comes when the lease is lost and another worker has found the letter and recorded the death.
+    let fate = |before, after| Fate { before, kind: Kind::Plain, after, tie: 0 };
+    let order = |call, fate| Order { call, fate };
+    let mut orders = vec![order("bury", fate(1, LONG))];
+    // One before each of the two burials, then that of the heartbeat.
+    orders.extend([1, 2, LONG].map(|before| order("renew", fate(before, 1))));
+    held(Story::scripted(poisoned("first", Poison::Refuse), orders));
 }

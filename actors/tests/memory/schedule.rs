@@ -10,21 +10,27 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
 /// Random numbers from a seed (splitmix64, public domain).
 #[derive(Debug, Clone)]
 pub(crate) struct Rng(u64);
 
 impl Rng {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1))
+        // Mixed first: from neighbouring seeds the generator would give one sequence, shifted by one.
+        Self(mix(seed.wrapping_add(STEP)))
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0 = self.0.wrapping_add(STEP);
+        mix(self.0)
     }
 
     /// A number below `end`.
@@ -48,11 +54,20 @@ impl Rng {
     }
 }
 
+/// What the scheduler did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// Steps that went on.
+    pub(crate) steps: u64,
+    /// Of these, the steps that went on before another that waited too: each is one interleaving out of several.
+    pub(crate) choices: u64,
+}
+
 struct Inner {
     rng: Rng,
     /// By milliseconds and a random number: steps of the same instant go on in a random order.
     waiting: BTreeMap<(u64, u64), oneshot::Sender<()>>,
-    steps: u64,
+    told: Told,
     /// Changes with every step: equal runs have equal digests.
     digest: u64,
 }
@@ -66,7 +81,12 @@ pub(crate) struct Scheduler {
 
 impl Scheduler {
     pub(crate) fn new(seed: u64) -> Arc<Self> {
-        let inner = Inner { rng: Rng::new(seed), waiting: BTreeMap::new(), steps: 0, digest: seed };
+        let inner = Inner {
+            rng: Rng::new(seed),
+            waiting: BTreeMap::new(),
+            told: Told::default(),
+            digest: seed,
+        };
         let scheduler = Arc::new(Self {
             inner: Mutex::new(inner),
             added: Notify::new(),
@@ -90,10 +110,10 @@ impl Scheduler {
         draw(&mut self.lock().rng)
     }
 
-    /// Steps that went on, and their digest.
-    pub(crate) fn told(&self) -> (u64, u64) {
+    /// What it did, and the digest of its steps.
+    pub(crate) fn told(&self) -> (Told, u64) {
         let inner = self.lock();
-        (inner.steps, inner.digest)
+        (inner.told, inner.digest)
     }
 
     /// Waits for at least so many milliseconds, and for its turn.
@@ -129,14 +149,15 @@ impl Scheduler {
                 drop(tokio::time::timeout_at(until, self.added.notified()).await);
                 continue;
             }
-            // Returns when nothing else can run.
+            // Returns when nothing else can run: not at once, for timers that have just ended wake tasks that wake others.
             tokio::task::yield_now().await;
             tokio::task::yield_now().await;
             let mut inner = self.lock();
             if let Some(((at, tie), go)) = inner.waiting.pop_first() {
                 // The waiting call may have been dropped.
                 if go.send(()).is_ok() {
-                    inner.steps += 1;
+                    inner.told.steps += 1;
+                    inner.told.choices += u64::from(!inner.waiting.is_empty());
                     inner.digest = (inner.digest ^ at ^ tie).wrapping_mul(0x0100_0000_01b3);
                 }
             }

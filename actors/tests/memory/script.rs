@@ -17,8 +17,8 @@ use jetreel_domain::upkeep::relations::LEASE;
 
 /// Attempts of a task.
 pub(crate) const ATTEMPTS: u32 = 3;
-/// Ticks of a frame: five a second.
-pub(crate) const FRAME: i64 = 18_000;
+/// Ticks of a frame: fifteen a second, or the source would be so short that nobody cuts it.
+pub(crate) const FRAME: i64 = 6000;
 const SECOND: i64 = 90_000;
 const SECONDS: i64 = 14;
 
@@ -55,6 +55,8 @@ pub(crate) struct Script {
     pub(crate) poison: BTreeMap<&'static str, Poison>,
     /// Crashes that were told, by work, since the last replay.
     pub(crate) crashes: BTreeMap<String, u32>,
+    /// Nodes that it brought down, by work.
+    pub(crate) kills: BTreeMap<String, u32>,
     /// Times it was let live: once, and with each replay.
     pub(crate) lives: u32,
     /// Starts, by work.
@@ -63,8 +65,15 @@ pub(crate) struct Script {
 
 impl Script {
     pub(crate) fn new(cut: Cut, sound: bool) -> Self {
-        let (crashes, starts) = (BTreeMap::new(), BTreeMap::new());
-        Self { cut, sound, poison: BTreeMap::new(), crashes, lives: 1, starts }
+        Self {
+            cut,
+            sound,
+            poison: BTreeMap::new(),
+            crashes: BTreeMap::new(),
+            kills: BTreeMap::new(),
+            lives: 1,
+            starts: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn facts(&self, bytes: u64) -> ProbeFacts {
@@ -200,7 +209,7 @@ fn reconciler() -> Policy {
         cancelled_seconds: 90,
         build_seconds: 3600,
         orphan_seconds: 120,
-        sweep_seconds: 90,
+        sweep_seconds: 30,
         objects_per_pass: 1000,
     }
 }

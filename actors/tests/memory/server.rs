@@ -12,11 +12,12 @@ use jetreel_domain::delivery::stage::{About, Queue, Stage};
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, OrderId, VideoId};
 use jetreel_domain::order::lane::Lane;
-use jetreel_domain::order::state::{Order, Video};
+use jetreel_domain::order::state::{Fact, Order, Status, Video};
 use jetreel_domain::upkeep::binding::BrokerMark;
 use jetreel_domain::upkeep::leadership::Leadership;
 use jetreel_domain::upkeep::presence::Presence;
 
+use super::rules::{self, Ends};
 use super::stream::{Message, Stream};
 
 pub(crate) const UPLOADS: &str = "UPLOADS";
@@ -109,8 +110,12 @@ pub(crate) struct Server {
     pub(crate) left: BTreeMap<String, u64>,
     pub(crate) marks: Bucket<BrokerMark>,
     pub(crate) objects: BTreeMap<String, Stored>,
-    /// Forbidden writes.
+    /// Forbidden changes.
     pub(crate) violations: Vec<String>,
+    /// When things ended.
+    pub(crate) ends: Ends,
+    /// Milliseconds since the start.
+    pub(crate) now: u64,
     /// Letters of the last while, by their message id: sequences that are given again.
     pub(crate) buried: BTreeMap<String, u64>,
 }
@@ -157,7 +162,13 @@ impl Server {
             own.map(ToOwned::to_owned)
         };
         let own = name(&message);
+        let there = self.streams[stream].newest(&message.subject);
+        let subject = message.subject.clone();
         match self.stream(stream).publish(message) {
+            Ok(_) if there.is_some() => {
+                self.violations.push(format!("{subject} is there twice"));
+                WriteOnce::Mine
+            }
             Ok(_) => WriteOnce::Mine,
             Err(there) => {
                 let found = self.message(stream, there).and_then(name);
@@ -176,6 +187,21 @@ impl Server {
             && now != revision
         {
             self.violations.extend(illegal(&before.value, &video));
+            self.ends.note(&video, self.now);
+            let untold = rules::noted(self, &video);
+            self.violations.extend(untold);
+        }
+        swapped
+    }
+
+    /// The claim of a unit.
+    pub(crate) fn swap_claim(&mut self, key: &str, claim: Claim, revision: u64, by: u64) -> Swap {
+        let before = self.claims.get(key);
+        let swapped = self.claims.swap(key, claim.clone(), revision, by);
+        if matches!(swapped, Swap::Done(now) if before.as_ref().is_none_or(|b| b.revision < now)) {
+            let before = before.map(|before| before.value);
+            let wrong = self.ends.claim(key, before.as_ref(), &claim, self.now);
+            self.violations.extend(wrong);
         }
         swapped
     }
@@ -213,6 +239,15 @@ fn illegal(before: &Video, after: &Video) -> Vec<String> {
         if old.is_closed() && new.dead.keys().any(|what| !old.dead.contains_key(what)) {
             found.push(format!("{id} is closed and something of it died"));
         }
+        let learnt =
+            new.facts.iter().skip(old.facts.len()).any(|known| known.fact != Fact::Deleted);
+        if old.is_closed() && learnt {
+            found.push(format!("{id} is closed and learnt something"));
+        }
+        let replanned = old.plan.is_some() && new.plan != old.plan;
+        if replanned && new.status != Status::Cancelled {
+            found.push(format!("{id} was planned twice"));
+        }
         if !new.facts.starts_with(&old.facts) {
             found.push(format!("{id} forgot a fact"));
         }
@@ -232,7 +267,6 @@ fn illegal(before: &Video, after: &Video) -> Vec<String> {
 
 /// FAILED means that something is dead, COMPLETED that there is a result.
 fn contradicts(order: &Order) -> Option<&'static str> {
-    use jetreel_domain::order::state::Status;
     let failed = order.status == Status::Failed;
     let open = !order.is_closed();
     if open && failed == order.dead.is_empty() {

@@ -11,6 +11,7 @@ use jetreel_domain::words::failure::Failure;
 use sha2::{Digest as _, Sha256};
 
 use super::port::Port;
+use super::rules;
 use super::server::{Server, Stored};
 
 pub(crate) fn hash(bytes: &[u8]) -> String {
@@ -91,7 +92,11 @@ impl Store for Port {
 
     fn delete<'a>(&'a self, key: &'a str) -> PortFuture<'a, ()> {
         let key = key.to_owned();
-        Box::pin(self.call("delete object", move |server| drop(server.objects.remove(&key))))
+        Box::pin(self.call("delete object", move |server| {
+            let wrong = rules::deleted(server, &key);
+            server.violations.extend(wrong);
+            server.objects.remove(&key);
+        }))
     }
 
     fn walk<'a>(&'a self, prefix: &'a str) -> PortFuture<'a, Box<dyn Walk>> {
@@ -127,6 +132,10 @@ impl ObjectWriter for Writer {
         Box::pin(async move {
             let (key, bytes) = (self.key, self.bytes.freeze());
             let at = self.port.world.seconds();
+            self.port.world.with(|server| {
+                let wrong = server.ends.may_store(&key, server.now);
+                server.violations.extend(wrong);
+            });
             self.port.call("finish object", move |server| put(server, &key, &bytes, at)).await
         })
     }

@@ -18,13 +18,16 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::broker::ports;
 use super::checker;
 use super::port::Port;
-use super::schedule::Rng;
+use super::schedule::{Rng, Told};
 use super::script::{self, Cut, Poison, Script};
 use super::server::Stored;
-use super::world::{self, Body, CHANGES, Faults, USER, World};
+use super::world::{self, BURIAL, Body, CHANGES, Faults, USER, World};
 
 /// Seconds of calm after which an open order counts as stuck. Longer than all delays of the settings together.
 const CALM_MAX: u64 = 2400;
+
+/// Between two looks whether everything has ended, milliseconds.
+const LOOK: u64 = 5000;
 
 /// An upload and what people do about it; times are in milliseconds.
 #[derive(Debug, Clone)]
@@ -36,6 +39,8 @@ pub(crate) struct Plot {
     /// The gateway dies between state and message.
     pub(crate) silent: bool,
     pub(crate) cancel_at: Option<u64>,
+    /// It is cancelled in the moment in which it is being published.
+    pub(crate) cancel_late: bool,
 }
 
 /// A run.
@@ -51,6 +56,8 @@ pub(crate) struct Story {
     /// When a node is drained.
     pub(crate) drains: Vec<u64>,
     pub(crate) calm_at: u64,
+    /// How long it is watched after everything has ended, milliseconds.
+    pub(crate) watched: u64,
     /// Whether a replay finds the cause repaired.
     pub(crate) mended: bool,
     /// Calls with a scripted fate.
@@ -61,11 +68,18 @@ pub(crate) struct Story {
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) complaints: Vec<String>,
-    pub(crate) steps: u64,
+    pub(crate) told: Told,
     pub(crate) digest: u64,
 }
 
-fn faults(rng: &mut Rng) -> Faults {
+/// `mortal`: something dies in this run, whatever else happens.
+fn faults(rng: &mut Rng, mortal: bool) -> Faults {
+    let calls: &[&str] = if mortal && rng.chance(0.5) { &BURIAL } else { &CHANGES };
+    let mut hot: Vec<&'static str> =
+        rng.chance(0.8).then(|| *rng.pick(calls)).into_iter().collect();
+    // Who keeps his lease has no rival.
+    hot.extend(rng.chance(0.4).then_some("renew"));
+    let heat = if rng.chance(0.5) { 0.3 } else { 0.7 };
     let mut some = |most: f64| if rng.chance(0.5) { rng.unit() * most } else { 0.0 };
     Faults {
         refuse: some(0.03),
@@ -77,7 +91,8 @@ fn faults(rng: &mut Rng) -> Faults {
         kills_left: 4,
         hide: some(0.05),
         crash: some(0.15),
-        hot: rng.chance(0.6).then(|| *rng.pick(&CHANGES)),
+        hot,
+        heat,
     }
 }
 
@@ -99,6 +114,7 @@ fn plot(rng: &mut Rng, index: u64) -> Plot {
         at: rng.below(20_000),
         silent: rng.chance(0.1),
         cancel_at: rng.chance(0.25).then(|| rng.below(90_000)),
+        cancel_late: rng.chance(0.1),
     }
 }
 
@@ -106,8 +122,10 @@ impl Story {
     /// Everything that follows from a seed.
     pub(crate) fn of(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0x5eed);
-        let faults = faults(&mut rng);
         let count = 1 + rng.below(2);
+        let plots: Vec<Plot> = (0..count).map(|index| plot(&mut rng, index)).collect();
+        let mortal = plots.iter().any(|plot| !plot.script.poison.is_empty());
+        let faults = faults(&mut rng, mortal);
         let mut times = |most: u64| -> Vec<u64> {
             (0..rng.below(most + 1)).map(|_| rng.below(150_000)).collect()
         };
@@ -117,10 +135,11 @@ impl Story {
             faults,
             max_deliver: if rng.chance(0.3) { 3 } else { 50 },
             nodes: (0..2 + rng.below(2)).map(|_| 1 + rng.below(3) as usize).collect(),
-            plots: (0..count).map(|index| plot(&mut rng, index)).collect(),
+            plots,
             replays,
             drains,
             calm_at: 60_000 + rng.below(120_000),
+            watched: if rng.chance(0.15) { 400_000 } else { 0 },
             mended: rng.chance(0.7),
             orders: Vec::new(),
         }
@@ -135,6 +154,7 @@ impl Story {
             at: 0,
             silent: false,
             cancel_at: None,
+            cancel_late: false,
         };
         Self {
             seed: 0,
@@ -145,6 +165,7 @@ impl Story {
             replays: Vec::new(),
             drains: Vec::new(),
             calm_at: 120_000,
+            watched: 0,
             mended: false,
             orders,
         }
@@ -153,7 +174,8 @@ impl Story {
     /// Runs it to its end on its own runtime.
     pub(crate) fn run(self) -> Outcome {
         let mut builder = tokio::runtime::Builder::new_current_thread();
-        let runtime = builder.enable_time().start_paused(true).build().expect("a runtime");
+        builder.enable_time().start_paused(true).event_interval(u32::MAX);
+        let runtime = builder.build().expect("a runtime");
         runtime.block_on(self.play())
     }
 
@@ -172,31 +194,51 @@ impl Story {
         }
         tokio::spawn(nodes.drains(self.drains.clone()));
         tokio::spawn(nodes.replacements(died));
-        world.scheduler.hold(self.calm_at).await;
+        self.storm(&world).await;
         *world.faults() = Faults::default();
         world.with(|server| server.streams.values_mut().for_each(super::stream::Stream::heal));
         world.tell(&user.body, "it is calm");
         let ended = self.settle(&world).await;
+        world.scheduler.hold(self.watched).await;
         let mut complaints = checker::check(&world, &self);
         if let Some(stuck) = ended {
             complaints.push(stuck);
         }
-        let (steps, digest) = world.scheduler.told();
-        Outcome { complaints, steps, digest }
+        let (told, digest) = world.scheduler.told();
+        Outcome { complaints, told, digest }
+    }
+
+    /// Lasts until it is calm, or until nothing more can come of it.
+    async fn storm(&self, world: &Arc<World>) {
+        let planned = self.plots.iter().flat_map(|plot| [Some(plot.at), plot.cancel_at]);
+        let events = planned.flatten().chain(self.replays.iter().chain(&self.drains).copied());
+        let last = events.max().unwrap_or(0);
+        loop {
+            let now = world.scheduler.now();
+            let over = now > last && self.has_ended(world);
+            if over || now >= self.calm_at {
+                return;
+            }
+            world.scheduler.hold(LOOK.min(self.calm_at - now)).await;
+        }
+    }
+
+    fn has_ended(&self, world: &Arc<World>) -> bool {
+        !world.is_busy() && checker::open(world, self.plots.len()).is_empty()
     }
 
     /// Waits until everything has ended; says what has not.
     async fn settle(&self, world: &Arc<World>) -> Option<String> {
         let until = world.scheduler.now() + CALM_MAX * 1000;
         loop {
-            let open = checker::open(world, self.plots.len());
-            if open.is_empty() {
+            if self.has_ended(world) {
                 return None;
             }
             if world.scheduler.now() > until {
+                let open = checker::open(world, self.plots.len());
                 return Some(format!("not ended: {}", open.join("; ")));
             }
-            world.scheduler.hold(5000).await;
+            world.scheduler.hold(LOOK).await;
         }
     }
 }
@@ -336,10 +378,26 @@ async fn upload(user: Port, plot: Plot) {
     persist(&user, || ports.broker.announce_upload(&message)).await;
 }
 
+/// Returns when an order of a video is being published.
+async fn being_published(user: &Port, id: &VideoId) {
+    let publishing = |video: &Video| video.orders.iter().any(|o| o.status == Status::Publishing);
+    loop {
+        let moved = user.world.moved.notified();
+        let found = user.world.look(|server| server.videos.get(id.as_str()));
+        if found.is_some_and(|found| publishing(&found.value)) {
+            return;
+        }
+        moved.await;
+    }
+}
+
 /// A gateway's handling of a cancellation.
 async fn cancel(user: Port, plot: Plot) {
-    let Some(at) = plot.cancel_at else { return };
-    user.world.scheduler.hold(at).await;
+    match plot.cancel_at {
+        _ if plot.cancel_late => being_published(&user, &plot.id).await,
+        Some(at) => user.world.scheduler.hold(at).await,
+        None => return,
+    }
     let ports = ports(&user);
     let mut cancelled = None;
     let now = user.world.seconds();

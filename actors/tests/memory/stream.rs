@@ -195,7 +195,11 @@ impl Stream {
     /// When a consumer has something to give out: now, at a time, or not before something is published.
     pub(crate) fn due(&self, name: &str) -> Option<u64> {
         let consumer = self.consumers.get(name)?;
-        if self.fresh(consumer).iter().any(|sequence| !consumer.blind.contains(sequence)) {
+        let mut later = self.messages.range(consumer.cursor + 1..);
+        let is_fresh = |(sequence, message): (&u64, &Message)| {
+            message.subject.starts_with(&consumer.filter) && !consumer.blind.contains(sequence)
+        };
+        if later.any(is_fresh) {
             return Some(0);
         }
         consumer.pending.values().map(|pending| pending.due).min()
@@ -226,6 +230,11 @@ impl Stream {
         }
     }
 
+    /// How often a message that is in hand was delivered.
+    pub(crate) fn count(&self, name: &str, sequence: u64) -> Option<u64> {
+        Some(self.consumers.get(name)?.pending.get(&sequence)?.count)
+    }
+
     fn pending(&mut self, name: &str, sequence: u64) -> Option<&mut Pending> {
         self.consumers.get_mut(name)?.pending.get_mut(&sequence)
     }
@@ -235,6 +244,20 @@ impl Stream {
         let Some(consumer) = self.consumers.get(name) else { return (0, 0, 0) };
         let floor = consumer.pending.keys().next().map_or(consumer.cursor, |first| first - 1);
         (consumer.cursor, floor, consumer.pending.len() as u64)
+    }
+
+    /// Messages that a consumer has in hand, or will still give out.
+    pub(crate) fn waiting(&self, name: &str) -> impl Iterator<Item = &Message> {
+        let consumer = self.consumers.get(name);
+        let waits = move |sequence: &u64, message: &Message| {
+            consumer.is_some_and(|consumer| {
+                let fresh = *sequence > consumer.cursor;
+                let unsettled = consumer.pending.contains_key(sequence);
+                (fresh || unsettled) && message.subject.starts_with(&consumer.filter)
+            })
+        };
+        let waiting = self.messages.iter().filter(move |(sequence, m)| waits(sequence, m));
+        waiting.map(|(_, message)| message)
     }
 
     /// Messages that a consumer does not account for; empty where it accounts for all. And how many it has in hand.

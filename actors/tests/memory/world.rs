@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jetreel_domain::id::VideoId;
+use jetreel_domain::id::{OrderId, TaskId, VideoId};
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, mpsc};
 
+use super::rules::Received;
 use super::schedule::{Rng, Scheduler};
 use super::script::Script;
 use super::server::Server;
@@ -18,11 +19,13 @@ const EPOCH: i64 = 1_800_000_000;
 /// Who uploads, cancels and replays: no node.
 pub(crate) const USER: &str = "user";
 
+/// A call that takes so long is waited for before a run ends, milliseconds.
+const SLOW: u64 = 1000;
 /// Longer than a lease, milliseconds.
 const LONG: u64 = 30_000;
 
 /// Calls that change something: one of them is treated worse than others.
-pub(crate) const CHANGES: [&str; 16] = [
+pub(crate) const CHANGES: [&str; 19] = [
     "bury",
     "discard",
     "swap video",
@@ -39,7 +42,14 @@ pub(crate) const CHANGES: [&str; 16] = [
     "ack",
     "hand back",
     "terminate",
+    "renew",
+    "read object",
+    "replay",
 ];
+
+/// The calls of a burial.
+pub(crate) const BURIAL: [&str; 6] =
+    ["bury", "swap claim", "read claim", "swap video", "renew", "terminate"];
 
 /// Probabilities of a run, each for one call.
 #[derive(Debug, Clone, Default)]
@@ -60,8 +70,10 @@ pub(crate) struct Faults {
     pub(crate) kills_left: u32,
     /// A message that is published is counted and never delivered, until the server is restarted.
     pub(crate) hide: f64,
-    /// A call that fares badly three times in ten.
-    pub(crate) hot: Option<&'static str>,
+    /// Calls that fare badly.
+    pub(crate) hot: Vec<&'static str>,
+    /// How often.
+    pub(crate) heat: f64,
     /// A codec process crashes for no reason of the source's.
     pub(crate) crash: f64,
 }
@@ -91,11 +103,61 @@ pub(crate) struct Fate {
 pub(crate) struct Body {
     pub(crate) name: String,
     alive: AtomicBool,
+    /// Calls so far.
+    counts: Mutex<BTreeMap<String, u64>>,
+    /// Messages in hand, by subject, oldest first.
+    hand: Mutex<BTreeMap<String, Vec<Received>>>,
 }
 
 impl Body {
     pub(crate) fn new(name: String) -> Arc<Self> {
-        Arc::new(Self { name, alive: AtomicBool::new(true) })
+        Arc::new(Self {
+            name,
+            alive: AtomicBool::new(true),
+            counts: Mutex::default(),
+            hand: Mutex::default(),
+        })
+    }
+
+    fn hand(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Received>>> {
+        self.hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A message came.
+    pub(crate) fn received(&self, subject: &str, received: Received) {
+        self.hand().entry(subject.to_owned()).or_default().push(received);
+    }
+
+    /// A message is in hand no more. Of two with one subject it is not told which: the older stays, of which less is said.
+    pub(crate) fn put_down(&self, subject: &str) {
+        let mut hand = self.hand();
+        if let Some(held) = hand.get_mut(subject) {
+            held.pop();
+            if held.is_empty() {
+                hand.remove(subject);
+            }
+        }
+    }
+
+    /// The message of a task that is in hand for longest.
+    pub(crate) fn has(&self, order: &OrderId, task: TaskId) -> Option<Received> {
+        let tail = format!(".{}.{}.{task}", order.video, order.number);
+        let hand = self.hand();
+        let mut held = hand.iter().filter(|(subject, _)| subject.ends_with(&tail));
+        held.find(|(subject, _)| subject.contains(".encode."))
+            .and_then(|(_, held)| held.first())
+            .copied()
+    }
+
+    /// Counts a call; gives how many there were.
+    fn count(&self, call: &str) -> u64 {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(call) {
+            *count += 1;
+            return *count;
+        }
+        counts.insert(call.to_owned(), 1);
+        1
     }
 
     pub(crate) fn is_alive(&self) -> bool {
@@ -114,14 +176,17 @@ pub(crate) struct Order {
 pub(crate) struct World {
     pub(crate) scheduler: Arc<Scheduler>,
     server: Mutex<Server>,
-    changed: Notify,
-    /// Calls so far, by node and call.
-    counts: Mutex<BTreeMap<(String, String), u64>>,
+    /// By stream: something may be ready in it that was not before.
+    changed: BTreeMap<&'static str, Notify>,
     seed: u64,
     writers: AtomicU64,
     faults: Mutex<Faults>,
     orders: Mutex<Vec<Order>>,
+    /// A state was perhaps changed.
+    pub(crate) moved: Notify,
     deaths: mpsc::UnboundedSender<Arc<Body>>,
+    /// Until when calls are under way that take long, milliseconds.
+    busy_until: AtomicU64,
     scripts: Mutex<BTreeMap<VideoId, Script>>,
     trace: bool,
     /// Every call, too.
@@ -135,16 +200,19 @@ impl World {
         faults: Faults,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Arc<Body>>) {
         let (deaths, died) = mpsc::unbounded_channel();
+        let server = Server::new(max_deliver);
+        let changed = server.streams.keys().map(|stream| (*stream, Notify::new())).collect();
         let world = Self {
             scheduler: Scheduler::new(seed),
-            server: Mutex::new(Server::new(max_deliver)),
-            changed: Notify::new(),
-            counts: Mutex::default(),
+            server: Mutex::new(server),
+            changed,
             seed,
             writers: AtomicU64::new(0),
             faults: Mutex::new(faults),
             orders: Mutex::default(),
+            moved: Notify::new(),
             deaths,
+            busy_until: AtomicU64::new(0),
             scripts: Mutex::default(),
             trace: std::env::var_os("JETREEL_TRACE").is_some(),
             trace_calls: std::env::var_os("JETREEL_TRACE").is_some_and(|value| value == "2"),
@@ -160,12 +228,12 @@ impl World {
     /// Changes or reads the server, at once.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Server) -> T) -> T {
         let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        server.now = self.scheduler.now();
         let done = work(&mut server);
-        let touched =
-            server.streams.values_mut().filter_map(|s| s.take_touched().then_some(())).count() > 0;
-        drop(server);
-        if touched {
-            self.changed.notify_waiters();
+        for (name, stream) in &mut server.streams {
+            if stream.take_touched() {
+                self.changed[name].notify_waiters();
+            }
         }
         done
     }
@@ -175,9 +243,9 @@ impl World {
         look(&self.server.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Ends with the next change after this was called.
-    pub(crate) fn change(&self) -> Notified<'_> {
-        self.changed.notified()
+    /// Ends with the next change of a stream after this was called.
+    pub(crate) fn change(&self, stream: &'static str) -> Notified<'_> {
+        self.changed[stream].notified()
     }
 
     /// A number that no other write has.
@@ -188,9 +256,7 @@ impl World {
     /// Random numbers of one call. They do not depend on the order in which a node makes different calls at the same instant, for that
     /// is tokio's to choose.
     pub(crate) fn dice(&self, body: &Body, call: &str) -> Rng {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry((body.name.clone(), call.to_owned())).or_default();
-        *count += 1;
+        let count = body.count(call);
         let words = body.name.bytes().chain(call.bytes()).chain(count.to_be_bytes());
         let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         Rng::new(words.fold(self.seed ^ 0xcbf2_9ce4_8422_2325, mix))
@@ -219,14 +285,26 @@ impl World {
         Some(orders.remove(index).fate)
     }
 
-    /// Draws the fate of a call.
+    /// The fate of a call.
     pub(crate) fn fate(&self, body: &Body, call: &str) -> Fate {
         if self.trace_calls {
             self.tell(body, call);
         }
-        if let Some(fate) = self.ordered(call) {
-            return fate;
+        let fate = self.ordered(call).unwrap_or_else(|| self.drawn(body, call));
+        let late = if let Kind::Late(late) = fate.kind { late } else { 0 };
+        let takes = fate.before + fate.after.max(late);
+        if takes >= SLOW {
+            self.busy_until.fetch_max(self.scheduler.now() + takes, Ordering::Relaxed);
         }
+        fate
+    }
+
+    /// Whether a call is under way that takes long: what it does is not done yet.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.scheduler.now() <= self.busy_until.load(Ordering::Relaxed)
+    }
+
+    fn drawn(&self, body: &Body, call: &str) -> Fate {
         let faults = self.faults().clone();
         let mut rng = self.dice(body, call);
         let mut delay = || if rng.chance(faults.slow) { rng.below(40_000) } else { rng.below(20) };
@@ -245,7 +323,7 @@ impl World {
             }
             dice -= probability;
         }
-        if faults.hot == Some(call) && rng.chance(0.3) {
+        if faults.hot.contains(&call) && rng.chance(faults.heat) {
             let long = LONG + rng.below(LONG);
             match rng.below(7) {
                 0 => before = long,
