@@ -115,7 +115,7 @@ impl Ends {
         let lost = self.replaced.get(key.split('/').nth(4)?).copied();
         let closed = match Owner::of(key)? {
             Owner::Order(order) => self.closed.get(&order).copied(),
-            Owner::Original(_) | Owner::Probe => None,
+            Owner::Original(_) | Owner::Node(_) | Owner::Probe => None,
         };
         let unwanted = lost.into_iter().chain(closed).min()?;
         let late = now.saturating_sub(unwanted);
@@ -185,7 +185,7 @@ pub(crate) fn deleted(server: &Server, key: &str) -> Option<String> {
             video.orders.iter().filter(read).any(own)
         }
         Owner::Order(id) => is_named(server, &id, key),
-        Owner::Probe => false,
+        Owner::Node(_) | Owner::Probe => false,
     };
     named.then(|| format!("{key} was deleted, and it is named"))
 }
