@@ -30,8 +30,8 @@ pub(crate) struct Ends {
     replaced: BTreeMap<String, u64>,
     /// Attempts that gave their claims up themselves.
     given_up: BTreeSet<String>,
-    /// The newest attempt of a node at what a message asks for, with when it took its claim.
-    taken: BTreeMap<(String, u64, OrderId), (String, u64)>,
+    /// Attempts of a node at the work that a message asks for, with the times when they took their claims.
+    taken: BTreeMap<(String, u64, OrderId), Vec<(String, u64)>>,
 }
 
 /// A delivery as a worker has it.
@@ -82,7 +82,7 @@ impl Ends {
     /// A worker knows that it holds a claim.
     pub(crate) fn take(&mut self, order: OrderId, claim: &Claim, now: u64) {
         let by = (claim.node.clone(), claim.sequence, order);
-        self.taken.insert(by, (claim.attempt_id.clone(), now));
+        self.taken.entry(by).or_default().push((claim.attempt_id.clone(), now));
     }
 
     /// A worker speaks about a message that it received then, and did not finish: its claim is nobody's by its own doing.
@@ -93,9 +93,15 @@ impl Ends {
         sequence: u64,
         received: u64,
     ) -> Option<String> {
-        let (attempt, at) = self.taken.get(&(node.to_owned(), sequence, order.clone()))?;
-        let anothers = self.replaced.contains_key(attempt) && !self.given_up.contains(attempt);
-        (anothers && *at >= received)
+        let taken = self.taken.get(&(node.to_owned(), sequence, order.clone()))?;
+        // Two workers of a node may have the same message in hand: which of them speaks is not known.
+        let mut taken = taken.iter().filter(|(_, at)| *at >= received).peekable();
+        taken.peek()?;
+        let anothers = |attempt: &String| {
+            self.replaced.contains_key(attempt) && !self.given_up.contains(attempt)
+        };
+        taken
+            .all(|(attempt, _)| anothers(attempt))
             .then(|| format!("{order}: {node} spoke about {sequence}, whose claim is another's"))
     }
 
