@@ -20,7 +20,7 @@ use super::severity::Fault;
 /// Messages per request.
 const BATCH: usize = 256;
 /// Longest wait for the next message of a batch.
-const BATCH_WAIT: Duration = Duration::from_secs(5);
+const BATCH_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
 struct GetBatch<'a> {
@@ -32,7 +32,7 @@ struct GetBatch<'a> {
 /// Messages by ascending sequence.
 struct Batch {
     messages: Vec<Found>,
-    /// Whether the connection broke at the next one.
+    /// Whether the next one must come from the leader: the connection broke at it, or no replica answers.
     broke: bool,
 }
 
@@ -81,10 +81,17 @@ impl Bus {
                     break;
                 }
             };
-            let Ok(Some(message)) = next else { break };
+            let Ok(Some(message)) = next else {
+                batch.broke = true;
+                break;
+            };
             match message.status {
                 None | Some(StatusCode::OK) => {}
-                // The batch ended, no message is there, or no server answers. The next request shows which.
+                Some(StatusCode::NO_RESPONDERS) => {
+                    batch.broke = true;
+                    break;
+                }
+                // The batch ended, or no message is there. The next request shows which.
                 Some(_) => break,
             }
             let message = StreamMessage::try_from(message);

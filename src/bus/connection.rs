@@ -193,8 +193,7 @@ async fn connected(options: &BusOptions, on_event: &OnEvent) -> Result<Client, F
 async fn unknown_for(wait: Duration, url: &str) -> Vec<String> {
     let until = Instant::now() + wait;
     loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let (names, all) = unknown(url, left).await;
+        let (names, all) = unknown(url, wait).await;
         if !all {
             return std::future::pending().await;
         }
@@ -211,7 +210,8 @@ async fn unknown(url: &str, wait: Duration) -> (Vec<String>, bool) {
     let servers: Vec<ServerAddr> = addresses.iter().filter_map(|it| it.parse().ok()).collect();
     let lookups = servers.iter().map(async |server| {
         let found = timeout(wait, lookup_host((server.host(), server.port()))).await;
-        if matches!(found, Ok(Ok(_))) { None } else { Some(server.host().to_owned()) }
+        // A look-up that takes long may still find it.
+        if matches!(found, Ok(Err(_))) { Some(server.host().to_owned()) } else { None }
     });
     let names: Vec<String> = join_all(lookups).await.into_iter().flatten().collect();
     let all = names.len() == servers.len();

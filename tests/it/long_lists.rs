@@ -195,6 +195,12 @@ async fn the_log_of_an_upload_that_is_over_is_removed_and_a_list_that_nobody_nam
     use jetreel_actors::ports::WriteOnce;
     assert_eq!(site.bus.log_part(&part).await.unwrap(), WriteOnce::Mine);
     assert_eq!(site.bus.log_part(&part).await.unwrap(), WriteOnce::Taken, "another's");
+    // As a gateway leaves it whose video is deleted while its bytes arrive.
+    let deleted = jetreel_domain::id::VideoId::from_bits(7);
+    let key = format!("raw/{deleted}/00000");
+    let object = jetreel_domain::order::ledger::Object { key, ..part.object.clone() };
+    let last = jetreel_domain::order::parts::LoggedPart { video: deleted, object, ..part.clone() };
+    assert_eq!(site.bus.log_part(&last).await.unwrap(), WriteOnce::Mine);
     let orphan = format!("raw/{}/list-of-nobody", order.video);
     site.put(&orphan, b"x".to_vec()).await;
     in_time("log and list are gone", async || {

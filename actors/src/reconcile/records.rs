@@ -66,9 +66,8 @@ impl Records {
             Record::Order(order) => &order.video,
             Record::Upload(video) => video,
         };
-        let Some(found) = ports.broker.video(id).await? else { return Ok(()) };
-        let video = found.value;
-        if video.is_newer() || !is_over(&video, &record) {
+        let found = ports.broker.video(id).await?.map(|found| found.value);
+        if found.as_ref().is_some_and(Video::is_newer) || !is_over(found.as_ref(), &record) {
             return Ok(());
         }
         if !self.before.contains(&record) {
@@ -82,7 +81,8 @@ impl Records {
             }
             Record::Upload(id) => {
                 ports.broker.forget_parts(&id).await?;
-                video.order_id(video.orders.first().map_or(1, |order| order.number))
+                let first = found.as_ref().and_then(|video| video.orders.first());
+                OrderId::new(id, first.map_or(1, |order| order.number))
             }
         };
         let repair = Repair::RecordsRemoved;
@@ -92,12 +92,17 @@ impl Records {
 }
 
 /// Whether the records are not needed any more.
-fn is_over(video: &Video, record: &Record) -> bool {
-    match record {
-        Record::Order(order) => {
+fn is_over(video: Option<&Video>, record: &Record) -> bool {
+    match (record, video) {
+        (Record::Order(order), Some(video)) => {
             let closed = video.order(order.number).is_some_and(Order::is_closed);
             closed && announce::due(video).is_empty()
         }
-        Record::Upload(_) => video.orders.iter().all(|order| order.status != Status::Receiving),
+        (Record::Order(_), None) => false,
+        (Record::Upload(_), Some(video)) => {
+            video.orders.iter().all(|order| order.status != Status::Receiving)
+        }
+        // The state of a video is there before its first part: it was deleted since.
+        (Record::Upload(_), None) => true,
     }
 }

@@ -11,8 +11,8 @@ use super::diff::Asset;
 use super::wanted::{Topology, WantedStream};
 use crate::bus::names;
 
-/// Streams without which no job completes, beside the queues of stages.
-const NEEDED: [&str; 2] = [names::LEDGER, names::PROGRESS];
+/// Streams without which no upload is taken or no job completes, beside the queues of stages.
+const NEEDED: [&str; 3] = [names::PARTS, names::LEDGER, names::PROGRESS];
 /// Buckets without which no job completes.
 const BUCKETS_NEEDED: [&str; 3] = [names::VIDEOS_BUCKET, names::CLAIMS_BUCKET, names::NODES_BUCKET];
 /// Buckets whose content is nowhere else.
