@@ -10,6 +10,7 @@ pub mod intake;
 pub mod binding;
 pub mod sign;
 pub mod plans;
+pub mod intact;
 pub mod parts;
 mod original;
 pub mod change;

@@ -9,8 +9,8 @@ use jetreel_domain::id::VideoId;
 use jetreel_domain::order::parts::PartList;
 use jetreel_domain::order::state::Source;
 use jetreel_domain::words::failure::Failure;
-use sha2::{Digest, Sha256};
 
+use crate::intact::is_intact;
 use crate::ports::Store;
 
 /// Parts of all lists in memory, some 60 bytes each. This holds the lists of many usual originals, or of one that is far larger.
@@ -51,7 +51,7 @@ impl Lists {
             return own(&list).map(|()| list);
         }
         let bytes = store.read_all(&object.key).await?;
-        if hex::encode(Sha256::digest(&bytes)) != object.sha256 {
+        if !is_intact(&bytes, &object.sha256) {
             let message = "The part list of an original differs from the one that was written.";
             return Err(Failure::task("parts-changed", message).with_detail(&object.key));
         }

@@ -7,9 +7,9 @@ use jetreel_domain::delivery::intake;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::plan::Plan;
 use jetreel_domain::words::failure::Failure;
-use sha2::{Digest, Sha256};
 use tokio_util::bytes::Bytes;
 
+use crate::intact::is_intact;
 use crate::ports::Store;
 
 /// Plans kept in memory: enough for every order a node works on at once.
@@ -47,8 +47,7 @@ impl Plans {
             return own(&plan).map(|()| plan);
         }
         let bytes = store.read_all(key).await?;
-        let hash = hex::encode(Sha256::digest(&bytes));
-        if hash != sha256 {
+        if !is_intact(&bytes, sha256) {
             let message = "The stored plan differs from the one that was made.";
             return Err(Failure::task("plan-changed", message).with_detail(key));
         }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use jetreel_actors::intact::is_intact;
 use jetreel_actors::ports::Ports;
 use jetreel_domain::delivery::intake;
 use jetreel_domain::id::OrderId;
@@ -15,7 +16,6 @@ use jetreel_domain::order::state::PlanRef;
 use jetreel_domain::output::manifest::Manifest;
 use jetreel_domain::plan::Plan;
 use jetreel_domain::words::failure::{Failure, Touched};
-use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout_at;
 
@@ -243,9 +243,8 @@ impl Known {
 
 async fn verified(ports: &Ports, object: &Object) -> Result<bytes::Bytes, Failure> {
     let bytes = ports.store.read_all(&object.key).await?;
-    let hash = Sha256::digest(&bytes);
-    let hex = hex::encode(hash);
-    if hex == object.sha256 { Ok(bytes) } else { Err(broken(object, &"its hash is another")) }
+    let intact = is_intact(&bytes, &object.sha256);
+    if intact { Ok(bytes) } else { Err(broken(object, &"its hash is another")) }
 }
 
 fn broken(object: &Object, why: &dyn std::fmt::Display) -> Failure {

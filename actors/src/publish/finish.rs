@@ -11,13 +11,13 @@ use jetreel_domain::output::playlist;
 use jetreel_domain::output::verify;
 use jetreel_domain::plan::Plan;
 use jetreel_domain::words::failure::Failure;
-use sha2::{Digest, Sha256};
 use tokio_util::bytes::Bytes;
 
 use crate::change;
 use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
+use crate::intact::is_intact;
 
 /// Files of a finished set that are written at once. Bounded so that a node does not flood a slow store.
 const WRITES_AT_ONCE: usize = 8;
@@ -140,8 +140,7 @@ async fn write(context: &Context, key: &str, bytes: Bytes) -> Result<Object, Fai
     let store = &context.ports.store;
     let object = store.write(key, bytes).await?;
     let stored = store.read_all(key).await?;
-    let hash = hex::encode(Sha256::digest(&stored));
-    if hash == object.sha256 {
+    if is_intact(&stored, &object.sha256) {
         Ok(object)
     } else {
         let message = "An object reads back differently from what was written.";

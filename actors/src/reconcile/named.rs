@@ -11,9 +11,9 @@ use jetreel_domain::order::state::{Order, Published};
 use jetreel_domain::output::manifest::{self, Manifest};
 use jetreel_domain::upkeep::sweep::{self, Evidence, Names};
 use jetreel_domain::words::failure::Failure;
-use sha2::{Digest, Sha256};
 
 use super::args::Args;
+use crate::intact::is_intact;
 use crate::ports::Met;
 
 /// The named objects of an owner. `None` if the names cannot be determined now, so that all objects must stay.
@@ -102,12 +102,11 @@ async fn manifest(
 ) -> Result<Manifest, Failure> {
     let object = &published.manifest;
     let bytes = args.context.ports.store.read_all(&object.key).await?;
-    let hash = hex::encode(Sha256::digest(&bytes));
     let broken = |why: String| {
         let message = "The manifest of a published video differs from the one that was written.";
         Failure::task("manifest-broken", message).with_detail(format!("{}: {why}", object.key))
     };
-    if hash != object.sha256 {
+    if !is_intact(&bytes, &object.sha256) {
         return Err(broken("its hash is another".to_owned()));
     }
     let manifest: Manifest =
