@@ -2,13 +2,13 @@
 //!
 //! Invariant: a node takes work only after its own store was found to hold the signs of the nodes at work.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jetreel_domain::upkeep::presence::{Presence, Word};
-use jetreel_domain::upkeep::sign::{self, Heard, KEPT, Sight, Sign, Verdict};
+use jetreel_domain::upkeep::sign::{self, Heard, Kept, Sight, Sign, Verdict};
 use jetreel_domain::words::failure::Failure;
 use tokio::time::Instant;
 use tokio_util::bytes::Bytes;
@@ -181,14 +181,21 @@ pub(crate) async fn withdraw(nodes: &dyn Nodes, store: &dyn Store, id: &str) {
     }
 }
 
+async fn within<T>(
+    wait: Duration,
+    answer: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let late = || Failure::dependency("probe-timeout", "The store did not answer in time.");
+    tokio::time::timeout(wait, answer).await.unwrap_or_else(|_| Err(late()))
+}
+
 /// Writes the signs of a node at work, and checks those of the others.
 pub(crate) struct Signer {
     arrived: Arrived,
     node: String,
     /// Number of the newest sign.
     written: Option<u64>,
-    /// Numbers of older signs that are still in the store.
-    old: VecDeque<u64>,
+    kept: Kept,
     failing: bool,
     heard: Heard,
     sight: Sight,
@@ -198,8 +205,8 @@ impl Signer {
     /// A signer for the node called `node`.
     pub(crate) fn new(arrived: Arrived, node: String) -> Self {
         let (heard, sight) = (Heard::default(), Sight::default());
-        let old = [arrived.numbers.load(Ordering::Relaxed)].into();
-        Self { arrived, node, written: None, old, failing: false, heard, sight }
+        let kept = Kept::from(arrived.numbers.load(Ordering::Relaxed));
+        Self { arrived, node, written: None, kept, failing: false, heard, sight }
     }
 
     /// Number of the newest sign.
@@ -214,10 +221,7 @@ impl Signer {
 
     /// Checks the newest sign and writes the next one. If that fails, the newest sign stays as it was.
     pub(crate) async fn renew(&mut self, store: &dyn Store) {
-        let renewed = tokio::time::timeout(STORE_WAIT, self.write_next(store)).await;
-        let late =
-            || Err(Failure::dependency("probe-timeout", "The store did not answer in time."));
-        let renewed = renewed.unwrap_or_else(|_| late());
+        let renewed = within(STORE_WAIT, self.write_next(store)).await;
         if let (Err(failure), false) = (&renewed, self.failing) {
             tracing::warn!(%failure, detail = failure.detail, "the sign of the node is not renewed");
         }
@@ -226,15 +230,32 @@ impl Signer {
 
     async fn write_next(&mut self, store: &dyn Store) -> Result<(), Failure> {
         if let Some(newest) = self.written {
-            let found = store.size(&sign::key(self.arrived.id(), newest)).await?;
-            self.sight.own(found.is_some());
+            let found = store.size(&sign::key(self.arrived.id(), newest)).await?.is_some();
+            self.sight.own(found);
+            // Without the broker signs would pile up: none may be removed before a newer one is told.
+            if found && !self.kept.is_told(newest) {
+                return Ok(());
+            }
         }
         let next = self.arrived.numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        self.kept.write(next);
         write(store, self.arrived.id(), &self.node, next).await?;
-        self.old.extend(self.written.replace(next));
-        while self.old.len() >= KEPT {
-            let Some(oldest) = self.old.pop_front() else { break };
-            store.delete(&sign::key(self.arrived.id(), oldest)).await?;
+        self.written = Some(next);
+        Ok(())
+    }
+
+    /// A report that names the sign `number` is with the broker: removes the signs that no report names any more.
+    pub(crate) async fn told(&mut self, store: &dyn Store, number: u64) {
+        self.kept.tell(number);
+        if let Err(failure) = within(STORE_WAIT, self.clear(store)).await {
+            tracing::debug!(%failure, detail = failure.detail, "older signs of the node are not removed yet");
+        }
+    }
+
+    async fn clear(&mut self, store: &dyn Store) -> Result<(), Failure> {
+        for number in self.kept.spare().collect::<Vec<_>>() {
+            store.delete(&sign::key(self.arrived.id(), number)).await?;
+            self.kept.remove(number);
         }
         Ok(())
     }

@@ -14,9 +14,6 @@ use crate::upkeep::presence::Word;
 use crate::words::failure::Failure;
 use crate::words::printable::printable;
 
-/// Signs that a node keeps: the newest, and the one before it, which other nodes may still read.
-pub const KEPT: usize = 2;
-
 /// Age in seconds at which a report no longer counts: its node may be dead and its store replaced.
 const FRESH: i64 = 120;
 
@@ -99,6 +96,52 @@ impl Sign {
              all others. Stop it, and let its section [store] name the store of the others."
         );
         Failure::dependency("store-elsewhere", message)
+    }
+}
+
+/// Numbers of the signs of a node that its store may hold.
+///
+/// Invariant: the sign that the report of the node names stays, and the one that it named before, which other nodes may still read.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    numbers: BTreeSet<u64>,
+    told: u64,
+    before: u64,
+}
+
+impl Kept {
+    /// The node wrote or tried to write `number`, and its report may name it.
+    #[must_use]
+    pub fn from(number: u64) -> Self {
+        Self { numbers: [number].into(), told: number, before: number }
+    }
+
+    /// A write begins. Whether it succeeds or not, the store may hold the sign.
+    pub fn write(&mut self, number: u64) {
+        self.numbers.insert(number);
+    }
+
+    /// A report that names `number` is with the broker.
+    pub fn tell(&mut self, number: u64) {
+        if number > self.told {
+            (self.before, self.told) = (self.told, number);
+        }
+    }
+
+    /// Whether a report named `number`.
+    #[must_use]
+    pub fn is_told(&self, number: u64) -> bool {
+        self.told >= number
+    }
+
+    /// Signs that no report names any more. Newer ones than the told one stay: their writes may still be under way.
+    pub fn spare(&self) -> impl Iterator<Item = u64> {
+        self.numbers.range(..self.told).copied().filter(|number| *number != self.before)
+    }
+
+    /// The store no longer holds `number`.
+    pub fn remove(&mut self, number: u64) {
+        self.numbers.remove(&number);
     }
 }
 

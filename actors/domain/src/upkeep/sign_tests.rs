@@ -197,6 +197,30 @@ fn a_node_says_that_others_are_not_to_judge_by_it_as_soon_as_its_sign_is_gone() 
 }
 
 #[test]
+fn a_sign_stays_until_two_newer_ones_were_told() {
+    let spare = |kept: &Kept| kept.spare().collect::<Vec<_>>();
+    let mut kept = Kept::from(1);
+    kept.write(2);
+    assert!(kept.is_told(1) && !kept.is_told(2));
+    assert!(spare(&kept).is_empty(), "the report still names 1");
+    kept.tell(2);
+    assert!(spare(&kept).is_empty(), "others may have read the report that names 1");
+    // The writes of 3 and 4 failed.
+    [3, 4].into_iter().for_each(|number| kept.write(number));
+    kept.tell(2);
+    assert!(spare(&kept).is_empty());
+    kept.write(5);
+    assert!(spare(&kept).is_empty(), "no report with 5 got through");
+    kept.tell(5);
+    assert_eq!(spare(&kept), [1, 3, 4], "what was written and never told goes too");
+    kept.remove(1);
+    assert_eq!(spare(&kept), [3, 4]);
+    kept.write(6);
+    kept.tell(6);
+    assert_eq!(spare(&kept), [2, 3, 4]);
+}
+
+#[test]
 fn what_is_wrong_is_told_with_names_and_what_to_do() {
     let sign = Sign::of(&word('b', 0, 1, settled(12))).unwrap();
     assert_eq!(sign.key(), format!("nodes/{}/12", id('b')));
