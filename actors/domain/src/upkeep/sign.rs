@@ -23,7 +23,7 @@ const ROUNDS: u32 = 3;
 /// Different signs of one node, missing in rounds in a row, after which they count.
 const SIGNS_MISSED: u32 = 2;
 
-/// Nodes whose signs a node reads in one round. In a larger cluster each node is checked by this many others.
+/// Nodes whose signs a node reads in one round or at its start. In a larger cluster each node at work is checked by this many others.
 const LOOKED_FOR_MAX: usize = 32;
 
 /// Characters of a node's name in a message.
@@ -172,10 +172,10 @@ impl Heard {
     pub fn at_start(&self, own: &str) -> Vec<Sign> {
         let settled = self.others(own, |word| word.presence.is_settled());
         if !settled.is_empty() {
-            return settled;
+            return next_on_ring(settled, own);
         }
         let mine = self.words.get(own).map_or(u64::MAX, |word| word.sequence);
-        self.others(own, |word| !word.presence.arriving || word.sequence < mine)
+        next_on_ring(self.others(own, |word| !word.presence.arriving || word.sequence < mine), own)
     }
 
     /// Signs that the store must hold for a command that is no node.
@@ -190,17 +190,64 @@ impl Heard {
     pub fn at_work(&self, own: &str, estranged: bool) -> Vec<Sign> {
         let looked_for =
             |word: &Word| !word.presence.arriving && (estranged || word.presence.is_settled());
-        let mut signs = self.others(own, looked_for);
-        // The next nodes on a ring of ids, so that every node is checked by equally many.
-        let after = signs.partition_point(|sign| sign.id.as_str() < own);
-        signs.rotate_left(after);
-        signs.truncate(LOOKED_FOR_MAX);
-        signs
+        next_on_ring(self.others(own, looked_for), own)
     }
 
     fn others(&self, own: &str, which: impl Fn(&Word) -> bool) -> Vec<Sign> {
         let words = self.words.values().filter(|word| word.id != own && which(word));
         words.filter_map(Sign::of).collect()
+    }
+}
+
+/// Those of the next nodes on a ring of ids, so that every node is checked by equally many.
+fn next_on_ring(mut signs: Vec<Sign>, own: &str) -> Vec<Sign> {
+    let after = signs.partition_point(|sign| sign.id.as_str() < own);
+    signs.rotate_left(after);
+    signs.truncate(LOOKED_FOR_MAX);
+    signs
+}
+
+/// Which signs of the running nodes a store holds.
+#[derive(Debug, Clone, Default)]
+pub struct Around {
+    /// Names of the nodes whose signs it holds.
+    pub seen: Vec<String>,
+    /// Signs that it lacks.
+    pub missing: Vec<Sign>,
+}
+
+/// Whether a store holds the signs of other nodes, as far as it answered.
+#[derive(Debug, Clone, Default)]
+pub struct Finds {
+    by_node: BTreeMap<String, bool>,
+}
+
+impl Finds {
+    /// Those of `wanted` that were not seen yet.
+    #[must_use]
+    pub fn open(&self, wanted: &[Sign]) -> Vec<Sign> {
+        let seen = |sign: &Sign| self.by_node.get(&sign.id) == Some(&true);
+        wanted.iter().filter(|sign| !seen(sign)).cloned().collect()
+    }
+
+    /// Adds an answer of the store.
+    pub fn add(&mut self, sign: &Sign, found: bool) {
+        self.by_node.insert(sign.id.clone(), found);
+    }
+
+    /// What is known of `wanted`. `None` if the store answered for none of them.
+    #[must_use]
+    pub fn around(&self, wanted: Vec<Sign>) -> Option<Around> {
+        let (mut around, all) = (Around::default(), wanted.len());
+        for sign in wanted {
+            match self.by_node.get(&sign.id) {
+                Some(true) => around.seen.push(sign.node),
+                Some(false) => around.missing.push(sign),
+                None => {}
+            }
+        }
+        let known = around.seen.len() + around.missing.len();
+        (known > 0 || all == 0).then_some(around)
     }
 }
 

@@ -85,6 +85,8 @@ fn in_a_large_cluster_each_is_looked_for_by_some() {
         assert!(signs.len() == LOOKED_FOR_MAX && signs.iter().all(|sign| sign.id != *own));
         signs.into_iter().for_each(|sign| *times.entry(sign.id).or_default() += 1);
     }
+    let last = "01939c7e-0000-7000-8000-ffffffffffff";
+    assert_eq!(heard.at_start(last).len(), LOOKED_FOR_MAX);
     assert_eq!(times.len(), 100);
     assert!(times.values().all(|times| *times == LOOKED_FOR_MAX), "{times:?}");
 }
@@ -100,6 +102,25 @@ fn a_node_that_left_or_has_no_id_of_ours_is_not_looked_for() {
     heard.hear([word('a', 0, 3, settled(1))], &[]);
     heard.hear([word('c', 121, 4, Presence::default())], &[]);
     assert_eq!(names(&heard.from_outside()), "", "its word is old by the word of another");
+}
+
+#[test]
+fn a_store_that_fails_once_at_a_start_hides_no_more_than_one_sign() {
+    let heard = heard("abc".chars().map(|name| word(name, 0, 1, settled(1))).collect());
+    let (wanted, mut finds) = (heard.at_start(&id('f')), Finds::default());
+    assert!(finds.around(wanted.clone()).is_none(), "no answer at all");
+    assert!(finds.around(Vec::new()).is_some(), "nobody to look for");
+    // The store does not answer for c.
+    finds.add(&wanted[0], true);
+    finds.add(&wanted[1], false);
+    let told = |finds: &Finds| {
+        let around = finds.around(wanted.clone()).unwrap();
+        (around.seen.join(" "), names(&around.missing))
+    };
+    assert_eq!(told(&finds), ("a".into(), "b1".into()));
+    assert_eq!(names(&finds.open(&wanted)), "b1 c1", "a is not asked for again");
+    finds.add(&wanted[1], true);
+    assert_eq!(told(&finds), ("a b".into(), String::new()));
 }
 
 /// Rounds as a node sees them: each a list of others with the number of their sign and whether it is there (`+`, `-`, `?`), and before it
