@@ -214,6 +214,8 @@ pub(crate) struct Signer {
     /// Number of the newest sign.
     written: Option<u64>,
     kept: Kept,
+    /// Number of the sign that was missing first when the node lost sight of its own signs.
+    lost: Option<u64>,
     failing: bool,
     heard: Heard,
     sight: Sight,
@@ -224,7 +226,7 @@ impl Signer {
     pub(crate) fn new(arrived: Arrived, node: String) -> Self {
         let (heard, sight) = (Heard::default(), Sight::default());
         let kept = Kept::from(arrived.numbers.load(Ordering::Relaxed));
-        Self { arrived, node, written: None, kept, failing: false, heard, sight }
+        Self { arrived, node, written: None, kept, lost: None, failing: false, heard, sight }
     }
 
     /// Number of the newest sign.
@@ -249,11 +251,19 @@ impl Signer {
     async fn write_next(&mut self, store: &dyn Store) -> Result<(), Failure> {
         if let Some(newest) = self.written {
             let found = store.size(&sign::key(self.arrived.id(), newest)).await?.is_some();
+            if !found && !self.sight.is_lost() {
+                self.lost = Some(newest);
+            }
             self.sight.own(found);
             // Without the broker signs would pile up: none may be removed before a newer one is told.
             if found && !self.kept.is_told(newest) {
                 return Ok(());
             }
+        }
+        if let Some(lost) = self.lost.filter(|_| self.sight.is_lost())
+            && store.size(&sign::key(self.arrived.id(), lost)).await?.is_some()
+        {
+            self.sight.own_again();
         }
         let next = self.arrived.numbers.fetch_add(1, Ordering::Relaxed) + 1;
         self.kept.write(next);
@@ -271,7 +281,10 @@ impl Signer {
     }
 
     async fn clear(&mut self, store: &dyn Store) -> Result<(), Failure> {
-        for number in self.kept.spare().collect::<Vec<_>>() {
+        // The disk that holds the lost sign and older ones may come back.
+        let lost = self.lost.filter(|_| self.sight.is_lost());
+        let spare = self.kept.spare().filter(|number| lost.is_none_or(|lost| *number > lost));
+        for number in spare.collect::<Vec<_>>() {
             store.delete(&sign::key(self.arrived.id(), number)).await?;
             self.kept.remove(number);
         }

@@ -50,13 +50,16 @@ pub struct Sign {
     pub node: String,
     /// Number of the sign.
     pub number: u64,
+    /// Whether the node doubts its own store.
+    pub doubted: bool,
 }
 
 impl Sign {
     fn of(word: &Word) -> Option<Self> {
         let number = word.presence.sign.filter(|_| is_start_id(&word.id))?;
         let node = printable(&word.presence.node).chars().take(NAME_MAX).collect();
-        Some(Self { id: word.id.clone(), node, number })
+        let doubted = word.presence.astray;
+        Some(Self { id: word.id.clone(), node, number, doubted })
     }
 
     /// Its key.
@@ -290,6 +293,17 @@ impl Sight {
         self.lost |= !found;
     }
 
+    /// Whether the node's own sign was missing since it last found the others.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// The sign that was missing first is in the store again: the disk of before is back.
+    pub fn own_again(&mut self) {
+        self.lost = false;
+    }
+
     /// Whether the node doubts its own store, so that other nodes must not check its signs.
     #[must_use]
     pub fn doubts(&self) -> bool {
@@ -306,6 +320,8 @@ impl Sight {
     pub fn round(&mut self, looks: Vec<(Sign, Option<bool>)>) -> Verdict {
         let seen = looks.iter().filter(|(_, found)| *found == Some(true)).count();
         let blind = looks.iter().any(|(_, found)| found.is_none());
+        let settled =
+            looks.iter().filter(|(sign, found)| *found == Some(true) && !sign.doubted).count();
         let there: BTreeSet<String> = looks.iter().map(|(sign, _)| sign.id.clone()).collect();
         self.missed.retain(|id, _| there.contains(id));
         for (sign, found) in looks {
@@ -316,7 +332,10 @@ impl Sight {
             }
         }
         let missing = self.missed.values().filter(|missed| self.lost || missed.counts()).count();
-        if self.estranged {
+        if self.estranged && !blind && self.is_led(settled) {
+            self.missed.clear();
+            self.estranged = false;
+        } else if self.estranged {
             // A node that lost its own sign needs the sign of another node: that all others left proves nothing.
             self.estranged = blind || !self.missed.is_empty() || (self.lost && seen == 0);
         } else {
@@ -327,6 +346,14 @@ impl Sight {
             self.lost = false;
         }
         self.verdict()
+    }
+
+    /// Whether the store is that of the nodes at work, of which `settled` are seen: it lacks only signs of nodes that doubt their own
+    /// stores, and fewer than it holds, the node's own included.
+    fn is_led(&self, settled: usize) -> bool {
+        let company = settled + 1;
+        let doubted = self.missed.values().all(|missed| missed.sign.doubted);
+        settled > 0 && doubted && self.missed.len() < company
     }
 
     fn miss(&mut self, sign: Sign) {

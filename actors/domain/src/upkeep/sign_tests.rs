@@ -123,17 +123,22 @@ fn a_store_that_fails_once_at_a_start_hides_no_more_than_one_sign() {
     assert_eq!(told(&finds), ("a b".into(), String::new()));
 }
 
-/// Rounds as a node sees them: each a list of others with the number of their sign and whether it is there (`+`, `-`, `?`), and before it
-/// `!` where its own sign is gone. What follows: `.` it works, `x` it does not.
+/// Rounds as a node sees them: each a list of others with the number of their sign and whether it is there (`+`, `-`, `?`), before it
+/// `~` where that node doubts its store. A round begins with `!` where the own sign is gone, and with `=` where the one that was missing
+/// first is back. What follows: `.` it works, `x` it does not.
 fn rounds(text: &str) -> String {
     let mut sight = Sight::default();
     let mut told = String::new();
     for round in text.split(',') {
         let round = round.trim();
         sight.own(!round.starts_with('!'));
-        let looks = round.trim_start_matches('!').split_ascii_whitespace().map(|look| {
+        if round.starts_with('=') {
+            sight.own_again();
+        }
+        let looks = round.trim_start_matches(['!', '=']).split_ascii_whitespace().map(|look| {
+            let (doubted, look) = (look.starts_with('~'), look.trim_start_matches('~'));
             let (name, number) = (look.chars().next().unwrap(), look[1..look.len() - 1].parse());
-            let sign = Sign { id: id(name), node: name.into(), number: number.unwrap() };
+            let sign = Sign { id: id(name), node: name.into(), number: number.unwrap(), doubted };
             let found = match look.chars().last() {
                 Some('+') => Some(true),
                 Some('-') => Some(false),
@@ -183,6 +188,34 @@ fn a_node_works_again_when_it_finds_the_others() {
         ("b1-, b2-, ", ".x."),
         // Most are still missing.
         ("b1- c1-, b2- c2-, b3+ c3-, b4+ c4+", ".xx."),
+    ] {
+        assert_eq!(rounds(seen), follows, "{seen}");
+    }
+}
+
+#[test]
+fn a_node_works_again_when_it_finds_those_at_work() {
+    for (seen, follows) in [
+        // c doubts its own store and stays away.
+        ("b1- c1-, b2- c2-, b3+ ~c2-, b4+", ".x.."),
+        ("b1+ c1+, !b2- c2-, b3+ ~c2-, b4+", ".x.."),
+        ("b1- c1-, b2- c2-, b3+ ~c2?, b4+ ~c2-", ".xx."),
+        // Those at work must be there, all of them, and no fewer than those that are away.
+        ("b1- c1-, b2- c2-, ~b3+ ~c2-", ".xx"),
+        ("b1- c1-, b2- c2-, b3+ c2- d1+", ".xx"),
+        ("b1- c1- d1-, b2- c2- d2-, b3+ ~c2- ~d2-, b4+ ~c2- ~d3+", ".xx."),
+    ] {
+        assert_eq!(rounds(seen), follows, "{seen}");
+    }
+}
+
+#[test]
+fn a_node_whose_others_left_works_again_when_its_own_sign_is_back() {
+    for (seen, follows) in [
+        ("b1+, !b2-, , = , b3+", ".xx.."),
+        // Others that are missing still count.
+        ("b1+, !b2-, =b3-, = ", ".xx."),
+        ("b1+, !b2-, !, !", ".xxx"),
     ] {
         assert_eq!(rounds(seen), follows, "{seen}");
     }
