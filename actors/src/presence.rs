@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Context;
 use crate::event::Event;
-use crate::ports::Nodes;
+use crate::ports::{Nodes, Store};
 use crate::sign::{self, Arrived, Signer, WORDS_MAX};
 
 /// Messages of the actor.
@@ -106,7 +106,7 @@ impl State {
     async fn word(&mut self) {
         let store = Arc::clone(&self.args.context.ports.store);
         self.signer.renew(store.as_ref()).await;
-        self.renew().await;
+        self.renew(store.as_ref()).await;
         // A node that reads its own new report reads the newest reports of the others too.
         if self.listen().await {
             let verdict = self.signer.look(store.as_ref()).await;
@@ -114,10 +114,15 @@ impl State {
         }
     }
 
-    async fn renew(&self) {
+    async fn renew(&mut self, store: &dyn Store) {
         let said = self.presence().await;
-        if let Err(failure) = self.args.nodes.tell(self.args.arrived.id(), &said).await {
-            self.emit(failure);
+        match self.args.nodes.tell(self.args.arrived.id(), &said).await {
+            Ok(()) => {
+                if let Some(number) = said.sign {
+                    self.signer.told(store, number).await;
+                }
+            }
+            Err(failure) => self.emit(failure),
         }
     }
 

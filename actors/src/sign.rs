@@ -2,13 +2,15 @@
 //!
 //! Invariant: a node takes work only after its own store was found to hold the signs of the nodes at work.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use jetreel_domain::upkeep::presence::{Presence, Word};
-use jetreel_domain::upkeep::sign::{self, Heard, KEPT, Sight, Sign, Verdict};
+pub use jetreel_domain::upkeep::sign::Around;
+use jetreel_domain::upkeep::sign::{self, Finds, Heard, Kept, Sight, Sign, Verdict};
 use jetreel_domain::words::failure::Failure;
 use tokio::time::Instant;
 use tokio_util::bytes::Bytes;
@@ -26,6 +28,9 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Timeout of writing a sign, and of reading the others' signs. The report of a node does not wait longer for a slow store.
 const STORE_WAIT: Duration = Duration::from_secs(10);
+
+/// Signs that the store is asked for at once.
+const LOOKS_AT_ONCE: usize = 8;
 
 /// Timeout of leaving, which is best effort: the report expires by itself, and the sweeper removes the signs.
 const LEAVE_WAIT: Duration = Duration::from_secs(2);
@@ -70,15 +75,6 @@ impl Arrived {
     pub fn since(&self) -> i64 {
         self.since
     }
-}
-
-/// Which signs of the running nodes a store holds.
-#[derive(Debug, Clone, Default)]
-pub struct Around {
-    /// Names of the nodes whose signs it holds.
-    pub seen: Vec<String>,
-    /// Signs that it lacks.
-    pub missing: Vec<Sign>,
 }
 
 /// Reports that a node arrives, and checks that its store holds the signs of the others.
@@ -132,26 +128,56 @@ async fn look(
     store: &dyn Store,
     wanted: impl Fn(&Heard) -> Vec<Sign>,
 ) -> Result<Around, Failure> {
+    let (mut heard, mut finds, mut read) = (Heard::default(), Finds::default(), 0);
     let mut around = Around::default();
     for look in 0..LOOKS {
         if look > 0 {
             tokio::time::sleep(LOOK_PAUSE).await;
         }
-        let said = nodes.said(0, WORDS_MAX).await?;
-        let mut heard = Heard::default();
+        let said = nodes.said(read, WORDS_MAX).await?;
+        read = said.read;
         heard.hear(said.words, &said.left);
-        around = Around::default();
-        for sign in wanted(&heard) {
-            match store.size(&sign.key()).await? {
-                Some(_) => around.seen.push(sign.node),
-                None => around.missing.push(sign),
+        let wanted = wanted(&heard);
+        let mut failed = None;
+        for (sign, found) in find(store, finds.open(&wanted)).await {
+            match found {
+                Ok(found) => finds.add(&sign, found),
+                Err(failure) => failed = Some(failure),
             }
         }
+        around = match (finds.around(wanted), failed) {
+            (Some(around), _) => around,
+            (None, Some(failure)) => return Err(failure),
+            (None, None) => Around::default(),
+        };
         if around.missing.is_empty() {
             break;
         }
     }
     Ok(around)
+}
+
+/// Whether the store holds each sign. What it does not answer in time counts as an error.
+async fn find(store: &dyn Store, signs: Vec<Sign>) -> Vec<(Sign, Result<bool, Failure>)> {
+    let end = Instant::now() + STORE_WAIT;
+    let looks = signs.into_iter().map(|sign| async move {
+        let key = sign.key();
+        let found = by(end, || store.size(&key)).await.map(|size| size.is_some());
+        (sign, found)
+    });
+    stream::iter(looks).buffered(LOOKS_AT_ONCE).collect().await
+}
+
+/// The answer of the store until `end`. From then on the store is not even asked.
+async fn by<T, F>(end: Instant, ask: impl FnOnce() -> F) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    let late = || Failure::dependency("probe-timeout", "The store did not answer in time.");
+    if Instant::now() >= end {
+        return Err(late());
+    }
+    tokio::time::timeout_at(end, ask()).await.unwrap_or_else(|_| Err(late()))
 }
 
 async fn write(store: &dyn Store, id: &str, node: &str, number: u64) -> Result<(), Failure> {
@@ -187,8 +213,9 @@ pub(crate) struct Signer {
     node: String,
     /// Number of the newest sign.
     written: Option<u64>,
-    /// Numbers of older signs that are still in the store.
-    old: VecDeque<u64>,
+    kept: Kept,
+    /// Number of the sign that was missing first when the node lost sight of its own signs.
+    lost: Option<u64>,
     failing: bool,
     heard: Heard,
     sight: Sight,
@@ -198,8 +225,8 @@ impl Signer {
     /// A signer for the node called `node`.
     pub(crate) fn new(arrived: Arrived, node: String) -> Self {
         let (heard, sight) = (Heard::default(), Sight::default());
-        let old = [arrived.numbers.load(Ordering::Relaxed)].into();
-        Self { arrived, node, written: None, old, failing: false, heard, sight }
+        let kept = Kept::from(arrived.numbers.load(Ordering::Relaxed));
+        Self { arrived, node, written: None, kept, lost: None, failing: false, heard, sight }
     }
 
     /// Number of the newest sign.
@@ -214,10 +241,7 @@ impl Signer {
 
     /// Checks the newest sign and writes the next one. If that fails, the newest sign stays as it was.
     pub(crate) async fn renew(&mut self, store: &dyn Store) {
-        let renewed = tokio::time::timeout(STORE_WAIT, self.write_next(store)).await;
-        let late =
-            || Err(Failure::dependency("probe-timeout", "The store did not answer in time."));
-        let renewed = renewed.unwrap_or_else(|_| late());
+        let renewed = by(Instant::now() + STORE_WAIT, || self.write_next(store)).await;
         if let (Err(failure), false) = (&renewed, self.failing) {
             tracing::warn!(%failure, detail = failure.detail, "the sign of the node is not renewed");
         }
@@ -226,15 +250,43 @@ impl Signer {
 
     async fn write_next(&mut self, store: &dyn Store) -> Result<(), Failure> {
         if let Some(newest) = self.written {
-            let found = store.size(&sign::key(self.arrived.id(), newest)).await?;
-            self.sight.own(found.is_some());
+            let found = store.size(&sign::key(self.arrived.id(), newest)).await?.is_some();
+            if !found && !self.sight.is_lost() {
+                self.lost = Some(newest);
+            }
+            self.sight.own(found);
+            // Without the broker signs would pile up: none may be removed before a newer one is told.
+            if found && !self.kept.is_told(newest) {
+                return Ok(());
+            }
+        }
+        if let Some(lost) = self.lost.filter(|_| self.sight.is_lost())
+            && store.size(&sign::key(self.arrived.id(), lost)).await?.is_some()
+        {
+            self.sight.own_again();
         }
         let next = self.arrived.numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        self.kept.write(next);
         write(store, self.arrived.id(), &self.node, next).await?;
-        self.old.extend(self.written.replace(next));
-        while self.old.len() >= KEPT {
-            let Some(oldest) = self.old.pop_front() else { break };
-            store.delete(&sign::key(self.arrived.id(), oldest)).await?;
+        self.written = Some(next);
+        Ok(())
+    }
+
+    /// A report that names the sign `number` is with the broker: removes the signs that no report names any more.
+    pub(crate) async fn told(&mut self, store: &dyn Store, number: u64) {
+        self.kept.tell(number);
+        if let Err(failure) = by(Instant::now() + STORE_WAIT, || self.clear(store)).await {
+            tracing::debug!(%failure, detail = failure.detail, "older signs of the node are not removed yet");
+        }
+    }
+
+    async fn clear(&mut self, store: &dyn Store) -> Result<(), Failure> {
+        // The disk that holds the lost sign and older ones may come back.
+        let lost = self.lost.filter(|_| self.sight.is_lost());
+        let spare = self.kept.spare().filter(|number| lost.is_none_or(|lost| *number > lost));
+        for number in spare.collect::<Vec<_>>() {
+            store.delete(&sign::key(self.arrived.id(), number)).await?;
+            self.kept.remove(number);
         }
         Ok(())
     }
@@ -251,13 +303,32 @@ impl Signer {
 
     /// Checks the signs of the others.
     pub(crate) async fn look(&mut self, store: &dyn Store) -> Verdict {
-        let end = Instant::now() + STORE_WAIT;
-        let mut looks = Vec::new();
-        for sign in self.heard.at_work(self.arrived.id(), self.sight.is_estranged()) {
-            let looked = tokio::time::timeout_at(end, store.size(&sign.key())).await;
-            let found = looked.ok().and_then(Result::ok).map(|size| size.is_some());
-            looks.push((sign, found));
-        }
+        let signs = self.heard.at_work(self.arrived.id(), self.sight.is_estranged());
+        let looks = find(store, signs).await;
+        let looks = looks.into_iter().map(|(sign, found)| (sign, found.ok())).collect();
         self.sight.round(looks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_is_not_asked_after_the_end() {
+        let end = Instant::now() + STORE_WAIT;
+        assert_eq!(by(end, || ready(Ok(7))).await.ok(), Some(7));
+        let code = |found: Result<(), Failure>| found.unwrap_err().code;
+        assert_eq!(code(by(end, pending).await), "probe-timeout");
+        assert_eq!(Instant::now(), end);
+        let asked = AtomicU64::new(0);
+        let ask = || {
+            asked.fetch_add(1, Ordering::Relaxed);
+            ready(Ok(()))
+        };
+        assert_eq!(code(by(end, ask).await), "probe-timeout");
+        assert_eq!(asked.into_inner(), 0);
     }
 }

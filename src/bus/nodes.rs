@@ -7,6 +7,7 @@ use jetreel_domain::upkeep::presence::{Presence, Word};
 
 use super::broker::port;
 use super::connection::Bus;
+use super::found::Found;
 use super::kv::outgoing;
 use super::names;
 use super::request::{Outgoing, READ_BUDGET, persist};
@@ -35,33 +36,40 @@ impl Bus {
         let filter = format!("{prefix}>");
         let extent = self.extent(&stream).await?;
         let mut said = NodeReports { read: after, extent, ..NodeReports::default() };
-        for _ in 0..limit {
-            let from = said.read + 1;
-            let next = persist(READ_BUDGET, || self.next_message(&stream, &filter, from)).await?;
-            let Some(message) = next else { break };
-            said.read = message.sequence;
-            let Some(id) = message.subject.strip_prefix(&prefix) else { continue };
-            if is_marker(&message) {
-                said.left.push(id.to_owned());
-                continue;
+        let mut left = limit;
+        while left > 0 {
+            let messages = self.messages_from(&stream, &filter, said.read + 1).await?;
+            if messages.is_empty() {
+                break;
             }
-            let (at, sequence) = (message.at, message.sequence);
-            let word = |presence| Word { id: id.to_owned(), at, sequence, presence };
-            match serde_json::from_slice(&message.payload) {
-                Ok(presence) => said.words.push(word(presence)),
-                Err(error) => {
-                    let known = Presence::of_unknown_form(id, &message.payload);
-                    said.words.extend(known.map(word));
-                    let fault = Fault::Unreadable(format!("{}: {error}", message.subject));
-                    said.unreadable.push(OddWord {
-                        id: id.to_owned(),
-                        at: message.at,
-                        failure: fault.failure("read a node report"),
-                    });
-                }
+            // A batch may be larger than the limit.
+            for message in messages.iter().take(left) {
+                add(&mut said, &prefix, message);
             }
+            left = left.saturating_sub(messages.len());
         }
         Ok(said)
+    }
+}
+
+fn add(said: &mut NodeReports, prefix: &str, message: &Found) {
+    said.read = message.sequence;
+    let Some(id) = message.subject.strip_prefix(prefix) else { return };
+    if is_marker(message) {
+        said.left.push(id.to_owned());
+        return;
+    }
+    let (at, sequence) = (message.at, message.sequence);
+    let word = |presence| Word { id: id.to_owned(), at, sequence, presence };
+    match serde_json::from_slice(&message.payload) {
+        Ok(presence) => said.words.push(word(presence)),
+        Err(error) => {
+            let known = Presence::of_unknown_form(id, &message.payload);
+            said.words.extend(known.map(word));
+            let fault = Fault::Unreadable(format!("{}: {error}", message.subject));
+            let failure = fault.failure("read a node report");
+            said.unreadable.push(OddWord { id: id.to_owned(), at, failure });
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use jetreel_domain::order::ledger::{Entry, Object, Output};
 use jetreel_domain::order::owner::Owner;
 use jetreel_domain::order::state::{Order, Status, Video};
 use jetreel_domain::output::manifest::Manifest;
+use jetreel_domain::upkeep::sign;
 
 use super::server::{ENCODE, LEDGER, PROGRESS, Server, UPLOADS};
 
@@ -191,7 +192,11 @@ pub(crate) fn deleted(server: &Server, key: &str) -> Option<String> {
             video.orders.iter().filter(read).any(own)
         }
         Owner::Order(id) => is_named(server, &id, key),
-        Owner::Node(_) | Owner::Probe => false,
+        Owner::Node(id) => {
+            let said = server.nodes.kept.get(&id).and_then(|kept| kept.value.sign);
+            said.is_some_and(|number| sign::key(&id, number) == key)
+        }
+        Owner::Probe => false,
     };
     named.then(|| format!("{key} was deleted, and it is named"))
 }

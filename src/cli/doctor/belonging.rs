@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn nodes_whose_store_is_another_are_told() {
-        let sign = |node: &str| Sign { id: "i".into(), node: node.into(), number: 7 };
+        let sign =
+            |node: &str| Sign { id: "i".into(), node: node.into(), number: 7, doubted: false };
         let seen = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let told = |names: &[&str], missing| of_signs(&Around { seen: seen(names), missing });
         assert_eq!(told(&[], vec![]).verdict, Verdict::Ok);

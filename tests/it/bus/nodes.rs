@@ -1,6 +1,7 @@
 //! What nodes say of themselves.
 
 use async_nats::jetstream;
+use futures::StreamExt as _;
 use jetreel::bus::names;
 use jetreel_actors::ports::{Nodes as _, Survey as _, Swap};
 use jetreel_domain::upkeep::leadership;
@@ -59,6 +60,38 @@ async fn what_nodes_say_is_read_on_from_where_it_was_read() {
     let bucket = bucket.unwrap();
     assert!(bucket.get(names::node_key("a")).await.unwrap().is_none());
     assert!(bucket.get(names::node_key("b")).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_words_of_a_large_cluster_are_read_in_batches() {
+    let (nats, bus) = Nats::start_with_streams().await;
+    let client = nats.client().await;
+    let context = jetstream::new(client.clone());
+    let word = serde_json::to_vec(&presence("one", 10)).unwrap();
+    let mut stored = Vec::new();
+    for index in 0..600 {
+        let subject =
+            names::bucket_subject(names::NODES_BUCKET, &names::node_key(&format!("{index:04}")));
+        stored.push(context.publish(subject, word.clone().into()).await.unwrap());
+    }
+    for stored in stored {
+        stored.await.unwrap();
+    }
+    let stream = names::bucket_stream(names::NODES_BUCKET);
+    let mut single = client.subscribe(format!("$JS.API.STREAM.MSG.GET.{stream}")).await.unwrap();
+    client.flush().await.unwrap();
+    for (after, limit, wanted) in [(0, 1000, 0..600), (100, 300, 100..400), (599, 5, 599..600)] {
+        let said = bus.said(after, limit).await.unwrap();
+        let ids: Vec<String> = said.words.into_iter().map(|word| word.id).collect();
+        assert_eq!(said.read, wanted.end);
+        assert_eq!(ids, wanted.map(|index| format!("{index:04}")).collect::<Vec<_>>());
+    }
+    client.publish(format!("$JS.API.STREAM.MSG.GET.{stream}"), "end".into()).await.unwrap();
+    let mut requests = 0;
+    while single.next().await.unwrap().payload != "end" {
+        requests += 1;
+    }
+    assert!((3..20).contains(&requests), "{requests}");
 }
 
 #[tokio::test]

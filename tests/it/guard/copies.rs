@@ -196,6 +196,31 @@ async fn a_node_whose_store_is_exchanged_takes_no_work_until_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_left_alone_works_again_when_its_own_disk_is_back() {
+    let site = Site::start().await;
+    let mut one = talkative(&site, "one", &[]).await;
+    let mounted = Mounted::new(&site);
+    let root = mounted.root.to_str().unwrap();
+    let two = talkative(&site, "two", &[("STORE__ROOT", root)]).await;
+    moved_on(&site, "two").await;
+    let copy = copied(&site, "copy");
+    moved_on(&site, "one").await;
+    moved_on(&site, "two").await;
+    mounted.mount(&copy);
+    two.logs("takes no work until it finds the signs").await;
+    one.terminate();
+    assert_eq!(one.ended().await, Some(0));
+    moved_on(&site, "two").await;
+    assert_eq!(ready(&two).await.0, 503, "that the other one left proves nothing");
+    mounted.mount(&site.folder().join("media"));
+    in_time("it works again", async || ready(&two).await.0 == 200).await;
+    moved_on(&site, "two").await;
+    moved_on(&site, "two").await;
+    let keys = site.keys(SIGNS).await;
+    assert!((1..=3).contains(&keys.len()), "the lost sign is removed too: {keys:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_signs_of_a_node_are_few_and_go_with_it() {
     let site = Site::start().await;
     let mut node = talkative(&site, "one", &[]).await;

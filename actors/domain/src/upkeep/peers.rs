@@ -10,6 +10,8 @@ use crate::upkeep::relations::LEASE;
 
 /// Heartbeats of a node that may be missed before its slots stop counting.
 const MISSED_MAX: u64 = 3;
+/// Slots of one node that count at most. Settings allow fewer; a report may name any number.
+const SLOTS_MAX: usize = 4096;
 /// Time after its last heartbeat for which a process counts as evidence, in seconds. The bucket remembers it as long.
 const REMEMBERED: u64 = 3600;
 
@@ -39,7 +41,8 @@ impl Peers {
     #[must_use]
     pub fn slots(&self, interval: u64) -> usize {
         let lately = |at: u64| self.now.saturating_sub(at) <= interval.max(1) * MISSED_MAX;
-        self.heard.values().filter(|(at, _)| lately(*at)).map(|(_, presence)| presence.slots).sum()
+        let heard = self.heard.values().filter(|(at, _)| lately(*at));
+        heard.map(|(_, presence)| presence.slots.min(SLOTS_MAX)).fold(0, usize::saturating_add)
     }
 
     /// Whether the process of an attempt went on after the end of its lease. If so, the attempt lost its lease, and its task did not kill
@@ -72,6 +75,12 @@ mod tests {
         assert_eq!((peers.slots(30), peers.listened()), (8, true));
         peers.hear(91, [process("a", 0, 91)]);
         assert_eq!(peers.slots(30), 4, "b is silent");
+        let (forged, presence) = process("c", 0, 91);
+        let forged = |id: &str| {
+            (format!("{forged}{id}"), Presence { slots: usize::MAX, ..presence.clone() })
+        };
+        peers.hear(91, [forged("1"), forged("2")]);
+        assert_eq!(peers.slots(30), 4 + 2 * SLOTS_MAX, "no report counts without end");
     }
 
     #[test]

@@ -14,9 +14,6 @@ use crate::upkeep::presence::Word;
 use crate::words::failure::Failure;
 use crate::words::printable::printable;
 
-/// Signs that a node keeps: the newest, and the one before it, which other nodes may still read.
-pub const KEPT: usize = 2;
-
 /// Age in seconds at which a report no longer counts: its node may be dead and its store replaced.
 const FRESH: i64 = 120;
 
@@ -26,7 +23,7 @@ const ROUNDS: u32 = 3;
 /// Different signs of one node, missing in rounds in a row, after which they count.
 const SIGNS_MISSED: u32 = 2;
 
-/// Nodes whose signs a node reads in one round. In a larger cluster each node is checked by this many others.
+/// Nodes whose signs a node reads in one round or at its start. In a larger cluster each node at work is checked by this many others.
 const LOOKED_FOR_MAX: usize = 32;
 
 /// Characters of a node's name in a message.
@@ -53,13 +50,16 @@ pub struct Sign {
     pub node: String,
     /// Number of the sign.
     pub number: u64,
+    /// Whether the node doubts its own store.
+    pub doubted: bool,
 }
 
 impl Sign {
     fn of(word: &Word) -> Option<Self> {
         let number = word.presence.sign.filter(|_| is_start_id(&word.id))?;
         let node = printable(&word.presence.node).chars().take(NAME_MAX).collect();
-        Some(Self { id: word.id.clone(), node, number })
+        let doubted = word.presence.astray;
+        Some(Self { id: word.id.clone(), node, number, doubted })
     }
 
     /// Its key.
@@ -102,6 +102,52 @@ impl Sign {
     }
 }
 
+/// Numbers of the signs of a node that its store may hold.
+///
+/// Invariant: the sign that the report of the node names stays, and the one that it named before, which other nodes may still read.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    numbers: BTreeSet<u64>,
+    told: u64,
+    before: u64,
+}
+
+impl Kept {
+    /// The node wrote or tried to write `number`, and its report may name it.
+    #[must_use]
+    pub fn from(number: u64) -> Self {
+        Self { numbers: [number].into(), told: number, before: number }
+    }
+
+    /// A write begins. Whether it succeeds or not, the store may hold the sign.
+    pub fn write(&mut self, number: u64) {
+        self.numbers.insert(number);
+    }
+
+    /// A report that names `number` is with the broker.
+    pub fn tell(&mut self, number: u64) {
+        if number > self.told {
+            (self.before, self.told) = (self.told, number);
+        }
+    }
+
+    /// Whether a report named `number`.
+    #[must_use]
+    pub fn is_told(&self, number: u64) -> bool {
+        self.told >= number
+    }
+
+    /// Signs that no report names any more. Newer ones than the told one stay: their writes may still be under way.
+    pub fn spare(&self) -> impl Iterator<Item = u64> {
+        self.numbers.range(..self.told).copied().filter(|number| *number != self.before)
+    }
+
+    /// The store no longer holds `number`.
+    pub fn remove(&mut self, number: u64) {
+        self.numbers.remove(&number);
+    }
+}
+
 /// The last reports of the nodes that reported lately.
 #[derive(Debug, Clone, Default)]
 pub struct Heard {
@@ -129,10 +175,10 @@ impl Heard {
     pub fn at_start(&self, own: &str) -> Vec<Sign> {
         let settled = self.others(own, |word| word.presence.is_settled());
         if !settled.is_empty() {
-            return settled;
+            return next_on_ring(settled, own);
         }
         let mine = self.words.get(own).map_or(u64::MAX, |word| word.sequence);
-        self.others(own, |word| !word.presence.arriving || word.sequence < mine)
+        next_on_ring(self.others(own, |word| !word.presence.arriving || word.sequence < mine), own)
     }
 
     /// Signs that the store must hold for a command that is no node.
@@ -147,17 +193,64 @@ impl Heard {
     pub fn at_work(&self, own: &str, estranged: bool) -> Vec<Sign> {
         let looked_for =
             |word: &Word| !word.presence.arriving && (estranged || word.presence.is_settled());
-        let mut signs = self.others(own, looked_for);
-        // The next nodes on a ring of ids, so that every node is checked by equally many.
-        let after = signs.partition_point(|sign| sign.id.as_str() < own);
-        signs.rotate_left(after);
-        signs.truncate(LOOKED_FOR_MAX);
-        signs
+        next_on_ring(self.others(own, looked_for), own)
     }
 
     fn others(&self, own: &str, which: impl Fn(&Word) -> bool) -> Vec<Sign> {
         let words = self.words.values().filter(|word| word.id != own && which(word));
         words.filter_map(Sign::of).collect()
+    }
+}
+
+/// Those of the next nodes on a ring of ids, so that every node is checked by equally many.
+fn next_on_ring(mut signs: Vec<Sign>, own: &str) -> Vec<Sign> {
+    let after = signs.partition_point(|sign| sign.id.as_str() < own);
+    signs.rotate_left(after);
+    signs.truncate(LOOKED_FOR_MAX);
+    signs
+}
+
+/// Which signs of the running nodes a store holds.
+#[derive(Debug, Clone, Default)]
+pub struct Around {
+    /// Names of the nodes whose signs it holds.
+    pub seen: Vec<String>,
+    /// Signs that it lacks.
+    pub missing: Vec<Sign>,
+}
+
+/// Whether a store holds the signs of other nodes, as far as it answered.
+#[derive(Debug, Clone, Default)]
+pub struct Finds {
+    by_node: BTreeMap<String, bool>,
+}
+
+impl Finds {
+    /// Those of `wanted` that were not seen yet.
+    #[must_use]
+    pub fn open(&self, wanted: &[Sign]) -> Vec<Sign> {
+        let seen = |sign: &Sign| self.by_node.get(&sign.id) == Some(&true);
+        wanted.iter().filter(|sign| !seen(sign)).cloned().collect()
+    }
+
+    /// Adds an answer of the store.
+    pub fn add(&mut self, sign: &Sign, found: bool) {
+        self.by_node.insert(sign.id.clone(), found);
+    }
+
+    /// What is known of `wanted`. `None` if the store answered for none of them.
+    #[must_use]
+    pub fn around(&self, wanted: Vec<Sign>) -> Option<Around> {
+        let (mut around, all) = (Around::default(), wanted.len());
+        for sign in wanted {
+            match self.by_node.get(&sign.id) {
+                Some(true) => around.seen.push(sign.node),
+                Some(false) => around.missing.push(sign),
+                None => {}
+            }
+        }
+        let known = around.seen.len() + around.missing.len();
+        (known > 0 || all == 0).then_some(around)
     }
 }
 
@@ -200,6 +293,17 @@ impl Sight {
         self.lost |= !found;
     }
 
+    /// Whether the node's own sign was missing since it last found the others.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// The sign that was missing first is in the store again: the disk of before is back.
+    pub fn own_again(&mut self) {
+        self.lost = false;
+    }
+
     /// Whether the node doubts its own store, so that other nodes must not check its signs.
     #[must_use]
     pub fn doubts(&self) -> bool {
@@ -216,6 +320,8 @@ impl Sight {
     pub fn round(&mut self, looks: Vec<(Sign, Option<bool>)>) -> Verdict {
         let seen = looks.iter().filter(|(_, found)| *found == Some(true)).count();
         let blind = looks.iter().any(|(_, found)| found.is_none());
+        let settled =
+            looks.iter().filter(|(sign, found)| *found == Some(true) && !sign.doubted).count();
         let there: BTreeSet<String> = looks.iter().map(|(sign, _)| sign.id.clone()).collect();
         self.missed.retain(|id, _| there.contains(id));
         for (sign, found) in looks {
@@ -226,7 +332,10 @@ impl Sight {
             }
         }
         let missing = self.missed.values().filter(|missed| self.lost || missed.counts()).count();
-        if self.estranged {
+        if self.estranged && !blind && self.is_led(settled) {
+            self.missed.clear();
+            self.estranged = false;
+        } else if self.estranged {
             // A node that lost its own sign needs the sign of another node: that all others left proves nothing.
             self.estranged = blind || !self.missed.is_empty() || (self.lost && seen == 0);
         } else {
@@ -237,6 +346,14 @@ impl Sight {
             self.lost = false;
         }
         self.verdict()
+    }
+
+    /// Whether the store is that of the nodes at work, of which `settled` are seen: it lacks only signs of nodes that doubt their own
+    /// stores, and fewer than it holds, the node's own included.
+    fn is_led(&self, settled: usize) -> bool {
+        let company = settled + 1;
+        let doubted = self.missed.values().all(|missed| missed.sign.doubted);
+        settled > 0 && doubted && self.missed.len() < company
     }
 
     fn miss(&mut self, sign: Sign) {

@@ -85,6 +85,8 @@ fn in_a_large_cluster_each_is_looked_for_by_some() {
         assert!(signs.len() == LOOKED_FOR_MAX && signs.iter().all(|sign| sign.id != *own));
         signs.into_iter().for_each(|sign| *times.entry(sign.id).or_default() += 1);
     }
+    let last = "01939c7e-0000-7000-8000-ffffffffffff";
+    assert_eq!(heard.at_start(last).len(), LOOKED_FOR_MAX);
     assert_eq!(times.len(), 100);
     assert!(times.values().all(|times| *times == LOOKED_FOR_MAX), "{times:?}");
 }
@@ -102,17 +104,41 @@ fn a_node_that_left_or_has_no_id_of_ours_is_not_looked_for() {
     assert_eq!(names(&heard.from_outside()), "", "its word is old by the word of another");
 }
 
-/// Rounds as a node sees them: each a list of others with the number of their sign and whether it is there (`+`, `-`, `?`), and before it
-/// `!` where its own sign is gone. What follows: `.` it works, `x` it does not.
+#[test]
+fn a_store_that_fails_once_at_a_start_hides_no_more_than_one_sign() {
+    let heard = heard("abc".chars().map(|name| word(name, 0, 1, settled(1))).collect());
+    let (wanted, mut finds) = (heard.at_start(&id('f')), Finds::default());
+    assert!(finds.around(wanted.clone()).is_none(), "no answer at all");
+    assert!(finds.around(Vec::new()).is_some(), "nobody to look for");
+    // The store does not answer for c.
+    finds.add(&wanted[0], true);
+    finds.add(&wanted[1], false);
+    let told = |finds: &Finds| {
+        let around = finds.around(wanted.clone()).unwrap();
+        (around.seen.join(" "), names(&around.missing))
+    };
+    assert_eq!(told(&finds), ("a".into(), "b1".into()));
+    assert_eq!(names(&finds.open(&wanted)), "b1 c1", "a is not asked for again");
+    finds.add(&wanted[1], true);
+    assert_eq!(told(&finds), ("a b".into(), String::new()));
+}
+
+/// Rounds as a node sees them: each a list of others with the number of their sign and whether it is there (`+`, `-`, `?`), before it
+/// `~` where that node doubts its store. A round begins with `!` where the own sign is gone, and with `=` where the one that was missing
+/// first is back. What follows: `.` it works, `x` it does not.
 fn rounds(text: &str) -> String {
     let mut sight = Sight::default();
     let mut told = String::new();
     for round in text.split(',') {
         let round = round.trim();
         sight.own(!round.starts_with('!'));
-        let looks = round.trim_start_matches('!').split_ascii_whitespace().map(|look| {
+        if round.starts_with('=') {
+            sight.own_again();
+        }
+        let looks = round.trim_start_matches(['!', '=']).split_ascii_whitespace().map(|look| {
+            let (doubted, look) = (look.starts_with('~'), look.trim_start_matches('~'));
             let (name, number) = (look.chars().next().unwrap(), look[1..look.len() - 1].parse());
-            let sign = Sign { id: id(name), node: name.into(), number: number.unwrap() };
+            let sign = Sign { id: id(name), node: name.into(), number: number.unwrap(), doubted };
             let found = match look.chars().last() {
                 Some('+') => Some(true),
                 Some('-') => Some(false),
@@ -168,6 +194,34 @@ fn a_node_works_again_when_it_finds_the_others() {
 }
 
 #[test]
+fn a_node_works_again_when_it_finds_those_at_work() {
+    for (seen, follows) in [
+        // c doubts its own store and stays away.
+        ("b1- c1-, b2- c2-, b3+ ~c2-, b4+", ".x.."),
+        ("b1+ c1+, !b2- c2-, b3+ ~c2-, b4+", ".x.."),
+        ("b1- c1-, b2- c2-, b3+ ~c2?, b4+ ~c2-", ".xx."),
+        // Those at work must be there, all of them, and no fewer than those that are away.
+        ("b1- c1-, b2- c2-, ~b3+ ~c2-", ".xx"),
+        ("b1- c1-, b2- c2-, b3+ c2- d1+", ".xx"),
+        ("b1- c1- d1-, b2- c2- d2-, b3+ ~c2- ~d2-, b4+ ~c2- ~d3+", ".xx."),
+    ] {
+        assert_eq!(rounds(seen), follows, "{seen}");
+    }
+}
+
+#[test]
+fn a_node_whose_others_left_works_again_when_its_own_sign_is_back() {
+    for (seen, follows) in [
+        ("b1+, !b2-, , = , b3+", ".xx.."),
+        // Others that are missing still count.
+        ("b1+, !b2-, =b3-, = ", ".xx."),
+        ("b1+, !b2-, !, !", ".xxx"),
+    ] {
+        assert_eq!(rounds(seen), follows, "{seen}");
+    }
+}
+
+#[test]
 fn a_node_whose_own_sign_is_gone_takes_no_work_at_once_if_others_are_missing() {
     for (seen, follows) in [
         ("b1+ c1+, !b2- c2-, b3- c3-, b4+ c4+", ".xx."),
@@ -194,6 +248,30 @@ fn a_node_says_that_others_are_not_to_judge_by_it_as_soon_as_its_sign_is_gone() 
     assert!(sight.doubts() && !sight.is_estranged());
     assert_eq!(sight.round(Vec::new()), Verdict::Works(Vec::new()));
     assert!(!sight.doubts());
+}
+
+#[test]
+fn a_sign_stays_until_two_newer_ones_were_told() {
+    let spare = |kept: &Kept| kept.spare().collect::<Vec<_>>();
+    let mut kept = Kept::from(1);
+    kept.write(2);
+    assert!(kept.is_told(1) && !kept.is_told(2));
+    assert!(spare(&kept).is_empty(), "the report still names 1");
+    kept.tell(2);
+    assert!(spare(&kept).is_empty(), "others may have read the report that names 1");
+    // The writes of 3 and 4 failed.
+    [3, 4].into_iter().for_each(|number| kept.write(number));
+    kept.tell(2);
+    assert!(spare(&kept).is_empty());
+    kept.write(5);
+    assert!(spare(&kept).is_empty(), "no report with 5 got through");
+    kept.tell(5);
+    assert_eq!(spare(&kept), [1, 3, 4], "what was written and never told goes too");
+    kept.remove(1);
+    assert_eq!(spare(&kept), [3, 4]);
+    kept.write(6);
+    kept.tell(6);
+    assert_eq!(spare(&kept), [2, 3, 4]);
 }
 
 #[test]
