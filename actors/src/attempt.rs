@@ -13,7 +13,7 @@ use jetreel_domain::id::OrderId;
 use jetreel_domain::order::state::{Order, Video};
 use jetreel_domain::words::failure::Failure;
 
-use crate::claims::{self, Claimant, Held};
+use crate::claims::{self, Held};
 use crate::config::Context;
 use crate::intake::{self, Refused};
 use crate::lease::{InHand, Lost, Watch};
@@ -140,7 +140,7 @@ async fn make<C: Claiming>(
         Err(Lost::Draining) => return Ok(Settlement::HandBack(Duration::ZERO)),
         Err(Lost::Expired | Lost::Taken | Lost::Closed) => return Ok(Settlement::LetGo),
     };
-    let by = Claimant { node: &context.config.node, sequence: hand.delivery().sequence() };
+    let by = context.claimant(hand.delivery().sequence());
     let Some(held) = claims::take_unless_duplicate(&context.ports, by, &order, &unit).await? else {
         return Ok(Settlement::Ack);
     };

@@ -30,6 +30,8 @@ pub(crate) struct Held {
 pub(crate) struct Claimant<'a> {
     /// Name of this node.
     pub(crate) node: &'a str,
+    /// Id of this start of it.
+    pub(crate) start: &'a str,
     /// Stream sequence of the message.
     pub(crate) sequence: u64,
 }
@@ -85,10 +87,10 @@ async fn try_take(
     found: Option<Versioned<Claim>>,
 ) -> Result<Option<Held>, Failure> {
     let (old, revision) = found.map_or((None, 0), |found| (Some(found.value), found.revision));
-    let Claimant { node, sequence } = by;
+    let Claimant { node, start, sequence } = by;
     let environment = &ports.environment;
     let claim = claim::take(old, environment.uuid(), node.to_owned(), sequence, environment.now());
-    swap(ports, (order, unit), claim, revision).await
+    swap(ports, (order, unit), claim.by_start(start), revision).await
 }
 
 async fn swap(

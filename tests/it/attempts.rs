@@ -30,7 +30,10 @@ fn now() -> i64 {
 /// A claim of a task that was taken so often by a node that never said how it ended.
 fn silent(found: Option<Claim>, node: &str, at: i64) -> Claim {
     let sequence = found.as_ref().map_or(NO_MESSAGE, |found| found.sequence);
-    let taken = |found, _| Some(claim::take(found, "attempt".into(), node.into(), sequence, at));
+    let taken = |found, _| {
+        let claim = claim::take(found, "attempt".into(), node.into(), sequence, at);
+        Some(claim.by_start(node))
+    };
     (0..SILENT).fold(found, taken).unwrap()
 }
 

@@ -13,6 +13,11 @@ fn poisoned(what: &'static str, how: Poison) -> Script {
     script
 }
 
+#[test]
+fn what_brings_nodes_down_dies_where_all_have_one_name() {
+    held(Story { namesakes: true, ..Story::scripted(poisoned("main", Poison::Kill), Vec::new()) });
+}
+
 fn held(story: Story) {
     let outcome = story.run();
     assert!(outcome.complaints.is_empty(), "{:#?}", outcome.complaints);

@@ -55,6 +55,9 @@ pub struct Attempt {
     pub number: u32,
     /// Name of the node that made it.
     pub node: String,
+    /// Id of that start of the node, under which it reports itself. Empty if an older program made the attempt.
+    #[serde(default)]
+    pub start: String,
     /// When it began, in seconds since the Unix epoch.
     pub at: i64,
     /// Code of the failure that ended it. `None` while it runs, and for good if its node ended with it.
@@ -94,7 +97,9 @@ pub fn take(
 ) -> Claim {
     let mut claim = found.unwrap_or_else(Claim::nobodys);
     claim.attempts = claim.attempts.saturating_add(1);
-    let attempt = Attempt { number: claim.attempts, node: node.clone(), at: now, error: None };
+    let start = String::new();
+    let attempt =
+        Attempt { number: claim.attempts, node: node.clone(), start, at: now, error: None };
     claim.history.push(attempt);
     let surplus = claim.history.len().saturating_sub(HISTORY_MAX);
     claim.history.drain(..surplus);
@@ -102,6 +107,15 @@ pub fn take(
 }
 
 impl Claim {
+    /// The taken claim, with the start of the node that took it.
+    #[must_use]
+    pub fn by_start(mut self, start: &str) -> Self {
+        if let Some(attempt) = self.history.last_mut() {
+            attempt.start = start.to_owned();
+        }
+        self
+    }
+
     /// A claim without a holder and without history.
     #[must_use]
     pub fn nobodys() -> Self {

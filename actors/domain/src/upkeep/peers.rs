@@ -48,9 +48,8 @@ impl Peers {
     pub fn outlived(&self, attempt: &Attempt) -> bool {
         let lease = i64::try_from(LEASE.ack_wait_min().as_secs()).unwrap_or(i64::MAX);
         let over = attempt.at.saturating_add(lease);
-        self.heard.values().any(|(_, process)| {
-            process.node == attempt.node && process.since <= attempt.at && process.at > over
-        })
+        // An attempt of an older program has no start: its node may share the name with others.
+        self.heard.get(&attempt.start).is_some_and(|(_, process)| process.at > over)
     }
 }
 
@@ -76,13 +75,17 @@ mod tests {
 
     #[test]
     fn only_the_same_process_outlives_its_attempt() {
-        let attempt = |node: &str| Attempt { number: 1, node: node.into(), at: 100, error: None };
+        let attempt = |start: &str| {
+            let (node, start) = ("node".to_owned(), start.to_owned());
+            Attempt { number: 1, node, start, at: 100, error: None }
+        };
         let mut peers = Peers::default();
-        peers.hear(0, [process("lives", 50, 200), process("again", 110, 200)]);
-        peers.hear(0, [process("dies", 50, 103)]);
-        assert!(peers.outlived(&attempt("lives")));
-        assert!(!peers.outlived(&attempt("again")), "it was started anew");
-        assert!(!peers.outlived(&attempt("dies")), "it said nothing after its lease");
-        assert!(!peers.outlived(&attempt("unknown")));
+        // A namesake, and a start by a clock that was set back.
+        peers.hear(0, [process("node", 50, 200), process("node", 90, 200)]);
+        peers.hear(0, [process("node", 60, 103), process("", 50, 200)]);
+        assert!(peers.outlived(&attempt("node-50")));
+        assert!(!peers.outlived(&attempt("node-80")), "it was started anew");
+        assert!(!peers.outlived(&attempt("node-60")), "it said nothing after its lease");
+        assert!(!peers.outlived(&attempt("")), "an older program made it");
     }
 }
