@@ -281,6 +281,9 @@ fn charged(world: &Arc<World>, story: &Story) -> Vec<String> {
                 if dead.failure.code == "codec-signal" && crashes < ATTEMPTS {
                     found.push(format!("{id} died after {crashes} crashes"));
                 }
+                if script.poison.values().any(|how| *how == Poison::Limp) {
+                    found.push(format!("{id} died though it had got further"));
+                }
                 if dead.failure.code == SILENT && starts < ATTEMPTS {
                     found.push(format!("{id} was given up after {starts} starts"));
                 }

@@ -1,6 +1,6 @@
 //! Faults that runs have found, each by the story that shows it.
 
-use super::script::{Cut, Poison, Script};
+use super::script::{ATTEMPTS, Cut, Poison, Script};
 use super::story::Story;
 use super::world::{Fate, Kind, Order};
 
@@ -15,7 +15,19 @@ fn poisoned(what: &'static str, how: Poison) -> Script {
 
 #[test]
 fn what_brings_nodes_down_dies_where_all_have_one_name() {
-    held(Story { namesakes: true, ..Story::scripted(poisoned("main", Poison::Kill), Vec::new()) });
+    held(Story {
+        namesakes: true,
+        nodes: vec![1; 6],
+        ..Story::scripted(poisoned("main", Poison::Kill), Vec::new())
+    });
+}
+
+#[test]
+fn what_got_further_is_not_buried_while_the_ledger_cannot_be_read() {
+    let mut script = Script::new(Cut::Sequential, false);
+    script.poison.insert("main", Poison::Limp);
+    script.blinds = Some(ATTEMPTS);
+    held(Story::scripted(script, Vec::new()));
 }
 
 fn held(story: Story) {

@@ -84,14 +84,21 @@ impl Schedule {
     }
 }
 
+/// The disposition of a message about which nothing can be decided because of a dependency's fault.
+#[must_use]
+pub fn put_off() -> Disposition {
+    Disposition::HandBack { after: NOT_ITS_FAULT, charged: false }
+}
+
 /// Decides about a failed attempt. `attempts` counts those that ended with a fault of the task itself, this one included; a lost lease or a
 /// lost node does not count. `chance` is a random number from 0 to 1.
 #[must_use]
 pub fn settle(failure: &Failure, attempts: u32, schedule: &Schedule, chance: f64) -> Disposition {
+    if failure.code == NEWER {
+        return Disposition::HandBack { after: NEWER_WAIT, charged: false };
+    }
     if is_not_its_fault(failure) {
-        let newer = failure.code == NEWER;
-        let after = if newer { NEWER_WAIT } else { NOT_ITS_FAULT };
-        return Disposition::HandBack { after, charged: false };
+        return put_off();
     }
     match failure.severity {
         Severity::Permanent => Disposition::Bury,
