@@ -13,7 +13,7 @@ use jetreel_domain::id::OrderId;
 use jetreel_domain::order::state::{Order, Video};
 use jetreel_domain::words::failure::Failure;
 
-use crate::claims::{self, Claimant, Held};
+use crate::claims::{self, Held, Taken};
 use crate::config::Context;
 use crate::intake::{self, Refused};
 use crate::lease::{InHand, Lost, Watch};
@@ -137,16 +137,21 @@ async fn make<C: Claiming>(
             Found::Settled(settlement) => return Ok(settlement),
             Found::Wanted(body, order, unit) => (body, order, unit),
         },
-        Err(Lost::Draining) => return Ok(Settlement::HandBack(Duration::ZERO)),
-        Err(Lost::Expired | Lost::Taken | Lost::Closed) => return Ok(Settlement::LetGo),
+        Err(lost) => return Ok(not_begun(lost)),
     };
-    let by = Claimant { node: &context.config.node, sequence: hand.delivery().sequence() };
-    let Some(held) = claims::take_unless_duplicate(&context.ports, by, &order, &unit).await? else {
-        return Ok(Settlement::Ack);
+    let by = context.claimant(hand.delivery().sequence());
+    let held = match claims::take_in_hand(&context.ports, by, (&order, &unit), hand).await? {
+        Taken::Held(held) => *held,
+        Taken::Duplicate => return Ok(Settlement::Ack),
+        Taken::Lost(lost) => return Ok(not_begun(lost)),
     };
-    let held = match settle::worth_trying(&case, held).await? {
-        Ok(held) => held,
-        Err(settlement) => return Ok(settlement),
+    if let Some(lost) = hand.lost_now() {
+        return Ok(put_down(&case, &held, lost).await);
+    }
+    let held = match settle::worth_trying(&case, held.clone()).await {
+        Ok(Ok(held)) => held,
+        Ok(Err(settlement)) => return Ok(settlement),
+        Err(failure) => return Ok(settle::failed(&case, &held, failure).await),
     };
     let (ports, ends_with_order) = (context.ports.clone(), C::ENDS_WITH_ORDER);
     hand.watch(Arc::new(ClaimWatch { ports, held: held.clone(), ends_with_order }));
@@ -193,6 +198,14 @@ async fn look<C: Claiming>(
         return Ok(Found::Settled(Settlement::Ack));
     }
     Ok(Found::Wanted(body, order, unit))
+}
+
+/// Settles a message that was lost before it was claimed.
+fn not_begun(lost: Lost) -> Settlement {
+    match lost {
+        Lost::Draining => Settlement::HandBack(Duration::ZERO),
+        Lost::Expired | Lost::Taken | Lost::Closed => Settlement::LetGo,
+    }
 }
 
 /// Settles a message whose work stopped before its end.

@@ -15,6 +15,7 @@ use jetreel_domain::upkeep::reconcile::Policy;
 use jetreel_domain::upkeep::relations::Lease;
 use tokio_util::sync::CancellationToken;
 
+use crate::claims::Claimant;
 use crate::gate::Gate;
 use crate::parts::Lists;
 use crate::plans::Plans;
@@ -88,6 +89,8 @@ impl Config {
 #[derive(Clone)]
 pub struct Context {
     pub config: Arc<Config>,
+    /// Id of this start of the node. Set when the supervision tree starts.
+    start: Arc<str>,
     pub ports: Ports,
     /// Cache of plans.
     pub plans: Arc<Plans>,
@@ -109,6 +112,7 @@ impl Context {
     pub fn new(config: Config, ports: Ports) -> Self {
         Self {
             config: Arc::new(config),
+            start: Arc::default(),
             plans: Arc::new(Plans::default()),
             peers: Arc::default(),
             lists: Arc::new(Lists::default()),
@@ -117,6 +121,16 @@ impl Context {
             drain: CancellationToken::new(),
             put_down: CancellationToken::new(),
         }
+    }
+
+    /// The context of the start with this id.
+    pub(crate) fn of_start(self, id: &str) -> Self {
+        Self { start: id.into(), ..self }
+    }
+
+    /// This node as it claims the message at `sequence`.
+    pub(crate) fn claimant(&self, sequence: u64) -> Claimant<'_> {
+        Claimant { node: &self.config.node, start: &self.start, sequence }
     }
 
     /// Nodes known from their heartbeats. The guard must not be held across an await.

@@ -30,8 +30,13 @@ fn now() -> i64 {
 /// A claim of a task that was taken so often by a node that never said how it ended.
 fn silent(found: Option<Claim>, node: &str, at: i64) -> Claim {
     let sequence = found.as_ref().map_or(NO_MESSAGE, |found| found.sequence);
-    let taken = |found, _| Some(claim::take(found, "attempt".into(), node.into(), sequence, at));
-    (0..SILENT).fold(found, taken).unwrap()
+    let taken = |found, _| {
+        let claim = claim::take(found, "attempt".into(), node.into(), sequence, at);
+        Some(claim.by_start(node))
+    };
+    let mut claim = (0..SILENT).fold(found, taken).unwrap();
+    claim.history.iter_mut().for_each(|attempt| attempt.heard = Some(at));
+    claim
 }
 
 async fn replace(site: &Site, order: &OrderId, node: &str, at: i64) {

@@ -33,10 +33,17 @@ pub(crate) async fn failed(case: &Case<'_>, held: &Held, failure: Failure) -> Se
     let mut held = held.clone();
     if disposition == Disposition::Bury && failure.severity == Severity::TaskFault {
         // The attempts are used up, unless the task has progressed in the meantime.
-        let parts = held.checkpoints(&context.ports).await.unwrap_or_default();
-        if let Some(claim) = held.claim.progressed(parts) {
-            held.claim = claim;
-            disposition = retry::settle(&failure, 1, schedule, chance);
+        match held.checkpoints(&context.ports).await {
+            Ok(parts) => {
+                if let Some(claim) = held.claim.progressed(parts) {
+                    held.claim = claim;
+                    disposition = retry::settle(&failure, 1, schedule, chance);
+                }
+            }
+            Err(unread) => {
+                case.report(unread);
+                disposition = retry::put_off();
+            }
         }
     }
     let held = &held;

@@ -104,7 +104,7 @@ impl Actor for Node {
         args: Args,
     ) -> Result<State, ActorProcessingErr> {
         let mut state = State {
-            context: args.context,
+            context: args.context.of_start(args.arrived.id()),
             survey: args.survey,
             nodes: args.nodes,
             bound: args.bound,

@@ -281,6 +281,9 @@ fn charged(world: &Arc<World>, story: &Story) -> Vec<String> {
                 if dead.failure.code == "codec-signal" && crashes < ATTEMPTS {
                     found.push(format!("{id} died after {crashes} crashes"));
                 }
+                if script.poison.values().any(|how| *how == Poison::Limp) {
+                    found.push(format!("{id} died though it had got further"));
+                }
                 if dead.failure.code == SILENT && starts < ATTEMPTS {
                     found.push(format!("{id} was given up after {starts} starts"));
                 }
@@ -290,8 +293,7 @@ fn charged(world: &Arc<World>, story: &Story) -> Vec<String> {
         for (work, crashes) in script.crashes.iter().filter(|(_, crashes)| **crashes > most) {
             found.push(format!("{}: {work} crashed {crashes} times", video.id));
         }
-        // One that takes longer than a lease is taken for a lease that was lost, as long as its claim remembers it.
-        for (work, kills) in script.kills.iter().filter(|(_, kills)| **kills > most * 3) {
+        for (work, kills) in script.kills.iter().filter(|(_, kills)| **kills > most) {
             found.push(format!("{}: {work} brought {kills} nodes down", video.id));
         }
     }

@@ -1,5 +1,6 @@
 //! [`Codec`] without codecs: it answers with the frames and reports that the job permits, for the few pictures of a script.
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 use jetreel_actors::ports::{Codec, CodecSession, PortFuture, ProcessBudget, Readable};
@@ -14,10 +15,14 @@ use jetreel_domain::words::failure::Failure;
 use serde_bytes::ByteBuf;
 
 use super::port::Port;
-use super::script::{Cut, FRAME, Poison, Script};
+use super::script::{ATTEMPTS, Cut, FRAME, Poison, Script};
+use super::world::{self, Fate, Kind};
 
 const BUILD: &str = "memory";
 const HEADER: u32 = 8;
+
+/// Reads of the ledger that fail when it cannot be read.
+const UNREAD: usize = 8;
 
 /// Longest that a worker may begin work of an order that was closed, seconds: two leases.
 const UNNOTICED_MAX: i64 = 120;
@@ -96,12 +101,16 @@ impl Port {
 
     fn session(&self, work: &JobWork, video: &VideoId) -> Session {
         let (kind, name) = label(work);
-        let (poison, frames) = {
+        let (poison, frames, starts, blinds) = {
             let mut scripts = self.world.scripts();
             let script = scripts.get_mut(video).expect("a video of this run");
-            *script.starts.entry(name.clone()).or_default() += 1;
-            (script.poison.get(kind).copied(), frames(work, script))
+            let starts = script.starts.entry(name.clone()).or_default();
+            *starts += 1;
+            let starts = *starts;
+            let poison = script.poison.get(kind).copied();
+            (poison, frames(work, script), starts, script.blinds == Some(starts))
         };
+        let blinds = blinds && poison.is_some();
         let crash = self.world.faults().crash;
         let crashes = poison == Some(Poison::Crash) || self.world.draw(|rng| rng.chance(crash));
         let pace = self.world.draw(|rng| match rng.below(20) {
@@ -109,9 +118,18 @@ impl Port {
             1 | 2 => 12_000,
             _ => 1500,
         });
-        let crashes_at = crashes.then(|| self.world.draw(|rng| rng.below(frames.len() as u64)));
+        let mut crashes_at = crashes.then(|| self.world.draw(|rng| rng.below(frames.len() as u64)));
+        if poison == Some(Poison::Limp) {
+            let part = frames.iter().position(|frame| matches!(frame, FromCodec::ChunkDone(_)));
+            let further = part.map(|part| part as u64 + 1);
+            crashes_at = match starts.cmp(&ATTEMPTS) {
+                Ordering::Less => Some(0),
+                Ordering::Equal => further,
+                Ordering::Greater => None,
+            };
+        }
         let (port, video) = (self.clone(), video.clone());
-        Session { port, video, name, frames: frames.into(), poison, crashes_at, pace }
+        Session { port, video, name, frames: frames.into(), poison, crashes_at, pace, blinds }
     }
 }
 
@@ -258,9 +276,19 @@ struct Session {
     crashes_at: Option<u64>,
     /// Longest time between two frames, milliseconds.
     pace: u64,
+    /// With its end the ledger cannot be read for a while.
+    blinds: bool,
 }
 
 impl Session {
+    /// Makes the next reads of the ledger fail.
+    fn blind(&self) {
+        let fate = Fate { before: 1, kind: Kind::Refused, after: 1, tie: 0 };
+        for _ in 0..if self.blinds { UNREAD } else { 0 } {
+            self.port.world.order(world::Order { call: "read entries", fate });
+        }
+    }
+
     fn note_kill(&self) {
         let mut scripts = self.port.world.scripts();
         if let Some(script) = scripts.get_mut(&self.video) {
@@ -276,6 +304,7 @@ impl CodecSession for Session {
             self.port.step(dice.below(self.pace), dice.next()).await;
             if self.poison == Some(Poison::Kill) {
                 self.note_kill();
+                self.blind();
                 self.port.world.kill(&self.port.body);
                 std::future::pending::<()>().await;
             }
@@ -287,6 +316,8 @@ impl CodecSession for Session {
                 if let Some(script) = scripts.get_mut(&self.video) {
                     *script.crashes.entry(self.name.clone()).or_default() += 1;
                 }
+                drop(scripts);
+                self.blind();
                 return Err(CodecDeath::Signal(11).into());
             }
             self.crashes_at = self.crashes_at.map(|left| left - 1);

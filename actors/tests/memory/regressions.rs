@@ -1,11 +1,14 @@
 //! Faults that runs have found, each by the story that shows it.
 
-use super::script::{Cut, Poison, Script};
-use super::story::Story;
+use super::script::{ATTEMPTS, Cut, Poison, Script};
+use super::story::{Outcome, Story};
 use super::world::{Fate, Kind, Order};
 
 /// Longer than a lease, milliseconds.
 const LONG: u64 = 60_000;
+
+/// Attempts without a report that a task has.
+const SILENT_MAX: u32 = 8;
 
 fn poisoned(what: &'static str, how: Poison) -> Script {
     let mut script = Script::new(Cut::Clean, false);
@@ -13,8 +16,55 @@ fn poisoned(what: &'static str, how: Poison) -> Script {
     script
 }
 
+#[test]
+fn what_brings_nodes_down_dies_where_all_have_one_name() {
+    held(Story {
+        namesakes: true,
+        nodes: vec![1; 6],
+        ..Story::scripted(poisoned("main", Poison::Kill), Vec::new())
+    });
+}
+
+#[test]
+fn what_got_further_is_not_buried_while_the_ledger_cannot_be_read() {
+    let mut script = Script::new(Cut::Sequential, false);
+    script.poison.insert("main", Poison::Limp);
+    script.blinds = Some(ATTEMPTS);
+    held(Story::scripted(script, Vec::new()));
+}
+
+#[test]
+fn who_lost_his_lease_before_he_claims_lets_go() {
+    let plain = |before, after| Fate { before, kind: Kind::Plain, after, tie: 0 };
+    for call in ["read claim", "swap claim"] {
+        for fate in [plain(1, LONG), plain(LONG, 1)] {
+            let order = |call, fate| Order { call, fate };
+            // Its successor has probed, and is about to write the plan into state.
+            let orders = vec![
+                order(call, fate),
+                order("renew", plain(LONG, 1)),
+                order("swap video", plain(1, 1)),
+                order("swap video", plain(LONG, 1)),
+            ];
+            let outcome = Story::scripted(Script::new(Cut::Clean, false), orders).run();
+            holds(&outcome);
+            assert_eq!(outcome.starts["probe"], 1, "{call} {fate:?}");
+        }
+    }
+}
+
+#[test]
+fn who_cannot_read_the_ledger_under_his_claim_gives_it_up() {
+    let mut script = poisoned("main", Poison::Kill);
+    script.blinds = Some(SILENT_MAX);
+    held(Story::scripted(script, Vec::new()));
+}
+
 fn held(story: Story) {
-    let outcome = story.run();
+    holds(&story.run());
+}
+
+fn holds(outcome: &Outcome) {
     assert!(outcome.complaints.is_empty(), "{:#?}", outcome.complaints);
 }
 

@@ -44,6 +44,8 @@ pub(crate) enum Poison {
     Kill,
     /// The codec refuses it for good.
     Refuse,
+    /// The codec crashes at once, as often as the last attempt allows, then after it has got further, and then no more.
+    Limp,
 }
 
 /// A source.
@@ -61,6 +63,8 @@ pub(crate) struct Script {
     pub(crate) lives: u32,
     /// Starts, by work.
     pub(crate) starts: BTreeMap<String, u32>,
+    /// The start of poisoned work with which the ledger cannot be read for a while.
+    pub(crate) blinds: Option<u32>,
 }
 
 impl Script {
@@ -73,6 +77,7 @@ impl Script {
             kills: BTreeMap::new(),
             lives: 1,
             starts: BTreeMap::new(),
+            blinds: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! A run: nodes, uploads, people and faults, all of it drawn from a seed; then calm, until everything has ended.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jetreel_actors::config::{Context, Roles};
@@ -62,12 +63,16 @@ pub(crate) struct Story {
     pub(crate) mended: bool,
     /// Calls with a scripted fate.
     pub(crate) orders: Vec<world::Order>,
+    /// Whether all nodes have one name.
+    pub(crate) namesakes: bool,
 }
 
 /// How a run ended.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) complaints: Vec<String>,
+    /// Starts of work, by its name.
+    pub(crate) starts: BTreeMap<String, u32>,
     pub(crate) told: Told,
     pub(crate) digest: u64,
 }
@@ -142,6 +147,7 @@ impl Story {
             watched: if rng.chance(0.15) { 400_000 } else { 0 },
             mended: rng.chance(0.7),
             orders: Vec::new(),
+            namesakes: false,
         }
     }
 
@@ -168,6 +174,7 @@ impl Story {
             watched: 0,
             mended: false,
             orders,
+            namesakes: false,
         }
     }
 
@@ -182,7 +189,7 @@ impl Story {
     async fn play(self) -> Outcome {
         let (world, died) = World::new(self.seed, self.max_deliver, self.faults.clone());
         self.orders.iter().for_each(|order| world.order(order.clone()));
-        let nodes = Nodes::start(&world, &self.nodes);
+        let nodes = Nodes::start(&world, &self.nodes, self.namesakes);
         let user = Port { world: Arc::clone(&world), body: Body::new(USER.to_owned()) };
         for plot in self.plots.clone() {
             world.scripts().insert(plot.id.clone(), plot.script.clone());
@@ -205,7 +212,11 @@ impl Story {
             complaints.push(stuck);
         }
         let (told, digest) = world.scheduler.told();
-        Outcome { complaints, told, digest }
+        let mut starts = BTreeMap::new();
+        for (work, count) in world.scripts().values().flat_map(|script| &script.starts) {
+            *starts.entry(work.clone()).or_default() += count;
+        }
+        Outcome { complaints, starts, told, digest }
     }
 
     /// Lasts until it is calm, or until nothing more can come of it.
@@ -249,15 +260,16 @@ pub(crate) struct Nodes {
     world: Arc<World>,
     running: Arc<Mutex<Running>>,
     slots: Vec<usize>,
+    namesakes: bool,
 }
 
 /// Nodes that are alive, each with what drains it.
 type Running = Vec<(Arc<Body>, Context)>;
 
 impl Nodes {
-    pub(crate) fn start(world: &Arc<World>, slots: &[usize]) -> Self {
-        let nodes =
-            Self { world: Arc::clone(world), running: Arc::default(), slots: slots.to_vec() };
+    pub(crate) fn start(world: &Arc<World>, slots: &[usize], namesakes: bool) -> Self {
+        let (world, slots_of) = (Arc::clone(world), slots.to_vec());
+        let nodes = Self { world, running: Arc::default(), slots: slots_of, namesakes };
         for (index, slots) in slots.iter().enumerate() {
             nodes.add(format!("n{index}"), *slots);
         }
@@ -271,6 +283,7 @@ impl Nodes {
     fn add(&self, name: String, slots: usize) {
         let body = Body::new(name.clone());
         let port = Port { world: Arc::clone(&self.world), body: Arc::clone(&body) };
+        let name = if self.namesakes { "node".to_owned() } else { name };
         let context = Context::new(script::config(&name, slots), ports(&port));
         self.running().push((body, context.clone()));
         tokio::spawn(async move {

@@ -63,7 +63,7 @@ fn source(facts: &Facts) -> String {
 }
 
 fn tried(attempt: &Attempt) -> String {
-    let Attempt { number, node, at, error } = attempt;
+    let Attempt { number, node, start: _, heard: _, at, error } = attempt;
     let ended = error.as_deref().unwrap_or("its node was lost");
     format!("{number} on {node} at {}: {ended}", rfc3339(*at))
 }
@@ -80,14 +80,18 @@ mod tests {
     use jetreel_domain::delivery::deadletter::{Buried, DeadLetter};
     use jetreel_domain::words::failure::Failure;
 
+    fn attempt(number: u32, node: &str, at: i64, error: Option<String>) -> Attempt {
+        Attempt { number, node: node.to_owned(), start: String::new(), heard: None, at, error }
+    }
+
     #[test]
     fn a_letter_says_why_and_what_to_do_and_nothing_controls_the_terminal() {
         let log: String = (0..100).map(|line| format!("line {line} \x1b[2J\n")).collect();
         let letter = DeadLetter {
             failure: Failure::task("codec-signal", "the decoder crashed").with_detail(log),
             attempts: vec![
-                Attempt { number: 1, node: "a".into(), at: 0, error: Some("codec-signal".into()) },
-                Attempt { number: 2, node: "b".into(), at: 60, error: None },
+                attempt(1, "a", 0, Some("codec-signal".to_owned())),
+                attempt(2, "b", 60, None),
             ],
             ..DeadLetter::from_parts("x.y".into(), Vec::new(), Vec::new())
         };

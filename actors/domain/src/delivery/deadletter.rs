@@ -294,6 +294,8 @@ mod tests {
             attempts: vec![Attempt {
                 number: 1,
                 node: "a".into(),
+                start: "a-1".into(),
+                heard: Some(7),
                 at: 5,
                 error: Some("codec-signal".into()),
             }],
@@ -351,9 +353,23 @@ mod tests {
         let mut letter = letter();
         letter.failure = Failure::task(&long("c"), long("a sentence ")).with_detail(long("\u{1}é"));
         letter.attempts = (0..50)
-            .map(|number| Attempt { number, node: "n".repeat(200), at: 5, error: Some(long("e")) })
+            .map(|number| Attempt {
+                number,
+                node: "n".repeat(200),
+                start: "s".repeat(36),
+                heard: None,
+                at: 5,
+                error: Some(long("e")),
+            })
             .collect();
-        let last = Attempt { number: 51, node: "last".into(), at: 6, error: None };
+        let last = Attempt {
+            number: 51,
+            node: "last".into(),
+            start: String::new(),
+            heard: None,
+            at: 6,
+            error: None,
+        };
         letter.attempts.push(last.clone());
         letter.node = long("node");
         letter.stage = long("stage");
