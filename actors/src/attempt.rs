@@ -13,7 +13,7 @@ use jetreel_domain::id::OrderId;
 use jetreel_domain::order::state::{Order, Video};
 use jetreel_domain::words::failure::Failure;
 
-use crate::claims::{self, Held};
+use crate::claims::{self, Claimant, Held, Taken};
 use crate::config::Context;
 use crate::intake::{self, Refused};
 use crate::lease::{InHand, Lost, Watch};
@@ -137,13 +137,17 @@ async fn make<C: Claiming>(
             Found::Settled(settlement) => return Ok(settlement),
             Found::Wanted(body, order, unit) => (body, order, unit),
         },
-        Err(Lost::Draining) => return Ok(Settlement::HandBack(Duration::ZERO)),
-        Err(Lost::Expired | Lost::Taken | Lost::Closed) => return Ok(Settlement::LetGo),
+        Err(lost) => return Ok(not_begun(lost)),
     };
-    let by = context.claimant(hand.delivery().sequence());
-    let Some(held) = claims::take_unless_duplicate(&context.ports, by, &order, &unit).await? else {
-        return Ok(Settlement::Ack);
+    let by = Claimant::new(context, hand.delivery().sequence());
+    let held = match claims::take_in_hand(&context.ports, by, (&order, &unit), hand).await? {
+        Taken::Held(held) => *held,
+        Taken::Duplicate => return Ok(Settlement::Ack),
+        Taken::Lost(lost) => return Ok(not_begun(lost)),
     };
+    if let Some(lost) = hand.lost_now() {
+        return Ok(put_down(&case, &held, lost).await);
+    }
     let held = match settle::worth_trying(&case, held).await? {
         Ok(held) => held,
         Err(settlement) => return Ok(settlement),
@@ -193,6 +197,14 @@ async fn look<C: Claiming>(
         return Ok(Found::Settled(Settlement::Ack));
     }
     Ok(Found::Wanted(body, order, unit))
+}
+
+/// Settles a message that was lost before it was claimed.
+fn not_begun(lost: Lost) -> Settlement {
+    match lost {
+        Lost::Draining => Settlement::HandBack(Duration::ZERO),
+        Lost::Expired | Lost::Taken | Lost::Closed => Settlement::LetGo,
+    }
 }
 
 /// Settles a message whose work stopped before its end.

@@ -8,7 +8,9 @@ use jetreel_domain::delivery::stage::Unit;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::words::failure::Failure;
 
+use crate::config::Context;
 use crate::event::Event;
+use crate::lease::{InHand, Lost};
 use crate::ports::{Ports, Swap, Versioned};
 
 /// Rounds of the claiming loop. There are far fewer rivals.
@@ -36,6 +38,13 @@ pub(crate) struct Claimant<'a> {
     pub(crate) sequence: u64,
 }
 
+impl<'a> Claimant<'a> {
+    /// This node as it claims the message at `sequence`.
+    pub(crate) fn new(context: &'a Context, sequence: u64) -> Self {
+        Self { node: &context.config.node, start: context.start(), sequence }
+    }
+}
+
 /// Takes a claim from whatever worker held it, and charges an attempt.
 pub(crate) async fn take(
     ports: &Ports,
@@ -52,24 +61,33 @@ pub(crate) async fn take(
     Err(contended())
 }
 
-/// Takes a claim as [`take`] does. `None` if the task is claimed for another message that is still queued in another lane: this message is
-/// a duplicate.
-pub(crate) async fn take_unless_duplicate(
+/// What came of claiming the message of a delivery in hand.
+pub(crate) enum Taken {
+    Held(Box<Held>),
+    /// The task is claimed for another message that is still queued in another lane.
+    Duplicate,
+    /// The work must stop. The claim may be another worker's by now.
+    Lost(Lost),
+}
+
+/// Takes a claim as [`take`] does, for a delivery in hand. Its lease may end while the claim is read.
+pub(crate) async fn take_in_hand(
     ports: &Ports,
     by: Claimant<'_>,
-    order: &OrderId,
-    unit: &Unit,
-) -> Result<Option<Held>, Failure> {
-    if unit.task().is_none() {
-        return take(ports, by, order, unit).await.map(Some);
-    }
+    (order, unit): (&OrderId, &Unit),
+    hand: &InHand,
+) -> Result<Taken, Failure> {
     for _ in 0..ROUNDS_MAX {
         let found = ports.broker.claim(order, unit).await?;
-        if is_duplicate(ports, found.as_ref().map(|found| &found.value), by.sequence).await? {
-            return Ok(None);
+        let old = found.as_ref().map(|found| &found.value);
+        if unit.task().is_some() && is_duplicate(ports, old, by.sequence).await? {
+            return Ok(Taken::Duplicate);
+        }
+        if let Some(lost) = hand.lost_now() {
+            return Ok(Taken::Lost(lost));
         }
         if let Some(held) = try_take(ports, by, (order, unit), found).await? {
-            return Ok(Some(held));
+            return Ok(Taken::Held(Box::new(held)));
         }
     }
     Err(contended())

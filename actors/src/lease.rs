@@ -84,6 +84,13 @@ impl InHand {
         self.watched.send_replace(None);
     }
 
+    /// Why the work must stop, if it must already.
+    pub(crate) fn lost_now(&self) -> Option<Lost> {
+        let ended = self.heartbeat.is_finished().then_some(Lost::Expired);
+        let drains = self.put_down.is_cancelled().then_some(Lost::Draining);
+        self.lost.borrow().or(ended).or(drains)
+    }
+
     /// Returns when the work must stop.
     pub(crate) async fn lost(&self) -> Lost {
         let mut lost = self.lost.clone();

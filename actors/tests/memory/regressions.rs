@@ -1,7 +1,7 @@
 //! Faults that runs have found, each by the story that shows it.
 
 use super::script::{ATTEMPTS, Cut, Poison, Script};
-use super::story::Story;
+use super::story::{Outcome, Story};
 use super::world::{Fate, Kind, Order};
 
 /// Longer than a lease, milliseconds.
@@ -30,8 +30,31 @@ fn what_got_further_is_not_buried_while_the_ledger_cannot_be_read() {
     held(Story::scripted(script, Vec::new()));
 }
 
+#[test]
+fn who_lost_his_lease_before_he_claims_lets_go() {
+    let plain = |before, after| Fate { before, kind: Kind::Plain, after, tie: 0 };
+    for call in ["read claim", "swap claim"] {
+        for fate in [plain(1, LONG), plain(LONG, 1)] {
+            let order = |call, fate| Order { call, fate };
+            // Its successor has probed, and is about to write the plan into state.
+            let orders = vec![
+                order(call, fate),
+                order("renew", plain(LONG, 1)),
+                order("swap video", plain(1, 1)),
+                order("swap video", plain(LONG, 1)),
+            ];
+            let outcome = Story::scripted(Script::new(Cut::Clean, false), orders).run();
+            holds(&outcome);
+            assert_eq!(outcome.starts["probe"], 1, "{call} {fate:?}");
+        }
+    }
+}
+
 fn held(story: Story) {
-    let outcome = story.run();
+    holds(&story.run());
+}
+
+fn holds(outcome: &Outcome) {
     assert!(outcome.complaints.is_empty(), "{:#?}", outcome.complaints);
 }
 

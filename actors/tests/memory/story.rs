@@ -1,5 +1,6 @@
 //! A run: nodes, uploads, people and faults, all of it drawn from a seed; then calm, until everything has ended.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jetreel_actors::config::{Context, Roles};
@@ -70,6 +71,8 @@ pub(crate) struct Story {
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) complaints: Vec<String>,
+    /// Starts of work, by its name.
+    pub(crate) starts: BTreeMap<String, u32>,
     pub(crate) told: Told,
     pub(crate) digest: u64,
 }
@@ -209,7 +212,11 @@ impl Story {
             complaints.push(stuck);
         }
         let (told, digest) = world.scheduler.told();
-        Outcome { complaints, told, digest }
+        let mut starts = BTreeMap::new();
+        for (work, count) in world.scripts().values().flat_map(|script| &script.starts) {
+            *starts.entry(work.clone()).or_default() += count;
+        }
+        Outcome { complaints, starts, told, digest }
     }
 
     /// Lasts until it is calm, or until nothing more can come of it.
