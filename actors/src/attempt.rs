@@ -148,9 +148,10 @@ async fn make<C: Claiming>(
     if let Some(lost) = hand.lost_now() {
         return Ok(put_down(&case, &held, lost).await);
     }
-    let held = match settle::worth_trying(&case, held).await? {
-        Ok(held) => held,
-        Err(settlement) => return Ok(settlement),
+    let held = match settle::worth_trying(&case, held.clone()).await {
+        Ok(Ok(held)) => held,
+        Ok(Err(settlement)) => return Ok(settlement),
+        Err(failure) => return Ok(settle::failed(&case, &held, failure).await),
     };
     let (ports, ends_with_order) = (context.ports.clone(), C::ENDS_WITH_ORDER);
     hand.watch(Arc::new(ClaimWatch { ports, held: held.clone(), ends_with_order }));

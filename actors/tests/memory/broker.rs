@@ -348,7 +348,7 @@ impl Claims for Port {
             };
             let swapped = self.call("swap claim", swap).await?;
             if matches!(swapped, Swap::Done(_)) && !claim.released {
-                self.world.with(|server| server.ends.take(order.clone(), &claim, server.now));
+                self.world.with(|server| server.ends.take(order.clone(), what, &claim, server.now));
             }
             Ok(swapped)
         })

@@ -206,10 +206,12 @@ impl MemoryDelivery {
                 server.violations.push(wrong);
             }
             let node = &self.port.body.name;
-            let spoken = order.and_then(|order| {
-                server.ends.may_speak(node, &order, self.sequence, self.received)
-            });
-            server.violations.extend(spoken);
+            let Some(order) = order else { return };
+            let (message, received) = ((stream, self.sequence), self.received);
+            let spoken = server.ends.may_speak(node, &order, message, received);
+            let kept = (name == "hand back")
+                .then(|| server.ends.may_hand_back(node, &order, message, received));
+            server.violations.extend(spoken.into_iter().chain(kept.flatten()));
         });
     }
 

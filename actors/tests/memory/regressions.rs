@@ -7,6 +7,9 @@ use super::world::{Fate, Kind, Order};
 /// Longer than a lease, milliseconds.
 const LONG: u64 = 60_000;
 
+/// Attempts without a report that a task has.
+const SILENT_MAX: u32 = 8;
+
 fn poisoned(what: &'static str, how: Poison) -> Script {
     let mut script = Script::new(Cut::Clean, false);
     script.poison.insert(what, how);
@@ -48,6 +51,13 @@ fn who_lost_his_lease_before_he_claims_lets_go() {
             assert_eq!(outcome.starts["probe"], 1, "{call} {fate:?}");
         }
     }
+}
+
+#[test]
+fn who_cannot_read_the_ledger_under_his_claim_gives_it_up() {
+    let mut script = poisoned("main", Poison::Kill);
+    script.blinds = Some(SILENT_MAX);
+    held(Story::scripted(script, Vec::new()));
 }
 
 fn held(story: Story) {

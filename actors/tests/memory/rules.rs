@@ -14,10 +14,13 @@ use jetreel_domain::order::owner::Owner;
 use jetreel_domain::order::state::{Order, Status, Video};
 use jetreel_domain::output::manifest::Manifest;
 
-use super::server::{ENCODE, LEDGER, PROGRESS, Server, UPLOADS};
+use super::server::{ENCODE, LEDGER, PROGRESS, PUBLISH, Server, UPLOADS};
 
 /// Longest that an attempt may go on whose claim is another's, milliseconds: several looks of its heartbeat.
 const UNNOTICED_MAX: u64 = 100_000;
+
+/// A node, and the stream, the sequence and the order of a message.
+type Asked = (String, &'static str, u64, OrderId);
 
 /// When things ended, milliseconds since the start.
 #[derive(Debug, Default)]
@@ -31,7 +34,7 @@ pub(crate) struct Ends {
     /// Attempts that gave their claims up themselves.
     given_up: BTreeSet<String>,
     /// Attempts of a node at the work that a message asks for, with the times when they took their claims.
-    taken: BTreeMap<(String, u64, OrderId), Vec<(String, u64)>>,
+    taken: BTreeMap<Asked, Vec<(String, u64)>>,
 }
 
 /// A delivery as a worker has it.
@@ -80,8 +83,13 @@ impl Ends {
     }
 
     /// A worker knows that it holds a claim.
-    pub(crate) fn take(&mut self, order: OrderId, claim: &Claim, now: u64) {
-        let by = (claim.node.clone(), claim.sequence, order);
+    pub(crate) fn take(&mut self, order: OrderId, unit: &Unit, claim: &Claim, now: u64) {
+        let stream = match unit {
+            Unit::Task(_) => ENCODE,
+            Unit::Stage(Stage::Ingest) => UPLOADS,
+            Unit::Stage(_) | Unit::Unknown(_) => PUBLISH,
+        };
+        let by = (claim.node.clone(), stream, claim.sequence, order);
         self.taken.entry(by).or_default().push((claim.attempt_id.clone(), now));
     }
 
@@ -90,10 +98,10 @@ impl Ends {
         &self,
         node: &str,
         order: &OrderId,
-        sequence: u64,
+        (stream, sequence): (&'static str, u64),
         received: u64,
     ) -> Option<String> {
-        let taken = self.taken.get(&(node.to_owned(), sequence, order.clone()))?;
+        let taken = self.taken.get(&(node.to_owned(), stream, sequence, order.clone()))?;
         // Two workers of a node may have the same message in hand: which of them speaks is not known.
         let mut taken = taken.iter().filter(|(_, at)| *at >= received).peekable();
         taken.peek()?;
@@ -103,6 +111,22 @@ impl Ends {
         taken
             .all(|(attempt, _)| anothers(attempt))
             .then(|| format!("{order}: {node} spoke about {sequence}, whose claim is another's"))
+    }
+
+    /// A worker hands a message back that it received then: it has given its claim up, if it had one.
+    pub(crate) fn may_hand_back(
+        &self,
+        node: &str,
+        order: &OrderId,
+        (stream, sequence): (&'static str, u64),
+        received: u64,
+    ) -> Option<String> {
+        let taken = self.taken.get(&(node.to_owned(), stream, sequence, order.clone()))?;
+        let held = |attempt: &String| {
+            !self.replaced.contains_key(attempt) && !self.given_up.contains(attempt)
+        };
+        let keeps = taken.iter().any(|(attempt, at)| *at >= received && held(attempt));
+        keeps.then(|| format!("{order}: {node} handed {sequence} back and kept its claim"))
     }
 
     /// Whoever begins work has looked at state after the message came.
