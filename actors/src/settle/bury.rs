@@ -17,7 +17,7 @@ use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
 
-/// Bytes of a failure's detail that the state keeps. The letter holds all of it.
+/// Bytes of a failure's detail that the state keeps, for the first deaths of an order. The letter holds all of it.
 const DETAIL_IN_STATE_MAX: usize = 1024;
 
 /// Why a message was not buried.

@@ -187,7 +187,8 @@ pub struct Order {
     /// The plan; `None` before it is written.
     #[serde(default)]
     pub plan: Option<PlanRef>,
-    /// Dead tasks with failure and message sequence. Not empty exactly when the order is FAILED.
+    /// Dead tasks with failure and message sequence. Not empty exactly when the order is FAILED. A death takes some 300 bytes, and the
+    /// details of the first [`DETAILS_MAX`] take up to 1 KiB each; so the state grows with the number of tasks that are released at once.
     #[serde(default)]
     pub dead: BTreeMap<Unit, Dead>,
     /// Replayed tasks with the sequence of the message that revived each. An older death of such a task is ignored.
@@ -236,6 +237,9 @@ pub struct PlanRef {
     /// Number of chunks.
     pub chunks: u32,
 }
+
+/// Deaths of an order whose details its state keeps. Letters hold the details of all.
+pub const DETAILS_MAX: usize = 4;
 
 /// A dead task, or a dead stage under its own name: `ingest`, `publish`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -405,6 +409,12 @@ impl Video {
             self.learn(number, Fact::Failed(failures as u32 + 1), now);
         }
         if let Some(order) = self.order_mut(number) {
+            let detailed =
+                |(of, dead): &(&Unit, &Dead)| *of != unit && !dead.failure.detail.is_empty();
+            let mut dead = dead;
+            if order.dead.iter().filter(detailed).count() >= DETAILS_MAX {
+                dead.failure.detail.clear();
+            }
             order.dead.insert(unit.clone(), dead);
         }
         Ok(())

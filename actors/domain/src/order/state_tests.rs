@@ -86,3 +86,23 @@ fn facts_are_numbered_without_gaps_and_recorded_once() {
     let seqs: Vec<u64> = video.orders[0].facts.iter().map(|known| known.seq).collect();
     assert_eq!((seqs, video.seq), (vec![1, 2], 2));
 }
+
+#[test]
+fn a_state_keeps_the_details_of_the_first_deaths_only() {
+    let mut video = Video::receiving(VideoId::from_bits(1), String::new(), Lane::Normal, 0);
+    video.advance(1, Status::Queued, 1).unwrap();
+    for index in 0..10 {
+        let message = "The decoder crashed on this video (signal 11).";
+        let failure = Failure::task("codec-signal", message).with_detail("x".repeat(1024));
+        let unit = format!("main-{index:04}").as_str().into();
+        video.bury(1, &unit, Dead { failure, ..dead(7) }, 2).unwrap();
+        // Buried again by a worker that died before it was told so.
+        let again = video.orders[0].dead[&unit].clone();
+        video.bury(1, &unit, again.clone(), 2).unwrap();
+        assert_eq!(video.orders[0].dead[&unit], again);
+    }
+    let detailed = video.orders[0].dead.values().filter(|dead| !dead.failure.detail.is_empty());
+    assert_eq!(detailed.count(), DETAILS_MAX);
+    let bytes = crate::order::document::write(&video).unwrap().len();
+    assert!(bytes < 8 * 1024, "{bytes}");
+}
