@@ -34,7 +34,9 @@ fn silent(found: Option<Claim>, node: &str, at: i64) -> Claim {
         let claim = claim::take(found, "attempt".into(), node.into(), sequence, at);
         Some(claim.by_start(node))
     };
-    (0..SILENT).fold(found, taken).unwrap()
+    let mut claim = (0..SILENT).fold(found, taken).unwrap();
+    claim.history.iter_mut().for_each(|attempt| attempt.heard = Some(at));
+    claim
 }
 
 async fn replace(site: &Site, order: &OrderId, node: &str, at: i64) {

@@ -6,7 +6,7 @@ use jetreel_domain::delivery::retry::{self, ATTEMPTS_SPENT};
 use jetreel_domain::words::failure::Failure;
 
 use super::case::Case;
-use super::failed::doomed;
+use super::failed::{doomed, failed};
 use super::settlement::Settlement;
 use crate::claims::Held;
 
@@ -24,14 +24,26 @@ pub(crate) async fn worth_trying(
 ) -> Result<Result<Held, Settlement>, Failure> {
     let (context, ports) = (case.context, &case.context.ports);
     let schedule = context.config.retry.of(case.stage);
-    let (listened, doom) = {
+    let (listened, without) = {
         let peers = context.peers();
-        let outlived = |attempt: &_| peers.outlived(attempt);
-        (peers.listened(), retry::doomed(&held.claim, schedule, outlived))
+        let without = held.claim.without_lost_leases(|start| peers.last_report(start));
+        (peers.listened(), without)
     };
-    let Some(failure) = doom else { return Ok(Ok(held)) };
+    // Written at once: later the processes may be gone, or the history may be too long.
+    let held = match without {
+        Some(claim) => match held.change(ports, claim).await? {
+            Some(held) => held,
+            None => return Ok(Err(Settlement::LetGo)),
+        },
+        None => held,
+    };
+    let Some(failure) = retry::doomed(&held.claim, schedule) else { return Ok(Ok(held)) };
     if failure.code == ATTEMPTS_SPENT {
-        if let Some(claim) = held.claim.progressed(held.checkpoints(ports).await?) {
+        let parts = match held.checkpoints(ports).await {
+            Ok(parts) => parts,
+            Err(failure) => return Ok(Err(failed(case, &held, failure).await)),
+        };
+        if let Some(claim) = held.claim.progressed(parts) {
             let held = held.change(ports, claim).await?;
             return Ok(held.ok_or(Settlement::LetGo));
         }

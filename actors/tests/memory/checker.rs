@@ -293,8 +293,7 @@ fn charged(world: &Arc<World>, story: &Story) -> Vec<String> {
         for (work, crashes) in script.crashes.iter().filter(|(_, crashes)| **crashes > most) {
             found.push(format!("{}: {work} crashed {crashes} times", video.id));
         }
-        // One that takes longer than a lease is taken for a lease that was lost, as long as its claim remembers it.
-        for (work, kills) in script.kills.iter().filter(|(_, kills)| **kills > most * 3) {
+        for (work, kills) in script.kills.iter().filter(|(_, kills)| **kills > most) {
             found.push(format!("{}: {work} brought {kills} nodes down", video.id));
         }
     }

@@ -58,12 +58,19 @@ pub struct Attempt {
     /// Id of that start of the node, under which it reports itself. Empty if an older program made the attempt.
     #[serde(default)]
     pub start: String,
+    /// When this start of the node last reported itself, by its own clock, as known to a worker that took the claim after it.
+    #[serde(default)]
+    pub heard: Option<i64>,
     /// When it began, in seconds since the Unix epoch.
     pub at: i64,
     /// Code of the failure that ended it. `None` while it runs, and for good if its node ended with it.
     #[serde(default)]
     pub error: Option<String>,
 }
+
+/// Time for which a process must have gone on reporting before its attempt counts as a lost lease, in seconds. A report that was written
+/// before another worker took the claim is known to that worker by then.
+const GOES_ON: i64 = 90;
 
 /// Attempts that a claim remembers. More than any schedule has, and few enough for a header.
 pub const HISTORY_MAX: usize = 16;
@@ -98,8 +105,14 @@ pub fn take(
     let mut claim = found.unwrap_or_else(Claim::nobodys);
     claim.attempts = claim.attempts.saturating_add(1);
     let start = String::new();
-    let attempt =
-        Attempt { number: claim.attempts, node: node.clone(), start, at: now, error: None };
+    let attempt = Attempt {
+        number: claim.attempts,
+        node: node.clone(),
+        start,
+        heard: None,
+        at: now,
+        error: None,
+    };
     claim.history.push(attempt);
     let surplus = claim.history.len().saturating_sub(HISTORY_MAX);
     claim.history.drain(..surplus);
@@ -171,10 +184,39 @@ impl Claim {
         Some(Self { parts, attempts: 1, faults: 0, last: None, history, ..self.clone() })
     }
 
-    /// Attempts before the current one that ended without a report.
-    pub fn silent(&self) -> impl Iterator<Item = &Attempt> {
-        let before = self.history.len().saturating_sub(1);
-        self.history.iter().take(before).filter(|attempt| attempt.error.is_none())
+    /// The claim without the attempts that only lost their leases. `heard` tells when a start of a node last reported itself. `None` if
+    /// nothing changed.
+    ///
+    /// A process that goes on reporting long after another worker took the claim was not killed by the task. The first report known after
+    /// that is the measure, however long the attempt took before.
+    #[must_use]
+    pub fn without_lost_leases(&self, heard: impl Fn(&str) -> Option<i64>) -> Option<Self> {
+        let (current, before) = self.history.split_last()?;
+        let mut claim = Self { history: Vec::new(), ..self.clone() };
+        let mut removed = 0;
+        for (index, attempt) in before.iter().enumerate() {
+            let mut attempt = attempt.clone();
+            if let Some(at) = heard(&attempt.start).filter(|_| attempt.error.is_none()) {
+                let first = *attempt.heard.get_or_insert(at);
+                if at > first.saturating_add(GOES_ON) {
+                    removed += u32::from(self.counts(index));
+                    continue;
+                }
+            }
+            attempt.number = attempt.number.saturating_sub(removed);
+            claim.history.push(attempt);
+        }
+        claim.attempts = claim.attempts.saturating_sub(removed);
+        claim.history.push(Attempt { number: claim.attempts, ..current.clone() });
+        (claim != *self).then_some(claim)
+    }
+
+    /// Whether an attempt before the current one that ended without a report is among [`Claim::attempts`]. Numbers start again at each
+    /// reset, and an attempt that counts has a lower number than the next.
+    fn counts(&self, index: usize) -> bool {
+        let mut numbers = self.history.iter().skip(index).map(|attempt| attempt.number);
+        let (own, next) = (numbers.next(), numbers.clone().next());
+        own < next && numbers.is_sorted()
     }
 
     /// The claim of successful work that may be requested again: earlier attempts do not count.
@@ -217,6 +259,52 @@ mod tests {
         let again = taken(Some(taken(Some(failed)).done()));
         assert_eq!((again.attempts, again.faults, again.history.len()), (1, 0, 1));
         assert_eq!(again.last, None);
+    }
+
+    /// Takes the claim so often, and loses it each time.
+    fn lost(claim: Option<Claim>, start: &str, times: u32) -> Claim {
+        (0..times).fold(claim, |claim, _| Some(taken(claim).by_start(start))).unwrap()
+    }
+
+    /// What remains of a claim when a process reported itself at 100, and then at the given time.
+    fn after(claim: &Claim, at: i64) -> Claim {
+        let known = |at| move |start: &str| (start == "lives").then_some(at);
+        let claim = claim.without_lost_leases(known(100)).unwrap_or_else(|| claim.clone());
+        claim.without_lost_leases(known(at)).unwrap_or(claim)
+    }
+
+    #[test]
+    fn a_lost_lease_is_forgotten_and_a_dead_node_is_not() {
+        let claim = taken(Some(lost(Some(lost(None, "dead", 2)), "lives", 3)));
+        let claim = lost(Some(claim), "dead", 1);
+        assert_eq!(claim.attempts, 7);
+        let still = after(&claim, 100 + GOES_ON);
+        assert_eq!((still.attempts, still.history.len()), (7, 7), "it may be dead");
+        let rest = after(&claim, 101 + GOES_ON);
+        let numbers: Vec<_> = rest.history.iter().map(|attempt| attempt.number).collect();
+        assert_eq!((rest.attempts, numbers), (4, vec![1, 2, 3, 4]));
+        assert_eq!(after(&rest, 1000), rest, "they are forgotten once");
+        assert_eq!(taken(Some(rest)).attempts, 5);
+    }
+
+    #[test]
+    fn any_number_of_lost_leases_is_forgotten() {
+        let mut claim = lost(None, "lives", 1);
+        for at in 0..100 {
+            claim = taken(Some(claim)).by_start("lives");
+            let known = |_: &str| Some(at * 100);
+            claim = claim.without_lost_leases(known).unwrap_or(claim);
+            assert!(claim.attempts <= 3 && claim.history.len() <= 3, "{}", claim.attempts);
+        }
+    }
+
+    #[test]
+    fn a_lost_lease_of_before_a_replay_takes_nothing_from_the_count() {
+        for times in [1, 3] {
+            let claim = lost(Some(lost(None, "lives", times).replayed("id".into())), "dead", 3);
+            assert_eq!(after(&claim, 1000).attempts, 3, "{times}");
+            assert_eq!(after(&claim, 1000).history.len(), 3);
+        }
     }
 
     #[test]

@@ -295,6 +295,7 @@ mod tests {
                 number: 1,
                 node: "a".into(),
                 start: "a-1".into(),
+                heard: Some(7),
                 at: 5,
                 error: Some("codec-signal".into()),
             }],
@@ -356,12 +357,19 @@ mod tests {
                 number,
                 node: "n".repeat(200),
                 start: "s".repeat(36),
+                heard: None,
                 at: 5,
                 error: Some(long("e")),
             })
             .collect();
-        let last =
-            Attempt { number: 51, node: "last".into(), start: String::new(), at: 6, error: None };
+        let last = Attempt {
+            number: 51,
+            node: "last".into(),
+            start: String::new(),
+            heard: None,
+            at: 6,
+            error: None,
+        };
         letter.attempts.push(last.clone());
         letter.node = long("node");
         letter.stage = long("stage");

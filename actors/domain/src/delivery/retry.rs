@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::delivery::claim::{Attempt, Claim};
+use crate::delivery::claim::Claim;
 use crate::delivery::stage::Stage;
 use crate::words::failure::{Failure, Severity};
 
@@ -123,17 +123,11 @@ fn is_not_its_fault(failure: &Failure) -> bool {
 pub const ATTEMPTS_SPENT: &str = "attempts-spent";
 
 /// Why a claimed message must be buried before it is processed: its last failure was final but its holder died before the burial, or no
-/// attempt ever reported. `None` if the message may be tried. `outlived` tells whether the process of an attempt went on after its lease; a
-/// lost lease is no attempt. On [`ATTEMPTS_SPENT`] the caller must also check for progress ([`Claim::progressed`]).
+/// attempt ever reported. `None` if the message may be tried. Lost leases must have been removed ([`Claim::without_lost_leases`]). On
+/// [`ATTEMPTS_SPENT`] the caller must also check for progress ([`Claim::progressed`]).
 #[must_use]
-pub fn doomed(
-    claim: &Claim,
-    schedule: &Schedule,
-    outlived: impl Fn(&Attempt) -> bool,
-) -> Option<Failure> {
-    let leases = claim.silent().filter(|attempt| outlived(attempt)).count();
-    let leases = u32::try_from(leases).unwrap_or(u32::MAX);
-    let before = claim.attempts.saturating_sub(1).saturating_sub(leases);
+pub fn doomed(claim: &Claim, schedule: &Schedule) -> Option<Failure> {
+    let before = claim.attempts.saturating_sub(1);
     if let Some(last) = &claim.last
         && settle(last, claim.faults, schedule, 0.0) == Disposition::Bury
     {
@@ -213,35 +207,17 @@ mod tests {
 
     #[test]
     fn a_task_that_never_reports_is_given_up() {
-        assert_eq!(doomed(&claimed(SILENT_CLAIMS_MAX, None), &schedule(), killed), None);
-        let failure = doomed(&claimed(SILENT_CLAIMS_MAX + 1, None), &schedule(), killed).unwrap();
+        assert_eq!(doomed(&claimed(SILENT_CLAIMS_MAX, None), &schedule()), None);
+        let failure = doomed(&claimed(SILENT_CLAIMS_MAX + 1, None), &schedule()).unwrap();
         assert_eq!(failure.code, "attempts-spent");
     }
 
     #[test]
     fn a_last_failure_whose_holder_died_before_the_burial_is_not_tried_again() {
-        assert_eq!(doomed(&claimed(4, Some(&crash())), &schedule(), killed), None);
-        assert_eq!(
-            doomed(&claimed(5, Some(&crash())), &schedule(), killed).unwrap().code,
-            "codec-signal"
-        );
+        assert_eq!(doomed(&claimed(4, Some(&crash())), &schedule()), None);
+        assert_eq!(doomed(&claimed(5, Some(&crash())), &schedule()).unwrap().code, "codec-signal");
         let refused = Failure::permanent("no-video", "");
-        assert_eq!(doomed(&claimed(2, Some(&refused)), &schedule(), killed), Some(refused));
-    }
-
-    /// The process of the attempt did not outlive its lease.
-    fn killed(_: &Attempt) -> bool {
-        false
-    }
-
-    #[test]
-    fn a_lost_lease_is_no_attempt_however_many_are_lost() {
-        let claim = claimed(SILENT_CLAIMS_MAX + 5, None);
-        assert_eq!(doomed(&claim, &schedule(), |_| true), None);
-        let mut rarely = claim.clone();
-        rarely.history[0].node = "lives".into();
-        let failure = doomed(&rarely, &schedule(), |attempt| attempt.node == "lives");
-        assert_eq!(failure.unwrap().code, ATTEMPTS_SPENT, "the others were killed");
+        assert_eq!(doomed(&claimed(2, Some(&refused)), &schedule()), Some(refused));
     }
 
     #[test]
@@ -251,15 +227,15 @@ mod tests {
             for _ in 0..SILENT_CLAIMS_MAX {
                 claim = claim::take(Some(claim), String::new(), String::new(), 1, 0);
             }
-            assert!(doomed(&claim, &schedule(), killed).is_some());
+            assert!(doomed(&claim, &schedule()).is_some());
             claim = claim.progressed(parts).unwrap();
             assert_eq!((claim.attempts, claim.history.len(), claim.parts), (1, 1, parts));
-            assert_eq!(doomed(&claim, &schedule(), killed), None);
+            assert_eq!(doomed(&claim, &schedule()), None);
         }
         for _ in 0..SILENT_CLAIMS_MAX {
             claim = claim::take(Some(claim), String::new(), String::new(), 1, 0);
         }
-        assert_eq!(doomed(&claim, &schedule(), killed).unwrap().code, ATTEMPTS_SPENT);
+        assert_eq!(doomed(&claim, &schedule()).unwrap().code, ATTEMPTS_SPENT);
         assert_eq!(claim.progressed(4), None);
     }
 }

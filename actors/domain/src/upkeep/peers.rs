@@ -1,12 +1,10 @@
-//! The nodes of the cluster as one node knows them: their slots, and whether their processes outlived an attempt.
+//! The nodes of the cluster as one node knows them: their slots, and when their processes last reported.
 //!
 //! Invariant: times of a node are compared only with each other, never with those of another node's clock.
 
 use std::collections::BTreeMap;
 
-use crate::delivery::claim::Attempt;
 use crate::upkeep::presence::Presence;
-use crate::upkeep::relations::LEASE;
 
 /// Heartbeats of a node that may be missed before its slots stop counting.
 const MISSED_MAX: u64 = 3;
@@ -42,14 +40,10 @@ impl Peers {
         self.heard.values().filter(|(at, _)| lately(*at)).map(|(_, presence)| presence.slots).sum()
     }
 
-    /// Whether the process of an attempt went on after the end of its lease. If so, the attempt lost its lease, and its task did not kill
-    /// the node.
+    /// When this start of a node last reported itself, by its own clock.
     #[must_use]
-    pub fn outlived(&self, attempt: &Attempt) -> bool {
-        let lease = i64::try_from(LEASE.ack_wait_min().as_secs()).unwrap_or(i64::MAX);
-        let over = attempt.at.saturating_add(lease);
-        // An attempt of an older program has no start: its node may share the name with others.
-        self.heard.get(&attempt.start).is_some_and(|(_, process)| process.at > over)
+    pub fn last_report(&self, start: &str) -> Option<i64> {
+        self.heard.get(start).map(|(_, process)| process.at)
     }
 }
 
@@ -74,18 +68,11 @@ mod tests {
     }
 
     #[test]
-    fn only_the_same_process_outlives_its_attempt() {
-        let attempt = |start: &str| {
-            let (node, start) = ("node".to_owned(), start.to_owned());
-            Attempt { number: 1, node, start, at: 100, error: None }
-        };
+    fn the_reports_of_namesakes_are_kept_apart() {
         let mut peers = Peers::default();
-        // A namesake, and a start by a clock that was set back.
-        peers.hear(0, [process("node", 50, 200), process("node", 90, 200)]);
-        peers.hear(0, [process("node", 60, 103), process("", 50, 200)]);
-        assert!(peers.outlived(&attempt("node-50")));
-        assert!(!peers.outlived(&attempt("node-80")), "it was started anew");
-        assert!(!peers.outlived(&attempt("node-60")), "it said nothing after its lease");
-        assert!(!peers.outlived(&attempt("")), "an older program made it");
+        peers.hear(0, [process("node", 50, 103), process("node", 90, 200)]);
+        assert_eq!(peers.last_report("node-50"), Some(103));
+        assert_eq!(peers.last_report("node"), None);
+        assert_eq!(peers.last_report(""), None, "an older program made the attempt");
     }
 }
