@@ -13,7 +13,7 @@ use jetreel_domain::id::OrderId;
 use jetreel_domain::order::state::{Order, Video};
 use jetreel_domain::words::failure::Failure;
 
-use crate::claims::{self, Held, Taken};
+use crate::claims::{self, Claimant, Held, Taken};
 use crate::config::Context;
 use crate::intake::{self, Refused};
 use crate::lease::{InHand, Lost, Watch};
@@ -139,7 +139,7 @@ async fn make<C: Claiming>(
         },
         Err(lost) => return Ok(not_begun(lost)),
     };
-    let by = context.claimant(hand.delivery().sequence());
+    let by = Claimant::new(context, hand.delivery().sequence());
     let held = match claims::take_in_hand(&context.ports, by, (&order, &unit), hand).await? {
         Taken::Held(held) => *held,
         Taken::Duplicate => return Ok(Settlement::Ack),

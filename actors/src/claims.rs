@@ -8,6 +8,7 @@ use jetreel_domain::delivery::stage::Unit;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::words::failure::Failure;
 
+use crate::config::Context;
 use crate::event::Event;
 use crate::lease::{InHand, Lost};
 use crate::ports::{Ports, Swap, Versioned};
@@ -35,6 +36,13 @@ pub(crate) struct Claimant<'a> {
     pub(crate) start: &'a str,
     /// Stream sequence of the message.
     pub(crate) sequence: u64,
+}
+
+impl<'a> Claimant<'a> {
+    /// This node as it claims the message at `sequence`.
+    pub(crate) fn new(context: &'a Context, sequence: u64) -> Self {
+        Self { node: &context.config.node, start: context.start(), sequence }
+    }
 }
 
 /// Takes a claim from whatever worker held it, and charges an attempt.

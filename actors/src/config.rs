@@ -15,7 +15,6 @@ use jetreel_domain::upkeep::reconcile::Policy;
 use jetreel_domain::upkeep::relations::Lease;
 use tokio_util::sync::CancellationToken;
 
-use crate::claims::Claimant;
 use crate::gate::Gate;
 use crate::parts::Lists;
 use crate::plans::Plans;
@@ -128,9 +127,9 @@ impl Context {
         Self { start: id.into(), ..self }
     }
 
-    /// This node as it claims the message at `sequence`.
-    pub(crate) fn claimant(&self, sequence: u64) -> Claimant<'_> {
-        Claimant { node: &self.config.node, start: &self.start, sequence }
+    /// Id of this start of the node.
+    pub(crate) fn start(&self) -> &str {
+        &self.start
     }
 
     /// Nodes known from their heartbeats. The guard must not be held across an await.

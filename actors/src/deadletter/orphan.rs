@@ -9,7 +9,7 @@ use jetreel_domain::id::OrderId;
 use jetreel_domain::order::state::{Status, Video};
 use jetreel_domain::words::failure::Failure;
 
-use crate::claims;
+use crate::claims::{self, Claimant};
 use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
@@ -99,7 +99,7 @@ async fn encode(
         }
     }
     // Taking the claim makes its former holder stop.
-    let held = claims::take(ports, context.claimant(stored.sequence), order, &unit).await?;
+    let held = claims::take(ports, Claimant::new(context, stored.sequence), order, &unit).await?;
     crash::point("orphan-after-claim");
     let case = Case { context, stage: Stage::Encode, origin: Origin::Stranded(stored) };
     let held = match settle::worth_trying(&case, held).await? {

@@ -20,8 +20,8 @@ use super::server::{ENCODE, LEDGER, PROGRESS, PUBLISH, Server, UPLOADS};
 /// Longest that an attempt may go on whose claim is another's, milliseconds: several looks of its heartbeat.
 const UNNOTICED_MAX: u64 = 100_000;
 
-/// A node at work on a message: node, stream, sequence and order.
-type Worker = (String, &'static str, u64, OrderId);
+/// A node, and the stream, the sequence and the order of a message.
+type Asked = (String, &'static str, u64, OrderId);
 
 /// When things ended, milliseconds since the start.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ pub(crate) struct Ends {
     /// Attempts that gave their claims up themselves.
     given_up: BTreeSet<String>,
     /// Attempts of a node at the work that a message asks for, with the times when they took their claims.
-    taken: BTreeMap<Worker, Vec<(String, u64)>>,
+    taken: BTreeMap<Asked, Vec<(String, u64)>>,
 }
 
 /// A delivery as a worker has it.
