@@ -73,7 +73,14 @@ impl Bus {
     /// Sends one request.
     pub(super) async fn ask(&self, subject: String, request: Request) -> Result<Message, Fault> {
         let request = request.timeout(Some(REQUEST_TIMEOUT));
-        Ok(self.client.send_request(subject, request).await?)
+        let mut breaks = self.breaks.clone();
+        breaks.mark_unchanged();
+        tokio::select! {
+            biased;
+            answer = self.client.send_request(subject, request) => Ok(answer?),
+            // The answer is lost with the connection. Other messages than the one that is asked for may break it.
+            Ok(()) = breaks.changed() => Err(Fault::Connection("the connection broke".to_owned())),
+        }
     }
 
     /// Sends one request to the JetStream API.
