@@ -164,11 +164,14 @@ impl Stage {
             let subject = message.subject.to_string();
             let mut headers = message.headers.unwrap_or_else(HeaderMap::new);
             headers.insert(AGAIN, "1");
-            let body: EncodeTask = rmp_serde::from_slice(&message.payload)?;
-            let other = EncodeTask { lane: Lane::High, ..body };
-            let other_body = rmp_serde::to_vec_named(&other)?;
-            let other = subject::encode(other.lane, &other.order, other.task);
-            for (again, body) in [(subject, message.payload), (other, other_body.into())] {
+            let mut copies = vec![(subject, message.payload.clone())];
+            // Uploads and evaluations are queued too; a task alone has lanes.
+            if let Ok(task) = rmp_serde::from_slice::<EncodeTask>(&message.payload) {
+                let other = EncodeTask { lane: Lane::High, ..task };
+                let body = rmp_serde::to_vec_named(&other)?;
+                copies.push((subject::encode(other.lane, &other.order, other.task), body.into()));
+            }
+            for (again, body) in copies {
                 let sent = context.publish_with_headers(again, headers.clone(), body);
                 // The stream may refuse a second message on a subject: then there is no duplicate.
                 drop(sent.await?.await);
