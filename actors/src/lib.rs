@@ -11,6 +11,7 @@ pub mod binding;
 pub mod sign;
 pub mod plans;
 pub mod intact;
+mod cache;
 pub mod parts;
 mod original;
 pub mod change;

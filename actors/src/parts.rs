@@ -1,7 +1,6 @@
 //! Cache of part lists. A list never changes, so its SHA-256 identifies it.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jetreel_domain::delivery::intake;
@@ -10,6 +9,7 @@ use jetreel_domain::order::parts::PartList;
 use jetreel_domain::order::state::Source;
 use jetreel_domain::words::failure::Failure;
 
+use crate::cache::ByHash;
 use crate::intact::is_intact;
 use crate::ports::Store;
 
@@ -17,15 +17,13 @@ use crate::ports::Store;
 const PARTS_KEPT: usize = 1 << 18;
 
 /// A small cache of part lists by SHA-256, shared by all readers of one original.
-#[derive(Debug, Default)]
-pub struct Lists {
-    kept: Mutex<Kept>,
-}
+#[derive(Debug)]
+pub struct Lists(ByHash<PartList>);
 
-#[derive(Debug, Default)]
-struct Kept {
-    by_hash: BTreeMap<String, (u64, Arc<PartList>)>,
-    clock: u64,
+impl Default for Lists {
+    fn default() -> Self {
+        Self(ByHash::new(PARTS_KEPT, PartList::len))
+    }
 }
 
 impl Lists {
@@ -47,7 +45,7 @@ impl Lists {
             intake::parts(&object.key, video, source, list)
                 .map_err(|contradiction| contradiction.of_document())
         };
-        if let Some(list) = self.find(&object.sha256) {
+        if let Some(list) = self.0.find(&object.sha256) {
             return own(&list).map(|()| list);
         }
         let bytes = store.read_all(&object.key).await?;
@@ -58,30 +56,8 @@ impl Lists {
         let list = decode(&bytes)?;
         own(&list)?;
         let list = Arc::new(list);
-        self.keep(&object.sha256, &list);
+        self.0.keep(&object.sha256, &list);
         Ok(list)
-    }
-
-    fn find(&self, sha256: &str) -> Option<Arc<PartList>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.clock += 1;
-        let clock = kept.clock;
-        let (used, list) = kept.by_hash.get_mut(sha256)?;
-        *used = clock;
-        Some(Arc::clone(list))
-    }
-
-    fn keep(&self, sha256: &str, list: &Arc<PartList>) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.clock += 1;
-        let clock = kept.clock;
-        kept.by_hash.insert(sha256.to_owned(), (clock, Arc::clone(list)));
-        let parts = |kept: &Kept| kept.by_hash.values().map(|(_, list)| list.len()).sum::<usize>();
-        while kept.by_hash.len() > 1 && parts(&kept) > PARTS_KEPT {
-            let oldest = kept.by_hash.iter().min_by_key(|(_, (used, _))| *used);
-            let Some(hash) = oldest.map(|(hash, _)| hash.clone()) else { return };
-            kept.by_hash.remove(&hash);
-        }
     }
 }
 
@@ -130,26 +106,5 @@ mod tests {
         for bad in [&bytes[..bytes.len() - 1], b"{}"] {
             assert_eq!(decode(bad).unwrap_err().code, "parts-unreadable");
         }
-    }
-
-    #[test]
-    fn lists_are_kept_up_to_a_number_of_parts() {
-        let lists = Lists::default();
-        let of = |parts: usize| {
-            let mut list = PartList::default();
-            for _ in 0..parts {
-                assert!(list.push("x", 1, None));
-            }
-            Arc::new(list)
-        };
-        lists.keep("a", &of(10));
-        lists.keep("b", &of(10));
-        assert!(lists.find("a").is_some());
-        lists.keep("c", &of(PARTS_KEPT - 15));
-        let there = ["a", "b", "c"].map(|hash| lists.find(hash).is_some());
-        assert_eq!(there, [true, false, true], "the one that was not used for longest is gone");
-        lists.keep("d", &of(PARTS_KEPT + 1));
-        let there = ["a", "c", "d"].map(|hash| lists.find(hash).is_some());
-        assert_eq!(there, [false, false, true], "one is kept, whatever its size");
     }
 }

@@ -1,7 +1,6 @@
 //! Cache of plans. A plan never changes, so its SHA-256 identifies it.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jetreel_domain::delivery::intake;
 use jetreel_domain::id::OrderId;
@@ -9,6 +8,7 @@ use jetreel_domain::plan::Plan;
 use jetreel_domain::words::failure::Failure;
 use tokio_util::bytes::Bytes;
 
+use crate::cache::ByHash;
 use crate::intact::is_intact;
 use crate::ports::Store;
 
@@ -16,15 +16,13 @@ use crate::ports::Store;
 const PLANS_KEPT: usize = 64;
 
 /// A small cache of plans by SHA-256.
-#[derive(Debug, Default)]
-pub struct Plans {
-    kept: Mutex<Kept>,
-}
+#[derive(Debug)]
+pub struct Plans(ByHash<Plan>);
 
-#[derive(Debug, Default)]
-struct Kept {
-    by_hash: BTreeMap<String, (u64, Arc<Plan>)>,
-    clock: u64,
+impl Default for Plans {
+    fn default() -> Self {
+        Self(ByHash::new(PLANS_KEPT, |_| 1))
+    }
 }
 
 impl Plans {
@@ -43,7 +41,7 @@ impl Plans {
         let own = |plan: &Plan| {
             intake::plan(key, order, plan).map_err(|contradiction| contradiction.of_document())
         };
-        if let Some(plan) = self.find(sha256) {
+        if let Some(plan) = self.0.find(sha256) {
             return own(&plan).map(|()| plan);
         }
         let bytes = store.read_all(key).await?;
@@ -53,30 +51,8 @@ impl Plans {
         }
         let plan = Arc::new(decode(&bytes)?);
         own(&plan)?;
-        self.keep(sha256, &plan);
+        self.0.keep(sha256, &plan);
         Ok(plan)
-    }
-
-    fn find(&self, sha256: &str) -> Option<Arc<Plan>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.clock += 1;
-        let clock = kept.clock;
-        let (used, plan) = kept.by_hash.get_mut(sha256)?;
-        *used = clock;
-        Some(Arc::clone(plan))
-    }
-
-    fn keep(&self, sha256: &str, plan: &Arc<Plan>) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.clock += 1;
-        let clock = kept.clock;
-        kept.by_hash.insert(sha256.to_owned(), (clock, Arc::clone(plan)));
-        if kept.by_hash.len() > PLANS_KEPT {
-            let oldest = kept.by_hash.iter().min_by_key(|(_, (used, _))| *used);
-            if let Some(hash) = oldest.map(|(hash, _)| hash.clone()) {
-                kept.by_hash.remove(&hash);
-            }
-        }
     }
 }
 
