@@ -304,7 +304,7 @@ impl Checker<'_> {
         for order in video.orders.iter().filter(|order| !order.is_closed()) {
             let (entries, _) = self.world.bus.entries(&video.order_id(order.number), 0).await?;
             let outputs = entries.iter().flat_map(|entry| &entry.outputs);
-            self.named.extend(outputs.flat_map(objects).map(|object| object.key.clone()));
+            self.named.extend(outputs.flat_map(Output::objects).map(|object| object.key.clone()));
         }
         Ok(())
     }
@@ -352,19 +352,6 @@ impl Checker<'_> {
         }
         self.findings.foreign = keys;
         Ok(())
-    }
-}
-
-/// Objects of a ledger entry. Images and packages are not made here.
-fn objects(output: &Output) -> Vec<&Object> {
-    match output {
-        Output::Chunk(chunk) => {
-            let tiers = chunk.tiers.values().filter_map(|tier| tier.object.as_ref());
-            tiers.chain(chunk.pictures.iter().map(|pictures| &pictures.object)).collect()
-        }
-        Output::Audio(audio) => vec![&audio.object],
-        Output::Images(images) => images.files.values().collect(),
-        Output::Package(package) => vec![&package.object],
     }
 }
 

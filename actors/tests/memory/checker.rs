@@ -10,12 +10,11 @@ use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::order::announce;
-use jetreel_domain::order::ledger::{Entry, Object};
+use jetreel_domain::order::ledger::{Entry, Object, Output};
 use jetreel_domain::order::state::{Dead, Order, Status, Video};
 use jetreel_domain::output::manifest::Manifest;
 
 use super::letters::letters;
-use super::rules;
 use super::script::{ATTEMPTS, Cut, FRAME, Poison};
 use super::server::{ENCODE, ENTRIES, INGEST, LEDGER, PROGRESS, PUBLISH, Server, UPLOADS};
 use super::store::hash;
@@ -221,7 +220,7 @@ fn objects(server: &Server, video: &Video, order: &Order) -> Vec<String> {
         }
         match intake::read::<Entry>(&message.subject, &message.body) {
             Ok(entry) => {
-                let named = entry.outputs.iter().flat_map(rules::objects);
+                let named = entry.outputs.iter().flat_map(Output::objects);
                 found.extend(named.filter_map(|object| missing(server, object)));
             }
             Err(refused) => found.push(format!("{}: {refused:?}", message.subject)),

@@ -9,7 +9,7 @@ use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded};
 use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{OrderId, TaskId};
-use jetreel_domain::order::ledger::{Entry, Object, Output};
+use jetreel_domain::order::ledger::{Entry, Output};
 use jetreel_domain::order::owner::Owner;
 use jetreel_domain::order::state::{Order, Status, Video};
 use jetreel_domain::output::manifest::Manifest;
@@ -102,16 +102,19 @@ impl Ends {
         (stream, sequence): (&'static str, u64),
         received: u64,
     ) -> Option<String> {
-        let taken = self.taken.get(&(node.to_owned(), stream, sequence, order.clone()))?;
         // Two workers of a node may have the same message in hand: which of them speaks is not known.
-        let mut taken = taken.iter().filter(|(_, at)| *at >= received).peekable();
-        taken.peek()?;
-        let anothers = |attempt: &String| {
-            self.replaced.contains_key(attempt) && !self.given_up.contains(attempt)
+        let taken = self.taken_since(received, (node.to_owned(), stream, sequence, order.clone()));
+        let anothers = |attempt: &&String| {
+            self.replaced.contains_key(*attempt) && !self.given_up.contains(*attempt)
         };
-        taken
-            .all(|(attempt, _)| anothers(attempt))
+        (!taken.is_empty() && taken.iter().all(anothers))
             .then(|| format!("{order}: {node} spoke about {sequence}, whose claim is another's"))
+    }
+
+    /// Attempts whose worker took its claim since.
+    fn taken_since(&self, received: u64, by: Asked) -> Vec<&String> {
+        let taken = self.taken.get(&by).into_iter().flatten();
+        taken.filter(|(_, at)| *at >= received).map(|(attempt, _)| attempt).collect()
     }
 
     /// A worker hands a message back that it received then: it has given its claim up, if it had one.
@@ -122,12 +125,14 @@ impl Ends {
         (stream, sequence): (&'static str, u64),
         received: u64,
     ) -> Option<String> {
-        let taken = self.taken.get(&(node.to_owned(), stream, sequence, order.clone()))?;
-        let held = |attempt: &String| {
-            !self.replaced.contains_key(attempt) && !self.given_up.contains(attempt)
+        let taken = self.taken_since(received, (node.to_owned(), stream, sequence, order.clone()));
+        let held = |attempt: &&String| {
+            !self.replaced.contains_key(*attempt) && !self.given_up.contains(*attempt)
         };
-        let keeps = taken.iter().any(|(attempt, at)| *at >= received && held(attempt));
-        keeps.then(|| format!("{order}: {node} handed {sequence} back and kept its claim"))
+        taken
+            .iter()
+            .any(held)
+            .then(|| format!("{order}: {node} handed {sequence} back and kept its claim"))
     }
 
     /// Whoever begins work has looked at state after the message came.
@@ -243,26 +248,15 @@ fn is_named(server: &Server, id: &OrderId, key: &str) -> bool {
     let prefix = filter.trim_end_matches('>');
     let own = server.streams[LEDGER].messages.values().filter(|m| m.subject.starts_with(prefix));
     let entries = own.filter_map(|m| read::<Entry>(&m.subject, &m.body));
-    entries.into_iter().any(|entry| entry.outputs.iter().flat_map(objects).any(|o| o.key == key))
-}
-
-/// Objects that a result names.
-pub(crate) fn objects(output: &Output) -> Vec<&Object> {
-    match output {
-        Output::Chunk(chunk) => {
-            let tiers = chunk.tiers.values().filter_map(|tier| tier.object.as_ref());
-            tiers.chain(chunk.pictures.iter().map(|pictures| &pictures.object)).collect()
-        }
-        Output::Audio(audio) => vec![&audio.object],
-        Output::Images(images) => images.files.values().collect(),
-        Output::Package(package) => vec![&package.object],
-    }
+    entries
+        .into_iter()
+        .any(|entry| entry.outputs.iter().flat_map(Output::objects).any(|o| o.key == key))
 }
 
 /// An entry is in the ledger: what it names is there.
 pub(crate) fn entered(server: &Server, entry: &Entry) -> Option<String> {
     order(server, &entry.order).filter(|order| !order.is_closed())?;
-    let named = entry.outputs.iter().flat_map(objects);
+    let named = entry.outputs.iter().flat_map(Output::objects);
     let mut gone = named.filter(|object| !server.objects.contains_key(&object.key));
     gone.next().map(|object| format!("{} is entered, and {} is gone", entry.task, object.key))
 }
