@@ -276,19 +276,15 @@ fn gateway(
     });
     let stop = CancellationToken::new();
     let (mut address, mut servers) = (None, Vec::new());
-    let bounds = |connections| http::Bounds { connections, patience: patience(&settings.http) };
+    let serve = |listener, router, connections| {
+        let bounds = http::Bounds { connections, patience: patience(&settings.http) };
+        tokio::spawn(http::serve(listener, router, bounds, seen.clone(), stop.clone()))
+    };
     if public {
         let listener = bind(settings.http.listen, "http.listen")?;
         address = Some(listener.local_addr()?);
         let router = http::router(Arc::clone(&gateway));
-        let bounds = bounds(budget.connections);
-        servers.push(tokio::spawn(http::serve(
-            listener,
-            router,
-            bounds,
-            seen.clone(),
-            stop.clone(),
-        )));
+        servers.push(serve(listener, router, budget.connections));
         let keeping_up = stop.clone().run_until_cancelled_owned(Arc::clone(&gateway).keep_up());
         servers.push(tokio::spawn(async move { _ = keeping_up.await }));
     }
@@ -296,14 +292,7 @@ fn gateway(
         let listener = bind(admin, "http.admin-listen")?;
         tracing::info!(address = %listener.local_addr()?, "metrics and health checks are served");
         let router = http::admin_router(Arc::clone(&gateway));
-        let bounds = bounds(ADMIN_CONNECTIONS);
-        servers.push(tokio::spawn(http::serve(
-            listener,
-            router,
-            bounds,
-            seen.clone(),
-            stop.clone(),
-        )));
+        servers.push(serve(listener, router, ADMIN_CONNECTIONS));
     }
     Ok((address, Some((gateway, stop, servers))))
 }
