@@ -75,9 +75,10 @@ impl Disk {
         self.mount()
     }
 
-    /// Writes until nothing more fits.
+    /// Writes until nothing more fits; again where somebody has made room since.
     pub(crate) fn fill(&self) -> anyhow::Result<()> {
-        let mut filler = File::create(self.place.join(FILLER))?;
+        let filler = self.place.join(FILLER);
+        let mut filler = File::options().create(true).append(true).open(filler)?;
         for size in [BLOCK, 512, 1] {
             while filler.write_all(&vec![0_u8; size]).is_ok() {}
         }

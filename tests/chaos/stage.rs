@@ -9,6 +9,7 @@ use jetreel_domain::id::OrderId;
 use jetreel_domain::order::state::Video;
 use tokio::task::JoinHandle;
 
+use super::disk::Disk;
 use super::signals;
 use super::step::{On, Scenario, Step, Victim};
 use super::world::World;
@@ -273,9 +274,13 @@ impl Stage {
         Ok(())
     }
 
+    /// Comes back when an upload is refused. Tasks that fail on the full disk remove what they wrote, so an upload may still be taken;
+    /// it is filled again until nothing makes room.
     async fn refused(&self, index: usize) -> anyhow::Result<()> {
         let address = self.node(index)?.address().context("the node does not run")?;
-        ensure!(!self.world.uploads.try_at(address).await, "an upload was taken");
+        while self.world.uploads.try_at(address).await {
+            self.disks(On::Objects).try_for_each(Disk::fill)?;
+        }
         Ok(())
     }
 
