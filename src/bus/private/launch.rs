@@ -18,9 +18,9 @@ const USER: &str = "jetreel";
 const RUNTIME: &str = "run-";
 const OWNER_ALONE: u32 = 0o700;
 const READ_BY_OWNER: u32 = 0o600;
-/// Space that streams may reserve in bytes. By default the server refuses streams that could exceed three quarters of the free disk,
-/// although they are nearly empty on a private node.
-const STREAMS_BYTES_MAX: u64 = 16 << 30;
+/// Space in bytes that streams may use on any disk. The declared streams reserve about 4 GiB, although they are nearly empty on a private
+/// node, and by default the server refuses streams that could exceed three quarters of the free disk.
+const STREAMS_BYTES_MIN: u64 = 16 << 30;
 /// Loopback address with a port that the server chooses.
 const ANY: &str = "127.0.0.1:-1";
 
@@ -122,10 +122,11 @@ impl Launch {
              http: \"{http}\"\n\
              ports_file_dir: {}\n\
              authorization {{ user: {USER}, password: \"{}\" }}\n\
-             jetstream {{ store_dir: {}, max_file_store: {STREAMS_BYTES_MAX}{sync} }}\n",
+             jetstream {{ store_dir: {}, max_file_store: {}{sync} }}\n",
             text(self.runtime.path())?,
             self.password,
             text(&store)?,
+            streams_bytes(&self.folder)?,
         );
         let path = self.runtime.path().join("nats.conf");
         let mut options = OpenOptions::new();
@@ -133,6 +134,16 @@ impl Launch {
         options.open(&path)?.write_all(config.as_bytes())?;
         Ok(path)
     }
+}
+
+/// Space in bytes that streams may use: most of the folder's disk, and enough for what they reserve on a small one.
+fn streams_bytes(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(streams_bytes_of(disk.f_frsize.saturating_mul(disk.f_blocks)))
+}
+
+fn streams_bytes_of(disk: u64) -> u64 {
+    (disk / 4 * 3).max(STREAMS_BYTES_MIN)
 }
 
 /// The folder, with a new runtime folder in it.
@@ -161,4 +172,15 @@ fn unusable(folder: &Path, error: &io::Error) -> Failure {
         folder.display()
     );
     Failure::permanent("private-broker", text).with_detail(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_may_use_three_quarters_of_a_large_disk_and_what_they_reserve_on_a_small_one() {
+        assert_eq!(streams_bytes_of(4 << 40), 3 << 40);
+        assert_eq!(streams_bytes_of(1 << 30), STREAMS_BYTES_MIN);
+    }
 }

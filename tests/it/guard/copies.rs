@@ -12,6 +12,7 @@ use jetreel_domain::upkeep::presence::Presence;
 use super::{complaint, told};
 use crate::harness::media::{self, SHORT};
 use crate::harness::node::Node;
+use crate::harness::s3::S3Server;
 use crate::harness::site::Site;
 use crate::reconcile::{HASTY, in_time};
 use crate::upload_to_publish::manifest;
@@ -109,6 +110,30 @@ async fn of_two_that_start_at_once_on_an_original_and_its_copy_one_gives_way() {
     let many = (0..6).map(|index| sign::arrive(bus, site.store(), arrival(&format!("n{index}"))));
     let arrived = futures::future::join_all(many).await;
     assert!(arrived.iter().all(Result::is_ok), "{arrived:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_on_a_copy_of_a_bucket_takes_no_work() {
+    let server = S3Server::start().await;
+    let site = Site::start_on_s3(&server.options()).await;
+    let _node = talkative(&site, "one", &[]).await;
+    in_time("the node has written its sign", async || newest_sign(&site, "one").await.is_some())
+        .await;
+    server.copy("copy");
+    moved_on(&site, "one").await;
+    let other = [("NODE__NAME", "two"), ("NODE__ROLES", "encode")];
+    let output = told(&site, &["node"], &[&other[..], &[("STORE__BUCKET", "copy")]].concat()).await;
+    let said = complaint(&output);
+    assert!(!output.status.success(), "{said}");
+    for words in ["the node one", SIGNS, "copy/"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let _worker = talkative(&site, "two", &other[1..]).await;
+    in_time("on the bucket itself both work", async || {
+        let words = words(&site).await;
+        words.len() == 2 && words.iter().all(Presence::is_settled)
+    })
+    .await;
 }
 
 async fn words_ids(site: &Site) -> Vec<String> {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -47,6 +48,12 @@ impl S3Server {
         let serving = serve(listener, builder.build(), denied.clone(), gets.clone());
         let serving = tokio::spawn(serving);
         Self { directory, endpoint, denied, gets, serving }
+    }
+
+    /// Copies the bucket, as a backup tool does, to another of this name.
+    pub(crate) fn copy(&self, name: &str) {
+        let (from, to) = (self.directory.path().join(BUCKET), self.directory.path().join(name));
+        assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
     }
 
     /// From now on every request for a key with this in it is denied.
