@@ -43,6 +43,8 @@ pub(crate) struct Expected {
     pub(crate) frames: u64,
     /// A job may fail with its reason.
     pub(crate) may_fail: bool,
+    /// A job is cancelled by somebody. Otherwise, a cancelled job is a lost one: its node gave up an upload that it had acknowledged.
+    pub(crate) may_be_cancelled: bool,
     /// Whether orphans and unfinished uploads are a fault, because sweep and reconciler had enough time.
     pub(crate) swept: bool,
 }
@@ -152,6 +154,11 @@ impl Checker<'_> {
             let text = format!("{order}: {} ({} told)", stand.join(", "), video.announced);
             self.findings.lost.push(text);
             self.name_open(&video).await?;
+            return Ok(());
+        }
+        let cancelled = |order: &Order| order.status == Status::Cancelled;
+        if video.orders.iter().all(cancelled) && !self.expected.may_be_cancelled {
+            self.findings.lost.push(format!("{order}: cancelled, and nobody asked for it"));
             return Ok(());
         }
         self.result(&video).await?;

@@ -135,11 +135,19 @@ impl Stage {
         Ok(())
     }
 
+    /// Cuts the power of disks and of the processes that write to them. The processes stop first: none of them goes on after its disk, to
+    /// confirm what the disk no longer takes.
     pub(super) async fn power_cut(&mut self, on: On) -> anyhow::Result<()> {
+        let nodes = if on == On::Streams { 0 } else { self.world.nodes.len() };
+        for node in &self.world.nodes[..nodes] {
+            node.freeze(true);
+        }
+        if on != On::Objects {
+            self.world.servers.iter().for_each(|server| server.freeze(true));
+        }
         for disk in self.disks(on) {
             disk.power_cut()?;
         }
-        let nodes = if on == On::Streams { 0 } else { self.world.nodes.len() };
         (0..nodes).for_each(|index| self.world.kill_node(index));
         if on != On::Objects {
             self.world.servers.iter_mut().for_each(Server::kill);

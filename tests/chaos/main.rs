@@ -218,8 +218,12 @@ async fn play(scenario: &Scenario, common: &Common) -> Row {
             row.findings.broken.push(format!("cleared up: {error:#}"));
         }
     }
-    let expected =
-        Expected { frames: common.frames, may_fail: scenario.may_fail, swept: common.swept };
+    let expected = Expected {
+        frames: common.frames,
+        may_fail: scenario.may_fail,
+        may_be_cancelled: false,
+        swept: common.swept,
+    };
     match checked(&mut stage, expected).await {
         Ok(findings) => {
             let broken = std::mem::replace(&mut row.findings, findings).broken;

@@ -77,8 +77,13 @@ impl Stage {
             self.touched();
             for step in scenario.steps {
                 let performed = tokio::time::timeout(PATIENCE, self.step(*step)).await;
-                let performed = performed.unwrap_or_else(|_| Err(anyhow::anyhow!("never came")));
-                performed.with_context(|| format!("round {}, {step:?}", self.rounds + 1))?;
+                let round = self.rounds + 1;
+                if let Ok(performed) = performed {
+                    performed.with_context(|| format!("round {round}, {step:?}"))?;
+                } else {
+                    let open = self.open().await?;
+                    bail!("round {round}, {step:?}: never came; {open}");
+                }
             }
             self.rounds += 1;
         }
@@ -338,6 +343,19 @@ impl Stage {
         self.settled = all.len();
         self.must_have_struck()?;
         Ok(())
+    }
+
+    /// The acknowledged uploads that have not ended, for a complaint.
+    async fn open(&self) -> anyhow::Result<String> {
+        let mut open = Vec::new();
+        for order in self.world.uploads.acknowledged() {
+            let Some(found) = self.world.bus.video(&order.video).await? else { continue };
+            if !is_ended(&found.value) {
+                let status = found.value.order(order.number).map(|order| order.status);
+                open.push(format!("{order}: {status:?}, revision {}", found.revision));
+            }
+        }
+        Ok(format!("{} being sent, not ended: {}", self.sending.len(), open.join(", ")))
     }
 
     async fn has_ended(&self, order: &OrderId) -> anyhow::Result<bool> {

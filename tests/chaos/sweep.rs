@@ -50,7 +50,8 @@ pub(crate) async fn crash_at(
     way.mend(&stage).await?;
     stage.step(Step::Start(Victim::Node(0))).await?;
     let settled = tokio::time::timeout(ENDED_WITHIN, settle(&mut stage, way)).await;
-    let expected = Expected { frames, may_fail: way.fails(), swept };
+    let may_be_cancelled = way == Way::Cancel;
+    let expected = Expected { frames, may_fail: way.fails(), may_be_cancelled, swept };
     let mut findings = checked(&mut stage, expected).await?;
     match settled {
         Ok(Ok(())) => {}
