@@ -4,6 +4,7 @@
 //! left out.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -19,6 +20,7 @@ use jetreel_domain::plan::Plan;
 use jetreel_domain::words::failure::{Failure, Severity};
 use serde::Deserialize;
 
+use super::asking::PATIENCE;
 use super::job_document::{Listed, summary};
 use super::jobs::{newest, parse, pictures_in};
 use super::problem::Problem;
@@ -57,8 +59,10 @@ pub(super) async fn list(
     let next =
         ids.last().filter(|_| more).map(|last| format!("/v1/jobs?limit={limit}&after={last}"));
     let gateway = &gateway;
+    // One deadline for the page: a storage that does not answer delays it no longer than one job.
+    let until = Instant::now() + PATIENCE;
     let jobs: Vec<Option<Listed>> = stream::iter(ids)
-        .map(|id| async move { listed(gateway, &id).await })
+        .map(|id| async move { listed(gateway, &id, until).await })
         .buffered(READS)
         .try_collect()
         .await?;
@@ -83,7 +87,11 @@ fn bad_query() -> Problem {
 ///
 /// # Errors
 /// The broker is down, which concerns every entry.
-async fn listed(gateway: &Gateway, id: &VideoId) -> Result<Option<Listed>, Failure> {
+async fn listed(
+    gateway: &Gateway,
+    id: &VideoId,
+    until: Instant,
+) -> Result<Option<Listed>, Failure> {
     // A failure of the store concerns this entry only; others may not need the store.
     let away = |failure: &Failure| {
         failure.severity == Severity::DependencyFault && failure.object.is_none()
@@ -107,7 +115,7 @@ async fn listed(gateway: &Gateway, id: &VideoId) -> Result<Option<Listed>, Failu
     let at =
         |plan: &Plan, view: &View| summary(&video, order, Some((plan, view)), pictures_in(view));
     let id = video.order_id(order.number);
-    let looked = gateway.orders.look(&gateway.ports, &id, plan, at);
+    let looked = gateway.orders.look_until(until, &gateway.ports, &id, plan, at);
     match looked.await {
         Ok(summary) => job(summary),
         Err(failure) if away(&failure) => Err(failure),

@@ -114,7 +114,18 @@ impl Orders {
         plan: &PlanRef,
         at: impl FnOnce(&Plan, &View) -> T,
     ) -> Result<T, Failure> {
-        let until = Instant::now() + PATIENCE;
+        self.look_until(Instant::now() + PATIENCE, ports, order, plan, at).await
+    }
+
+    /// Calls `at` with the plan and the ledger of an order, where they are known until then.
+    pub(super) async fn look_until<T>(
+        &self,
+        until: Instant,
+        ports: &Ports,
+        order: &OrderId,
+        plan: &PlanRef,
+        at: impl FnOnce(&Plan, &View) -> T,
+    ) -> Result<T, Failure> {
         let slot = self.slot(order);
         let object = &plan.object;
         let known = slot.locked(until, object).await?;
