@@ -145,8 +145,10 @@ impl Orders {
 
     /// Size of an object of an order, where it is known without asking anybody.
     pub(super) fn size(&self, order: &OrderId, key: &str) -> Option<u64> {
-        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = slots.get(order)?.slot.clone();
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = slots.get_mut(order)?;
+        used.at = Instant::now();
+        let slot = used.slot.clone();
         drop(slots);
         slot.known.try_lock().ok()?.size(key)
     }
