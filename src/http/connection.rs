@@ -27,6 +27,9 @@ use super::problem;
 /// Time in which an honest client sends the first bytes of a body, even on a slow line.
 const PROMPT: Duration = Duration::from_secs(1);
 
+/// Least rate in bytes per second at which a client takes an answer that it kept waiting. The default for bodies of uploads too.
+const WRITE_RATE_MIN: u64 = 500;
+
 /// Timeouts of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
@@ -34,7 +37,7 @@ pub struct Patience {
     pub head: Duration,
     /// Between two requests.
     pub idle: Duration,
-    /// While the client takes no byte of an answer.
+    /// While the client takes no byte of an answer, or fewer than [`WRITE_RATE_MIN`].
     pub write: Duration,
 }
 
@@ -51,8 +54,10 @@ enum Turn {
 #[derive(Debug)]
 struct State {
     turn: Turn,
-    /// Since when the client takes no bytes; `None` if it does.
+    /// Since when the client takes hardly any bytes; `None` if it takes them.
     stuck: Option<Instant>,
+    /// Bytes that it took since.
+    taken: u64,
     /// Number among the idle connections; `None` if it is not idle.
     waiting: Option<u64>,
     /// Whether nothing has been done for the request yet, so that its place may be given away.
@@ -93,6 +98,21 @@ impl Closing {
 }
 
 impl State {
+    /// Notes what a write to the socket gave. A client that takes a few bytes now and then is as stuck as one that takes none, because the
+    /// place of its request is as long in use.
+    fn wrote(&mut self, poll: &Poll<io::Result<usize>>, now: Instant) {
+        match (poll, self.stuck) {
+            (Poll::Pending, None) => (self.stuck, self.taken) = (Some(now), 0),
+            (Poll::Ready(Ok(bytes)), Some(since)) => {
+                self.taken = self.taken.saturating_add(*bytes as u64);
+                if self.taken >= now.duration_since(since).as_secs() * WRITE_RATE_MIN {
+                    self.stuck = None;
+                }
+            }
+            (Poll::Pending, Some(_)) | (Poll::Ready(_), None) | (Poll::Ready(Err(_)), Some(_)) => {}
+        }
+    }
+
     fn deadline(&self, patience: Patience) -> Option<Instant> {
         if let Some(since) = self.stuck {
             return Some(since + patience.write);
@@ -119,7 +139,8 @@ impl Watch {
         let waiting = Some(crowd.enter(close.clone()));
         let turn = Turn::Head(Instant::now());
         let (stuck, yields, begun, closing) = (None, false, false, None);
-        let state = State { turn, stuck, waiting, yields, begun, closing };
+        let taken = 0;
+        let state = State { turn, stuck, taken, waiting, yields, begun, closing };
         Arc::new(Self { state: Mutex::new(state), crowd, close })
     }
 
@@ -206,12 +227,8 @@ impl Watch {
         state.begun = state.turn != Turn::Busy;
     }
 
-    fn wrote<T>(&self, poll: &Poll<T>) {
-        let mut state = self.state();
-        match poll {
-            Poll::Pending => _ = state.stuck.get_or_insert_with(Instant::now),
-            Poll::Ready(_) => state.stuck = None,
-        }
+    fn wrote(&self, poll: &Poll<io::Result<usize>>) {
+        self.state().wrote(poll, Instant::now());
     }
 }
 
@@ -375,6 +392,7 @@ mod tests {
         let state = |turn, stuck| State {
             turn,
             stuck,
+            taken: 0,
             waiting: None,
             yields: false,
             begun: false,
@@ -387,6 +405,24 @@ mod tests {
         // The last bytes of the answer are not yet taken.
         assert_eq!(due(state(Turn::Busy, Some(now))), Some(30));
         assert_eq!(due(state(Turn::Idle(now), Some(now))), Some(30));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_a_few_bytes_now_and_then_is_stuck() {
+        let watch = Watch::new(Crowd::new(1));
+        let _busy = watch.begin();
+        let (pending, wrote) = (Poll::Pending, |bytes| Poll::Ready(Ok(bytes)));
+        watch.wrote(&pending);
+        for _ in 0..2 {
+            tokio::time::advance(Duration::from_secs(14)).await;
+            assert!(watch.next_look(PATIENCE).is_some());
+            watch.wrote(&wrote(100));
+            watch.wrote(&pending);
+        }
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert!(watch.next_look(PATIENCE).is_none(), "it took 200 bytes in 31 s");
+        watch.wrote(&wrote(64 << 10));
+        assert!(watch.next_look(PATIENCE).is_some(), "a player that was paused reads on");
     }
 
     #[tokio::test(start_paused = true)]
