@@ -63,7 +63,7 @@ fn source(facts: &Facts) -> String {
 }
 
 fn tried(attempt: &Attempt) -> String {
-    let Attempt { number, node, start: _, heard: _, at, error } = attempt;
+    let Attempt { number, node, at, error, start: _, heard: _, unknown: _ } = attempt;
     let ended = error.as_deref().unwrap_or("its node was lost");
     format!("{number} on {node} at {}: {ended}", rfc3339(*at))
 }
@@ -81,7 +81,8 @@ mod tests {
     use jetreel_domain::words::failure::Failure;
 
     fn attempt(number: u32, node: &str, at: i64, error: Option<String>) -> Attempt {
-        Attempt { number, node: node.to_owned(), start: String::new(), heard: None, at, error }
+        let (start, unknown) = (String::new(), std::collections::BTreeMap::new());
+        Attempt { number, node: node.to_owned(), start, heard: None, at, error, unknown }
     }
 
     #[test]

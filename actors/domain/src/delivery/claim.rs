@@ -1,6 +1,9 @@
 //! Claims: which worker runs a task, and how often it was tried. Attempts belong to the task, not to the delivery.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::order::unknown::Unknown;
 use crate::words::failure::Failure;
@@ -66,6 +69,9 @@ pub struct Attempt {
     /// Code of the failure that ended it. `None` while it runs, and for good if its node ended with it.
     #[serde(default)]
     pub error: Option<String>,
+    /// Fields of a newer program. The list drops attempts anywhere, so each keeps its own.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
 }
 
 /// Time for which a process must have gone on reporting before its attempt counts as a lost lease, in seconds. A report that was written
@@ -112,6 +118,7 @@ pub fn take(
         heard: None,
         at: now,
         error: None,
+        unknown: BTreeMap::new(),
     };
     claim.history.push(attempt);
     let surplus = claim.history.len().saturating_sub(HISTORY_MAX);
@@ -251,6 +258,21 @@ mod tests {
         assert_eq!(third.attempts, 2);
         let errors: Vec<_> = third.history.iter().map(|attempt| attempt.error.as_deref()).collect();
         assert_eq!(errors, [Some("storage-failed"), Some("codec-signal"), None]);
+    }
+
+    #[test]
+    fn attempts_keep_the_fields_that_a_newer_program_added() {
+        let mut written = serde_json::to_value(lost(None, "start", HISTORY_MAX as u32)).unwrap();
+        for (index, attempt) in written["history"].as_array_mut().unwrap().iter_mut().enumerate() {
+            attempt["colour"] = index.into();
+        }
+        let claim = taken(Some(serde_json::from_value(written).unwrap()));
+        let written = serde_json::to_value(claim).unwrap();
+        let history = written["history"].as_array().unwrap().iter();
+        let colours: Vec<_> =
+            history.map(|attempt| attempt.get("colour").and_then(Value::as_u64)).collect();
+        let kept = (1..HISTORY_MAX as u64).map(Some);
+        assert_eq!(colours, kept.chain([None]).collect::<Vec<_>>());
     }
 
     #[test]

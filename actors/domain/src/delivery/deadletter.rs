@@ -298,6 +298,7 @@ mod tests {
                 heard: Some(7),
                 at: 5,
                 error: Some("codec-signal".into()),
+                unknown: BTreeMap::new(),
             }],
             node: "a".into(),
             first_seen: 5,
@@ -360,6 +361,7 @@ mod tests {
                 heard: None,
                 at: 5,
                 error: Some(long("e")),
+                unknown: BTreeMap::new(),
             })
             .collect();
         let last = Attempt {
@@ -369,6 +371,7 @@ mod tests {
             heard: None,
             at: 6,
             error: None,
+            unknown: BTreeMap::new(),
         };
         letter.attempts.push(last.clone());
         letter.node = long("node");
