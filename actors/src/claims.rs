@@ -64,7 +64,7 @@ pub(crate) async fn take(
 /// What came of claiming the message of a delivery in hand.
 pub(crate) enum Taken {
     Held(Box<Held>),
-    /// The task is claimed for another message that is still queued in another lane.
+    /// The task is claimed for another message that is still queued in another lane, or the stage for a newer message.
     Duplicate,
     /// The work must stop. The claim may be another worker's by now.
     Lost(Lost),
@@ -80,7 +80,8 @@ pub(crate) async fn take_in_hand(
     for _ in 0..ROUNDS_MAX {
         let found = ports.broker.claim(order, unit).await?;
         let old = found.as_ref().map(|found| &found.value);
-        if unit.task().is_some() && is_duplicate(ports, old, by.sequence).await? {
+        let outdated = unit.task().is_none() && claim::is_outdated(old, by.sequence);
+        if outdated || unit.task().is_some() && is_duplicate(ports, old, by.sequence).await? {
             return Ok(Taken::Duplicate);
         }
         if let Some(lost) = hand.lost_now() {

@@ -99,6 +99,13 @@ pub fn decide(found: Option<&Claim>, sequence: u64, other_queued: bool) -> Verdi
     }
 }
 
+/// Whether the message at `sequence` of a whole order was overtaken: a newer message of the order was claimed and does its work. A log keeps
+/// both, and each would be delivered again and again.
+#[must_use]
+pub fn is_outdated(found: Option<&Claim>, sequence: u64) -> bool {
+    found.is_some_and(|claim| sequence < claim.sequence)
+}
+
 /// The claim that a worker writes over the one it found, with one more attempt charged.
 #[must_use]
 pub fn take(
@@ -273,6 +280,14 @@ mod tests {
             history.map(|attempt| attempt.get("colour").and_then(Value::as_u64)).collect();
         let kept = (1..HISTORY_MAX as u64).map(Some);
         assert_eq!(colours, kept.chain([None]).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_older_message_of_an_order_is_outdated_once_a_newer_one_was_claimed() {
+        let claim = Claim { sequence: 5, ..Claim::nobodys() };
+        assert!(is_outdated(Some(&claim), 4));
+        assert!(!is_outdated(Some(&claim), 5) && !is_outdated(Some(&claim), 6));
+        assert!(!is_outdated(None, 4));
     }
 
     #[test]
