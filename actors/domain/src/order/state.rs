@@ -239,7 +239,7 @@ pub struct PlanRef {
 }
 
 /// Deaths of an order whose details its state keeps. Letters hold the details of all.
-pub const DETAILS_MAX: usize = 4;
+pub const DETAILS_MAX: usize = 1;
 
 /// A dead task, or a dead stage under its own name: `ingest`, `publish`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
