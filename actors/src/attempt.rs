@@ -17,6 +17,7 @@ use crate::claims::{self, Claimant, Held, Taken};
 use crate::config::Context;
 use crate::intake::{self, Refused};
 use crate::lease::{InHand, Lost, Watch};
+use crate::panics;
 use crate::ports::{Delivery, PortFuture, Ports};
 use crate::settle::{self, Case, Origin, Settlement};
 use crate::worker::Handler;
@@ -155,7 +156,8 @@ async fn make<C: Claiming>(
     };
     let (ports, ends_with_order) = (context.ports.clone(), C::ENDS_WITH_ORDER);
     hand.watch(Arc::new(ClaimWatch { ports, held: held.clone(), ends_with_order }));
-    let worked = stage.work(&Attempt { context, hand, held: &held }, &body).await;
+    let attempt = Attempt { context, hand, held: &held };
+    let worked = panics::caught(stage.work(&attempt, &body)).await;
     hand.unwatch();
     Ok(match worked {
         Ok(Outcome::Done) => match stage.done(context, &held).await {

@@ -12,6 +12,7 @@ pub mod sign;
 pub mod plans;
 pub mod intact;
 mod cache;
+mod panics;
 pub mod parts;
 mod original;
 pub mod change;

@@ -23,11 +23,12 @@ use crate::harness::nats::Nats;
 use crate::harness::original;
 use crate::harness::site::awaited;
 
-/// Panics once in every stage, from within it.
+/// Panics once in every stage, from within it, or again and again in one.
 struct Saboteur {
     inner: Arc<dyn Environment>,
     done: Mutex<BTreeSet<&'static str>>,
-    completed: tokio::sync::Notify,
+    always: Option<&'static str>,
+    ended: tokio::sync::Notify,
 }
 
 impl Saboteur {
@@ -76,12 +77,15 @@ impl Environment for Saboteur {
 
     fn emit(&self, event: Event) {
         let stage = Self::stage(&event);
-        if matches!(event, Event::OrderMoved { to: Status::Completed, .. }) {
-            self.completed.notify_one();
+        if matches!(event, Event::OrderMoved { to: Status::Completed | Status::Failed, .. }) {
+            self.ended.notify_one();
         }
         self.inner.emit(event);
         if let Some(stage) = stage
-            && self.done.lock().unwrap().insert(stage)
+            && match self.always {
+                None => self.done.lock().unwrap().insert(stage),
+                Some(always) => always == stage,
+            }
         {
             panic!("the {stage} is made to panic by its test");
         }
@@ -90,7 +94,25 @@ impl Environment for Saboteur {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stage_that_panics_is_started_again() {
-    let Some(file) = media::made(SHORT) else { return };
+    let Some((done, video)) = sabotaged(None).await else { return };
+    assert_eq!(done, ["dispatch", "ingest", "publisher", "slot"], "all have panicked");
+    assert_eq!(video.order(1).unwrap().status, Status::Completed);
+}
+
+/// Its attempts count, although no process dies with them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_always_panics_dies() {
+    let Some((_, video)) = sabotaged(Some("slot")).await else { return };
+    let order = video.order(1).unwrap();
+    assert_eq!(order.status, Status::Failed);
+    let dead = order.dead.values().next().unwrap();
+    assert_eq!(dead.failure.code, "stage-panicked");
+    assert!(dead.failure.detail.contains("the slot is made to panic"), "{dead:?}");
+}
+
+/// Runs an upload on a node whose stages panic. Returns which did, and the video when its order has ended; `None` without ffmpeg.
+async fn sabotaged(always: Option<&'static str>) -> Option<(Vec<&'static str>, Video)> {
+    let file = media::made(SHORT)?;
     let (nats, bus) = Nats::start_with_streams().await;
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&folder);
@@ -98,7 +120,8 @@ async fn a_stage_that_panics_is_started_again() {
     let saboteur = Arc::new(Saboteur {
         inner: services.ports.environment.clone(),
         done: Mutex::default(),
-        completed: tokio::sync::Notify::new(),
+        always,
+        ended: tokio::sync::Notify::new(),
     });
     services.ports.environment = saboteur.clone();
     let ports = services.ports.clone();
@@ -116,10 +139,11 @@ async fn a_stage_that_panics_is_started_again() {
     ports.broker.create_video(&video).await.unwrap();
     ports.broker.announce_upload(&Uploaded::new(id.clone(), 1, Lane::Normal)).await.unwrap();
 
-    awaited("the order is completed", saboteur.completed.notified()).await;
-    let done = saboteur.done.lock().unwrap().iter().copied().collect::<Vec<_>>();
-    assert_eq!(done, ["dispatch", "ingest", "publisher", "slot"], "all have panicked");
+    awaited("the order has ended", saboteur.ended.notified()).await;
+    let done = saboteur.done.lock().unwrap().iter().copied().collect();
+    let video = ports.broker.video(&id).await.unwrap().unwrap().value;
     running.shutdown(Duration::from_secs(5), std::future::pending()).await;
+    Some((done, video))
 }
 
 fn settings(folder: &tempfile::TempDir) -> Settings {
@@ -129,6 +153,9 @@ fn settings(folder: &tempfile::TempDir) -> Settings {
         ("JETREEL__STORE__ROOT", root.to_str().unwrap()),
         ("JETREEL__CODEC__PATH", codec.to_str().unwrap()),
         ("JETREEL__PLAN__PRESET", "ultrafast"),
+        ("JETREEL__RETRY__INGEST", "1s, 1s"),
+        ("JETREEL__RETRY__ENCODE", "1s, 1s"),
+        ("JETREEL__RETRY__PUBLISH", "1s, 1s"),
         ("JETREEL__NODE__ROLES", "ingest,encode,publish"),
     ];
     let environment = values.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();

@@ -16,6 +16,7 @@ use crate::config::Context;
 use crate::event::Event;
 use crate::intake::{self, Refused};
 use crate::lease::{InHand, Lost};
+use crate::panics;
 use crate::ports::{Delivered, Delivery};
 use crate::settle::Settlement;
 use crate::worker::{Handler, Inbox};
@@ -44,6 +45,7 @@ impl Handler for Entries {
         // If two publishers see the last entries, one of them writes. A message that is delivered again belonged to a publisher that died.
         let writer = if delivery.delivered() > 1 { Writer::Anyone } else { Writer::Mover };
         let evaluated = evaluate::order(context, &self.views, &entry.order, writer);
+        let evaluated = panics::caught(evaluated);
         match hand.unless_lost(evaluated).await {
             Ok(Ok(())) => {}
             Ok(Err(failure)) => {

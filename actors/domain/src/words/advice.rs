@@ -77,6 +77,9 @@ fn of_limit(code: &str) -> Option<&'static str> {
 /// Codes of the codec process.
 fn of_codec(code: &str) -> Option<&'static str> {
     Some(match code {
+        "stage-panicked" => {
+            "This is an error in Jetreel: report it with the detail. Replay with another version of jetreel, or discard the letter."
+        }
         "codec-signal" | "codec-exit" | "codec-internal" | "attempts-spent" => {
             "The decoder cannot take this file, or the node had too little memory. The detail holds the end of its log. Replay on a \
              node with more memory or a newer codec; if it crashes again, keep the file for a report and discard the letter."
