@@ -13,7 +13,7 @@ MEDIA_TESTS := clips::every_clip_becomes_what_it_must hostile::no_hostile_file_h
 	hostile::confinement_alone_keeps_hostile_files_in
 SYNC_TESTS := sync::every_beep_coincides_with_its_flash sync::trials::every_trial_is_as_its_row_says
 
-.PHONY: help setup build release demo test lint advisories bench crowd clips sync big browser chaos chaos-smoke clean
+.PHONY: help setup build release demo test lint advisories bench bench-queue noop-codec crowd clips sync big browser chaos chaos-smoke clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,15 @@ browser: release ## the player page in headless Chromium, watched and heard; scr
 bench: release ## CPU, wall, memory and first playable second against ffmpeg; ARGS="--runs 5 --minutes 10"
 	@.ci/setup clip
 	python3 tests/bench/ladder.py --binary "$(TARGET)/release/jetreel" .tools/bench.json $(ARGS)
+
+# A static program, so that what is measured is not its start.
+noop-codec:
+	$(CARGO) rustc --release --locked -p jetreel-domain --example noop_codec -- \
+		-C target-feature=+crt-static -C relocation-model=static
+
+bench-queue: release noop-codec ## tasks a second through the whole cycle with a codec that encodes nothing; ARGS="--runs 5 --count"
+	python3 tests/bench/queue_bench.py --binary "$(TARGET)/release/jetreel" --codec "$(TARGET)/release/examples/noop_codec" \
+		--json .tools/bench-queue.json $(ARGS)
 
 crowd: release ## 3000 idle and 300 slow connections around 20 uploads and 20 players, at ulimit -n 1024; ARGS="--seconds 60"
 	@.ci/setup clip
