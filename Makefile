@@ -70,7 +70,8 @@ noop-codec:
 	$(CARGO) rustc --release --locked -p jetreel-domain --example noop_codec -- \
 		-C target-feature=+crt-static -C relocation-model=static
 
-bench-queue: release noop-codec ## tasks a second through the whole cycle with a codec that encodes nothing; ARGS="--runs 5 --count"
+bench-queue: release noop-codec ## tasks a second with a codec that encodes nothing, beside Celery; ARGS="--runs 5 --count"
+	@.ci/setup bench
 	python3 tests/bench/queue_bench.py --binary "$(TARGET)/release/jetreel" --codec "$(TARGET)/release/examples/noop_codec" \
 		--json .tools/bench-queue.json $(ARGS)
 

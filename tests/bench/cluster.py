@@ -11,7 +11,7 @@ import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PATIENCE = 60.0
+PATIENCE = 180.0
 SYNC = {"always": "sync_interval: always", "default": ""}
 
 
@@ -36,6 +36,8 @@ def until(what, holds, process=None, log=None):
     while not holds():
         if time.monotonic() > end or (process and process.poll() is not None):
             tail = log.read_text(errors="replace")[-2000:] if log else ""
+            if process:
+                stop(process)
             raise SystemExit(f"{what} does not serve:\n{tail}")
         time.sleep(0.02)
 

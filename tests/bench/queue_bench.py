@@ -15,26 +15,39 @@ import time
 
 import census
 import cluster
+import codec_start
 import flushes
 import loads
+import peers
 import usage
 
 ROOT = cluster.ROOT
 PATIENCE = 600
+PEER_JOBS = 1000
 
 
 def main():
     args = parsed()
     report = {"machine": f"{platform.machine()}, {os.cpu_count()} cores", "date": time.strftime("%Y-%m-%d"),
               "load_before": os.getloadavg()[0], "runs": []}
-    wanted = [row for row in rows() if not args.only or any(word in name(row) for word in args.only)]
+    chosen = lambda name: not args.only or any(word in name for word in args.only)
+    wanted = [row for row in rows(args.smoke) if chosen(name(row))]
+    others = [peer for peer in peers.usable() if chosen(peer.name)] if not args.smoke else []
     for _ in range(args.runs):
-        for row in wanted:
-            report["runs"].append(timed(args, row))
+        # In turns, so that what else the machine does meets all alike.
+        runs = [lambda row=row: timed(args, row) for row in wanted]
+        runs += [lambda peer=peer: peers.timed(peer, args.folder, PEER_JOBS, args.slots) for peer in others]
+        for one in runs:
+            report["runs"].append(one())
             print(told(report["runs"][-1]), flush=True)
     if args.count:
         report["counted"] = [counted(args, row) for row in wanted]
+    programs = [args.codec, args.binary.with_name("jetreel-codec")]
+    report["codec_start"] = [codec_start.measured(program.resolve()) for program in programs if program.exists()]
     print(table(report["runs"]))
+    for start in report["codec_start"]:
+        print(f"start of {start['codec']}: {start['median_ms']} ms of CPU ({start['least_ms']}-{start['most_ms']})")
+    print(ratios(report["runs"]))
     for figures in report.get("counted", []):
         print(kinds_told(figures))
     if args.json:
@@ -62,6 +75,18 @@ def table(runs):
     return "\n".join(lines)
 
 
+def ratios(runs):
+    """Each load of Jetreel against each peer: the ratio of the medians."""
+    rates = {}
+    for figures in runs:
+        rates.setdefault(figures["load"], []).append(figures["tasks_per_second"])
+    medians = {load: statistics.median(of_load) for load, of_load in rates.items()}
+    others = [load for load in medians if load.startswith("Celery")]
+    lines = [f"{load:<36} {medians[load] / medians[other]:>6.2f} x {other}"
+             for load in medians if load not in others for other in others]
+    return "\n".join(["", *lines])
+
+
 def kinds_told(figures):
     """Requests and flushes a task, one kind a line."""
     lines = ["", f"{figures['load']}: {figures['requests']} requests a task"]
@@ -81,12 +106,17 @@ def parsed():
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--only", action="append", help="loads whose names hold this, such as 'R1 always 50 jobs'")
     parser.add_argument("--count", action="store_true", help="also count requests and flushes, in runs of their own")
+    parser.add_argument("--smoke", action="store_true", help="some small loads, once: whether everything is completed")
     parser.add_argument("--json", type=pathlib.Path)
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.runs = 1 if args.smoke else args.runs
+    return args
 
 
-def rows():
+def rows(smoke):
     """Every load with the number of replicas and the broker's sync."""
+    if smoke:
+        return [(load, 1, "always") for load in (loads.jobs_of_20(2), loads.jobs_of_1(5), loads.default_plan(2))]
     small, ones, plan = loads.jobs_of_20(50), loads.jobs_of_1(300), loads.default_plan(50)
     many, long = loads.jobs_of_20(500), loads.one_of(1000)
     pairs = [(small, 1), (small, 3), (plan, 1), (plan, 3), (ones, 1), (ones, 3), (long, 1), (many, 1)]
