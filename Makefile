@@ -13,7 +13,7 @@ MEDIA_TESTS := clips::every_clip_becomes_what_it_must hostile::no_hostile_file_h
 	hostile::confinement_alone_keeps_hostile_files_in
 SYNC_TESTS := sync::every_beep_coincides_with_its_flash sync::trials::every_trial_is_as_its_row_says
 
-.PHONY: help setup build release demo test lint advisories bench bench-queue noop-codec crowd clips sync big browser chaos chaos-smoke clean
+.PHONY: help setup build release demo test lint advisories bench bench-queue bench-scale bench-smoke noop-codec service-times crowd clips sync big browser chaos chaos-smoke clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -74,6 +74,19 @@ bench-queue: release noop-codec ## tasks a second with a codec that encodes noth
 	@.ci/setup bench
 	python3 tests/bench/queue_bench.py --binary "$(TARGET)/release/jetreel" --codec "$(TARGET)/release/examples/noop_codec" \
 		--json .tools/bench-queue.json $(ARGS)
+
+bench-scale: release noop-codec ## 1 to 8 nodes on a film, on short videos, and overload, at recorded times; ARGS="--only overload"
+	python3 tests/bench/scale_bench.py --binary "$(TARGET)/release/jetreel" --codec "$(TARGET)/release/examples/noop_codec" \
+		--json .tools/bench-scale.json $(ARGS)
+
+bench-smoke: build ## whether the benches of queue and scale complete everything; says nothing about times
+	$(CARGO) build --locked -p jetreel-domain --example noop_codec
+	python3 tests/bench/queue_bench.py --smoke --binary "$(TARGET)/debug/jetreel" --codec "$(TARGET)/debug/examples/noop_codec"
+	python3 tests/bench/scale_bench.py --smoke --binary "$(TARGET)/debug/jetreel" --codec "$(TARGET)/debug/examples/noop_codec"
+
+service-times: release ## record the times that the codec of bench-scale takes, from a real encode on this machine
+	@.ci/setup clip
+	python3 tests/bench/service_times.py --binary "$(TARGET)/release/jetreel" $(ARGS)
 
 crowd: release ## 3000 idle and 300 slow connections around 20 uploads and 20 players, at ulimit -n 1024; ARGS="--seconds 60"
 	@.ci/setup clip
