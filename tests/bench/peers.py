@@ -140,4 +140,4 @@ def measured(peer, broker, producer, worker, done, jobs):
     worker_cpu, broker_cpu, busy, all_ = (after - then for after, then in zip(now(), before))
     each = lambda cpu: round(1000 * cpu / jobs, 2)
     return {"load": peer.name, "tasks": jobs, "seconds": round(seconds, 2), "tasks_per_second": round(jobs / seconds, 1),
-            "cpu_ms": {"node": each(worker_cpu), "nats": each(broker_cpu), "codec": 0.0}, "busy": round(busy / all_, 2)}
+            "cpu_ms": {"worker": each(worker_cpu), "broker": each(broker_cpu), "codec": 0.0}, "busy": round(busy / all_, 2)}

@@ -30,6 +30,7 @@ def main():
     args = parsed()
     report = {"machine": f"{platform.machine()}, {os.cpu_count()} cores", "date": time.strftime("%Y-%m-%d"),
               "load_before": os.getloadavg()[0], "runs": []}
+    usage.warn_if_busy()
     chosen = lambda name: not args.only or any(word in name for word in args.only)
     wanted = [row for row in rows(args.smoke) if chosen(name(row))]
     others = [peer for peer in peers.usable() if chosen(peer.name)] if not args.smoke else []
@@ -57,8 +58,8 @@ def main():
 
 def told(figures):
     cpu = figures["cpu_ms"]
-    return (f"{figures['load']:<36} {figures['tasks_per_second']:>7.1f} tasks/s   CPU ms a task: node {cpu['node']:.2f}, "
-            f"nats {cpu['nats']:.2f}, codec {cpu['codec']:.2f}   cores {figures['busy']:.0%} busy")
+    return (f"{figures['load']:<36} {figures['tasks_per_second']:>7.1f} tasks/s   CPU ms a task: node {cpu['worker']:.2f}, "
+            f"broker {cpu['broker']:.2f}, codec {cpu['codec']:.2f}   cores {figures['busy']:.0%} busy")
 
 
 def table(runs):
@@ -66,24 +67,25 @@ def table(runs):
     by_load = {}
     for figures in runs:
         by_load.setdefault(figures["load"], []).append(figures)
-    lines = ["", f"{'load':<36} {'tasks/s: median':>16} {'least-most':>15} {'node ms':>8} {'nats ms':>8} {'codec ms':>9}"]
+    lines = ["", f"{'load':<36} {'tasks/s: median':>16} {'least-most':>15} {'node ms':>8} {'broker ms':>10} {'codec ms':>9}"]
     for load, of_load in by_load.items():
         rates = [figures["tasks_per_second"] for figures in of_load]
-        cpu = [statistics.median(figures["cpu_ms"][kind] for figures in of_load) for kind in ("node", "nats", "codec")]
+        cpu = [statistics.median(figures["cpu_ms"][kind] for figures in of_load) for kind in ("worker", "broker", "codec")]
         lines.append(f"{load:<36} {statistics.median(rates):>16.1f} {f'{min(rates):.0f}-{max(rates):.0f}':>15} "
-                     f"{cpu[0]:>8.2f} {cpu[1]:>8.2f} {cpu[2]:>9.2f}")
+                     f"{cpu[0]:>8.2f} {cpu[1]:>10.2f} {cpu[2]:>9.2f}")
     return "\n".join(lines)
 
 
 def ratios(runs):
-    """Each load of Jetreel against each peer: the ratio of the medians."""
+    """Each load of Jetreel against each peer, turn by turn: the median ratio with the least and the most."""
     rates = {}
     for figures in runs:
         rates.setdefault(figures["load"], []).append(figures["tasks_per_second"])
-    medians = {load: statistics.median(of_load) for load, of_load in rates.items()}
-    others = [load for load in medians if load.startswith("Celery")]
-    lines = [f"{load:<36} {medians[load] / medians[other]:>6.2f} x {other}"
-             for load in medians if load not in others for other in others]
+    lines = []
+    for peer in (load for load in rates if load.startswith("Celery")):
+        for load in (load for load in rates if not load.startswith("Celery")):
+            found = [own / other for own, other in zip(rates[load], rates[peer])]
+            lines.append(f"{load:<36} {statistics.median(found):>6.2f} ({min(found):.2f}-{max(found):.2f}) x {peer}")
     return "\n".join(["", *lines])
 
 
@@ -174,7 +176,7 @@ def timed(args, row):
     tasks = load.jobs * load.tasks
     each = lambda cpu: round(1000 * cpu / tasks, 2)
     return {"load": name(row), "tasks": tasks, "seconds": round(seconds, 2), "tasks_per_second": round(tasks / seconds, 1),
-            "cpu_ms": {"node": each(node), "nats": each(nats), "codec": each(codec)}, "busy": round(busy / all_, 2)}
+            "cpu_ms": {"worker": each(node), "broker": each(nats), "codec": each(codec)}, "busy": round(busy / all_, 2)}
 
 
 def counted(args, row):

@@ -18,6 +18,7 @@ import cluster
 import loads
 import overload
 import tasklog
+import usage
 
 ROOT = cluster.ROOT
 PATIENCE = 3600
@@ -29,6 +30,7 @@ def main():
     args = parsed()
     report = {"cores": os.cpu_count(), "date": time.strftime("%Y-%m-%d"), "load_before": os.getloadavg()[0],
               "slots": args.slots, "speed": args.speed}
+    usage.warn_if_busy()
     for name, recording, jobs in (("film", args.film, 1), ("shorts", SHORT, args.shorts)):
         if not args.only or name in args.only:
             report[name] = [spread(args, recording, jobs, nodes) for nodes in args.nodes]

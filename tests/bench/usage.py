@@ -45,3 +45,10 @@ def machine():
     """Busy and all CPU seconds of the machine."""
     ticks = [int(word) for word in pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
     return (sum(ticks) - ticks[3] - ticks[4]) / TICKS, sum(ticks) / TICKS
+
+
+def warn_if_busy():
+    """Figures of a machine that does other things say little."""
+    load = os.getloadavg()[0]
+    if load > 0.5 * os.cpu_count():
+        print(f"this machine is busy (load {load:.1f}): rates and CPU times say little")
