@@ -87,7 +87,7 @@ class Brokers:
     def config(self, index, sync, routes):
         lines = [f"server_name: n{index}", f"listen: 127.0.0.1:{self.ports[index]}",
                  f"http: 127.0.0.1:{self.monitors[index]}",
-                 f"jetstream {{ store_dir: {self.folder}/nats-{index}\n {SYNC[sync]} }}"]
+                 f"jetstream {{ store_dir: {self.folder}/nats-{index}\n max_file_store: 64GB\n {SYNC[sync]} }}"]
         if self.replicas > 1:
             peers = ", ".join(f"nats-route://127.0.0.1:{port}" for port in routes)
             lines.append(f"cluster {{ name: bench, listen: 127.0.0.1:{routes[index]}, routes: [{peers}] }}")
