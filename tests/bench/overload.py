@@ -28,7 +28,8 @@ def rates():
 def slot_seconds(recording):
     """Recorded seconds of all tasks of a recording, without its probe, which takes no slot."""
     each, frames = rates(), recording.seconds * recording.rate
-    first = min(3, recording.seconds) * recording.rate
+    # It ends at the first random-access point after two seconds.
+    first = min(-(-2 // recording.key) * recording.key, recording.seconds) * recording.rate
     amounts = {"first": first, "main": frames - first, "audio": recording.sound * recording.seconds * SAMPLES / AAC_UNIT,
                "images": recording.seconds / PICTURE_SECONDS, "package": frames * (TIERS - 1), "verify": frames}
     return sum(each[kind] * amount for kind, amount in amounts.items())
@@ -37,7 +38,7 @@ def slot_seconds(recording):
 def measured(args, recording, brokers, nodes):
     """Uploads for a while, then waits until all is completed."""
     slots = len(nodes) * args.slots
-    capacity = slots * args.speed / slot_seconds(recording)
+    capacity = slots * args.overload_speed / slot_seconds(recording)
     watcher = loads.Watcher(brokers.ports[0])
     begun = time.monotonic()
     accepted = arrive([node.port for node in nodes], recording.file(), OVERLOAD * capacity, begun, args.seconds)

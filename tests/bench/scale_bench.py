@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""How work spreads over nodes: real nodes whose codec takes as long as the real one did, divided by --speed.
+"""How work spreads over nodes: real nodes whose codec takes as long as the real one did.
 
-  film      a two-hour film with 1, 2, 4 and 8 nodes
-  shorts    200 short videos with 1, 2, 4 and 8 nodes
-  overload  uploads at twice the capacity for five minutes
+  film      a two-hour film with 1, 2, 4 and 8 nodes, the codec --speed times as fast as recorded
+  shorts    200 short videos with 1, 2, 4 and 8 nodes, the same
+  overload  uploads at twice the capacity for five minutes, at the recorded times
 
 The recorded times are those of tests/fixtures/noop_codec/service_times.tsv: a thread a task, the default ladder of a 1080p source.
 """
@@ -36,7 +36,7 @@ def main():
             report[name] = [spread(args, recording, jobs, nodes) for nodes in args.nodes]
             print(table(name, report[name]), flush=True)
     if not args.only or "overload" in args.only:
-        with started(args, args.overload_nodes) as (brokers, nodes):
+        with started(args, args.overload_nodes, args.overload_speed) as (brokers, nodes):
             report["overload"] = overload.measured(args, SHORT, brokers, nodes)
         print(overload.told(report["overload"]), flush=True)
     if args.json:
@@ -53,7 +53,8 @@ def parsed():
     parser.add_argument("--slots", type=int, default=4, help="slots of a node")
     parser.add_argument("--speed", type=int, default=10, help="how many times as fast as recorded the codec is")
     parser.add_argument("--shorts", type=int, default=200)
-    parser.add_argument("--overload-nodes", type=int, default=2)
+    parser.add_argument("--overload-nodes", type=int, default=4)
+    parser.add_argument("--overload-speed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=300, help="how long uploads come at twice the capacity")
     parser.add_argument("--only", action="append", choices=["film", "shorts", "overload"])
     parser.add_argument("--smoke", action="store_true", help="all in seconds: whether everything is completed")
@@ -61,7 +62,8 @@ def parsed():
     args = parser.parse_args()
     args.film = FILM
     if args.smoke:
-        args.nodes, args.speed, args.shorts, args.seconds, args.overload_nodes = [1, 2], 50, 4, 3.0, 1
+        args.nodes, args.speed, args.shorts = [1, 2], 50, 4
+        args.seconds, args.overload_nodes, args.overload_speed = 3.0, 1, 50
         args.film = loads.Recording(240, width=1920, height=1080)
     return args
 
@@ -69,8 +71,8 @@ def parsed():
 class started:
     """Brokers and nodes, which are stopped at the end."""
 
-    def __init__(self, args, count):
-        self.args, self.count, self.nodes = args, count, []
+    def __init__(self, args, count, speed):
+        self.args, self.count, self.speed, self.nodes = args, count, speed, []
 
     def __enter__(self):
         args = self.args
@@ -78,7 +80,7 @@ class started:
         folder = self.place.__enter__()
         try:
             # The codec takes its speed from its name.
-            codec = folder / f"noop_codec-x{args.speed}"
+            codec = folder / f"noop_codec-x{self.speed}"
             codec.symlink_to(args.codec.resolve())
             self.brokers = cluster.Brokers(folder)
             settings = {"node.slots": args.slots, "node.task-threads": 1, "log.format": "json"}
@@ -103,7 +105,7 @@ class started:
 
 def spread(args, recording, jobs, count):
     """A load on a number of nodes, from the first upload to the last completed job."""
-    with started(args, count) as (brokers, nodes):
+    with started(args, count, args.speed) as (brokers, nodes):
         watcher = loads.Watcher(brokers.ports[0])
         begun, wall = time.monotonic(), time.time()
         loads.upload_all([node.port for node in nodes], recording.file(), jobs)
