@@ -10,6 +10,7 @@ import argparse
 import json
 import pathlib
 import platform
+import resource
 import subprocess
 import time
 
@@ -39,8 +40,10 @@ def main():
         node = cluster.Node(folder, brokers, args.binary.resolve(), codec,
                             **{"node.slots": 1, "node.task-threads": 1, "log.format": "json"})
         try:
+            before = children_cpu()
             planned = subprocess.run([*node.command, "plan", "--json", clip], capture_output=True, check=True,
                                      env=cluster.environment())
+            probe = children_cpu() - before
             node.declare()
             node.start()
             watcher = loads.Watcher(brokers.ports[0])
@@ -51,7 +54,7 @@ def main():
             if hasattr(node, "process"):
                 node.stop()
             brokers.stop()
-    rows = recorded(json.loads(planned.stdout), args.seconds, log)
+    rows = [("probe", 1, probe), *recorded(json.loads(planned.stdout), args.seconds, log)]
     head = (f"# Recorded {time.strftime('%Y-%m-%d')} on {platform.machine()}: {args.seconds} s of 1080p at {RATE} frames a second, "
             "default ladder, a thread a task.\n# kind\tamount\tseconds\n")
     args.out.write_text(head + "".join(f"{kind}\t{amount}\t{seconds:.3f}\n" for kind, amount, seconds in rows))
@@ -59,11 +62,10 @@ def main():
 
 
 def recorded(plan, clip_seconds, log):
-    """Kind, amount and seconds of the probe and of every task."""
+    """Kind, amount and seconds of every task."""
     planned = {task["task"]: task["work"] for task in plan["tasks"]}
     kinds = {name: kind_and_amount(work, plan, clip_seconds) for name, work in planned.items()}
-    rows = [("probe", 1, probe_seconds(log))]
-    rows += [(*kinds[task.name], task.cpu_seconds) for task in tasklog.finished(log) if kinds[task.name]]
+    rows = [(*kinds[task.name], task.cpu_seconds) for task in tasklog.finished(log) if kinds[task.name]]
     return sorted(rows, key=lambda row: row[0])
 
 
@@ -83,11 +85,10 @@ def kind_and_amount(work, plan, clip_seconds):
     return ("images", -(-clip_seconds // PICTURE_SECONDS)) if work == "Images" else None
 
 
-def probe_seconds(log):
-    """From the start of ingest to the plan."""
-    events = list(tasklog.events(log))
-    begun = next(at for at, fields in events if fields.get("status", "").upper() == "INGESTING")
-    return next(at for at, fields in events if fields.get("message") == "order planned") - begun
+def children_cpu():
+    """CPU seconds of all children that ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":
