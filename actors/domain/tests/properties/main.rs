@@ -11,5 +11,6 @@ mod contract;
 mod documents;
 mod lists;
 mod plans;
+mod scale;
 mod sources;
 mod work;
