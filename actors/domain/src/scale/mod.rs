@@ -9,3 +9,4 @@ pub mod arrivals;
 pub mod demand;
 pub mod policy;
 pub mod scaler;
+pub mod simulation;

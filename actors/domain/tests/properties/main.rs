@@ -12,5 +12,6 @@ mod documents;
 mod lists;
 mod plans;
 mod scale;
+mod simulation;
 mod sources;
 mod work;
