@@ -5,5 +5,6 @@ pub mod verify;
 pub mod bitrate;
 pub mod language;
 pub mod playlist;
+pub mod price;
 pub mod manifest;
 pub mod losses;
