@@ -18,6 +18,8 @@ mod plan;
 mod report;
 mod rm;
 mod signals;
+mod simulate;
+mod spell;
 mod status;
 mod store;
 mod strangers;
@@ -46,9 +48,9 @@ const QUIET_NODE: &str = "error,jetreel::metrics::log=off";
 const EXIT_CODES: &str = "Exit codes:
   0    done
   1    failed; of dlq: a letter was not dealt with
-  2    the media was refused, or the command line is wrong
+  2    the media was refused, or the command line or a trace is wrong
   3    the job failed
-  4    no such job, no such letter
+  4    no such job, letter or trace
   6    server or broker unreachable
   130  interrupted";
 
@@ -87,6 +89,8 @@ enum Command {
     Rm(rm::Arguments),
     /// Show what would be made of a file, and its cost
     Plan(plan::Arguments),
+    /// Replay a trace of uploads against the rules of the scaler: time, nodes and cost
+    Simulate(simulate::Arguments),
     /// Compare the broker's streams with streams.toml, and create or update them
     #[command(subcommand)]
     Streams(streams::Command),
@@ -148,6 +152,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<Exit> 
         Command::Cancel(arguments) => cancel::run(arguments, &settings).await,
         Command::Rm(arguments) => rm::run(arguments, &settings).await,
         Command::Plan(arguments) => plan::run(arguments, &settings).await,
+        Command::Simulate(arguments) => simulate::run(&arguments, &settings),
         Command::Dlq(command) => dlq::run(command, settings).await,
         Command::Store(command) => store::run(command, settings).await,
         Command::Streams(command) => streams::run(command, settings).await,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod simulate;
 mod transcode;
 
 use std::io::{Read as _, Write as _};
