@@ -4,6 +4,7 @@ mod bars;
 mod cancel;
 mod client;
 mod config;
+mod cost;
 mod dev;
 mod dlq;
 mod doctor;
@@ -89,6 +90,8 @@ enum Command {
     Rm(rm::Arguments),
     /// Show what would be made of a file, and its cost
     Plan(plan::Arguments),
+    /// Show what a video has cost
+    Cost(cost::Arguments),
     /// Replay a trace of uploads against the rules of the scaler: time, nodes and cost
     Simulate(simulate::Arguments),
     /// Compare the broker's streams with streams.toml, and create or update them
@@ -152,6 +155,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<Exit> 
         Command::Cancel(arguments) => cancel::run(arguments, &settings).await,
         Command::Rm(arguments) => rm::run(arguments, &settings).await,
         Command::Plan(arguments) => plan::run(arguments, &settings).await,
+        Command::Cost(arguments) => cost::run(arguments, &settings).await,
         Command::Simulate(arguments) => simulate::run(&arguments, &settings),
         Command::Dlq(command) => dlq::run(command, settings).await,
         Command::Store(command) => store::run(command, settings).await,

@@ -7,4 +7,5 @@ pub mod language;
 pub mod playlist;
 pub mod price;
 pub mod manifest;
+pub mod cost;
 pub mod losses;

@@ -8,6 +8,7 @@ mod simulate;
 mod transcript;
 
 mod contract;
+mod cost;
 mod documents;
 mod lists;
 mod plans;
