@@ -64,6 +64,13 @@ pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Re
     Ok(Exit::Done)
 }
 
+impl Cost {
+    /// Whether the job is complete, so that its cost changes no more.
+    pub(super) fn is_complete(&self) -> bool {
+        self.status == "COMPLETED"
+    }
+}
+
 /// The cost of a video from a server.
 pub(super) async fn fetch(
     server: &Server,

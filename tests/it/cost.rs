@@ -86,6 +86,10 @@ fn must_be_shown(node: &Node, order: &OrderId, cpu_seconds: f64) {
     let document: Value =
         serde_json::from_str(&said(&["cost", &order.to_string(), "--json"])).unwrap();
     assert_eq!(document["cpu_seconds"].as_f64(), Some(cpu_seconds));
+    let like = ["capacity", "--uploads", "100", "--like", order.video.as_str(), "--json"];
+    let capacity: Value = serde_json::from_str(&said(&like)).unwrap();
+    let hours = capacity["answer"]["burst_encode_hours"].as_f64().unwrap();
+    assert!((hours - 100.0 * cpu_seconds / 3600.0).abs() < 1e-6, "{hours}");
 }
 
 async fn must_be_counted(node: &Node, total: f64) {

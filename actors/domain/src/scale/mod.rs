@@ -10,3 +10,4 @@ pub mod demand;
 pub mod policy;
 pub mod scaler;
 pub mod simulation;
+pub mod capacity;
