@@ -2,6 +2,7 @@
 //!
 //! Invariant: labels have few values: groups, statuses, routes, failure codes; never an id.
 
+mod cost;
 mod labels;
 mod log;
 mod reconciler;
@@ -9,6 +10,7 @@ mod reconciler;
 use jetreel_actors::event::Event;
 use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::delivery::subject;
+use jetreel_domain::output::price::Prices;
 use prometheus::core::Collector;
 use prometheus::{
     CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -16,6 +18,7 @@ use prometheus::{
 };
 use tracing::warn;
 
+use cost::Cost;
 use labels::{count_fault, count_reason, fact_kind};
 use reconciler::Reconciler;
 
@@ -35,6 +38,7 @@ pub struct Metrics {
     sync_always: IntGaugeVec,
     codec_confinement: IntGaugeVec,
     reconciler: Reconciler,
+    cost: Cost,
 }
 
 struct Tasks {
@@ -281,6 +285,7 @@ impl Metrics {
                 &[],
             )?)?,
             reconciler: Reconciler::new(&b)?,
+            cost: Cost::new(&b)?,
             codec_confinement: b.add(IntGaugeVec::new(
                 Opts::new(
                     "jetreel_codec_confinement",
@@ -335,6 +340,11 @@ impl Metrics {
         }
     }
 
+    /// Sets the prices of the settings.
+    pub fn prices(&self, prices: &Prices) {
+        self.cost.prices(prices);
+    }
+
     /// Sets the confinement of codec processes on this node.
     pub fn codec_confinement(&self, tier: &str) {
         self.codec_confinement.with_label_values(&[tier]).set(1);
@@ -361,6 +371,7 @@ impl Metrics {
             Event::OrderMoved { to, .. } => {
                 self.orders_moved.with_label_values(&[to.as_str()]).inc();
             }
+            Event::CostCounted { sheet, .. } => self.cost.completed(sheet),
             Event::Planned { tasks, .. } => self.tasks.planned.inc_by(*tasks as u64),
             Event::Released { task, .. } => {
                 self.tasks.released.with_label_values(&[task.group.as_str()]).inc();

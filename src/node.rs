@@ -98,6 +98,7 @@ impl Services {
         let bus = Bus::connect(&options).await?;
         let Offline { store, codec } = offline;
         let metrics = Arc::new(Metrics::new()?);
+        metrics.prices(&settings.cost);
         let environment = Arc::new(SystemEnvironment::new(metrics.clone()));
         let (broker, letters) = (bus.clone(), bus.clone());
         let ports = Ports { broker, letters, store, codec: codec.clone(), environment };
@@ -273,6 +274,7 @@ fn gateway(
             settings.http.public_names.0.iter().map(String::as_str),
             [crate::settings::host_name().as_str()],
         ),
+        prices: settings.cost.clone(),
     });
     let stop = CancellationToken::new();
     let (mut address, mut servers) = (None, Vec::new());

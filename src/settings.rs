@@ -10,6 +10,7 @@ mod roles;
 mod sections;
 
 use jetreel_domain::codec::limits::Limits;
+use jetreel_domain::output::price::Prices;
 use jetreel_domain::plan::policy::PlanPolicy;
 use jetreel_domain::upkeep::reconcile::Policy;
 use serde::Deserialize;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub hook: Hook,
     /// Delays of the reconciler.
     pub reconciler: Policy,
+    /// Prices.
+    pub cost: Prices,
     pub log: Log,
 }
 

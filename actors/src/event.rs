@@ -4,6 +4,7 @@ use jetreel_domain::delivery::room::Room;
 use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::{Group, OrderId, TaskId};
 use jetreel_domain::order::state::{Fact, Status};
+use jetreel_domain::output::cost::CostSheet;
 use jetreel_domain::words::failure::Failure;
 
 /// Repairs of the reconciler.
@@ -82,6 +83,8 @@ pub enum Reconciled {
 pub enum Event {
     /// An order changed its status.
     OrderMoved { order: OrderId, to: Status },
+    /// An order is complete, and this is what it has cost.
+    CostCounted { order: OrderId, sheet: CostSheet },
     /// An order got its plan.
     Planned {
         order: OrderId,

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::cost::Cost;
 use super::exit::{Exit, told};
 use crate::settings::Settings;
 
@@ -145,6 +146,14 @@ impl Remote {
         Ok(answer.json().await?)
     }
 
+    /// What a video has cost, as the command line shows it, and the whole document.
+    pub(super) async fn cost(&self, id: &str) -> anyhow::Result<(Cost, Value)> {
+        let mut url = self.base.join("v1/videos/")?;
+        let path = url.path_segments_mut();
+        path.map_err(|()| anyhow::anyhow!("the URL has no path"))?.pop().extend([id, "cost"]);
+        self.document(self.client.get(url)).await
+    }
+
     fn job_url(&self, words: &[&str]) -> anyhow::Result<Url> {
         let mut url = self.base.join("v1/jobs/")?;
         let mut path =
@@ -155,11 +164,19 @@ impl Remote {
     }
 
     async fn job_by(&self, request: RequestBuilder) -> anyhow::Result<(Job, Value)> {
+        self.document(request).await
+    }
+
+    /// A document, as far as the command line shows it, and the whole of it.
+    async fn document<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+    ) -> anyhow::Result<(T, Value)> {
         let answer = request.timeout(STATUS_WAIT).send().await;
         let answer = self.checked(answer.map_err(|error| self.away(&error))?).await?;
         let document: Value = self.decoded(answer).await?;
-        let job = serde_json::from_value(document.clone()).map_err(|_| self.foreign())?;
-        Ok((job, document))
+        let shown = serde_json::from_value(document.clone()).map_err(|_| self.foreign())?;
+        Ok((shown, document))
     }
 
     /// An address of the server, for display.

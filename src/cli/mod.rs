@@ -2,8 +2,10 @@
 
 mod bars;
 mod cancel;
+mod capacity;
 mod client;
 mod config;
+mod cost;
 mod dev;
 mod dlq;
 mod doctor;
@@ -18,6 +20,8 @@ mod plan;
 mod report;
 mod rm;
 mod signals;
+mod simulate;
+mod spell;
 mod status;
 mod store;
 mod strangers;
@@ -46,9 +50,9 @@ const QUIET_NODE: &str = "error,jetreel::metrics::log=off";
 const EXIT_CODES: &str = "Exit codes:
   0    done
   1    failed; of dlq: a letter was not dealt with
-  2    the media was refused, or the command line is wrong
+  2    the media was refused, or the command line or a trace is wrong
   3    the job failed
-  4    no such job, no such letter
+  4    no such job, letter or trace
   6    server or broker unreachable
   130  interrupted";
 
@@ -87,6 +91,12 @@ enum Command {
     Rm(rm::Arguments),
     /// Show what would be made of a file, and its cost
     Plan(plan::Arguments),
+    /// Show what a video has cost
+    Cost(cost::Arguments),
+    /// Show how many nodes a load needs and what they cost, with the working
+    Capacity(Box<capacity::Arguments>),
+    /// Replay a trace of uploads against the rules of the scaler: time, nodes and cost
+    Simulate(simulate::Arguments),
     /// Compare the broker's streams with streams.toml, and create or update them
     #[command(subcommand)]
     Streams(streams::Command),
@@ -101,6 +111,30 @@ enum Command {
     /// Show and check the settings
     #[command(subcommand)]
     Config(config::Command),
+}
+
+impl Command {
+    /// Whether the command runs a node for a job of its own.
+    fn transcodes(&self) -> bool {
+        match self {
+            Self::Transcode(_) => true,
+            Self::Capacity(arguments) => arguments.measures(),
+            Self::Dev(_)
+            | Self::Node
+            | Self::Submit(_)
+            | Self::Status(_)
+            | Self::Cancel(_)
+            | Self::Rm(_)
+            | Self::Plan(_)
+            | Self::Cost(_)
+            | Self::Simulate(_)
+            | Self::Streams(_)
+            | Self::Store(_)
+            | Self::Dlq(_)
+            | Self::Doctor(_)
+            | Self::Config(_) => false,
+        }
+    }
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {
@@ -128,10 +162,11 @@ fn run(arguments: Arguments, sources: &Sources) -> anyhow::Result<Exit> {
     }
     let settings = Settings::load(sources)?;
     let serves = matches!(command, Command::Dev(_) | Command::Node);
-    let quiet = if matches!(command, Command::Transcode(_)) { QUIET_NODE } else { QUIET };
+    let transcodes = command.transcodes();
+    let quiet = if transcodes { QUIET_NODE } else { QUIET };
     let filter = if serves || verbose { &settings.log.filter } else { quiet };
     telemetry::start(&Log { filter: filter.to_owned(), format: settings.log.format })?;
-    if serves || matches!(command, Command::Transcode(_)) {
+    if serves || transcodes {
         descriptors::raise();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -148,6 +183,9 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<Exit> 
         Command::Cancel(arguments) => cancel::run(arguments, &settings).await,
         Command::Rm(arguments) => rm::run(arguments, &settings).await,
         Command::Plan(arguments) => plan::run(arguments, &settings).await,
+        Command::Cost(arguments) => cost::run(arguments, &settings).await,
+        Command::Capacity(arguments) => capacity::run(*arguments, settings).await,
+        Command::Simulate(arguments) => simulate::run(&arguments, &settings),
         Command::Dlq(command) => dlq::run(command, settings).await,
         Command::Store(command) => store::run(command, settings).await,
         Command::Streams(command) => streams::run(command, settings).await,

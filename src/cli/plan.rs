@@ -52,7 +52,10 @@ pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Re
 }
 
 /// The plan, or the failure that prevents it.
-async fn plan(file: &Path, settings: &Settings) -> anyhow::Result<Result<Plan, Failure>> {
+pub(super) async fn plan(
+    file: &Path,
+    settings: &Settings,
+) -> anyhow::Result<Result<Plan, Failure>> {
     let scratch = tempfile::tempdir()?;
     let store = Arc::new(OpenDalStore::open(&StoreOptions::fs(scratch.path().to_string_lossy()))?);
     let codec = node::codec(settings, store)?;

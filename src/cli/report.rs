@@ -103,6 +103,11 @@ impl Completed {
         }
     }
 
+    /// CPU time of the codec processes in seconds.
+    pub(super) fn cpu_seconds(&self) -> f64 {
+        self.cpu_seconds
+    }
+
     /// Path of the master playlist.
     pub(super) fn playlist(&self) -> &str {
         &self.playlist

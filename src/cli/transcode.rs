@@ -83,6 +83,38 @@ enum Outcome {
 
 /// Runs the command.
 pub(super) async fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<Exit> {
+    let json = arguments.json;
+    let (made, target) = make(arguments, settings).await?;
+    let exit = tell(made, json)?;
+    // Removed explicitly, so that a failure is reported.
+    target.remove();
+    Ok(exit)
+}
+
+/// Transcodes a file for its report alone. The result is deleted.
+pub(super) async fn measured(file: PathBuf, settings: Settings) -> anyhow::Result<Completed> {
+    let scratch = tempfile::tempdir()?;
+    let arguments = Arguments {
+        file,
+        out: scratch.path().join("out"),
+        force: false,
+        tiers: None,
+        preset: None,
+        no_images: false,
+        no_package: false,
+        json: true,
+    };
+    let (made, target) = make(arguments, settings).await?;
+    target.remove();
+    match made {
+        Made::Folder(completed) => Ok(*completed),
+        Made::Unmade(failure) => Err(failure.into()),
+        Made::Nothing => Err(exit::told(Exit::Interrupted, "interrupted; nothing was measured")),
+    }
+}
+
+/// Transcodes a file, with a node for it alone.
+async fn make(arguments: Arguments, settings: Settings) -> anyhow::Result<(Made, Target)> {
     let started = Instant::now();
     let file = local::input(&arguments.file)?;
     let target = Target::new(&arguments.out)?;
@@ -116,10 +148,7 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> anyhow::Res
     };
     bars.clear();
     Local::stop(broker).await;
-    let exit = tell(outcome?, arguments.json)?;
-    // Removed explicitly, so that a failure is reported.
-    target.remove();
-    Ok(exit)
+    Ok((outcome?, target))
 }
 
 impl Arguments {

@@ -92,6 +92,6 @@ pub(super) async fn there(gateway: &Gateway, id: &VideoId) -> Result<Option<Vide
     Ok(found.filter(|video| !video.is_deleted()))
 }
 
-fn no_such_video() -> Problem {
+pub(super) fn no_such_video() -> Problem {
     Problem::not_found("no-such-video", "There is no such video. GET /v1/jobs lists the newest.")
 }

@@ -16,6 +16,7 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
 use jetreel_actors::ports::Ports;
+use jetreel_domain::output::price::Prices;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -25,7 +26,9 @@ use super::connection::Closing;
 use super::orders::Orders;
 use super::origin::{self, Hosts};
 use super::pace::Pace;
-use super::{attachment, cancel, erase, health, jobs, listing, pages, playback, problem, videos};
+use super::{
+    attachment, cancel, cost, erase, health, jobs, listing, pages, playback, problem, videos,
+};
 use crate::descriptors::Budget;
 
 /// Pause between two reads of the changed videos.
@@ -102,6 +105,8 @@ pub struct GatewayOptions {
     pub pace: Pace,
     /// Host names under which browsers reach the gateway.
     pub hosts: Hosts,
+    /// Prices, for the cost of videos.
+    pub prices: Prices,
 }
 
 /// Shared state of all requests.
@@ -113,6 +118,7 @@ pub struct Gateway {
     pub(super) orders: Orders,
     pub(super) catalog: Catalog,
     pub(super) pace: Pace,
+    pub(super) prices: Prices,
     /// Permits of uploads that write.
     pub(super) uploads: Semaphore,
     /// Permits of reads from the store.
@@ -136,6 +142,7 @@ impl Gateway {
             orders: Orders::default(),
             catalog: Catalog::default(),
             pace: options.pace,
+            prices: options.prices,
             uploads: Semaphore::new(uploads.min(Semaphore::MAX_PERMITS)),
             reads: Arc::new(Semaphore::new(reads.min(Semaphore::MAX_PERMITS))),
             hosts: Arc::new(options.hosts),
@@ -177,6 +184,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/assets/{*name}", get(pages::file))
         .route("/v1/videos", post(videos::create))
         .route("/v1/videos/{id}", delete(erase::erase))
+        .route("/v1/videos/{id}/cost", get(cost::get))
         .route("/v1/jobs", get(listing::list))
         .route("/v1/jobs/{id}", get(jobs::get))
         .route("/v1/jobs/{id}/status", get(jobs::get))

@@ -9,6 +9,7 @@ mod attachment;
 mod cancel;
 mod catalog;
 mod connection;
+mod cost;
 mod crowd;
 mod disposition;
 mod erase;

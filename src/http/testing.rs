@@ -24,6 +24,7 @@ use jetreel_domain::order::lane::Lane;
 use jetreel_domain::order::ledger::Entry;
 use jetreel_domain::order::parts::LoggedPart;
 use jetreel_domain::order::state::{Known, Video};
+use jetreel_domain::output::price::Prices;
 use jetreel_domain::words::failure::Failure;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -429,6 +430,12 @@ pub(super) async fn served_with(connections: usize, patience: Patience) -> Serve
         budget: Budget { connections, uploads: 10, reads: READS },
         pace: Pace { idle: Duration::from_secs(2), bytes_per_second: 500 },
         hosts: Hosts::new(["videos.example.com"], []),
+        prices: Prices {
+            currency: "EUR".to_owned(),
+            vcpu_hour: 0.04,
+            stored_gb_month: 0.0,
+            out_gb: 0.0,
+        },
     });
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();

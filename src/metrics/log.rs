@@ -3,6 +3,7 @@
 use jetreel_actors::event::{Event, Reconciled};
 use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::OrderId;
+use jetreel_domain::output::cost::CostSheet;
 use jetreel_domain::words::failure::Failure;
 use jetreel_domain::words::redact::redact;
 use tracing::{debug, error, info, warn};
@@ -11,6 +12,7 @@ use tracing::{debug, error, info, warn};
 pub(super) fn event(event: &Event) {
     match event {
         Event::OrderMoved { order, to } => info!(%order, status = %to, "order changed its status"),
+        Event::CostCounted { order, sheet } => cost_counted(order, sheet),
         Event::Planned { order, tasks, tiers } => info!(%order, tasks, tiers, "order planned"),
         Event::Released { order, task } => debug!(%order, %task, "task released"),
         Event::TaskStarted { order, task, attempt } => {
@@ -75,6 +77,11 @@ pub(super) fn event(event: &Event) {
         Event::Reconciled(what) => log_reconciled(what),
         Event::SlotsBusy { group, busy } => debug!(%group, busy, "slots busy"),
     }
+}
+
+fn cost_counted(order: &OrderId, sheet: &CostSheet) {
+    let (cpu_seconds, bytes) = (sheet.cpu_seconds(), sheet.stored_bytes());
+    info!(%order, cpu_seconds, bytes, "cost counted");
 }
 
 fn buried(stage: Stage, order: Option<&OrderId>, unit: &Unit, failure: &Failure) {

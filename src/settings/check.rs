@@ -41,6 +41,7 @@ impl Settings {
         self.check_retry()?;
         self.check_hook()?;
         self.check_reconciler()?;
+        self.check_cost()?;
         self.check_plan()?;
         self.check_ladder()
     }
@@ -164,6 +165,19 @@ impl Settings {
         ensure(pages, "reconciler.objects-per-pass", "it must be within 1 and 10000")
     }
 
+    fn check_cost(&self) -> Result<(), SettingsError> {
+        let prices = &self.cost;
+        for (key, price) in [
+            ("cost.vcpu-hour", prices.vcpu_hour),
+            ("cost.stored-gb-month", prices.stored_gb_month),
+            ("cost.out-gb", prices.out_gb),
+        ] {
+            ensure(price.is_finite() && price >= 0.0, key, "it must not be below 0")?;
+        }
+        let short = prices.currency.chars().count() <= 8;
+        ensure(short, "cost.currency", "8 characters are the most")
+    }
+
     fn check_plan(&self) -> Result<(), SettingsError> {
         let plan = &self.plan;
         let ascending = [
@@ -275,6 +289,9 @@ mod tests {
             ("reconciler.orphan-seconds", "-1"),
             ("reconciler.doubt-seconds", "2000"),
             ("reconciler.build-seconds", "39"),
+            ("cost.vcpu-hour", "-1"),
+            ("cost.out-gb", "nan"),
+            ("cost.currency", "pieces of eight"),
             ("plan.preset", "quick"),
             ("plan.segment-seconds", "1"),
             ("plan.chunk-seconds-min", "3"),

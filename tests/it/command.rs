@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod capacity;
+mod simulate;
 mod transcode;
 
 use std::io::{Read as _, Write as _};

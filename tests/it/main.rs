@@ -15,6 +15,7 @@ mod cancel;
 mod clips;
 mod command;
 mod confine;
+mod cost;
 mod crash;
 mod crowd;
 mod deadletters;

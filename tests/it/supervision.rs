@@ -57,6 +57,7 @@ impl Saboteur {
             | Event::RenewFailed { .. }
             | Event::SwapConflict { .. }
             | Event::StageFault { .. }
+            | Event::CostCounted { .. }
             | Event::Reconciled(_) => None,
         }
     }

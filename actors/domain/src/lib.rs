@@ -15,6 +15,7 @@ pub mod order;
 pub mod delivery;
 pub mod output;
 pub mod upkeep;
+pub mod scale;
 
 #[cfg(test)]
 extern crate self as jetreel_domain;

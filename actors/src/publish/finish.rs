@@ -6,6 +6,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jetreel_domain::id::OrderId;
 use jetreel_domain::order::ledger::{Object, View};
 use jetreel_domain::order::state::{Fact, Order, Published, Status, Video};
+use jetreel_domain::output::cost::CostSheet;
 use jetreel_domain::output::manifest;
 use jetreel_domain::output::playlist;
 use jetreel_domain::output::verify;
@@ -47,7 +48,7 @@ pub(super) async fn complete(
         return Ok(video);
     }
     crash::point("publish-after-publishing");
-    let published = write_set(context, order, plan, view).await?;
+    let (published, sheet) = write_set(context, order, plan, view).await?;
     crash::point("publish-after-set");
     let now = context.ports.environment.now();
     let mut completed = false;
@@ -68,6 +69,7 @@ pub(super) async fn complete(
     if completed {
         let event = Event::OrderMoved { order: order.clone(), to: Status::Completed };
         context.ports.environment.emit(event);
+        context.ports.environment.emit(Event::CostCounted { order: order.clone(), sheet });
     }
     video.ok_or_else(gone)
 }
@@ -94,7 +96,7 @@ async fn write_set(
     order: &OrderId,
     plan: &Plan,
     view: &View,
-) -> Result<Published, Failure> {
+) -> Result<(Published, CostSheet), Failure> {
     let uuid = context.ports.environment.uuid();
     let prefix = format!("out/{}/{}/final-{uuid}", order.video, order.number);
     let prefix = prefix.as_str();
@@ -104,11 +106,12 @@ async fn write_set(
     });
     let files: Vec<_> = writes.buffered(WRITES_AT_ONCE).try_collect().await?;
     let manifest = manifest::build(plan, view, files);
+    let sheet = CostSheet::of_manifest(&manifest);
     let bytes = serde_json::to_vec_pretty(&manifest).map_err(|error| {
         Failure::task("manifest-encode", "The manifest cannot be written.").with_detail(error)
     })?;
     let manifest = write(context, &format!("{prefix}/manifest.json"), bytes.into()).await?;
-    Ok(Published { prefix: prefix.to_owned(), manifest })
+    Ok((Published { prefix: prefix.to_owned(), manifest }, sheet))
 }
 
 /// Names and bytes of every file of the finished set except the manifest.

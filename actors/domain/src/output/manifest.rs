@@ -309,7 +309,8 @@ fn tasks(plan: &Plan, view: &View) -> Vec<TaskSummary> {
 
 /// CPU time of all tasks in seconds. The entry of a finished task counts its whole process; checkpoints count time before a restart, which
 /// is not in the entry. The larger of both counts.
-fn total_cpu(plan: &Plan, view: &View) -> f64 {
+#[must_use]
+pub fn total_cpu(plan: &Plan, view: &View) -> f64 {
     let of_outputs = |task| -> f64 {
         view.outputs(task)
             .map(|output| match output {

@@ -5,5 +5,7 @@ pub mod verify;
 pub mod bitrate;
 pub mod language;
 pub mod playlist;
+pub mod price;
 pub mod manifest;
+pub mod cost;
 pub mod losses;

@@ -8,8 +8,11 @@ mod simulate;
 mod transcript;
 
 mod contract;
+mod cost;
 mod documents;
 mod lists;
 mod plans;
+mod scale;
+mod simulation;
 mod sources;
 mod work;
