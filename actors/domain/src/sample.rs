@@ -1,48 +1,18 @@
 //! A source and a policy for tests.
 
-use jetreel_domain::codec::lasting::Lasting;
 use jetreel_domain::codec::limits::Limits;
 use jetreel_domain::plan::ladder::Rung;
-use jetreel_domain::plan::media::{AudioTrack, Colour, ProbeFacts, RandomAccess, VideoTrack};
+use jetreel_domain::plan::media::{AudioTrack, ProbeFacts, RandomAccess, VideoTrack};
 use jetreel_domain::plan::policy::PlanPolicy;
 use jetreel_domain::plan::rational::Rational;
 
 /// One minute of 1280x720 at 25 frames per second, 90 kHz, a random-access point every two seconds.
 pub(crate) fn track() -> VideoTrack {
-    let unknown = || "unknown".to_owned();
     VideoTrack {
-        stream: 0,
-        codec: "h264".to_owned(),
-        profile: 100,
-        width: 1280,
-        height: 720,
-        sample_aspect: Rational::new(1, 1),
-        signalled_aspect: None,
-        rotation: 0,
-        mirrored: false,
-        pixel_format: "yuv420p".to_owned(),
-        colour: Colour {
-            primaries: unknown(),
-            transfer: unknown(),
-            matrix: unknown(),
-            range: unknown(),
-        },
-        interlaced: false,
-        time_base: Rational::new(1, 90_000),
-        frame_rate: Rational::new(25, 1),
-        start: 0,
         end: 60 * 90_000,
         packets: 1500,
         random_access: (0..30).map(|i| point(i * 180_000)).collect(),
-        monotonic: true,
-        media_edits: 1,
-        descriptions: 1,
-        largest_gap: 3600,
-        silent_gap: 0,
-        lasting: Lasting::default(),
-        continued: Vec::new(),
-        clock: Vec::new(),
-        decoder_options: Vec::new(),
+        ..VideoTrack::ordinary(1280, 720)
     }
 }
 

@@ -116,6 +116,49 @@ pub struct VideoTrack {
     pub decoder_options: Vec<(String, String)>,
 }
 
+impl VideoTrack {
+    /// An ordinary track without a file: H.264 with square pixels, progressive, 25 frames per second at 90 kHz, and no pictures yet. Whoever
+    /// makes up a source (a simulation, a test, a codec that encodes nothing) sets what differs.
+    #[must_use]
+    pub fn ordinary(width: u32, height: u32) -> Self {
+        let unknown = || "unknown".to_owned();
+        Self {
+            stream: 0,
+            codec: "h264".to_owned(),
+            profile: 100,
+            width,
+            height,
+            sample_aspect: Rational::new(1, 1),
+            signalled_aspect: None,
+            rotation: 0,
+            mirrored: false,
+            pixel_format: "yuv420p".to_owned(),
+            colour: Colour {
+                primaries: unknown(),
+                transfer: unknown(),
+                matrix: unknown(),
+                range: unknown(),
+            },
+            interlaced: false,
+            time_base: Rational::new(1, 90_000),
+            frame_rate: Rational::new(25, 1),
+            start: 0,
+            end: 0,
+            packets: 0,
+            random_access: Vec::new(),
+            monotonic: true,
+            media_edits: 1,
+            descriptions: 1,
+            largest_gap: 3600,
+            silent_gap: 0,
+            lasting: Lasting::default(),
+            continued: Vec::new(),
+            clock: Vec::new(),
+            decoder_options: Vec::new(),
+        }
+    }
+}
+
 /// A point where a decoder can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RandomAccess {

@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::lasting::Lasting;
 use crate::codec::limits::Limits;
 use crate::id::{Group, OrderId, VideoId};
-use crate::plan::media::{AudioTrack, Colour, ProbeFacts, RandomAccess, VideoTrack};
+use crate::plan::media::{AudioTrack, ProbeFacts, RandomAccess, VideoTrack};
 use crate::plan::policy::PlanPolicy;
 use crate::plan::rational::Rational;
 use crate::plan::{Plan, planner};
@@ -82,7 +81,6 @@ impl Clip {
     }
 
     fn track(&self) -> VideoTrack {
-        let unknown = || "unknown".to_owned();
         let ticks = |seconds: f64| (seconds * TIMESCALE as f64).round() as i64;
         let frame = ticks(1.0 / self.frame_rate);
         let keys = (self.seconds / KEY_SECONDS).ceil() as i64;
@@ -91,38 +89,13 @@ impl Clip {
             dts: index * ticks(KEY_SECONDS) - 2 * frame,
         };
         VideoTrack {
-            stream: 0,
-            codec: "h264".to_owned(),
-            profile: 100,
-            width: self.width,
-            height: self.height,
-            sample_aspect: Rational::new(1, 1),
-            signalled_aspect: None,
-            rotation: 0,
-            mirrored: false,
-            pixel_format: "yuv420p".to_owned(),
-            colour: Colour {
-                primaries: unknown(),
-                transfer: unknown(),
-                matrix: unknown(),
-                range: unknown(),
-            },
-            interlaced: false,
             time_base: Rational::new(1, TIMESCALE),
             frame_rate: Rational::new((self.frame_rate * 1000.0).round() as i64, 1000),
-            start: 0,
             end: ticks(self.seconds),
             packets: (self.seconds * self.frame_rate).round() as u64,
             random_access: (0..keys).map(key).collect(),
-            monotonic: true,
-            media_edits: 1,
-            descriptions: 1,
             largest_gap: frame,
-            silent_gap: 0,
-            lasting: Lasting::default(),
-            continued: Vec::new(),
-            clock: Vec::new(),
-            decoder_options: Vec::new(),
+            ..VideoTrack::ordinary(self.width, self.height)
         }
     }
 }
