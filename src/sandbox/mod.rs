@@ -17,6 +17,7 @@ mod hello;
 mod intact;
 mod introduction;
 mod ahead;
+mod child;
 mod process;
 mod processes;
 mod readahead;

@@ -7,7 +7,8 @@ use jetreel_domain::codec::wire::SOCKET_FD;
 /// Standard error, the log.
 const LOG_FD: i32 = 2;
 
-const _: () = assert!(SOCKET_FD == LOG_FD + 1, "one range lies below both, one above");
+const _: () =
+    assert!(SOCKET_FD == LOG_FD - 2, "one descriptor lies between them, the others above");
 
 /// Most descriptors that are closed one by one if the kernel (before 5.9) or a container has no call for a range. The parent leaves no more
 /// open.
@@ -15,7 +16,7 @@ const FEW: i32 = 1024;
 
 /// Closes every other descriptor.
 pub(super) fn close_all() {
-    for (first, last) in [(0, LOG_FD - 1), (SOCKET_FD + 1, i32::MAX)] {
+    for (first, last) in [(SOCKET_FD + 1, LOG_FD - 1), (LOG_FD + 1, i32::MAX)] {
         if close_range(first, last).is_err() {
             (first..=last.min(FEW)).for_each(close);
         }
