@@ -1,8 +1,12 @@
 //! A child of this node, known by its id. It is killed with its group, and reaped once.
 
+use std::io;
+
 use jetreel_domain::codec::death::CodecDeath;
+use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process, kill_process_group, waitid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process, kill_process_group, setpgid,
+    waitid,
 };
 
 /// A child that leads a process group. Dropping it kills the group.
@@ -18,6 +22,15 @@ impl Child {
     pub(super) fn spawned(child: std::process::Child) -> Self {
         // The standard library neither kills nor reaps.
         Self { pid: Pid::from_child(&child), death: None }
+    }
+
+    /// A child that another child forked, and that is still in the group of that one.
+    ///
+    /// # Errors
+    /// It is no child of this node.
+    pub(super) fn forked(pid: Pid) -> io::Result<Self> {
+        setpgid(Some(pid), Some(pid))?;
+        Ok(Self { pid, death: None })
     }
 
     pub(super) fn pid(&self) -> Pid {
@@ -54,6 +67,18 @@ impl Child {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         let reap = || waitid(WaitId::Pid(self.pid), options).ok().flatten();
         *self.death.get_or_insert_with(|| reap().map_or(killed, death))
+    }
+
+    /// Reaps children of this node that were left in its group. Returns whether there is one that has not ended.
+    pub(super) fn reap_other(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        loop {
+            match waitid(WaitId::Pgid(Some(self.pid)), options) {
+                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
     }
 }
 

@@ -1,8 +1,9 @@
-//! One child process: spawned without access to anything, limited from outside, killed with its whole group, always reaped.
+//! One child process: spawned or forked without access to anything, limited from outside, killed with its whole group, always reaped.
 //!
 //! A parent that is killed cannot kill its child. The child then reads the end of its socket and ends. The real codec is also killed with
 //! the thread that started it ([`spawner`]).
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
@@ -19,6 +20,7 @@ use tokio::signal::unix::{self, SignalKind};
 use tokio::task::JoinHandle;
 
 use super::child::Child;
+use super::forks::Layout;
 use super::{spawner, tail};
 
 /// Niceness of codec processes. The node must keep answering.
@@ -31,6 +33,9 @@ const EXIT_WAIT: Duration = Duration::from_secs(1);
 /// Time that the log pipe may stay open after the group was killed.
 const TAIL_WAIT: Duration = Duration::from_secs(1);
 
+/// A process that waits for its job, with its socket.
+pub(super) type Idle = (Process, UnixStream);
+
 /// A running or ended child.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -40,6 +45,8 @@ pub(super) struct Process {
     log: Option<JoinHandle<String>>,
     cpu: Duration,
     ended: Option<Ended>,
+    /// Where its libraries lie in memory, if other processes have the same places.
+    layout: Option<Layout>,
 }
 
 /// How a process ended.
@@ -53,13 +60,17 @@ pub(super) struct Ended {
 
 impl Process {
     /// Starts `binary` and returns it with its socket. The process waits for its job, before which [`Self::limit`] must be called.
-    pub(super) async fn spawn(binary: &Path) -> io::Result<(Self, UnixStream)> {
+    pub(super) async fn spawn(
+        binary: &Path,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> io::Result<Idle> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let (log, log_end) = io::pipe()?;
         // No step before `exec` but those of the standard library, which then needs no fork of this process.
         let mut command = Command::new(binary);
         command
+            .args(arguments)
             .env_clear()
             .env("LANG", "C.UTF-8")
             .current_dir("/")
@@ -70,15 +81,27 @@ impl Process {
         // Before the process exists: no end of it may be missed.
         let children = unix::signal(SignalKind::child())?;
         let child = spawner::spawn(command).await?;
+        // Inherited by what it forks.
         yield_to_node(child.pid());
-        let process = Self::of(child, children, log.into())?;
+        let process = Self::of(child, children, log.into(), None)?;
         Ok((process, UnixStream::from_std(ours)?))
     }
 
-    fn of(child: Child, children: unix::Signal, log: OwnedFd) -> io::Result<Self> {
+    /// The process with this id, which a child of this node forked, and which is another child of this node.
+    pub(super) fn forked(pid: Pid, log: OwnedFd, layout: Layout) -> io::Result<Self> {
+        let children = unix::signal(SignalKind::child())?;
+        Self::of(Child::forked(pid)?, children, log, Some(layout))
+    }
+
+    fn of(
+        child: Child,
+        children: unix::Signal,
+        log: OwnedFd,
+        layout: Option<Layout>,
+    ) -> io::Result<Self> {
         let log = tokio::spawn(tail::drain(pipe::Receiver::from_owned_fd(log)?));
         let (log, cpu, ended) = (Some(log), Duration::ZERO, None);
-        Ok(Self { child, children, log, cpu, ended })
+        Ok(Self { child, children, log, cpu, ended, layout })
     }
 
     /// Limits the process by `budget`.
@@ -117,6 +140,13 @@ impl Process {
         tokio::time::timeout(EXIT_WAIT, self.ended()).await.is_ok()
     }
 
+    /// Has no later process share its layout: what this one revealed by the way it ended is of no use then.
+    pub(super) fn distrust(&self) {
+        if let Some(layout) = &self.layout {
+            layout.distrust();
+        }
+    }
+
     /// Kills the group and reaps the process. Cancel safe.
     pub(super) async fn end(&mut self) -> Ended {
         if let Some(ended) = &self.ended {
@@ -132,6 +162,11 @@ impl Process {
         };
         self.log = None;
         self.ended.insert(Ended { death, log: log.unwrap_or_default() }).clone()
+    }
+
+    /// Reaps children of this node that are left in the group of a process that has ended.
+    pub(super) async fn reap_group(&mut self) {
+        while self.child.reap_other() && self.children.recv().await.is_some() {}
     }
 }
 

@@ -16,17 +16,25 @@ const FEW: i32 = 1024;
 
 /// Closes every other descriptor.
 pub(super) fn close_all() {
-    for (first, last) in [(SOCKET_FD + 1, LOG_FD - 1), (LOG_FD + 1, i32::MAX)] {
-        if close_range(first, last).is_err() {
-            (first..=last.min(FEW)).for_each(close);
-        }
+    close_between(SOCKET_FD + 1, LOG_FD - 1);
+    close_inherited();
+}
+
+/// Closes the descriptors above the standard ones.
+pub(crate) fn close_inherited() {
+    close_between(LOG_FD + 1, i32::MAX);
+}
+
+fn close_between(first: i32, last: i32) {
+    if close_range(first, last).is_err() {
+        (first..=last.min(FEW)).for_each(close);
     }
 }
 
 fn close(descriptor: i32) {
     #[expect(
         unsafe_code,
-        reason = "nothing in this process owns a descriptor besides the log and the socket"
+        reason = "nothing in this process owns a descriptor besides the standard ones"
     )]
     unsafe {
         libc::close(descriptor);
@@ -36,7 +44,7 @@ fn close(descriptor: i32) {
 fn close_range(first: i32, last: i32) -> io::Result<()> {
     #[expect(
         unsafe_code,
-        reason = "nothing in this process owns a descriptor besides the log and the socket"
+        reason = "nothing in this process owns a descriptor besides the standard ones"
     )]
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
