@@ -18,8 +18,6 @@ use crate::settings::Settings;
 
 /// Timeout of a private broker on this machine.
 const PRIVATE_WAIT: Duration = Duration::from_secs(2);
-/// Codec processes that every video needs: probe, pictures, audio, files.
-const JOBS_AHEAD: u32 = 4;
 
 /// Place of broker and store.
 #[derive(Debug, Default, clap::Args)]
@@ -72,7 +70,7 @@ impl Local {
                 options.server.clone_from(&settings.nats.server);
                 options.kept = lasting == Lasting::Kept;
                 if lasting == Lasting::OneJob {
-                    offline.codec.prepare(JOBS_AHEAD).await;
+                    offline.codec.prepare();
                 }
                 let broker = PrivateBroker::start(&options).await?;
                 (broker.url.clone(), Some(broker))

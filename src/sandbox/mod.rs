@@ -1,7 +1,7 @@
 //! The `Codec` port: one isolated `jetreel-codec` process per job, fed with source bytes and limited from outside.
 //!
 //! ```text
-//! start ─► spawned, limited ─► Hello accepted ─► job sent ─► reads answered, results passed on ─► Done ─► reaped
+//! start ─► forked or spawned, limited ─► Hello accepted ─► job sent ─► reads answered, results passed on ─► Done ─► reaped
 //!             └──────────── death · spent budget · breach of contract ──────────┴─► group killed ─► reaped, typed failure
 //! ```
 //!
@@ -16,7 +16,8 @@ mod frame;
 mod hello;
 mod intact;
 mod introduction;
-mod ahead;
+mod child;
+mod forks;
 mod process;
 mod processes;
 mod readahead;

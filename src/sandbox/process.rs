@@ -1,24 +1,26 @@
-//! One child process: spawned without access to anything, limited from outside, killed with its whole group, always reaped.
+//! One child process: spawned or forked without access to anything, limited from outside, killed with its whole group, always reaped.
 //!
 //! A parent that is killed cannot kill its child. The child then reads the end of its socket and ends. The real codec is also killed with
 //! the thread that started it ([`spawner`]).
 
+use std::ffi::OsStr;
 use std::io;
-use std::os::unix::process::ExitStatusExt;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use command_fds::{CommandFdExt, FdMapping};
 use jetreel_actors::ports::ProcessBudget;
 use jetreel_domain::codec::death::CodecDeath;
-use jetreel_domain::codec::wire::SOCKET_FD;
-use rustix::process::{Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions};
+use rustix::process::{Pid, Resource, Rlimit};
 use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
+use tokio::net::unix::pipe;
 use tokio::signal::unix::{self, SignalKind};
 use tokio::task::JoinHandle;
 
+use super::child::Child;
+use super::forks::Layout;
 use super::{spawner, tail};
 
 /// Niceness of codec processes. The node must keep answering.
@@ -31,16 +33,20 @@ const EXIT_WAIT: Duration = Duration::from_secs(1);
 /// Time that the log pipe may stay open after the group was killed.
 const TAIL_WAIT: Duration = Duration::from_secs(1);
 
+/// A process that waits for its job, with its socket.
+pub(super) type Idle = (Process, UnixStream);
+
 /// A running or ended child.
 #[derive(Debug)]
 pub(super) struct Process {
-    child: Option<Child>,
-    pid: Option<Pid>,
+    child: Child,
     /// Notified whenever a child of this node ends.
     children: unix::Signal,
     log: Option<JoinHandle<String>>,
     cpu: Duration,
     ended: Option<Ended>,
+    /// Where its libraries lie in memory, if other processes have the same places.
+    layout: Option<Layout>,
 }
 
 /// How a process ended.
@@ -54,33 +60,53 @@ pub(super) struct Ended {
 
 impl Process {
     /// Starts `binary` and returns it with its socket. The process waits for its job, before which [`Self::limit`] must be called.
-    pub(super) async fn spawn(binary: &Path) -> io::Result<(Self, UnixStream)> {
+    pub(super) async fn spawn(
+        binary: &Path,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> io::Result<Idle> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
+        let (log, log_end) = io::pipe()?;
+        // No step before `exec` but those of the standard library, which then needs no fork of this process.
         let mut command = Command::new(binary);
         command
+            .args(arguments)
             .env_clear()
             .env("LANG", "C.UTF-8")
             .current_dir("/")
-            .stdin(Stdio::null())
+            .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .fd_mappings(vec![FdMapping { parent_fd: theirs.into(), child_fd: SOCKET_FD }])
-            .map_err(io::Error::other)?;
+            .stderr(log_end)
+            .process_group(0);
+        // Before the process exists: no end of it may be missed.
         let children = unix::signal(SignalKind::child())?;
-        let mut child = spawner::spawn(command).await?;
-        let log = child.stderr.take().map(|pipe| tokio::spawn(tail::drain(pipe)));
-        let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let (cpu, ended) = (Duration::ZERO, None);
-        let process = Self { child: Some(child), pid, children, log, cpu, ended };
+        let child = spawner::spawn(command).await?;
+        // Inherited by what it forks.
+        yield_to_node(child.pid());
+        let process = Self::of(child, children, log.into(), None)?;
         Ok((process, UnixStream::from_std(ours)?))
+    }
+
+    /// The process with this id, which a child of this node forked, and which is another child of this node.
+    pub(super) fn forked(pid: Pid, log: OwnedFd, layout: Layout) -> io::Result<Self> {
+        let children = unix::signal(SignalKind::child())?;
+        Self::of(Child::forked(pid)?, children, log, Some(layout))
+    }
+
+    fn of(
+        child: Child,
+        children: unix::Signal,
+        log: OwnedFd,
+        layout: Option<Layout>,
+    ) -> io::Result<Self> {
+        let log = tokio::spawn(tail::drain(pipe::Receiver::from_owned_fd(log)?));
+        let (log, cpu, ended) = (Some(log), Duration::ZERO, None);
+        Ok(Self { child, children, log, cpu, ended, layout })
     }
 
     /// Limits the process by `budget`.
     pub(super) fn limit(&self, budget: &ProcessBudget) -> io::Result<()> {
-        self.pid.map_or(Ok(()), |pid| limit(pid, budget))
+        limit(self.child.pid(), budget)
     }
 
     /// CPU time of the process as last read.
@@ -89,9 +115,11 @@ impl Process {
     }
 
     /// Reads the CPU time of the process from the system.
-    pub(super) fn sample_cpu(&mut self) {
-        let stat =
-            self.pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+    fn sample_cpu(&mut self) {
+        if self.child.is_reaped() {
+            return;
+        }
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.pid())).ok();
         if let Some(cpu) = stat.and_then(|stat| cpu_time(&stat)) {
             self.cpu = self.cpu.max(cpu);
         }
@@ -100,7 +128,7 @@ impl Process {
     /// Returns when the process has ended, even if another process still holds its socket. The process stays a zombie, so that its times
     /// can be read and its id is not reused. Cancel safe.
     pub(super) async fn ended(&mut self) {
-        while !self.pid.is_some_and(has_ended) {
+        while !self.child.has_ended() {
             if self.children.recv().await.is_none() {
                 std::future::pending::<()>().await;
             }
@@ -112,50 +140,33 @@ impl Process {
         tokio::time::timeout(EXIT_WAIT, self.ended()).await.is_ok()
     }
 
+    /// Has no later process share its layout: what this one revealed by the way it ended is of no use then.
+    pub(super) fn distrust(&self) {
+        if let Some(layout) = &self.layout {
+            layout.distrust();
+        }
+    }
+
     /// Kills the group and reaps the process. Cancel safe.
     pub(super) async fn end(&mut self) -> Ended {
         if let Some(ended) = &self.ended {
             return ended.clone();
         }
         self.sample_cpu();
-        let mut status = None;
-        if let Some(child) = &mut self.child {
-            // The process is not reaped yet, so its id still means this group.
-            kill_group(self.pid);
-            status = child.wait().await.ok();
-            self.child = None;
-        }
+        self.child.kill();
+        self.ended().await;
+        let death = self.child.reap();
         let log = match &mut self.log {
             Some(log) => tokio::time::timeout(TAIL_WAIT, log).await.ok().and_then(Result::ok),
             None => None,
         };
         self.log = None;
-        let death = status.map_or(CodecDeath::Signal(Signal::KILL.as_raw()), death);
         self.ended.insert(Ended { death, log: log.unwrap_or_default() }).clone()
     }
-}
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        let Some(mut child) = self.child.take() else { return };
-        kill_group(self.pid);
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { child.wait().await });
-        }
-    }
-}
-
-fn has_ended(pid: Pid) -> bool {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-    let found = rustix::process::waitid(WaitId::Pid(pid), options);
-    found.is_ok_and(|status| status.is_some())
-}
-
-fn kill_group(pid: Option<Pid>) {
-    if let Some(pid) = pid
-        && let Err(error) = rustix::process::kill_process_group(pid, Signal::KILL)
-    {
-        tracing::debug!(%pid, %error, "no process group to kill");
+    /// Reaps children of this node that are left in the group of a process that has ended.
+    pub(super) async fn reap_group(&mut self) {
+        while self.child.reap_other() && self.children.recv().await.is_some() {}
     }
 }
 
@@ -173,20 +184,16 @@ fn limit(pid: Pid, budget: &ProcessBudget) -> io::Result<()> {
         let limit = Rlimit { current: Some(soft), maximum: Some(hard) };
         rustix::process::prlimit(Some(pid), resource, limit)?;
     }
-    // Both are best effort: some containers forbid them.
+    Ok(())
+}
+
+/// Lets the node and others go first. Best effort: some containers forbid it.
+fn yield_to_node(pid: Pid) {
     if let Err(error) = rustix::process::setpriority_process(Some(pid), NICENESS) {
         tracing::debug!(%error, "the priority of a codec process could not be lowered");
     }
     if let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), OOM_SCORE) {
         tracing::debug!(%error, "the OOM score of a codec process could not be set");
-    }
-    Ok(())
-}
-
-fn death(status: ExitStatus) -> CodecDeath {
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => CodecDeath::Signal(signal),
-        (None, code) => CodecDeath::Exit(code.unwrap_or_default()),
     }
 }
 

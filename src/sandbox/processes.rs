@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ahead::Ahead;
+use super::forks::Forks;
 use super::hello::{Confinement, Refusal};
 use super::introduction::{About, Introduction, Overheard};
-use super::process::Process;
 use super::readahead::Sources;
 use super::session::Session;
 use jetreel_actors::ports::{Codec, CodecSession, PortFuture, ProcessBudget, Readable, Store};
@@ -28,14 +27,14 @@ pub struct CodecProcesses {
     about: Introduction,
     /// Held while a process is started only for its greeting.
     asking: tokio::sync::Mutex<()>,
-    ahead: Ahead,
+    forks: Forks,
 }
 
 impl CodecProcesses {
     /// Processes of `codec_binary` that read from `store`, under any confinement.
     #[must_use]
     pub fn new(codec_binary: PathBuf, store: Arc<dyn Store>) -> Self {
-        let ahead = Ahead::new(codec_binary.clone());
+        let forks = Forks::new(codec_binary.clone());
         let about = Introduction::new(&codec_binary);
         Self {
             binary: codec_binary,
@@ -44,7 +43,7 @@ impl CodecProcesses {
             patience: Duration::ZERO,
             about,
             asking: tokio::sync::Mutex::default(),
-            ahead,
+            forks,
         }
     }
 
@@ -55,9 +54,9 @@ impl CodecProcesses {
         self
     }
 
-    /// Starts processes before their jobs exist: the next one is started when a job takes the waiting one, up to `jobs` in all.
-    pub async fn prepare(&self, jobs: u32) {
-        self.ahead.start(jobs).await;
+    /// Starts to load the codec's libraries before there is a job.
+    pub fn prepare(&self) {
+        self.forks.prepare();
     }
 
     /// Refuses processes whose confinement is weaker than this.
@@ -159,10 +158,7 @@ impl CodecProcesses {
             );
             self.about.failed(Failure::dependency("codec-missing", message).with_detail(error))
         };
-        let (process, socket) = match self.ahead.take().await {
-            Some(idle) => idle,
-            None => Process::spawn(&self.binary).await.map_err(missing)?,
-        };
+        let (process, socket) = self.forks.take().await.map_err(missing)?;
         process.limit(&budget).map_err(missing)?;
         let sources = Sources::new(self.store.clone(), objects);
         Session::new(process, socket, job, sources, budget, demanded)

@@ -229,6 +229,9 @@ impl Session {
         };
         let ended = self.process.end().await;
         let end = self.end.replace(End::Told).unwrap_or(End::Told);
+        if !matches!(end, End::Done(_)) {
+            self.process.distrust();
+        }
         let death = |death: CodecDeath| Failure::from(death).with_detail(&ended.log);
         Err(match end {
             End::Done(frame) => return Ok(frame),

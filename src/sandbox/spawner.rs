@@ -5,16 +5,15 @@
 //! thread lives as long as the node.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
 use std::sync::{OnceLock, mpsc};
 
-use tokio::process::{Child, Command};
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+
+use super::child::Child;
 
 struct Order {
     command: Command,
-    runtime: Handle,
     answer: oneshot::Sender<io::Result<Child>>,
 }
 
@@ -32,19 +31,15 @@ pub(super) async fn spawn(command: Command) -> io::Result<Child> {
         }
     };
     let (answer, started) = oneshot::channel();
-    let order = Order { command, runtime: Handle::current(), answer };
-    thread.send(order).map_err(|_| gone())?;
+    thread.send(Order { command, answer }).map_err(|_| gone())?;
     started.await.map_err(|_| gone())?
 }
 
 fn serve(orders: &mpsc::Receiver<Order>) {
-    while let Ok(Order { mut command, runtime, answer }) = orders.recv() {
-        let _entered = runtime.enter();
-        // Spawning panics on a runtime that shuts down. The thread must survive that, because all processes end with it.
-        let child = catch_unwind(AssertUnwindSafe(|| command.spawn()));
+    while let Ok(Order { mut command, answer }) = orders.recv() {
+        let child = command.spawn().map(Child::spawned);
         // The command holds the process's end of the socket. It must be closed here, so that the socket closes when the process ends.
         drop(command);
-        let child = child.unwrap_or_else(|_| Err(io::Error::other("the runtime is ending")));
         if answer.send(child).is_err() {
             tracing::debug!("a codec process is not needed any more");
         }

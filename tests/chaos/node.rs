@@ -131,9 +131,10 @@ impl Node {
         self.process.as_mut().and_then(|process| process.try_wait().ok().flatten())
     }
 
-    /// Ids of its running codec processes.
+    /// Ids of its running codec processes. One that is not confined yet has no task.
     pub(crate) fn codecs(&self) -> Vec<u32> {
-        self.pid().map(|pid| signals::children(pid, "jetreel-codec")).unwrap_or_default()
+        let all = self.pid().map(|pid| signals::children(pid, "jetreel-codec"));
+        all.into_iter().flatten().filter(|pid| signals::is_confined(*pid)).collect()
     }
 
     /// The end of its log.

@@ -32,6 +32,12 @@ pub(crate) fn lives(pid: u32) -> bool {
     state(pid).is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }
 
+/// Whether a process has dropped its rights: a filter of system calls is in force.
+pub(crate) fn is_confined(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().any(|line| line == "Seccomp:\t2")
+}
+
 /// Processes started by `parent` whose names begin with `name`.
 pub(crate) fn children(parent: u32, name: &str) -> Vec<u32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod forks;
 mod memory;
 mod program;
 mod spawn;
@@ -14,8 +15,10 @@ use jetreel_domain::words::failure::Severity;
 use stage::Stage;
 
 /// A machine that lacks something, and the best tier it can reach.
-const MACHINES: [(&str, Confinement); 7] = [
+const MACHINES: [(&str, Confinement); 8] = [
     ("plain", Confinement::Full),
+    // Each process is started, and loads libav.
+    ("no-forks", Confinement::Full),
     // Its capabilities cannot be given up.
     ("no-capset", Confinement::Seccomp),
     ("no-landlock", Confinement::Ns),

@@ -340,28 +340,27 @@ async fn without_a_job_a_process_is_started_to_ask() {
 }
 
 #[tokio::test]
-async fn a_process_that_was_started_ahead_gets_the_next_job() {
+async fn a_process_that_was_started_ahead_gets_the_first_job() {
     let stage = Stage::new();
     let object = stage.object(&[Bytes::from_static(b"0123456789")]).await;
     let codec = stage.codec("hash");
-    codec.prepare(2).await;
-    for _ in 0..2 {
-        eventually("a process waits", || stage.processes("hash").len() == 1).await;
-        let waiting = stage.processes("hash");
+    codec.prepare();
+    eventually("a process waits", || stage.processes("hash").len() == 1).await;
+    let waiting = stage.processes("hash");
+    for first in [true, false] {
         let outcome = run(&codec, vec![object.clone()], BUDGET).await;
         assert!(matches!(outcome.end.unwrap(), FromCodec::Done(Report::Package { .. })));
-        assert_eq!(waiting, [outcome.pid]);
+        assert_eq!(waiting == [outcome.pid], first);
+        assert_eq!(stage.processes("hash"), Vec::<u32>::new());
     }
-    assert_eq!(stage.processes("hash"), Vec::<u32>::new());
-    let outcome = run(&codec, vec![object], BUDGET).await;
-    assert!(matches!(outcome.end.unwrap(), FromCodec::Done(Report::Package { .. })));
 }
 
 #[tokio::test]
 async fn a_process_that_was_started_ahead_has_the_budget_of_its_job() {
     let stage = Stage::new();
     let codec = stage.codec("hog");
-    codec.prepare(1).await;
+    codec.prepare();
+    eventually("a process waits", || stage.processes("hog").len() == 1).await;
     let budget = ProcessBudget { memory_bytes: 256 << 20, ..BUDGET };
     let outcome = run(&codec, vec![], budget).await;
     assert_eq!(outcome.end.unwrap_err().code, "codec-signal");
@@ -372,9 +371,9 @@ async fn a_process_that_was_started_ahead_has_the_budget_of_its_job() {
 async fn a_process_without_a_job_ends_with_its_node() {
     let stage = Stage::new();
     let codec = stage.codec("hash");
-    codec.prepare(2).await;
+    codec.prepare();
+    eventually("a process waits", || stage.processes("hash").len() == 1).await;
     let waiting = stage.processes("hash");
-    assert_eq!(waiting.len(), 1);
     drop(codec);
     eventually("the process is reaped", || !exists(waiting[0])).await;
 }

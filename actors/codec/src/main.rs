@@ -1,9 +1,10 @@
-//! The isolated codec process: it gets one job over a socket, does it with libav, and ends.
+//! The isolated codec process: it gets one job over a socket, does it with libav, and ends. On request it loads libav first, and forks such
+//! a process for each job.
 //!
 //! Invariants: it drops its rights before the first byte of a source. It opens no file and no network connection; source bytes and results
 //! go over the socket. It sends exactly one of `Done` and `Failed`. The exit code tells what happened even if the message cannot be sent.
 //!
-//! Reading order: switches for tests, confinement, memory, the socket, allow-lists, the probe, then pictures, audio and packaging.
+//! Reading order: switches for tests, confinement, memory, the socket, forks, allow-lists, the probe, then pictures, audio and packaging.
 
 mod switches;
 mod confine;
@@ -12,6 +13,7 @@ mod names;
 mod failure;
 mod program;
 mod link;
+mod forks;
 mod allow;
 mod toplevel;
 mod repeats;
@@ -68,19 +70,18 @@ mod table;
 mod verify;
 mod package;
 
-use std::process::ExitCode;
-
 use ffmpeg_next::ffi;
 use jetreel_domain::codec::wire::{FailureCode, FromCodec, Job, JobWork, Report, VERSION};
 
 use crate::confine::confine;
 use crate::failure::{Outcome, internal};
+use crate::forks::Role;
 use crate::link::{Link, protocol};
 
 /// Exit status after a panic: `EX_SOFTWARE`.
 const PANIC_EXIT: i32 = 70;
 
-fn main() -> ExitCode {
+fn main() {
     confine::end_with_parent();
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -90,8 +91,18 @@ fn main() -> ExitCode {
     ffmpeg_next::util::log::set_level(ffmpeg_next::util::log::Level::Warning);
     memory::set_up_heap();
     memory::explain_crashes();
+    // Read before anything is confined: libav and x264 inspect the machine once, which they could not do later.
+    let build = build();
+    if build.is_ok() && forks::are_asked_for() && forks::serve() == Role::Server {
+        quit(0);
+    }
+    quit(run(build))
+}
+
+/// Does one job. Returns the exit code.
+fn run(build: Outcome<String>) -> i32 {
     let link = Link::inherited();
-    let outcome = serve(&link);
+    let outcome = build.and_then(|build| serve(&link, build));
     let code = match &outcome {
         Ok(_) => 0,
         Err(failure) => failure.code.exit_code(),
@@ -102,13 +113,18 @@ fn main() -> ExitCode {
     };
     // The parent may be gone; then only the exit code remains.
     let told = link.last_word(&last_word);
-    let code = if told.is_err() && code == 0 { FailureCode::Protocol.exit_code() } else { code };
-    ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+    if told.is_err() && code == 0 { FailureCode::Protocol.exit_code() } else { code }
 }
 
-fn serve(link: &Link) -> Outcome<Report> {
-    // Read first: libav and x264 inspect the machine once, which they could not do later.
-    let build = build()?;
+/// Ends the process without the destructors of about 160 libraries, which take 3 ms and do nothing for a process that ends.
+fn quit(code: i32) -> ! {
+    #[expect(unsafe_code, reason = "ends the process at once; nothing of it is needed any more")]
+    unsafe {
+        libc::_exit(code)
+    }
+}
+
+fn serve(link: &Link, build: String) -> Outcome<Report> {
     let confined = confine();
     link.send(&FromCodec::Hello {
         version: VERSION,

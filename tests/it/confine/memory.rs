@@ -1,12 +1,7 @@
 //! A task that gets too little memory says that it was memory, wherever in decoder, filters and encoders it runs out.
 
 use jetreel_actors::ports::ProcessBudget;
-use jetreel_domain::codec::budget;
-use jetreel_domain::codec::job;
 use jetreel_domain::codec::wire::{JobWork, Report};
-use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
-use jetreel_domain::plan::Plan;
-use jetreel_domain::plan::planner;
 use jetreel_domain::words::failure::Severity;
 
 use super::stage::{Stage, nothing};
@@ -33,13 +28,7 @@ async fn whatever_memory_it_lacks_a_task_says_so() {
     stage.settings.limits.pixels_max = 640 * 360;
     let film = stage.store_file(&film).await;
     let codec = stage.direct();
-    let facts = stage.probe(&codec, film.clone()).await.unwrap();
-    let order = OrderId::new(VideoId::from_bits(1), 1);
-    let (policy, limits) = (stage.settings.plan_policy(), &stage.settings.limits);
-    let plan: Plan = planner::plan(order, facts, &policy, limits, "build", false).unwrap();
-    let planned = plan.task(TaskId::new(Group::Main, 0)).unwrap();
-    let work = JobWork::Video(job::video_job(&plan, &planned.work, Vec::new()).unwrap());
-    let enough = ProcessBudget::from(budget::process(&plan, planned, limits));
+    let (work, enough) = stage.first_task(&codec, film.clone()).await;
     let (mut lacked, mut sufficed) = (0, 0);
     let least = least(&stage, enough).await + STEP;
     for memory_bytes in (least..enough.memory_bytes).step_by(STEP as usize) {

@@ -4,13 +4,15 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use jetreel_actors::ports::Codec as _;
+use jetreel_domain::codec::wire::JobWork;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::stage::Stage;
+use super::stage::{Stage, nothing};
 use crate::clips::{jetreel, path};
 use crate::harness::eventually::eventually;
 use crate::harness::fake_codec::lives;
 use crate::harness::media::{FILM, made};
+use crate::harness::node::is_confined;
 
 /// Processes whose parent is `parent`, by name.
 fn children(parent: u32, name: &str) -> Vec<u32> {
@@ -23,12 +25,6 @@ fn children(parent: u32, name: &str) -> Vec<u32> {
         head.contains(name) && owner == Some(parent)
     })
     .collect()
-}
-
-/// Whether the process has loaded its libraries and taken its last step: a filter is in force.
-fn is_confined(pid: u32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status.lines().any(|line| line == "Seccomp:\t2")
 }
 
 fn send(pid: u32, signal: Signal) {
@@ -81,5 +77,36 @@ async fn cost_of_confinement() {
     for machine in ["unconfined", "plain", "unconfined", "plain", "no-namespaces"] {
         let (median, slowest) = cost(&stage, machine).await;
         println!("{machine}: median {median:?}, slowest {slowest:?}");
+    }
+}
+
+/// CPU time of this process and of all children that it reaped.
+fn cpu_so_far() -> Duration {
+    const UTIME_AFTER_NAME: usize = 11;
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let times = fields.split_ascii_whitespace().skip(UTIME_AFTER_NAME).take(4);
+    let ticks: u64 = times.map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
+/// A measurement: `cargo test --test it confine::spawn::cpu -- --ignored --nocapture`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn cpu_of_a_start() {
+    const STARTS: u32 = 200;
+    let stage = Stage::new();
+    for machine in ["plain", "no-forks", "plain", "no-forks", "plain"] {
+        let before = cpu_so_far();
+        let codec = stage.codec(machine);
+        for _ in 0..STARTS {
+            stage.run(&codec, JobWork::Hello, nothing(), stage.budget()).await.unwrap();
+        }
+        drop(codec);
+        eventually("all are reaped", || children(std::process::id(), "jetreel-").is_empty()).await;
+        println!(
+            "{machine}: {:?} a process, of this one and its children",
+            (cpu_so_far() - before) / STARTS
+        );
     }
 }

@@ -1,16 +1,18 @@
 //! A store, and the real codec on machines of every kind.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jetreel::sandbox::CodecProcesses;
 use jetreel::settings::{Settings, Sources};
 use jetreel::store::{OpenDalStore, StoreOptions};
-use jetreel_actors::ports::{Codec as _, ProcessBudget, Readable, Store};
-use jetreel_domain::codec::budget;
+use jetreel_actors::ports::{Codec as _, CodecSession, ProcessBudget, Readable, Store};
 use jetreel_domain::codec::wire::{FromCodec, Job, JobWork, Report, VERSION};
+use jetreel_domain::codec::{budget, job};
+use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::plan::media::ProbeFacts;
+use jetreel_domain::plan::{Plan, planner};
 use jetreel_domain::words::failure::Failure;
 
 use crate::clips::jetreel;
@@ -52,7 +54,46 @@ impl Stage {
 
     /// The codec itself, as a node starts it.
     pub(super) fn direct(&self) -> CodecProcesses {
-        CodecProcesses::new(self.folder.path().join("jetreel-codec"), self.store.clone())
+        CodecProcesses::new(self.program(), self.store.clone())
+    }
+
+    /// Path of the codec that belongs to this stage alone.
+    pub(super) fn program(&self) -> PathBuf {
+        self.folder.path().join("jetreel-codec")
+    }
+
+    /// Processes of [`Self::direct`] with that name, zombies excluded.
+    pub(super) fn processes(&self, name: &str) -> Vec<u32> {
+        let program = self.program();
+        let is_one = |pid: &u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let found = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            line.split(|byte| *byte == 0).next() == Some(program.as_os_str().as_encoded_bytes())
+                && found.trim_end() == name
+        };
+        let entries = std::fs::read_dir("/proc").unwrap().flatten();
+        entries
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter(is_one)
+            .collect()
+    }
+
+    /// Starts a job.
+    pub(super) async fn start(
+        &self,
+        codec: &CodecProcesses,
+        work: JobWork,
+        source: Readable,
+        limits: ProcessBudget,
+    ) -> Result<Box<dyn CodecSession>, Failure> {
+        let budget = self.settings.limits.budget();
+        let job = Job { version: VERSION, objects: Vec::new(), budget, work };
+        codec.start(job, vec![source], limits).await
+    }
+
+    /// Enough for any job without pictures.
+    pub(super) fn budget(&self) -> ProcessBudget {
+        budget::probe(&self.settings.limits, 1 << 20).into()
     }
 
     /// Puts a file into the store.
@@ -73,6 +114,21 @@ impl Stage {
         Ok(*facts)
     }
 
+    /// The first task of a film, with its budget.
+    pub(super) async fn first_task(
+        &self,
+        codec: &CodecProcesses,
+        film: Readable,
+    ) -> (JobWork, ProcessBudget) {
+        let facts = self.probe(codec, film).await.unwrap();
+        let order = OrderId::new(VideoId::from_bits(1), 1);
+        let (policy, limits) = (self.settings.plan_policy(), &self.settings.limits);
+        let plan: Plan = planner::plan(order, facts, &policy, limits, "build", false).unwrap();
+        let planned = plan.task(TaskId::new(Group::Main, 0)).unwrap();
+        let work = JobWork::Video(job::video_job(&plan, &planned.work, Vec::new()).unwrap());
+        (work, budget::process(&plan, planned, limits).into())
+    }
+
     /// Does a job to its end.
     pub(super) async fn run(
         &self,
@@ -81,9 +137,7 @@ impl Stage {
         source: Readable,
         limits: ProcessBudget,
     ) -> Result<Report, Failure> {
-        let budget = self.settings.limits.budget();
-        let job = Job { version: VERSION, objects: Vec::new(), budget, work };
-        let mut session = codec.start(job, vec![source], limits).await?;
+        let mut session = self.start(codec, work, source, limits).await?;
         loop {
             if let FromCodec::Done(report) = session.next().await? {
                 return Ok(report);

@@ -177,9 +177,10 @@ impl Node {
         self.child.id()
     }
 
-    /// Ids of its running codec processes.
+    /// Ids of its running codec processes. One that is not confined yet has no task.
     pub(crate) fn codecs(&self) -> Vec<i32> {
-        self.codecs_of("jetreel-codec")
+        let all = self.codecs_of("jetreel-codec");
+        all.into_iter().filter(|pid| is_confined(pid.cast_unsigned())).collect()
     }
 
     /// The same, of a program of that name.
@@ -269,4 +270,10 @@ fn stat(pid: i32) -> Option<Stat> {
         state: fields.next()?.chars().next()?,
         parent: fields.next()?.parse().ok()?,
     })
+}
+
+/// Whether a process has dropped its rights: a filter of system calls is in force.
+pub(crate) fn is_confined(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().any(|line| line == "Seccomp:\t2")
 }

@@ -18,6 +18,7 @@ mod syscalls;
 mod tier;
 mod trespass;
 
+pub(crate) use descriptors::close_inherited;
 pub(crate) use rights::end_with_parent;
 pub(crate) use tier::confine;
 pub(crate) use trespass::attempts;

@@ -1,6 +1,7 @@
 //! The codec process: its jobs, its permitted answers, and the correction of a source's times.
 
 pub mod wire;
+pub mod forks;
 pub mod job;
 pub mod limits;
 pub mod budget;

@@ -34,8 +34,8 @@ pub const AAC_CODECS: &str = "mp4a.40.2";
 /// Samples of an access unit of AAC.
 pub const AAC_UNIT: u32 = 1024;
 
-/// Descriptor of the codec's end of the socket pair.
-pub const SOCKET_FD: i32 = 3;
+/// Descriptor of the codec's end of the socket pair: its standard input.
+pub const SOCKET_FD: i32 = 0;
 
 /// Version of this protocol. The codec refuses any other.
 pub const VERSION: u32 = 3;
