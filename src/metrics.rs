@@ -46,6 +46,7 @@ struct Tasks {
     codec_cpu: CounterVec,
     renew_failures: IntCounterVec,
     slots_busy: IntGaugeVec,
+    pulls: IntCounterVec,
 }
 
 struct Trouble {
@@ -145,6 +146,11 @@ impl Tasks {
                 &["group"],
             )?,
             slots_busy: b.add(IntGaugeVec::new(busy, &["group"])?)?,
+            pulls: b.counters(
+                "jetreel_task_pulls_total",
+                "Pulls from the queues of tasks, by their answers",
+                &["answer"],
+            )?,
         })
     }
 }
@@ -418,6 +424,9 @@ impl Metrics {
                 self.stage_faults.with_label_values(&[*stage, failure.code.as_str()]).inc();
             }
             Event::Reconciled(what) => self.reconciler.count(what),
+            Event::Pulled { answer } => {
+                self.tasks.pulls.with_label_values(&[answer.as_str()]).inc();
+            }
             Event::SlotsBusy { group, busy } => {
                 let busy = i64::try_from(*busy).unwrap_or(i64::MAX);
                 self.tasks.slots_busy.with_label_values(&[group.as_str()]).set(busy);

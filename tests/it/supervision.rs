@@ -57,7 +57,8 @@ impl Saboteur {
             | Event::RenewFailed { .. }
             | Event::SwapConflict { .. }
             | Event::StageFault { .. }
-            | Event::Reconciled(_) => None,
+            | Event::Reconciled(_)
+            | Event::Pulled { .. } => None,
         }
     }
 }
