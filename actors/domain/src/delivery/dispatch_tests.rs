@@ -1,3 +1,5 @@
+//! Tests of dispatch: what a backlog and idleness cost, order of queues, limits of slots.
+
 use std::collections::VecDeque;
 
 use super::*;
