@@ -8,6 +8,7 @@ mod log;
 mod reconciler;
 
 use jetreel_actors::event::Event;
+use jetreel_domain::delivery::dispatch::Answer;
 use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::delivery::subject;
 use jetreel_domain::output::price::Prices;
@@ -50,6 +51,7 @@ struct Tasks {
     codec_cpu: CounterVec,
     renew_failures: IntCounterVec,
     slots_busy: IntGaugeVec,
+    pulls: IntCounterVec,
 }
 
 struct Trouble {
@@ -116,6 +118,10 @@ impl Builder {
 }
 
 impl Tasks {
+    fn pulled(&self, answer: Answer) {
+        self.pulls.with_label_values(&[answer.as_str()]).inc();
+    }
+
     fn new(b: &Builder) -> prometheus::Result<Self> {
         let cpu = Opts::new("jetreel_codec_cpu_seconds_total", "CPU time of codec processes");
         let busy = Opts::new("jetreel_slots_busy", "Slots that are encoding");
@@ -149,6 +155,11 @@ impl Tasks {
                 &["group"],
             )?,
             slots_busy: b.add(IntGaugeVec::new(busy, &["group"])?)?,
+            pulls: b.counters(
+                "jetreel_task_pulls_total",
+                "Pulls from the queues of tasks, by their answers",
+                &["answer"],
+            )?,
         })
     }
 }
@@ -429,6 +440,7 @@ impl Metrics {
                 self.stage_faults.with_label_values(&[*stage, failure.code.as_str()]).inc();
             }
             Event::Reconciled(what) => self.reconciler.count(what),
+            Event::Pulled { answer } => self.tasks.pulled(*answer),
             Event::SlotsBusy { group, busy } => {
                 let busy = i64::try_from(*busy).unwrap_or(i64::MAX);
                 self.tasks.slots_busy.with_label_values(&[group.as_str()]).set(busy);

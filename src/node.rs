@@ -228,7 +228,7 @@ fn config(settings: &Settings) -> Config {
         slots,
         slots_for_high: settings.node.reserved_high,
         task_threads: settings.node.task_threads_here(),
-        group_slots: std::collections::BTreeMap::new(),
+        group_slots: settings.node.group_slots.limits(),
         ingest_slots: slots.div_ceil(2),
         policy: settings.plan_policy(),
         limits: settings.limits.clone(),
@@ -453,19 +453,29 @@ pub fn store_folder(settings: &Settings) -> Option<&Path> {
 
 #[cfg(test)]
 mod tests {
+    use jetreel_domain::id::Group;
+
     use super::*;
     use crate::settings::Sources;
 
+    fn configured(overrides: &[(&str, &str)]) -> Config {
+        let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let overrides = overrides.iter().map(own).collect();
+        let sources = Sources { overrides, no_usual_places: true, ..Sources::default() };
+        config(&Settings::load(&sources).unwrap())
+    }
+
     #[test]
     fn no_slot_is_reserved_unless_a_setting_says_so() {
-        let settings = |overrides: &[(&str, &str)]| {
-            let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
-            let overrides = overrides.iter().map(own).collect();
-            let sources = Sources { overrides, no_usual_places: true, ..Sources::default() };
-            Settings::load(&sources).unwrap()
-        };
-        let reserved = |overrides: &[_]| config(&settings(overrides)).slots_for_high;
-        assert_eq!(reserved(&[("node.slots", "16")]), 0);
-        assert_eq!(reserved(&[("node.slots", "4"), ("node.reserved-high", "1")]), 1);
+        assert_eq!(configured(&[("node.slots", "16")]).slots_for_high, 0);
+        let reserved = configured(&[("node.slots", "4"), ("node.reserved-high", "1")]);
+        assert_eq!(reserved.slots_for_high, 1);
+    }
+
+    #[test]
+    fn a_group_may_take_every_slot_unless_a_setting_says_otherwise() {
+        assert!(configured(&[]).group_slots.is_empty());
+        let limited = configured(&[("node.group-slots.main", "2")]);
+        assert_eq!(limited.group_slots.into_iter().collect::<Vec<_>>(), [(Group::Main, 2)]);
     }
 }

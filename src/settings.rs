@@ -20,7 +20,7 @@ pub use listen::listen_address;
 pub use retry::{Delays, Retry};
 pub use roles::{Role, Roles};
 pub use sections::{
-    Codec, Hook, Http, Log, LogFormat, Names, Nats, Node, Scheme, Store, host_name,
+    Codec, GroupSlots, Hook, Http, Log, LogFormat, Names, Nats, Node, Scheme, Store, host_name,
 };
 
 /// All settings.

@@ -1,6 +1,9 @@
 //! One attempt at a message of a stage that works under claims. The steps are: state, ledger, claim, work, result, settlement. In this
 //! order a stale worker does no harm.
 //!
+//! A result is written only under a claim, so where a claim can be created, there is no result: the first delivery of a task creates its
+//! claim and reads the ledger only if there is one already.
+//!
 //! Invariant: after the claim, only its holder writes about the order or settles the message. A lease that is lost before the claim charges
 //! no attempt.
 
@@ -19,7 +22,7 @@ use crate::intake::{self, Refused};
 use crate::lease::{InHand, Lost, Watch};
 use crate::panics;
 use crate::ports::{Delivery, PortFuture, Ports};
-use crate::settle::{self, Case, Origin, Settlement};
+use crate::settle::{self, Admitted, Case, Origin, Settlement};
 use crate::worker::Handler;
 
 /// How the work under a claim ended, if it did not fail.
@@ -39,6 +42,8 @@ pub(crate) trait Claiming: Send + Sync {
     /// Body of the stage's messages.
     type Body: Body + Send + Sync;
     const STAGE: Stage;
+    /// Whether the first delivery of a message usually meets no claim.
+    const IS_NEW_AT_FIRST: bool;
     /// Whether the work stops when the order is closed. `false` for a stage that closes orders itself.
     const ENDS_WITH_ORDER: bool = true;
 
@@ -113,14 +118,16 @@ pub(crate) struct Attempt<'a> {
     pub(crate) context: &'a Context,
     pub(crate) hand: &'a InHand,
     pub(crate) held: &'a Held,
+    /// State of the video as it was when the message was delivered.
+    pub(crate) video: &'a Video,
 }
 
 /// What [`look`] found before the claim.
 enum Found<B> {
     /// The message needs no work, or was settled without a claim.
     Settled(Settlement),
-    /// The message needs work under a claim.
-    Wanted(B, OrderId, Unit),
+    /// The message needs work under a claim, unless its result exists.
+    Wanted(B, Box<Video>),
 }
 
 /// Works on one delivery and returns how to settle it.
@@ -133,17 +140,16 @@ async fn make<C: Claiming>(
     hand: &InHand,
 ) -> Result<Settlement, Failure> {
     let case = Case { context, stage: C::STAGE, origin: Origin::Delivery(hand.delivery()) };
-    let (body, order, unit) = match hand.unless_lost(look(stage, &case, hand)).await {
+    let (body, video) = match hand.unless_lost(look(stage, &case, hand)).await {
         Ok(found) => match found? {
             Found::Settled(settlement) => return Ok(settlement),
-            Found::Wanted(body, order, unit) => (body, order, unit),
+            Found::Wanted(body, video) => (body, video),
         },
         Err(lost) => return Ok(not_begun(lost)),
     };
-    let by = Claimant::new(context, hand.delivery().sequence());
-    let held = match claims::take_in_hand(&context.ports, by, (&order, &unit), hand).await? {
+    let held = match claim(stage, context, hand, &body).await? {
         Taken::Held(held) => *held,
-        Taken::Duplicate => return Ok(Settlement::Ack),
+        Taken::Unneeded => return Ok(Settlement::Ack),
         Taken::Lost(lost) => return Ok(not_begun(lost)),
     };
     if let Some(lost) = hand.lost_now() {
@@ -156,7 +162,7 @@ async fn make<C: Claiming>(
     };
     let (ports, ends_with_order) = (context.ports.clone(), C::ENDS_WITH_ORDER);
     hand.watch(Arc::new(ClaimWatch { ports, held: held.clone(), ends_with_order }));
-    let attempt = Attempt { context, hand, held: &held };
+    let attempt = Attempt { context, hand, held: &held, video: &video };
     let worked = panics::caught(stage.work(&attempt, &body)).await;
     hand.unwatch();
     Ok(match worked {
@@ -189,17 +195,39 @@ async fn look<C: Claiming>(
     }
     let (order, unit) = C::unit(&body);
     match settle::admit(context, C::STAGE, delivery.into(), &order, &unit).await? {
-        None => {}
-        Some(Settlement::Ack) => {
+        Admitted::Open(video) => Ok(Found::Wanted(body, video)),
+        Admitted::Settled(Settlement::Ack) => {
             stage.closed(context, &order).await?;
-            return Ok(Found::Settled(Settlement::Ack));
+            Ok(Found::Settled(Settlement::Ack))
         }
-        Some(settlement) => return Ok(Found::Settled(settlement)),
+        Admitted::Settled(settlement) => Ok(Found::Settled(settlement)),
     }
-    if stage.is_done(context, &body).await? {
-        return Ok(Found::Settled(Settlement::Ack));
+}
+
+/// Claims a message of an open order, unless its result exists.
+async fn claim<C: Claiming>(
+    stage: &C,
+    context: &Context,
+    hand: &InHand,
+    body: &C::Body,
+) -> Result<Taken, Failure> {
+    let (ports, (order, unit)) = (&context.ports, C::unit(body));
+    let by = Claimant::new(context, hand.delivery().sequence());
+    if C::IS_NEW_AT_FIRST
+        && hand.delivery().delivered() == 1
+        && let Some(taken) = claims::create(ports, by, (&order, &unit), hand).await?
+    {
+        return Ok(taken);
     }
-    Ok(Found::Wanted(body, order, unit))
+    match hand.unless_lost(stage.is_done(context, body)).await {
+        Ok(is_done) => {
+            if is_done? {
+                return Ok(Taken::Unneeded);
+            }
+        }
+        Err(lost) => return Ok(Taken::Lost(lost)),
+    }
+    claims::take_in_hand(ports, by, (&order, &unit), hand).await
 }
 
 /// Settles a message that was lost before it was claimed.

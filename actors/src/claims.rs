@@ -25,6 +25,8 @@ pub(crate) struct Held {
     pub(crate) claim: Claim,
     /// Revision of the claim. It is the fence.
     pub(crate) revision: u64,
+    /// Whether there was no claim before: nobody has begun the work, so there is no checkpoint of it.
+    pub(crate) is_first: bool,
 }
 
 /// The node that claims, and the message that it claims.
@@ -64,10 +66,25 @@ pub(crate) async fn take(
 /// What came of claiming the message of a delivery in hand.
 pub(crate) enum Taken {
     Held(Box<Held>),
-    /// The task is claimed for another message that is still queued in another lane, or the stage for a newer message.
-    Duplicate,
+    /// The message is not needed: its result exists, or its task is claimed for another message that is still queued in another lane, or its
+    /// stage for a newer message.
+    Unneeded,
     /// The work must stop. The claim may be another worker's by now.
     Lost(Lost),
+}
+
+/// Creates the claim of a message that nobody has claimed. `None` if there is a claim.
+pub(crate) async fn create(
+    ports: &Ports,
+    by: Claimant<'_>,
+    what: (&OrderId, &Unit),
+    hand: &InHand,
+) -> Result<Option<Taken>, Failure> {
+    if let Some(lost) = hand.lost_now() {
+        return Ok(Some(Taken::Lost(lost)));
+    }
+    let held = try_take(ports, by, what, None).await?;
+    Ok(held.map(|held| Taken::Held(Box::new(held))))
 }
 
 /// Takes a claim as [`take`] does, for a delivery in hand. Its lease may end while the claim is read.
@@ -82,7 +99,7 @@ pub(crate) async fn take_in_hand(
         let old = found.as_ref().map(|found| &found.value);
         let outdated = unit.task().is_none() && claim::is_outdated(old, by.sequence);
         if outdated || unit.task().is_some() && is_duplicate(ports, old, by.sequence).await? {
-            return Ok(Taken::Duplicate);
+            return Ok(Taken::Unneeded);
         }
         if let Some(lost) = hand.lost_now() {
             return Ok(Taken::Lost(lost));
@@ -119,8 +136,9 @@ async fn swap(
     revision: u64,
 ) -> Result<Option<Held>, Failure> {
     match ports.broker.swap_claim(order, unit, &claim, revision).await? {
-        Swap::Done(revision) => {
-            Ok(Some(Held { order: order.clone(), unit: unit.clone(), claim, revision }))
+        Swap::Done(new) => {
+            let (order, unit, is_first) = (order.clone(), unit.clone(), revision == 0);
+            Ok(Some(Held { order, unit, claim, revision: new, is_first }))
         }
         Swap::Conflict => {
             ports.environment.emit(Event::SwapConflict { bucket: "claims" });

@@ -1,5 +1,6 @@
 //! Every observable event in one enum. The shell turns each event into a log line and metrics in one place.
 
+use jetreel_domain::delivery::dispatch::Answer;
 use jetreel_domain::delivery::room::Room;
 use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::{Group, OrderId, TaskId};
@@ -190,6 +191,8 @@ pub enum Event {
     StageFault { stage: &'static str, failure: Failure },
     /// An event of the reconciler.
     Reconciled(Reconciled),
+    /// A queue of tasks answered a pull.
+    Pulled { answer: Answer },
     /// The number of busy slots of a group changed.
     SlotsBusy {
         group: Group,

@@ -153,7 +153,7 @@ impl<I: Inbox> Args<I> {
         let outcome = match pulled {
             Ok(Some(delivery)) => {
                 let served = serve(context, inbox, Arc::from(delivery)).await;
-                served.inspect_err(|failure| match I::BREAKER {
+                served.map(drop).inspect_err(|failure| match I::BREAKER {
                     Breaker::Counts => context.gate.on_failure(&context.ports, failure),
                     Breaker::Watches => context.gate.on_pull_failure(&context.ports, failure),
                     Breaker::Ignores => {}
@@ -184,7 +184,7 @@ async fn next<I: Inbox>(context: &Context, inbox: &mut I) -> Result<Option<Deliv
     inbox.pull(context).await
 }
 
-/// Works on one delivery under its lease, and settles it.
+/// Works on one delivery under its lease, and settles it. Returns the settlement.
 ///
 /// # Errors
 /// The delivery could not be processed or settled. The broker delivers it again.
@@ -192,7 +192,7 @@ pub(crate) async fn serve<H: Handler>(
     context: &Context,
     handler: &mut H,
     delivery: Arc<dyn Delivery>,
-) -> Result<(), Failure> {
+) -> Result<Settlement, Failure> {
     let hand = InHand::new(context, H::NAME, delivery);
     let taken = match handler.take(context, &hand).await {
         Err(failure) if H::JUDGED => Err(context.gate.judge(&context.ports, failure, None).await),
@@ -202,6 +202,6 @@ pub(crate) async fn serve<H: Handler>(
         Ok(settlement) => settlement.clone(),
         Err(failure) => handler.not_taken(context, hand.delivery(), failure).await,
     };
-    settlement.tell(hand.let_go().as_ref()).await?;
-    taken.map(drop)
+    settlement.clone().tell(hand.let_go().as_ref()).await?;
+    taken.map(|_| settlement)
 }

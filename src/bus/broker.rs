@@ -9,10 +9,10 @@ use jetreel_actors::ports::{
     Remains, Stored, Swap, Versioned, Videos, WriteOnce,
 };
 use jetreel_domain::delivery::claim::Claim;
+use jetreel_domain::delivery::dispatch::{Heard, TaskQueue};
 use jetreel_domain::delivery::message::{EncodeTask, Uploaded};
 use jetreel_domain::delivery::stage::{About, Stage, Unit};
-use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
-use jetreel_domain::order::lane::Lane;
+use jetreel_domain::id::{OrderId, TaskId, VideoId};
 use jetreel_domain::order::ledger::Entry;
 use jetreel_domain::order::parts::LoggedPart;
 use jetreel_domain::order::state::{Known, Video};
@@ -35,12 +35,16 @@ impl Queues for Bus {
         port("pull a message", self.next_delivery(stream, consumer, wait))
     }
 
-    fn next_task(&self, lane: Lane, group: Group) -> PortFuture<'_, Option<Delivered>> {
-        port("pull a task", self.pull_task(lane, group))
+    fn next_task(&self, queue: TaskQueue, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
+        port("pull a task", self.pull_task(queue, wait))
     }
 
-    fn task_hint(&self, wait: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(self.hints.wait(wait))
+    fn heard(&self) -> Heard {
+        self.hints.heard()
+    }
+
+    fn task_hint<'a>(&'a self, since: &'a Heard) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(self.hints.changed(since))
     }
 
     fn cancel_hint<'a>(

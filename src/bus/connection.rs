@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::hint::Hints;
+use super::inbox::Inboxes;
 use super::patience::Patience;
 use super::suspicion::Suspicion;
 use super::version::Version;
@@ -94,6 +95,7 @@ pub struct Bus {
     pub(super) client: Client,
     pub(super) context: jetstream::Context,
     pub(super) hints: Hints,
+    pub(super) inboxes: Inboxes,
     pub(super) suspicion: Arc<Suspicion>,
     /// Number of times that the connection broke.
     pub(super) breaks: watch::Receiver<u64>,
@@ -125,7 +127,8 @@ impl Bus {
         })?;
         let hints = Hints::subscribe(&client).await.map_err(|e| e.failure("subscribe to hints"))?;
         let context = jetstream::new(client.clone());
-        Ok(Arc::new(Self { client, context, hints, suspicion, breaks, closed }))
+        let inboxes = Inboxes::new(&client);
+        Ok(Arc::new(Self { client, context, hints, inboxes, suspicion, breaks, closed }))
     }
 
     /// Version of the connected server.

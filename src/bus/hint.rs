@@ -1,13 +1,11 @@
 //! Hints that a task was released or an order was cancelled. Queues and states are the truth, and a missed hint only costs a poll.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
 use async_nats::Client;
 use futures::StreamExt;
+use jetreel_domain::delivery::dispatch::Heard;
+use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::delivery::subject;
-use jetreel_domain::id::{Group, OrderId};
-use jetreel_domain::order::lane::Lane;
+use jetreel_domain::id::OrderId;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
@@ -19,8 +17,7 @@ const CANCELS_WAITING_MAX: usize = 64;
 /// Receives hints by plain subscriptions to the lanes' subjects and the facts.
 #[derive(Debug)]
 pub(super) struct Hints {
-    released: watch::Receiver<u64>,
-    seen: AtomicU64,
+    released: watch::Receiver<Heard>,
     cancels: broadcast::Sender<OrderId>,
     listeners: [JoinHandle<()>; 2],
 }
@@ -28,23 +25,19 @@ pub(super) struct Hints {
 impl Hints {
     /// Subscribes.
     pub(super) async fn subscribe(client: &Client) -> Result<Self, Fault> {
-        let lane = subject::encode_filter(Lane::High, Group::First);
-        let roots = subject::roots().into_iter();
-        let lanes = roots.filter(|root| lane.starts_with(root.trim_end_matches('>')));
-        let mut heard = futures::stream::SelectAll::new();
-        for lane in lanes {
-            let listened = client.subscribe(lane).await;
-            heard.push(listened.map_err(|error| Fault::Connection(error.to_string()))?);
-        }
-        let (count, released) = watch::channel(0);
+        let lanes = client.subscribe(Stage::Encode.filter()).await;
+        let mut lanes = lanes.map_err(|error| Fault::Connection(error.to_string()))?;
+        let (heard, released) = watch::channel(Heard::default());
         let listener = tokio::spawn(async move {
-            while heard.next().await.is_some() {
-                count.send_modify(|count| *count += 1);
+            while let Some(message) = lanes.next().await {
+                if let Some(queue) = subject::task_queue(&message.subject) {
+                    heard.send_modify(|heard| heard.note(queue));
+                }
             }
         });
         let (cancels, _) = broadcast::channel(CANCELS_WAITING_MAX);
         let listeners = [listener, hear_cancels(client, cancels.clone()).await?];
-        Ok(Self { released, seen: AtomicU64::new(0), cancels, listeners })
+        Ok(Self { released, cancels, listeners })
     }
 
     /// Returns when a notice arrives from now on that `order` was cancelled.
@@ -60,13 +53,16 @@ impl Hints {
         }
     }
 
-    /// Returns after the next release since the last call, or after `wait`.
-    pub(super) async fn wait(&self, wait: Duration) {
-        let mut released = self.released.clone();
-        let seen = self.seen.load(Ordering::Acquire);
-        let heard = tokio::time::timeout(wait, released.wait_for(|count| *count > seen)).await;
-        if let Ok(Ok(count)) = heard {
-            self.seen.fetch_max(*count, Ordering::AcqRel);
+    /// Releases heard so far.
+    pub(super) fn heard(&self) -> Heard {
+        self.released.borrow().clone()
+    }
+
+    /// Returns as soon as other releases were heard than `since`.
+    pub(super) async fn changed(&self, since: &Heard) {
+        if self.released.clone().wait_for(|heard| heard != since).await.is_err() {
+            // The connection is closed for good.
+            std::future::pending().await
         }
     }
 }

@@ -18,6 +18,7 @@ mod write;
 mod broker;
 mod queue;
 mod hint;
+mod inbox;
 mod delivery;
 mod ledger;
 mod parts;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use jetreel_actors::ports::{Delivered, WriteOnce};
+use jetreel_domain::delivery::dispatch::TaskQueue;
 use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded, VERSION};
 use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::delivery::subject;
-use jetreel_domain::id::{Group, OrderId};
-use jetreel_domain::order::lane::Lane;
+use jetreel_domain::id::OrderId;
 use serde::Serialize;
 
 use super::connection::Bus;
@@ -32,11 +32,11 @@ impl Bus {
 
     pub(super) async fn pull_task(
         &self,
-        lane: Lane,
-        group: Group,
+        queue: TaskQueue,
+        wait: Duration,
     ) -> Result<Option<Delivered>, Fault> {
-        let consumer = names::encode_consumer(lane, group);
-        self.next_delivery(names::ENCODE, &consumer, Duration::ZERO).await
+        let consumer = names::encode_consumer(queue.lane, queue.group);
+        self.next_delivery(names::ENCODE, &consumer, wait).await
     }
 
     pub(super) async fn queue_task(&self, task: &EncodeTask) -> Result<WriteOnce, Fault> {

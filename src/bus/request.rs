@@ -145,8 +145,7 @@ impl Bus {
 
     /// Pulls one message. A zero `wait` takes only a message that is there.
     ///
-    /// A pull has its own inbox: a delivery keeps the subject it was published to, so only a subscription can receive it, not the shared
-    /// inbox of requests. If the future is dropped, the inbox is removed, and the server delivers no message to it.
+    /// If the future is dropped, the pull ends, and a message that was on its way to it is handed back.
     pub(super) async fn pull(
         &self,
         stream: &str,
@@ -157,31 +156,46 @@ impl Bus {
         let expires = (!no_wait).then(|| u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX));
         let body = serde_json::to_vec(&Pull { batch: 1, expires, no_wait })
             .map_err(|error| Fault::Malformed(error.to_string()))?;
-        let request = Request::new().payload(body.into()).timeout(Some(wait + PULL_GRACE));
-        let request = request.inbox(self.client.new_inbox());
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
         let mut breaks = self.breaks.clone();
         breaks.mark_unchanged();
+        let mut inbox = self.inboxes.open().await?;
+        let sent = self.client.publish_with_reply(subject, inbox.subject(), body.into()).await;
+        sent.map_err(|error| Fault::Connection(error.to_string()))?;
         let answer = tokio::select! {
-            answer = self.client.send_request(subject, request) => answer,
+            answer = tokio::time::timeout(wait + PULL_GRACE, inbox.answer()) => answer,
             // The server drops the pull with the connection.
             _ = breaks.changed() => return Ok(None),
         };
-        let message = match answer.map_err(Fault::from) {
-            Ok(message) => message,
+        let answered = match answer {
+            Ok(message) => message.and_then(delivered),
             // The server's "no message" was lost with a connection or a leader.
-            Err(Fault::Timeout) if !no_wait => return Ok(None),
-            Err(fault) => return Err(self.of_pull(stream, consumer, fault).await),
+            Err(_) if !no_wait => return Ok(None),
+            Err(_) => Err(Fault::Timeout),
         };
-        match message.status {
-            None | Some(StatusCode::OK) => Ok(Some(message)),
-            Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => Ok(None),
-            Some(status) => {
-                let (status, code) = (usize::from(status.as_u16()), 0);
-                let description = message.description.unwrap_or_default();
-                let fault = Fault::Refused { status, code, description };
+        match answered {
+            Ok(message) => {
+                inbox.close();
+                Ok(message)
+            }
+            Err(fault) => {
+                drop(inbox);
                 Err(self.of_pull(stream, consumer, fault).await)
             }
+        }
+    }
+}
+
+/// The message in an answer to a pull; `None` if there was none.
+fn delivered(message: Message) -> Result<Option<Message>, Fault> {
+    match message.status {
+        None | Some(StatusCode::OK) => Ok(Some(message)),
+        Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => Ok(None),
+        Some(StatusCode::NO_RESPONDERS) => Err(Fault::NoResponders),
+        Some(status) => {
+            let (status, code) = (usize::from(status.as_u16()), 0);
+            let description = message.description.unwrap_or_default();
+            Err(Fault::Refused { status, code, description })
         }
     }
 }

@@ -17,10 +17,10 @@ use jetreel_actors::ports::{
 use jetreel_domain::codec::wire::Job;
 use jetreel_domain::delivery::claim::Claim;
 use jetreel_domain::delivery::deadletter::{Buried, DeadLetter};
+use jetreel_domain::delivery::dispatch::{Heard, TaskQueue};
 use jetreel_domain::delivery::message::{EncodeTask, Uploaded};
 use jetreel_domain::delivery::stage::{Stage, Unit};
-use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
-use jetreel_domain::order::lane::Lane;
+use jetreel_domain::id::{OrderId, TaskId, VideoId};
 use jetreel_domain::order::ledger::Entry;
 use jetreel_domain::order::parts::LoggedPart;
 use jetreel_domain::order::state::{Known, Video};
@@ -127,12 +127,16 @@ impl Queues for Videos {
         self.answer(move || self.announced.lock().unwrap().push(upload.video.clone()))
     }
 
-    fn next_task(&self, _: Lane, _: Group) -> PortFuture<'_, Option<Delivered>> {
+    fn next_task(&self, _: TaskQueue, _: Duration) -> PortFuture<'_, Option<Delivered>> {
         away()
     }
 
-    fn task_hint(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(std::future::ready(()))
+    fn heard(&self) -> Heard {
+        Heard::default()
+    }
+
+    fn task_hint<'a>(&'a self, _: &'a Heard) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(std::future::pending())
     }
 
     fn cancel_hint<'a>(&'a self, _: &'a OrderId) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {

@@ -6,7 +6,7 @@ use jetreel_domain::id::OrderId;
 use jetreel_domain::output::cost::CostSheet;
 use jetreel_domain::words::failure::Failure;
 use jetreel_domain::words::redact::redact;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info, trace, warn};
 
 /// Writes the log line of an event.
 pub(super) fn event(event: &Event) {
@@ -75,6 +75,7 @@ pub(super) fn event(event: &Event) {
             );
         }
         Event::Reconciled(what) => log_reconciled(what),
+        Event::Pulled { answer } => trace!(answer = answer.as_str(), "queue answered"),
         Event::SlotsBusy { group, busy } => debug!(%group, busy, "slots busy"),
     }
 }

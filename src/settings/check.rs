@@ -72,6 +72,10 @@ impl Settings {
         let (reserved, slots) = (self.node.reserved_high, self.node.slots_here());
         let text = format!("it must be below node.slots, which is {slots}");
         ensure(reserved == 0 || reserved < slots, "node.reserved-high", text)?;
+        for (group, most) in &self.node.group_slots.0 {
+            let key = format!("node.group-slots.{group}");
+            ensure(*most <= 1024, &key, "more than 1024 is a mistake; 0 is no limit")?;
+        }
         let threads = self.node.task_threads;
         ensure(threads <= 1024, "node.task-threads", "more than 1024 is a mistake")?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -275,6 +279,7 @@ mod tests {
             ("nats.replicas", "2"),
             ("node.name", "a b"),
             ("node.reserved-high", "100000"),
+            ("node.group-slots.main", "100000"),
             ("hook.url", "ftp://pager"),
             ("node.roles", "cook"),
             ("node.roles", "encode,fanout"),

@@ -258,6 +258,8 @@ fn mask_url(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use jetreel_domain::id::Group;
+
     use super::*;
     use crate::settings::Settings;
 
@@ -284,6 +286,8 @@ mod tests {
         assert_eq!(settings.http.listen.port(), 8080);
         assert!(settings.plan.ladder.is_sorted_by_key(|rung| rung.short_side));
         assert_eq!(settings.plan.tiers, None);
+        let groups: Vec<Group> = settings.node.group_slots.0.into_keys().collect();
+        assert_eq!(groups, Group::ALL, "each has its key");
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The sections of the settings, typed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use jetreel_domain::delivery::intake::SourcePrefixes;
+use jetreel_domain::id::{BadId, Group};
 use jetreel_domain::words::redact::redact;
 use serde::{Deserialize, Deserializer};
 
@@ -226,6 +228,7 @@ pub struct Node {
     pub slots: usize,
     /// Slots that only tasks of the lane `high` take.
     pub reserved_high: usize,
+    pub group_slots: GroupSlots,
     /// Threads of one picture task. 0: as many as slots.
     pub task_threads: usize,
     /// Seconds of grace when the node is stopped.
@@ -238,6 +241,32 @@ pub struct Node {
     pub drain_command: Option<String>,
     /// Seconds between two checks for such a notice.
     pub drain_poll_seconds: u64,
+}
+
+/// Most tasks of each group at the same time. 0: as many as slots.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "BTreeMap<String, usize>")]
+pub struct GroupSlots(pub BTreeMap<Group, usize>);
+
+impl TryFrom<BTreeMap<String, usize>> for GroupSlots {
+    type Error = BadId;
+
+    fn try_from(words: BTreeMap<String, usize>) -> Result<Self, BadId> {
+        let groups = words.into_iter().map(|(word, slots)| Ok((word.parse()?, slots)));
+        groups.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl GroupSlots {
+    /// The groups that have a limit.
+    #[must_use]
+    pub fn limits(&self) -> BTreeMap<Group, usize> {
+        self.0
+            .iter()
+            .filter(|(_, slots)| **slots > 0)
+            .map(|(group, slots)| (*group, *slots))
+            .collect()
+    }
 }
 
 impl Node {

@@ -14,14 +14,14 @@ use std::process::{Command, Stdio};
 use crate::clips::{jetreel, path};
 
 /// Output and exit code of a command.
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// Runs the product in a folder to its end.
-fn said(folder: &Path, arguments: &[&str]) -> Said {
+pub(crate) fn said(folder: &Path, arguments: &[&str]) -> Said {
     let mut command = Command::new(jetreel());
     command.args(arguments).env("PATH", path()).current_dir(folder).stdin(Stdio::null());
     let output = command.output().unwrap();

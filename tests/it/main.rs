@@ -21,6 +21,7 @@ mod crowd;
 mod deadletters;
 mod denied;
 mod dev;
+mod dispatch;
 mod drain;
 mod faults;
 mod foreign;

@@ -58,6 +58,7 @@ impl Saboteur {
             | Event::SwapConflict { .. }
             | Event::StageFault { .. }
             | Event::CostCounted { .. }
+            | Event::Pulled { .. }
             | Event::Reconciled(_) => None,
         }
     }

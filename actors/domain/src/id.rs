@@ -128,7 +128,7 @@ pub enum Group {
 }
 
 impl Group {
-    /// All groups, in the order in which a free slot prefers them.
+    /// All groups, in the order of a job.
     pub const ALL: [Self; 6] =
         [Self::First, Self::Audio, Self::Main, Self::Top, Self::Images, Self::Package];
 

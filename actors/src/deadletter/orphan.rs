@@ -15,7 +15,7 @@ use crate::crash;
 use crate::event::Event;
 use crate::intake::{self, Refused};
 use crate::ports::{Stored, WriteOnce};
-use crate::settle::{self, Case, Origin, Settlement};
+use crate::settle::{self, Admitted, Case, Origin, Settlement};
 use crate::stages::{self, Subject};
 
 /// Handles one message and frees its place in the queue. `certain`: no node has the message in hand.
@@ -71,6 +71,13 @@ async fn bury(
     remove_if_buried(context, stored, settle::refused(&case, failure).await).await
 }
 
+fn is_unwanted(admitted: &Admitted) -> bool {
+    match admitted {
+        Admitted::Settled(_) => true,
+        Admitted::Open(_) => false,
+    }
+}
+
 fn tell(context: &Context, stored: &Stored, end: &'static str) {
     let stream = stored.stream.clone();
     context.ports.environment.emit(Event::OrphanSettled { stream, end });
@@ -86,7 +93,7 @@ async fn encode(
     let (order, unit) = (&message.order, Unit::Task(message.task));
     // A replay that was never processed revives its task here.
     let admitted = settle::admit(context, Stage::Encode, stored.into(), order, &unit).await?;
-    if admitted.is_some() || ports.broker.entry(order, message.task).await?.is_some() {
+    if is_unwanted(&admitted) || ports.broker.entry(order, message.task).await?.is_some() {
         ports.broker.remove(&stored.stream, stored.sequence).await?;
         return Ok(Some("removed"));
     }
@@ -131,7 +138,7 @@ async fn ask_again(
     let ports = &context.ports;
     let admitted = settle::admit(context, stage, stored.into(), order, unit).await?;
     ports.broker.remove(&stored.stream, stored.sequence).await?;
-    if admitted.is_some() {
+    if is_unwanted(&admitted) {
         return Ok(Some("removed"));
     }
     ports.broker.ask(stage, order).await?;
@@ -167,7 +174,7 @@ async fn upload_again(
     let order = OrderId::new(message.video.clone(), message.number);
     let unit = Stage::Ingest.into();
     let admitted = settle::admit(context, Stage::Ingest, stored.into(), &order, &unit).await?;
-    if admitted.is_some() {
+    if is_unwanted(&admitted) {
         return Ok(());
     }
     let found = ports.broker.video(&message.video).await?;

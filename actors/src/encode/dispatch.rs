@@ -1,35 +1,51 @@
-//! Assigns tasks to free slots: lanes by weighted order, groups by urgency, one slot actor per task.
+//! Assigns tasks to free slots, one slot actor per task. Which queue a free slot asks is decided by
+//! [`jetreel_domain::delivery::dispatch`].
 //!
-//! Invariant: there are never more deliveries in hand than slots. A task is fetched only for a free slot, and the fetch never waits. The
-//! dispatcher waits for hints outside of its mailbox.
+//! ```text
+//! a slot is free, a hint, a timer ──► next? ──► pull, outside of the mailbox ──► slot
+//! ```
+//! Invariant: pulls and tasks in hand are never more than the slots. A task that is delivered while the node drains is handed back.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use jetreel_domain::delivery::dispatch::{Answer, Dispatch as Plan, Heard, Pull, Slots, TaskQueue};
 use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::Group;
-use jetreel_domain::order::lane::{self, Lane};
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use jetreel_domain::words::failure::Failure;
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, MessagingErr, SupervisionEvent};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::slot::{self, Slot};
 use crate::config::Context;
 use crate::event::Event;
-use crate::ports::Delivered;
+use crate::ports::{Delivered, Ports};
 
 /// Messages of the dispatcher.
-#[derive(Debug)]
 pub(crate) enum Message {
-    /// Look for tasks. Sent when a slot is free, after a release, or after a while.
+    /// Look for tasks: at the start, after a hint, or after a while.
     Look,
-    /// The wait for a hint ended.
-    Hinted,
+    /// The answer to a pull.
+    Pulled(Pull, Result<Option<Delivered>, Failure>),
 }
 
-/// Slots and the groups of their tasks.
+/// Slots and their tasks.
 pub(crate) struct State {
     context: Context,
-    busy: BTreeMap<ActorId, Group>,
-    turn: u64,
-    waiting: bool,
+    plan: Plan,
+    started: Instant,
+    busy: BTreeMap<ActorId, TaskQueue>,
+    /// Waits for a hint or a timer. At most one is alive.
+    waiting: Option<AbortHandle>,
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.waiting.take() {
+            waiting.abort();
+        }
+    }
 }
 
 /// The dispatcher.
@@ -46,7 +62,14 @@ impl Actor for Dispatch {
         context: Context,
     ) -> Result<State, ActorProcessingErr> {
         myself.cast(Message::Look)?;
-        Ok(State { context, busy: BTreeMap::new(), turn: 0, waiting: false })
+        let config = &context.config;
+        let slots = Slots {
+            all: config.slots,
+            for_high: config.slots_for_high,
+            of_groups: config.group_slots.clone(),
+        };
+        let (plan, busy) = (Plan::new(slots), BTreeMap::new());
+        Ok(State { context, plan, started: Instant::now(), busy, waiting: None })
     }
 
     async fn handle(
@@ -55,11 +78,10 @@ impl Actor for Dispatch {
         message: Message,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        if matches!(message, Message::Hinted) {
-            state.waiting = false;
+        if let Message::Pulled(pull, answer) = message {
+            state.pulled(&myself, pull, answer).await?;
         }
-        state.fill(&myself).await?;
-        state.wait_for_hint(&myself);
+        state.fill(&myself);
         Ok(())
     }
 
@@ -70,17 +92,15 @@ impl Actor for Dispatch {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match event {
-            SupervisionEvent::ActorTerminated(who, _, _)
-            | SupervisionEvent::ActorFailed(who, _) => {
-                // A slot that failed leaves its delivery unsettled. The broker delivers it again when the lease ends.
-                if let Some(group) = state.busy.remove(&who.get_id()) {
-                    state.report(group);
-                }
-                if state.busy.is_empty() && state.context.drain.is_cancelled() {
-                    myself.stop(None);
-                } else {
-                    myself.cast(Message::Look)?;
-                }
+            SupervisionEvent::ActorTerminated(who, last, _) => {
+                let last = last.and_then(|mut last| last.take::<slot::State>().ok());
+                state.ended(who.get_id(), last.and_then(|last| last.handed_back()));
+                state.fill(&myself);
+            }
+            // A slot that failed leaves its delivery unsettled. The broker delivers it again when the lease ends.
+            SupervisionEvent::ActorFailed(who, _) => {
+                state.ended(who.get_id(), None);
+                state.fill(&myself);
             }
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
         }
@@ -89,90 +109,117 @@ impl Actor for Dispatch {
 }
 
 impl State {
-    async fn fill(&mut self, myself: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
-        while self.may_pull() && self.busy.len() < self.context.config.slots {
-            let Some((group, delivery)) = self.find().await else { break };
-            let args = slot::Args { context: self.context.clone(), delivery };
-            let (slot, _) = Slot::spawn_linked(None, Slot, args, myself.get_cell()).await?;
-            self.busy.insert(slot.get_id(), group);
-            self.report(group);
+    /// Asks for tasks as long as slots are free and queues may hold some.
+    fn fill(&mut self, myself: &ActorRef<Message>) {
+        let (ports, drain) = (&self.context.ports, &self.context.drain);
+        let mut heard = ports.broker.heard();
+        while !drain.is_cancelled() && !self.context.gate.is_open() {
+            let Some(pull) = self.plan.next(self.started.elapsed(), &heard) else { break };
+            tokio::spawn(ask(self.context.clone(), pull, myself.clone()));
+            heard = ports.broker.heard();
         }
-        if self.context.drain.is_cancelled() && self.busy.is_empty() {
+        if !drain.is_cancelled() {
+            self.wait(myself, heard);
+        } else if self.plan.is_idle() {
             myself.stop(None);
+        }
+    }
+
+    async fn pulled(
+        &mut self,
+        myself: &ActorRef<Message>,
+        pull: Pull,
+        answer: Result<Option<Delivered>, Failure>,
+    ) -> Result<(), ActorProcessingErr> {
+        let environment = &self.context.ports.environment;
+        let (now, chance) = (self.started.elapsed(), environment.chance());
+        let known = match &answer {
+            Ok(Some(delivery)) => Answer::Task { pending: delivery.pending() },
+            Ok(None) => Answer::Nothing,
+            Err(_) => Answer::Failed,
+        };
+        self.plan.answered(pull, known, now, chance);
+        environment.emit(Event::Pulled { answer: known });
+        match answer {
+            Ok(Some(delivery)) => {
+                let args = slot::Args { context: self.context.clone(), delivery };
+                let (slot, _) = Slot::spawn_linked(None, Slot, args, myself.get_cell()).await?;
+                self.busy.insert(slot.get_id(), pull.queue);
+                self.report(pull.queue.group);
+            }
+            Ok(None) => {}
+            Err(failure) => {
+                self.context.gate.on_pull_failure(&self.context.ports, &failure);
+                environment.emit(Event::StageFault { stage: Stage::Encode.as_str(), failure });
+            }
         }
         Ok(())
     }
 
-    fn may_pull(&self) -> bool {
-        !self.context.drain.is_cancelled() && !self.context.gate.is_open()
-    }
-
-    /// The next task for a free slot.
-    async fn find(&mut self) -> Option<(Group, Delivered)> {
-        self.turn += 1;
-        for lane in lane::turn(self.turn) {
-            for group in Group::ALL {
-                if !self.may_take(lane, group) {
-                    continue;
-                }
-                match self.context.ports.broker.next_task(lane, group).await {
-                    Ok(Some(delivery)) => return Some((group, delivery)),
-                    Ok(None) => {}
-                    Err(failure) => {
-                        self.context.gate.on_pull_failure(&self.context.ports, &failure);
-                        let event = Event::StageFault { stage: Stage::Encode.as_str(), failure };
-                        self.context.ports.environment.emit(event);
-                        if self.context.gate.is_open() {
-                            return None;
-                        }
-                    }
-                }
-            }
-        }
-        None
-    }
-
-    fn may_take(&self, lane: Lane, group: Group) -> bool {
-        let config = &self.context.config;
-        let free = config.slots.saturating_sub(self.busy.len());
-        let reserved = if lane == Lane::High { 0 } else { config.slots_for_high };
-        let limit = config.group_slots.get(&group).copied().unwrap_or(config.slots);
-        free > reserved && self.busy_with(group) < limit
-    }
-
-    fn busy_with(&self, group: Group) -> usize {
-        self.busy.values().filter(|busy| **busy == group).count()
+    /// Frees the slot of a task, whose message was perhaps handed back with a delay.
+    fn ended(&mut self, slot: ActorId, handed_back: Option<Duration>) {
+        let Some(queue) = self.busy.remove(&slot) else { return };
+        let (now, chance) = (self.started.elapsed(), self.context.ports.environment.chance());
+        self.plan.ended(queue, handed_back, now, chance);
+        self.report(queue.group);
     }
 
     fn report(&self, group: Group) {
-        let busy = self.busy_with(group);
+        let busy = self.plan.in_hand(group);
         self.context.ports.environment.emit(Event::SlotsBusy { group, busy });
     }
 
-    fn wait_for_hint(&mut self, myself: &ActorRef<Message>) {
-        if self.waiting || self.context.drain.is_cancelled() {
-            return;
+    /// Looks again after the next hint or after a while, if a slot is free.
+    fn wait(&mut self, myself: &ActorRef<Message>, heard: Heard) {
+        if let Some(before) = self.waiting.take() {
+            before.abort();
         }
-        self.waiting = true;
         let (context, myself) = (self.context.clone(), myself.clone());
-        // Jitter: one hint wakes every node. Without jitter all nodes would poll in the same order, and a handed-back task would return to
-        // the same node.
-        let wait = context.config.pull_wait.mul_f64(0.5 + context.ports.environment.chance() / 2.0);
-        tokio::spawn(async move {
+        let Some(until) = self.plan.wakes().map(|at| self.started + at) else { return };
+        let waiting = tokio::spawn(async move {
             let hint = async {
                 if context.gate.is_open() {
                     context.gate.pass(&context.ports).await;
                 } else {
-                    context.ports.broker.task_hint(wait).await;
+                    // After that time it looks without a hint.
+                    drop(
+                        tokio::time::timeout_at(until, context.ports.broker.task_hint(&heard))
+                            .await,
+                    );
                 }
             };
             tokio::select! {
                 () = context.drain.cancelled() => {}
                 () = hint => {}
             }
-            if myself.cast(Message::Hinted).is_err() {
+            if myself.cast(Message::Look).is_err() {
                 tracing::debug!("the dispatcher ended while it waited for a hint");
             }
         });
+        self.waiting = Some(waiting.abort_handle());
+    }
+}
+
+/// Sends a pull and passes its answer to the dispatcher.
+async fn ask(context: Context, pull: Pull, dispatcher: ActorRef<Message>) {
+    let mut answer = context.ports.broker.next_task(pull.queue, pull.wait).await;
+    if context.drain.is_cancelled()
+        && let Ok(Some(delivery)) = &answer
+    {
+        return_to_queue(&context.ports, delivery).await;
+        answer = Ok(None);
+    }
+    if let Err(MessagingErr::SendErr(Message::Pulled(_, Ok(Some(delivery))))) =
+        dispatcher.cast(Message::Pulled(pull, answer))
+    {
+        return_to_queue(&context.ports, &delivery).await;
+    }
+}
+
+/// Hands back a task that nobody works on.
+async fn return_to_queue(ports: &Ports, delivery: &Delivered) {
+    if let Err(failure) = delivery.hand_back(Duration::ZERO).await {
+        // The broker delivers it again when the lease ends.
+        ports.environment.emit(Event::StageFault { stage: Stage::Encode.as_str(), failure });
     }
 }

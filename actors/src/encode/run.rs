@@ -16,6 +16,7 @@ use ractor::ActorCell;
 
 use super::collect::Collector;
 use crate::attempt::Attempt;
+use crate::claims::Held;
 use crate::lease::Lost;
 use crate::original;
 use crate::ports::{CodecSession, Ports, Readable};
@@ -57,7 +58,7 @@ pub(super) async fn perform(run: Run<'_>) -> Result<Finished, Failure> {
         let message = "The order was planned with another build of the codec.";
         return Err(Failure::task("codec-build", message).with_detail(build));
     }
-    let Attempt { context, hand, held } = *run.attempt;
+    let Attempt { context, hand, held, .. } = *run.attempt;
     let mut collector = Collector::new(context, run.plan, planned, held, build, run.slot);
     let work = async {
         tokio::select! {
@@ -99,7 +100,7 @@ async fn encode(
     collector: &mut Collector<'_>,
 ) -> Result<Option<Entry>, Failure> {
     let ports = &run.attempt.context.ports;
-    let view = known(ports, planned, &run.attempt.held.order).await?;
+    let view = known(ports, planned, run.attempt.held).await?;
     if !planned.needs.is_empty() && !view.holds(&planned.needs) {
         return Ok(None);
     }
@@ -129,14 +130,15 @@ async fn collect(
 }
 
 /// Ledger entries that this task continues: its own parts, or results of other tasks.
-async fn known(ports: &Ports, planned: &PlannedTask, order: &OrderId) -> Result<View, Failure> {
+async fn known(ports: &Ports, planned: &PlannedTask, held: &Held) -> Result<View, Failure> {
     let mut view = View::default();
     let needed = match &planned.work {
-        Work::Video { chunks, .. } => chunks.len() > 1,
-        Work::Audio(_) | Work::Images | Work::Package { .. } | Work::Batch(_) => true,
+        Work::Video { chunks, .. } => chunks.len() > 1 && !held.is_first,
+        Work::Audio(_) => !held.is_first,
+        Work::Images | Work::Package { .. } | Work::Batch(_) => true,
     };
     if needed {
-        let (entries, _) = ports.broker.entries(order, 0).await?;
+        let (entries, _) = ports.broker.entries(&held.order, 0).await?;
         entries.into_iter().for_each(|entry| view.insert(entry));
     }
     Ok(view)
@@ -181,9 +183,6 @@ fn readables(objects: &[Object]) -> Vec<Readable> {
 }
 
 async fn source(run: &Run<'_>) -> Result<Readable, Failure> {
-    let order = &run.attempt.held.order;
-    let found = run.attempt.context.ports.broker.video(&order.video).await?;
-    let gone = || Failure::task("video-gone", "The video was deleted.");
-    let video = found.ok_or_else(gone)?.value;
-    original::readable(run.attempt.context, &video, order.number).await
+    let Attempt { context, held, video, .. } = *run.attempt;
+    original::readable(context, video, held.order.number).await
 }

@@ -1,6 +1,7 @@
 //! A slot that works on one task. It lives as long as the task is in hand.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jetreel_domain::words::failure::Failure;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
@@ -9,6 +10,7 @@ use super::stage::Encode;
 use crate::config::Context;
 use crate::event::Event;
 use crate::ports::{Delivered, Delivery};
+use crate::settle::Settlement;
 use crate::worker::{self, Handler as _};
 
 /// Messages of a slot.
@@ -29,6 +31,8 @@ pub(super) struct Args {
 pub(super) struct State {
     context: Context,
     delivery: Arc<dyn Delivery>,
+    /// How the message was settled.
+    settlement: Option<Settlement>,
 }
 
 /// The slot.
@@ -45,7 +49,8 @@ impl Actor for Slot {
         args: Args,
     ) -> Result<State, ActorProcessingErr> {
         myself.cast(Message::Run)?;
-        Ok(State { context: args.context, delivery: Arc::from(args.delivery) })
+        let delivery = Arc::from(args.delivery);
+        Ok(State { context: args.context, delivery, settlement: None })
     }
 
     async fn handle(
@@ -56,9 +61,12 @@ impl Actor for Slot {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Run => {
-                if let Err(failure) = state.run(&myself).await {
-                    let event = Event::StageFault { stage: Encode::NAME, failure };
-                    state.context.ports.environment.emit(event);
+                match state.run(&myself).await {
+                    Ok(settlement) => state.settlement = Some(settlement),
+                    Err(failure) => {
+                        let event = Event::StageFault { stage: Encode::NAME, failure };
+                        state.context.ports.environment.emit(event);
+                    }
                 }
                 myself.stop(None);
             }
@@ -84,7 +92,15 @@ impl Actor for Slot {
 }
 
 impl State {
-    async fn run(&self, myself: &ActorRef<Message>) -> Result<(), Failure> {
+    /// Delay with which the message was handed back; `None` if it was not.
+    pub(super) fn handed_back(&self) -> Option<Duration> {
+        match self.settlement {
+            Some(Settlement::HandBack(after)) => Some(after),
+            Some(Settlement::Ack | Settlement::Terminate(_) | Settlement::LetGo) | None => None,
+        }
+    }
+
+    async fn run(&self, myself: &ActorRef<Message>) -> Result<Settlement, Failure> {
         let mut encode = Encode { slot: myself.get_cell() };
         let served = worker::serve(&self.context, &mut encode, Arc::clone(&self.delivery)).await;
         served.inspect_err(|failure| self.context.gate.on_failure(&self.context.ports, failure))

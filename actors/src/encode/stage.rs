@@ -30,6 +30,7 @@ pub(crate) struct Encode {
 impl Claiming for Encode {
     type Body = EncodeTask;
     const STAGE: Stage = Stage::Encode;
+    const IS_NEW_AT_FIRST: bool = true;
 
     fn unit(message: &EncodeTask) -> (OrderId, Unit) {
         (message.order.clone(), message.task.into())

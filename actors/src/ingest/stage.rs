@@ -28,6 +28,7 @@ impl Inbox for Ingest {
 impl Claiming for Ingest {
     type Body = Uploaded;
     const STAGE: Stage = Stage::Ingest;
+    const IS_NEW_AT_FIRST: bool = true;
 
     fn on_delivery(&self) {
         crash::point("ingest-after-delivery");

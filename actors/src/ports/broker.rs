@@ -4,10 +4,10 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use jetreel_domain::delivery::claim::Claim;
+use jetreel_domain::delivery::dispatch::{Heard, TaskQueue};
 use jetreel_domain::delivery::message::{EncodeTask, Uploaded};
 use jetreel_domain::delivery::stage::{Stage, Unit};
-use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
-use jetreel_domain::order::lane::Lane;
+use jetreel_domain::id::{OrderId, TaskId, VideoId};
 use jetreel_domain::order::ledger::Entry;
 use jetreel_domain::order::parts::LoggedPart;
 use jetreel_domain::order::state::{Known, Video};
@@ -20,10 +20,12 @@ use super::reading::{Changes, Versioned};
 pub trait Queues: Send + Sync {
     /// The next message of a stage that has one queue; waits up to `wait`.
     fn next(&self, stage: Stage, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
-    /// A task of that lane and group, or `None` if none is queued. Does not wait.
-    fn next_task(&self, lane: Lane, group: Group) -> PortFuture<'_, Option<Delivered>>;
-    /// Returns after the next release of a task to any lane, or after `wait`. A release since the last call counts.
-    fn task_hint(&self, wait: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    /// The next task of a queue; waits up to `wait`. Zero: takes only a task that is there.
+    fn next_task(&self, queue: TaskQueue, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
+    /// Hints so far that tasks were released. A hint may be lost, and may arrive before the task can be pulled.
+    fn heard(&self) -> Heard;
+    /// Returns as soon as [`Self::heard`] is not `since`.
+    fn task_hint<'a>(&'a self, since: &'a Heard) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
     /// Returns when a notice arrives that the order was cancelled. The notice is a hint and may be lost; the state decides.
     fn cancel_hint<'a>(
         &'a self,

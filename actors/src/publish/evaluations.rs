@@ -32,6 +32,8 @@ impl Inbox for Evaluations {
 impl Claiming for Evaluations {
     type Body = Evaluate;
     const STAGE: Stage = Stage::Publish;
+    /// The claim stays for the next request.
+    const IS_NEW_AT_FIRST: bool = false;
     /// The evaluation itself closes the order and then removes its records.
     const ENDS_WITH_ORDER: bool = false;
 

@@ -19,6 +19,6 @@ mod worth;
 pub(crate) use case::{Case, Origin};
 pub(crate) use failed::{failed, refused, unclaimed};
 pub(crate) use reopen::reopen;
-pub(crate) use revive::admit;
+pub(crate) use revive::{Admitted, admit};
 pub(crate) use settlement::Settlement;
 pub(crate) use worth::worth_trying;

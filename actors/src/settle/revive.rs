@@ -34,7 +34,15 @@ impl From<&Stored> for Asked {
     }
 }
 
-/// Checks the order of a message for `unit`: closed, dead, replayed or open. `None` if the message must be processed.
+/// Whether a message is processed.
+pub(crate) enum Admitted {
+    /// It must be processed. The state is the one that was read after the delivery.
+    Open(Box<Video>),
+    /// It is not wanted, and is settled like this.
+    Settled(Settlement),
+}
+
+/// Checks the order of a message for `unit`: closed, dead, replayed or open.
 ///
 /// A message that Jetreel published can only be an echo of a death. A message that was published after the death without Jetreel's header
 /// is a replay.
@@ -44,16 +52,18 @@ pub(crate) async fn admit(
     asked: Asked,
     order: &OrderId,
     unit: &Unit,
-) -> Result<Option<Settlement>, Failure> {
+) -> Result<Admitted, Failure> {
     let ports = &context.ports;
     let found = ports.broker.video(&order.video).await?.map(|found| found.value);
     let open = |video: &Video| video.order(order.number).is_some_and(|order| !order.is_closed());
-    let Some(video) = found.filter(open) else { return Ok(Some(Settlement::Ack)) };
-    let Some(death) = video.death(order.number, unit) else { return Ok(None) };
+    let Some(video) = found.filter(open) else { return Ok(Admitted::Settled(Settlement::Ack)) };
+    let Some(death) = video.death(order.number, unit) else {
+        return Ok(Admitted::Open(Box::new(video)));
+    };
     if asked.released || asked.sequence <= death.sequence {
         // The process that buried the message may have died before the announcement.
         change::announce(ports, &video).await?;
-        return Ok(Some(Settlement::Terminate("dead".to_owned())));
+        return Ok(Admitted::Settled(Settlement::Terminate("dead".to_owned())));
     }
     // The claim is reset first. A death without attempts is harmless; attempts without a death would end the replay at once.
     claims::reset(ports, order, unit).await?;
@@ -64,14 +74,14 @@ pub(crate) async fn admit(
         Ok(revived)
     })
     .await?;
-    let Some(video) = video.filter(open) else { return Ok(Some(Settlement::Ack)) };
+    let Some(video) = video.filter(open) else { return Ok(Admitted::Settled(Settlement::Ack)) };
     if revived {
         tell(context, stage, order, unit, video.order(order.number));
         crash::point("replay-after-revival");
         // Tasks that were held back since the failure are due again.
         ports.broker.evaluate(order).await?;
     }
-    Ok(None)
+    Ok(Admitted::Open(Box::new(video)))
 }
 
 fn tell(context: &Context, stage: Stage, order: &OrderId, unit: &Unit, state: Option<&Order>) {

@@ -1,8 +1,9 @@
 //! [`Broker`] on the server in memory.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use jetreel_actors::intake::{self, Refused};
@@ -11,11 +12,11 @@ use jetreel_actors::ports::{
     Remains, Stored, Swap, Versioned, Videos, WriteOnce,
 };
 use jetreel_domain::delivery::claim::Claim;
+use jetreel_domain::delivery::dispatch::{Heard, TaskQueue};
 use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded, VERSION};
 use jetreel_domain::delivery::stage::{About, Queue, Stage, Unit};
 use jetreel_domain::delivery::subject;
-use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
-use jetreel_domain::order::lane::Lane;
+use jetreel_domain::id::{OrderId, TaskId, VideoId};
 use jetreel_domain::order::ledger::Entry;
 use jetreel_domain::order::parts::LoggedPart;
 use jetreel_domain::order::state::{Known, Video};
@@ -28,6 +29,15 @@ use super::server::{
     encode_consumer, work_queues,
 };
 use super::stream::Message;
+
+/// Queues of tasks, and their consumers.
+static QUEUES: LazyLock<BTreeMap<TaskQueue, String>> = LazyLock::new(|| {
+    let named = |queue: TaskQueue| (queue, encode_consumer(queue.lane, queue.group));
+    TaskQueue::all().map(named).collect()
+});
+
+/// Share of the releases that a node does not hear of.
+const DEAF: f64 = 0.2;
 
 impl Port {
     fn message(&self, subject: String, body: bytes::Bytes, mark: &str) -> Message {
@@ -79,24 +89,36 @@ impl Queues for Port {
         Box::pin(self.pull(stream, consumer, wait))
     }
 
-    fn next_task(&self, lane: Lane, group: Group) -> PortFuture<'_, Option<Delivered>> {
-        Box::pin(
-            async move { self.pull(ENCODE, &encode_consumer(lane, group), Duration::ZERO).await },
-        )
+    fn next_task(&self, queue: TaskQueue, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
+        Box::pin(async move { self.pull(ENCODE, &QUEUES[&queue], wait).await })
     }
 
-    fn task_hint(&self, wait: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        let newest = self.world.look(|server| server.streams[ENCODE].last);
-        let heard = async move {
+    fn heard(&self) -> Heard {
+        let mut heard = Heard::default();
+        let queues = QUEUES.iter();
+        let published = self.world.look(|server| {
+            let stream = &server.streams[ENCODE];
+            let published = queues.map(|(queue, name)| (queue, name, stream.published(name)));
+            published.filter(|(.., count)| *count > 0).collect::<Vec<_>>()
+        });
+        for (queue, name, published) in published {
+            // Only hints, and not every one is heard.
+            let hears = |count: &u64| !self.world.fixed(&self.body, name, *count).chance(DEAF);
+            (0..published).filter(hears).for_each(|_| heard.note(*queue));
+        }
+        heard
+    }
+
+    fn task_hint<'a>(&'a self, since: &'a Heard) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(async move {
             loop {
                 let changed = self.world.change(ENCODE);
-                if self.world.look(|server| server.streams[ENCODE].last) != newest {
+                if self.heard() != *since {
                     break;
                 }
                 changed.await;
             }
-        };
-        Box::pin(async move { drop(tokio::time::timeout(wait, heard).await) })
+        })
     }
 
     fn cancel_hint<'a>(

@@ -36,16 +36,19 @@ fn what_got_further_is_not_buried_while_the_ledger_cannot_be_read() {
 #[test]
 fn who_lost_his_lease_before_he_claims_lets_go() {
     let plain = |before, after| Fate { before, kind: Kind::Plain, after, tie: 0 };
-    for call in ["read claim", "swap claim"] {
+    let refused = Order { call: "swap claim", fate: Fate { kind: Kind::Refused, ..plain(1, 1) } };
+    // A first delivery creates the claim unread. Where that is refused, the second delivery reads it.
+    for (call, first) in [("read claim", Some(refused)), ("swap claim", None)] {
         for fate in [plain(1, LONG), plain(LONG, 1)] {
             let order = |call, fate| Order { call, fate };
             // Its successor has probed, and is about to write the plan into state.
-            let orders = vec![
+            let mut orders: Vec<Order> = first.iter().cloned().collect();
+            orders.extend([
                 order(call, fate),
                 order("renew", plain(LONG, 1)),
                 order("swap video", plain(1, 1)),
                 order("swap video", plain(LONG, 1)),
-            ];
+            ]);
             let outcome = Story::scripted(Script::new(Cut::Clean, false), orders).run();
             holds(&outcome);
             assert_eq!(outcome.starts["probe"], 1, "{call} {fate:?}");

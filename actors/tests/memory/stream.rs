@@ -39,6 +39,8 @@ struct Pending {
 pub(crate) struct Consumer {
     filter: String,
     max_deliver: u64,
+    /// Messages that were published for it.
+    published: u64,
     cursor: u64,
     pending: BTreeMap<u64, Pending>,
     /// Counted as pending, and not delivered.
@@ -77,7 +79,8 @@ impl Stream {
     pub(crate) fn consume(&mut self, name: &str, filter: &str, max_deliver: u64) {
         let filter = filter.trim_end_matches('>').to_owned();
         let (pending, blind) = (BTreeMap::new(), BTreeSet::new());
-        let consumer = Consumer { filter, max_deliver, cursor: 0, pending, blind };
+        let (published, cursor) = (0, 0);
+        let consumer = Consumer { filter, max_deliver, published, cursor, pending, blind };
         self.consumers.insert(name.to_owned(), consumer);
     }
 
@@ -90,9 +93,17 @@ impl Stream {
         }
         self.last += 1;
         self.touched = true;
+        for consumer in self.consumers.values_mut() {
+            consumer.published += u64::from(message.subject.starts_with(&consumer.filter));
+        }
         self.subjects.insert(message.subject.clone(), self.last);
         self.messages.insert(self.last, message);
         Ok(self.last)
+    }
+
+    /// Messages that were published for a consumer.
+    pub(crate) fn published(&self, name: &str) -> u64 {
+        self.consumers.get(name).map_or(0, |consumer| consumer.published)
     }
 
     pub(crate) fn newest(&self, subject: &str) -> Option<u64> {

@@ -256,7 +256,11 @@ impl World {
     /// Random numbers of one call. They do not depend on the order in which a node makes different calls at the same instant, for that
     /// is tokio's to choose.
     pub(crate) fn dice(&self, body: &Body, call: &str) -> Rng {
-        let count = body.count(call);
+        self.fixed(body, call, body.count(call))
+    }
+
+    /// Random numbers of one thing among others of its kind, the same each time.
+    pub(crate) fn fixed(&self, body: &Body, call: &str, count: u64) -> Rng {
         let words = body.name.bytes().chain(call.bytes()).chain(count.to_be_bytes());
         let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         Rng::new(words.fold(self.seed ^ 0xcbf2_9ce4_8422_2325, mix))

@@ -1,11 +1,14 @@
 //! Dead letters on the broker: buried once, byte for byte, and replayed only to where a stage reads.
 
+use std::time::Duration;
+
 use async_nats::HeaderMap;
 use async_nats::jetstream;
 use jetreel::bus::{Bus, names};
 use jetreel_actors::deadletter::{Action, DlqService, Fate};
 use jetreel_actors::ports::{DeadLetters, Queues, Survey, Videos, WriteOnce};
 use jetreel_domain::delivery::deadletter::DeadLetter;
+use jetreel_domain::delivery::dispatch::TaskQueue;
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::Group;
 use jetreel_domain::order::lane::Lane;
@@ -77,7 +80,12 @@ async fn a_letter_whose_job_has_no_state_stays_until_it_is_discarded() {
         assert_eq!((handled.outcome, handled.outcome.is_good()), (Fate::Unknown, false));
         assert_eq!(bus.dead_letters().await.unwrap().letters, 1);
     }
-    assert!(bus.next_task(Lane::Normal, Group::Main).await.unwrap().is_none());
+    assert!(
+        bus.next_task(TaskQueue::new(Lane::Normal, Group::Main), Duration::ZERO)
+            .await
+            .unwrap()
+            .is_none()
+    );
     let handled = service.handle(Action::Discard, &found, false).await.unwrap();
     assert_eq!(handled.outcome, Fate::Discarded);
     assert_eq!(bus.dead_letters().await.unwrap().letters, 0);
@@ -98,14 +106,22 @@ async fn a_replayed_task_is_queued_once_and_does_not_look_released() {
     let there = message(&nats, names::ENCODE, &main_subject()).await;
     assert_eq!((there.sequence, there.payload.as_ref()), (1, BODY));
     assert!(there.headers.get("traceparent").is_some());
-    let delivery = bus.next_task(Lane::Normal, Group::Main).await.unwrap().unwrap();
+    let delivery = bus
+        .next_task(TaskQueue::new(Lane::Normal, Group::Main), Duration::ZERO)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(!delivery.is_released());
     delivery.ack().await.unwrap();
 
     let released = task(&order(7), Lane::Normal, Group::Main, 0);
     bus.release(&released).await.unwrap();
     assert_eq!(bus.replay(&found).await.unwrap(), WriteOnce::Taken, "Jetreel's own is there");
-    let delivery = bus.next_task(Lane::Normal, Group::Main).await.unwrap().unwrap();
+    let delivery = bus
+        .next_task(TaskQueue::new(Lane::Normal, Group::Main), Duration::ZERO)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(delivery.is_released() && !delivery.headers().is_empty());
 }
 

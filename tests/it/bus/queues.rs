@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_nats::jetstream;
 use jetreel::bus::topology::{DEFAULT, Topology};
 use jetreel_actors::ports::{Delivered, Ledger, Queues, Survey as _, WriteOnce};
+use jetreel_domain::delivery::dispatch::TaskQueue;
 use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded};
 use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::Group;
@@ -17,7 +18,7 @@ const SOON: Duration = Duration::from_secs(10);
 const AT_ONCE: Duration = Duration::from_millis(50);
 
 async fn next(bus: &jetreel::bus::Bus) -> Option<Delivered> {
-    bus.next_task(Lane::Normal, Group::Main).await.unwrap()
+    bus.next_task(TaskQueue::new(Lane::Normal, Group::Main), Duration::ZERO).await.unwrap()
 }
 
 /// The next task, once there is one.
@@ -44,7 +45,12 @@ async fn a_task_is_queued_once_until_it_is_settled() {
     let high = task(&order, Lane::High, Group::Main, 0);
     assert_eq!(bus.release(&high).await.unwrap(), WriteOnce::Mine, "another lane");
 
-    assert!(bus.next_task(Lane::Normal, Group::Audio).await.unwrap().is_none());
+    assert!(
+        bus.next_task(TaskQueue::new(Lane::Normal, Group::Audio), Duration::ZERO)
+            .await
+            .unwrap()
+            .is_none()
+    );
     let delivery = next(&bus).await.unwrap();
     let body: EncodeTask = rmp_serde::from_slice(delivery.body()).unwrap();
     assert_eq!((body, delivery.delivered()), (normal.clone(), 1));
@@ -176,18 +182,32 @@ async fn lag_is_what_waits_and_what_is_in_hand() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_release_is_heard() {
+async fn a_hint_names_its_queue() {
     let (_nats, bus) = Nats::start_with_streams().await;
-    let order = order(7);
-    let started = tokio::time::Instant::now();
-    bus.task_hint(AT_ONCE).await;
-    assert!(started.elapsed() >= AT_ONCE, "nothing was released");
-    let hinted = tokio::spawn({
+    let mut wanted = bus.heard();
+    for (lane, group) in [(Lane::Low, Group::Images), (Lane::Normal, Group::Main)] {
+        let (waiting, before) = (bus.clone(), bus.heard());
+        assert_eq!(before, wanted);
+        let hinted = tokio::spawn(async move { waiting.task_hint(&before).await });
+        bus.release(&task(&order(7), lane, group, 0)).await.unwrap();
+        tokio::time::timeout(SOON, hinted).await.expect("woken by the release").unwrap();
+        wanted.note(TaskQueue::new(lane, group));
+        assert_eq!(bus.heard(), wanted);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_waits_for_a_task_as_long_as_it_is_told() {
+    let (_nats, bus) = Nats::start_with_streams().await;
+    let queue = TaskQueue::new(Lane::Normal, Group::Main);
+    assert!(bus.next_task(queue, AT_ONCE).await.unwrap().is_none());
+    let waiting = tokio::spawn({
         let bus = bus.clone();
-        async move { bus.task_hint(Duration::from_secs(600)).await }
+        async move { bus.next_task(queue, SOON).await }
     });
-    bus.release(&task(&order, Lane::Low, Group::Images, 0)).await.unwrap();
-    tokio::time::timeout(SOON, hinted).await.expect("woken by the release").unwrap();
+    bus.release(&task(&order(9), Lane::Normal, Group::Main, 0)).await.unwrap();
+    let delivery = waiting.await.unwrap().unwrap().expect("the task");
+    assert_eq!((delivery.delivered(), delivery.pending()), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use jetreel::bus::topology::{self, Action, DEFAULT, Topology};
 use std::time::Duration;
 
 use jetreel_actors::ports::{Queues, Remains};
+use jetreel_domain::delivery::dispatch::TaskQueue;
 use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::Group;
 use jetreel_domain::order::lane::Lane;
@@ -55,7 +56,12 @@ async fn a_change_that_loses_messages_is_refused_unless_allowed() {
     assert_eq!(refused.code, "streams-destructive");
     assert!(refused.detail.contains("recreate stream ENCODE"), "{refused:?}");
     assert_eq!(topology::plan(&bus, &shipped()).await.unwrap(), [], "nothing was touched");
-    assert!(bus.next_task(Lane::Normal, Group::Main).await.unwrap().is_some());
+    assert!(
+        bus.next_task(TaskQueue::new(Lane::Normal, Group::Main), Duration::ZERO)
+            .await
+            .unwrap()
+            .is_some()
+    );
 
     topology::apply(&bus, &changed, true).await.unwrap();
     assert_eq!(topology::plan(&bus, &changed).await.unwrap(), []);
@@ -70,14 +76,28 @@ async fn a_stage_without_its_consumer_is_found_out() {
     encode.delete_consumer("encode-low-package").await.unwrap();
     let missing = topology::missing(&bus, &shipped()).await.unwrap();
     assert_eq!(topology::told(&missing), "consumer ENCODE/encode-low-package");
-    let failure = bus.next_task(Lane::Low, Group::Package).await.err().unwrap();
+    let failure = bus
+        .next_task(TaskQueue::new(Lane::Low, Group::Package), Duration::ZERO)
+        .await
+        .err()
+        .unwrap();
     assert_eq!(failure.code, "topology-missing");
     assert!(failure.detail.contains("ENCODE/encode-low-package"), "{failure:?}");
     // Others work on.
-    assert!(bus.next_task(Lane::High, Group::Package).await.unwrap().is_none());
+    assert!(
+        bus.next_task(TaskQueue::new(Lane::High, Group::Package), Duration::ZERO)
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert!(bus.lost_sight().await.unwrap().is_empty());
     assert_eq!(topology::mend(&bus, &shipped()).await.unwrap(), missing);
-    assert!(bus.next_task(Lane::Low, Group::Package).await.unwrap().is_none());
+    assert!(
+        bus.next_task(TaskQueue::new(Lane::Low, Group::Package), Duration::ZERO)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

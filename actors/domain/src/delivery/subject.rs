@@ -1,5 +1,6 @@
 //! The subjects on which stages meet. Only this file and the descriptions of the stages spell them.
 
+use crate::delivery::dispatch::TaskQueue;
 use crate::delivery::stage::{Stage, Unit};
 use crate::id::{Group, OrderId, TaskId, VideoId};
 use crate::order::lane::Lane;
@@ -59,6 +60,13 @@ pub fn encode(lane: Lane, order: &OrderId, task: TaskId) -> String {
 #[must_use]
 pub fn encode_filter(lane: Lane, group: Group) -> String {
     Stage::Encode.queue(lane, group).filter
+}
+
+/// The queue of a released task, from its subject.
+#[must_use]
+pub fn task_queue(subject: &str) -> Option<TaskQueue> {
+    let mut words = subject.strip_prefix("video.encode.")?.split('.');
+    Some(TaskQueue::new(words.next()?.parse().ok()?, words.next()?.parse().ok()?))
 }
 
 /// Filter for all tasks of an order, in every lane and group.
