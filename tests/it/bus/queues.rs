@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream;
+use futures::{FutureExt as _, StreamExt as _};
 use jetreel::bus::topology::{DEFAULT, Topology};
 use jetreel_actors::ports::{Delivered, Ledger, Queues, Survey as _, WriteOnce};
 use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded};
@@ -145,6 +146,19 @@ async fn a_waiting_stage_is_woken() {
     bus.write_entry(&entry(&order, 0, None, "w")).await.unwrap();
     bus.next_entry(SOON).await.unwrap().unwrap().ack().await.unwrap();
     assert!(bus.next_entry(AT_ONCE).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_task_that_is_queued_is_not_looked_for() {
+    let (nats, bus) = Nats::start_with_streams().await;
+    let client = nats.client().await;
+    let mut reads = client.subscribe("$JS.API.STREAM.MSG.GET.ENCODE").await.unwrap();
+    client.flush().await.unwrap();
+    let task = task(&order(10), Lane::Normal, Group::Main, 0);
+    assert_eq!(bus.release(&task).await.unwrap(), WriteOnce::Mine);
+    assert_eq!(bus.release(&task).await.unwrap(), WriteOnce::Taken);
+    client.flush().await.unwrap();
+    assert!(reads.next().now_or_never().is_none());
 }
 
 #[tokio::test]
