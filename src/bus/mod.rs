@@ -17,6 +17,7 @@ mod patience;
 mod write;
 mod broker;
 mod queue;
+mod entries;
 mod hint;
 mod delivery;
 mod ledger;

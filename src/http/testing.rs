@@ -26,6 +26,7 @@ use jetreel_domain::order::parts::LoggedPart;
 use jetreel_domain::order::state::{Known, Video};
 use jetreel_domain::words::failure::Failure;
 use tempfile::TempDir;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -138,7 +139,12 @@ impl Queues for Videos {
         Box::pin(std::future::pending())
     }
 
-    fn next_entry(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
+    fn receive_entries<'a>(
+        &'a self,
+        _: usize,
+        _: Duration,
+        _: &'a UnboundedSender<Delivered>,
+    ) -> PortFuture<'a, ()> {
         away()
     }
 

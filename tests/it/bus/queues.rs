@@ -10,6 +10,8 @@ use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded};
 use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::Group;
 use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::ledger::Entry;
+use tokio::sync::mpsc;
 
 use super::{entry, order, task};
 use crate::harness::nats::Nats;
@@ -144,8 +146,36 @@ async fn a_waiting_stage_is_woken() {
     evaluation.ack().await.unwrap();
 
     bus.write_entry(&entry(&order, 0, None, "w")).await.unwrap();
-    bus.next_entry(SOON).await.unwrap().unwrap().ack().await.unwrap();
-    assert!(bus.next_entry(AT_ONCE).await.unwrap().is_none());
+    let (into, mut received) = mpsc::unbounded_channel();
+    bus.receive_entries(1, SOON, &into).await.unwrap();
+    received.recv().await.unwrap().ack().await.unwrap();
+    bus.receive_entries(1, AT_ONCE, &into).await.unwrap();
+    assert!(received.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_entries_are_received_by_one_request_each_as_it_arrives() {
+    let (nats, bus) = Nats::start_with_streams().await;
+    let client = nats.client().await;
+    let mut pulls = client.subscribe("$JS.API.CONSUMER.MSG.NEXT.LEDGER.>").await.unwrap();
+    client.flush().await.unwrap();
+    let order = order(9);
+    let (into, mut received) = mpsc::unbounded_channel();
+    let receiving = tokio::spawn({
+        let bus = bus.clone();
+        async move { bus.receive_entries(3, SOON, &into).await }
+    });
+    for index in 0..3 {
+        bus.write_entry(&entry(&order, index, None, "w")).await.unwrap();
+        // The request is still open.
+        let delivery = received.recv().await.unwrap();
+        let body: Entry = rmp_serde::from_slice(delivery.body()).unwrap();
+        assert_eq!((body.task.index, delivery.sequence()), (index, u64::from(index) + 1));
+        delivery.ack().await.unwrap();
+    }
+    receiving.await.unwrap().unwrap();
+    assert!(pulls.next().await.is_some());
+    assert!(pulls.next().now_or_never().is_none());
 }
 
 #[tokio::test]
