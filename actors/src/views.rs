@@ -32,6 +32,8 @@ pub(crate) struct Known {
     pub(crate) view: View,
     /// Tasks that this node has released since it knows the order. They need no further request to the broker.
     pub(crate) released: BTreeSet<TaskId>,
+    /// Tasks that others tried to release.
+    heard: BTreeSet<TaskId>,
     /// The view holds every entry of the order up to this stream sequence. `None` before the ledger was read.
     complete_to: Option<u64>,
     state: Option<(Versioned<Video>, Instant)>,
@@ -40,6 +42,8 @@ pub(crate) struct Known {
 #[derive(Debug)]
 struct Slot {
     known: Arc<tokio::sync::Mutex<Known>>,
+    /// Tasks whose release was heard since somebody last worked on the order.
+    heard: BTreeSet<TaskId>,
     used: u64,
     bytes: usize,
 }
@@ -64,19 +68,22 @@ pub(crate) struct Views {
 impl Views {
     /// The view of an order, not yet locked.
     pub(crate) fn of(&self, order: &OrderId) -> Arc<tokio::sync::Mutex<Known>> {
+        Arc::clone(&self.slots().of(order).known)
+    }
+
+    /// Somebody tries to release a task.
+    pub(crate) fn hear(&self, order: &OrderId, task: TaskId) {
         let mut slots = self.slots();
-        slots.clock += 1;
-        let clock = slots.clock;
-        if let Some(slot) = slots.by_order.get_mut(order) {
-            slot.used = clock;
-            return Arc::clone(&slot.known);
+        if !slots.closed.contains_key(order) {
+            slots.of(order).heard.insert(task);
         }
-        let slot = Slot { known: Arc::default(), used: clock, bytes: VIEW_BYTES };
-        let known = Arc::clone(&slot.known);
-        slots.bytes += slot.bytes;
-        slots.by_order.insert(order.clone(), slot);
-        slots.shrink();
-        known
+    }
+
+    /// Tells the view of an order what was heard of its releases.
+    pub(crate) fn tell(&self, order: &OrderId, known: &mut Known) {
+        if let Some(slot) = self.slots().by_order.get_mut(order) {
+            known.heard.append(&mut slot.heard);
+        }
     }
 
     /// Notes what the view of an order takes. If all views take too much, those that were not used for longest are dropped.
@@ -132,18 +139,36 @@ impl Views {
 }
 
 impl Slots {
-    /// Drops views until the rest takes no more than it may.
-    fn shrink(&mut self) {
-        while self.bytes > BYTES_KEPT && self.drop_oldest() {}
+    fn of(&mut self, order: &OrderId) -> &mut Slot {
+        self.clock += 1;
+        if !self.by_order.contains_key(order) {
+            self.bytes += VIEW_BYTES;
+            self.shrink();
+        }
+        let slot = self.by_order.entry(order.clone()).or_insert_with(|| Slot {
+            known: Arc::default(),
+            heard: BTreeSet::new(),
+            used: 0,
+            bytes: VIEW_BYTES,
+        });
+        slot.used = self.clock;
+        slot
     }
 
-    /// Drops the view that was not used for longest and that nobody works on. `false` if there is none.
-    fn drop_oldest(&mut self) -> bool {
+    /// If all views take too much, drops those that were not used for longest and that nobody works on, a quarter at once.
+    fn shrink(&mut self) {
+        if self.bytes <= BYTES_KEPT {
+            return;
+        }
         let idle = self.by_order.iter().filter(|(_, slot)| Arc::strong_count(&slot.known) == 1);
-        let oldest = idle.min_by_key(|(_, slot)| slot.used).map(|(order, _)| order.clone());
-        let gone = oldest.and_then(|order| self.by_order.remove(&order));
-        self.bytes -= gone.as_ref().map_or(0, |slot| slot.bytes);
-        gone.is_some()
+        let mut idle: Vec<_> = idle.map(|(order, slot)| (slot.used, order.clone())).collect();
+        idle.sort_unstable();
+        for (_, order) in idle {
+            if self.bytes <= BYTES_KEPT / 4 * 3 {
+                return;
+            }
+            self.bytes -= self.by_order.remove(&order).map_or(0, |slot| slot.bytes);
+        }
     }
 }
 
@@ -219,6 +244,20 @@ impl Known {
         self.view.entries().count() as u64
     }
 
+    /// Tasks that need not be released. `hearsay`: what others tried to release is as good as released. If they did not succeed, the message
+    /// that made them try is delivered again; whoever gets it must not rely on hearsay.
+    pub(crate) fn released(&self, hearsay: bool) -> BTreeSet<TaskId> {
+        let heard = self.heard.iter().filter(|_| hearsay);
+        self.released.iter().chain(heard).copied().collect()
+    }
+
+    /// Tasks of the order that lost their entries are due again.
+    pub(crate) fn forget(&mut self, task: TaskId) {
+        self.view.forget(task);
+        self.released.remove(&task);
+        self.heard.remove(&task);
+    }
+
     /// The state, if it is fresh enough to begin an evaluation with.
     pub(crate) fn state(&self) -> Option<Versioned<Video>> {
         let fresh = self.state.as_ref().filter(|(_, read)| read.elapsed() < STATE_AGE_MAX);
@@ -275,7 +314,7 @@ mod tests {
             views.weigh(&order(bits), &view);
         }
         let slots = views.slots();
-        assert!(slots.bytes <= BYTES_KEPT && slots.by_order.len() >= room - 1);
+        assert!(slots.bytes <= BYTES_KEPT && slots.by_order.len() >= room / 2);
         assert!(slots.by_order.contains_key(&order(0)), "somebody works on the oldest");
         assert!(!slots.by_order.contains_key(&order(1)));
         let sum: usize = slots.by_order.values().map(|slot| slot.bytes).sum();
@@ -303,6 +342,24 @@ mod tests {
         // An entry that the view should hold and does not.
         assert_eq!(receive(&mut known, 5, 3), None);
         assert_eq!(known.count(), 0);
+    }
+
+    #[test]
+    fn what_others_tried_to_release_counts_unless_they_may_have_failed() {
+        let (views, order) = (Views::default(), order(1));
+        let tasks = [0, 1].map(|index| TaskId::new(Group::Main, index));
+        views.hear(&order, tasks[0]);
+        let mut known = Known::default();
+        known.released.insert(tasks[1]);
+        assert_eq!(known.released(true), BTreeSet::from([tasks[1]]));
+        views.tell(&order, &mut known);
+        assert_eq!(known.released(true), BTreeSet::from(tasks));
+        assert_eq!(known.released(false), BTreeSet::from([tasks[1]]));
+        known.forget(tasks[0]);
+        assert_eq!(known.released(true), BTreeSet::from([tasks[1]]));
+        views.close(&order, 9);
+        views.hear(&order, tasks[0]);
+        assert!(views.slots().by_order.is_empty(), "a closed order is not opened again");
     }
 
     #[test]

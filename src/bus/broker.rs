@@ -61,6 +61,13 @@ impl Queues for Bus {
         port("pull ledger entries", self.pull_many(from, most, wait, into))
     }
 
+    fn hear_releases<'a>(
+        &'a self,
+        into: &'a UnboundedSender<(OrderId, TaskId)>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(self.tell_releases(into))
+    }
+
     fn check(&self) -> PortFuture<'_, ()> {
         port("probe", self.probe())
     }

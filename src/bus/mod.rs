@@ -18,6 +18,7 @@ mod write;
 mod broker;
 mod queue;
 mod entries;
+mod releases;
 mod hint;
 mod delivery;
 mod ledger;

@@ -148,6 +148,13 @@ impl Queues for Videos {
         away()
     }
 
+    fn hear_releases<'a>(
+        &'a self,
+        _: &'a UnboundedSender<(OrderId, TaskId)>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(std::future::pending())
+    }
+
     fn release<'a>(&'a self, _: &'a EncodeTask) -> PortFuture<'a, WriteOnce> {
         away()
     }

@@ -38,6 +38,12 @@ pub trait Queues: Send + Sync {
         wait: Duration,
         into: &'a UnboundedSender<Delivered>,
     ) -> PortFuture<'a, ()>;
+    /// Hands over every task that anybody tries to queue, for as long as the broker lives. A hint: some are missed, and a task that is told
+    /// may not be queued in the end.
+    fn hear_releases<'a>(
+        &'a self,
+        into: &'a UnboundedSender<(OrderId, TaskId)>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
     /// Asks the leader for any answer, to prove that the broker works.
     fn check(&self) -> PortFuture<'_, ()>;
     /// Queues a task. `Taken` if the task is queued already.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::future::{self, BoxFuture, FutureExt as _};
 use futures::stream::FuturesUnordered;
-use jetreel_domain::id::OrderId;
+use jetreel_domain::id::{OrderId, TaskId};
 use jetreel_domain::order::ledger::Entry;
 use jetreel_domain::order::stretch::Stretch;
 use jetreel_domain::words::failure::Failure;
@@ -63,6 +63,8 @@ pub(crate) struct State {
     pull: Option<BoxFuture<'static, Result<(), Failure>>>,
     pulled: UnboundedSender<Delivered>,
     arrived: UnboundedReceiver<Delivered>,
+    hearing: BoxFuture<'static, ()>,
+    heard: UnboundedReceiver<(OrderId, TaskId)>,
     /// Whether something failed since the last pull.
     failed: bool,
 }
@@ -95,6 +97,13 @@ impl Actor for Entries {
     ) -> Result<State, ActorProcessingErr> {
         myself.cast(Message::Turn)?;
         let (pulled, arrived) = mpsc::unbounded_channel();
+        let (told, heard) = mpsc::unbounded_channel();
+        let broker = Arc::clone(&context.ports.broker);
+        let hearing = async move {
+            broker.hear_releases(&told).await;
+            // Hints are not heard any more. Work goes on without them.
+            future::pending().await
+        };
         Ok(State {
             context,
             views,
@@ -107,6 +116,8 @@ impl Actor for Entries {
             pull: None,
             pulled,
             arrived,
+            hearing: hearing.boxed(),
+            heard,
             failed: false,
         })
     }
@@ -143,6 +154,9 @@ impl State {
         while let Ok(delivered) = self.arrived.try_recv() {
             self.take(delivered);
         }
+        while let Ok((order, task)) = self.heard.try_recv() {
+            self.views.hear(&order, task);
+        }
         self.evaluate();
         self.pull();
         if self.has_ended() {
@@ -160,6 +174,8 @@ impl State {
         tokio::select! {
             biased;
             () = drain.cancelled(), if pulling => self.pull = None,
+            () = &mut self.hearing => {}
+            Some((order, task)) = self.heard.recv() => self.views.hear(&order, task),
             Some(delivered) = self.arrived.recv() => self.take(delivered),
             ended = pull => {
                 self.pull = None;

@@ -49,6 +49,7 @@ pub(super) async fn order(
 ) -> Result<(), Failure> {
     let known = views.of(order);
     let mut known = known.lock().await;
+    views.tell(order, &mut known);
     let (newest, writer) = match cause {
         Cause::Entries(Received { entries, stretch, writer }) => {
             let newest = entries.iter().map(|(sequence, _)| *sequence).max();
@@ -118,8 +119,7 @@ async fn has_gap(context: &Context, order: &OrderId, known: &mut Known) -> Resul
     let torn = known.view.torn();
     for task in &torn {
         broker.forget_entry(order, *task).await?;
-        known.view.forget(*task);
-        known.released.remove(task);
+        known.forget(*task);
     }
     Ok(ahead || !torn.is_empty())
 }
@@ -171,8 +171,11 @@ impl Evaluation<'_> {
             tell_gap(context, order);
         }
         let Some(state) = found.value.order(order.number) else { return Ok(()) };
-        let Known { view, released, .. } = known;
-        releases::due(context, state, plan, view, released).await?;
+        let before = known.released(self.writer == Writer::Mover);
+        let mut released = before.clone();
+        let done = releases::due(context, state, plan, &known.view, &mut released).await;
+        known.released.extend(released.difference(&before));
+        done?;
         crash::point("publish-after-release");
         verified
     }

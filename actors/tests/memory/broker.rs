@@ -143,6 +143,39 @@ impl Queues for Port {
         })
     }
 
+    fn hear_releases<'a>(
+        &'a self,
+        into: &'a UnboundedSender<(OrderId, TaskId)>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        let mut heard = self.world.look(|server| server.streams[ENCODE].last);
+        Box::pin(async move {
+            while self.body.is_alive() {
+                let changed = self.world.change(ENCODE);
+                let (last, told) = self.world.look(|server| {
+                    let stream = &server.streams[ENCODE];
+                    let messages = stream.messages.range(heard + 1..);
+                    let subjects = messages.map(|(_, message)| message.subject.clone());
+                    (stream.last, subjects.collect::<Vec<_>>())
+                });
+                heard = last;
+                for subject in told {
+                    let order = subject::owner(&subject).and_then(|(video, number)| {
+                        Some((OrderId::new(video, number?), subject::task_in(&subject)?))
+                    });
+                    // Only a hint, and not every one is heard.
+                    let deaf = self.world.dice(&self.body, "hear release").chance(0.2);
+                    if let Some(release) = order.filter(|_| !deaf)
+                        && into.send(release).is_err()
+                    {
+                        return;
+                    }
+                }
+                changed.await;
+            }
+            std::future::pending().await
+        })
+    }
+
     fn check(&self) -> PortFuture<'_, ()> {
         self.read("check", |_| ())
     }

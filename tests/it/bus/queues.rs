@@ -178,6 +178,24 @@ async fn many_entries_are_received_by_one_request_each_as_it_arrives() {
     assert!(pulls.next().now_or_never().is_none());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_release_is_heard() {
+    let (nats, bus) = Nats::start_with_streams().await;
+    let (other, order) = (nats.bus().await, order(14));
+    let (into, mut heard) = mpsc::unbounded_channel();
+    let hearing = tokio::spawn(async move { other.hear_releases(&into).await });
+    let released = task(&order, Lane::Low, Group::Audio, 3);
+    // The subscription may come after the first one.
+    let told = loop {
+        bus.release(&released).await.unwrap();
+        if let Ok(told) = tokio::time::timeout(AT_ONCE, heard.recv()).await {
+            break told;
+        }
+    };
+    assert_eq!(told, Some((order, released.task)));
+    hearing.abort();
+}
+
 #[tokio::test]
 async fn a_task_that_is_queued_is_not_looked_for() {
     let (nats, bus) = Nats::start_with_streams().await;
