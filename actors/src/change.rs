@@ -8,7 +8,7 @@ use jetreel_domain::words::failure::Failure;
 
 use crate::crash;
 use crate::event::Event;
-use crate::ports::{Ports, Swap};
+use crate::ports::{Ports, Swap, Versioned};
 
 /// Rounds before a loop gives up. Far fewer writers ever change one video at once.
 const ROUNDS_MAX: usize = 64;
@@ -18,22 +18,44 @@ const ROUNDS_MAX: usize = 64;
 ///
 /// # Errors
 /// The broker failed, `change` refused, or each of [`ROUNDS_MAX`] rounds met a conflict.
-pub async fn video<F>(ports: &Ports, id: &VideoId, mut change: F) -> Result<Option<Video>, Failure>
+pub async fn video<F>(ports: &Ports, id: &VideoId, change: F) -> Result<Option<Video>, Failure>
 where
     F: FnMut(&mut Video) -> Result<bool, Failure> + Send,
 {
+    let Some(found) = ports.broker.video(id).await? else { return Ok(None) };
+    Ok(from(ports, found, change).await?.map(|found| found.value))
+}
+
+/// Like [`video`], but begins with the state as it was read before. It is read again only after a conflict. So a `change` that writes
+/// nothing may have seen an older state.
+///
+/// # Errors
+/// Like [`video`].
+pub(crate) async fn from<F>(
+    ports: &Ports,
+    found: Versioned<Video>,
+    mut change: F,
+) -> Result<Option<Versioned<Video>>, Failure>
+where
+    F: FnMut(&mut Video) -> Result<bool, Failure> + Send,
+{
+    let id = found.value.id.clone();
+    let mut found = found;
     for _ in 0..ROUNDS_MAX {
-        let Some(found) = ports.broker.video(id).await? else { return Ok(None) };
-        let mut video = found.value;
+        let Versioned { value: mut video, revision } = found;
         if !change(&mut video)? {
-            return Ok(Some(video));
+            return Ok(Some(Versioned { value: video, revision }));
         }
         if video.is_newer() {
-            return Err(document::newer().with_detail(id));
+            return Err(document::newer().with_detail(&id));
         }
-        match ports.broker.swap_video(&video, found.revision).await? {
-            Swap::Done(_) => return Ok(Some(video)),
+        match ports.broker.swap_video(&video, revision).await? {
+            Swap::Done(revision) => return Ok(Some(Versioned { value: video, revision })),
             Swap::Conflict => ports.environment.emit(Event::SwapConflict { bucket: "videos" }),
+        }
+        match ports.broker.video(&id).await? {
+            Some(current) => found = current,
+            None => return Ok(None),
         }
     }
     Err(Failure::dependency(
@@ -48,8 +70,33 @@ where
 /// # Errors
 /// The broker failed. Facts published so far stay published, and a later call continues after them.
 pub async fn announce(ports: &Ports, video: &Video) -> Result<(), Failure> {
+    let Some(last) = tell(ports, video).await? else { return Ok(()) };
+    self::video(ports, &video.id, |state| Ok(note(state, last))).await?;
+    Ok(())
+}
+
+/// Like [`announce`], and returns the state afterwards. `None` if the video was removed.
+///
+/// # Errors
+/// Like [`announce`].
+pub(crate) async fn announce_from(
+    ports: &Ports,
+    found: Versioned<Video>,
+) -> Result<Option<Versioned<Video>>, Failure> {
+    match tell(ports, &found.value).await? {
+        Some(last) => from(ports, found, |state| Ok(note(state, last))).await,
+        None => Ok(Some(found)),
+    }
+}
+
+/// Publishes in order every fact that the state holds and PROGRESS lacks, and awaits each confirmation. Returns the number of the last one:
+/// the next write of the state must [note](note) it.
+///
+/// # Errors
+/// Like [`announce`].
+pub(crate) async fn tell(ports: &Ports, video: &Video) -> Result<Option<u64>, Failure> {
     let due = announce::due(video);
-    let Some(last) = due.last().map(|(_, known)| known.seq) else { return Ok(()) };
+    let Some(last) = due.last().map(|(_, known)| known.seq) else { return Ok(None) };
     if video.is_newer() {
         // The number of published facts could not be recorded.
         return Err(document::newer().with_detail(&video.id));
@@ -61,11 +108,12 @@ pub async fn announce(ports: &Ports, video: &Video) -> Result<(), Failure> {
         ports.environment.emit(Event::Announced { order, fact: known.fact.clone() });
     }
     crash::point("announce-before-note");
-    self::video(ports, &video.id, |state| {
-        let behind = state.announced < last;
-        state.announced = state.announced.max(last);
-        Ok(behind)
-    })
-    .await?;
-    Ok(())
+    Ok(Some(last))
+}
+
+/// Records that the facts up to this number are published. Returns whether that is news.
+pub(crate) fn note(state: &mut Video, last: u64) -> bool {
+    let behind = state.announced < last;
+    state.announced = state.announced.max(last);
+    behind
 }

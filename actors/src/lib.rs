@@ -17,6 +17,7 @@ pub mod parts;
 mod original;
 pub mod change;
 pub mod releases;
+mod views;
 mod takeover;
 mod lease;
 mod trial;

@@ -22,7 +22,7 @@ pub struct Lists(ByHash<PartList>);
 
 impl Default for Lists {
     fn default() -> Self {
-        Self(ByHash::new(PARTS_KEPT, PartList::len))
+        Self(ByHash::new(PARTS_KEPT))
     }
 }
 
@@ -56,7 +56,7 @@ impl Lists {
         let list = decode(&bytes)?;
         own(&list)?;
         let list = Arc::new(list);
-        self.0.keep(&object.sha256, &list);
+        self.0.keep(&object.sha256, &list, list.len());
         Ok(list)
     }
 }

@@ -12,16 +12,16 @@ use crate::cache::ByHash;
 use crate::intact::is_intact;
 use crate::ports::Store;
 
-/// Plans kept in memory: enough for every order a node works on at once.
-const PLANS_KEPT: usize = 64;
+/// Bytes of all plans in memory, as stored. This holds the plans of thousands of short videos, or of a hundred films.
+const PLAN_BYTES_KEPT: usize = 64 << 20;
 
-/// A small cache of plans by SHA-256.
+/// A cache of plans by SHA-256.
 #[derive(Debug)]
 pub struct Plans(ByHash<Plan>);
 
 impl Default for Plans {
     fn default() -> Self {
-        Self(ByHash::new(PLANS_KEPT, |_| 1))
+        Self(ByHash::new(PLAN_BYTES_KEPT))
     }
 }
 
@@ -51,7 +51,7 @@ impl Plans {
         }
         let plan = Arc::new(decode(&bytes)?);
         own(&plan)?;
-        self.0.keep(sha256, &plan);
+        self.0.keep(sha256, &plan, bytes.len());
         Ok(plan)
     }
 }

@@ -15,7 +15,8 @@ use crate::config::{Config, Context};
 use crate::encode::{Dispatch, Encode};
 use crate::ingest::Ingest;
 use crate::intake::{self, Refused};
-use crate::publish::{Evaluations, Views};
+use crate::publish::Evaluations;
+use crate::views::Views;
 use crate::worker;
 
 /// Order and unit that a message of a stage is about.
@@ -52,7 +53,10 @@ pub(crate) async fn start(
     root: ActorCell,
 ) -> Result<ActorId, SpawnErr> {
     match stage {
-        Stage::Ingest => worker::start(context, Ingest, root).await,
+        Stage::Ingest => {
+            let views = Arc::clone(views);
+            worker::start(context, Ingest { views }, root).await
+        }
         Stage::Encode => {
             Ok(Dispatch::spawn_linked(None, Dispatch, context, root).await?.0.get_id())
         }

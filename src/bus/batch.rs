@@ -58,6 +58,37 @@ impl Bus {
         Ok(found)
     }
 
+    /// The messages of a filter at or after a sequence, by ascending sequence, at least up to the sequence `newest`, which such a message
+    /// is known to have. If a replica has not got it yet, or it was removed, the leader is asked.
+    pub(super) async fn messages_to(
+        &self,
+        stream: &str,
+        filter: &str,
+        from: u64,
+        newest: u64,
+    ) -> Result<Vec<Found>, Fault> {
+        let mut found: Vec<Found> = Vec::new();
+        let after = |found: &[Found]| found.last().map_or(from, |last| last.sequence + 1);
+        loop {
+            let Batch { messages, broke } = self.batch(stream, filter, after(&found)).await?;
+            let ends = broke || messages.is_empty();
+            found.extend(messages);
+            if after(&found) > newest {
+                return Ok(found);
+            }
+            if ends {
+                break;
+            }
+        }
+        while after(&found) <= newest {
+            let from = after(&found);
+            let next = persist(READ_BUDGET, || self.next_message(stream, filter, from)).await?;
+            let Some(message) = next else { break };
+            found.push(message);
+        }
+        Ok(found)
+    }
+
     /// The next messages of a filter, by ascending sequence. It may return fewer than exist, or none; the caller asks again.
     async fn batch(&self, stream: &str, filter: &str, from: u64) -> Result<Batch, Fault> {
         let wanted = GetBatch { seq: from, batch: BATCH, next_by_subj: filter };

@@ -16,6 +16,7 @@ use jetreel_domain::id::{OrderId, TaskId, VideoId};
 use jetreel_domain::order::ledger::Entry;
 use jetreel_domain::order::parts::LoggedPart;
 use jetreel_domain::order::state::{Known, Video};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::connection::Bus;
 use super::names;
@@ -54,9 +55,21 @@ impl Queues for Bus {
         Box::pin(self.hints.cancelled(order))
     }
 
-    fn next_entry(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
-        let pull = self.next_delivery(names::LEDGER, names::PUBLISH_CONSUMER, wait);
-        port("pull a ledger entry", pull)
+    fn receive_entries<'a>(
+        &'a self,
+        most: usize,
+        wait: Duration,
+        into: &'a UnboundedSender<Delivered>,
+    ) -> PortFuture<'a, ()> {
+        let from = (names::LEDGER, names::PUBLISH_CONSUMER);
+        port("pull ledger entries", self.pull_many(from, most, wait, into))
+    }
+
+    fn hear_releases<'a>(
+        &'a self,
+        into: &'a UnboundedSender<(OrderId, TaskId)>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(self.tell_releases(into))
     }
 
     fn check(&self) -> PortFuture<'_, ()> {
@@ -119,6 +132,15 @@ impl Ledger for Bus {
 
     fn entries<'a>(&'a self, order: &'a OrderId, after: u64) -> PortFuture<'a, (Vec<Entry>, u64)> {
         port("read ledger entries", self.read_entries(order, after))
+    }
+
+    fn entries_to<'a>(
+        &'a self,
+        order: &'a OrderId,
+        after: u64,
+        newest: u64,
+    ) -> PortFuture<'a, (Vec<Entry>, u64)> {
+        port("read ledger entries", self.read_entries_to(order, after, newest))
     }
 
     fn entry_count<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, u64> {

@@ -54,18 +54,17 @@ impl Bus {
             // Few entries were added since.
             _ => self.ledger_after(order, after).await?,
         };
-        let highest = messages.last().map_or(after, |last| last.sequence);
-        let mut entries = Vec::with_capacity(messages.len());
-        for message in messages {
-            match decode(&message) {
-                Ok(entry) => entries.push(entry),
-                Err(Refused::Newer(failure)) => return Err(Fault::Newer(failure.detail)),
-                Err(Refused::Contradicting(failure) | Refused::Unreadable(failure)) => {
-                    tracing::debug!(%failure, subject = %message.subject, "no ledger entry");
-                }
-            }
-        }
-        Ok((entries, highest))
+        valid(messages, after)
+    }
+
+    pub(super) async fn read_entries_to(
+        &self,
+        order: &OrderId,
+        after: u64,
+        newest: u64,
+    ) -> Result<(Vec<Entry>, u64), Fault> {
+        let filter = subject::ledger_filter(order);
+        valid(self.messages_to(names::LEDGER, &filter, after + 1, newest).await?, after)
     }
 
     /// All ledger messages of an order, in batches. If a replica may have returned a removed message, they are read from the leader one by
@@ -143,9 +142,11 @@ impl Bus {
 
     /// Removes all entries of an order. It purges by filter, because deleting key by key would leave a marker for each.
     pub(super) async fn purge_order(&self, order: &OrderId) -> Result<(), Fault> {
-        self.purge(names::LEDGER, &subject::ledger_filter(order)).await?;
+        let entries = subject::ledger_filter(order);
         let claims = names::bucket_subject(names::CLAIMS_BUCKET, &subject::claim_filter(order));
-        self.purge(&names::bucket_stream(names::CLAIMS_BUCKET), &claims).await
+        let bucket = names::bucket_stream(names::CLAIMS_BUCKET);
+        tokio::try_join!(self.purge(names::LEDGER, &entries), self.purge(&bucket, &claims))?;
+        Ok(())
     }
 
     pub(super) async fn count_entries(&self, order: &OrderId) -> Result<u64, Fault> {
@@ -179,6 +180,22 @@ impl Bus {
         persist(WRITE_BUDGET, || self.api::<Purged>(path.clone(), body)).await?;
         Ok(())
     }
+}
+
+/// The entries among messages after a sequence, and the highest sequence.
+fn valid(messages: Vec<Found>, after: u64) -> Result<(Vec<Entry>, u64), Fault> {
+    let highest = messages.last().map_or(after, |last| last.sequence);
+    let mut entries = Vec::with_capacity(messages.len());
+    for message in messages {
+        match decode(&message) {
+            Ok(entry) => entries.push(entry),
+            Err(Refused::Newer(failure)) => return Err(Fault::Newer(failure.detail)),
+            Err(Refused::Contradicting(failure) | Refused::Unreadable(failure)) => {
+                tracing::debug!(%failure, subject = %message.subject, "no ledger entry");
+            }
+        }
+    }
+    Ok((entries, highest))
 }
 
 fn decode(message: &Found) -> Result<Entry, Refused> {

@@ -17,6 +17,8 @@ mod patience;
 mod write;
 mod broker;
 mod queue;
+mod entries;
+mod releases;
 mod hint;
 mod inbox;
 mod delivery;

@@ -68,7 +68,7 @@ impl Bus {
             let found = there.headers.get(names::RELEASE_HEADER);
             found.is_some_and(|found| found.as_str() == release)
         };
-        self.queue_once(stream, message, mine).await
+        self.queue_new(stream, message, mine).await
     }
 
     /// Repeating this is harmless: messages are hints, and the state of the video decides.

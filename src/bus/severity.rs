@@ -13,6 +13,8 @@ pub(super) const WRONG_LAST_SEQUENCE: u64 = 10071;
 pub(super) const WRONG_LAST_SEQUENCE_IN_PROCESS: u64 = 10164;
 /// "store failed": the subject is taken, or the stream is full.
 pub(super) const STORE_FAILED: u64 = 10077;
+/// How the server words [`STORE_FAILED`] if only the subject is taken.
+const SUBJECT_TAKEN: &str = "maximum messages per subject exceeded";
 /// The stream does not exist.
 pub(super) const STREAM_NOT_FOUND: u64 = 10059;
 const CONSUMER_NOT_FOUND: u64 = 10014;
@@ -97,6 +99,12 @@ impl Fault {
     /// Whether the stream did not store the message because its subject is taken or the stream is full.
     pub(super) fn is_store_failed(&self) -> bool {
         matches!(self, Self::Refused { code: STORE_FAILED, .. })
+    }
+
+    /// Whether the stream did not store the message because its subject is taken. `false` if the server's text leaves that open.
+    pub(super) fn is_subject_taken(&self) -> bool {
+        matches!(self, Self::Refused { code: STORE_FAILED, description, .. }
+            if description.contains(SUBJECT_TAKEN))
     }
 
     /// Whether the stream or consumer does not exist.

@@ -40,6 +40,20 @@ impl Bus {
         self.publish_once(stream, &message, mine).await
     }
 
+    /// The same for a message with an id of its own: whatever is there at the first try is another's, and need not be looked at.
+    pub(super) async fn queue_new(
+        &self,
+        stream: &str,
+        message: Outgoing,
+        mine: impl Fn(&Found) -> bool + Send,
+    ) -> Result<WriteOnce, Fault> {
+        match self.publish(&message).await {
+            Ok(_) => Ok(WriteOnce::Mine),
+            Err(fault) if fault.is_subject_taken() => Ok(WriteOnce::Taken),
+            Err(_) => self.publish_once(stream, &message, mine).await,
+        }
+    }
+
     async fn publish_once(
         &self,
         stream: &str,

@@ -27,6 +27,7 @@ use jetreel_domain::order::state::{Known, Video};
 use jetreel_domain::output::price::Prices;
 use jetreel_domain::words::failure::Failure;
 use tempfile::TempDir;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -143,8 +144,20 @@ impl Queues for Videos {
         Box::pin(std::future::pending())
     }
 
-    fn next_entry(&self, _: Duration) -> PortFuture<'_, Option<Delivered>> {
+    fn receive_entries<'a>(
+        &'a self,
+        _: usize,
+        _: Duration,
+        _: &'a UnboundedSender<Delivered>,
+    ) -> PortFuture<'a, ()> {
         away()
+    }
+
+    fn hear_releases<'a>(
+        &'a self,
+        _: &'a UnboundedSender<(OrderId, TaskId)>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(std::future::pending())
     }
 
     fn release<'a>(&'a self, _: &'a EncodeTask) -> PortFuture<'a, WriteOnce> {

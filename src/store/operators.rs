@@ -72,6 +72,20 @@ impl OpenDalStore {
         failure(Doing::Reading, &error).of(touched)
     }
 
+    /// All bytes of an object. In a folder its size is looked up first: OpenDAL reads a range without an end into two zeroed buffers of
+    /// 2 MiB each, however small the object is.
+    async fn whole(&self, key: &str) -> Result<Bytes, Error> {
+        let read = self.operator.read_with(key);
+        if self.files.is_none() {
+            return Ok(read.await?.to_bytes());
+        }
+        let bytes = self.operator.stat(key).await?.content_length();
+        if bytes == 0 {
+            return Ok(Bytes::new());
+        }
+        Ok(read.range(0..bytes).await?.to_bytes())
+    }
+
     async fn is_present(&self) -> bool {
         let Some(files) = &self.files else { return true };
         let directory = files.directory.clone();
@@ -166,8 +180,8 @@ impl Store for OpenDalStore {
 
     fn read_all<'a>(&'a self, key: &'a str) -> PortFuture<'a, Bytes> {
         Box::pin(async move {
-            match self.operator.read(key).await {
-                Ok(buffer) => Ok(buffer.to_bytes()),
+            match self.whole(key).await {
+                Ok(bytes) => Ok(bytes),
                 Err(error) => Err(self.explain(key, 0, error).await),
             }
         })

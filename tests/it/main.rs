@@ -34,6 +34,7 @@ mod probes;
 mod reconcile;
 mod refuse;
 mod reopen;
+mod requests;
 mod rm;
 mod s3;
 mod sandbox;

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::stream;
 use jetreel::http::{Place, UploadError, store_parts};
 use jetreel::store::{OpenDalStore, StoreOptions, link_source};
@@ -248,6 +248,14 @@ async fn a_bucket_that_is_gone_is_no_store_without_objects() {
     let store = OpenDalStore::open(&options).unwrap();
     let failure = store.walk("out/").await.unwrap().page(1).await.unwrap_err();
     assert_eq!(failure.severity, Severity::DependencyFault, "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_small_object_is_read_into_no_more_memory_than_it_takes() {
+    let (_directory, store) = directory_store();
+    store.write("out/v/small", Bytes::from(vec![7; 1000])).await.unwrap();
+    let read = BytesMut::from(store.read_all("out/v/small").await.unwrap());
+    assert_eq!((read.len(), read.capacity()), (1000, 1000));
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Ingest as a stage: one message for a completed upload, or for a corrected source.
 
+use std::sync::Arc;
+
 use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::delivery::turn;
@@ -14,10 +16,14 @@ use crate::crash;
 use crate::lease::InHand;
 use crate::ports::Delivered;
 use crate::settle::{self, Case, Settlement};
+use crate::views::Views;
 use crate::worker::Inbox;
 
 /// The inbox of completed uploads.
-pub(crate) struct Ingest;
+pub(crate) struct Ingest {
+    /// Shared with the node's publisher, which need not ask what was released here.
+    pub(crate) views: Arc<Views>,
+}
 
 impl Inbox for Ingest {
     async fn pull(&mut self, context: &Context) -> Result<Option<Delivered>, Failure> {
@@ -58,7 +64,7 @@ impl Claiming for Ingest {
 
     async fn work(&self, attempt: &Attempt<'_>, _: &Uploaded) -> Result<Outcome, Failure> {
         crash::point("ingest-after-claim");
-        let work = work::run(attempt.context, &attempt.held.order);
+        let work = work::run(attempt.context, &self.views, &attempt.held.order);
         match attempt.hand.unless_lost(work).await {
             Ok(done) => done.map(|()| Outcome::Done),
             Err(lost) => Ok(Outcome::Lost(lost)),

@@ -11,6 +11,7 @@ use jetreel_domain::id::{OrderId, TaskId, VideoId};
 use jetreel_domain::order::ledger::Entry;
 use jetreel_domain::order::parts::LoggedPart;
 use jetreel_domain::order::state::{Known, Video};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::call::{PortFuture, Swap, WriteOnce};
 use super::delivery::{Delivered, Forged, LostSight, Stored};
@@ -31,8 +32,20 @@ pub trait Queues: Send + Sync {
         &'a self,
         order: &'a OrderId,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
-    /// The next ledger entry that no publisher has settled; waits up to `wait`.
-    fn next_entry(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
+    /// Hands over up to `most` ledger entries that no publisher has settled, each as it arrives. Ends with the last of them, or after
+    /// `wait`.
+    fn receive_entries<'a>(
+        &'a self,
+        most: usize,
+        wait: Duration,
+        into: &'a UnboundedSender<Delivered>,
+    ) -> PortFuture<'a, ()>;
+    /// Hands over every task that anybody tries to queue, for as long as the broker lives. A hint: some are missed, and a task that is told
+    /// may not be queued in the end.
+    fn hear_releases<'a>(
+        &'a self,
+        into: &'a UnboundedSender<(OrderId, TaskId)>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
     /// Asks the leader for any answer, to prove that the broker works.
     fn check(&self) -> PortFuture<'_, ()>;
     /// Queues a task. `Taken` if the task is queued already.
@@ -78,6 +91,16 @@ pub trait Ledger: Send + Sync {
     /// All ledger entries of an order, checkpoints included, with a stream sequence above `after`, and the highest sequence read; from the
     /// leader. Entries that contradict their subjects are left out.
     fn entries<'a>(&'a self, order: &'a OrderId, after: u64) -> PortFuture<'a, (Vec<Entry>, u64)>;
+    /// Like [`Ledger::entries`], at least up to the sequence `newest`, which the caller knows an entry of the order to have. Entries that
+    /// were removed a moment ago may be among them.
+    fn entries_to<'a>(
+        &'a self,
+        order: &'a OrderId,
+        after: u64,
+        _newest: u64,
+    ) -> PortFuture<'a, (Vec<Entry>, u64)> {
+        self.entries(order, after)
+    }
     /// Number of ledger entries of an order, checkpoints included; from the leader.
     fn entry_count<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, u64>;
     /// Removes the ledger entry of a finished task, so that the task is done again. Its checkpoints stay.

@@ -3,129 +3,213 @@
 use std::sync::Arc;
 
 use jetreel_domain::id::OrderId;
-use jetreel_domain::order::ledger::View;
+use jetreel_domain::order::ledger::Entry;
 use jetreel_domain::order::progress;
-use jetreel_domain::order::state::{Fact, Order, Status, Video};
+use jetreel_domain::order::state::{Order, Status, Video};
+use jetreel_domain::order::stretch::Stretch;
 use jetreel_domain::order::takeover::Takeover;
 use jetreel_domain::output::verify;
 use jetreel_domain::plan::Plan;
 use jetreel_domain::words::failure::Failure;
 
+use super::facts;
 use super::finish::{self, Writer};
-use super::views::{Read, Views};
 use crate::change;
 use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
+use crate::ports::Versioned;
 use crate::releases;
 use crate::takeover;
+use crate::views::{Known, Views};
+
+/// Why an order is evaluated.
+pub(super) enum Cause {
+    /// Entries were received.
+    Entries(Received),
+    /// Somebody asked. What this node believes to know may be the trouble.
+    Asked,
+}
+
+/// Entries of an order that were received together.
+pub(super) struct Received {
+    /// The entries, each with its stream sequence.
+    pub(super) entries: Vec<(u64, Entry)>,
+    /// Everything that this node has received so far.
+    pub(super) stretch: Stretch,
+    pub(super) writer: Writer,
+}
 
 /// Evaluates an order. Evaluating twice, or on two nodes at once, changes nothing.
 pub(super) async fn order(
     context: &Context,
     views: &Views,
     order: &OrderId,
-    writer: Writer,
+    cause: Cause,
 ) -> Result<(), Failure> {
-    let ports = &context.ports;
-    let Some(found) = ports.broker.video(&order.video).await? else { return Ok(()) };
-    let mut video = found.value;
-    let Some(state) = video.order(order.number) else { return Ok(()) };
+    let known = views.of(order);
+    let mut known = known.lock().await;
+    views.tell(order, &mut known);
+    let (newest, writer) = match cause {
+        Cause::Entries(Received { entries, stretch, writer }) => {
+            let newest = entries.iter().map(|(sequence, _)| *sequence).max();
+            known.receive(entries, stretch);
+            (newest, writer)
+        }
+        Cause::Asked => (None, Writer::Anyone),
+    };
+    let recent = known.state().filter(|found| newest.is_some() && encodes(&found.value, order));
+    let found = match recent {
+        Some(found) => found,
+        None => match read(context, order, &mut known).await? {
+            Some(found) => found,
+            None => return Ok(()),
+        },
+    };
+    let Some(state) = found.value.order(order.number) else { return Ok(()) };
     let Some(reference) = state.plan.clone() else { return Ok(()) };
     if state.is_closed() {
-        return close(context, views, order, &video).await;
+        return close(context, views, order, found).await;
     }
-    let (key, sha256) = (&reference.object.key, &reference.object.sha256);
-    let plan = context.plans.get(ports.store.as_ref(), order, key, sha256).await?;
-    let read = views.of(order).await;
-    let mut read = read.lock().await;
-    read.refresh(ports.broker.as_ref(), order).await?;
+    let (store, object) = (context.ports.store.as_ref(), &reference.object);
+    let plan = context.plans.get(store, order, &object.key, &object.sha256).await?;
+    known.refresh(context.ports.broker.as_ref(), order, newest).await?;
+    views.weigh(order, &known.view);
+    let mut evaluation = Evaluation { context, views, order, plan, writer, gap: false };
     // Checked only when it may matter: the request for an evaluation may come from a gap, and nothing is published that is missing in the
     // ledger.
-    let thorough = writer == Writer::Anyone || progress::complete(&plan, &read.view);
-    let gap = thorough && has_gap(context, order, &mut read).await?;
-    let Read { view, released, .. } = &mut *read;
-    if state.status == Status::Failed {
-        return change::announce(ports, &video).await;
+    let thorough = writer == Writer::Anyone || progress::complete(&evaluation.plan, &known.view);
+    if !thorough || !has_gap(context, order, &mut known).await? {
+        return evaluation.act(found, &mut known).await;
     }
-    if let Some(mismatch) = verify::seam(&plan, view) {
-        return supersede(context, views, order, mismatch.chunk).await;
+    // The entries may be gone because another publisher has closed the order since.
+    evaluation.gap = true;
+    match read(context, order, &mut known).await? {
+        Some(found) => evaluation.act(found, &mut known).await,
+        None => Ok(()),
     }
-    if let Some(changed) = learn(context, order, &plan, view).await? {
-        video = changed;
-    }
-    crash::point("publish-after-learn");
-    change::announce(ports, &video).await?;
-    crash::point("publish-after-announce");
-    let Some(state) = video.order(order.number) else { return Ok(()) };
-    if state.is_closed() {
-        // Another publisher closed the order since it was read. The entries read from the ledger may be half purged.
-        return close(context, views, order, &video).await;
-    }
-    if gap {
-        tell_gap(context, order);
-    }
-    releases::due(context, state, &plan, view, released).await?;
-    crash::point("publish-after-release");
-    if progress::complete(&plan, view) {
-        let after = finish::complete(context, order, &plan, view, writer).await?;
-        // An order that failed in the meantime keeps its entries, because a replay continues them.
-        if after.order(order.number).is_none_or(Order::is_closed) {
-            return close(context, views, order, &after).await;
-        }
-        return change::announce(ports, &after).await;
-    }
-    Ok(())
+}
+
+/// Whether the order was being encoded. Only then an older state will do: what a later one forbids, the compare-and-set refuses, and a task
+/// that is released in vain is acknowledged without work.
+fn encodes(video: &Video, order: &OrderId) -> bool {
+    let open = |state: &Order| state.status == Status::Encoding && !state.is_closed();
+    video.order(order.number).is_some_and(open)
+}
+
+/// Reads the state of the order's video.
+async fn read(
+    context: &Context,
+    order: &OrderId,
+    known: &mut Known,
+) -> Result<Option<Versioned<Video>>, Failure> {
+    let found = context.ports.broker.video(&order.video).await?;
+    found.iter().for_each(|found| known.see(found));
+    Ok(found)
 }
 
 /// Whether entries of the order were removed from the ledger. If so, the facts they proved are unknown again, and the missing tasks are due
 /// again.
-async fn has_gap(context: &Context, order: &OrderId, read: &mut Read) -> Result<bool, Failure> {
+async fn has_gap(context: &Context, order: &OrderId, known: &mut Known) -> Result<bool, Failure> {
     let broker = context.ports.broker.as_ref();
-    let ahead = read.is_ahead(broker, order).await?;
+    let ahead = known.is_ahead(broker, order).await?;
     if ahead {
-        *read = Read::default();
-        read.refresh(broker, order).await?;
+        known.read_anew(broker, order).await?;
     }
-    let torn = read.view.torn();
+    let torn = known.view.torn();
     for task in &torn {
         broker.forget_entry(order, *task).await?;
-        read.view.forget(*task);
-        read.released.remove(task);
+        known.forget(*task);
     }
     Ok(ahead || !torn.is_empty())
+}
+
+/// An order with everything that was read about it.
+struct Evaluation<'a> {
+    context: &'a Context,
+    views: &'a Views,
+    order: &'a OrderId,
+    plan: Arc<Plan>,
+    writer: Writer,
+    /// Entries of the order were removed from the ledger.
+    gap: bool,
+}
+
+impl Evaluation<'_> {
+    async fn act(&self, found: Versioned<Video>, known: &mut Known) -> Result<(), Failure> {
+        let Self { context, order, plan, .. } = self;
+        let Some(state) = found.value.order(order.number) else { return Ok(()) };
+        if state.is_closed() {
+            return self.close(found).await;
+        }
+        if state.status == Status::Failed {
+            return change::announce_from(&context.ports, found).await.map(drop);
+        }
+        if let Some(mismatch) = verify::seam(plan, &known.view) {
+            return supersede(context, self.views, order, mismatch.chunk).await;
+        }
+        let complete = progress::complete(plan, &known.view);
+        let verified = if complete { verify::asset(plan, &known.view) } else { Ok(()) };
+        let publishes = complete && verified.is_ok();
+        let learnt = facts::learn(context, order, plan, &known.view, found, publishes).await?;
+        let Some((found, moved)) = learnt else { return Ok(()) };
+        known.see(&found);
+        crash::point("publish-after-learn");
+        if found.value.order(order.number).is_none_or(Order::is_closed) {
+            // Another publisher closed the order since it was read.
+            return self.close(found).await;
+        }
+        if publishes {
+            return self.finish(found, moved, known).await;
+        }
+        let Some(found) = change::announce_from(&context.ports, found).await? else {
+            return Ok(());
+        };
+        known.see(&found);
+        crash::point("publish-after-announce");
+        if self.gap {
+            tell_gap(context, order);
+        }
+        let Some(state) = found.value.order(order.number) else { return Ok(()) };
+        let before = known.released(self.writer == Writer::Mover);
+        let mut released = before.clone();
+        let done = releases::due(context, state, plan, &known.view, &mut released).await;
+        known.released.extend(released.difference(&before));
+        done?;
+        crash::point("publish-after-release");
+        verified
+    }
+
+    /// Writes the finished set, and closes the order.
+    async fn finish(
+        &self,
+        found: Versioned<Video>,
+        moved: bool,
+        known: &Known,
+    ) -> Result<(), Failure> {
+        let writes = moved || self.writer == Writer::Anyone;
+        let (context, order) = (self.context, self.order);
+        let after =
+            finish::complete(context, order, &self.plan, &known.view, found, writes).await?;
+        // An order that failed in the meantime keeps its entries, because a replay continues them.
+        match after {
+            Some(after) if after.value.order(order.number).is_none_or(Order::is_closed) => {
+                self.close(after).await
+            }
+            Some(after) => change::announce_from(&context.ports, after).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    async fn close(&self, found: Versioned<Video>) -> Result<(), Failure> {
+        close(self.context, self.views, self.order, found).await
+    }
 }
 
 fn tell_gap(context: &Context, order: &OrderId) {
     let message = "The ledger lacks entries that were read before. Their tasks are done again.";
     let failure = Failure::task("ledger-gap", message).with_detail(order);
     context.ports.environment.emit(Event::StageFault { stage: "publish", failure });
-}
-
-/// Records the facts that the ledger proves: playable, and tiers that are ready.
-async fn learn(
-    context: &Context,
-    order: &OrderId,
-    plan: &Arc<Plan>,
-    view: &View,
-) -> Result<Option<Video>, Failure> {
-    let mut facts = Vec::new();
-    if progress::playable(plan, view) {
-        facts.push(Fact::Playable);
-    }
-    let tiers = progress::ready_tiers(plan, view);
-    facts.extend(tiers.into_iter().map(|tier| Fact::Tier(plan.tiers[tier].name.clone())));
-    let now = context.ports.environment.now();
-    change::video(&context.ports, &order.video, |video| {
-        let Some(state) = video.order(order.number).filter(|state| !state.is_closed()) else {
-            return Ok(false);
-        };
-        let news: Vec<Fact> = facts.iter().filter(|fact| !state.knows(fact)).cloned().collect();
-        let changed = !news.is_empty();
-        news.into_iter().for_each(|fact| video.learn(order.number, fact, now));
-        Ok(changed)
-    })
-    .await
 }
 
 /// The chunks do not fit together. The next order decodes the source in one go.
@@ -137,18 +221,19 @@ async fn supersede(
 ) -> Result<(), Failure> {
     let ports = &context.ports;
     let lives = |state: &Order| state.status != Status::Failed;
+    let received = views.received();
     if takeover::take_over(ports, order, Takeover::SeamMismatch, lives).await? {
         let message = format!("Chunk {chunk} does not meet its neighbour.");
         let failure = Failure::task("seam-mismatch", message);
         ports.environment.emit(Event::StageFault { stage: "publish", failure });
-        views.forget(order).await;
+        views.close(order, received);
         return Ok(());
     }
     // Another publisher superseded the order, and may have died since.
-    let video = ports.broker.video(&order.video).await?.map(|found| found.value);
-    let closed = |video: &Video| video.order(order.number).is_some_and(Order::is_closed);
-    match video.filter(closed) {
-        Some(video) => close(context, views, order, &video).await,
+    let closed =
+        |found: &Versioned<Video>| found.value.order(order.number).is_some_and(Order::is_closed);
+    match ports.broker.video(&order.video).await?.filter(closed) {
+        Some(found) => close(context, views, order, found).await,
         None => Ok(()),
     }
 }
@@ -158,14 +243,17 @@ async fn close(
     context: &Context,
     views: &Views,
     order: &OrderId,
-    video: &Video,
+    found: Versioned<Video>,
 ) -> Result<(), Failure> {
-    let superseded = video.order(order.number).is_some_and(|state| state.superseded);
+    let broker = context.ports.broker.as_ref();
+    let superseded = found.value.order(order.number).is_some_and(|state| state.superseded);
     if superseded {
-        takeover::announce_successor(context.ports.broker.as_ref(), order, video).await?;
+        takeover::announce_successor(broker, order, &found.value).await?;
     }
-    change::announce(&context.ports, video).await?;
-    views.forget(order).await;
+    change::announce_from(&context.ports, found).await?;
     crash::point("publish-before-forget");
-    context.ports.broker.forget(order).await
+    let received = views.received();
+    broker.forget(order).await?;
+    views.close(order, received);
+    Ok(())
 }

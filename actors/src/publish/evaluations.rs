@@ -7,14 +7,13 @@ use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::OrderId;
 use jetreel_domain::words::failure::Failure;
 
-use super::evaluate;
-use super::finish::Writer;
-use super::views::Views;
+use super::evaluate::{self, Cause};
 use crate::attempt::{Attempt, Claiming, Outcome};
 use crate::claims::Held;
 use crate::config::Context;
 use crate::crash;
 use crate::ports::Delivered;
+use crate::views::Views;
 use crate::worker::Inbox;
 
 /// The inbox.
@@ -47,13 +46,13 @@ impl Claiming for Evaluations {
 
     /// A closed order is evaluated too: facts may be unannounced, and entries not yet removed.
     async fn closed(&self, context: &Context, order: &OrderId) -> Result<(), Failure> {
-        evaluate::order(context, &self.views, order, Writer::Anyone).await
+        evaluate::order(context, &self.views, order, Cause::Asked).await
     }
 
     async fn work(&self, attempt: &Attempt<'_>, message: &Evaluate) -> Result<Outcome, Failure> {
         crash::point("publish-after-claim");
         let (context, order) = (attempt.context, &message.order);
-        let work = evaluate::order(context, &self.views, order, Writer::Anyone);
+        let work = evaluate::order(context, &self.views, order, Cause::Asked);
         match attempt.hand.unless_lost(work).await {
             Ok(done) => done.map(|()| Outcome::Done),
             Err(lost) => Ok(Outcome::Lost(lost)),

@@ -1,7 +1,5 @@
 //! Writes the finished set of an order once, and closes the order with one compare-and-set.
 
-use std::sync::Arc;
-
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jetreel_domain::id::OrderId;
 use jetreel_domain::order::ledger::{Object, View};
@@ -9,7 +7,6 @@ use jetreel_domain::order::state::{Fact, Order, Published, Status, Video};
 use jetreel_domain::output::cost::CostSheet;
 use jetreel_domain::output::manifest;
 use jetreel_domain::output::playlist;
-use jetreel_domain::output::verify;
 use jetreel_domain::plan::Plan;
 use jetreel_domain::words::failure::Failure;
 use tokio_util::bytes::Bytes;
@@ -18,7 +15,7 @@ use crate::change;
 use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
-use crate::intact::is_intact;
+use crate::ports::Versioned;
 
 /// Files of a finished set that are written at once. Bounded so that a node does not flood a slow store.
 const WRITES_AT_ONCE: usize = 8;
@@ -32,31 +29,33 @@ pub(super) enum Writer {
     Anyone,
 }
 
-/// Verifies the asset, writes playlists and manifest, and completes the order. Returns the state afterwards.
+/// Announces the facts of a complete order in PUBLISHING. If `writes`, writes playlists and manifest, and completes the order; the same
+/// write records that the facts are announced. Returns the state afterwards, `None` if the video was removed.
 pub(super) async fn complete(
     context: &Context,
     order: &OrderId,
-    plan: &Arc<Plan>,
+    plan: &Plan,
     view: &View,
-    writer: Writer,
-) -> Result<Video, Failure> {
-    verify::asset(plan, view)?;
-    let (video, moved) = advance(context, order, Status::Publishing).await?;
+    found: Versioned<Video>,
+    writes: bool,
+) -> Result<Option<Versioned<Video>>, Failure> {
+    let ports = &context.ports;
     let publishing = |state: &Order| state.status == Status::Publishing && !state.superseded;
-    let writes = moved || writer == Writer::Anyone;
-    if !writes || !video.order(order.number).is_some_and(publishing) {
-        return Ok(video);
+    if !writes || !found.value.order(order.number).is_some_and(publishing) {
+        return change::announce_from(ports, found).await;
     }
+    let told = change::tell(ports, &found.value).await?;
     crash::point("publish-after-publishing");
     let (published, sheet) = write_set(context, order, plan, view).await?;
     crash::point("publish-after-set");
-    let now = context.ports.environment.now();
+    let now = ports.environment.now();
     let mut completed = false;
-    let video = change::video(&context.ports, &order.video, |video| {
+    let after = change::from(ports, found, |video| {
+        let noted = told.is_some_and(|last| change::note(video, last));
         let open = video.order(order.number).is_some_and(publishing);
         completed = open && video.advance(order.number, Status::Completed, now).is_ok();
         if !completed {
-            return Ok(false);
+            return Ok(noted);
         }
         video.learn(order.number, Fact::Completed, now);
         if let Some(state) = video.order_mut(order.number) {
@@ -68,26 +67,10 @@ pub(super) async fn complete(
     crash::point("publish-after-complete");
     if completed {
         let event = Event::OrderMoved { order: order.clone(), to: Status::Completed };
-        context.ports.environment.emit(event);
-        context.ports.environment.emit(Event::CostCounted { order: order.clone(), sheet });
+        ports.environment.emit(event);
+        ports.environment.emit(Event::CostCounted { order: order.clone(), sheet });
     }
-    video.ok_or_else(gone)
-}
-
-/// The state afterwards, and whether this call changed it.
-async fn advance(context: &Context, order: &OrderId, to: Status) -> Result<(Video, bool), Failure> {
-    let now = context.ports.environment.now();
-    let mut moved = false;
-    let video = change::video(&context.ports, &order.video, |video| {
-        moved = video.advance(order.number, to, now).is_ok();
-        Ok(moved)
-    })
-    .await?;
-    Ok((video.ok_or_else(gone)?, moved))
-}
-
-fn gone() -> Failure {
-    Failure::permanent("video-gone", "The video was deleted while it was being published.")
+    Ok(after)
 }
 
 /// Writes playlists and initialisation segments, then the manifest that names them all.
@@ -141,9 +124,8 @@ fn contents(plan: &Plan, view: &View) -> Result<Vec<(String, Bytes)>, Failure> {
 /// Writes an object and reads it back.
 async fn write(context: &Context, key: &str, bytes: Bytes) -> Result<Object, Failure> {
     let store = &context.ports.store;
-    let object = store.write(key, bytes).await?;
-    let stored = store.read_all(key).await?;
-    if is_intact(&stored, &object.sha256) {
+    let object = store.write(key, bytes.clone()).await?;
+    if store.read_all(key).await? == bytes {
         Ok(object)
     } else {
         let message = "An object reads back differently from what was written.";

@@ -4,12 +4,11 @@
 //! Invariant: a fact is in the state before it is announced. The finished set is written and read back before the one compare-and-set that
 //! names it and closes the order.
 
-mod entries;
+pub(crate) mod entries;
 mod evaluations;
 mod evaluate;
+mod facts;
 mod finish;
-mod views;
+mod round;
 
-pub(crate) use entries::Entries;
 pub(crate) use evaluations::Evaluations;
-pub(crate) use views::Views;

@@ -17,10 +17,11 @@ use crate::deadletter::{Caller, Sweeper};
 use crate::event::Event;
 use crate::ports::{Hook, Nodes, Survey};
 use crate::presence::{self, Heartbeat};
-use crate::publish::{Entries, Views};
+use crate::publish::entries;
 use crate::reconcile::{self, Reconciler};
 use crate::sign::Arrived;
 use crate::stages;
+use crate::views::Views;
 use crate::worker;
 
 /// Failures of one branch within [`WINDOW`] after which the node stops.
@@ -203,10 +204,7 @@ impl State {
                 let Some(hook) = self.hook.clone() else { return Ok(()) };
                 worker::start(context, Caller { hook }, root).await?
             }
-            Branch::Entries => {
-                let views = Arc::clone(&self.views);
-                worker::start(context, Entries { views }, root).await?
-            }
+            Branch::Entries => entries::start(context, Arc::clone(&self.views), root).await?,
             Branch::Reconciler => {
                 let (survey, nodes) = (Arc::clone(&self.survey), Arc::clone(&self.nodes));
                 let (bound, binding) = (self.bound.clone(), Arc::clone(&self.binding));

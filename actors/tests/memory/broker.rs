@@ -21,6 +21,8 @@ use jetreel_domain::order::ledger::Entry;
 use jetreel_domain::order::parts::LoggedPart;
 use jetreel_domain::order::state::{Known, Video};
 use jetreel_domain::words::failure::Failure;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
 
 use super::port::{Port, encoded};
 use super::rules;
@@ -144,8 +146,56 @@ impl Queues for Port {
         })
     }
 
-    fn next_entry(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
-        Box::pin(self.pull(LEDGER, ENTRIES, wait))
+    fn receive_entries<'a>(
+        &'a self,
+        most: usize,
+        wait: Duration,
+        into: &'a UnboundedSender<Delivered>,
+    ) -> PortFuture<'a, ()> {
+        Box::pin(async move {
+            let until = Instant::now() + wait;
+            for _ in 0..most {
+                let left = until.saturating_duration_since(Instant::now());
+                let Some(delivered) = self.pull(LEDGER, ENTRIES, left).await? else { break };
+                if into.send(delivered).is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn hear_releases<'a>(
+        &'a self,
+        into: &'a UnboundedSender<(OrderId, TaskId)>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        let mut heard = self.world.look(|server| server.streams[ENCODE].last);
+        Box::pin(async move {
+            while self.body.is_alive() {
+                let changed = self.world.change(ENCODE);
+                let (last, told) = self.world.look(|server| {
+                    let stream = &server.streams[ENCODE];
+                    let messages = stream.messages.range(heard + 1..);
+                    let subjects = messages.map(|(_, message)| message.subject.clone());
+                    (stream.last, subjects.collect::<Vec<_>>())
+                });
+                heard = last;
+                for subject in told {
+                    let order = subject::owner(&subject).and_then(|(video, number)| {
+                        Some((OrderId::new(video, number?), subject::task_in(&subject)?))
+                    });
+                    // Only a hint, and not every one is heard.
+                    let deaf = self.world.dice(&self.body, "hear release").chance(0.2);
+                    if let Some(release) = order.filter(|_| !deaf)
+                        && into.send(release).is_err()
+                    {
+                        return;
+                    }
+                }
+                changed.await;
+            }
+            std::future::pending().await
+        })
     }
 
     fn check(&self) -> PortFuture<'_, ()> {
@@ -247,6 +297,28 @@ impl Ledger for Port {
             let found = ledger(server, &order).into_iter().filter(|(at, _)| *at > after);
             let (mut entries, mut highest) = (Vec::new(), after);
             for (sequence, entry) in found {
+                highest = sequence;
+                entries.extend(entry);
+            }
+            (entries, highest)
+        })
+    }
+
+    fn entries_to<'a>(
+        &'a self,
+        order: &'a OrderId,
+        after: u64,
+        newest: u64,
+    ) -> PortFuture<'a, (Vec<Entry>, u64)> {
+        let (order, world) = (order.clone(), Arc::clone(&self.world));
+        self.read("read entries", move |server| {
+            let found = ledger(server, &order).into_iter().filter(|(at, _)| *at > after);
+            let (mut entries, mut highest) = (Vec::new(), after);
+            for (sequence, entry) in found {
+                // Whoever answers may have nothing newer than what the caller knows to be there.
+                if sequence > newest && world.draw(|rng| rng.chance(0.5)) {
+                    break;
+                }
                 highest = sequence;
                 entries.extend(entry);
             }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use jetreel_actors::event::Event;
+use jetreel_actors::event::{Event, Reconciled};
 use jetreel_actors::ports::{Delivered, Delivery, Environment, PortFuture};
 use jetreel_domain::delivery::subject;
 use jetreel_domain::upkeep::relations::LEASE;
@@ -334,6 +334,9 @@ impl Environment for Port {
                 let wrong = server.ends.may_start(order, *task, received);
                 server.violations.extend(wrong);
             });
+        }
+        if let Event::Reconciled(Reconciled::Repaired { order, repair }) = &event {
+            self.world.repaired(format!("{order}: {repair:?}"));
         }
         self.world.tell(&self.body, format_args!("{event:?}"));
     }

@@ -81,3 +81,13 @@ fn a_letter_stays_that_a_later_worker_has_named_in_state() {
     orders.extend([1, 2, LONG].map(|before| order("renew", fate(before, 1))));
     held(Story::scripted(poisoned("first", Poison::Refuse), orders));
 }
+
+/// Every publisher sees some of the entries. What they do together needs nobody to look after them.
+#[test]
+fn nothing_is_left_to_the_reconciler_where_nothing_goes_wrong() {
+    for seed in 0..30 {
+        let outcome = Story::calm(seed).run();
+        holds(&outcome);
+        assert_eq!(outcome.repairs, [""; 0], "seed {seed}");
+    }
+}

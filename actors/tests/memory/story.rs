@@ -73,6 +73,8 @@ pub(crate) struct Outcome {
     pub(crate) complaints: Vec<String>,
     /// Starts of work, by its name.
     pub(crate) starts: BTreeMap<String, u32>,
+    /// What the reconciler repaired.
+    pub(crate) repairs: Vec<String>,
     pub(crate) told: Told,
     pub(crate) digest: u64,
 }
@@ -151,6 +153,22 @@ impl Story {
         }
     }
 
+    /// A run from a seed in which nothing goes wrong: nodes, uploads, and the order in which things happen.
+    pub(crate) fn calm(seed: u64) -> Self {
+        let mut story = Self::of(seed);
+        story.faults = Faults::default();
+        story.max_deliver = 50;
+        (story.replays, story.drains) = (Vec::new(), Vec::new());
+        for plot in &mut story.plots {
+            if plot.script.cut == Cut::Refused {
+                plot.script.cut = Cut::Clean;
+            }
+            plot.script.poison.clear();
+            (plot.silent, plot.cancel_at, plot.cancel_late) = (false, None, false);
+        }
+        story
+    }
+
     /// A run of two nodes in which nothing happens but what is ordered.
     pub(crate) fn scripted(script: Script, orders: Vec<world::Order>) -> Self {
         let plot = Plot {
@@ -216,7 +234,7 @@ impl Story {
         for (work, count) in world.scripts().values().flat_map(|script| &script.starts) {
             *starts.entry(work.clone()).or_default() += count;
         }
-        Outcome { complaints, starts, told, digest }
+        Outcome { complaints, starts, repairs: world.repairs(), told, digest }
     }
 
     /// Lasts until it is calm, or until nothing more can come of it.

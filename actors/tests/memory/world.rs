@@ -188,6 +188,8 @@ pub(crate) struct World {
     /// Until when calls are under way that take long, milliseconds.
     busy_until: AtomicU64,
     scripts: Mutex<BTreeMap<VideoId, Script>>,
+    /// What the reconciler repaired.
+    repairs: Mutex<Vec<String>>,
     trace: bool,
     /// Every call, too.
     trace_calls: bool,
@@ -214,6 +216,7 @@ impl World {
             deaths,
             busy_until: AtomicU64::new(0),
             scripts: Mutex::default(),
+            repairs: Mutex::default(),
             trace: std::env::var_os("JETREEL_TRACE").is_some(),
             trace_calls: std::env::var_os("JETREEL_TRACE").is_some_and(|value| value == "2"),
         };
@@ -272,6 +275,16 @@ impl World {
 
     pub(crate) fn scripts(&self) -> MutexGuard<'_, BTreeMap<VideoId, Script>> {
         self.scripts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The reconciler repaired something.
+    pub(crate) fn repaired(&self, what: String) {
+        self.repairs.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+    }
+
+    /// What the reconciler repaired.
+    pub(crate) fn repairs(&self) -> Vec<String> {
+        self.repairs.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn draw<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {

@@ -106,6 +106,28 @@ async fn many_entries_and_states_are_read_by_few_requests() {
     assert!(entries.len() == 600 && entries.iter().all(|entry| entry.task.index != 7));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_up_to_a_known_one_are_read_by_one_request() {
+    let (nats, bus) = Nats::start_with_streams().await;
+    let (order, other) = (order(12), order(13));
+    for index in 0..20 {
+        bus.write_entry(&entry(&order, index, None, "w")).await.unwrap();
+        bus.write_entry(&entry(&other, index, None, "w")).await.unwrap();
+    }
+    let read = async |after, newest| {
+        let before = messages_taken(&nats).await;
+        let (entries, highest) = bus.entries_to(&order, after, newest).await.unwrap();
+        assert!(entries.iter().all(|entry| entry.order == order));
+        (entries.len(), highest, messages_taken(&nats).await - before)
+    };
+    assert_eq!(read(0, 39).await, (20, 39, 1));
+    assert_eq!(read(35, 39).await, (2, 39, 1));
+    // The newest one was removed: the leader has the last word.
+    bus.forget_entry(&order, TaskId::new(Group::Main, 19)).await.unwrap();
+    let (count, highest, _) = read(0, 39).await;
+    assert_eq!((count, highest), (19, 37));
+}
+
 /// Messages that the server took from its clients so far.
 async fn messages_taken(nats: &Nats) -> u64 {
     let address = format!("{}/varz", nats.monitor_url().trim_end_matches('/'));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream;
+use futures::{FutureExt as _, StreamExt as _};
 use jetreel::bus::topology::{DEFAULT, Topology};
 use jetreel_actors::ports::{Delivered, Ledger, Queues, Survey as _, WriteOnce};
 use jetreel_domain::delivery::dispatch::TaskQueue;
@@ -10,6 +11,8 @@ use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded};
 use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::Group;
 use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::ledger::Entry;
+use tokio::sync::mpsc;
 
 use super::{entry, order, task};
 use crate::harness::nats::Nats;
@@ -149,8 +152,67 @@ async fn a_waiting_stage_is_woken() {
     evaluation.ack().await.unwrap();
 
     bus.write_entry(&entry(&order, 0, None, "w")).await.unwrap();
-    bus.next_entry(SOON).await.unwrap().unwrap().ack().await.unwrap();
-    assert!(bus.next_entry(AT_ONCE).await.unwrap().is_none());
+    let (into, mut received) = mpsc::unbounded_channel();
+    bus.receive_entries(1, SOON, &into).await.unwrap();
+    received.recv().await.unwrap().ack().await.unwrap();
+    bus.receive_entries(1, AT_ONCE, &into).await.unwrap();
+    assert!(received.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_entries_are_received_by_one_request_each_as_it_arrives() {
+    let (nats, bus) = Nats::start_with_streams().await;
+    let client = nats.client().await;
+    let mut pulls = client.subscribe("$JS.API.CONSUMER.MSG.NEXT.LEDGER.>").await.unwrap();
+    client.flush().await.unwrap();
+    let order = order(9);
+    let (into, mut received) = mpsc::unbounded_channel();
+    let receiving = tokio::spawn({
+        let bus = bus.clone();
+        async move { bus.receive_entries(3, SOON, &into).await }
+    });
+    for index in 0..3 {
+        bus.write_entry(&entry(&order, index, None, "w")).await.unwrap();
+        // The request is still open.
+        let delivery = received.recv().await.unwrap();
+        let body: Entry = rmp_serde::from_slice(delivery.body()).unwrap();
+        assert_eq!((body.task.index, delivery.sequence()), (index, u64::from(index) + 1));
+        delivery.ack().await.unwrap();
+    }
+    receiving.await.unwrap().unwrap();
+    assert!(pulls.next().await.is_some());
+    assert!(pulls.next().now_or_never().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_release_is_heard() {
+    let (nats, bus) = Nats::start_with_streams().await;
+    let (other, order) = (nats.bus().await, order(14));
+    let (into, mut heard) = mpsc::unbounded_channel();
+    let hearing = tokio::spawn(async move { other.hear_releases(&into).await });
+    let released = task(&order, Lane::Low, Group::Audio, 3);
+    // The subscription may come after the first one.
+    let told = loop {
+        bus.release(&released).await.unwrap();
+        if let Ok(told) = tokio::time::timeout(AT_ONCE, heard.recv()).await {
+            break told;
+        }
+    };
+    assert_eq!(told, Some((order, released.task)));
+    hearing.abort();
+}
+
+#[tokio::test]
+async fn a_task_that_is_queued_is_not_looked_for() {
+    let (nats, bus) = Nats::start_with_streams().await;
+    let client = nats.client().await;
+    let mut reads = client.subscribe("$JS.API.STREAM.MSG.GET.ENCODE").await.unwrap();
+    client.flush().await.unwrap();
+    let task = task(&order(10), Lane::Normal, Group::Main, 0);
+    assert_eq!(bus.release(&task).await.unwrap(), WriteOnce::Mine);
+    assert_eq!(bus.release(&task).await.unwrap(), WriteOnce::Taken);
+    client.flush().await.unwrap();
+    assert!(reads.next().now_or_never().is_none());
 }
 
 #[tokio::test]

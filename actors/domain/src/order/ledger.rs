@@ -51,6 +51,16 @@ pub struct Entry {
     pub cpu_seconds: f64,
 }
 
+impl Entry {
+    /// Bytes that the entry takes in memory, as an estimate for bounds.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        /// The entry, its strings and its place in a map.
+        const ENTRY_BYTES: usize = 600;
+        ENTRY_BYTES + self.outputs.iter().map(Output::weight).sum::<usize>()
+    }
+}
+
 /// A result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Output {
@@ -76,6 +86,28 @@ impl Output {
             Output::Audio(audio) => vec![&audio.object],
             Output::Images(images) => images.files.values().collect(),
             Output::Package(package) => vec![&package.object],
+        }
+    }
+
+    /// See [`Entry::weight`].
+    fn weight(&self) -> usize {
+        /// An object with its key and hash, and the numbers beside it.
+        const OBJECT_BYTES: usize = 450;
+        let segments = |segments: &Vec<Segment>| segments.len() * size_of::<Segment>();
+        match self {
+            Output::Chunk(chunk) => {
+                let tier = |tier: &TierOutput| {
+                    let points = tier.idr.len() * size_of::<i64>();
+                    OBJECT_BYTES + tier.init.len() + points + segments(&tier.segments)
+                };
+                let pictures = chunk.pictures.as_ref().map_or(0, |pictures| {
+                    OBJECT_BYTES + pictures.pictures.len() * size_of::<PictureRef>()
+                });
+                OBJECT_BYTES + pictures + chunk.tiers.values().map(tier).sum::<usize>()
+            }
+            Output::Audio(audio) => OBJECT_BYTES + audio.init.len() + segments(&audio.segments),
+            Output::Images(images) => OBJECT_BYTES * (1 + images.files.len()),
+            Output::Package(_) => 2 * OBJECT_BYTES,
         }
     }
 }

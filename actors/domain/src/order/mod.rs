@@ -7,6 +7,7 @@ pub mod parts;
 pub mod document;
 pub mod unknown;
 pub mod ledger;
+pub mod stretch;
 pub mod release;
 pub mod progress;
 pub mod announce;
