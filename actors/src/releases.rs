@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use jetreel_domain::delivery::message::{self, EncodeTask};
 use jetreel_domain::id::{OrderId, TaskId};
 use jetreel_domain::order::ledger::{Object, View};
-use jetreel_domain::order::release;
+use jetreel_domain::order::line;
+use jetreel_domain::order::release::{self, Windows};
 use jetreel_domain::order::state::Order;
 use jetreel_domain::plan::Plan;
 use jetreel_domain::upkeep::presence;
@@ -29,8 +30,8 @@ pub async fn due(
     released: &mut BTreeSet<TaskId>,
 ) -> Result<(), Failure> {
     let Some(reference) = &order.plan else { return Ok(()) };
-    let window = release::window(cluster_slots(context), OPEN_ORDERS);
-    for task in release::due(plan, view, window) {
+    let bulk = line::room(cluster_slots(context));
+    for task in release::due(plan, view, Windows { bulk, ..Windows::OPEN }) {
         if released.contains(&task) {
             continue;
         }
@@ -43,9 +44,6 @@ pub async fn due(
     }
     Ok(())
 }
-
-/// Orders that share the slots. Open orders are not counted: each order may fill the cluster as if it were alone.
-const OPEN_ORDERS: usize = 1;
 
 /// Tasks that all known nodes together encode at once.
 fn cluster_slots(context: &Context) -> usize {

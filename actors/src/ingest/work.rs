@@ -6,6 +6,8 @@ use jetreel_domain::codec::budget;
 use jetreel_domain::codec::wire::{self, FromCodec, Job, JobWork, Report};
 use jetreel_domain::id::OrderId;
 use jetreel_domain::order::ledger::View;
+use jetreel_domain::order::line::Phase;
+use jetreel_domain::order::release;
 use jetreel_domain::order::state::{Order, PlanRef, Status, Video};
 use jetreel_domain::plan::Plan;
 use jetreel_domain::plan::media::ProbeFacts;
@@ -115,12 +117,16 @@ async fn set_plan(
         format!("out/{}/{}/plan-{}.json", order.video, order.number, ports.environment.uuid());
     let object = ports.store.write(&key, plans::encode(plan)?).await?;
     crash::point("ingest-after-plan-written");
+    let steps = release::steps(plan);
+    let left = |phase| release::left(&steps, phase, |_| false) as u32;
     let reference = PlanRef {
         object,
         class: plan.class,
         tiers: plan.tiers.iter().map(|tier| tier.name.clone()).collect(),
         tasks: plan.tasks.len() as u32,
         chunks: plan.chunks.len() as u32,
+        urgent: left(Phase::First),
+        bulk: Some(left(Phase::Bulk)),
     };
     let now = ports.environment.now();
     let video = change::video(ports, &order.video, |video| {

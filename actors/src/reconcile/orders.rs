@@ -8,8 +8,9 @@ use std::mem;
 
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::order::document::{self, Document as _};
+use jetreel_domain::order::line;
 use jetreel_domain::order::owner::Owner;
-use jetreel_domain::order::release::{self, Step};
+use jetreel_domain::order::release::{self, Step, Windows};
 use jetreel_domain::order::state::{Order, Video};
 use jetreel_domain::upkeep::reconcile::{self, Found, Need, Position, Watch};
 use jetreel_domain::words::failure::Failure;
@@ -192,7 +193,9 @@ impl Orders {
                 let stranded = self.nodes.strand(&codec_build);
                 let queued = args.survey.queued_tasks(&id).await?;
                 let finished = args.survey.finished_tasks(&id).await?;
-                Found::Tasks { steps, queued, finished, stranded }
+                // The narrowest window of any publisher. A wider one would release tasks too early.
+                let windows = Windows { bulk: line::room(0), ..Windows::OPEN };
+                Found::Tasks { steps, queued, finished, windows, stranded }
             }
             (Need::Parts, _) => Found::Parts(newest_part(args, &video.id).await?),
         })
