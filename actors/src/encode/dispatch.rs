@@ -15,6 +15,10 @@ use crate::config::Context;
 use crate::event::Event;
 use crate::ports::Delivered;
 
+/// Groups in the order in which a free slot prefers them: what playback needs, then what ends a job that has begun, then what begins another.
+const PREFERENCE: [Group; 6] =
+    [Group::First, Group::Audio, Group::Package, Group::Images, Group::Main, Group::Top];
+
 /// Messages of the dispatcher.
 #[derive(Debug)]
 pub(crate) enum Message {
@@ -111,7 +115,7 @@ impl State {
     async fn find(&mut self) -> Option<(Group, Delivered)> {
         self.turn += 1;
         for lane in lane::turn(self.turn) {
-            for group in Group::ALL {
+            for group in PREFERENCE {
                 if !self.may_take(lane, group) {
                     continue;
                 }
