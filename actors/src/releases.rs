@@ -4,34 +4,78 @@ use std::collections::BTreeSet;
 
 use jetreel_domain::delivery::message::{self, EncodeTask};
 use jetreel_domain::id::{OrderId, TaskId};
+use jetreel_domain::order::admission;
 use jetreel_domain::order::ledger::{Object, View};
-use jetreel_domain::order::line;
 use jetreel_domain::order::release::{self, Windows};
-use jetreel_domain::order::state::Order;
+use jetreel_domain::order::state::{Order, Status, Video};
 use jetreel_domain::plan::Plan;
 use jetreel_domain::upkeep::presence;
 use jetreel_domain::words::failure::Failure;
 
+use crate::change;
 use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
 use crate::ports::WriteOnce;
 
-/// Queues the tasks that are due and not in `released`, and adds them to it. Releasing a task twice is harmless: its lane holds a task only
-/// once.
+/// Queues the tasks that are due by the order's place in the line and not in `released`, and adds them to it. Releasing a task twice is
+/// harmless: its lane holds a task only once.
 ///
 /// # Errors
 /// The broker failed. A later call releases the rest.
 pub async fn due(
     context: &Context,
+    video: &Video,
     order: &Order,
     plan: &Plan,
     view: &View,
     released: &mut BTreeSet<TaskId>,
 ) -> Result<(), Failure> {
+    let (windows, tells_tail) = {
+        let line = context.line();
+        (line.windows(video, order), line.tells_tail(video, order))
+    };
+    by(context, order, plan, view, released, windows).await?;
+    if tells_tail && release::is_tail(plan, view, windows.bulk) {
+        note_tail(context, &plan.order).await?;
+    }
+    Ok(())
+}
+
+/// Queues the first tasks of an order that was just planned, as [`due`] does. If another node is to release its bulk, that is left to it.
+///
+/// # Errors
+/// The broker failed. A later call releases the rest.
+pub async fn first(
+    context: &Context,
+    video: &Video,
+    order: &Order,
+    plan: &Plan,
+    view: &View,
+    released: &mut BTreeSet<TaskId>,
+) -> Result<(), Failure> {
+    let known = context.line().windows_of_new(video, order);
+    let Some(windows) = known else {
+        // This node has just started.
+        return context.ports.broker.evaluate(&plan.order).await.map(drop);
+    };
+    let mine = is_mine(context, &plan.order);
+    let windows = if mine { windows } else { Windows { bulk: 0, ..windows } };
+    by(context, order, plan, view, released, windows).await?;
+    context.line().serve(video, order, windows);
+    Ok(())
+}
+
+async fn by(
+    context: &Context,
+    order: &Order,
+    plan: &Plan,
+    view: &View,
+    released: &mut BTreeSet<TaskId>,
+    windows: Windows,
+) -> Result<(), Failure> {
     let Some(reference) = &order.plan else { return Ok(()) };
-    let bulk = line::room(cluster_slots(context));
-    for task in release::due(plan, view, Windows { bulk, ..Windows::OPEN }) {
+    for task in release::due(plan, view, windows) {
         if released.contains(&task) {
             continue;
         }
@@ -45,11 +89,40 @@ pub async fn due(
     Ok(())
 }
 
+/// Records in the state that all of an order's bulk is released, so that the next order is admitted.
+async fn note_tail(context: &Context, id: &OrderId) -> Result<(), Failure> {
+    change::video(&context.ports, &id.video, |video| {
+        let order = video.order_mut(id.number);
+        let order = order.filter(|o| o.status == Status::Encoding && !o.is_closed() && !o.tail);
+        Ok(order.is_some_and(|order| {
+            order.tail = true;
+            true
+        }))
+    })
+    .await?;
+    Ok(())
+}
+
+/// Whether this node is the one that releases a newly admitted order. A node that only plans is it if nobody publishes.
+pub(crate) fn is_mine(context: &Context, order: &OrderId) -> bool {
+    let peers = context.peers();
+    let mut publishers = peers.publishers(heartbeat(context));
+    if context.config.publishes() {
+        admission::is_mine(order, context.start(), publishers)
+    } else {
+        publishers.next().is_none()
+    }
+}
+
+/// Seconds between two heartbeats of a node.
+fn heartbeat(context: &Context) -> u64 {
+    presence::interval(context.config.reconciler.build_seconds).as_secs()
+}
+
 /// Tasks that all known nodes together encode at once.
-fn cluster_slots(context: &Context) -> usize {
-    let interval = presence::interval(context.config.reconciler.build_seconds).as_secs();
+pub(crate) fn cluster_slots(context: &Context) -> usize {
     let own = if context.config.encodes() { context.config.slots } else { 0 };
-    context.peers().slots(interval).max(own)
+    context.peers().slots(heartbeat(context)).max(own)
 }
 
 /// Releases a task again, whatever was released before. Returns whether its lane lacked it.

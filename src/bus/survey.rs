@@ -10,8 +10,9 @@ use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::delivery::room::Room;
 use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::delivery::subject;
-use jetreel_domain::id::{OrderId, TaskId, VideoId};
+use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
 use jetreel_domain::order::document;
+use jetreel_domain::order::lane::Lane;
 use jetreel_domain::order::state::Video;
 use jetreel_domain::upkeep::leadership::Leadership;
 use jetreel_domain::upkeep::reconcile::Position;
@@ -170,6 +171,19 @@ impl Bus {
         let infos = topology::consumer_infos(self, stage.about().stream, READ_BUDGET).await?;
         let own = infos.iter().filter(|info| queues.iter().any(|q| q.consumer == info.name));
         Ok(own.map(|info| info.num_pending + info.num_ack_pending).sum())
+    }
+
+    /// Tasks that no worker has, by lane and group.
+    pub(super) async fn tasks_without_worker(&self) -> Result<BTreeMap<(Lane, Group), u64>, Fault> {
+        let infos = topology::consumer_infos(self, names::ENCODE, READ_BUDGET).await?;
+        let waiting = |lane, group| {
+            let consumer = names::encode_consumer(lane, group);
+            let info = infos.iter().find(|info| info.name == consumer);
+            ((lane, group), info.map_or(0, |info| info.num_pending))
+        };
+        let groups = |lane| Group::ALL.into_iter().map(move |group| (lane, group));
+        let all = Lane::ALL.into_iter().flat_map(groups);
+        Ok(all.map(|(lane, group)| waiting(lane, group)).collect())
     }
 
     async fn ingest_position(&self) -> Result<Position, Fault> {

@@ -47,7 +47,8 @@ async fn release(context: &Context, video: &Video, order: &OrderId) -> Result<()
     };
     let store = context.ports.store.as_ref();
     let plan = context.plans.get(store, order, &object.key, &object.sha256).await?;
-    releases::due(context, state, &plan, &View::default(), &mut BTreeSet::new()).await
+    let (view, mut released) = (View::default(), BTreeSet::new());
+    releases::first(context, video, state, &plan, &view, &mut released).await
 }
 
 /// Moves the order to INGESTING. `None` if nothing is left to do.

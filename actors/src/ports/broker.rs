@@ -1,5 +1,6 @@
 //! Ports to the broker, by what they hold.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use jetreel_domain::order::state::{Known, Video};
 
 use super::call::{PortFuture, Swap, WriteOnce};
 use super::delivery::{Delivered, Forged, LostSight, Stored};
-use super::reading::{Changes, Versioned};
+use super::reading::{Changes, Overheard, Versioned};
 
 /// The work queues that stages pull from and publish to.
 pub trait Queues: Send + Sync {
@@ -22,6 +23,8 @@ pub trait Queues: Send + Sync {
     fn next(&self, stage: Stage, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
     /// A task of that lane and group, or `None` if none is queued. Does not wait.
     fn next_task(&self, lane: Lane, group: Group) -> PortFuture<'_, Option<Delivered>>;
+    /// Tasks that no worker has, by lane and group.
+    fn waiting_tasks(&self) -> PortFuture<'_, BTreeMap<(Lane, Group), u64>>;
     /// Returns after the next release of a task to any lane, or after `wait`. A release since the last call counts.
     fn task_hint(&self, wait: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
     /// Returns when a notice arrives that the order was cancelled. The notice is a hint and may be lost; the state decides.
@@ -105,6 +108,8 @@ pub trait Videos: Send + Sync {
     fn videos(&self) -> PortFuture<'_, Vec<VideoId>>;
     /// States of videos with a revision above `after`, in batches; from the leader.
     fn changes(&self, after: u64) -> PortFuture<'_, Changes>;
+    /// The states that are written from now on.
+    fn overhear(&self) -> PortFuture<'_, Box<dyn Overheard>>;
 }
 
 /// Claims: which worker runs which unit.

@@ -65,7 +65,7 @@ pub(super) async fn order(
     if gap {
         tell_gap(context, order);
     }
-    releases::due(context, state, &plan, view, released).await?;
+    releases::due(context, &video, state, &plan, view, released).await?;
     crash::point("publish-after-release");
     if progress::complete(&plan, view) {
         let after = finish::complete(context, order, &plan, view, writer).await?;

@@ -8,8 +8,10 @@ mod entries;
 mod evaluations;
 mod evaluate;
 mod finish;
+mod line;
 mod views;
 
 pub(crate) use entries::Entries;
 pub(crate) use evaluations::Evaluations;
+pub(crate) use line::{Args as LineArgs, Follower};
 pub(crate) use views::Views;

@@ -14,12 +14,19 @@ use crate::order::state::{Order, Video};
 /// Additional room is at most so many times the room.
 const MORE_MAX: usize = 64;
 
+/// Orders at most of which is remembered that tasks were released.
+const SERVED_MAX: usize = 1024;
+
 /// The line as one node knows it, with the turns that follow from it.
 #[derive(Debug, Clone, Default)]
 pub struct Admission {
     line: Line,
     windows: BTreeMap<Row, BTreeMap<OrderId, usize>>,
     slots: usize,
+    /// Whether all states were read once.
+    ready: bool,
+    /// Windows by which this node released tasks of orders that it has not met in the line yet.
+    served: BTreeMap<(OrderId, Row), usize>,
     /// Rows whose windows are not computed since their last change.
     changed: BTreeSet<Row>,
     /// Additional room of rows whose admitted orders leave slots idle, because their tasks wait for a retry.
@@ -54,7 +61,11 @@ impl Admission {
             if self.windows.get(&row).is_some_and(|now| !now.keys().eq(before.keys())) {
                 self.moved.insert(row);
             }
-            let of = |order: &OrderId| before.get(order).copied().unwrap_or(0);
+            let served = &mut self.served;
+            let mut of = |order: &OrderId| {
+                let served = served.remove(&(order.clone(), row)).unwrap_or(0);
+                before.get(order).copied().unwrap_or(0).max(served)
+            };
             let now = self.windows.get(&row).into_iter().flatten();
             let more = now.filter(|(order, window)| has_risen(of(order), **window));
             risen.extend(more.map(|(order, _)| order.clone()));
@@ -80,6 +91,35 @@ impl Admission {
             place.map_or(usize::MAX, |place| self.window(&id, place.row))
         };
         Windows { first: window(Phase::First), bulk: window(Phase::Bulk) }
+    }
+
+    /// The windows of an order that was just planned, whether its state was met in the line yet or not. `None` if the line is not known yet.
+    #[must_use]
+    pub fn windows_of_new(&self, video: &Video, order: &Order) -> Option<Windows> {
+        let mut with = Self { line: self.line.clone(), ..Self::default() };
+        (with.slots, with.more) = (self.slots, self.more.clone());
+        with.enter(video);
+        // The order may stand in the line indeed.
+        with.changed.extend(Row::all());
+        with.look(self.slots);
+        self.ready.then(|| with.windows(video, order))
+    }
+
+    /// Records that this node released tasks of a new order by these windows.
+    pub fn serve(&mut self, video: &Video, order: &Order, windows: Windows) {
+        if self.served.len() >= SERVED_MAX {
+            self.served.clear();
+        }
+        for (phase, window) in [(Phase::First, windows.first), (Phase::Bulk, windows.bulk)] {
+            if let Some(place) = Place::of(video, order, phase) {
+                self.served.insert((video.order_id(order.number), place.row), window);
+            }
+        }
+    }
+
+    /// Records that all states were read.
+    pub fn set_ready(&mut self) {
+        self.ready = true;
     }
 
     fn window(&self, order: &OrderId, row: Row) -> usize {

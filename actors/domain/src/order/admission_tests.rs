@@ -1,3 +1,5 @@
+//! Who has its turn, as one node sees it.
+
 use super::*;
 use crate::order::lane::Lane;
 use crate::order::ledger::Object;
@@ -111,4 +113,25 @@ fn of_very_many_uploads_the_first_seconds_leave_half_of_the_slots() {
         (1..=count).map(|number| admission.window(&id(number), first)).sum::<usize>()
     };
     assert_eq!([1, 8, 9, 100].map(crowd), [2, 16, 4, 4]);
+}
+
+#[test]
+fn what_was_released_of_a_new_order_is_not_released_again() {
+    let new = video(1, 4);
+    let mut admission = Admission::default();
+    assert_eq!(admission.windows_of_new(&new, &new.orders[0]), None, "the line is not known");
+    admission.set_ready();
+    let windows = admission.windows_of_new(&new, &new.orders[0]).unwrap();
+    assert_eq!(windows, Windows { first: usize::MAX, bulk: 4 });
+    admission.serve(&new, &new.orders[0], windows);
+    admission.enter(&new);
+    assert_eq!(admission.look(0), []);
+    assert_eq!(admission.windows(&new, &new.orders[0]), windows);
+    assert_eq!(admission.windows_of_new(&new, &new.orders[0]), Some(windows), "met before");
+    let behind = (2..5).map(|number| video(number, 4)).collect::<Vec<_>>();
+    behind.iter().for_each(|video| admission.enter(video));
+    assert_eq!(admission.look(0), [id(2)]);
+    let late = video(9, 4);
+    let windows = admission.windows_of_new(&late, &late.orders[0]).unwrap();
+    assert_eq!(windows.bulk, 0, "its turn has not come");
 }

@@ -70,6 +70,14 @@ pub fn left(steps: &[Step], phase: Phase, finished: impl Fn(TaskId) -> bool) -> 
     phases.filter(|(task, _, found)| *found == Some(phase) && !finished(*task)).count()
 }
 
+/// Whether all of an order's bulk is released by a window.
+#[must_use]
+pub fn is_tail(plan: &Plan, view: &View, window: usize) -> bool {
+    let list = plan.tasks.iter().map(|planned| (planned.task, planned.needs.as_slice()));
+    let bulk = phases(list).filter(|(_, _, phase)| *phase == Some(Phase::Bulk));
+    bulk.filter(|(task, _, _)| !view.is_finished(*task)).count() <= window
+}
+
 /// Unfinished tasks that may be queued now, in order of release.
 #[must_use]
 pub fn due(plan: &Plan, view: &View, windows: Windows) -> Vec<TaskId> {
