@@ -9,6 +9,7 @@ use jetreel_domain::delivery::intake::SourcePrefixes;
 use jetreel_domain::delivery::retry::Schedules;
 use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::Group;
+use jetreel_domain::order::admission::Admission;
 use jetreel_domain::plan::policy::PlanPolicy;
 use jetreel_domain::upkeep::peers::Peers;
 use jetreel_domain::upkeep::reconcile::Policy;
@@ -77,6 +78,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether this node publishes.
+    #[must_use]
+    pub fn publishes(&self) -> bool {
+        self.roles.contains(Stage::Publish.as_str())
+    }
+
     /// Whether this node encodes.
     #[must_use]
     pub fn encodes(&self) -> bool {
@@ -95,6 +102,8 @@ pub struct Context {
     pub plans: Arc<Plans>,
     /// Nodes known from their heartbeats.
     pub peers: Arc<Mutex<Peers>>,
+    /// Whose turn it is to release tasks. Followed only by nodes that plan or publish.
+    line: Arc<Mutex<Admission>>,
     /// Cache of part lists.
     pub lists: Arc<Lists>,
     /// Open while broker or store fail: the stages then pull nothing.
@@ -114,6 +123,7 @@ impl Context {
             start: Arc::default(),
             plans: Arc::new(Plans::default()),
             peers: Arc::default(),
+            line: Arc::default(),
             lists: Arc::new(Lists::default()),
             gate: Arc::new(Gate::default()),
             ports,
@@ -135,5 +145,10 @@ impl Context {
     /// Nodes known from their heartbeats. The guard must not be held across an await.
     pub(crate) fn peers(&self) -> MutexGuard<'_, Peers> {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose turn it is to release tasks. The guard must not be held across an await.
+    pub(crate) fn line(&self) -> MutexGuard<'_, Admission> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -148,7 +148,9 @@ impl State {
         let heard = said.words.iter().any(|word| word.id == self.args.arrived.id());
         let now = self.started.elapsed().as_secs();
         let words = said.words.into_iter().map(|word| (word.id, word.presence));
-        self.args.context.peers().hear(now, words);
+        let mut peers = self.args.context.peers();
+        peers.leave(said.left);
+        peers.hear(now, words);
         heard
     }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use jetreel_domain::delivery::message::{self, EncodeTask};
 use jetreel_domain::id::{OrderId, TaskId};
+use jetreel_domain::order::admission;
 use jetreel_domain::order::ledger::{Object, View};
-use jetreel_domain::order::release;
-use jetreel_domain::order::state::Order;
+use jetreel_domain::order::release::{self, Windows};
+use jetreel_domain::order::state::{Order, Video};
 use jetreel_domain::plan::Plan;
 use jetreel_domain::upkeep::presence;
 use jetreel_domain::words::failure::Failure;
@@ -16,21 +17,61 @@ use crate::crash;
 use crate::event::Event;
 use crate::ports::WriteOnce;
 
-/// Queues the tasks that are due and not in `released`, and adds them to it. Releasing a task twice is harmless: its lane holds a task only
-/// once.
+/// Queues the tasks that are due by the order's place in the line and not in `released`, and adds them to it. Releasing a task twice is
+/// harmless: its lane holds a task only once. Returns whether all of a long order's bulk is released now, which its state is to tell.
 ///
 /// # Errors
 /// The broker failed. A later call releases the rest.
 pub async fn due(
     context: &Context,
+    video: &Video,
+    order: &Order,
+    plan: &Plan,
+    view: &View,
+    released: &mut BTreeSet<TaskId>,
+) -> Result<bool, Failure> {
+    let (windows, tells_tail) = {
+        let line = context.line();
+        (line.windows(video, order), line.tells_tail(video, order))
+    };
+    by(context, order, plan, view, released, windows).await?;
+    Ok(tells_tail && release::is_tail(plan, view, windows.bulk))
+}
+
+/// Queues the first tasks of an order that was just planned, as [`due`] does. If another node is to release its bulk, that is left to it.
+///
+/// # Errors
+/// The broker failed. A later call releases the rest.
+pub async fn first(
+    context: &Context,
+    video: &Video,
     order: &Order,
     plan: &Plan,
     view: &View,
     released: &mut BTreeSet<TaskId>,
 ) -> Result<(), Failure> {
+    let known = context.line().windows_of_new(video, order);
+    let Some(windows) = known else {
+        // This node has just started.
+        return context.ports.broker.evaluate(&plan.order).await.map(drop);
+    };
+    let mine = is_mine(context, &plan.order);
+    let windows = if mine { windows } else { Windows { bulk: 0, ..windows } };
+    by(context, order, plan, view, released, windows).await?;
+    context.line().serve(video, order, windows);
+    Ok(())
+}
+
+async fn by(
+    context: &Context,
+    order: &Order,
+    plan: &Plan,
+    view: &View,
+    released: &mut BTreeSet<TaskId>,
+    windows: Windows,
+) -> Result<(), Failure> {
     let Some(reference) = &order.plan else { return Ok(()) };
-    let window = release::window(cluster_slots(context), OPEN_ORDERS);
-    for task in release::due(plan, view, window) {
+    for task in release::due(plan, view, windows) {
         if released.contains(&task) {
             continue;
         }
@@ -44,14 +85,26 @@ pub async fn due(
     Ok(())
 }
 
-/// Orders that share the slots. Open orders are not counted: each order may fill the cluster as if it were alone.
-const OPEN_ORDERS: usize = 1;
+/// Whether this node is the one that releases a newly admitted order. A node that only plans is it if nobody publishes.
+pub(crate) fn is_mine(context: &Context, order: &OrderId) -> bool {
+    let peers = context.peers();
+    let mut publishers = peers.publishers(heartbeat(context));
+    if context.config.publishes() {
+        admission::is_mine(order, context.start(), publishers)
+    } else {
+        publishers.next().is_none()
+    }
+}
+
+/// Seconds between two heartbeats of a node.
+fn heartbeat(context: &Context) -> u64 {
+    presence::interval(context.config.reconciler.build_seconds).as_secs()
+}
 
 /// Tasks that all known nodes together encode at once.
-fn cluster_slots(context: &Context) -> usize {
-    let interval = presence::interval(context.config.reconciler.build_seconds).as_secs();
+pub(crate) fn cluster_slots(context: &Context) -> usize {
     let own = if context.config.encodes() { context.config.slots } else { 0 };
-    context.peers().slots(interval).max(own)
+    context.peers().slots(heartbeat(context)).max(own)
 }
 
 /// Releases a task again, whatever was released before. Returns whether its lane lacked it.

@@ -1,12 +1,13 @@
 //! [`Broker`] on JetStream: each method is one call into the file of its kind. Faults become failures.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
 use jetreel_actors::ports::{
-    Changes, Claims, Delivered, Facts, Forged, Ledger, LostSight, PartLogs, PortFuture, Queues,
-    Remains, Stored, Swap, Versioned, Videos, WriteOnce,
+    Changes, Claims, Delivered, Facts, Forged, Ledger, LostSight, Overheard, PartLogs, PortFuture,
+    Queues, Remains, Stored, Swap, Versioned, Videos, WriteOnce,
 };
 use jetreel_domain::delivery::claim::Claim;
 use jetreel_domain::delivery::dispatch::{Heard, TaskQueue};
@@ -38,6 +39,10 @@ impl Queues for Bus {
 
     fn next_task(&self, queue: TaskQueue, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
         port("pull a task", self.pull_task(queue, wait))
+    }
+
+    fn waiting_tasks(&self) -> PortFuture<'_, BTreeMap<TaskQueue, u64>> {
+        port("count waiting tasks", self.tasks_without_worker())
     }
 
     fn heard(&self) -> Heard {
@@ -191,6 +196,10 @@ impl Videos for Bus {
 
     fn changes(&self, after: u64) -> PortFuture<'_, Changes> {
         port("read changes of videos", self.changes_after(after))
+    }
+
+    fn overhear(&self) -> PortFuture<'_, Box<dyn Overheard>> {
+        port("listen to states", self.listen_to_states())
     }
 }
 

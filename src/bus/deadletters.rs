@@ -117,8 +117,8 @@ impl Bus {
     }
 
     /// Publishes the body to its original subject. A message on a queue without a release header is a replay, this one or another, which is
-    /// equally good. A message with a release header is the one that died and is about to be removed, or a new one: then nothing was
-    /// replayed.
+    /// equally good. The message that died may still be there and is about to be removed, also if it was a replay itself; a message with a
+    /// release header is that one, or a new one. Then nothing was replayed.
     async fn replay_letter(&self, buried: &Buried) -> Result<WriteOnce, Fault> {
         let letter = &buried.letter;
         let mut headers = header_map(&letter.headers);
@@ -129,7 +129,10 @@ impl Bus {
         match (stream.as_deref(), queue.map(|queue| queue.is_work_queue)) {
             (Some(stream), Some(true)) => {
                 let message = Outgoing { subject, headers, body: letter.body.clone().into() };
-                let by_hand = |there: &Found| there.headers.get(names::RELEASE_HEADER).is_none();
+                let by_hand = |there: &Found| {
+                    let released = there.headers.get(names::RELEASE_HEADER).is_some();
+                    !released && there.sequence != letter.sequence
+                };
                 self.queue_once(stream, message, by_hand).await
             }
             (Some(_), Some(false)) | (Some(names::DELIVERIES | names::REDO), None) => {

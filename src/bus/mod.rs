@@ -28,6 +28,7 @@ mod deadletters;
 mod orphans;
 mod kv;
 mod changes;
+mod overheard;
 mod facts;
 pub mod news;
 mod survey;

@@ -6,6 +6,7 @@ use std::time::UNIX_EPOCH;
 use humantime_serde::re::humantime;
 use jetreel_actors::intake;
 use jetreel_actors::ports::{Extent, PortFuture, States, Survey, Swap, Versioned};
+use jetreel_domain::delivery::dispatch::TaskQueue;
 use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::delivery::room::Room;
 use jetreel_domain::delivery::stage::Stage;
@@ -170,6 +171,17 @@ impl Bus {
         let infos = topology::consumer_infos(self, stage.about().stream, READ_BUDGET).await?;
         let own = infos.iter().filter(|info| queues.iter().any(|q| q.consumer == info.name));
         Ok(own.map(|info| info.num_pending + info.num_ack_pending).sum())
+    }
+
+    /// Tasks that no worker has, by lane and group.
+    pub(super) async fn tasks_without_worker(&self) -> Result<BTreeMap<TaskQueue, u64>, Fault> {
+        let infos = topology::consumer_infos(self, names::ENCODE, READ_BUDGET).await?;
+        let waiting = |queue: TaskQueue| {
+            let consumer = names::encode_consumer(queue.lane, queue.group);
+            let info = infos.iter().find(|info| info.name == consumer);
+            (queue, info.map_or(0, |info| info.num_pending))
+        };
+        Ok(TaskQueue::all().map(waiting).collect())
     }
 
     async fn ingest_position(&self) -> Result<Position, Fault> {

@@ -112,13 +112,18 @@ impl Server {
 
 impl Remote {
     /// Sends a file. Returns the job's id.
-    pub(super) async fn send(&self, body: Body, bytes: u64, title: &str) -> anyhow::Result<String> {
+    pub(super) async fn send(
+        &self,
+        body: Body,
+        bytes: u64,
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<String> {
         #[derive(Deserialize)]
         struct Accepted {
             id: String,
         }
         let mut url = self.base.join("v1/videos")?;
-        url.query_pairs_mut().append_pair("title", title);
+        url.query_pairs_mut().extend_pairs(query);
         let request = self.client.post(url).header("content-length", bytes).body(body);
         let request = request.header("content-type", "application/octet-stream");
         let answer = request.send().await.map_err(|error| self.away(&error))?;

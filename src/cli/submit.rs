@@ -38,6 +38,9 @@ pub(super) struct Arguments {
     /// Title of the video [default: the file's name]
     #[arg(long)]
     title: Option<String>,
+    /// Whose video it is: owners share the slots, however many videos each of them has
+    #[arg(long)]
+    owner: Option<String>,
     /// Wait until the video is ready
     #[arg(long)]
     wait: bool,
@@ -63,7 +66,10 @@ pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Re
     let title = arguments.title.clone().or_else(name).unwrap_or_default();
     let again = arguments.server.again();
     let mut bars = Bars::new(arguments.json);
-    let id = upload(&remote, &file, &title, &mut bars).await?;
+    let named = [("title", Some(title.as_str())), ("owner", arguments.owner.as_deref())];
+    let query: Vec<_> =
+        named.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    let id = upload(&remote, &file, &query, &mut bars).await?;
     bars.clear();
     if !arguments.wait {
         let (job, document) = remote.job(&id).await?;
@@ -87,7 +93,7 @@ pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Re
 async fn upload(
     remote: &Remote,
     file: &Path,
-    title: &str,
+    query: &[(&str, &str)],
     bars: &mut Bars,
 ) -> anyhow::Result<String> {
     let opened = tokio::fs::File::open(file).await?;
@@ -97,7 +103,7 @@ async fn upload(
     let stream = ReaderStream::with_capacity(opened, READ_BYTES).inspect_ok(move |piece| {
         counter.fetch_add(piece.len() as u64, Ordering::Relaxed);
     });
-    let mut sending = std::pin::pin!(remote.send(Body::wrap_stream(stream), bytes, title));
+    let mut sending = std::pin::pin!(remote.send(Body::wrap_stream(stream), bytes, query));
     loop {
         tokio::select! {
             id = &mut sending => return id,

@@ -2,6 +2,7 @@
 
 use jetreel_domain::id::VideoId;
 use jetreel_domain::order::ledger::View;
+use jetreel_domain::order::owner_name::OwnerName;
 use jetreel_domain::order::progress;
 use jetreel_domain::order::state::{Fact, Order, Status, Video};
 use jetreel_domain::output::losses;
@@ -20,6 +21,9 @@ pub(super) struct Summary {
     id: String,
     video: String,
     title: String,
+    /// Who uploaded it, if that was told.
+    #[serde(skip_serializing_if = "OwnerName::is_empty")]
+    owner: OwnerName,
     pub(super) status: Status,
     /// The order that took over from this one; `None` if none did. The status of this one changes no more then.
     successor: Option<String>,
@@ -157,6 +161,7 @@ pub(super) fn summary(video: &Video, order: &Order, known: Known<'_>, pictures: 
         id: video.order_id(order.number).to_string(),
         video: video.id.to_string(),
         title: video.title.clone(),
+        owner: video.owner.clone(),
         status: order.status,
         successor: video.successor(order.number).map(|next| video.order_id(next).to_string()),
         progress,

@@ -72,8 +72,15 @@ async fn with_a_video() -> Served {
     video.advance(1, Status::Queued, 1).unwrap();
     video.orders[0].status = Status::Encoding;
     let tiers = plan.tiers.iter().map(|tier| tier.name.clone()).collect();
-    video.orders[0].plan =
-        Some(PlanRef { object, class: Class::A, tiers, tasks: plan.tasks.len() as u32, chunks: 1 });
+    video.orders[0].plan = Some(PlanRef {
+        object,
+        class: Class::A,
+        tiers,
+        tasks: plan.tasks.len() as u32,
+        chunks: 1,
+        urgent: 0,
+        bulk: None,
+    });
     let failure = Failure::task("codec-signal", "it crashed");
     video.bury(1, &Stage::Publish.into(), Dead { sequence: 9, failure, letter: 0 }, 2).unwrap();
     served.videos.kept.lock().unwrap().insert(id(), (1, video));

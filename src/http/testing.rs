@@ -11,8 +11,8 @@ use std::time::Duration;
 use jetreel_actors::event::Event;
 use jetreel_actors::ports::{
     self, Changed, Changes, Claims, Codec, CodecSession, DeadLetters, Delivered, Environment,
-    Extent, Facts, Forged, Ledger, LostSight, PartLogs, PortFuture, Ports, ProcessBudget, Queues,
-    Readable, Remains, Stored, Swap, Versioned, WriteOnce,
+    Extent, Facts, Forged, Ledger, LostSight, Overheard, PartLogs, PortFuture, Ports,
+    ProcessBudget, Queues, Readable, Remains, Stored, Swap, Versioned, WriteOnce,
 };
 use jetreel_domain::codec::wire::Job;
 use jetreel_domain::delivery::claim::Claim;
@@ -129,6 +129,10 @@ impl Queues for Videos {
     }
 
     fn next_task(&self, _: TaskQueue, _: Duration) -> PortFuture<'_, Option<Delivered>> {
+        away()
+    }
+
+    fn waiting_tasks(&self) -> PortFuture<'_, BTreeMap<TaskQueue, u64>> {
         away()
     }
 
@@ -283,6 +287,10 @@ impl ports::Videos for Videos {
     }
 
     fn discard_video<'a>(&'a self, _: &'a VideoId) -> PortFuture<'a, bool> {
+        away()
+    }
+
+    fn overhear(&self) -> PortFuture<'_, Box<dyn Overheard>> {
         away()
     }
 

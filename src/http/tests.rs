@@ -8,7 +8,7 @@ use jetreel_actors::parts::Lists;
 use jetreel_domain::order::state::{Fact, Status};
 use reqwest::header::HeaderValue;
 use reqwest::{Body, Client, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::testing::{PART_BYTES, Served, UPLOAD_BYTES_MAX, served};
 
@@ -39,7 +39,8 @@ async fn upload(served: &Served, query: &str, body: impl Into<Body>) -> Response
 #[tokio::test]
 async fn an_upload_is_confirmed_only_when_state_and_store_have_it() {
     let served = served().await;
-    let answer = upload(&served, "?title=a%20%3Cb%3E", vec![7u8; 2500]).await;
+    let query = "?title=a%20%3Cb%3E&owner=team%20a";
+    let answer = upload(&served, query, vec![7u8; 2500]).await;
     assert_eq!(answer.status(), 202);
     let location = answer.headers()["location"].to_str().unwrap().to_owned();
     assert!(answer.headers().contains_key("retry-after"));
@@ -61,7 +62,7 @@ async fn an_upload_is_confirmed_only_when_state_and_store_have_it() {
     assert!(job.headers().contains_key("retry-after"));
     let job: Value = job.json().await.unwrap();
     assert_eq!((job["status"].as_str(), job["progress"].as_u64()), (Some("QUEUED"), Some(0)));
-    assert_eq!(job["retry_available"], false);
+    assert_eq!((&job["retry_available"], &job["owner"]), (&json!(false), &json!("team a")));
 }
 
 #[tokio::test]
@@ -86,7 +87,10 @@ async fn what_is_not_an_upload_is_refused_and_leaves_nothing() {
     assert_eq!(problem(upload(&served, "", "").await).await, (400, "empty-upload".into()));
     let answer = upload(&served, "", too_large.clone()).await;
     assert_eq!(problem(answer).await, (413, "too-large".into()));
-    assert_eq!(problem(upload(&served, "?lane=fast", "x").await).await, (400, "bad-query".into()));
+    for query in ["?lane=fast", "?owner=a%0Ab", "?owner=%20a"] {
+        let answer = upload(&served, query, "x").await;
+        assert_eq!(problem(answer).await, (400, "bad-query".into()), "{query}");
+    }
     let form = Client::new().post(served.at("/v1/videos")).header("content-type", "multipart/x");
     let answer = form.body("x").send().await.unwrap();
     assert_eq!(problem(answer).await, (415, "unsupported-media-type".into()));

@@ -25,6 +25,7 @@ use jetreel_domain::delivery::signature;
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::order::lane::Lane;
 use jetreel_domain::order::ledger::Object;
+use jetreel_domain::order::owner_name::OwnerName;
 use jetreel_domain::order::parts::{LoggedPart, PartList, VERSION};
 use jetreel_domain::order::state::{Source, Status, Video};
 use jetreel_domain::words::failure::{Failure, Severity};
@@ -58,6 +59,7 @@ pub(super) struct Upload {
     pub(super) gateway: Arc<Gateway>,
     pub(super) title: String,
     pub(super) lane: Lane,
+    pub(super) owner: OwnerName,
     /// The connection of the upload; `None` if the server does not watch it.
     pub(super) watch: Option<Arc<Watch>>,
     pub(super) body: Body,
@@ -66,7 +68,7 @@ pub(super) struct Upload {
 impl Upload {
     /// Receives all bytes. Returns the queued order.
     pub(super) async fn take(self) -> Result<OrderId, Problem> {
-        let Self { gateway, title, lane, watch, body } = self;
+        let Self { gateway, title, lane, owner, watch, body } = self;
         let ports = &gateway.ports;
         // Checked before the first byte: an upload that cannot be stored is refused at once.
         soon(ports.broker.check()).await?;
@@ -78,7 +80,8 @@ impl Upload {
             None => beginning.await?,
         };
         let _place = beginning.place(&gateway).await?;
-        let video = Video::receiving(new_id(), title, lane, ports.environment.now());
+        let now = ports.environment.now();
+        let video = Video { owner, ..Video::receiving(new_id(), title, lane, now) };
         create(&gateway, &video).await?;
         let course = Arc::new(Course::new());
         let unrecognised = !signature::is_plausible(&beginning.head());

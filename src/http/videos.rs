@@ -31,6 +31,7 @@ const TITLE_LENGTH_MAX: usize = 200;
 pub(super) struct Params {
     title: Option<String>,
     lane: Option<Lane>,
+    owner: Option<String>,
 }
 
 /// Receives an upload.
@@ -40,12 +41,14 @@ pub(super) async fn create(
     request: Request,
 ) -> Result<Response, Problem> {
     let Query(params) = query.map_err(|_| bad_query())?;
+    let owner = params.owner.as_deref().unwrap_or_default().parse().map_err(|_| bad_query())?;
     let headers = request.headers();
     admit(&gateway, headers)?;
     let upload = Upload {
         gateway,
         title: title(params.title.as_deref(), headers),
         lane: params.lane.unwrap_or_default(),
+        owner,
         watch: request.extensions().get().cloned(),
         body: request.into_body(),
     };
@@ -68,7 +71,7 @@ fn bad_query() -> Problem {
     Problem::new(
         StatusCode::BAD_REQUEST,
         "bad-query",
-        "The query takes `title` (text) and `lane` (high, normal or low), and nothing else. Send the file itself as the body.",
+        "The query takes `title` (text), `lane` (high, normal or low) and `owner` (at most 128 bytes of printable text), and nothing else. Send the file itself as the body.",
     )
 }
 

@@ -27,6 +27,7 @@ mod faults;
 mod foreign;
 mod guard;
 mod hostile;
+mod line;
 mod lists;
 mod long_lists;
 mod orphans;

@@ -132,6 +132,12 @@ impl Group {
     pub const ALL: [Self; 6] =
         [Self::First, Self::Audio, Self::Main, Self::Top, Self::Images, Self::Package];
 
+    /// Whether playback needs its tasks first.
+    #[must_use]
+    pub fn is_first(self) -> bool {
+        matches!(self, Self::First | Self::Audio)
+    }
+
     /// Name in subjects, consumers, settings and metric labels.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -26,4 +26,6 @@ mod simulate;
 #[cfg(test)]
 mod transcript;
 #[cfg(test)]
+mod cluster;
+#[cfg(test)]
 mod lies;

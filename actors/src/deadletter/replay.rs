@@ -205,7 +205,15 @@ mod tests {
 
     fn order() -> (OrderId, Order) {
         let object = Object { key: "plans/x".into(), bytes: 3, sha256: "ab".into() };
-        let plan = PlanRef { object, class: Class::A, tiers: Vec::new(), tasks: 1, chunks: 1 };
+        let plan = PlanRef {
+            object,
+            class: Class::A,
+            tiers: Vec::new(),
+            tasks: 1,
+            chunks: 1,
+            urgent: 0,
+            bulk: None,
+        };
         let order = Order::new(2, Status::Failed, Lane::High, 0);
         (OrderId::new(VideoId::from_bits(7), 2), Order { plan: Some(plan), ..order })
     }

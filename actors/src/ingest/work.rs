@@ -3,6 +3,8 @@
 use jetreel_domain::codec::budget;
 use jetreel_domain::codec::wire::{self, FromCodec, Job, JobWork, Report};
 use jetreel_domain::id::OrderId;
+use jetreel_domain::order::line::Phase;
+use jetreel_domain::order::release;
 use jetreel_domain::order::state::{Order, PlanRef, Status, Video};
 use jetreel_domain::plan::Plan;
 use jetreel_domain::plan::media::ProbeFacts;
@@ -55,7 +57,7 @@ async fn release(
     let known = views.of(order);
     let mut known = known.lock().await;
     let Known { view, released, .. } = &mut *known;
-    releases::due(context, state, &plan, view, released).await
+    releases::first(context, video, state, &plan, view, released).await
 }
 
 /// Moves the order to INGESTING. `None` if nothing is left to do.
@@ -128,12 +130,16 @@ async fn set_plan(
         format!("out/{}/{}/plan-{}.json", order.video, order.number, ports.environment.uuid());
     let object = ports.store.write(&key, plans::encode(plan)?).await?;
     crash::point("ingest-after-plan-written");
+    let steps = release::steps(plan);
+    let left = |phase| release::left(&steps, phase, |_| false) as u32;
     let reference = PlanRef {
         object,
         class: plan.class,
         tiers: plan.tiers.iter().map(|tier| tier.name.clone()).collect(),
         tasks: plan.tasks.len() as u32,
         chunks: plan.chunks.len() as u32,
+        urgent: left(Phase::First),
+        bulk: Some(left(Phase::Bulk)),
     };
     let now = ports.environment.now();
     let mut own = false;

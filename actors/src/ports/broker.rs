@@ -1,5 +1,6 @@
 //! Ports to the broker, by what they hold.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::call::{PortFuture, Swap, WriteOnce};
 use super::delivery::{Delivered, Forged, LostSight, Stored};
-use super::reading::{Changes, Versioned};
+use super::reading::{Changes, Overheard, Versioned};
 
 /// The work queues that stages pull from and publish to.
 pub trait Queues: Send + Sync {
@@ -23,6 +24,8 @@ pub trait Queues: Send + Sync {
     fn next(&self, stage: Stage, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
     /// The next task of a queue; waits up to `wait`. Zero: takes only a task that is there.
     fn next_task(&self, queue: TaskQueue, wait: Duration) -> PortFuture<'_, Option<Delivered>>;
+    /// Tasks that no worker has, by lane and group.
+    fn waiting_tasks(&self) -> PortFuture<'_, BTreeMap<TaskQueue, u64>>;
     /// Hints so far that tasks were released. A hint may be lost, and may arrive before the task can be pulled.
     fn heard(&self) -> Heard;
     /// Returns as soon as [`Self::heard`] is not `since`.
@@ -130,6 +133,8 @@ pub trait Videos: Send + Sync {
     fn videos(&self) -> PortFuture<'_, Vec<VideoId>>;
     /// States of videos with a revision above `after`, in batches; from the leader.
     fn changes(&self, after: u64) -> PortFuture<'_, Changes>;
+    /// The states that are written from now on.
+    fn overhear(&self) -> PortFuture<'_, Box<dyn Overheard>>;
 }
 
 /// Claims: which worker runs which unit.

@@ -18,7 +18,7 @@ pub use call::{PortFuture, Swap, WriteOnce};
 pub use codec::{Codec, CodecSession, ProcessBudget};
 pub use delivery::{Delivered, Delivery, Forged, LostSight, Stored};
 pub use letters::{DeadLetters, Hook};
-pub use reading::{Changed, Changes, Extent, States, Versioned};
+pub use reading::{Changed, Changes, Extent, Overheard, States, Versioned};
 pub use store::{Met, ObjectReader, ObjectWriter, PIECE_BYTES, Readable, Store, Walk};
 pub use survey::{NodeReports, Nodes, OddWord, Survey};
 

@@ -1,5 +1,7 @@
 //! Results of reading states of videos from a revision on. The bucket may have been created anew or restored since the last read.
 
+use std::pin::Pin;
+
 use jetreel_domain::id::VideoId;
 use jetreel_domain::order::state::Video;
 use jetreel_domain::words::failure::Failure;
@@ -62,4 +64,10 @@ pub struct States {
     pub more: bool,
     /// Extent of the bucket before the read.
     pub extent: Extent,
+}
+
+/// States as their writers send them. They are hints: a state may be missing, come late, or have been refused by the broker.
+pub trait Overheard: Send {
+    /// The next state. Waits for it.
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = Video> + Send + '_>>;
 }

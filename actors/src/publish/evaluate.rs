@@ -27,6 +27,8 @@ use crate::views::{Known, Views};
 pub(super) enum Cause {
     /// Entries were received.
     Entries(Received),
+    /// The order may release more tasks.
+    Turn,
     /// Somebody asked. What this node believes to know may be the trouble.
     Asked,
 }
@@ -56,6 +58,7 @@ pub(super) async fn order(
             known.receive(entries, stretch);
             (newest, writer)
         }
+        Cause::Turn => (None, Writer::Mover),
         Cause::Asked => (None, Writer::Anyone),
     };
     let recent = known.state().filter(|found| newest.is_some() && encodes(&found.value, order));
@@ -75,7 +78,8 @@ pub(super) async fn order(
     let plan = context.plans.get(store, order, &object.key, &object.sha256).await?;
     known.refresh(context.ports.broker.as_ref(), order, newest).await?;
     views.weigh(order, &known.view);
-    let mut evaluation = Evaluation { context, views, order, plan, writer, gap: false };
+    let hearsay = newest.is_some() && writer == Writer::Mover;
+    let mut evaluation = Evaluation { context, views, order, plan, writer, hearsay, gap: false };
     // Checked only when it may matter: the request for an evaluation may come from a gap, and nothing is published that is missing in the
     // ledger.
     let thorough = writer == Writer::Anyone || progress::complete(&evaluation.plan, &known.view);
@@ -131,6 +135,8 @@ struct Evaluation<'a> {
     order: &'a OrderId,
     plan: Arc<Plan>,
     writer: Writer,
+    /// Whether tasks need no release that others tried to release.
+    hearsay: bool,
     /// Entries of the order were removed from the ledger.
     gap: bool,
 }
@@ -171,13 +177,34 @@ impl Evaluation<'_> {
             tell_gap(context, order);
         }
         let Some(state) = found.value.order(order.number) else { return Ok(()) };
-        let before = known.released(self.writer == Writer::Mover);
+        let before = known.released(self.hearsay);
         let mut released = before.clone();
-        let done = releases::due(context, state, plan, &known.view, &mut released).await;
+        let video = &found.value;
+        let done = releases::due(context, video, state, plan, &known.view, &mut released).await;
         known.released.extend(released.difference(&before));
-        done?;
+        let tail = done?;
         crash::point("publish-after-release");
+        if tail && let Some(found) = self.note_tail(found).await? {
+            known.see(&found);
+        }
         verified
+    }
+
+    /// Records in the state that all of the order's bulk is released, so that the next order is admitted.
+    async fn note_tail(
+        &self,
+        found: Versioned<Video>,
+    ) -> Result<Option<Versioned<Video>>, Failure> {
+        let number = self.order.number;
+        change::from(&self.context.ports, found, |video| {
+            let order = video.order_mut(number);
+            let order = order.filter(|o| o.status == Status::Encoding && !o.is_closed() && !o.tail);
+            Ok(order.is_some_and(|order| {
+                order.tail = true;
+                true
+            }))
+        })
+        .await
     }
 
     /// Writes the finished set, and closes the order.

@@ -9,6 +9,8 @@ mod evaluations;
 mod evaluate;
 mod facts;
 mod finish;
+mod line;
 mod round;
 
 pub(crate) use evaluations::Evaluations;
+pub(crate) use line::{Args as LineArgs, Follower};

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::mem;
 
 use jetreel_domain::id::{OrderId, VideoId};
+use jetreel_domain::order::admission::Admission;
 use jetreel_domain::order::document::{self, Document as _};
 use jetreel_domain::order::owner::Owner;
 use jetreel_domain::order::release::{self, Step};
@@ -21,6 +22,7 @@ use super::repair;
 use crate::event::Event;
 use crate::plans::Plans;
 use crate::ports::Versioned;
+use crate::releases;
 
 /// States read in one pass.
 const STATES_PER_PASS: usize = 500;
@@ -36,6 +38,7 @@ pub(super) struct Orders {
     /// When the bucket that was read was created, in nanoseconds since the Unix epoch.
     born: i64,
     open: BTreeMap<VideoId, Open>,
+    line: Admission,
     next: Option<VideoId>,
     plans: Plans,
     nodes: Nodes,
@@ -69,6 +72,7 @@ impl Orders {
         for video in states.videos {
             let video = video.value;
             self.foreign.note(&video);
+            self.line.enter(&video);
             if video.is_newer() {
                 // Only a newer program may change this state. Logged once for each change.
                 self.open.remove(&video.id);
@@ -91,6 +95,8 @@ impl Orders {
     /// Examines the videos with open orders and repairs troubles that have lasted long enough.
     pub(super) async fn look(&mut self, args: &Args) -> Result<(), Failure> {
         self.nodes.look(args).await;
+        // Publishers have released what is newly admitted before a task counts as lost.
+        self.line.look(releases::cluster_slots(&args.context));
         let position = self.position(args).await;
         for id in self.turn() {
             if let Err(failure) = self.look_at(args, &id, position).await {
@@ -142,6 +148,7 @@ impl Orders {
             }
             Some(_) | None => {
                 self.open.remove(id);
+                self.line.remove(id);
                 return Ok(());
             }
         };
@@ -192,7 +199,8 @@ impl Orders {
                 let stranded = self.nodes.strand(&codec_build);
                 let queued = args.survey.queued_tasks(&id).await?;
                 let finished = args.survey.finished_tasks(&id).await?;
-                Found::Tasks { steps, queued, finished, stranded }
+                let windows = self.line.windows(video, order);
+                Found::Tasks { steps, queued, finished, windows, stranded }
             }
             (Need::Parts, _) => Found::Parts(newest_part(args, &video.id).await?),
         })

@@ -4,7 +4,7 @@
 //! node
 //! ├─ ingest     a pool of workers, one upload each
 //! ├─ encode     a dispatcher, and a slot per task
-//! ├─ publish    a worker for ledger entries, a worker for evaluations
+//! ├─ publish    a worker for ledger entries, a worker for evaluations, a follower of states
 //! ├─ …          a worker for any other stage
 //! ├─ reconciler repairs what was lost; one in the cluster is active
 //! └─ heartbeat  reports the node; ends last

@@ -17,7 +17,7 @@ use crate::deadletter::{Caller, Sweeper};
 use crate::event::Event;
 use crate::ports::{Hook, Nodes, Survey};
 use crate::presence::{self, Heartbeat};
-use crate::publish::entries;
+use crate::publish::{Follower, LineArgs, entries};
 use crate::reconcile::{self, Reconciler};
 use crate::sign::Arrived;
 use crate::stages;
@@ -37,6 +37,8 @@ pub enum Branch {
     Stage(Stage, usize),
     /// The worker for ledger entries, part of the stage publish.
     Entries,
+    /// The follower of states, for the stages ingest and publish.
+    Line,
     /// The sweeper for messages that the broker gave up.
     Sweeper,
     /// The caller of the dead-letter hook.
@@ -169,6 +171,9 @@ impl Actor for Node {
 /// Branches of a node with these roles. `calls`: a dead-letter hook is configured.
 fn branches(roles: &Roles, config: &Config, calls: bool) -> Vec<Branch> {
     let mut branches = vec![Branch::Heartbeat];
+    if [Stage::Publish, Stage::Ingest].iter().any(|stage| roles.stages.contains(stage)) {
+        branches.push(Branch::Line);
+    }
     if roles.stages.contains(&Stage::Publish) {
         branches.push(Branch::Entries);
     }
@@ -205,6 +210,10 @@ impl State {
                 worker::start(context, Caller { hook }, root).await?
             }
             Branch::Entries => entries::start(context, Arc::clone(&self.views), root).await?,
+            Branch::Line => {
+                let args = LineArgs { context, views: Arc::clone(&self.views) };
+                Follower::spawn_linked(None, Follower, args, root).await?.0.get_id()
+            }
             Branch::Reconciler => {
                 let (survey, nodes) = (Arc::clone(&self.survey), Arc::clone(&self.nodes));
                 let (bound, binding) = (self.bound.clone(), Arc::clone(&self.binding));

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use jetreel_actors::intake::{self, Refused};
 use jetreel_actors::ports::{
-    Changes, Claims, Delivered, Facts, Forged, Ledger, LostSight, PartLogs, PortFuture, Queues,
-    Remains, Stored, Swap, Versioned, Videos, WriteOnce,
+    Changed, Changes, Claims, Delivered, Facts, Forged, Ledger, LostSight, Overheard, PartLogs,
+    PortFuture, Queues, Remains, Stored, Swap, Versioned, Videos, WriteOnce,
 };
 use jetreel_domain::delivery::claim::Claim;
 use jetreel_domain::delivery::dispatch::{Heard, TaskQueue};
@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use super::port::{Port, encoded};
 use super::rules;
 use super::server::{
-    ADVISORY, ENCODE, ENTRIES, LEDGER, PROGRESS, RELEASE, SWEEPER, Server, UPLOADS, WRITER,
+    ADVISORY, ENCODE, ENTRIES, Kept, LEDGER, PROGRESS, RELEASE, SWEEPER, Server, UPLOADS, WRITER,
     encode_consumer, work_queues,
 };
 use super::stream::Message;
@@ -93,6 +93,18 @@ impl Queues for Port {
 
     fn next_task(&self, queue: TaskQueue, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
         Box::pin(async move { self.pull(ENCODE, &QUEUES[&queue], wait).await })
+    }
+
+    fn waiting_tasks(&self) -> PortFuture<'_, BTreeMap<TaskQueue, u64>> {
+        self.read("count waiting tasks", |server| {
+            let stream = &server.streams[ENCODE];
+            let waiting = |(queue, name): (&TaskQueue, &String)| {
+                let (_, _, in_hand) = stream.position(name);
+                let waiting = stream.waiting(name).count() as u64;
+                (*queue, waiting.saturating_sub(in_hand))
+            };
+            QUEUES.iter().map(waiting).collect()
+        })
     }
 
     fn heard(&self) -> Heard {
@@ -412,8 +424,24 @@ impl Videos for Port {
         self.read("list videos", |server| server.ids())
     }
 
-    fn changes(&self, _: u64) -> PortFuture<'_, Changes> {
-        Box::pin(async { Err(gateways_alone()) })
+    fn changes(&self, after: u64) -> PortFuture<'_, Changes> {
+        self.read("read changes", move |server| {
+            let kept = server.videos.kept.values().filter(|kept| kept.revision > after);
+            let mut changed: Vec<Changed> = kept.map(changed).collect();
+            changed.sort_by_key(|changed| changed.revision);
+            let more = changed.len() > CHANGES_MAX;
+            changed.truncate(CHANGES_MAX);
+            let read = changed.last().map_or(after, |last| last.revision);
+            Changes { changed, read, more, extent: server.videos.extent() }
+        })
+    }
+
+    fn overhear(&self) -> PortFuture<'_, Box<dyn Overheard>> {
+        let port = self.clone();
+        let heard = self.read("overhear", |server| server.videos.extent().last);
+        Box::pin(
+            async move { Ok(Box::new(Ear { port, heard: heard.await? }) as Box<dyn Overheard>) },
+        )
     }
 }
 
@@ -459,6 +487,47 @@ impl Facts for Port {
         let told = (known.seq, format!("{order}/{}", known.fact));
         let subject = subject::progress(order, &known.fact);
         self.publish("announce", PROGRESS, self.message(subject, encoded(&told), WRITER))
+    }
+}
+
+/// States at most that one read of changes gives.
+const CHANGES_MAX: usize = 2;
+
+fn changed(kept: &Kept<Video>) -> Changed {
+    let (id, revision) = (kept.value.id.clone(), kept.revision);
+    Changed { id, revision, state: Ok(Some(kept.value.clone())) }
+}
+
+/// Hears of states late, and not of all.
+struct Ear {
+    port: Port,
+    heard: u64,
+}
+
+impl Overheard for Ear {
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = Video> + Send + '_>> {
+        Box::pin(async move {
+            let world = Arc::clone(&self.port.world);
+            loop {
+                let written = world.written.notified();
+                let next = world.look(|server| {
+                    let kept = server.videos.kept.values().filter(|k| k.revision > self.heard);
+                    kept.min_by_key(|kept| kept.revision).cloned()
+                });
+                let Some(next) = next else {
+                    written.await;
+                    continue;
+                };
+                let mut dice = world.dice(&self.port.body, "hear a state");
+                let (delay, deaf) = (dice.below(3000), dice.chance(0.2));
+                self.port.step(delay, dice.next()).await;
+                // If this wait is given up, it begins anew.
+                self.heard = next.revision;
+                if !deaf {
+                    return next.value;
+                }
+            }
+        })
     }
 }
 

@@ -88,7 +88,7 @@ impl DeadLetters for Port {
                 return Box::pin(async { Err(refused) });
             }
         };
-        let headers = letter.headers.clone();
+        let (headers, died) = (letter.headers.clone(), letter.sequence);
         let (subject, body) = (letter.subject.clone(), letter.body.clone().into());
         let message = Message { subject, body, headers, at: self.world.seconds() };
         Box::pin(self.call("replay", move |server| {
@@ -98,7 +98,7 @@ impl DeadLetters for Port {
                 Err(there) => {
                     let found = server.message(stream, there);
                     let by_hand = found.is_some_and(|found| found.header(RELEASE).is_none());
-                    if by_hand { WriteOnce::Mine } else { WriteOnce::Taken }
+                    if by_hand && there != died { WriteOnce::Mine } else { WriteOnce::Taken }
                 }
             }
         }))

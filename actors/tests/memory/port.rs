@@ -209,7 +209,8 @@ impl MemoryDelivery {
             let Some(order) = order else { return };
             let (message, received) = ((stream, self.sequence), self.received);
             let spoken = server.ends.may_speak(node, &order, message, received);
-            let kept = (name == "hand back")
+            let twice = self.port.body.has_twice(subject);
+            let kept = (name == "hand back" && !twice)
                 .then(|| server.ends.may_hand_back(node, &order, message, received));
             server.violations.extend(spoken.into_iter().chain(kept.flatten()));
         });

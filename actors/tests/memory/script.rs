@@ -1,6 +1,6 @@
 //! Facts of a source and its effects on decoders, and the settings of every run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jetreel_actors::config::Config;
@@ -225,7 +225,7 @@ pub(crate) fn config(node: &str, slots: usize) -> Config {
     let others = Schedule { delays, jitter: 0.1 };
     Config {
         node: node.to_owned(),
-        roles: BTreeSet::from(["all".to_owned()]),
+        roles: ["all", "publish"].map(ToOwned::to_owned).into(),
         slots,
         slots_for_high: 0,
         task_threads: 1,

@@ -56,12 +56,14 @@ pub(crate) struct Kept<T> {
 #[derive(Debug)]
 pub(crate) struct Bucket<T> {
     last: u64,
+    /// Something was written since this was last asked.
+    touched: bool,
     pub(crate) kept: BTreeMap<String, Kept<T>>,
 }
 
 impl<T> Default for Bucket<T> {
     fn default() -> Self {
-        Self { last: 0, kept: BTreeMap::new() }
+        Self { last: 0, touched: false, kept: BTreeMap::new() }
     }
 }
 
@@ -69,6 +71,11 @@ impl<T> Bucket<T> {
     /// It was there before anything else.
     pub(crate) fn extent(&self) -> Extent {
         Extent { born: 0, last: self.last }
+    }
+
+    /// Whether something was written; asked once for each write.
+    pub(crate) fn take_touched(&mut self) -> bool {
+        std::mem::take(&mut self.touched)
     }
 
     /// Revision of a marker.
@@ -93,6 +100,7 @@ impl<T: Clone> Bucket<T> {
             return own.map_or(Swap::Conflict, |own| Swap::Done(own.revision));
         }
         self.last += 1;
+        self.touched = true;
         self.kept.insert(key.to_owned(), Kept { value, revision: self.last, writer });
         Swap::Done(self.last)
     }

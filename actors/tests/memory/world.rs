@@ -139,6 +139,11 @@ impl Body {
         }
     }
 
+    /// Whether a message is in hand twice. Which of its workers does what is not known then.
+    pub(crate) fn has_twice(&self, subject: &str) -> bool {
+        self.hand().get(subject).is_some_and(|held| held.len() > 1)
+    }
+
     /// The message of a task that is in hand for longest.
     pub(crate) fn has(&self, order: &OrderId, task: TaskId) -> Option<Received> {
         let tail = format!(".{}.{}.{task}", order.video, order.number);
@@ -184,6 +189,8 @@ pub(crate) struct World {
     orders: Mutex<Vec<Order>>,
     /// A state was perhaps changed.
     pub(crate) moved: Notify,
+    /// A state was written.
+    pub(crate) written: Notify,
     deaths: mpsc::UnboundedSender<Arc<Body>>,
     /// Until when calls are under way that take long, milliseconds.
     busy_until: AtomicU64,
@@ -213,6 +220,7 @@ impl World {
             faults: Mutex::new(faults),
             orders: Mutex::default(),
             moved: Notify::new(),
+            written: Notify::new(),
             deaths,
             busy_until: AtomicU64::new(0),
             scripts: Mutex::default(),
@@ -233,6 +241,9 @@ impl World {
         let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
         server.now = self.scheduler.now();
         let done = work(&mut server);
+        if server.videos.take_touched() {
+            self.written.notify_waiters();
+        }
         for (name, stream) in &mut server.streams {
             if stream.take_touched() {
                 self.changed[name].notify_waiters();

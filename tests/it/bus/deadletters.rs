@@ -106,11 +106,11 @@ async fn a_replayed_task_is_queued_once_and_does_not_look_released() {
     let there = message(&nats, names::ENCODE, &main_subject()).await;
     assert_eq!((there.sequence, there.payload.as_ref()), (1, BODY));
     assert!(there.headers.get("traceparent").is_some());
-    let delivery = bus
-        .next_task(TaskQueue::new(Lane::Normal, Group::Main), Duration::ZERO)
-        .await
-        .unwrap()
-        .unwrap();
+    let again = buried(&bus, &letter(there.sequence, main_subject())).await;
+    let replayed = bus.replay(&again).await.unwrap();
+    assert_eq!(replayed, WriteOnce::Taken, "the replay died too, and is about to be removed");
+    let queue = TaskQueue::new(Lane::Normal, Group::Main);
+    let delivery = bus.next_task(queue, Duration::ZERO).await.unwrap().unwrap();
     assert!(!delivery.is_released());
     delivery.ack().await.unwrap();
 

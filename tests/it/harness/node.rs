@@ -156,8 +156,17 @@ impl Node {
 
     /// Uploads a file that is taken.
     pub(crate) async fn submit(&self, file: &Path) -> OrderId {
-        let answer = self.post(std::fs::read(file).unwrap()).await;
-        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        self.taken(self.post(std::fs::read(file).unwrap()).await)
+    }
+
+    /// The same, for an owner whose name needs no escape.
+    pub(crate) async fn submit_for(&self, file: &Path, owner: &str) -> OrderId {
+        let asked = self.client.post(self.url(&format!("/v1/videos?owner={owner}")));
+        self.taken(asked.body(std::fs::read(file).unwrap()).send().await.unwrap())
+    }
+
+    fn taken(&self, answer: Response) -> OrderId {
+        assert_eq!(answer.status(), StatusCode::ACCEPTED, "{}", self.log());
         let job = answer.headers()["location"].to_str().unwrap().to_owned();
         job.strip_prefix("/v1/jobs/").unwrap().parse().unwrap()
     }

@@ -16,6 +16,13 @@ impl Video {
         Ok(())
     }
 
+    /// Whether the upload was given up before all bytes arrived, so that no order ever had work.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.source == Source::default()
+            && self.orders.iter().all(|order| order.status == Status::Cancelled)
+    }
+
     /// Whether a cancelled order still names its output.
     #[must_use]
     pub fn is_uncleared(&self, number: u32) -> bool {

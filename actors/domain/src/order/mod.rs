@@ -3,12 +3,15 @@
 pub mod lane;
 pub mod state;
 pub mod owner;
+pub mod owner_name;
 pub mod parts;
 pub mod document;
 pub mod unknown;
 pub mod ledger;
 pub mod stretch;
 pub mod release;
+pub mod line;
+pub mod admission;
 pub mod progress;
 pub mod announce;
 pub mod cancel;

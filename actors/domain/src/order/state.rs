@@ -16,6 +16,7 @@ use crate::delivery::stage::Unit;
 use crate::id::{OrderId, VideoId};
 use crate::order::lane::Lane;
 use crate::order::ledger::Object;
+use crate::order::owner_name::OwnerName;
 use crate::order::takeover::Takeover;
 use crate::order::unknown::Unknown;
 use crate::plan::Class;
@@ -128,6 +129,9 @@ pub struct Video {
     /// Title given by the uploader. For display only.
     #[serde(default)]
     pub title: String,
+    /// Who shares the slots with whom. Given by the uploader.
+    #[serde(default, skip_serializing_if = "OwnerName::is_empty")]
+    pub owner: OwnerName,
     /// Creation time in seconds since the Unix epoch.
     pub created: i64,
     /// The original.
@@ -221,6 +225,9 @@ pub struct Order {
     /// Key of the source that a message named to reopen the video.
     #[serde(default)]
     pub reopened: Option<String>,
+    /// Whether all of a long order's bulk was released.
+    #[serde(default)]
+    pub tail: bool,
 }
 
 /// Reference to a plan, with its summary.
@@ -236,6 +243,12 @@ pub struct PlanRef {
     pub tasks: u32,
     /// Number of chunks.
     pub chunks: u32,
+    /// Number of tasks that playback needs first. 0 in states of older versions.
+    #[serde(default)]
+    pub urgent: u32,
+    /// Number of the other tasks that need no task of the order. `None` in states of older versions.
+    #[serde(default)]
+    pub bulk: Option<u32>,
 }
 
 /// Deaths of an order whose details its state keeps. Letters hold the details of all.
@@ -310,6 +323,7 @@ impl Video {
             v: VERSION,
             id,
             title,
+            owner: OwnerName::default(),
             created: now,
             source: Source::default(),
             orders: vec![Order::new(1, Status::Receiving, lane, now)],
@@ -342,13 +356,6 @@ impl Video {
     pub fn playback_order(&self) -> Option<&Order> {
         let newest = |wanted: fn(&Order) -> bool| self.orders.iter().rev().find(|o| wanted(o));
         newest(|order| order.status == Status::Completed).or_else(|| newest(|o| !o.superseded))
-    }
-
-    /// Whether the upload was given up before all bytes arrived, so that no order ever had work.
-    #[must_use]
-    pub fn is_abandoned(&self) -> bool {
-        self.source == Source::default()
-            && self.orders.iter().all(|order| order.status == Status::Cancelled)
     }
 
     /// The source of an order.
@@ -465,6 +472,7 @@ impl Order {
             source: None,
             asked: None,
             reopened: None,
+            tail: false,
         }
     }
 

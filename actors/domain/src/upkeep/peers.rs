@@ -2,8 +2,9 @@
 //!
 //! Invariant: times of a node are compared only with each other, never with those of another node's clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::delivery::stage::Stage;
 use crate::upkeep::presence::Presence;
 
 /// Heartbeats of a node that may be missed before its slots stop counting.
@@ -17,6 +18,8 @@ const REMEMBERED: u64 = 3600;
 #[derive(Debug, Clone, Default)]
 pub struct Peers {
     heard: BTreeMap<String, (u64, Presence)>,
+    /// Processes that removed their reports.
+    left: BTreeSet<String>,
     now: u64,
     listened: bool,
 }
@@ -25,8 +28,12 @@ impl Peers {
     /// Records the reports written since the last call. `said` is empty if they could not be read.
     pub fn hear(&mut self, now: u64, said: impl IntoIterator<Item = (String, Presence)>) {
         (self.now, self.listened) = (now, true);
-        self.heard.extend(said.into_iter().map(|(id, presence)| (id, (now, presence))));
+        for (id, presence) in said {
+            self.left.remove(&id);
+            self.heard.insert(id, (now, presence));
+        }
         self.heard.retain(|_, (at, _)| now.saturating_sub(*at) < REMEMBERED);
+        self.left.retain(|id| self.heard.contains_key(id));
     }
 
     /// Whether this node has tried to read the reports at least once.
@@ -38,9 +45,27 @@ impl Peers {
     /// Tasks that all nodes with a recent heartbeat encode at once. `interval` is the time between two heartbeats in seconds.
     #[must_use]
     pub fn slots(&self, interval: u64) -> usize {
-        let lately = |at: u64| self.now.saturating_sub(at) <= interval.max(1) * MISSED_MAX;
-        let heard = self.heard.values().filter(|(at, _)| lately(*at));
-        heard.map(|(_, presence)| presence.slots.min(SLOTS_MAX)).fold(0, usize::saturating_add)
+        let lately = self.lately(interval);
+        lately.map(|(_, said)| said.slots.min(SLOTS_MAX)).fold(0, usize::saturating_add)
+    }
+
+    /// Processes with a recent heartbeat that publish.
+    pub fn publishers(&self, interval: u64) -> impl Iterator<Item = &str> {
+        let lately = self.lately(interval);
+        let publish = |presence: &Presence| presence.roles.contains(Stage::Publish.as_str());
+        lately.filter(move |(_, said)| publish(said)).map(|(id, _)| id)
+    }
+
+    fn lately(&self, interval: u64) -> impl Iterator<Item = (&str, &Presence)> {
+        let recent = move |at: u64| self.now.saturating_sub(at) <= interval.max(1) * MISSED_MAX;
+        let here = self.heard.iter().filter(|(id, _)| !self.left.contains(*id));
+        let lately = here.filter(move |(_, (at, _))| recent(*at));
+        lately.map(|(id, (_, presence))| (id.as_str(), presence))
+    }
+
+    /// Records the processes that removed their reports.
+    pub fn leave(&mut self, left: impl IntoIterator<Item = String>) {
+        self.left.extend(left.into_iter().filter(|id| self.heard.contains_key(id)));
     }
 
     /// When this start of a node last reported itself, by its own clock.
@@ -83,5 +108,21 @@ mod tests {
         assert_eq!(peers.last_report("node-50"), Some(103));
         assert_eq!(peers.last_report("node"), None);
         assert_eq!(peers.last_report(""), None, "an older program made the attempt");
+    }
+
+    #[test]
+    fn a_node_that_left_counts_no_more_and_its_reports_are_remembered() {
+        let mut peers = Peers::default();
+        let publishes = |(id, mut presence): (String, Presence)| {
+            presence.roles.insert("publish".to_owned());
+            (id, presence)
+        };
+        peers.hear(0, [publishes(process("a", 0, 7)), process("b", 0, 7)]);
+        assert_eq!(peers.publishers(30).collect::<Vec<_>>(), ["a-0"]);
+        peers.leave(["a-0".to_owned(), "unknown".to_owned()]);
+        assert_eq!((peers.slots(30), peers.publishers(30).count()), (4, 0));
+        assert_eq!(peers.last_report("a-0"), Some(7));
+        peers.hear(1, [publishes(process("a", 0, 8))]);
+        assert_eq!((peers.slots(30), peers.publishers(30).count()), (8, 1));
     }
 }

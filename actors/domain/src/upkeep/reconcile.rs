@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::delivery::stage::Unit;
 use crate::id::TaskId;
 use crate::order::announce;
-use crate::order::release::{self, Step};
+use crate::order::release::{self, Step, Windows};
 use crate::order::state::{Order, Status, Video};
 
 /// Delays of the reconciler, in seconds.
@@ -127,6 +127,8 @@ pub enum Found {
         queued: BTreeSet<TaskId>,
         /// Tasks with a ledger entry.
         finished: BTreeSet<TaskId>,
+        /// What the order may have queued.
+        windows: Windows,
         /// Whether no node has the order's codec build while it can be planned with another.
         stranded: bool,
     },
@@ -226,8 +228,8 @@ pub fn troubles(
                 troubles.insert(Trouble::UploadInDoubt(number));
             }
             Some(Found::Announcement(Announcement::Waiting)) => {}
-            Some(Found::Tasks { steps, queued, finished, stranded }) => {
-                troubles.extend(of_tasks(order, steps, queued, finished));
+            Some(Found::Tasks { steps, queued, finished, windows, stranded }) => {
+                troubles.extend(of_tasks(order, steps, queued, finished, *windows));
                 let waits = order.status == Status::Encoding && !all_in(steps, finished);
                 if *stranded && waits {
                     troubles.insert(Trouble::StrandedOrder(number, video.planned_anew()));
@@ -249,13 +251,12 @@ fn of_tasks(
     steps: &[Step],
     queued: &BTreeSet<TaskId>,
     finished: &BTreeSet<TaskId>,
+    windows: Windows,
 ) -> Vec<Trouble> {
     if all_in(steps, finished) {
         return vec![Trouble::Unevaluated(order.number)];
     }
-    // The narrowest window of any publisher. A wider one would release tasks too early.
-    let window = release::window(0, 1);
-    let due = release::due_of(steps, |task| finished.contains(&task), window);
+    let due = release::due_of(steps, |task| finished.contains(&task), windows);
     let lost =
         |task: &TaskId| !queued.contains(task) && !order.dead.contains_key(&Unit::Task(*task));
     due.into_iter().filter(lost).map(|task| Trouble::TaskLost(order.number, task)).collect()

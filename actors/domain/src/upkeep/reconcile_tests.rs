@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::id::{Group, TaskId, VideoId};
 use crate::order::lane::Lane;
 use crate::order::ledger::Object;
-use crate::order::release::Step;
+use crate::order::release::{Step, Windows};
 use crate::order::state::{Dead, Fact, Part, PlanRef, Status, Video};
 use crate::order::takeover::Takeover;
 use crate::plan::Class;
@@ -31,7 +31,15 @@ fn video(status: Status) -> Video {
     let mut video = Video::receiving(VideoId::from_bits(1), String::new(), Lane::Normal, 0);
     video.orders[0].status = status;
     let object = Object { key: "plan".into(), bytes: 1, sha256: String::new() };
-    let plan = PlanRef { object, class: Class::A, tiers: Vec::new(), tasks: 3, chunks: 3 };
+    let plan = PlanRef {
+        object,
+        class: Class::A,
+        tiers: Vec::new(),
+        tasks: 3,
+        chunks: 3,
+        urgent: 0,
+        bulk: None,
+    };
     if status >= Status::Encoding {
         video.orders[0].plan = Some(plan);
     }
@@ -52,12 +60,14 @@ fn judged(video: &Video, found: Found) -> Vec<Trouble> {
 
 fn tasks(queued: &[u32], finished: &[u32]) -> Found {
     let set = |indices: &[u32]| indices.iter().map(|index| task(*index)).collect();
-    Found::Tasks { steps: steps(3), queued: set(queued), finished: set(finished), stranded: false }
+    let (queued, finished) = (set(queued), set(finished));
+    Found::Tasks { steps: steps(3), queued, finished, windows: Windows::OPEN, stranded: false }
 }
 
 fn stranded(finished: &[u32]) -> Found {
     let finished = finished.iter().map(|index| task(*index)).collect();
-    Found::Tasks { steps: steps(3), queued: BTreeSet::new(), finished, stranded: true }
+    let (steps, queued) = (steps(3), BTreeSet::new());
+    Found::Tasks { steps, queued, finished, windows: Windows::OPEN, stranded: true }
 }
 
 #[test]

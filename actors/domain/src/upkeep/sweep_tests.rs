@@ -23,8 +23,15 @@ fn video(status: Status) -> Video {
     order.status = status;
     if status >= Status::Encoding {
         let object = object(&format!("{OUT}plan-a.json"));
-        order.plan =
-            Some(PlanRef { object, class: Class::A, tiers: Vec::new(), tasks: 1, chunks: 1 });
+        order.plan = Some(PlanRef {
+            object,
+            class: Class::A,
+            tiers: Vec::new(),
+            tasks: 1,
+            chunks: 1,
+            urgent: 0,
+            bulk: None,
+        });
     }
     if status == Status::Completed {
         let manifest = object(&format!("{OUT}final-a/manifest.json"));

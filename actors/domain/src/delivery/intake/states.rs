@@ -116,7 +116,15 @@ mod tests {
         order.status = Status::Completed;
         let plan = object(format!("out/{id}/1/plan-x.json"));
         let tiers = vec!["720p".to_owned()];
-        order.plan = Some(PlanRef { object: plan, class: Class::A, tiers, tasks: 1, chunks: 1 });
+        order.plan = Some(PlanRef {
+            object: plan,
+            class: Class::A,
+            tiers,
+            tasks: 1,
+            chunks: 1,
+            urgent: 0,
+            bulk: None,
+        });
         let prefix = format!("out/{id}/1/final-x");
         let manifest = object(format!("{prefix}/manifest.json"));
         order.published = Some(Published { prefix, manifest });

@@ -1,0 +1,5 @@
+//! What a cluster shows under load.
+
+mod backlog;
+mod scale;
+mod trouble;
