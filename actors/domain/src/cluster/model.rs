@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::clock::{Clock, Rng};
 use super::report::{Report, Told};
 use super::work::Job;
+use crate::delivery::dispatch::URGENCY;
 use crate::id::{Group, OrderId, TaskId, VideoId};
 use crate::order::admission::Admission;
 use crate::order::lane::{self, Lane};
@@ -14,9 +15,6 @@ use crate::order::release;
 use crate::order::state::{Order, PlanRef, Status, Video};
 use crate::plan::Class;
 
-/// Groups in the order in which a free slot prefers them: what playback needs, then what ends a job that has begun.
-const PREFERENCE: [Group; 6] =
-    [Group::First, Group::Audio, Group::Package, Group::Images, Group::Main, Group::Top];
 /// Groups whose tasks are the bulk, and whose tasks playback needs first.
 const BULK: [Group; 2] = [Group::Main, Group::Top];
 const FIRST: [Group; 2] = [Group::First, Group::Audio];
@@ -289,7 +287,7 @@ impl Cluster {
 
     fn find(&mut self, turn: u64) -> Option<(usize, TaskId)> {
         for lane in lane::turn(turn) {
-            for group in PREFERENCE {
+            for group in URGENCY {
                 let queue = self.queues.get_mut(&(lane, group));
                 if let Some(found) = queue.and_then(VecDeque::pop_front) {
                     return Some(found);
