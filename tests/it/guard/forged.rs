@@ -7,6 +7,7 @@ use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{Group, OrderId, TaskId};
 use jetreel_domain::order::ledger::Entry;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::harness::media::{self, SHORT};
 use crate::harness::node::Node;
@@ -84,21 +85,43 @@ struct OfTomorrow {
     v: u32,
 }
 
+/// A newer program claims a task before it writes the result.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_that_only_a_newer_program_reads_is_waited_for() {
-    let Some((site, _front, order)) = queued(&[("NODE__ROLES", "gateway,ingest,publish")]).await
-    else {
-        return;
-    };
-    let task = *site.bus.queued_tasks(&order).await.unwrap().first().unwrap();
-    let newer = forge(&site, &order, task, &OfTomorrow { v: 99 }).await;
+    let Some(((site, _front, order), task, newer)) = result_of_tomorrow().await else { return };
+    let place = subject::claim_key(&order, &task.into());
+    let claim = json!({
+        "attempt_id": "a", "node": "newer", "sequence": 9999, "attempts": 1, "released": true,
+    });
+    let key = names::bucket_subject(names::CLAIMS_BUCKET, &place);
+    site.client().await.publish(key, claim.to_string().into()).await.unwrap();
     let mut claims = site.claims().await;
     let worker = site.node("worker", &[("NODE__ROLES", "encode")]).await;
     worker.logs("newer-document").await;
     assert!(site.bus.stored(names::LEDGER, newer).await.unwrap().is_some(), "it stays");
-    let place = subject::claim_key(&order, &task.into());
     let claimed = claims.so_far_by_subject().await;
     assert!(claimed.iter().all(|(subject, _)| !subject.ends_with(&place)), "{claimed:?}");
     site.bus.remove(names::LEDGER, newer).await.unwrap();
     site.facts(&order).await.until("completed").await;
+}
+
+/// The task is encoded once in vain.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_result_without_a_claim_costs_no_attempt() {
+    let Some(((site, _front, order), _, newer)) = result_of_tomorrow().await else { return };
+    let worker = site.node("worker", &[("NODE__ROLES", "encode")]).await;
+    worker.logs("newer-document").await;
+    assert!(site.bus.stored(names::LEDGER, newer).await.unwrap().is_some(), "it stays");
+    site.bus.remove(names::LEDGER, newer).await.unwrap();
+    site.facts(&order).await.until("completed").await;
+    assert_eq!(site.bus.letters(0, 10).await.unwrap(), []);
+}
+
+/// A queued order, whose first task has a result of an unknown form, and the sequence of that result.
+async fn result_of_tomorrow() -> Option<((Site, Node, OrderId), TaskId, u64)> {
+    let queued = queued(&[("NODE__ROLES", "gateway,ingest,publish")]).await?;
+    let (site, _, order) = &queued;
+    let task = *site.bus.queued_tasks(order).await.unwrap().first().unwrap();
+    let newer = forge(site, order, task, &OfTomorrow { v: 99 }).await;
+    Some((queued, task, newer))
 }

@@ -92,7 +92,7 @@ async fn what_is_not_known_survives_a_whole_job() {
     let Some(clip) = media::made(SHORT) else { return };
     let site = Site::start().await;
     let order = edited(&site, &clip, 1, |state| {
-        state["owner"] = json!({ "name": "somebody" });
+        state["studio"] = json!({ "name": "somebody" });
         state["orders"][0]["priority"] = json!(7);
         state["source"]["parts"][0]["sha256"] = json!("of tomorrow");
     })
@@ -100,7 +100,7 @@ async fn what_is_not_known_survives_a_whole_job() {
     let node = site.node("one", &HASTY).await;
     site.facts(&order).await.until("completed").await;
     let (state, _) = got(&site, &place(&order)).await;
-    assert_eq!(state["owner"]["name"], "somebody");
+    assert_eq!(state["studio"]["name"], "somebody");
     assert_eq!(state["orders"][0]["priority"], 7);
     assert_eq!(state["source"]["parts"][0]["sha256"], "of tomorrow");
     assert_eq!(state["orders"][0]["status"], "COMPLETED");

@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Subscriber;
+use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::{self, Message};
 use futures::{FutureExt as _, StreamExt as _};
@@ -180,7 +182,7 @@ impl Site {
         let client = self.nats.client().await;
         let heard = client.subscribe(subject).await.unwrap();
         round_trip(&client).await;
-        Watched { client, heard, read }
+        Watched { client, heard, read, replaced: BTreeMap::new() }
     }
 
     /// The ledger of an order as it stands.
@@ -245,6 +247,8 @@ pub(crate) struct Watched<T> {
     client: async_nats::Client,
     heard: Subscriber,
     read: fn(&[u8]) -> Option<T>,
+    /// Revision that the last write to a subject replaced. The broker refused a later one that replaces the same or an older one.
+    replaced: BTreeMap<String, u64>,
 }
 
 impl<T> Watched<T> {
@@ -252,7 +256,8 @@ impl<T> Watched<T> {
     pub(crate) async fn next(&mut self, what: &str, wanted: impl Fn(&str, &T) -> bool) -> T {
         let coming = async {
             while let Some(message) = self.heard.next().await {
-                if let Some(value) = (self.read)(&message.payload)
+                if self.is_stored(&message)
+                    && let Some(value) = (self.read)(&message.payload)
                     && wanted(message.subject.as_str(), &value)
                 {
                     return value;
@@ -263,7 +268,7 @@ impl<T> Watched<T> {
         awaited(what, coming).await
     }
 
-    /// All that was published up to now and not yet taken.
+    /// All that was stored up to now and not yet taken.
     pub(crate) async fn so_far(&mut self) -> Vec<T> {
         self.so_far_by_subject().await.into_iter().map(|(_, value)| value).collect()
     }
@@ -273,10 +278,24 @@ impl<T> Watched<T> {
         round_trip(&self.client).await;
         let mut found = Vec::new();
         while let Some(Some(message)) = self.heard.next().now_or_never() {
-            let value = (self.read)(&message.payload);
+            let value = (self.read)(&message.payload).filter(|_| self.is_stored(&message));
             found.extend(value.map(|value| (message.subject.to_string(), value)));
         }
         found
+    }
+
+    fn is_stored(&mut self, message: &async_nats::Message) -> bool {
+        let expected = message.headers.as_ref();
+        let expected = expected.and_then(|all| all.get(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE));
+        let Some(revision) = expected.and_then(|value| value.as_str().parse().ok()) else {
+            return true;
+        };
+        let last = self.replaced.get(message.subject.as_str());
+        if last.is_some_and(|last| *last >= revision) {
+            return false;
+        }
+        self.replaced.insert(message.subject.to_string(), revision);
+        true
     }
 }
 
