@@ -1,54 +1,39 @@
 //! [`Broker`] on the server in memory.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jetreel_actors::intake::{self, Refused};
 use jetreel_actors::ports::{
     Changed, Changes, Claims, Delivered, Facts, Forged, Ledger, LostSight, Overheard, PartLogs,
-    PortFuture, Queues, Remains, Stored, Swap, Versioned, Videos, WriteOnce,
+    PortFuture, Remains, Stored, Swap, Versioned, Videos, WriteOnce,
 };
 use jetreel_domain::delivery::claim::Claim;
-use jetreel_domain::delivery::dispatch::{Heard, TaskQueue};
-use jetreel_domain::delivery::message::{EncodeTask, Evaluate, Uploaded, VERSION};
-use jetreel_domain::delivery::stage::{About, Queue, Stage, Unit};
+use jetreel_domain::delivery::stage::{Queue, Unit};
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{OrderId, TaskId, VideoId};
 use jetreel_domain::order::ledger::Entry;
 use jetreel_domain::order::parts::LoggedPart;
 use jetreel_domain::order::state::{Known, Video};
 use jetreel_domain::words::failure::Failure;
-use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::Instant;
 
 use super::port::{Port, encoded};
 use super::rules;
 use super::server::{
-    ADVISORY, ENCODE, ENTRIES, Kept, LEDGER, PROGRESS, RELEASE, SWEEPER, Server, UPLOADS, WRITER,
-    encode_consumer, work_queues,
+    ADVISORY, Kept, LEDGER, PROGRESS, RELEASE, SWEEPER, Server, WRITER, work_queues,
 };
 use super::stream::Message;
 
-/// Queues of tasks, and their consumers.
-static QUEUES: LazyLock<BTreeMap<TaskQueue, String>> = LazyLock::new(|| {
-    let named = |queue: TaskQueue| (queue, encode_consumer(queue.lane, queue.group));
-    TaskQueue::all().map(named).collect()
-});
-
-/// Share of the releases that a node does not hear of.
-const DEAF: f64 = 0.2;
-
 impl Port {
-    fn message(&self, subject: String, body: bytes::Bytes, mark: &str) -> Message {
+    pub(crate) fn message(&self, subject: String, body: bytes::Bytes, mark: &str) -> Message {
         let headers = vec![(mark.to_owned(), self.writer().to_string())];
         Message { subject, body, headers, at: self.world.seconds() }
     }
 
     /// Publishes once; a consumer may lose sight of it.
-    fn publish<'a>(
+    pub(crate) fn publish<'a>(
         &'a self,
         name: &'static str,
         stream: &'static str,
@@ -67,7 +52,7 @@ impl Port {
         }))
     }
 
-    fn read<'a, T, F>(&'a self, name: &'static str, read: F) -> PortFuture<'a, T>
+    pub(crate) fn look_up<'a, T, F>(&'a self, name: &'static str, read: F) -> PortFuture<'a, T>
     where
         T: Send + 'static,
         F: FnMut(&mut Server) -> T + Send + 'static,
@@ -85,165 +70,13 @@ fn ledger(server: &Server, order: &OrderId) -> Vec<(u64, Result<Entry, Refused>)
     own.map(|(sequence, m)| (*sequence, intake::read(&m.subject, &m.body))).collect()
 }
 
-impl Queues for Port {
-    fn next(&self, stage: Stage, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
-        let About { stream, consumer, .. } = stage.about();
-        Box::pin(self.pull(stream, consumer, wait))
-    }
-
-    fn next_task(&self, queue: TaskQueue, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
-        Box::pin(async move { self.pull(ENCODE, &QUEUES[&queue], wait).await })
-    }
-
-    fn waiting_tasks(&self) -> PortFuture<'_, BTreeMap<TaskQueue, u64>> {
-        self.read("count waiting tasks", |server| {
-            let stream = &server.streams[ENCODE];
-            let waiting = |(queue, name): (&TaskQueue, &String)| {
-                let (_, _, in_hand) = stream.position(name);
-                let waiting = stream.waiting(name).count() as u64;
-                (*queue, waiting.saturating_sub(in_hand))
-            };
-            QUEUES.iter().map(waiting).collect()
-        })
-    }
-
-    fn heard(&self) -> Heard {
-        let mut heard = Heard::default();
-        let queues = QUEUES.iter();
-        let published = self.world.look(|server| {
-            let stream = &server.streams[ENCODE];
-            let published = queues.map(|(queue, name)| (queue, name, stream.published(name)));
-            published.filter(|(.., count)| *count > 0).collect::<Vec<_>>()
-        });
-        for (queue, name, published) in published {
-            // Only hints, and not every one is heard.
-            let hears = |count: &u64| !self.world.fixed(&self.body, name, *count).chance(DEAF);
-            (0..published).filter(hears).for_each(|_| heard.note(*queue));
-        }
-        heard
-    }
-
-    fn task_hint<'a>(&'a self, since: &'a Heard) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        Box::pin(async move {
-            loop {
-                let changed = self.world.change(ENCODE);
-                if self.heard() != *since {
-                    break;
-                }
-                changed.await;
-            }
-        })
-    }
-
-    fn cancel_hint<'a>(
-        &'a self,
-        order: &'a OrderId,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        let fact = subject::progress(order, &jetreel_domain::order::state::Fact::Cancelled);
-        let newest = self.world.look(|server| server.streams[PROGRESS].last);
-        // Only a hint, and not every one is heard.
-        let deaf = self.world.dice(&self.body, "cancel hint").chance(0.3);
-        Box::pin(async move {
-            if deaf {
-                std::future::pending::<()>().await;
-            }
-            loop {
-                let changed = self.world.change(PROGRESS);
-                let told = self.world.look(|server| server.streams[PROGRESS].newest(&fact));
-                if told.is_some_and(|told| told > newest) {
-                    break;
-                }
-                changed.await;
-            }
-        })
-    }
-
-    fn receive_entries<'a>(
-        &'a self,
-        most: usize,
-        wait: Duration,
-        into: &'a UnboundedSender<Delivered>,
-    ) -> PortFuture<'a, ()> {
-        Box::pin(async move {
-            let until = Instant::now() + wait;
-            for _ in 0..most {
-                let left = until.saturating_duration_since(Instant::now());
-                let Some(delivered) = self.pull(LEDGER, ENTRIES, left).await? else { break };
-                if into.send(delivered).is_err() {
-                    break;
-                }
-            }
-            Ok(())
-        })
-    }
-
-    fn hear_releases<'a>(
-        &'a self,
-        into: &'a UnboundedSender<(OrderId, TaskId)>,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        let mut heard = self.world.look(|server| server.streams[ENCODE].last);
-        Box::pin(async move {
-            while self.body.is_alive() {
-                let changed = self.world.change(ENCODE);
-                let (last, told) = self.world.look(|server| {
-                    let stream = &server.streams[ENCODE];
-                    let messages = stream.messages.range(heard + 1..);
-                    let subjects = messages.map(|(_, message)| message.subject.clone());
-                    (stream.last, subjects.collect::<Vec<_>>())
-                });
-                heard = last;
-                for subject in told {
-                    let order = subject::owner(&subject).and_then(|(video, number)| {
-                        Some((OrderId::new(video, number?), subject::task_in(&subject)?))
-                    });
-                    // Only a hint, and not every one is heard.
-                    let deaf = self.world.dice(&self.body, "hear release").chance(0.2);
-                    if let Some(release) = order.filter(|_| !deaf)
-                        && into.send(release).is_err()
-                    {
-                        return;
-                    }
-                }
-                changed.await;
-            }
-            std::future::pending().await
-        })
-    }
-
-    fn check(&self) -> PortFuture<'_, ()> {
-        self.read("check", |_| ())
-    }
-
-    fn release<'a>(&'a self, task: &'a EncodeTask) -> PortFuture<'a, WriteOnce> {
-        let subject = subject::encode(task.lane, &task.order, task.task);
-        self.publish("release", ENCODE, self.message(subject, encoded(task), RELEASE))
-    }
-
-    fn ask<'a>(&'a self, stage: Stage, order: &'a OrderId) -> PortFuture<'a, WriteOnce> {
-        let body = encoded(&Evaluate { v: VERSION, order: order.clone() });
-        let message = self.message(stage.subject_of(order), body, RELEASE);
-        self.publish("evaluate", stage.about().stream, message)
-    }
-
-    fn announce_upload<'a>(&'a self, upload: &'a Uploaded) -> PortFuture<'a, ()> {
-        let message = self.message(subject::upload(&upload.video), encoded(upload), RELEASE);
-        self.read("announce upload", move |server| {
-            server.stream(UPLOADS).publish(message.clone()).ok();
-        })
-    }
-
-    fn is_queued(&self, sequence: u64) -> PortFuture<'_, bool> {
-        self.read("is queued", move |server| server.message(ENCODE, sequence).is_some())
-    }
-}
-
 impl Remains for Port {
     fn next_advisory(&self, wait: Duration) -> PortFuture<'_, Option<Delivered>> {
         Box::pin(self.pull(ADVISORY, SWEEPER, wait))
     }
 
     fn lost_sight(&self) -> PortFuture<'_, Vec<LostSight>> {
-        self.read("count", |server| {
+        self.look_up("count", |server| {
             let mut lost = Vec::new();
             for Queue { stream, consumer: name, .. } in work_queues() {
                 let (suspects, in_hand) = server.stream(stream).unaccounted(&name);
@@ -257,7 +90,7 @@ impl Remains for Port {
 
     fn stored<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, Option<Stored>> {
         let stream = stream.to_owned();
-        self.read("read message", move |server| {
+        self.look_up("read message", move |server| {
             let message = server.message(&stream, sequence)?.clone();
             let released = message.header(RELEASE).is_some();
             let Message { subject, body, headers, .. } = message;
@@ -267,14 +100,14 @@ impl Remains for Port {
 
     fn remove<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, ()> {
         let stream = stream.to_owned();
-        self.read("remove", move |server| {
+        self.look_up("remove", move |server| {
             server.stream(&stream).remove(sequence);
         })
     }
 
     fn renew<'a>(&'a self, stored: &'a Stored) -> PortFuture<'a, ()> {
         let (stored, at) = (stored.clone(), self.world.seconds());
-        self.read("renew", move |server| {
+        self.look_up("renew", move |server| {
             let (subject, headers) = (stored.subject.clone(), stored.headers.clone());
             let message = Message { subject, body: stored.body.clone(), headers, at };
             server.stream(&stored.stream).remove(stored.sequence);
@@ -296,7 +129,7 @@ impl PartLogs for Port {
 impl Ledger for Port {
     fn entry<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, Option<Entry>> {
         let subject = subject::ledger(order, task);
-        self.read("read entry", move |server| {
+        self.look_up("read entry", move |server| {
             let sequence = server.streams[LEDGER].newest(&subject)?;
             let message = server.message(LEDGER, sequence)?;
             intake::read(&message.subject, &message.body).ok()
@@ -305,7 +138,7 @@ impl Ledger for Port {
 
     fn entries<'a>(&'a self, order: &'a OrderId, after: u64) -> PortFuture<'a, (Vec<Entry>, u64)> {
         let order = order.clone();
-        self.read("read entries", move |server| {
+        self.look_up("read entries", move |server| {
             let found = ledger(server, &order).into_iter().filter(|(at, _)| *at > after);
             let (mut entries, mut highest) = (Vec::new(), after);
             for (sequence, entry) in found {
@@ -323,7 +156,7 @@ impl Ledger for Port {
         newest: u64,
     ) -> PortFuture<'a, (Vec<Entry>, u64)> {
         let (order, world) = (order.clone(), Arc::clone(&self.world));
-        self.read("read entries", move |server| {
+        self.look_up("read entries", move |server| {
             let found = ledger(server, &order).into_iter().filter(|(at, _)| *at > after);
             let (mut entries, mut highest) = (Vec::new(), after);
             for (sequence, entry) in found {
@@ -340,19 +173,19 @@ impl Ledger for Port {
 
     fn entry_count<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, u64> {
         let order = order.clone();
-        self.read("count entries", move |server| ledger(server, &order).len() as u64)
+        self.look_up("count entries", move |server| ledger(server, &order).len() as u64)
     }
 
     fn forget_entry<'a>(&'a self, order: &'a OrderId, task: TaskId) -> PortFuture<'a, ()> {
         let meant = subject::ledger(order, task);
-        self.read("forget entry", move |server| {
+        self.look_up("forget entry", move |server| {
             server.stream(LEDGER).purge(|subject| subject == meant);
         })
     }
 
     fn forged<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, Vec<Forged>> {
         let order = order.clone();
-        self.read("read forged", move |server| {
+        self.look_up("read forged", move |server| {
             let found = ledger(server, &order).into_iter();
             let forged = found.filter_map(|(sequence, entry)| match entry {
                 Err(Refused::Contradicting(failure) | Refused::Unreadable(failure)) => {
@@ -383,28 +216,30 @@ impl Ledger for Port {
 
     fn forget<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, ()> {
         let order = order.clone();
-        self.read("forget", move |server| server.forget(&order))
+        self.look_up("forget", move |server| server.forget(&order))
     }
 }
 
 impl Videos for Port {
     fn video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, Option<Versioned<Video>>> {
         let key = id.to_string();
-        self.read("read video", move |server| server.videos.get(&key))
+        self.look_up("read video", move |server| server.videos.get(&key))
     }
 
     fn create_video<'a>(&'a self, video: &'a Video) -> PortFuture<'a, WriteOnce> {
         let (video, writer) = (video.clone(), self.writer());
-        self.read("create video", move |server| match server.swap_video(video.clone(), 0, writer) {
-            Swap::Done(_) => WriteOnce::Mine,
-            Swap::Conflict => WriteOnce::Taken,
+        self.look_up("create video", move |server| {
+            match server.swap_video(video.clone(), 0, writer) {
+                Swap::Done(_) => WriteOnce::Mine,
+                Swap::Conflict => WriteOnce::Taken,
+            }
         })
     }
 
     fn swap_video<'a>(&'a self, video: &'a Video, revision: u64) -> PortFuture<'a, Swap> {
         let (video, writer) = (video.clone(), self.writer());
         let world = Arc::clone(&self.world);
-        self.read("swap video", move |server| {
+        self.look_up("swap video", move |server| {
             world.moved.notify_waiters();
             server.swap_video(video.clone(), revision, writer)
         })
@@ -412,7 +247,7 @@ impl Videos for Port {
 
     fn remove_video<'a>(&'a self, id: &'a VideoId) -> PortFuture<'a, ()> {
         let key = id.to_string();
-        self.read("remove video", move |server| drop(server.videos.kept.remove(&key)))
+        self.look_up("remove video", move |server| drop(server.videos.kept.remove(&key)))
     }
 
     fn discard_video<'a>(&'a self, _: &'a VideoId) -> PortFuture<'a, bool> {
@@ -421,11 +256,11 @@ impl Videos for Port {
     }
 
     fn videos(&self) -> PortFuture<'_, Vec<VideoId>> {
-        self.read("list videos", |server| server.ids())
+        self.look_up("list videos", |server| server.ids())
     }
 
     fn changes(&self, after: u64) -> PortFuture<'_, Changes> {
-        self.read("read changes", move |server| {
+        self.look_up("read changes", move |server| {
             let kept = server.videos.kept.values().filter(|kept| kept.revision > after);
             let mut changed: Vec<Changed> = kept.map(changed).collect();
             changed.sort_by_key(|changed| changed.revision);
@@ -438,7 +273,7 @@ impl Videos for Port {
 
     fn overhear(&self) -> PortFuture<'_, Box<dyn Overheard>> {
         let port = self.clone();
-        let heard = self.read("overhear", |server| server.videos.extent().last);
+        let heard = self.look_up("overhear", |server| server.videos.extent().last);
         Box::pin(
             async move { Ok(Box::new(Ear { port, heard: heard.await? }) as Box<dyn Overheard>) },
         )
@@ -452,7 +287,7 @@ impl Claims for Port {
         what: &'a Unit,
     ) -> PortFuture<'a, Option<Versioned<Claim>>> {
         let key = subject::claim_key(order, what);
-        self.read("read claim", move |server| server.claims.get(&key))
+        self.look_up("read claim", move |server| server.claims.get(&key))
     }
 
     fn swap_claim<'a>(

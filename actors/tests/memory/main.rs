@@ -8,6 +8,7 @@ mod checker;
 mod codec;
 mod letters;
 mod port;
+mod queues;
 mod regressions;
 mod rules;
 mod schedule;

@@ -94,7 +94,8 @@ async fn a_result_that_only_a_newer_program_reads_is_waited_for() {
         "attempt_id": "a", "node": "newer", "sequence": 9999, "attempts": 1, "released": true,
     });
     let key = names::bucket_subject(names::CLAIMS_BUCKET, &place);
-    site.client().await.publish(key, claim.to_string().into()).await.unwrap();
+    let context = jetstream::new(site.client().await);
+    context.publish(key, claim.to_string().into()).await.unwrap().await.unwrap();
     let mut claims = site.claims().await;
     let worker = site.node("worker", &[("NODE__ROLES", "encode")]).await;
     worker.logs("newer-document").await;
