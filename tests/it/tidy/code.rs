@@ -29,10 +29,12 @@ impl Source {
         without_tests(&self.code(), &self.code())
     }
 
-    /// Test modules that have a file of their own are called `tests.rs`, `<module>_tests.rs` or `testing.rs`.
+    /// Test modules that have a file of their own are called `tests.rs`, `<module>_tests.rs` or `testing.rs`, or lie in a
+    /// folder `testing`.
     fn is_test_module(&self) -> bool {
         let name = self.path.rsplit('/').next().unwrap_or_default();
-        name == "tests.rs" || name == "testing.rs" || name.ends_with("_tests.rs")
+        let own = name == "tests.rs" || name == "testing.rs" || name.ends_with("_tests.rs");
+        own || self.path.contains("/testing/")
     }
 
     /// As [`Self::product_code`], with the strings.
