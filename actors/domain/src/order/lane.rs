@@ -13,7 +13,7 @@ use crate::id::BadId;
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
-    /// Goes before the others and has reserved slots.
+    /// Gets eight turns in twelve. Slots may be reserved for it (`node.reserved-high`).
     High,
     /// The default.
     #[default]
