@@ -25,7 +25,7 @@ pub(crate) struct Held {
     pub(crate) claim: Claim,
     /// Revision of the claim. It is the fence.
     pub(crate) revision: u64,
-    /// Whether there was no claim before: nobody has begun the work, so there is no checkpoint of it.
+    /// Whether there was no claim at the first delivery: nobody has begun the work, so there is no checkpoint of it.
     pub(crate) is_first: bool,
 }
 
@@ -84,7 +84,7 @@ pub(crate) async fn create(
         return Ok(Some(Taken::Lost(lost)));
     }
     let held = try_take(ports, by, what, None).await?;
-    Ok(held.map(|held| Taken::Held(Box::new(held))))
+    Ok(held.map(|held| Taken::Held(Box::new(Held { is_first: true, ..held }))))
 }
 
 /// Takes a claim as [`take`] does, for a delivery in hand. Its lease may end while the claim is read.
@@ -137,8 +137,8 @@ async fn swap(
 ) -> Result<Option<Held>, Failure> {
     match ports.broker.swap_claim(order, unit, &claim, revision).await? {
         Swap::Done(new) => {
-            let (order, unit, is_first) = (order.clone(), unit.clone(), revision == 0);
-            Ok(Some(Held { order, unit, claim, revision: new, is_first }))
+            let (order, unit) = (order.clone(), unit.clone());
+            Ok(Some(Held { order, unit, claim, revision: new, is_first: false }))
         }
         Swap::Conflict => {
             ports.environment.emit(Event::SwapConflict { bucket: "claims" });

@@ -138,7 +138,7 @@ impl State {
             Ok(said) => said,
             Err(failure) => {
                 tracing::debug!(%failure, "the node reports could not be read");
-                let now = self.started.elapsed().as_secs();
+                let now = self.now();
                 self.args.context.peers().hear(now, []);
                 return false;
             }
@@ -146,12 +146,19 @@ impl State {
         (self.read, self.born) = (said.read, said.extent.born);
         self.signer.hear(&said.words, &said.left);
         let heard = said.words.iter().any(|word| word.id == self.args.arrived.id());
-        let now = self.started.elapsed().as_secs();
-        let words = said.words.into_iter().map(|word| (word.id, word.presence));
+        let now = self.now();
+        // The newest report is about as old as its broker's clock is ahead of it: this node has just written one.
+        let newest = said.words.iter().map(|word| word.at).max().unwrap_or_default();
+        let words = said.words.into_iter().map(|word| (word.id, newest - word.at, word.presence));
         let mut peers = self.args.context.peers();
         peers.leave(said.left);
         peers.hear(now, words);
         heard
+    }
+
+    /// Seconds since the start.
+    fn now(&self) -> i64 {
+        self.started.elapsed().as_secs() as i64
     }
 
     fn follow(&self, verdict: Verdict) {
@@ -194,6 +201,8 @@ impl State {
         if said.encodes() {
             said.slots = config.slots;
         }
+        let held_up = self.args.context.gate.is_open() || self.args.context.drain.is_cancelled();
+        said.releases = config.publishes() && !held_up;
         if said.encodes() || said.plans() {
             match ports.codec.build().await {
                 Ok(build) => said.codec_build = Some(build),
@@ -215,9 +224,13 @@ impl State {
     fn schedule(&self, myself: &ActorRef<Message>) {
         let (args, myself) = (self.args.clone(), myself.clone());
         let pause = presence::interval(args.context.config.reconciler.build_seconds);
+        let drain = args.context.drain.clone();
+        let drains = drain.is_cancelled();
         tokio::spawn(async move {
             tokio::select! {
                 () = args.goes() => {}
+                // Others then release what has its turn.
+                () = drain.cancelled(), if !drains => {}
                 () = tokio::time::sleep(pause) => {}
             }
             if myself.cast(Message::Renew).is_err() {

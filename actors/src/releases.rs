@@ -87,18 +87,23 @@ async fn by(
 
 /// Whether this node is the one that releases a newly admitted order. A node that only plans is it if nobody publishes.
 pub(crate) fn is_mine(context: &Context, order: &OrderId) -> bool {
+    is_among(context, order, 1)
+}
+
+/// Whether this node is among the first `count` that may release an order.
+pub(crate) fn is_among(context: &Context, order: &OrderId, count: usize) -> bool {
     let peers = context.peers();
     let mut publishers = peers.publishers(heartbeat(context));
     if context.config.publishes() {
-        admission::is_mine(order, context.start(), publishers)
+        admission::is_among(order, context.start(), publishers, count)
     } else {
         publishers.next().is_none()
     }
 }
 
 /// Seconds between two heartbeats of a node.
-fn heartbeat(context: &Context) -> u64 {
-    presence::interval(context.config.reconciler.build_seconds).as_secs()
+fn heartbeat(context: &Context) -> i64 {
+    presence::interval(context.config.reconciler.build_seconds).as_secs() as i64
 }
 
 /// Tasks that all known nodes together encode at once.

@@ -25,6 +25,8 @@ const VIEW_BYTES: usize = 4 << 10;
 const CLOSED_KEPT: usize = 4096;
 /// How old a state may be that an evaluation of an entry begins with.
 const STATE_AGE_MAX: Duration = Duration::from_millis(250);
+/// How long a task counts as released that another node tried to release. The broker may have refused it, and that node may have died.
+const HEARSAY_AGE_MAX: Duration = Duration::from_secs(10);
 
 /// What a node knows of an order. Locked by whoever works on it, so a node runs one evaluation of an order at a time.
 #[derive(Debug, Default)]
@@ -32,8 +34,8 @@ pub(crate) struct Known {
     pub(crate) view: View,
     /// Tasks that this node has released since it knows the order. They need no further request to the broker.
     pub(crate) released: BTreeSet<TaskId>,
-    /// Tasks that others tried to release.
-    heard: BTreeSet<TaskId>,
+    /// Tasks that others tried to release, and when that was heard.
+    heard: BTreeMap<TaskId, Instant>,
     /// The view holds every entry of the order up to this stream sequence. `None` before the ledger was read.
     complete_to: Option<u64>,
     state: Option<(Versioned<Video>, Instant)>,
@@ -43,7 +45,7 @@ pub(crate) struct Known {
 struct Slot {
     known: Arc<tokio::sync::Mutex<Known>>,
     /// Tasks whose release was heard since somebody last worked on the order.
-    heard: BTreeSet<TaskId>,
+    heard: BTreeMap<TaskId, Instant>,
     used: u64,
     bytes: usize,
 }
@@ -75,7 +77,7 @@ impl Views {
     pub(crate) fn hear(&self, order: &OrderId, task: TaskId) {
         let mut slots = self.slots();
         if !slots.closed.contains_key(order) {
-            slots.of(order).heard.insert(task);
+            slots.of(order).heard.insert(task, Instant::now());
         }
     }
 
@@ -147,7 +149,7 @@ impl Slots {
         }
         let slot = self.by_order.entry(order.clone()).or_insert_with(|| Slot {
             known: Arc::default(),
-            heard: BTreeSet::new(),
+            heard: BTreeMap::new(),
             used: 0,
             bytes: VIEW_BYTES,
         });
@@ -244,11 +246,12 @@ impl Known {
         self.view.entries().count() as u64
     }
 
-    /// Tasks that need not be released. `hearsay`: what others tried to release is as good as released. If they did not succeed, the message
-    /// that made them try is delivered again; whoever gets it must not rely on hearsay.
+    /// Tasks that need not be released. `hearsay`: what others tried to release a moment ago is as good as released. If they did not succeed,
+    /// the message that made them try is delivered again; whoever gets it must not rely on hearsay.
     pub(crate) fn released(&self, hearsay: bool) -> BTreeSet<TaskId> {
-        let heard = self.heard.iter().filter(|_| hearsay);
-        self.released.iter().chain(heard).copied().collect()
+        let fresh = |heard: &Instant| hearsay && heard.elapsed() < HEARSAY_AGE_MAX;
+        let heard = self.heard.iter().filter(|(_, heard)| fresh(heard));
+        self.released.iter().chain(heard.map(|(task, _)| task)).copied().collect()
     }
 
     /// Tasks of the order that lost their entries are due again.
@@ -264,9 +267,10 @@ impl Known {
         fresh.map(|(found, _)| found.clone())
     }
 
-    /// Keeps a state that was just read or written.
+    /// Keeps a state that was just read or written. One that was kept before stays as old as it is.
     pub(crate) fn see(&mut self, found: &Versioned<Video>) {
-        self.state = Some((found.clone(), Instant::now()));
+        let same = self.state.take().filter(|(seen, _)| seen.revision == found.revision);
+        self.state = Some((found.clone(), same.map_or_else(Instant::now, |(_, read)| read)));
     }
 }
 

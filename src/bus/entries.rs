@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use async_nats::StatusCode;
 use bytes::Bytes;
-use futures::StreamExt as _;
 use jetreel_actors::ports::Delivered;
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
@@ -26,7 +25,7 @@ struct Pull {
 
 impl Bus {
     /// Pulls up to `most` messages and hands each over as it arrives. Ends with the last one, after `wait`, or when the connection breaks.
-    /// The server keeps the rest if the future is dropped.
+    /// If the future is dropped, the server keeps the rest, and what is on its way is handed back.
     pub(super) async fn pull_many(
         &self,
         (stream, consumer): (&str, &str),
@@ -39,23 +38,20 @@ impl Bus {
         let body = body.map_err(|error| Fault::Malformed(error.to_string()))?;
         let mut breaks = self.breaks.clone();
         breaks.mark_unchanged();
-        let inbox = self.client.new_inbox();
-        let lost = |error: &dyn std::fmt::Display| Fault::Connection(error.to_string());
-        let heard = self.client.subscribe(inbox.clone()).await;
-        let mut heard = heard.map_err(|error| lost(&error))?;
+        let mut inbox = self.inboxes.open().await?;
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
-        let sent = self.client.publish_with_reply(subject, inbox, Bytes::from(body)).await;
-        sent.map_err(|error| lost(&error))?;
+        let sent = self.client.publish_with_reply(subject, inbox.subject(), Bytes::from(body));
+        sent.await.map_err(|error| Fault::Connection(error.to_string()))?;
         let until = Instant::now() + wait + GRACE;
         for _ in 0..most {
             let next = tokio::select! {
                 biased;
-                next = timeout_at(until, heard.next()) => next,
+                next = timeout_at(until, inbox.answer()) => next,
                 // The server drops the pull with the connection.
                 _ = breaks.changed() => return Ok(()),
             };
             // The end of the pull was lost with a connection or a leader.
-            let Ok(Some(message)) = next else { return Ok(()) };
+            let Ok(Ok(message)) = next else { return Ok(()) };
             let fault = match message.status {
                 None | Some(StatusCode::OK) => {
                     let delivery = JetDelivery::new(&self.client, &self.context, message)?;
@@ -64,7 +60,7 @@ impl Bus {
                     }
                     continue;
                 }
-                Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => return Ok(()),
+                Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => break,
                 Some(StatusCode::NO_RESPONDERS) => Fault::NoResponders,
                 Some(status) => {
                     let (status, code) = (usize::from(status.as_u16()), 0);
@@ -74,6 +70,7 @@ impl Bus {
             };
             return Err(self.of_pull(stream, consumer, fault).await);
         }
+        inbox.close();
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Inboxes of pulls. An inbox is subscribed once and serves one pull after the other.
+//! Inboxes of pulls. An inbox is subscribed once and serves one pull after the other, of one message or of several.
 //!
 //! A delivery keeps the subject it was published to, so only the subscription that receives it tells which pull it answers. Therefore an
 //! inbox has one open pull at most. A message of the server about a pull, such as "no messages", has the subject of the pull.

@@ -23,6 +23,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use jetreel_domain::codec::forks::{ARGUMENT, DESCRIPTORS, READY, REQUEST};
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::process::Pid;
 use tokio::io::{AsyncReadExt as _, Interest};
@@ -40,6 +41,8 @@ const LIFE: Duration = Duration::from_secs(60);
 const LOAD_WAIT: Duration = Duration::from_secs(20);
 /// Time that a server may take to fork.
 const FORK_WAIT: Duration = Duration::from_secs(20);
+/// Time that a killed server may take to end. One that hangs in the kernel, on a storage that does not answer, ends later and unseen.
+const BURY_WAIT: Duration = Duration::from_secs(5);
 
 /// Starts the processes of one program. Clones share the server.
 #[derive(Clone)]
@@ -86,6 +89,8 @@ enum Unforked {
     Refused(io::Error),
     /// It has ended, or does not answer.
     Gone(io::Error),
+    /// What it forks is no child of this node: another process stands in between.
+    Foreign(io::Error),
 }
 
 impl Layout {
@@ -137,6 +142,10 @@ impl Forks {
                 Ok(idle) => return Ok(idle),
                 Err(Unforked::Refused(error)) => return Err(error),
                 Err(Unforked::Gone(error)) => state.bury(&error).await,
+                Err(Unforked::Foreign(error)) => {
+                    state.bury(&error).await;
+                    state.plain = true;
+                }
             }
         }
         drop(state);
@@ -183,9 +192,17 @@ impl State {
     /// Reaps a server that is gone, with what it may have forked before it could tell.
     async fn bury(&mut self, error: &io::Error) {
         let Some(mut server) = self.server.take() else { return };
-        let ended = server.process.end().await;
-        server.process.reap_group().await;
-        tracing::warn!(%error, death = ?ended.death, log = ended.log, "the codec's fork server is gone");
+        let ended = timeout(BURY_WAIT, async {
+            let ended = server.process.end().await;
+            server.process.reap_group().await;
+            ended
+        });
+        match ended.await {
+            Ok(ended) => {
+                tracing::warn!(%error, death = ?ended.death, log = ended.log, "the codec's fork server is gone");
+            }
+            Err(_) => tracing::warn!(%error, "the codec's fork server does not end"),
+        }
     }
 }
 
@@ -219,7 +236,11 @@ impl Server {
             return Err(refused(io::Error::from_raw_os_error(-answer)));
         };
         let process = Process::forked(pid, log.into(), self.layout.clone());
-        Ok((process.map_err(Unforked::Gone)?, ours))
+        let process = process.map_err(|error| match error.raw_os_error() {
+            Some(code) if code == Errno::SRCH.raw_os_error() => Unforked::Foreign(error),
+            Some(_) | None => Unforked::Gone(error),
+        });
+        Ok((process?, ours))
     }
 }
 

@@ -77,6 +77,19 @@ enum End {
     Told,
 }
 
+/// A job that is given up may have been about to end badly.
+impl Drop for Session {
+    fn drop(&mut self) {
+        match self.end {
+            Some(End::Told) => {}
+            None
+            | Some(
+                End::Done(_) | End::Reported(_) | End::Refused(_) | End::Killed(..) | End::Closed,
+            ) => self.process.distrust(),
+        }
+    }
+}
+
 impl Session {
     pub(super) fn new(
         process: Process,

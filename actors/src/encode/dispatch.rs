@@ -134,7 +134,9 @@ impl State {
         let environment = &self.context.ports.environment;
         let (now, chance) = (self.started.elapsed(), environment.chance());
         let known = match &answer {
-            Ok(Some(delivery)) => Answer::Task { pending: delivery.pending() },
+            Ok(Some(delivery)) => {
+                Answer::Task { pending: delivery.pending(), again: delivery.delivered() > 1 }
+            }
             Ok(None) => Answer::Nothing,
             Err(_) => Answer::Failed,
         };

@@ -27,7 +27,7 @@ use crate::views::{Known, Views};
 pub(super) enum Cause {
     /// Entries were received.
     Entries(Received),
-    /// The order may release more tasks.
+    /// The order may release more tasks. No message stands behind this evaluation, so it does nothing else.
     Turn,
     /// Somebody asked. What this node believes to know may be the trouble.
     Asked,
@@ -52,6 +52,7 @@ pub(super) async fn order(
     let known = views.of(order);
     let mut known = known.lock().await;
     views.tell(order, &mut known);
+    let turn = matches!(cause, Cause::Turn);
     let (newest, writer) = match cause {
         Cause::Entries(Received { entries, stretch, writer }) => {
             let newest = entries.iter().map(|(sequence, _)| *sequence).max();
@@ -71,6 +72,9 @@ pub(super) async fn order(
     };
     let Some(state) = found.value.order(order.number) else { return Ok(()) };
     let Some(reference) = state.plan.clone() else { return Ok(()) };
+    if turn && !encodes(&found.value, order) {
+        return Ok(());
+    }
     if state.is_closed() {
         return close(context, views, order, found).await;
     }
@@ -78,8 +82,7 @@ pub(super) async fn order(
     let plan = context.plans.get(store, order, &object.key, &object.sha256).await?;
     known.refresh(context.ports.broker.as_ref(), order, newest).await?;
     views.weigh(order, &known.view);
-    let hearsay = newest.is_some() && writer == Writer::Mover;
-    let mut evaluation = Evaluation { context, views, order, plan, writer, hearsay, gap: false };
+    let mut evaluation = Evaluation { context, views, order, plan, writer, turn, gap: false };
     // Checked only when it may matter: the request for an evaluation may come from a gap, and nothing is published that is missing in the
     // ledger.
     let thorough = writer == Writer::Anyone || progress::complete(&evaluation.plan, &known.view);
@@ -109,6 +112,12 @@ async fn read(
 ) -> Result<Option<Versioned<Video>>, Failure> {
     let found = context.ports.broker.video(&order.video).await?;
     found.iter().for_each(|found| known.see(found));
+    // Perhaps what was overheard of an order that has ended was never stored.
+    match &found {
+        Some(found) if encodes(&found.value, order) => {}
+        Some(found) => context.line().enter(&found.value),
+        None => context.line().remove(&order.video),
+    }
     Ok(found)
 }
 
@@ -135,8 +144,8 @@ struct Evaluation<'a> {
     order: &'a OrderId,
     plan: Arc<Plan>,
     writer: Writer,
-    /// Whether tasks need no release that others tried to release.
-    hearsay: bool,
+    /// Whether only releases are due.
+    turn: bool,
     /// Entries of the order were removed from the ledger.
     gap: bool,
 }
@@ -157,6 +166,13 @@ impl Evaluation<'_> {
         let complete = progress::complete(plan, &known.view);
         let verified = if complete { verify::asset(plan, &known.view) } else { Ok(()) };
         let publishes = complete && verified.is_ok();
+        if self.turn {
+            return if complete {
+                context.ports.broker.evaluate(order).await.map(drop)
+            } else {
+                self.release(found, known).await
+            };
+        }
         let learnt = facts::learn(context, order, plan, &known.view, found, publishes).await?;
         let Some((found, moved)) = learnt else { return Ok(()) };
         known.see(&found);
@@ -176,8 +192,15 @@ impl Evaluation<'_> {
         if self.gap {
             tell_gap(context, order);
         }
+        self.release(found, known).await?;
+        verified
+    }
+
+    /// Queues the tasks that are due.
+    async fn release(&self, found: Versioned<Video>, known: &mut Known) -> Result<(), Failure> {
+        let Self { context, order, plan, .. } = self;
         let Some(state) = found.value.order(order.number) else { return Ok(()) };
-        let before = known.released(self.hearsay);
+        let before = known.released(self.writer == Writer::Mover && !self.turn);
         let mut released = before.clone();
         let video = &found.value;
         let done = releases::due(context, video, state, plan, &known.view, &mut released).await;
@@ -187,7 +210,7 @@ impl Evaluation<'_> {
         if tail && let Some(found) = self.note_tail(found).await? {
             known.see(&found);
         }
-        verified
+        Ok(())
     }
 
     /// Records in the state that all of the order's bulk is released, so that the next order is admitted.

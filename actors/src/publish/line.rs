@@ -84,11 +84,12 @@ impl Actor for Follower {
                 let drained = tokio::select! {
                     biased;
                     () = drain.cancelled() => true,
-                    () = state.go_on() => false,
+                    () = state.listen() => false,
                 };
                 if drained {
                     myself.stop(None);
                 } else {
+                    state.release().await;
                     myself.cast(Message::Next)?;
                 }
             }
@@ -98,7 +99,7 @@ impl Actor for Follower {
 }
 
 impl State {
-    async fn go_on(&mut self) {
+    async fn listen(&mut self) {
         if Instant::now() >= self.look_at {
             let pause = LOOK_EVERY.mul_f64(0.5 + self.context.ports.environment.chance() / 2.0);
             self.look_at = Instant::now() + pause;
@@ -107,6 +108,10 @@ impl State {
             }
         }
         self.hear().await;
+    }
+
+    /// Evaluates the next order.
+    async fn release(&mut self) {
         if !self.context.gate.is_open()
             && let Some(order) = self.due.pop_front()
         {
@@ -160,12 +165,14 @@ impl State {
         }
         self.read_on().await?;
         let slots = releases::cluster_slots(&self.context);
-        let (risen, stands) = {
+        let (risen, missed, stands) = {
             let mut line = self.context.line();
-            line.set_ready();
-            (line.look(slots), Row::all().map(|row| line.line().length(row) > 0))
+            let risen = line.look(slots);
+            let missed = if line.set_ready() { line.admitted() } else { Vec::new() };
+            (risen, missed, Row::all().map(|row| line.line().length(row) > 0))
         };
         self.take_up(risen);
+        self.queue(missed);
         let idle = !stands.contains(&true) || !self.context.config.publishes();
         if idle || self.context.gate.is_open() {
             return Ok(());
@@ -178,7 +185,7 @@ impl State {
             });
             let waiting = of.map(|(_, count)| *count).sum::<u64>() as usize;
             let context = self.context.clone();
-            let mine = |order: &OrderId| releases::is_mine(&context, order);
+            let mine = |order: &OrderId, count| releases::is_among(&context, order, count);
             let again = self.context.line().ask_again(row, waiting, mine);
             self.queue(again);
         }

@@ -163,6 +163,35 @@ async fn a_server_is_replaced_after_some_jobs_and_all_are_reaped() {
 }
 
 #[tokio::test]
+async fn behind_a_script_that_waits_for_the_codec_each_process_is_started() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let stage = Stage::new();
+    let script = stage.program().with_file_name("wrapper");
+    let text = format!("#!/bin/sh\n'{}' \"$@\"\nexit $?\n", stage.program().display());
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let codec = CodecProcesses::new(script, stage.store.clone());
+    for _ in 0..3 {
+        hello(&stage, &codec).await;
+        assert_eq!(stage.processes(SERVER), Vec::<u32>::new());
+    }
+    drop(codec);
+    eventually("no process is left", || stage.processes(PROCESS).is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_job_that_is_given_up_ends_the_server() {
+    let stage = Stage::new();
+    let codec = stage.direct();
+    let (session, _) = waiting(&stage, &codec).await;
+    let server = only(&stage.processes(SERVER));
+    drop(session);
+    hello(&stage, &codec).await;
+    assert_ne!(only(&stage.processes(SERVER)), server);
+}
+
+#[tokio::test]
 async fn a_start_that_is_given_up_leaves_no_process_and_confuses_no_other() {
     let stage = Stage::new();
     let codec = stage.direct();

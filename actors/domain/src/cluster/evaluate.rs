@@ -41,7 +41,7 @@ impl Cluster {
 
     fn is_mine(&self, view: usize, order: &OrderId) -> bool {
         let names = self.names();
-        admission::is_mine(order, &format!("n{view}"), names.iter().map(String::as_str))
+        admission::is_among(order, &format!("n{view}"), names.iter().map(String::as_str), 1)
     }
 
     fn evaluate_soon(&mut self, view: usize, job: usize) {
@@ -159,8 +159,9 @@ impl Cluster {
         let (names, own) = (self.names(), format!("n{view}"));
         for row in Row::all() {
             let waiting = self.waiting(row);
-            let mine =
-                |order: &OrderId| admission::is_mine(order, &own, names.iter().map(String::as_str));
+            let mine = |order: &OrderId, count| {
+                admission::is_among(order, &own, names.iter().map(String::as_str), count)
+            };
             for order in self.views[view].admission.ask_again(row, waiting, mine) {
                 self.report.asked_again += 1;
                 let job = self.by_order[&order];

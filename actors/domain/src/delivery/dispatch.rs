@@ -104,13 +104,16 @@ pub struct Pull {
     pub wait: Duration,
     /// Whether a hint is the reason.
     hinted: bool,
+    /// Whether the queue was believed to be empty.
+    unprompted: bool,
 }
 
 /// Answer to a pull.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// A task, with the number of tasks behind it that were never delivered.
-    Task { pending: u64 },
+    /// A task, with the number of tasks behind it that were never delivered, and whether it was delivered before itself. Where one comes back,
+    /// because a node died or handed back its work, others do, and the number does not count them.
+    Task { pending: u64, again: bool },
     /// The queue has no task.
     Nothing,
     /// The broker failed.
@@ -150,8 +153,8 @@ struct Known {
     doubted: bool,
     /// When the queue is asked again although it is empty.
     again: Duration,
-    /// When a message returns that this node handed back.
-    returns: Option<Duration>,
+    /// When messages return that this node handed back, and how many.
+    returns: BTreeMap<Duration, u64>,
 }
 
 impl Known {
@@ -167,7 +170,7 @@ impl Known {
             hinted: false,
             doubted: false,
             again: Duration::ZERO,
-            returns: None,
+            returns: BTreeMap::new(),
         }
     }
 
@@ -183,10 +186,9 @@ impl Known {
             self.hinted = true;
             self.doubted = false;
         }
-        if self.returns.is_some_and(|at| at <= now) {
-            self.returns = None;
-            self.waiting = self.waiting.max(1);
-        }
+        let later = self.returns.split_off(&(now + Duration::from_nanos(1)));
+        let back: u64 = std::mem::replace(&mut self.returns, later).values().sum();
+        self.waiting = self.waiting.max(back);
     }
 
     /// Whether a task waits that no open pull will take.
@@ -244,6 +246,7 @@ impl Dispatch {
             Some(first) => self.due_before(&order[..first], now),
             None => self.due(&order, now),
         };
+        let unprompted = due.is_some();
         let (queue, wait) = if let Some(queue) = due {
             self.paced = self.paced.max(now) + AGAIN_PERIOD;
             self.asked_again = (now, self.taken);
@@ -260,7 +263,7 @@ impl Dispatch {
         let hinted = std::mem::take(&mut known.hinted);
         known.doubted = false;
         known.open += 1;
-        Some(Pull { queue, wait, hinted })
+        Some(Pull { queue, wait, hinted, unprompted })
     }
 
     /// The empty queue among `queues` that was not asked for the longest time, if it is time to ask one.
@@ -289,9 +292,9 @@ impl Dispatch {
         known.open = known.open.saturating_sub(1);
         known.again = now + AGAIN_MIN + AGAIN_SPREAD.mul_f64(chance.clamp(0.0, 1.0));
         match answer {
-            Answer::Task { pending } => {
+            Answer::Task { pending, again } => {
                 known.in_hand += 1;
-                known.waiting = pending;
+                known.waiting = pending.max(u64::from(again || pull.unprompted));
                 known.is_used = true;
                 self.taken += 1;
             }
@@ -311,7 +314,7 @@ impl Dispatch {
         if let Some(after) = after.filter(|after| !after.is_zero()) {
             let spread = RETURN_SPREAD.mul_f64(chance.clamp(0.0, 1.0));
             let at = now.saturating_add(after).saturating_add(RETURN_SLACK + spread);
-            known.returns = Some(known.returns.map_or(at, |known| known.min(at)));
+            *known.returns.entry(at).or_default() += 1;
         }
     }
 
@@ -325,7 +328,7 @@ impl Dispatch {
             let known = self.known(queue);
             // An open pull has an answer first.
             let again = (known.open == 0).then(|| known.again.max(self.paced_from()));
-            again.into_iter().chain(known.returns).min()
+            again.into_iter().chain(known.returns.keys().next().copied()).min()
         };
         self.allowed().into_iter().filter_map(when).min()
     }

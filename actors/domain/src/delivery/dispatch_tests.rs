@@ -20,6 +20,8 @@ struct Bench {
     pulls: Vec<TaskQueue>,
     /// Tasks in hand, oldest first.
     hand: VecDeque<TaskQueue>,
+    /// Whether the tasks were delivered before: the server does not count those behind one.
+    again: bool,
 }
 
 impl Bench {
@@ -27,7 +29,7 @@ impl Bench {
         let (queues, now) = (BTreeMap::new(), Duration::ZERO);
         let dispatch = Dispatch::new(slots);
         let (pulls, hand) = (Vec::new(), VecDeque::new());
-        Self { dispatch, heard: Heard::default(), queues, now, pulls, hand }
+        Self { dispatch, heard: Heard::default(), queues, now, pulls, hand, again: false }
     }
 
     /// A node that has found every queue empty.
@@ -67,7 +69,8 @@ impl Bench {
             Some(pending) => {
                 *left = pending;
                 self.hand.push_back(pull.queue);
-                Answer::Task { pending }
+                let pending = if self.again { 0 } else { pending };
+                Answer::Task { pending, again: self.again }
             }
             None => Answer::Nothing,
         };
@@ -155,7 +158,7 @@ fn a_hint_between_request_and_answer_counts() {
     bench.dispatch.answered(pull, Answer::Nothing, bench.now, 0.0);
     let again = bench.next().unwrap();
     assert_eq!(again.queue, NORMAL_MAIN);
-    bench.dispatch.answered(again, Answer::Task { pending: 0 }, bench.now, 0.0);
+    bench.dispatch.answered(again, Answer::Task { pending: 0, again: false }, bench.now, 0.0);
     assert_eq!(bench.next(), None);
 }
 
@@ -281,6 +284,39 @@ fn a_group_has_no_more_slots_than_it_may() {
     bench.release(Lane::Normal, Group::Audio, 1);
     bench.fill();
     assert_eq!((bench.dispatch.in_hand(Group::Main), bench.hand.len()), (1, 2));
+}
+
+#[test]
+fn the_tasks_of_a_node_that_died_are_taken_together() {
+    let mut bench = Bench::idle(slots(4));
+    bench.again = true;
+    bench.queues.insert(NORMAL_MAIN, 4);
+    let found = |bench: &Bench| !bench.hand.is_empty();
+    let mut until = Duration::ZERO;
+    while !found(&bench) {
+        until += Duration::from_millis(100);
+        bench.pass(until);
+    }
+    assert_eq!(bench.hand.len(), 4, "all at {until:?}");
+    assert!(until < AGAIN_MIN + AGAIN_SPREAD + AGAIN_PERIOD * 18, "{until:?}");
+}
+
+#[test]
+fn each_message_that_was_handed_back_is_asked_for() {
+    let mut bench = Bench::idle(slots(2));
+    bench.release(Lane::Normal, Group::Main, 2);
+    bench.fill();
+    for seconds in [60, 70] {
+        let queue = bench.hand.pop_front().unwrap();
+        bench.dispatch.ended(queue, Some(Duration::from_secs(seconds)), bench.now, 0.0);
+    }
+    for seconds in [60, 70] {
+        let back = Duration::from_secs(seconds) + RETURN_SLACK;
+        bench.pass(back - Duration::from_millis(1));
+        bench.pulls.clear();
+        bench.pass(back);
+        assert!(bench.pulls.contains(&NORMAL_MAIN), "after {seconds} s: {:?}", bench.pulls);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A node's view of the line: which orders have their turn, and which have it since the last look.
 //!
 //! Every node that publishes follows the states of all videos in the order of their writes, so all of them admit the same orders, each a
-//! moment later than the other. A newly admitted order is everybody's to see and one node's to release, see [`is_mine`]. If that node just
+//! moment later than the other. A newly admitted order is everybody's to see and one node's to release, see [`is_among`]. If that node just
 //! died, the slots run out of tasks while orders wait, which any node notices: see [`Admission::ask_again`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +29,7 @@ pub struct Admission {
     served: BTreeMap<(OrderId, Row), usize>,
     /// Rows whose windows are not computed since their last change.
     changed: BTreeSet<Row>,
-    /// Additional room of rows whose admitted orders leave slots idle, because their tasks wait for a retry.
+    /// Additional room of rows whose admitted orders leave slots idle while others wait.
     more: BTreeMap<Row, usize>,
     /// How often in succession a row was found at rest.
     rests: BTreeMap<Row, u32>,
@@ -56,6 +56,9 @@ impl Admission {
         }
         let mut risen = Vec::new();
         for row in std::mem::take(&mut self.changed) {
+            if self.line.length(row) == 0 {
+                self.more.remove(&row);
+            }
             let windows = self.line.windows(row, self.room(row));
             let before = self.windows.insert(row, windows).unwrap_or_default();
             if self.windows.get(&row).is_some_and(|now| !now.keys().eq(before.keys())) {
@@ -96,13 +99,17 @@ impl Admission {
     /// The windows of an order that was just planned, whether its state was met in the line yet or not. `None` if the line is not known yet.
     #[must_use]
     pub fn windows_of_new(&self, video: &Video, order: &Order) -> Option<Windows> {
+        if !self.ready {
+            return None;
+        }
         let mut with = Self { line: self.line.clone(), ..Self::default() };
         (with.slots, with.more) = (self.slots, self.more.clone());
         with.enter(video);
         // The order may stand in the line indeed.
-        with.changed.extend(Row::all());
+        let places = [Phase::First, Phase::Bulk].map(|phase| Place::of(video, order, phase));
+        with.changed.extend(places.into_iter().flatten().map(|place| place.row));
         with.look(self.slots);
-        self.ready.then(|| with.windows(video, order))
+        Some(with.windows(video, order))
     }
 
     /// Records that this node released tasks of a new order by these windows.
@@ -117,9 +124,16 @@ impl Admission {
         }
     }
 
-    /// Records that all states were read.
-    pub fn set_ready(&mut self) {
-        self.ready = true;
+    /// Records that all states were read. Returns whether this is the first time: then all admitted orders are to be evaluated, for what this
+    /// node did before it knew the line released nothing of them.
+    pub fn set_ready(&mut self) -> bool {
+        !std::mem::replace(&mut self.ready, true)
+    }
+
+    /// Orders that may release tasks.
+    #[must_use]
+    pub fn admitted(&self) -> Vec<OrderId> {
+        self.windows.values().flat_map(BTreeMap::keys).cloned().collect()
     }
 
     fn window(&self, order: &OrderId, row: Row) -> usize {
@@ -140,29 +154,31 @@ impl Admission {
     }
 
     /// Told every few seconds how many tasks of a row wait for a slot. Returns the orders to evaluate if the row is at rest: orders stand in
-    /// it, no task waits, and none of them left it. At the first time these are the admitted ones that are `mine`, for their tasks may never
-    /// have been released; at the second time all of them, and then less and less often. Meanwhile the room grows, for the admitted orders may
-    /// wait for retries.
+    /// it, no task waits, and none of them left it. The tasks of the admitted ones may never have been released, because the node that was
+    /// to do so died. The first of the publishers does it at the first time, the first two at the second, and then less and less often:
+    /// `mine` gets an order and so many publishers, and tells whether this node is among them. Meanwhile the room grows if others wait
+    /// for it, for the admitted orders may wait for retries.
     pub fn ask_again(
         &mut self,
         row: Row,
         waiting: usize,
-        mine: impl Fn(&OrderId) -> bool,
+        mine: impl Fn(&OrderId, usize) -> bool,
     ) -> Vec<OrderId> {
         let moved = self.moved.remove(&row);
         let stands = self.line.length(row) > 0;
         if waiting > 0 || moved || !stands {
             self.rests.remove(&row);
-            if waiting > self.room(row) || !stands {
+            if waiting > line::room(self.slots) {
                 self.grow(row, |more| more / 2);
             }
             return Vec::new();
         }
         let rests = self.rests.entry(row).or_default();
         *rests += 1;
-        let (all, again) = (*rests > 1, rests.is_power_of_two());
+        let (rests, again) = (*rests, rests.is_power_of_two());
         let (step, most) = (self.slots.max(1), line::room(self.slots) * MORE_MAX);
-        if all {
+        let admitted = self.windows.get(&row).map_or(0, BTreeMap::len);
+        if rests > 1 && self.line.length(row) > admitted {
             self.grow(row, |more| (more * 2).max(step).min(most));
         }
         self.changed.insert(row);
@@ -170,8 +186,9 @@ impl Admission {
         self.moved.remove(&row);
         if again {
             let admitted = self.windows.get(&row).into_iter().flatten();
-            due.extend(admitted.map(|(order, _)| order).filter(|o| all || mine(o)).cloned());
+            due.extend(admitted.map(|(order, _)| order).cloned());
         }
+        due.retain(|order| mine(order, rests as usize));
         due.sort();
         due.dedup();
         due
@@ -192,12 +209,18 @@ fn has_risen(before: usize, now: usize) -> bool {
     now >= before.saturating_mul(2).max(1)
 }
 
-/// Whether a node is the one that releases a newly admitted order: of all nodes that publish, the first by a hash of both names.
+/// Whether a node is among the first `count` of all that publish, by a hash of its name and the order's. The first one releases a newly
+/// admitted order.
 #[must_use]
-pub fn is_mine<'a>(order: &OrderId, own: &str, others: impl IntoIterator<Item = &'a str>) -> bool {
+pub fn is_among<'a>(
+    order: &OrderId,
+    own: &str,
+    others: impl IntoIterator<Item = &'a str>,
+    count: usize,
+) -> bool {
     let rank = |node: &str| (hash(order, node), node.to_owned());
     let own = rank(own);
-    others.into_iter().all(|other| own <= rank(other))
+    others.into_iter().filter(|other| rank(other) < own).take(count).count() < count
 }
 
 /// FNV-1a, mixed once more, because names of nodes differ in few bits.

@@ -58,7 +58,7 @@ fn a_film_that_may_release_a_little_more_waits_for_its_next_result() {
 fn a_lane_without_waiting_tasks_is_looked_after() {
     let mut admission = of(&[video(1, 4), video(2, 4), video(3, 4)]);
     admission.look(4);
-    let mine = |order: &OrderId| *order == id(2);
+    let mine = |order: &OrderId, count: usize| *order == id(2) || count > 1;
     assert_eq!(admission.ask_again(ROW, 3, mine), []);
     assert_eq!(admission.ask_again(ROW, 0, mine), [id(2)]);
     // Nobody released anything: their tasks wait for retries.
@@ -77,13 +77,34 @@ fn one_node_of_all_releases_an_order() {
     let nodes = ["a-1", "b-1", "c-1"];
     let mut counts = [0; 3];
     for number in 0..300 {
-        let mine = |node: &&str| is_mine(&id(number), node, nodes.iter().copied());
+        let mine = |node: &&str| is_among(&id(number), node, nodes.iter().copied(), 1);
         let found: Vec<usize> = (0..3).filter(|index| mine(&nodes[*index])).collect();
         let [one] = found[..] else { panic!("{number}: {found:?}") };
         counts[one] += 1;
     }
     assert!(counts.iter().all(|count| (60..140).contains(count)), "{counts:?}");
-    assert!(is_mine(&id(1), "a-1", []), "alone");
+    assert!(is_among(&id(1), "a-1", [], 1), "alone");
+    let two = nodes.iter().filter(|node| is_among(&id(1), node, nodes.iter().copied(), 2));
+    assert_eq!(two.count(), 2, "whoever helps if the first one died");
+}
+
+#[test]
+fn room_grows_only_while_others_wait_for_it() {
+    let all = |_: &OrderId, _: usize| true;
+    let mut admission = of(&[video(1, 40)]);
+    admission.look(4);
+    (0..10).for_each(|_| drop(admission.ask_again(ROW, 0, all)));
+    assert_eq!(admission.window(&id(1), ROW), 8, "its last tasks are in hand");
+    admission.enter(&video(1, 4));
+    (2..5).for_each(|number| admission.enter(&video(number, 4)));
+    admission.look(4);
+    (0..3).for_each(|_| drop(admission.ask_again(ROW, 0, all)));
+    assert_eq!(admission.admitted().len(), 3, "two have room without this");
+    (1..5).for_each(|number| admission.remove(&id(number).video));
+    admission.look(4);
+    admission.enter(&video(5, 400));
+    admission.look(4);
+    assert_eq!(admission.window(&id(5), ROW), 8, "the room is as before");
 }
 
 #[test]

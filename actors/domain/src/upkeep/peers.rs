@@ -4,33 +4,32 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::delivery::stage::Stage;
 use crate::upkeep::presence::Presence;
 
 /// Heartbeats of a node that may be missed before its slots stop counting.
-const MISSED_MAX: u64 = 3;
+const MISSED_MAX: i64 = 3;
 /// Slots of one node that count at most. Settings allow fewer; a report may name any number.
 const SLOTS_MAX: usize = 4096;
 /// Time after its last heartbeat for which a process counts as evidence, in seconds. The bucket remembers it as long.
-const REMEMBERED: u64 = 3600;
+const REMEMBERED: i64 = 3600;
 
-/// Known processes by id. Times are in seconds since any fixed moment of this node.
+/// Known processes by id. Times are in seconds on a clock of this node that never goes back.
 #[derive(Debug, Clone, Default)]
 pub struct Peers {
-    heard: BTreeMap<String, (u64, Presence)>,
+    heard: BTreeMap<String, (i64, Presence)>,
     /// Processes that removed their reports.
     left: BTreeSet<String>,
-    now: u64,
+    now: i64,
     listened: bool,
 }
 
 impl Peers {
-    /// Records the reports written since the last call. `said` is empty if they could not be read.
-    pub fn hear(&mut self, now: u64, said: impl IntoIterator<Item = (String, Presence)>) {
+    /// Records the reports written since the last call, each with its age in seconds. `said` is empty if they could not be read.
+    pub fn hear(&mut self, now: i64, said: impl IntoIterator<Item = (String, i64, Presence)>) {
         (self.now, self.listened) = (now, true);
-        for (id, presence) in said {
+        for (id, age, presence) in said {
             self.left.remove(&id);
-            self.heard.insert(id, (now, presence));
+            self.heard.insert(id, (now.saturating_sub(age), presence));
         }
         self.heard.retain(|_, (at, _)| now.saturating_sub(*at) < REMEMBERED);
         self.left.retain(|id| self.heard.contains_key(id));
@@ -44,20 +43,18 @@ impl Peers {
 
     /// Tasks that all nodes with a recent heartbeat encode at once. `interval` is the time between two heartbeats in seconds.
     #[must_use]
-    pub fn slots(&self, interval: u64) -> usize {
+    pub fn slots(&self, interval: i64) -> usize {
         let lately = self.lately(interval);
         lately.map(|(_, said)| said.slots.min(SLOTS_MAX)).fold(0, usize::saturating_add)
     }
 
-    /// Processes with a recent heartbeat that publish.
-    pub fn publishers(&self, interval: u64) -> impl Iterator<Item = &str> {
-        let lately = self.lately(interval);
-        let publish = |presence: &Presence| presence.roles.contains(Stage::Publish.as_str());
-        lately.filter(move |(_, said)| publish(said)).map(|(id, _)| id)
+    /// Processes with a recent heartbeat that release what has its turn.
+    pub fn publishers(&self, interval: i64) -> impl Iterator<Item = &str> {
+        self.lately(interval).filter(|(_, said)| said.releases).map(|(id, _)| id)
     }
 
-    fn lately(&self, interval: u64) -> impl Iterator<Item = (&str, &Presence)> {
-        let recent = move |at: u64| self.now.saturating_sub(at) <= interval.max(1) * MISSED_MAX;
+    fn lately(&self, interval: i64) -> impl Iterator<Item = (&str, &Presence)> {
+        let recent = move |at: i64| self.now.saturating_sub(at) <= interval.max(1) * MISSED_MAX;
         let here = self.heard.iter().filter(|(id, _)| !self.left.contains(*id));
         let lately = here.filter(move |(_, (at, _))| recent(*at));
         lately.map(|(id, (_, presence))| (id.as_str(), presence))
@@ -79,10 +76,10 @@ impl Peers {
 mod tests {
     use super::*;
 
-    fn process(node: &str, since: i64, at: i64) -> (String, Presence) {
+    fn process(node: &str, since: i64, at: i64) -> (String, i64, Presence) {
         let (node, slots) = (node.to_owned(), 4);
         let presence = Presence { v: 1, node, slots, since, at, ..Presence::default() };
-        (format!("{}-{since}", presence.node), presence)
+        (format!("{}-{since}", presence.node), 0, presence)
     }
 
     #[test]
@@ -93,9 +90,9 @@ mod tests {
         assert_eq!((peers.slots(30), peers.listened()), (8, true));
         peers.hear(91, [process("a", 0, 91)]);
         assert_eq!(peers.slots(30), 4, "b is silent");
-        let (forged, presence) = process("c", 0, 91);
+        let (forged, _, presence) = process("c", 0, 91);
         let forged = |id: &str| {
-            (format!("{forged}{id}"), Presence { slots: usize::MAX, ..presence.clone() })
+            (format!("{forged}{id}"), 0, Presence { slots: usize::MAX, ..presence.clone() })
         };
         peers.hear(91, [forged("1"), forged("2")]);
         assert_eq!(peers.slots(30), 4 + 2 * SLOTS_MAX, "no report counts without end");
@@ -113,9 +110,8 @@ mod tests {
     #[test]
     fn a_node_that_left_counts_no_more_and_its_reports_are_remembered() {
         let mut peers = Peers::default();
-        let publishes = |(id, mut presence): (String, Presence)| {
-            presence.roles.insert("publish".to_owned());
-            (id, presence)
+        let publishes = |(id, age, presence): (String, i64, Presence)| {
+            (id, age, Presence { releases: true, ..presence })
         };
         peers.hear(0, [publishes(process("a", 0, 7)), process("b", 0, 7)]);
         assert_eq!(peers.publishers(30).collect::<Vec<_>>(), ["a-0"]);
@@ -124,5 +120,14 @@ mod tests {
         assert_eq!(peers.last_report("a-0"), Some(7));
         peers.hear(1, [publishes(process("a", 0, 8))]);
         assert_eq!((peers.slots(30), peers.publishers(30).count()), (8, 1));
+    }
+
+    #[test]
+    fn a_node_that_starts_does_not_count_those_that_died_before() {
+        let mut peers = Peers::default();
+        let (id, _, presence) = process("former", 0, 0);
+        peers.hear(1, [(id, 100, presence), process("own", 90, 100)]);
+        assert_eq!(peers.slots(30), 4);
+        assert_eq!(peers.last_report("former-0"), Some(0), "its attempts are remembered");
     }
 }

@@ -41,6 +41,9 @@ pub struct Presence {
     /// Tasks that the node encodes at once.
     #[serde(default)]
     pub slots: usize,
+    /// Whether the node releases tasks of orders whose turn has come: it publishes, follows the line and is neither draining nor held up.
+    #[serde(default)]
+    pub releases: bool,
     /// When the node started, in seconds since the Unix epoch.
     pub since: i64,
     /// When the node wrote this report, in seconds since the Unix epoch.
