@@ -301,6 +301,7 @@ mod tests {
             codec_build: String::new(),
             confinement: String::new(),
             cpu_seconds: 0.0,
+            wall_seconds: 0.0,
         }
     }
 

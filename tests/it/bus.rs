@@ -32,7 +32,7 @@ fn task(order: &OrderId, lane: Lane, group: Group, index: u32) -> EncodeTask {
     }
 }
 
-fn entry(order: &OrderId, index: u32, part: Option<u32>, writer: &str) -> Entry {
+pub(crate) fn entry(order: &OrderId, index: u32, part: Option<u32>, writer: &str) -> Entry {
     Entry {
         v: 1,
         writer: writer.to_owned(),
@@ -46,5 +46,6 @@ fn entry(order: &OrderId, index: u32, part: Option<u32>, writer: &str) -> Entry 
         codec_build: "build".to_owned(),
         confinement: "FULL".to_owned(),
         cpu_seconds: 1.5,
+        wall_seconds: 2.5,
     }
 }

@@ -62,6 +62,7 @@ fn entry(
         codec_build: plan.codec_build.clone(),
         confinement: "FULL".to_owned(),
         cpu_seconds: 1.0,
+        wall_seconds: 1.0,
     }
 }
 

@@ -390,6 +390,7 @@ impl<'a> Collector<'a> {
             codec_build: self.codec_build.clone(),
             confinement: self.confinement.clone(),
             cpu_seconds,
+            wall_seconds: 0.0,
         }
     }
 

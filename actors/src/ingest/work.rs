@@ -9,6 +9,7 @@ use jetreel_domain::order::state::{Order, PlanRef, Status, Video};
 use jetreel_domain::plan::Plan;
 use jetreel_domain::plan::media::ProbeFacts;
 use jetreel_domain::plan::planner;
+use jetreel_domain::plan::shares::Shares;
 use jetreel_domain::words::failure::Failure;
 
 use crate::change;
@@ -148,6 +149,7 @@ async fn set_plan(
             && video.advance(order.number, Status::Encoding, now).is_ok();
         if own && let Some(state) = video.order_mut(order.number) {
             state.plan = Some(reference.clone());
+            state.work = Shares::of(plan);
         }
         Ok(own)
     })

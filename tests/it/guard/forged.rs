@@ -71,6 +71,7 @@ async fn a_result_of_another_task_is_none_whatever_its_version() {
         codec_build: "build".to_owned(),
         confinement: "FULL".to_owned(),
         cpu_seconds: 0.5,
+        wall_seconds: 0.5,
     };
     let (task, other) = (TaskId::new(Group::Images, 0), TaskId::new(Group::Main, 7));
     let forged = forge(&site, &order, task, &entry(other)).await;

@@ -175,6 +175,7 @@ impl Pair {
             codec_build: "build".to_owned(),
             confinement: "FULL".to_owned(),
             cpu_seconds: 0.5,
+            wall_seconds: 0.5,
         }
     }
 

@@ -49,6 +49,9 @@ pub struct Entry {
     pub confinement: String,
     /// CPU time of the codec process in seconds, decoding included.
     pub cpu_seconds: f64,
+    /// Wall time from the claim to the entry in seconds. 0 in checkpoints and in entries of older versions.
+    #[serde(default)]
+    pub wall_seconds: f64,
 }
 
 impl Entry {

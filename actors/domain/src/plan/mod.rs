@@ -15,6 +15,7 @@ pub mod still;
 pub mod chunking;
 pub mod cost;
 pub mod tasks;
+pub mod shares;
 pub mod batch;
 pub mod thumbnails;
 pub mod policy;
