@@ -15,6 +15,7 @@ pub mod upkeep;
 pub mod sifting;
 pub mod hook;
 pub mod counting;
+pub mod measuring;
 pub mod relations;
 pub mod node;
 pub mod cli;

@@ -4,6 +4,7 @@
 
 mod cost;
 mod labels;
+mod lag;
 mod log;
 mod reconciler;
 
@@ -12,6 +13,7 @@ use jetreel_domain::delivery::dispatch::Answer;
 use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::delivery::subject;
 use jetreel_domain::output::price::Prices;
+use jetreel_domain::upkeep::leadership::Office;
 use prometheus::core::Collector;
 use prometheus::{
     CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -20,7 +22,8 @@ use prometheus::{
 use tracing::warn;
 
 use cost::Cost;
-use labels::{count_fault, count_reason, fact_kind};
+use labels::{count_fault, count_one, count_reason, fact_kind};
+use lag::Gauges;
 use reconciler::Reconciler;
 
 /// Reason label of a lease that was not renewed.
@@ -39,6 +42,7 @@ pub struct Metrics {
     sync_always: IntGaugeVec,
     codec_confinement: IntGaugeVec,
     reconciler: Reconciler,
+    gauges: Gauges,
     cost: Cost,
 }
 
@@ -296,6 +300,7 @@ impl Metrics {
                 &[],
             )?)?,
             reconciler: Reconciler::new(&b)?,
+            gauges: Gauges::new(&b)?,
             cost: Cost::new(&b)?,
             codec_confinement: b.add(IntGaugeVec::new(
                 Opts::new(
@@ -377,6 +382,13 @@ impl Metrics {
         }
     }
 
+    fn leads(&self, office: Office, leads: bool) {
+        match office {
+            Office::Reconciler => self.reconciler.leads(leads),
+            Office::Scaler => self.gauges.leads(leads),
+        }
+    }
+
     fn count(&self, event: &Event) {
         match event {
             Event::OrderMoved { to, .. } => {
@@ -391,7 +403,8 @@ impl Metrics {
                 self.tasks.started.with_label_values(&[task.group.as_str()]).inc();
             }
             Event::TierProgress { .. } => {}
-            Event::TaskFinished { task, seconds, cpu_seconds, won, .. } => {
+            Event::TaskFinished { task, seconds, cpu_seconds, pictures, won, .. } => {
+                self.gauges.encoded(pictures, *seconds);
                 let group = task.group.as_str();
                 let result = if *won { "won" } else { "lost" };
                 self.tasks.finished.with_label_values(&[group, result]).inc();
@@ -429,17 +442,15 @@ impl Metrics {
                 self.trouble.breaker_opened.with_label_values(&[failure.code.as_str()]).inc();
             }
             Event::BreakerClosed => self.trouble.breaker_open.set(0),
-            Event::Announced { fact, .. } => {
-                self.facts_announced.with_label_values(&[fact_kind(fact)]).inc();
-            }
+            Event::Announced { fact, .. } => count_one(&self.facts_announced, fact_kind(fact)),
             Event::RenewFailed { stage, subject } => self.lease_not_renewed(stage, subject),
-            Event::SwapConflict { bucket } => {
-                self.swap_conflicts.with_label_values(&[*bucket]).inc();
-            }
+            Event::SwapConflict { bucket } => count_one(&self.swap_conflicts, bucket),
             Event::StageFault { stage, failure } => {
                 self.stage_faults.with_label_values(&[*stage, failure.code.as_str()]).inc();
             }
             Event::Reconciled(what) => self.reconciler.count(what),
+            Event::Leading { office, leads } => self.leads(*office, *leads),
+            Event::LoadMeasured(load) => self.gauges.set(load),
             Event::Pulled { answer } => self.tasks.pulled(*answer),
             Event::SlotsBusy { group, busy } => {
                 let busy = i64::try_from(*busy).unwrap_or(i64::MAX);
@@ -449,15 +460,9 @@ impl Metrics {
     }
 }
 
-fn count_one(counters: &IntCounterVec, label: &str) {
-    counters.with_label_values(&[label]).inc();
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jetreel_actors::event::Reconciled;
-    use jetreel_domain::delivery::room::Room;
     use jetreel_domain::words::failure::Failure;
 
     #[test]
@@ -470,24 +475,8 @@ mod tests {
         assert!(!metrics.render().contains("jetreel_js_sync_always"));
         metrics.sync_always(Some(false));
         metrics.codec_confinement("FULL");
-        let room = Room { letters: 3, bytes: 300, limit: Some(1000) };
-        metrics.record(&Event::Reconciled(Reconciled::LettersCounted(room)));
-        let (stage, messages) = (Stage::Encode, 5);
-        metrics.record(&Event::Reconciled(Reconciled::LagCounted { stage, messages }));
         let text = metrics.render();
         assert!(text.contains("jetreel_js_sync_always 0"), "{text}");
-        for line in [
-            "jetreel_queue_lag{stage=\"encode\"} 5",
-            "jetreel_dlq_depth 3",
-            "jetreel_dlq_bytes 300",
-            "jetreel_dlq_limit_bytes 1000",
-        ] {
-            assert!(text.contains(line), "{text}");
-        }
-        metrics.record(&Event::Reconciled(Reconciled::Leading { leads: false }));
-        for gone in ["jetreel_dlq_", "jetreel_queue_lag{"] {
-            assert!(!metrics.render().contains(gone), "it counts no more");
-        }
         let line = "jetreel_stage_faults_total{reason=\"store-timeout\",stage=\"ingest\"} 1";
         assert!(text.contains(line), "{text}");
         assert!(text.contains("jetreel_codec_confinement{tier=\"FULL\"} 1"), "{text}");

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jetreel_actors::config::{Config, Context, Roles as Branches};
 use jetreel_actors::deadletter::DlqService;
+use jetreel_actors::load::Measures;
 use jetreel_actors::ports::{Hook, Ports, Store};
 use jetreel_actors::supervisor;
 use jetreel_domain::delivery::stage::Stage;
@@ -18,6 +19,7 @@ use jetreel_domain::upkeep::relations::LEASE;
 use jetreel_domain::words::failure::Failure;
 use ractor::{Actor, ActorRef};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +34,7 @@ use crate::durability::DurabilityWatch;
 use crate::environment::SystemEnvironment;
 use crate::hook::HttpHook;
 use crate::http::{self, Gateway, GatewayOptions, Hooks, Hosts, Pace, Patience, Warning};
+use crate::measuring;
 use crate::metrics::Metrics;
 use crate::relations;
 use crate::sandbox::CodecProcesses;
@@ -175,11 +178,15 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
         tokio::spawn(tell_confinement(services.clone()));
     }
     let (survey, nodes) = (services.bus.clone(), services.bus.clone());
+    let demand = watch::Sender::new(None);
+    let measures = || Measures { sources: measuring::sources(&services.bus), demand };
     let args = supervisor::Args {
         context: context.clone(),
         roles: branches,
         survey,
         nodes,
+        leases: services.bus.clone(),
+        gauge: roles.has(Role::Scaler).then(measures),
         bound,
         binding: services.bus.clone(),
         arrived,

@@ -14,6 +14,7 @@ use jetreel_domain::plan::policy::PlanPolicy;
 use jetreel_domain::upkeep::peers::Peers;
 use jetreel_domain::upkeep::reconcile::Policy;
 use jetreel_domain::upkeep::relations::Lease;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::gate::Gate;
@@ -104,6 +105,8 @@ pub struct Context {
     pub peers: Arc<Mutex<Peers>>,
     /// Whose turn it is to release tasks. Followed only by nodes that plan or publish.
     line: Arc<Mutex<Admission>>,
+    /// Tasks that this node has in hand.
+    pub busy: watch::Sender<usize>,
     /// Cache of part lists.
     pub lists: Arc<Lists>,
     /// Open while broker or store fail: the stages then pull nothing.
@@ -124,6 +127,7 @@ impl Context {
             plans: Arc::new(Plans::default()),
             peers: Arc::default(),
             line: Arc::default(),
+            busy: watch::Sender::default(),
             lists: Arc::new(Lists::default()),
             gate: Arc::new(Gate::default()),
             ports,

@@ -1,11 +1,14 @@
 //! Every observable event in one enum. The shell turns each event into a log line and metrics in one place.
 
+use std::sync::Arc;
+
 use jetreel_domain::delivery::dispatch::Answer;
-use jetreel_domain::delivery::room::Room;
 use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::{Group, OrderId, TaskId};
 use jetreel_domain::order::state::{Fact, Status};
 use jetreel_domain::output::cost::CostSheet;
+use jetreel_domain::scale::load::Load;
+use jetreel_domain::upkeep::leadership::Office;
 use jetreel_domain::words::failure::Failure;
 
 /// Repairs of the reconciler.
@@ -55,15 +58,6 @@ impl Repair {
 /// Events of the reconciler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reconciled {
-    /// This node won or lost the reconciler's lease.
-    Leading {
-        /// Whether it holds the lease now.
-        leads: bool,
-    },
-    /// The reconciler counted the messages of a stage that wait or are in hand.
-    LagCounted { stage: Stage, messages: u64 },
-    /// The reconciler counted the dead letters.
-    LettersCounted(Room),
     /// The reconciler repaired an order.
     Repaired { order: OrderId, repair: Repair },
     /// The sweep deleted an object that no document names.
@@ -120,6 +114,8 @@ pub enum Event {
         seconds: f64,
         /// CPU time of the codec process, in seconds.
         cpu_seconds: f64,
+        /// Tiers whose pictures were encoded, with the seconds of each.
+        pictures: Vec<(String, f64)>,
         /// `false` if another worker's ledger entry was first.
         won: bool,
     },
@@ -191,6 +187,14 @@ pub enum Event {
     StageFault { stage: &'static str, failure: Failure },
     /// An event of the reconciler.
     Reconciled(Reconciled),
+    /// This node won or lost the lease of an office.
+    Leading {
+        office: Office,
+        /// Whether it holds the lease now.
+        leads: bool,
+    },
+    /// The load of the cluster was measured.
+    LoadMeasured(Arc<Load>),
     /// A queue of tasks answered a pull.
     Pulled { answer: Answer },
     /// The number of busy slots of a group changed.

@@ -32,5 +32,7 @@ mod ingest;
 mod encode;
 mod publish;
 mod stages;
+mod lead;
 pub mod reconcile;
+pub mod load;
 pub mod supervisor;

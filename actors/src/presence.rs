@@ -4,6 +4,7 @@
 //! Invariant: no failure here stops the node's work. Only a store that answers and lacks the signs of other nodes does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jetreel_domain::upkeep::presence::{self, Presence};
 use jetreel_domain::upkeep::sign::Verdict;
@@ -17,11 +18,16 @@ use crate::event::Event;
 use crate::ports::{Nodes, Store};
 use crate::sign::{self, Arrived, Signer, WORDS_MAX};
 
+/// Shortest time between two reports because the number of busy slots changed.
+const BUSY_EVERY: Duration = Duration::from_secs(5);
+
 /// Messages of the actor.
 #[derive(Debug)]
 pub enum Message {
-    /// Write the report again.
+    /// Write the report again, and read those of the others.
     Renew,
+    /// Write the report again, if the number of busy slots is another since the last time.
+    Tell,
 }
 
 /// Arguments of the actor.
@@ -44,6 +50,8 @@ pub struct State {
     read: u64,
     /// Creation time of the bucket that was read.
     born: i64,
+    /// Busy slots in the last report.
+    busy: usize,
     started: Instant,
 }
 
@@ -62,7 +70,8 @@ impl Actor for Heartbeat {
     ) -> Result<State, ActorProcessingErr> {
         myself.cast(Message::Renew)?;
         let signer = Signer::new(args.arrived.clone(), args.context.config.node.clone());
-        Ok(State { args, signer, read: 0, born: 0, started: Instant::now() })
+        args.watch(myself);
+        Ok(State { args, signer, read: 0, born: 0, busy: 0, started: Instant::now() })
     }
 
     async fn handle(
@@ -71,27 +80,50 @@ impl Actor for Heartbeat {
         message: Message,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        match message {
-            Message::Renew => {
-                let args = state.args.clone();
-                let going = tokio::select! {
-                    biased;
-                    () = args.goes() => true,
-                    () = state.word() => false,
-                };
-                if going {
-                    state.leave().await;
-                    myself.stop(None);
-                } else {
+        let args = state.args.clone();
+        let telling = async {
+            match message {
+                Message::Renew => {
+                    state.word().await;
                     state.schedule(&myself);
                 }
+                Message::Tell => state.tell_busy().await,
             }
+        };
+        let going = tokio::select! {
+            biased;
+            () = args.goes() => true,
+            () = telling => false,
+        };
+        if going {
+            state.leave().await;
+            myself.stop(None);
         }
         Ok(())
     }
 }
 
 impl Args {
+    /// Has the report written again some seconds after a slot was taken or freed.
+    fn watch(&self, myself: ActorRef<Message>) {
+        let (args, mut busy) = (self.clone(), self.context.busy.subscribe());
+        let changed = async move {
+            while busy.changed().await.is_ok() {
+                tokio::time::sleep(BUSY_EVERY).await;
+                busy.mark_unchanged();
+                if myself.cast(Message::Tell).is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::spawn(async move {
+            tokio::select! {
+                () = args.goes() => {}
+                () = changed => {}
+            }
+        });
+    }
+
     /// Returns when nothing is in hand any more, or when the work in hand is being handed back.
     async fn goes(&self) {
         tokio::select! {
@@ -116,6 +148,7 @@ impl State {
 
     async fn renew(&mut self, store: &dyn Store) {
         let said = self.presence().await;
+        self.busy = said.busy;
         match self.args.nodes.tell(self.args.arrived.id(), &said).await {
             Ok(()) => {
                 if let Some(number) = said.sign {
@@ -123,6 +156,17 @@ impl State {
                 }
             }
             Err(failure) => self.emit(failure),
+        }
+    }
+
+    /// Writes the report if the number of busy slots changed. A later report mends a failure.
+    async fn tell_busy(&mut self) {
+        let said = self.presence().await;
+        if said.busy != self.busy {
+            self.busy = said.busy;
+            if let Err(failure) = self.args.nodes.tell(self.args.arrived.id(), &said).await {
+                self.emit(failure);
+            }
         }
     }
 
@@ -200,6 +244,7 @@ impl State {
         };
         if said.encodes() {
             said.slots = config.slots;
+            said.busy = *self.args.context.busy.borrow();
         }
         let held_up = self.args.context.gate.is_open() || self.args.context.drain.is_cancelled();
         said.releases = config.publishes() && !held_up;

@@ -32,6 +32,8 @@ mod overheard;
 mod facts;
 pub mod news;
 mod survey;
+mod gauges;
+mod leases;
 mod nodes;
 mod batch;
 mod binding;

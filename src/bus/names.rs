@@ -5,6 +5,7 @@
 use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::Group;
 use jetreel_domain::order::lane::Lane;
+use jetreel_domain::upkeep::leadership::Office;
 
 /// Stream of the part logs of open uploads.
 pub const PARTS: &str = "PARTS";
@@ -44,10 +45,10 @@ pub const VIDEOS_BUCKET: &str = "videos";
 /// Bucket of claims.
 pub const CLAIMS_BUCKET: &str = "claims";
 
-/// Bucket of node reports and of the reconciler's lease.
+/// Bucket of node reports and of the leases of the offices.
 pub const NODES_BUCKET: &str = "nodes";
 /// Key of the reconciler's lease in the bucket `nodes`.
-pub const RECONCILER_KEY: &str = "reconciler";
+pub const RECONCILER_KEY: &str = Office::Reconciler.as_str();
 
 /// Bucket of the mark that names the broker's store.
 pub const STORE_BUCKET: &str = "store";

@@ -5,23 +5,20 @@ use std::time::UNIX_EPOCH;
 
 use humantime_serde::re::humantime;
 use jetreel_actors::intake;
-use jetreel_actors::ports::{Extent, PortFuture, States, Survey, Swap, Versioned};
+use jetreel_actors::ports::{Extent, PortFuture, States, Survey, Versioned};
 use jetreel_domain::delivery::dispatch::TaskQueue;
 use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::delivery::room::Room;
-use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{OrderId, TaskId, VideoId};
 use jetreel_domain::order::document;
 use jetreel_domain::order::state::Video;
-use jetreel_domain::upkeep::leadership::Leadership;
 use jetreel_domain::upkeep::reconcile::Position;
 use serde::{Deserialize, Serialize};
 
 use super::broker::port;
 use super::connection::Bus;
 use super::found::Found;
-use super::kv::outgoing;
 use super::names;
 use super::request::{READ_BUDGET, persist};
 use super::severity::Fault;
@@ -166,13 +163,6 @@ impl Bus {
         Ok(Room { letters: found.state.messages, bytes: found.state.bytes, limit })
     }
 
-    async fn queue_lag(&self, stage: Stage) -> Result<u64, Fault> {
-        let queues = stage.queues();
-        let infos = topology::consumer_infos(self, stage.about().stream, READ_BUDGET).await?;
-        let own = infos.iter().filter(|info| queues.iter().any(|q| q.consumer == info.name));
-        Ok(own.map(|info| info.num_pending + info.num_ack_pending).sum())
-    }
-
     /// Tasks that no worker has, by lane and group.
     pub(super) async fn tasks_without_worker(&self) -> Result<BTreeMap<TaskQueue, u64>, Fault> {
         let infos = topology::consumer_infos(self, names::ENCODE, READ_BUDGET).await?;
@@ -244,10 +234,6 @@ impl Survey for Bus {
         port("ask since when states are kept", self.states_birth())
     }
 
-    fn lag(&self, stage: Stage) -> PortFuture<'_, u64> {
-        port("count what waits", self.queue_lag(stage))
-    }
-
     fn dead_letters(&self) -> PortFuture<'_, Room> {
         port("count dead letters", self.dlq_room())
     }
@@ -280,29 +266,6 @@ impl Survey for Bus {
 
     fn orders_on_record(&self) -> PortFuture<'_, BTreeSet<OrderId>> {
         port("list orders on record", self.on_record())
-    }
-
-    fn leadership(&self) -> PortFuture<'_, Option<Versioned<Leadership>>> {
-        port("read the reconciler's lease", async move {
-            let (bucket, key) = (names::NODES_BUCKET, names::RECONCILER_KEY);
-            let Some(found) = self.raw_document(bucket, key).await? else { return Ok(None) };
-            let value = serde_json::from_slice(&found.value).unwrap_or_else(|error| {
-                tracing::warn!(%error, "a reconciler's lease of an unknown form counts as free");
-                Leadership::nobodys()
-            });
-            Ok(Some(Versioned { value, revision: found.revision }))
-        })
-    }
-
-    fn swap_leadership<'a>(
-        &'a self,
-        leadership: &'a Leadership,
-        revision: u64,
-    ) -> PortFuture<'a, Swap> {
-        port("write the reconciler's lease", async move {
-            let message = outgoing(names::NODES_BUCKET, names::RECONCILER_KEY, leadership)?;
-            self.swap(&names::bucket_stream(names::NODES_BUCKET), &message, revision).await
-        })
     }
 }
 

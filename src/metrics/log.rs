@@ -4,6 +4,7 @@ use jetreel_actors::event::{Event, Reconciled};
 use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::OrderId;
 use jetreel_domain::output::cost::CostSheet;
+use jetreel_domain::scale::load::Load;
 use jetreel_domain::words::failure::Failure;
 use jetreel_domain::words::redact::redact;
 use tracing::{debug, error, info, trace, warn};
@@ -21,7 +22,7 @@ pub(super) fn event(event: &Event) {
         Event::TierProgress { order, task, tier, seconds } => {
             debug!(%order, %task, tier, seconds, "tier progressed");
         }
-        Event::TaskFinished { order, task, seconds, cpu_seconds, won } => {
+        Event::TaskFinished { order, task, seconds, cpu_seconds, won, .. } => {
             info!(%order, %task, seconds, cpu_seconds, won, "task finished");
         }
         Event::AttemptFailed { stage, order, unit, attempt, failure, again } => {
@@ -65,19 +66,25 @@ pub(super) fn event(event: &Event) {
         Event::Announced { order, fact } => info!(%order, %fact, "fact announced"),
         Event::RenewFailed { stage, subject } => warn!(stage, subject, "lease was not renewed"),
         Event::SwapConflict { bucket } => debug!(bucket, "compare-and-set met another writer"),
-        Event::StageFault { stage, failure } => {
-            warn!(
-                stage,
-                code = failure.code,
-                detail = redact(&failure.detail),
-                "a stage failed and will try again: {}",
-                failure.message
-            );
-        }
+        Event::StageFault { stage, failure } => stage_fault(stage, failure),
         Event::Reconciled(what) => log_reconciled(what),
+        Event::Leading { office, leads } => {
+            info!(office = office.as_str(), leads, "a lease was won or lost");
+        }
+        Event::LoadMeasured(load) => measured(load),
         Event::Pulled { answer } => trace!(answer = answer.as_str(), "queue answered"),
         Event::SlotsBusy { group, busy } => debug!(%group, busy, "slots busy"),
     }
+}
+
+fn stage_fault(stage: &str, failure: &Failure) {
+    let (code, detail, message) = (&failure.code, redact(&failure.detail), &failure.message);
+    warn!(stage, code, detail, "a stage failed and will try again: {message}");
+}
+
+fn measured(load: &Load) {
+    let (slots, busy, seconds) = (load.slots, load.slots_busy, load.backlog_seconds);
+    debug!(slots, busy, seconds, "measured the load");
 }
 
 fn cost_counted(order: &OrderId, sheet: &CostSheet) {
@@ -99,11 +106,6 @@ fn unburied(stage: Stage, failure: &Failure) {
 
 fn log_reconciled(what: &Reconciled) {
     match what {
-        Reconciled::Leading { leads } => info!(leads, "the reconciler's lease was won or lost"),
-        Reconciled::LagCounted { stage, messages } => debug!(%stage, messages, "counted the lag"),
-        Reconciled::LettersCounted(room) => {
-            debug!(room.letters, room.bytes, room.limit, "counted the dead letters");
-        }
         Reconciled::Repaired { order, repair } => {
             warn!(%order, repair = repair.as_str(), "the reconciler made a repair");
         }

@@ -1,65 +1,18 @@
 //! Metrics of the reconciler.
 
 use jetreel_actors::event::Reconciled;
-use jetreel_domain::delivery::room::Room;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use super::Builder;
 
 /// Metrics of the reconciler.
 pub(super) struct Reconciler {
     leads: IntGauge,
-    letters: Letters,
-    lag: IntGaugeVec,
     repairs: IntCounterVec,
     orphans_deleted: IntCounter,
     orphan_bytes_deleted: IntCounter,
     orphans: IntGauge,
     unread: IntGauge,
-}
-
-/// Gauges of the dead letters. Only the active reconciler exports them: a former one would keep reporting its last values.
-struct Letters {
-    depth: IntGaugeVec,
-    bytes: IntGaugeVec,
-    limit: IntGaugeVec,
-}
-
-impl Letters {
-    fn new(b: &Builder) -> prometheus::Result<Self> {
-        let gauge = |name: &str, help: &str| b.add(IntGaugeVec::new(Opts::new(name, help), &[])?);
-        Ok(Self {
-            depth: gauge(
-                "jetreel_dlq_depth",
-                "Dead letters in the stream; reported only by the active reconciler",
-            )?,
-            bytes: gauge(
-                "jetreel_dlq_bytes",
-                "Bytes of the dead letters; reported only by the active reconciler",
-            )?,
-            limit: gauge(
-                "jetreel_dlq_limit_bytes",
-                "Largest size of the dead letters in bytes; absent without a limit; reported only by the active reconciler",
-            )?,
-        })
-    }
-
-    fn reset(&self) {
-        [&self.depth, &self.bytes, &self.limit].into_iter().for_each(IntGaugeVec::reset);
-    }
-
-    fn set(&self, room: &Room) {
-        let set = |gauge: &IntGaugeVec, number: u64| {
-            let number = i64::try_from(number).unwrap_or(i64::MAX);
-            gauge.with_label_values::<&str>(&[]).set(number);
-        };
-        set(&self.depth, room.letters);
-        set(&self.bytes, room.bytes);
-        match room.limit {
-            Some(limit) => set(&self.limit, limit),
-            None => self.limit.reset(),
-        }
-    }
 }
 
 impl Reconciler {
@@ -69,14 +22,6 @@ impl Reconciler {
             leads: b.add(IntGauge::new(
                 "jetreel_reconciler_leads",
                 "1 on the node with the active reconciler, 0 on the others",
-            )?)?,
-            letters: Letters::new(b)?,
-            lag: b.add(IntGaugeVec::new(
-                Opts::new(
-                    "jetreel_queue_lag",
-                    "Messages of a stage that wait or are in hand; told by the node that reconciles alone",
-                ),
-                &["stage"],
             )?)?,
             repairs: b.counters(
                 "jetreel_repairs_total",
@@ -104,19 +49,14 @@ impl Reconciler {
 }
 
 impl Reconciler {
+    /// Sets whether this node's reconciler is the active one.
+    pub(super) fn leads(&self, leads: bool) {
+        self.leads.set(i64::from(leads));
+    }
+
     /// Counts an event of the reconciler.
     pub(super) fn count(&self, what: &Reconciled) {
         match what {
-            Reconciled::Leading { leads } => {
-                self.leads.set(i64::from(*leads));
-                self.letters.reset();
-                self.lag.reset();
-            }
-            Reconciled::LagCounted { stage, messages } => {
-                let messages = i64::try_from(*messages).unwrap_or(i64::MAX);
-                self.lag.with_label_values(&[stage.as_str()]).set(messages);
-            }
-            Reconciled::LettersCounted(room) => self.letters.set(room),
             Reconciled::Repaired { repair, .. } => {
                 self.repairs.with_label_values(&[repair.as_str()]).inc();
             }

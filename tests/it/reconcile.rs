@@ -12,12 +12,15 @@ use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use async_nats::jetstream::{self, stream};
 use bytes::Bytes;
 use jetreel::bus::names;
-use jetreel_actors::ports::{Claims, Queues, Store as _, Survey as _, Videos, WriteOnce};
+use jetreel_actors::ports::{
+    Claims, Leases as _, Queues, Store as _, Survey as _, Videos, WriteOnce,
+};
 use jetreel_domain::delivery::claim;
 use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::order::lane::Lane;
 use jetreel_domain::order::state::{Status, Video};
+use jetreel_domain::upkeep::leadership::Office;
 
 use crate::harness::media::{self, SHORT};
 use crate::harness::node::Node;
@@ -273,7 +276,7 @@ async fn an_upload_that_stands_still_is_given_up() {
 }
 
 async fn leader(site: &Site) -> Option<String> {
-    let found = site.bus.leadership().await.unwrap()?;
+    let found = site.bus.lease(Office::Reconciler).await.unwrap()?;
     (found.value.expires > now()).then_some(found.value.node)
 }
 

@@ -59,6 +59,8 @@ impl Saboteur {
             | Event::StageFault { .. }
             | Event::CostCounted { .. }
             | Event::Pulled { .. }
+            | Event::Leading { .. }
+            | Event::LoadMeasured(_)
             | Event::Reconciled(_) => None,
         }
     }

@@ -62,6 +62,7 @@ impl Actor for Dispatch {
         context: Context,
     ) -> Result<State, ActorProcessingErr> {
         myself.cast(Message::Look)?;
+        context.busy.send_replace(0);
         let config = &context.config;
         let slots = Slots {
             all: config.slots,
@@ -167,6 +168,7 @@ impl State {
     }
 
     fn report(&self, group: Group) {
+        self.context.busy.send_replace(self.busy.len());
         let busy = self.plan.in_hand(group);
         self.context.ports.environment.emit(Event::SlotsBusy { group, busy });
     }

@@ -6,6 +6,7 @@ use jetreel_domain::delivery::message::EncodeTask;
 use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::OrderId;
 use jetreel_domain::order::ledger::Entry;
+use jetreel_domain::plan::{Plan, shares};
 use jetreel_domain::words::failure::Failure;
 use ractor::ActorCell;
 use tokio::time::Instant;
@@ -57,14 +58,20 @@ impl Claiming for Encode {
         };
         let (task, slot) = (message.task, &self.slot);
         match run::perform(Run { attempt, plan: &plan, task, slot }).await? {
-            Finished::Entry(entry) => finish(context, *entry, started).await,
+            Finished::Entry(entry) => finish(context, *entry, &plan, started).await,
             Finished::Lost(lost) => Ok(Outcome::Lost(lost)),
             Finished::Unmet => Ok(unmet(context, message).await),
         }
     }
 }
 
-async fn finish(context: &Context, entry: Entry, started: Instant) -> Result<Outcome, Failure> {
+async fn finish(
+    context: &Context,
+    mut entry: Entry,
+    plan: &Plan,
+    started: Instant,
+) -> Result<Outcome, Failure> {
+    entry.wall_seconds = started.elapsed().as_secs_f64();
     crash::point("encode-before-entry");
     // If this fails, the entry may still have been written. The next worker that claims the task reads the ledger first.
     let won = context.ports.broker.write_entry(&entry).await? == WriteOnce::Mine;
@@ -74,6 +81,7 @@ async fn finish(context: &Context, entry: Entry, started: Instant) -> Result<Out
         task: entry.task,
         seconds: started.elapsed().as_secs_f64(),
         cpu_seconds: entry.cpu_seconds,
+        pictures: shares::pictures(plan, entry.task),
         won,
     });
     Ok(Outcome::Done)

@@ -8,6 +8,7 @@ mod delivery;
 mod broker;
 mod letters;
 mod survey;
+mod load;
 mod store;
 mod codec;
 
@@ -18,6 +19,7 @@ pub use call::{PortFuture, Swap, WriteOnce};
 pub use codec::{Codec, CodecSession, ProcessBudget};
 pub use delivery::{Delivered, Delivery, Forged, LostSight, Stored};
 pub use letters::{DeadLetters, Hook};
+pub use load::{Finished, Gauges, Leases};
 pub use reading::{Changed, Changes, Extent, Overheard, States, Versioned};
 pub use store::{Met, ObjectReader, ObjectWriter, PIECE_BYTES, Readable, Store, Walk};
 pub use survey::{NodeReports, Nodes, OddWord, Survey};

@@ -3,22 +3,18 @@
 use std::collections::BTreeSet;
 
 use jetreel_domain::delivery::room::Room;
-use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::{OrderId, TaskId, VideoId};
-use jetreel_domain::upkeep::leadership::Leadership;
 use jetreel_domain::upkeep::presence::{Presence, Word};
 use jetreel_domain::upkeep::reconcile::Position;
 use jetreel_domain::words::failure::Failure;
 
-use super::call::{PortFuture, Swap};
-use super::reading::{Extent, States, Versioned};
+use super::call::PortFuture;
+use super::reading::{Extent, States};
 
 /// The queues as a whole, as only the reconciler needs them. All reads are from the leaders.
 pub trait Survey: Send + Sync {
     /// States with a revision above `after`; reads at most `limit` documents.
     fn states(&self, after: u64, limit: usize) -> PortFuture<'_, States>;
-    /// Messages of a stage that wait or are delivered and not settled.
-    fn lag(&self, stage: Stage) -> PortFuture<'_, u64>;
     /// Messages and bytes in the stream of dead letters.
     fn dead_letters(&self) -> PortFuture<'_, Room>;
     /// When the bucket of states was created, in seconds since the Unix epoch. It holds nothing older.
@@ -37,14 +33,6 @@ pub trait Survey: Send + Sync {
     fn finished_tasks<'a>(&'a self, order: &'a OrderId) -> PortFuture<'a, BTreeSet<TaskId>>;
     /// Orders that have ledger entries, checkpoints or claims.
     fn orders_on_record(&self) -> PortFuture<'_, BTreeSet<OrderId>>;
-    /// The reconciler's lease.
-    fn leadership(&self) -> PortFuture<'_, Option<Versioned<Leadership>>>;
-    /// Compare-and-set of the reconciler's lease; `revision` 0 creates it.
-    fn swap_leadership<'a>(
-        &'a self,
-        leadership: &'a Leadership,
-        revision: u64,
-    ) -> PortFuture<'a, Swap>;
 }
 
 /// A node report that cannot be decoded.

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use jetreel_domain::delivery::stage::Stage;
+use jetreel_domain::upkeep::leadership::Office;
 use jetreel_domain::words::failure::Failure;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::args::Args;
-use super::lead::Lead;
 use super::orders::Orders;
 use super::records::Records;
 use super::sweep::Sweep;
-use crate::event::{Event, Reconciled};
+use crate::event::Event;
+use crate::lead::Lead;
 
 /// Pause before the next pass if this pass left states unread. It leaves the broker to other clients for a moment.
 const SHORTLY: Duration = Duration::from_millis(20);
@@ -46,7 +46,9 @@ impl Actor for Reconciler {
         args: Args,
     ) -> Result<State, ActorProcessingErr> {
         myself.cast(Message::Pass)?;
-        let lead = Lead::new(args.context.ports.environment.uuid());
+        let holder = args.context.ports.environment.uuid();
+        let lease = args.context.config.reconciler.lease_seconds;
+        let lead = Lead::new(Office::Reconciler, holder, lease);
         let (orders, records, sweep) = (Orders::default(), Records::default(), Sweep::default());
         Ok(State { args, lead, orders, records, sweep })
     }
@@ -66,7 +68,7 @@ impl Actor for Reconciler {
                     pause = state.pass() => pause,
                 };
                 if drain.is_cancelled() {
-                    state.lead.resign(&state.args).await;
+                    state.resign().await;
                     myself.stop(None);
                 } else {
                     state.schedule(&myself, pause);
@@ -93,13 +95,13 @@ impl State {
 
     /// Returns whether states were left unread.
     async fn look(&mut self) -> Result<bool, Failure> {
-        let args = &self.args;
-        let barred = args.context.gate.barred().is_some();
+        let barred = self.args.context.gate.barred().is_some();
         if barred {
             // The node's store may be the wrong one: objects would look missing or unnamed that are not.
-            self.lead.resign(args).await;
+            self.resign().await;
         }
-        if barred || !self.lead.keep(args).await? {
+        let args = &self.args;
+        if barred || !self.lead.keep(&args.context, args.leases.as_ref()).await? {
             self.orders = Orders::default();
             self.records = Records::default();
             self.sweep = Sweep::default();
@@ -108,11 +110,14 @@ impl State {
         if self.orders.read_on(args).await? {
             return Ok(true);
         }
-        count(args).await;
         self.orders.look(args).await?;
         self.records.look(args).await?;
         self.sweep.look(args, &mut self.orders).await?;
         Ok(false)
+    }
+
+    async fn resign(&mut self) {
+        self.lead.resign(&self.args.context, self.args.leases.as_ref()).await;
     }
 
     fn schedule(&self, myself: &ActorRef<Message>, pause: Duration) {
@@ -126,20 +131,5 @@ impl State {
                 tracing::debug!("the reconciler ended between two passes");
             }
         });
-    }
-}
-
-/// Counts dead letters and lag for the metrics. Nothing else depends on it.
-async fn count(args: &Args) {
-    let emit = |counted: Result<Reconciled, Failure>| {
-        args.context.ports.environment.emit(match counted {
-            Ok(counted) => Event::Reconciled(counted),
-            Err(failure) => Event::StageFault { stage: "reconcile", failure },
-        });
-    };
-    emit(args.survey.dead_letters().await.map(Reconciled::LettersCounted));
-    for stage in Stage::ALL {
-        let lag = args.survey.lag(stage).await;
-        emit(lag.map(|messages| Reconciled::LagCounted { stage, messages }));
     }
 }

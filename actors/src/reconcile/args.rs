@@ -7,7 +7,7 @@ use jetreel_domain::words::failure::{Failure, Severity};
 use crate::binding::{Binding, Bound};
 use crate::config::Context;
 use crate::event::Event;
-use crate::ports::{Nodes, Survey};
+use crate::ports::{Leases, Nodes, Survey};
 use crate::trial;
 
 /// Arguments of the reconciler.
@@ -16,6 +16,7 @@ pub struct Args {
     pub context: Context,
     pub survey: Arc<dyn Survey>,
     pub nodes: Arc<dyn Nodes>,
+    pub leases: Arc<dyn Leases>,
     /// Proof that the store is bound to the broker. Nothing is swept without it.
     pub bound: Bound,
     /// Port to verify the binding again.

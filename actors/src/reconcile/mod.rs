@@ -12,7 +12,6 @@
 
 mod args;
 mod actor;
-mod lead;
 mod nodes;
 mod foreign;
 mod orders;

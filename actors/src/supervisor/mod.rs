@@ -7,6 +7,7 @@
 //! ├─ publish    a worker for ledger entries, a worker for evaluations, a follower of states
 //! ├─ …          a worker for any other stage
 //! ├─ reconciler repairs what was lost; one in the cluster is active
+//! ├─ gauge      measures the load; one in the cluster is active
 //! └─ heartbeat  reports the node; ends last
 //! ```
 

@@ -15,7 +15,8 @@ use crate::binding::{Binding, Bound};
 use crate::config::{Config, Context, Roles};
 use crate::deadletter::{Caller, Sweeper};
 use crate::event::Event;
-use crate::ports::{Hook, Nodes, Survey};
+use crate::load::{Gauge, Measures};
+use crate::ports::{Hook, Leases, Nodes, Survey};
 use crate::presence::{self, Heartbeat};
 use crate::publish::{Follower, LineArgs, entries};
 use crate::reconcile::{self, Reconciler};
@@ -44,6 +45,8 @@ pub enum Branch {
     /// The caller of the dead-letter hook.
     Caller,
     Reconciler,
+    /// The gauge of the load.
+    Gauge,
     /// The heartbeat of the node.
     Heartbeat,
 }
@@ -66,6 +69,10 @@ pub struct Args {
     pub survey: Arc<dyn Survey>,
     /// Port for node reports.
     pub nodes: Arc<dyn Nodes>,
+    /// Leases of the reconciler and of the gauge.
+    pub leases: Arc<dyn Leases>,
+    /// Ports of the gauge; `None` if this node never measures the load.
+    pub gauge: Option<Measures>,
     /// Proof that the store is bound to the broker.
     pub bound: Bound,
     /// Port to verify the binding again.
@@ -81,6 +88,8 @@ pub struct State {
     context: Context,
     survey: Arc<dyn Survey>,
     nodes: Arc<dyn Nodes>,
+    leases: Arc<dyn Leases>,
+    gauge: Option<Measures>,
     bound: Bound,
     binding: Arc<dyn Binding>,
     arrived: Arrived,
@@ -110,6 +119,8 @@ impl Actor for Node {
             context: args.context.of_start(args.arrived.id()),
             survey: args.survey,
             nodes: args.nodes,
+            leases: args.leases,
+            gauge: args.gauge,
             bound: args.bound,
             binding: args.binding,
             arrived: args.arrived,
@@ -120,8 +131,9 @@ impl Actor for Node {
             budgets: BTreeMap::new(),
             started: Instant::now(),
         };
-        let calls = state.hook.is_some();
-        for branch in branches(&args.roles, &state.context.config, calls) {
+        let mut branches = branches(&args.roles, &state.context.config, state.hook.is_some());
+        branches.extend(state.gauge.as_ref().map(|_| Branch::Gauge));
+        for branch in branches {
             state.start(branch, &myself).await?;
         }
         let (drain, root) = (state.context.drain.clone(), myself);
@@ -217,8 +229,14 @@ impl State {
             Branch::Reconciler => {
                 let (survey, nodes) = (Arc::clone(&self.survey), Arc::clone(&self.nodes));
                 let (bound, binding) = (self.bound.clone(), Arc::clone(&self.binding));
-                let args = reconcile::Args { context, survey, nodes, bound, binding };
+                let leases = Arc::clone(&self.leases);
+                let args = reconcile::Args { context, survey, nodes, leases, bound, binding };
                 Reconciler::spawn_linked(None, Reconciler, args, root).await?.0.get_id()
+            }
+            Branch::Gauge => {
+                let Some(measures) = self.gauge.clone() else { return Ok(()) };
+                let args = measures.args(context, Arc::clone(&self.leases));
+                Gauge::spawn_linked(None, Gauge, args, root).await?.0.get_id()
             }
             Branch::Heartbeat => {
                 let (nodes, alone) = (Arc::clone(&self.nodes), self.alone.clone());

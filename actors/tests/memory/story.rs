@@ -318,6 +318,9 @@ impl Nodes {
                 roles: Roles::all(),
                 survey: port.clone(),
                 nodes: port.clone(),
+                leases: port.clone(),
+                // It changes nothing, and its calls would slow every run down.
+                gauge: None,
                 bound,
                 binding: port,
                 arrived,

@@ -3,23 +3,22 @@
 use std::collections::BTreeSet;
 
 use jetreel_actors::binding::Binding;
-use jetreel_actors::ports::{NodeReports, Nodes, PortFuture, States, Survey, Swap, Versioned};
+use jetreel_actors::ports::{
+    Leases, NodeReports, Nodes, PortFuture, States, Survey, Swap, Versioned,
+};
 use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::delivery::room::Room;
-use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::{OrderId, TaskId, VideoId};
 use jetreel_domain::order::state::Video;
 use jetreel_domain::upkeep::binding::BrokerMark;
-use jetreel_domain::upkeep::leadership::Leadership;
+use jetreel_domain::upkeep::leadership::{Leadership, Office};
 use jetreel_domain::upkeep::presence::{Presence, Word};
 use jetreel_domain::upkeep::reconcile::Position;
 use jetreel_domain::words::failure::Failure;
 
 use super::port::Port;
 use super::server::{DLQ, ENCODE, INGEST, LEDGER, UPLOADS};
-
-const KEY: &str = "reconciler";
 
 impl Survey for Port {
     fn states(&self, after: u64, limit: usize) -> PortFuture<'_, States> {
@@ -34,18 +33,6 @@ impl Survey for Port {
             videos.truncate(limit);
             let read = videos.last().map_or(after, |video| video.revision);
             States { videos, read, more, extent: server.videos.extent() }
-        }))
-    }
-
-    fn lag(&self, stage: Stage) -> PortFuture<'_, u64> {
-        Box::pin(self.call("count lag", move |server| {
-            let (stream, consumer) = (stage.about().stream, stage.queues().remove(0).consumer);
-            let there = server.streams[stream].messages.len() as u64;
-            if stage.about().is_work_queue {
-                return there;
-            }
-            let (delivered, _, unsettled) = server.streams[stream].position(&consumer);
-            server.streams[stream].last.saturating_sub(delivered) + unsettled
         }))
     }
 
@@ -116,19 +103,23 @@ impl Survey for Port {
             on_ledger.chain(keys.filter_map(subject::order_in_claims)).collect()
         }))
     }
+}
 
-    fn leadership(&self) -> PortFuture<'_, Option<Versioned<Leadership>>> {
-        Box::pin(self.call("read leadership", |server| server.leadership.get(KEY)))
+impl Leases for Port {
+    fn lease(&self, office: Office) -> PortFuture<'_, Option<Versioned<Leadership>>> {
+        let key = office.as_str();
+        Box::pin(self.call("read leadership", move |server| server.leadership.get(key)))
     }
 
-    fn swap_leadership<'a>(
+    fn swap_lease<'a>(
         &'a self,
-        leadership: &'a Leadership,
+        office: Office,
+        lease: &'a Leadership,
         revision: u64,
     ) -> PortFuture<'a, Swap> {
-        let (leadership, writer) = (leadership.clone(), self.writer());
+        let (key, lease, writer) = (office.as_str(), lease.clone(), self.writer());
         Box::pin(self.call("swap leadership", move |server| {
-            server.leadership.swap(KEY, leadership.clone(), revision, writer)
+            server.leadership.swap(key, lease.clone(), revision, writer)
         }))
     }
 }

@@ -17,6 +17,6 @@ pub use declared::{BadTopology, DEFAULT};
 pub use diff::{Action, Asset, Change, Difference, Found, FoundStream, diff};
 pub use missing::{advice, told};
 pub use pulled::{PulledConsumer, nodes_max_age, pulled};
-pub(super) use server::consumer_infos;
+pub(super) use server::{ConsumerInfo, consumer_infos};
 pub use server::{apply, mend, missing, plan};
 pub use wanted::{Topology, WantedStream, export_json};

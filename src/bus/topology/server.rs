@@ -45,15 +45,34 @@ struct NamePage {
     streams: Option<Vec<String>>,
 }
 
+/// How far a consumer has delivered.
+#[derive(Default, Deserialize)]
+pub(in crate::bus) struct Delivered {
+    #[serde(default)]
+    pub(in crate::bus) stream_seq: u64,
+}
+
 /// State of a consumer.
 #[derive(Deserialize)]
 pub(in crate::bus) struct ConsumerInfo {
     pub(in crate::bus) name: String,
-    config: Map<String, Value>,
+    pub(in crate::bus) config: Map<String, Value>,
     #[serde(default)]
     pub(in crate::bus) num_pending: u64,
     #[serde(default)]
     pub(in crate::bus) num_ack_pending: u64,
+    #[serde(default)]
+    pub(in crate::bus) num_redelivered: u64,
+    #[serde(default)]
+    pub(in crate::bus) delivered: Delivered,
+    #[serde(default)]
+    pub(in crate::bus) paused: bool,
+    /// Rest of the pause in nanoseconds.
+    #[serde(default)]
+    pub(in crate::bus) pause_remaining: u64,
+    /// The server's time, RFC 3339.
+    #[serde(default)]
+    pub(in crate::bus) ts: String,
 }
 
 /// Changes that would make the server match the topology.

@@ -3,8 +3,8 @@
 use async_nats::jetstream;
 use futures::StreamExt as _;
 use jetreel::bus::names;
-use jetreel_actors::ports::{Nodes as _, Survey as _, Swap};
-use jetreel_domain::upkeep::leadership;
+use jetreel_actors::ports::{Leases as _, Nodes as _, Swap};
+use jetreel_domain::upkeep::leadership::{self, Office};
 use jetreel_domain::upkeep::presence::Presence;
 
 use crate::harness::nats::Nats;
@@ -27,7 +27,7 @@ async fn what_nodes_say_is_read_on_from_where_it_was_read() {
     let (nats, bus) = Nats::start_with_streams().await;
     // The lease beside it is no node report.
     let lease = leadership::take(None, "holder", "one", 0, 10).unwrap();
-    assert!(matches!(bus.swap_leadership(&lease, 0).await.unwrap(), Swap::Done(_)));
+    assert!(matches!(bus.swap_lease(Office::Reconciler, &lease, 0).await.unwrap(), Swap::Done(_)));
     assert!(bus.said(0, 10).await.unwrap().words.is_empty());
     for (id, at) in [("a", 10), ("b", 11), ("a", 12)] {
         bus.tell(id, &presence(id, at)).await.unwrap();

@@ -102,6 +102,9 @@ pub fn ledger_tasks_filter(order: &OrderId) -> String {
 /// Filter for all ledger entries.
 pub const LEDGER_ALL: &str = "video.ledger.>";
 
+/// Filter for the ledger entries of all finished tasks, without checkpoints.
+pub const LEDGER_TASKS_ALL: &str = "video.ledger.*.*.*";
+
 /// The order in a ledger subject.
 #[must_use]
 pub fn order_on_ledger(subject: &str) -> Option<OrderId> {

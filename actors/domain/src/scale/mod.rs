@@ -7,6 +7,10 @@
 
 pub mod arrivals;
 pub mod demand;
+pub mod queue;
+pub mod speed;
+pub mod backlog;
+pub mod load;
 pub mod policy;
 pub mod scaler;
 pub mod simulation;

@@ -4,6 +4,26 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Work that one node at a time does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Office {
+    /// Repairs from the states of the videos.
+    Reconciler,
+    /// Measures the load.
+    Scaler,
+}
+
+impl Office {
+    /// Name in logs, and key of the lease in the bucket `nodes`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reconciler => "reconciler",
+            Self::Scaler => "scaler",
+        }
+    }
+}
+
 /// The lease document in the bucket `nodes`. It changes only by compare-and-set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leadership {

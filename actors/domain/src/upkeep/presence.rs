@@ -44,6 +44,9 @@ pub struct Presence {
     /// Whether the node releases tasks of orders whose turn has come: it publishes, follows the line and is neither draining nor held up.
     #[serde(default)]
     pub releases: bool,
+    /// Tasks that the node has in hand.
+    #[serde(default)]
+    pub busy: usize,
     /// When the node started, in seconds since the Unix epoch.
     pub since: i64,
     /// When the node wrote this report, in seconds since the Unix epoch.
