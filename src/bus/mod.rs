@@ -33,6 +33,7 @@ mod facts;
 pub mod news;
 mod survey;
 mod gauges;
+mod pause;
 mod leases;
 mod nodes;
 mod batch;

@@ -17,6 +17,7 @@ mod node;
 mod notice;
 mod output;
 mod plan;
+mod queues;
 mod report;
 mod rm;
 mod signals;
@@ -27,6 +28,7 @@ mod store;
 mod strangers;
 mod streams;
 mod submit;
+mod top;
 mod transcode;
 
 use std::ffi::OsString;
@@ -106,6 +108,10 @@ enum Command {
     /// List, show, replay or discard dead letters
     #[command(subcommand)]
     Dlq(dlq::Command),
+    /// Show the queues and their lag, or pause and resume them
+    Queues(queues::Arguments),
+    /// Show queues, slots and nodes live in the terminal
+    Top(top::Arguments),
     /// Check this machine, the broker and the store
     Doctor(doctor::Arguments),
     /// Show and check the settings
@@ -131,6 +137,8 @@ impl Command {
             | Self::Streams(_)
             | Self::Store(_)
             | Self::Dlq(_)
+            | Self::Queues(_)
+            | Self::Top(_)
             | Self::Doctor(_)
             | Self::Config(_) => false,
         }
@@ -187,6 +195,8 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<Exit> 
         Command::Capacity(arguments) => capacity::run(*arguments, settings).await,
         Command::Simulate(arguments) => simulate::run(&arguments, &settings),
         Command::Dlq(command) => dlq::run(command, settings).await,
+        Command::Queues(arguments) => queues::run(arguments, settings).await,
+        Command::Top(arguments) => top::run(arguments, settings).await,
         Command::Store(command) => store::run(command, settings).await,
         Command::Streams(command) => streams::run(command, settings).await,
         Command::Doctor(arguments) => doctor::run(arguments, settings).await,

@@ -18,6 +18,14 @@ pub(super) fn text(text: &str) {
     data(&shown(text));
 }
 
+/// Writes to a terminal as it is, with sequences that it acts on. The text between them must be [`shown`].
+pub(super) fn terminal(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+        tracing::debug!("the terminal is closed");
+    }
+}
+
 /// Prints one JSON object. Characters that a terminal interprets are escaped.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     data(&escaped(&serde_json::to_string_pretty(value)?));
@@ -38,7 +46,7 @@ pub(super) fn error(text: &str) {
 }
 
 /// The text with each line made printable.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(printable).collect();
     lines.join("\n")
 }

@@ -27,6 +27,7 @@ mod faults;
 mod foreign;
 mod guard;
 mod hostile;
+mod lag;
 mod line;
 mod lists;
 mod long_lists;
