@@ -9,5 +9,8 @@ pub mod arrivals;
 pub mod demand;
 pub mod policy;
 pub mod scaler;
+pub mod locals;
+pub mod call;
+pub mod wish;
 pub mod simulation;
 pub mod capacity;
