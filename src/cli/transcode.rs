@@ -158,7 +158,7 @@ impl Arguments {
         settings.nats.replicas = 1;
         settings.store.scheme = Scheme::Fs;
         settings.store.root = scratch.join("store").to_string_lossy().into_owned();
-        settings.node.roles = Roles::all_but(Role::Gateway);
+        settings.node.roles = Roles::all_but(&[Role::Gateway, Role::Scaler]);
         if let Some(preset) = &self.preset {
             settings.plan.preset.clone_from(preset);
         }

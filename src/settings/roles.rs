@@ -15,19 +15,22 @@ pub enum Role {
     Deadletter,
     /// Repairs from the states.
     Reconciler,
+    /// Decides how many nodes the load needs.
+    Scaler,
 }
 
 /// Former names of roles, which settings may still have.
 const FORMER: [(&str, Role); 1] = [("publisher", Role::Stage(Stage::Publish))];
 
 /// Names reserved for future roles. A node with such a role would do nothing for it.
-const PLANNED: [&str; 2] = ["fanout", "scaler"];
+const PLANNED: [&str; 1] = ["fanout"];
 
 impl Role {
     /// All roles in pipeline order.
     pub fn all() -> impl Iterator<Item = Self> {
         let stages = Stage::ALL.into_iter().map(Self::Stage);
-        [Self::Gateway].into_iter().chain(stages).chain([Self::Deadletter, Self::Reconciler])
+        let others = [Self::Deadletter, Self::Reconciler, Self::Scaler];
+        [Self::Gateway].into_iter().chain(stages).chain(others)
     }
 
     /// Name of the role in the settings.
@@ -38,6 +41,7 @@ impl Role {
             Self::Stage(stage) => stage.as_str(),
             Self::Deadletter => "deadletter",
             Self::Reconciler => "reconciler",
+            Self::Scaler => "scaler",
         }
     }
 }
@@ -69,10 +73,10 @@ impl Roles {
         Self(Role::all().collect())
     }
 
-    /// All roles except `role`.
+    /// All roles except these.
     #[must_use]
-    pub fn all_but(role: Role) -> Self {
-        Self(Role::all().filter(|other| *other != role).collect())
+    pub fn all_but(roles: &[Role]) -> Self {
+        Self(Role::all().filter(|other| !roles.contains(other)).collect())
     }
 
     /// Names of the roles.
