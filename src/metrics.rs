@@ -6,6 +6,7 @@ mod cost;
 mod labels;
 mod log;
 mod reconciler;
+mod scaler;
 
 use jetreel_actors::event::Event;
 use jetreel_domain::delivery::dispatch::Answer;
@@ -20,8 +21,9 @@ use prometheus::{
 use tracing::warn;
 
 use cost::Cost;
-use labels::{count_fault, count_reason, fact_kind};
+use labels::{count_fault, count_one, count_reason, fact_kind};
 use reconciler::Reconciler;
+use scaler::Scaler;
 
 /// Reason label of a lease that was not renewed.
 const LEASE_RENEWAL: &str = "lease-renewal";
@@ -40,6 +42,7 @@ pub struct Metrics {
     codec_confinement: IntGaugeVec,
     reconciler: Reconciler,
     cost: Cost,
+    scaler: Scaler,
 }
 
 struct Tasks {
@@ -297,6 +300,7 @@ impl Metrics {
             )?)?,
             reconciler: Reconciler::new(&b)?,
             cost: Cost::new(&b)?,
+            scaler: Scaler::new(&b)?,
             codec_confinement: b.add(IntGaugeVec::new(
                 Opts::new(
                     "jetreel_codec_confinement",
@@ -429,17 +433,14 @@ impl Metrics {
                 self.trouble.breaker_opened.with_label_values(&[failure.code.as_str()]).inc();
             }
             Event::BreakerClosed => self.trouble.breaker_open.set(0),
-            Event::Announced { fact, .. } => {
-                self.facts_announced.with_label_values(&[fact_kind(fact)]).inc();
-            }
+            Event::Announced { fact, .. } => count_one(&self.facts_announced, fact_kind(fact)),
             Event::RenewFailed { stage, subject } => self.lease_not_renewed(stage, subject),
-            Event::SwapConflict { bucket } => {
-                self.swap_conflicts.with_label_values(&[*bucket]).inc();
-            }
+            Event::SwapConflict { bucket } => count_one(&self.swap_conflicts, bucket),
             Event::StageFault { stage, failure } => {
                 self.stage_faults.with_label_values(&[*stage, failure.code.as_str()]).inc();
             }
             Event::Reconciled(what) => self.reconciler.count(what),
+            Event::Scaled(what) => self.scaler.count(what),
             Event::Pulled { answer } => self.tasks.pulled(*answer),
             Event::SlotsBusy { group, busy } => {
                 let busy = i64::try_from(*busy).unwrap_or(i64::MAX);
@@ -447,10 +448,6 @@ impl Metrics {
             }
         }
     }
-}
-
-fn count_one(counters: &IntCounterVec, label: &str) {
-    counters.with_label_values(&[label]).inc();
 }
 
 #[cfg(test)]

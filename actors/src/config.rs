@@ -20,6 +20,7 @@ use crate::gate::Gate;
 use crate::parts::Lists;
 use crate::plans::Plans;
 use crate::ports::Ports;
+use crate::slots::OpenSlots;
 
 /// Branches of the supervision tree that a node runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +107,8 @@ pub struct Context {
     line: Arc<Mutex<Admission>>,
     /// Cache of part lists.
     pub lists: Arc<Lists>,
+    /// Slots that may take tasks.
+    pub(crate) slots: OpenSlots,
     /// Open while broker or store fail: the stages then pull nothing.
     pub gate: Arc<Gate>,
     /// Cancelled when the node drains: the stages pull nothing more and finish the work in hand.
@@ -118,6 +121,7 @@ impl Context {
     /// A context for one node.
     #[must_use]
     pub fn new(config: Config, ports: Ports) -> Self {
+        let slots = OpenSlots::new(config.slots);
         Self {
             config: Arc::new(config),
             start: Arc::default(),
@@ -125,6 +129,7 @@ impl Context {
             peers: Arc::default(),
             line: Arc::default(),
             lists: Arc::new(Lists::default()),
+            slots,
             gate: Arc::new(Gate::default()),
             ports,
             drain: CancellationToken::new(),

@@ -33,6 +33,7 @@ mod facts;
 pub mod news;
 mod survey;
 mod nodes;
+mod wishes;
 mod batch;
 mod binding;
 pub mod names;

@@ -5,6 +5,11 @@ use jetreel_domain::order::state::Fact;
 use jetreel_domain::words::failure::Failure;
 use prometheus::IntCounterVec;
 
+/// Counts by a label.
+pub(super) fn count_one(counters: &IntCounterVec, label: &str) {
+    counters.with_label_values(&[label]).inc();
+}
+
 /// Counts a failure by reason.
 pub(super) fn count_reason(counter: &IntCounterVec, failure: &Failure) {
     counter.with_label_values(&[failure.code.as_str()]).inc();

@@ -39,6 +39,7 @@ mod requests;
 mod rm;
 mod s3;
 mod sandbox;
+mod scaler;
 mod seams;
 mod shapes;
 mod sharing;

@@ -59,7 +59,8 @@ impl Saboteur {
             | Event::StageFault { .. }
             | Event::CostCounted { .. }
             | Event::Pulled { .. }
-            | Event::Reconciled(_) => None,
+            | Event::Reconciled(_)
+            | Event::Scaled(_) => None,
         }
     }
 }

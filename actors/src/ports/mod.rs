@@ -8,6 +8,7 @@ mod delivery;
 mod broker;
 mod letters;
 mod survey;
+mod scale;
 mod store;
 mod codec;
 
@@ -19,6 +20,7 @@ pub use codec::{Codec, CodecSession, ProcessBudget};
 pub use delivery::{Delivered, Delivery, Forged, LostSight, Stored};
 pub use letters::{DeadLetters, Hook};
 pub use reading::{Changed, Changes, Extent, Overheard, States, Versioned};
+pub use scale::{LocalNode, LocalNodes, LocalProcess, ScaleHook, Wishes};
 pub use store::{Met, ObjectReader, ObjectWriter, PIECE_BYTES, Readable, Store, Walk};
 pub use survey::{NodeReports, Nodes, OddWord, Survey};
 

@@ -7,6 +7,7 @@
 //! ├─ publish    a worker for ledger entries, a worker for evaluations, a follower of states
 //! ├─ …          a worker for any other stage
 //! ├─ reconciler repairs what was lost; one in the cluster is active
+//! ├─ scaler     decides how many nodes the load needs, calls its hook, runs local nodes
 //! └─ heartbeat  reports the node; ends last
 //! ```
 

@@ -19,6 +19,7 @@ use crate::ports::{Hook, Nodes, Survey};
 use crate::presence::{self, Heartbeat};
 use crate::publish::{Follower, LineArgs, entries};
 use crate::reconcile::{self, Reconciler};
+use crate::scale::{self, Part, Scaling};
 use crate::sign::Arrived;
 use crate::stages;
 use crate::views::Views;
@@ -44,6 +45,8 @@ pub enum Branch {
     /// The caller of the dead-letter hook.
     Caller,
     Reconciler,
+    /// A part of the scaler.
+    Scale(Part),
     /// The heartbeat of the node.
     Heartbeat,
 }
@@ -74,6 +77,8 @@ pub struct Args {
     pub arrived: Arrived,
     /// The dead-letter hook; `None` if none is configured.
     pub hook: Option<Arc<dyn Hook>>,
+    /// The scaler, and what sizes the slots of this node; `None` if it has neither.
+    pub scaling: Option<scale::Args>,
 }
 
 /// The running branches.
@@ -87,6 +92,7 @@ pub struct State {
     /// Cancelled when only the heartbeat is left of a draining node.
     alone: CancellationToken,
     hook: Option<Arc<dyn Hook>>,
+    scaling: Option<Scaling>,
     views: Arc<Views>,
     running: BTreeMap<ActorId, Branch>,
     budgets: BTreeMap<Branch, RestartBudget>,
@@ -115,13 +121,18 @@ impl Actor for Node {
             arrived: args.arrived,
             alone: CancellationToken::new(),
             hook: args.hook,
+            scaling: args.scaling.map(Scaling::new),
             views: Arc::default(),
             running: BTreeMap::new(),
             budgets: BTreeMap::new(),
             started: Instant::now(),
         };
         let calls = state.hook.is_some();
-        for branch in branches(&args.roles, &state.context.config, calls) {
+        let mut branches = branches(&args.roles, &state.context.config, calls);
+        let scaling = state.scaling.as_ref();
+        let parts = scaling.map(|scaling| scale::parts(scaling, &state.context.config));
+        branches.extend(parts.into_iter().flatten().map(Branch::Scale));
+        for branch in branches {
             state.start(branch, &myself).await?;
         }
         let (drain, root) = (state.context.drain.clone(), myself);
@@ -219,6 +230,12 @@ impl State {
                 let (bound, binding) = (self.bound.clone(), Arc::clone(&self.binding));
                 let args = reconcile::Args { context, survey, nodes, bound, binding };
                 Reconciler::spawn_linked(None, Reconciler, args, root).await?.0.get_id()
+            }
+            Branch::Scale(part) => {
+                let Some(scaling) = &self.scaling else { return Ok(()) };
+                let started = scale::start(part, scaling, context, root).await?;
+                let Some(id) = started else { return Ok(()) };
+                id
             }
             Branch::Heartbeat => {
                 let (nodes, alone) = (Arc::clone(&self.nodes), self.alone.clone());
