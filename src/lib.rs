@@ -14,6 +14,8 @@ pub mod durability;
 pub mod upkeep;
 pub mod sifting;
 pub mod hook;
+pub mod machine;
+pub mod locals;
 pub mod counting;
 pub mod measuring;
 pub mod relations;

@@ -7,6 +7,7 @@ mod labels;
 mod lag;
 mod log;
 mod reconciler;
+mod scaler;
 
 use jetreel_actors::event::Event;
 use jetreel_domain::delivery::dispatch::Answer;
@@ -25,6 +26,7 @@ use cost::Cost;
 use labels::{count_fault, count_one, count_reason, fact_kind};
 use lag::Gauges;
 use reconciler::Reconciler;
+use scaler::Scaler;
 
 /// Reason label of a lease that was not renewed.
 const LEASE_RENEWAL: &str = "lease-renewal";
@@ -44,6 +46,7 @@ pub struct Metrics {
     reconciler: Reconciler,
     gauges: Gauges,
     cost: Cost,
+    scaler: Scaler,
 }
 
 struct Tasks {
@@ -302,6 +305,7 @@ impl Metrics {
             reconciler: Reconciler::new(&b)?,
             gauges: Gauges::new(&b)?,
             cost: Cost::new(&b)?,
+            scaler: Scaler::new(&b)?,
             codec_confinement: b.add(IntGaugeVec::new(
                 Opts::new(
                     "jetreel_codec_confinement",
@@ -451,6 +455,7 @@ impl Metrics {
             Event::Reconciled(what) => self.reconciler.count(what),
             Event::Leading { office, leads } => self.leads(*office, *leads),
             Event::LoadMeasured(load) => self.gauges.set(load),
+            Event::Scaled(what) => self.scaler.count(what),
             Event::Pulled { answer } => self.tasks.pulled(*answer),
             Event::SlotsBusy { group, busy } => {
                 let busy = i64::try_from(*busy).unwrap_or(i64::MAX);

@@ -1,6 +1,7 @@
 //! The composition root: the only module that names every adapter. It connects, wires, starts and drains a node.
 
 mod belonging;
+mod scaling;
 
 pub use belonging::new_store_id;
 
@@ -32,7 +33,7 @@ use crate::counting;
 use crate::descriptors::{self, Budget};
 use crate::durability::DurabilityWatch;
 use crate::environment::SystemEnvironment;
-use crate::hook::HttpHook;
+use crate::hook::{HttpHook, LETTER_TIMEOUT};
 use crate::http::{self, Gateway, GatewayOptions, Hooks, Hosts, Pace, Patience, Warning};
 use crate::measuring;
 use crate::metrics::Metrics;
@@ -179,6 +180,7 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
     }
     let (survey, nodes) = (services.bus.clone(), services.bus.clone());
     let demand = watch::Sender::new(None);
+    let scaling = scaling::args(settings, &services, demand.clone())?;
     let measures = || Measures { sources: measuring::sources(&services.bus), demand };
     let args = supervisor::Args {
         context: context.clone(),
@@ -191,6 +193,7 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
         binding: services.bus.clone(),
         arrived,
         hook: hook(settings)?,
+        scaling: Some(scaling),
     };
     let (root, tree) = supervisor::Node::spawn(None, supervisor::Node, args)
         .await
@@ -203,7 +206,8 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
 fn hook(settings: &Settings) -> anyhow::Result<Option<Arc<dyn Hook>>> {
     let wanted = settings.hook.url.clone().filter(|_| settings.node.roles.has(Role::Deadletter));
     let Some(url) = wanted else { return Ok(None) };
-    let hook = HttpHook::new(url, settings.hook.authorization.as_deref());
+    let authorization = settings.hook.authorization.as_deref();
+    let hook = HttpHook::new(url, authorization, LETTER_TIMEOUT);
     Ok(Some(Arc::new(hook.context("the dead-letter hook cannot be called: see [hook]")?)))
 }
 
@@ -227,7 +231,9 @@ async fn tell_confinement(services: Services) {
     }
 }
 
-fn config(settings: &Settings) -> Config {
+/// Settings of the stages.
+#[must_use]
+pub fn config(settings: &Settings) -> Config {
     let slots = settings.node.slots_here();
     Config {
         node: settings.node.name_here(),

@@ -7,7 +7,10 @@ mod layers;
 mod listen;
 mod retry;
 mod roles;
+mod scaler;
 mod sections;
+
+use std::ffi::OsString;
 
 use jetreel_domain::codec::limits::Limits;
 use jetreel_domain::output::price::Prices;
@@ -19,6 +22,7 @@ pub use layers::{Setting, SettingsError, Sources};
 pub use listen::listen_address;
 pub use retry::{Delays, Retry};
 pub use roles::{Role, Roles};
+pub use scaler::{LocalNodes, Scaler, Target};
 pub use sections::{
     Codec, GroupSlots, Hook, Http, Log, LogFormat, Names, Nats, Node, Scheme, Store, host_name,
 };
@@ -42,7 +46,11 @@ pub struct Settings {
     pub reconciler: Policy,
     /// Prices.
     pub cost: Prices,
+    pub scaler: Scaler,
     pub log: Log,
+    /// Arguments of this program that name the same file and overrides, for processes that it starts.
+    #[serde(skip)]
+    pub arguments: Vec<OsString>,
 }
 
 impl Settings {
@@ -54,6 +62,7 @@ impl Settings {
         let mut settings: Self = layers::read(sources)?;
         // TOML has no absent list in a file of defaults, so an empty one stands for it.
         settings.plan.tiers = settings.plan.tiers.filter(|tiers| !tiers.is_empty());
+        settings.arguments = sources.arguments();
         settings.validate()?;
         Ok(settings)
     }

@@ -21,6 +21,7 @@ use crate::gate::Gate;
 use crate::parts::Lists;
 use crate::plans::Plans;
 use crate::ports::Ports;
+use crate::slots::OpenSlots;
 
 /// Branches of the supervision tree that a node runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +110,8 @@ pub struct Context {
     pub busy: watch::Sender<usize>,
     /// Cache of part lists.
     pub lists: Arc<Lists>,
+    /// Slots that may take tasks.
+    pub(crate) slots: OpenSlots,
     /// Open while broker or store fail: the stages then pull nothing.
     pub gate: Arc<Gate>,
     /// Cancelled when the node drains: the stages pull nothing more and finish the work in hand.
@@ -121,6 +124,7 @@ impl Context {
     /// A context for one node.
     #[must_use]
     pub fn new(config: Config, ports: Ports) -> Self {
+        let slots = OpenSlots::new(config.slots);
         Self {
             config: Arc::new(config),
             start: Arc::default(),
@@ -129,6 +133,7 @@ impl Context {
             line: Arc::default(),
             busy: watch::Sender::default(),
             lists: Arc::new(Lists::default()),
+            slots,
             gate: Arc::new(Gate::default()),
             ports,
             drain: CancellationToken::new(),

@@ -8,6 +8,8 @@ use jetreel_domain::id::{Group, OrderId, TaskId};
 use jetreel_domain::order::state::{Fact, Status};
 use jetreel_domain::output::cost::CostSheet;
 use jetreel_domain::scale::load::Load;
+use jetreel_domain::scale::locals::Count;
+use jetreel_domain::scale::scaler::Wanted;
 use jetreel_domain::upkeep::leadership::Office;
 use jetreel_domain::words::failure::Failure;
 
@@ -71,6 +73,36 @@ pub enum Reconciled {
         /// Folders that could not be read.
         unread: usize,
     },
+}
+
+/// Events of the scaler.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Scaled {
+    /// This node decided how many nodes and slots the load needs.
+    Decided {
+        wanted: Wanted,
+        /// Nodes that were wanted before.
+        previous: u32,
+    },
+    /// This node does not decide any more.
+    Retired,
+    /// The hook was called about that number of nodes.
+    HookCalled {
+        nodes: u32,
+        /// `None` if the call succeeded.
+        failed: Option<Failure>,
+    },
+    /// The number of node processes on this machine changed.
+    LocalsCounted(Count),
+    /// A node process on this machine was started or drained, or ended.
+    LocalChanged {
+        /// Number of the process.
+        number: u32,
+        what: &'static str,
+        detail: String,
+    },
+    /// So many slots of this node may take tasks.
+    SlotsOpen { open: usize },
 }
 
 /// An event that an operator may want to see or count.
@@ -195,6 +227,8 @@ pub enum Event {
     },
     /// The load of the cluster was measured.
     LoadMeasured(Arc<Load>),
+    /// An event of the scaler.
+    Scaled(Scaled),
     /// A queue of tasks answered a pull.
     Pulled { answer: Answer },
     /// The number of busy slots of a group changed.

@@ -36,6 +36,7 @@ mod gauges;
 mod pause;
 mod leases;
 mod nodes;
+mod wishes;
 mod batch;
 mod binding;
 pub mod names;

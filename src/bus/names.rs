@@ -45,10 +45,13 @@ pub const VIDEOS_BUCKET: &str = "videos";
 /// Bucket of claims.
 pub const CLAIMS_BUCKET: &str = "claims";
 
-/// Bucket of node reports and of the leases of the offices.
+/// Bucket of node reports, of the leases of the offices and of the scaler's wish.
 pub const NODES_BUCKET: &str = "nodes";
 /// Key of the reconciler's lease in the bucket `nodes`.
 pub const RECONCILER_KEY: &str = Office::Reconciler.as_str();
+
+/// Key of the scaler's wish in the bucket `nodes`.
+pub const WISH_KEY: &str = "wish";
 
 /// Bucket of the mark that names the broker's store.
 pub const STORE_BUCKET: &str = "store";

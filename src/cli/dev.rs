@@ -36,6 +36,7 @@ pub(super) async fn run(arguments: Arguments, mut settings: Settings) -> anyhow:
     let mut signals = Signals::listen();
     let local = Local::start(&settings, Lasting::Kept).await?;
     settings.nats.monitor = local.monitor().or(settings.nats.monitor);
+    settings.nats.url = local.url().or(settings.nats.url);
     let (services, broker) = local.split();
     let mut running = node::start(&settings, services).await?;
     if let Some(address) = running.gateway {

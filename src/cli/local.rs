@@ -60,6 +60,11 @@ impl Local {
         self.broker.as_ref().map(|broker| broker.monitor_url.clone())
     }
 
+    /// Address of the private broker; `None` if the broker is not private.
+    pub(super) fn url(&self) -> Option<String> {
+        self.broker.as_ref().map(|broker| broker.url.clone())
+    }
+
     /// Connects to the broker of the settings, or starts a private one. Creates the streams.
     pub(super) async fn start(settings: &Settings, lasting: Lasting) -> anyhow::Result<Self> {
         let offline = Offline::open(settings)?;

@@ -54,14 +54,7 @@ pub(super) fn event(event: &Event) {
         Event::Undeliverable { stream, sequence, subject, why } => {
             warn!(stream, sequence, subject, why, "a message that no node can receive was removed");
         }
-        Event::BreakerOpened { failure } => {
-            warn!(
-                code = failure.code,
-                detail = redact(&failure.detail),
-                "the node pulls nothing until a probe succeeds: {}",
-                failure.message
-            );
-        }
+        Event::BreakerOpened { failure } => breaker_opened(failure),
         Event::BreakerClosed => info!("a probe succeeded: the node pulls again"),
         Event::Announced { order, fact } => info!(%order, %fact, "fact announced"),
         Event::RenewFailed { stage, subject } => warn!(stage, subject, "lease was not renewed"),
@@ -72,6 +65,7 @@ pub(super) fn event(event: &Event) {
             info!(office = office.as_str(), leads, "a lease was won or lost");
         }
         Event::LoadMeasured(load) => measured(load),
+        Event::Scaled(what) => super::scaler::log(what),
         Event::Pulled { answer } => trace!(answer = answer.as_str(), "queue answered"),
         Event::SlotsBusy { group, busy } => debug!(%group, busy, "slots busy"),
     }
@@ -85,6 +79,11 @@ fn stage_fault(stage: &str, failure: &Failure) {
 fn measured(load: &Load) {
     let (slots, busy, seconds) = (load.slots, load.slots_busy, load.backlog_seconds);
     debug!(slots, busy, seconds, "measured the load");
+}
+
+fn breaker_opened(failure: &Failure) {
+    let (code, detail) = (&failure.code, redact(&failure.detail));
+    warn!(code, detail, "the node pulls nothing until a probe succeeds: {}", failure.message);
 }
 
 fn cost_counted(order: &OrderId, sheet: &CostSheet) {

@@ -15,6 +15,8 @@ const PART_BYTES_MIN: usize = 1 << 20;
 const PART_BYTES_MAX: usize = 64 << 20;
 /// Most retries. The broker delivers a message at most fifty times, and a claim remembers sixteen attempts.
 const RETRIES_MAX: usize = 15;
+/// Most node processes on the machine of a scaler.
+const LOCAL_NODES_MAX: u32 = 64;
 /// Largest rate factor of x264 with 8 bits.
 const CRF_MAX: u32 = 51;
 
@@ -42,6 +44,7 @@ impl Settings {
         self.check_hook()?;
         self.check_reconciler()?;
         self.check_cost()?;
+        self.check_scaler()?;
         self.check_plan()?;
         self.check_ladder()
     }
@@ -182,6 +185,22 @@ impl Settings {
         ensure(short, "cost.currency", "8 characters are the most")
     }
 
+    fn check_scaler(&self) -> Result<(), SettingsError> {
+        let scaler = &self.scaler;
+        scaler.policy().check().map_err(|wrong| SettingsError::Invalid {
+            key: format!("scaler.{}", wrong.key),
+            problem: wrong.problem.to_owned(),
+        })?;
+        let seconds = (1..=600).contains(&scaler.hook_seconds);
+        ensure(seconds, "scaler.hook-seconds", "it must be within 1 and 600")?;
+        let local = &scaler.local;
+        ensure(local.max <= LOCAL_NODES_MAX, "scaler.local.max", "more than 64 is a mistake")?;
+        let ordered = local.min <= local.max;
+        ensure(ordered, "scaler.local.min", "it must not be above scaler.local.max")?;
+        let folder = local.max == 0 || !local.folder.as_os_str().is_empty();
+        ensure(folder, "scaler.local.folder", "it must name a folder")
+    }
+
     fn check_plan(&self) -> Result<(), SettingsError> {
         let plan = &self.plan;
         let ascending = [
@@ -283,6 +302,7 @@ mod tests {
             ("hook.url", "ftp://pager"),
             ("node.roles", "cook"),
             ("node.roles", "fanout"),
+            ("node.roles", "encode,fanout"),
             ("retry.publish", "soon"),
             ("retry.encode", "1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s"),
             ("retry.jitter", "2"),
@@ -296,6 +316,15 @@ mod tests {
             ("cost.vcpu-hour", "-1"),
             ("cost.out-gb", "nan"),
             ("cost.currency", "pieces of eight"),
+            ("scaler.nodes-min", "11"),
+            ("scaler.nodes-max", "0"),
+            ("scaler.hysteresis", "1"),
+            ("scaler.target-drain-seconds", "0"),
+            ("scaler.cooldown-seconds", "-1"),
+            ("scaler.hook", "ftp://cloud"),
+            ("scaler.hook-seconds", "0"),
+            ("scaler.local.max", "65"),
+            ("scaler.local.min", "1"),
             ("plan.preset", "quick"),
             ("plan.segment-seconds", "1"),
             ("plan.chunk-seconds-min", "3"),

@@ -1,6 +1,7 @@
 //! Layers of settings: defaults, a file, the environment, `--set`. Later layers take precedence. A key that the defaults lack is an error.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use config::{Config, ConfigError, File, FileFormat, Source, Value, ValueKind};
@@ -36,6 +37,15 @@ impl Sources {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         Self { file, environment, overrides, no_usual_places: false }
+    }
+
+    /// Arguments of this program that name the same file and overrides.
+    pub(super) fn arguments(&self) -> Vec<OsString> {
+        let file = self.file.iter().flat_map(|file| ["--config".into(), file.into()]);
+        let overrides = self.overrides.iter();
+        let overrides =
+            overrides.flat_map(|(key, value)| ["--set".into(), format!("{key}={value}").into()]);
+        file.chain(overrides).collect()
     }
 }
 
@@ -237,7 +247,7 @@ fn mask(key: &str, value: &toml::Value) -> String {
         return value.to_string();
     };
     // The URL of a hook often contains a secret.
-    if key.ends_with("-key") || key.starts_with("hook.") {
+    if key.ends_with("-key") || key.starts_with("hook.") || key.starts_with("scaler.hook") {
         return "\"***\"".to_owned();
     }
     if key != "nats.url" {
@@ -331,6 +341,8 @@ mod tests {
             ("JETREEL__STORE__SECRET_KEY", "hush"),
             ("JETREEL__HOOK__URL", "https://pager.test/hush"),
             ("JETREEL__HOOK__AUTHORIZATION", "Bearer hush"),
+            ("JETREEL__SCALER__HOOK", "https://cloud.test/hush"),
+            ("JETREEL__SCALER__HOOK_AUTHORIZATION", "Bearer hush"),
         ]);
         sources.overrides = vec![("nats.url".into(), "nats://a:hush@n1,n2".into())];
         let shown = Settings::explain(&sources).unwrap();

@@ -17,7 +17,7 @@ use crate::sandbox::Confinement;
 use crate::store::StoreOptions;
 
 /// Deserialises a text. An empty text means `None`.
-fn optional<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(super) fn optional<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: FromStr,

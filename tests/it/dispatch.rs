@@ -3,11 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_nats::{Client, Subscriber};
 use futures::future::join_all;
 use futures::{FutureExt as _, StreamExt as _};
+use humantime_serde::re::humantime;
 use jetreel_actors::ports::{Queues as _, Survey as _, WriteOnce};
 use jetreel_domain::delivery::message::EncodeTask;
 use jetreel_domain::id::{Group, OrderId, TaskId, VideoId};
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 use crate::command::said;
 use crate::harness::media::{self, FILM};
+use crate::harness::scaling::{noop_codec, recording};
 use crate::harness::site::{Site, awaited};
 
 /// Pulls from the queues of tasks.
@@ -109,15 +111,37 @@ async fn an_idle_node_asks_a_few_times_a_second() {
     assert!(named.into_iter().any(|pull| pull.subject.ends_with(".encode-normal-main")));
 }
 
-/// Most slots that were busy at the same time, as the log of a node tells.
-fn most_busy(log: &str) -> u64 {
+/// Busy slots, and since when, as the log of a node tells.
+fn busy_slots(log: &str) -> Vec<(SystemTime, u64)> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let (mut busy, mut most) = (BTreeMap::<String, u64>::new(), 0);
-    for line in lines.filter(|line| line["message"] == "slots busy") {
+    let mut busy = BTreeMap::<String, u64>::new();
+    let said = lines.filter(|line| line["message"] == "slots busy").map(|line| {
+        let at = humantime::parse_rfc3339(line["timestamp"].as_str().unwrap()).unwrap();
         busy.insert(line["group"].as_str().unwrap().to_owned(), line["busy"].as_u64().unwrap());
-        most = most.max(busy.values().sum());
+        (at, busy.values().sum())
+    });
+    said.collect()
+}
+
+/// Most slots that were busy at the same time.
+fn most_busy(log: &str) -> u64 {
+    busy_slots(log).into_iter().map(|(_, busy)| busy).max().unwrap_or(0)
+}
+
+/// Share of the time from the first to the last moment with all slots busy in which they were.
+fn share_busy(log: &str, slots: u64) -> f64 {
+    let said = busy_slots(log);
+    let full = |(_, busy): &(SystemTime, u64)| *busy == slots;
+    let first = said.iter().position(full).expect("all slots were busy once");
+    let last = said.iter().rposition(full).unwrap();
+    let spans = said[first..].windows(2).take(last - first + 1);
+    let (mut all, mut whole) = (Duration::ZERO, Duration::ZERO);
+    for pair in spans {
+        let time = pair[1].0.duration_since(pair[0].0).unwrap_or_default();
+        whole += time;
+        all += if pair[0].1 == slots { time } else { Duration::ZERO };
     }
-    most
+    all.as_secs_f64() / whole.as_secs_f64()
 }
 
 #[test]
@@ -130,4 +154,21 @@ fn transcode_keeps_every_slot_busy() {
     let done = said(folder.path(), &words);
     assert_eq!(done.code, Some(0), "{}", done.err);
     assert_eq!(most_busy(&done.err), 4, "{}", done.err);
+}
+
+#[test]
+fn transcode_keeps_four_codecs_busy_until_the_tasks_run_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let film = folder.path().join("film.mp4");
+    std::fs::write(&film, recording(600)).unwrap();
+    let codec = format!("codec.path={}", noop_codec(folder.path(), 10).display());
+    let mut words = vec!["transcode", film.to_str().unwrap(), "--out", "out", "--verbose"];
+    words.extend(["--set", "node.slots=4", "--set", &codec, "--set", "codec.confinement=none"]);
+    words.extend(["--set", "plan.images=false", "--set", "plan.package=false"]);
+    words.extend(["--set", "log.filter=jetreel=debug", "--set", "log.format=json"]);
+    let done = said(folder.path(), &words);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert_eq!(most_busy(&done.err), 4);
+    let share = share_busy(&done.err, 4);
+    assert!(share > 0.8, "all slots were busy for {share:.2} of the time");
 }

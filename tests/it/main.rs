@@ -40,6 +40,7 @@ mod requests;
 mod rm;
 mod s3;
 mod sandbox;
+mod scaler;
 mod seams;
 mod shapes;
 mod sharing;

@@ -61,6 +61,7 @@ impl Saboteur {
             | Event::Pulled { .. }
             | Event::Leading { .. }
             | Event::LoadMeasured(_)
+            | Event::Scaled(_)
             | Event::Reconciled(_) => None,
         }
     }

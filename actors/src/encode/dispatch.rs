@@ -4,7 +4,8 @@
 //! ```text
 //! a slot is free, a hint, a timer ──► next? ──► pull, outside of the mailbox ──► slot
 //! ```
-//! Invariant: pulls and tasks in hand are never more than the slots. A task that is delivered while the node drains is handed back.
+//! Invariants: no pull is sent while pulls and tasks in hand fill the open slots; fewer open slots end no task. A task that is delivered
+//! while the node drains is handed back.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,17 +15,18 @@ use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::Group;
 use jetreel_domain::words::failure::Failure;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, MessagingErr, SupervisionEvent};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::slot::{self, Slot};
 use crate::config::Context;
-use crate::event::Event;
+use crate::event::{Event, Scaled};
 use crate::ports::{Delivered, Ports};
 
 /// Messages of the dispatcher.
 pub(crate) enum Message {
-    /// Look for tasks: at the start, after a hint, or after a while.
+    /// Look for tasks: at the start, after a hint, after a while, or when more slots are open.
     Look,
     /// The answer to a pull.
     Pulled(Pull, Result<Option<Delivered>, Failure>),
@@ -38,10 +40,13 @@ pub(crate) struct State {
     busy: BTreeMap<ActorId, TaskQueue>,
     /// Waits for a hint or a timer. At most one is alive.
     waiting: Option<AbortHandle>,
+    /// Follows the number of open slots.
+    following: AbortHandle,
 }
 
 impl Drop for State {
     fn drop(&mut self) {
+        self.following.abort();
         if let Some(waiting) = self.waiting.take() {
             waiting.abort();
         }
@@ -70,7 +75,10 @@ impl Actor for Dispatch {
             of_groups: config.group_slots.clone(),
         };
         let (plan, busy) = (Plan::new(slots), BTreeMap::new());
-        Ok(State { context, plan, started: Instant::now(), busy, waiting: None })
+        let open = context.slots.open();
+        context.ports.environment.emit(Event::Scaled(Scaled::SlotsOpen { open }));
+        let following = tokio::spawn(follow(context.slots.follow(), myself)).abort_handle();
+        Ok(State { context, plan, started: Instant::now(), busy, waiting: None, following })
     }
 
     async fn handle(
@@ -113,6 +121,7 @@ impl State {
     /// Asks for tasks as long as slots are free and queues may hold some.
     fn fill(&mut self, myself: &ActorRef<Message>) {
         let (ports, drain) = (&self.context.ports, &self.context.drain);
+        self.plan.resize(self.context.slots.open());
         let mut heard = ports.broker.heard();
         while !drain.is_cancelled() && !self.context.gate.is_open() {
             let Some(pull) = self.plan.next(self.started.elapsed(), &heard) else { break };
@@ -201,6 +210,15 @@ impl State {
             }
         });
         self.waiting = Some(waiting.abort_handle());
+    }
+}
+
+/// Has the dispatcher look whenever the number of open slots changes.
+async fn follow(mut open: watch::Receiver<usize>, dispatcher: ActorRef<Message>) {
+    while open.changed().await.is_ok() {
+        if dispatcher.cast(Message::Look).is_err() {
+            return;
+        }
     }
 }
 

@@ -112,6 +112,7 @@ async fn encode(
         work,
     };
     let limits = budget::process(run.plan, planned, &run.attempt.context.config.limits);
+    run.attempt.context.slots.note_budget(limits.memory_bytes);
     let mut session = ports.codec.start(job, objects, limits.into()).await?;
     collect(&mut *session, collector).await.map(Some)
 }

@@ -9,6 +9,7 @@ mod broker;
 mod letters;
 mod survey;
 mod load;
+mod scale;
 mod store;
 mod codec;
 
@@ -21,6 +22,7 @@ pub use delivery::{Delivered, Delivery, Forged, LostSight, Stored};
 pub use letters::{DeadLetters, Hook};
 pub use load::{Finished, Gauges, Leases};
 pub use reading::{Changed, Changes, Extent, Overheard, States, Versioned};
+pub use scale::{LocalNode, LocalNodes, LocalProcess, ScaleHook, Wishes};
 pub use store::{Met, ObjectReader, ObjectWriter, PIECE_BYTES, Readable, Store, Walk};
 pub use survey::{NodeReports, Nodes, OddWord, Survey};
 

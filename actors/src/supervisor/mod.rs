@@ -8,6 +8,7 @@
 //! ├─ …          a worker for any other stage
 //! ├─ reconciler repairs what was lost; one in the cluster is active
 //! ├─ gauge      measures the load; one in the cluster is active
+//! ├─ scaler     decides how many nodes the load needs, calls its hook, runs local nodes
 //! └─ heartbeat  reports the node; ends last
 //! ```
 

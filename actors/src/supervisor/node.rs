@@ -20,6 +20,7 @@ use crate::ports::{Hook, Leases, Nodes, Survey};
 use crate::presence::{self, Heartbeat};
 use crate::publish::{Follower, LineArgs, entries};
 use crate::reconcile::{self, Reconciler};
+use crate::scale::{self, Part, Scaling};
 use crate::sign::Arrived;
 use crate::stages;
 use crate::views::Views;
@@ -47,6 +48,8 @@ pub enum Branch {
     Reconciler,
     /// The gauge of the load.
     Gauge,
+    /// A part of the scaler.
+    Scale(Part),
     /// The heartbeat of the node.
     Heartbeat,
 }
@@ -81,6 +84,8 @@ pub struct Args {
     pub arrived: Arrived,
     /// The dead-letter hook; `None` if none is configured.
     pub hook: Option<Arc<dyn Hook>>,
+    /// The scaler, and what sizes the slots of this node; `None` if it has neither.
+    pub scaling: Option<scale::Args>,
 }
 
 /// The running branches.
@@ -96,6 +101,7 @@ pub struct State {
     /// Cancelled when only the heartbeat is left of a draining node.
     alone: CancellationToken,
     hook: Option<Arc<dyn Hook>>,
+    scaling: Option<Scaling>,
     views: Arc<Views>,
     running: BTreeMap<ActorId, Branch>,
     budgets: BTreeMap<Branch, RestartBudget>,
@@ -126,13 +132,18 @@ impl Actor for Node {
             arrived: args.arrived,
             alone: CancellationToken::new(),
             hook: args.hook,
+            scaling: args.scaling.map(Scaling::new),
             views: Arc::default(),
             running: BTreeMap::new(),
             budgets: BTreeMap::new(),
             started: Instant::now(),
         };
-        let mut branches = branches(&args.roles, &state.context.config, state.hook.is_some());
+        let calls = state.hook.is_some();
+        let mut branches = branches(&args.roles, &state.context.config, calls);
         branches.extend(state.gauge.as_ref().map(|_| Branch::Gauge));
+        let scaling = state.scaling.as_ref();
+        let parts = scaling.map(|scaling| scale::parts(scaling, &state.context.config));
+        branches.extend(parts.into_iter().flatten().map(Branch::Scale));
         for branch in branches {
             state.start(branch, &myself).await?;
         }
@@ -237,6 +248,12 @@ impl State {
                 let Some(measures) = self.gauge.clone() else { return Ok(()) };
                 let args = measures.args(context, Arc::clone(&self.leases));
                 Gauge::spawn_linked(None, Gauge, args, root).await?.0.get_id()
+            }
+            Branch::Scale(part) => {
+                let Some(scaling) = &self.scaling else { return Ok(()) };
+                let started = scale::start(part, scaling, context, root).await?;
+                let Some(id) = started else { return Ok(()) };
+                id
             }
             Branch::Heartbeat => {
                 let (nodes, alone) = (Arc::clone(&self.nodes), self.alone.clone());

@@ -325,6 +325,7 @@ impl Nodes {
                 binding: port,
                 arrived,
                 hook: None,
+                scaling: None,
             };
             Node::spawn(None, Node, args).await.expect("a node that starts");
         });

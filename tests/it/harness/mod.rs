@@ -13,3 +13,4 @@ pub(crate) mod node;
 pub(crate) mod original;
 pub(crate) mod site;
 pub(crate) mod tools;
+pub(crate) mod scaling;

@@ -333,6 +333,17 @@ impl Dispatch {
         self.allowed().into_iter().filter_map(when).min()
     }
 
+    /// Changes the number of slots. Tasks in hand and open pulls keep theirs.
+    pub fn resize(&mut self, all: usize) {
+        self.slots.all = all;
+    }
+
+    /// Tasks in hand.
+    #[must_use]
+    pub fn busy(&self) -> usize {
+        self.queues.iter().map(|known| known.in_hand).sum()
+    }
+
     /// Tasks of a group in hand.
     #[must_use]
     pub fn in_hand(&self, group: Group) -> usize {
@@ -366,7 +377,8 @@ impl Dispatch {
             common += if queue.lane == Lane::High { 0 } else { known.slots() };
             by_group[queue.group as usize] += known.slots();
         }
-        let for_all = self.slots.all.saturating_sub(self.slots.for_high);
+        // However few slots are open, one is for every lane.
+        let for_all = self.slots.all.saturating_sub(self.slots.for_high).max(1);
         let has_room = |group: &Group| {
             self.slots.of_groups.get(group).is_none_or(|most| by_group[*group as usize] < *most)
         };

@@ -371,3 +371,21 @@ fn a_failed_pull_is_repeated_after_a_while_only() {
     assert!(bench.dispatch.is_idle());
     assert!(bench.dispatch.wakes().is_some_and(|at| at <= AGAIN_MIN + AGAIN_SPREAD));
 }
+
+#[test]
+fn fewer_slots_end_no_task_and_more_slots_take_the_next_ones() {
+    let mut bench = Bench::idle(Slots { for_high: 1, ..slots(4) });
+    bench.release(Lane::Normal, Group::Main, 20);
+    bench.fill();
+    assert_eq!((bench.hand.len(), bench.dispatch.busy()), (3, 3));
+    bench.dispatch.resize(1);
+    assert!(bench.end().is_some());
+    bench.fill();
+    assert_eq!(bench.hand.len(), 2, "more than open slots");
+    assert!(bench.end().is_some() && bench.end().is_some());
+    bench.fill();
+    assert_eq!(bench.hand.len(), 1, "the last slot is for every lane");
+    bench.dispatch.resize(4);
+    bench.fill();
+    assert_eq!(bench.dispatch.busy(), 3);
+}

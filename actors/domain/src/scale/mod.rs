@@ -13,5 +13,8 @@ pub mod backlog;
 pub mod load;
 pub mod policy;
 pub mod scaler;
+pub mod locals;
+pub mod call;
+pub mod wish;
 pub mod simulation;
 pub mod capacity;

@@ -53,6 +53,12 @@ impl Peers {
         self.lately(interval).filter(|(_, said)| said.releases).map(|(id, _)| id)
     }
 
+    /// Processes with a recent heartbeat that encode.
+    #[must_use]
+    pub fn encoders(&self, interval: i64) -> usize {
+        self.lately(interval).filter(|(_, said)| said.encodes()).count()
+    }
+
     fn lately(&self, interval: i64) -> impl Iterator<Item = (&str, &Presence)> {
         let recent = move |at: i64| self.now.saturating_sub(at) <= interval.max(1) * MISSED_MAX;
         let here = self.heard.iter().filter(|(id, _)| !self.left.contains(*id));
@@ -115,6 +121,7 @@ mod tests {
         };
         peers.hear(0, [publishes(process("a", 0, 7)), process("b", 0, 7)]);
         assert_eq!(peers.publishers(30).collect::<Vec<_>>(), ["a-0"]);
+        assert_eq!(peers.encoders(30), 0, "none has the role");
         peers.leave(["a-0".to_owned(), "unknown".to_owned()]);
         assert_eq!((peers.slots(30), peers.publishers(30).count()), (4, 0));
         assert_eq!(peers.last_report("a-0"), Some(7));

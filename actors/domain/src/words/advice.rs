@@ -220,6 +220,14 @@ fn of_node(code: &str) -> Option<&'static str> {
             "The hook of dead letters was not reached. Check that hook.url answers with a 2xx, and that hook.authorization is right. The \
              call is repeated."
         }
+        "scaler-hook-unreachable" | "scaler-hook-refused" | "scaler-hook-slow" => {
+            "The hook of the scaler failed. Check that scaler.hook ends with 0 or answers with a 2xx within scaler.hook-seconds. The call is \
+             repeated with the newest number of nodes."
+        }
+        "local-node-unstarted" => {
+            "No node process could be started on the scaler's machine. Check scaler.local.folder and the limits of processes and memory. \
+             The start is repeated."
+        }
         "branch-failed" | "encoder-gone" | "upload-crashed" | "no-reason" => {
             "A part of the node crashed. Keep its log for a report, and replay: other nodes are not concerned."
         }

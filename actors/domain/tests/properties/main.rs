@@ -13,6 +13,7 @@ mod documents;
 mod lists;
 mod plans;
 mod scale;
+mod locals;
 mod simulation;
 mod sources;
 mod work;
