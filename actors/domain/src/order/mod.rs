@@ -1,6 +1,7 @@
 //! The state of a video and of its orders, with their due, finished and next tasks.
 
 pub mod lane;
+pub mod source;
 pub mod state;
 pub mod owner;
 pub mod owner_name;

@@ -22,6 +22,8 @@ use crate::order::unknown::Unknown;
 use crate::plan::Class;
 use crate::words::failure::Failure;
 
+pub use crate::order::source::{Part, Source};
+
 /// Schema version written into every state. Since version 2 an object lists the parts of an original.
 pub const VERSION: u32 = 2;
 
@@ -150,28 +152,6 @@ pub struct Video {
     /// Fields of a newer program.
     #[serde(skip)]
     pub unknown: Unknown,
-}
-
-/// An original in the store. Its parts never change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-pub struct Source {
-    /// Size in bytes.
-    pub bytes: u64,
-    /// The parts, in order, in states of older versions. Empty otherwise. The field is always written, because older programs require it.
-    #[serde(default)]
-    pub parts: Vec<Part>,
-    /// Object with the list of the parts, see [`crate::order::parts::PartList`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub list: Option<Object>,
-}
-
-/// A part of the original.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
-    /// Key in the store.
-    pub key: String,
-    /// Size in bytes.
-    pub bytes: u64,
 }
 
 /// An order: one plan for a video, and its results.
