@@ -13,6 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::stage::Unit;
+use crate::delivery::trace::TraceParent;
 use crate::id::{OrderId, VideoId};
 use crate::order::lane::Lane;
 use crate::order::ledger::Object;
@@ -146,6 +147,9 @@ pub struct Video {
     /// Facts up to this number are on PROGRESS.
     #[serde(default)]
     pub announced: u64,
+    /// Span of the upload, to which all work on the video belongs: see [`crate::delivery::trace`]. Empty if it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub trace: String,
     /// Deletion time in seconds since the Unix epoch. Its remains are being removed. `None` while the video exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<i64>,
@@ -309,6 +313,7 @@ impl Video {
             orders: vec![Order::new(1, Status::Receiving, lane, now)],
             seq: 0,
             announced: 0,
+            trace: String::new(),
             deleted: None,
             unknown: Unknown::default(),
         }
@@ -329,6 +334,12 @@ impl Video {
     #[must_use]
     pub fn order_id(&self, number: u32) -> OrderId {
         OrderId::new(self.id.clone(), number)
+    }
+
+    /// The span of the upload.
+    #[must_use]
+    pub fn traced(&self) -> Option<TraceParent> {
+        self.trace.parse().ok()
     }
 
     /// The order that playback uses: the newest completed one, else the newest that is not superseded.
