@@ -20,7 +20,8 @@ pub use listen::listen_address;
 pub use retry::{Delays, Retry};
 pub use roles::{Role, Roles};
 pub use sections::{
-    Codec, GroupSlots, Hook, Http, Log, LogFormat, Names, Nats, Node, Scheme, Store, host_name,
+    Codec, GroupSlots, Hook, Http, Log, LogFormat, Names, Nats, Node, Scheme, Store, Telemetry,
+    host_name,
 };
 
 /// All settings.
@@ -43,6 +44,7 @@ pub struct Settings {
     /// Prices.
     pub cost: Prices,
     pub log: Log,
+    pub telemetry: Telemetry,
 }
 
 impl Settings {
