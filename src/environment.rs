@@ -5,8 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use jetreel_actors::event::Event;
 use jetreel_actors::ports::Environment;
+use jetreel_domain::delivery::trace::TraceParent;
+use tracing::Span;
 
 use crate::metrics::Metrics;
+use crate::telemetry;
 
 /// The environment in production: system clock, random UUIDs, log and metrics.
 #[derive(Clone)]
@@ -39,5 +42,17 @@ impl Environment for SystemEnvironment {
 
     fn emit(&self, event: Event) {
         self.metrics.record(&event);
+    }
+
+    fn adopt(&self, span: &Span, parent: TraceParent) {
+        telemetry::adopt(span, parent);
+    }
+
+    fn link(&self, span: &Span, cause: TraceParent) {
+        telemetry::link(span, cause);
+    }
+
+    fn traced(&self) -> Option<TraceParent> {
+        telemetry::traced()
     }
 }

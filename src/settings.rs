@@ -24,7 +24,8 @@ pub use retry::{Delays, Retry};
 pub use roles::{Role, Roles};
 pub use scaler::{LocalNodes, Scaler, Target};
 pub use sections::{
-    Codec, GroupSlots, Hook, Http, Log, LogFormat, Names, Nats, Node, Scheme, Store, host_name,
+    Codec, GroupSlots, Hook, Http, Log, LogFormat, Names, Nats, Node, Scheme, Store, Telemetry,
+    host_name,
 };
 
 /// All settings.
@@ -51,6 +52,7 @@ pub struct Settings {
     /// Arguments of this program that name the same file and overrides, for processes that it starts.
     #[serde(skip)]
     pub arguments: Vec<OsString>,
+    pub telemetry: Telemetry,
 }
 
 impl Settings {

@@ -15,6 +15,7 @@ use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::OrderId;
 use jetreel_domain::order::state::{Order, Video};
 use jetreel_domain::words::failure::Failure;
+use tracing::Instrument as _;
 
 use crate::claims::{self, Claimant, Held, Taken};
 use crate::config::Context;
@@ -23,6 +24,7 @@ use crate::lease::{InHand, Lost, Watch};
 use crate::panics;
 use crate::ports::{Delivery, PortFuture, Ports};
 use crate::settle::{self, Admitted, Case, Origin, Settlement};
+use crate::trace;
 use crate::worker::Handler;
 
 /// How the work under a claim ended, if it did not fail.
@@ -35,6 +37,17 @@ pub(crate) enum Outcome {
     /// An object or a state that the work needs is not there yet. The message is delivered again after this time, and the attempt is not
     /// charged.
     Waits(Duration),
+}
+
+impl Outcome {
+    /// Name in traces.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Lost(_) => "lost",
+            Self::Waits(_) => "waits",
+        }
+    }
 }
 
 /// A stage that claims its messages.
@@ -147,35 +160,61 @@ async fn make<C: Claiming>(
         },
         Err(lost) => return Ok(not_begun(lost)),
     };
+    // The parent of a span is known when the state is.
+    let (order, unit) = C::unit(&body);
+    let span = trace::attempt(&context.ports, C::STAGE, hand.delivery(), (&order, &unit), &video);
+    // On the heap: the compiler limits how deep futures are nested.
+    Box::pin(attempt(stage, &case, hand, (body, video))).instrument(span).await
+}
+
+/// Works on a message that needs work under a claim.
+async fn attempt<C: Claiming>(
+    stage: &C,
+    case: &Case<'_>,
+    hand: &InHand,
+    (body, video): (C::Body, Box<Video>),
+) -> Result<Settlement, Failure> {
+    let context = case.context;
     let held = match claim(stage, context, hand, &body).await? {
         Taken::Held(held) => *held,
-        Taken::Unneeded => return Ok(Settlement::Ack),
-        Taken::Lost(lost) => return Ok(not_begun(lost)),
+        Taken::Unneeded => {
+            trace::ended("unneeded");
+            return Ok(Settlement::Ack);
+        }
+        Taken::Lost(lost) => {
+            trace::ended("lost");
+            return Ok(not_begun(lost));
+        }
     };
+    trace::attempted(held.claim.attempts);
     if let Some(lost) = hand.lost_now() {
-        return Ok(put_down(&case, &held, lost).await);
+        return Ok(put_down(case, &held, lost).await);
     }
-    let held = match settle::worth_trying(&case, held.clone()).await {
+    let held = match settle::worth_trying(case, held.clone()).await {
         Ok(Ok(held)) => held,
         Ok(Err(settlement)) => return Ok(settlement),
-        Err(failure) => return Ok(settle::failed(&case, &held, failure).await),
+        Err(failure) => return Ok(settle::failed(case, &held, failure).await),
     };
     let (ports, ends_with_order) = (context.ports.clone(), C::ENDS_WITH_ORDER);
     hand.watch(Arc::new(ClaimWatch { ports, held: held.clone(), ends_with_order }));
     let attempt = Attempt { context, hand, held: &held, video: &video };
     let worked = panics::caught(stage.work(&attempt, &body)).await;
     hand.unwatch();
+    match &worked {
+        Ok(outcome) => trace::ended(outcome.as_str()),
+        Err(failure) => trace::failed(failure),
+    }
     Ok(match worked {
         Ok(Outcome::Done) => match stage.done(context, &held).await {
             Ok(()) => {
                 context.gate.on_success();
                 Settlement::Ack
             }
-            Err(failure) => settle::failed(&case, &held, failure).await,
+            Err(failure) => settle::failed(case, &held, failure).await,
         },
-        Ok(Outcome::Lost(lost)) => put_down(&case, &held, lost).await,
-        Ok(Outcome::Waits(wait)) => hand_back(&case, &held, wait).await,
-        Err(failure) => settle::failed(&case, &held, failure).await,
+        Ok(Outcome::Lost(lost)) => put_down(case, &held, lost).await,
+        Ok(Outcome::Waits(wait)) => hand_back(case, &held, wait).await,
+        Err(failure) => settle::failed(case, &held, failure).await,
     })
 }
 

@@ -5,6 +5,7 @@
 pub mod ports;
 pub mod crash;
 pub mod event;
+mod trace;
 pub mod config;
 pub mod intake;
 pub mod binding;

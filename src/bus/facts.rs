@@ -14,6 +14,7 @@ use super::connection::Bus;
 use super::names;
 use super::queue;
 use super::request::Outgoing;
+use super::sending::sent;
 use super::severity::Fault;
 use super::write::is_of;
 
@@ -30,9 +31,11 @@ impl Bus {
         let mut headers = headers(order, known);
         headers.insert(names::WRITER_HEADER, uuid::Uuid::new_v4().to_string());
         let body = queue::encode(&Announcement::of(order, known, video))?.into();
-        let message = Outgoing { subject: subject::progress(order, &known.fact), headers, body };
+        let subject = subject::progress(order, &known.fact);
+        let mut message = Outgoing { subject, headers, body };
+        let span = message.begin(names::PROGRESS, video.traced());
         let write = message.clone();
-        self.write_once(names::PROGRESS, message, |there| is_of(there, &write)).await
+        sent(span, self.write_once(names::PROGRESS, message, |there| is_of(there, &write))).await
     }
 }
 

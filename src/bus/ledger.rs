@@ -16,6 +16,7 @@ use super::found::Found;
 use super::names;
 use super::queue;
 use super::request::{Outgoing, READ_BUDGET, WRITE_BUDGET, persist};
+use super::sending::sent;
 use super::severity::Fault;
 
 #[derive(Serialize)]
@@ -130,8 +131,9 @@ impl Bus {
                 false
             }
         };
-        let message = Outgoing { subject, headers: HeaderMap::new(), body };
-        let written = self.write_once(names::LEDGER, message, mine).await?;
+        let mut message = Outgoing { subject, headers: HeaderMap::new(), body };
+        let span = message.begin(names::LEDGER, None);
+        let written = sent(span, self.write_once(names::LEDGER, message, mine)).await?;
         let forged = forged.into_inner().unwrap_or_else(PoisonError::into_inner);
         match forged.filter(|_| written == WriteOnce::Taken) {
             // The message is no result. Readers of the ledger remove it, and the task is done again.

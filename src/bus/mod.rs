@@ -15,6 +15,7 @@ mod request;
 mod found;
 mod patience;
 mod write;
+mod sending;
 mod broker;
 mod queue;
 mod entries;

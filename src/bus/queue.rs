@@ -16,6 +16,7 @@ use super::delivery::JetDelivery;
 use super::found::Found;
 use super::names;
 use super::request::{Outgoing, READ_BUDGET, WRITE_BUDGET, persist};
+use super::sending::sent;
 use super::severity::Fault;
 
 impl Bus {
@@ -63,12 +64,13 @@ impl Bus {
         let release = uuid::Uuid::new_v4().to_string();
         let mut headers = HeaderMap::new();
         headers.insert(names::RELEASE_HEADER, release.as_str());
-        let message = Outgoing { subject, headers, body: encode(body)?.into() };
+        let mut message = Outgoing { subject, headers, body: encode(body)?.into() };
+        let span = message.begin(stream, None);
         let mine = |there: &Found| {
             let found = there.headers.get(names::RELEASE_HEADER);
             found.is_some_and(|found| found.as_str() == release)
         };
-        self.queue_new(stream, message, mine).await
+        sent(span, self.queue_new(stream, message, mine)).await
     }
 
     /// Repeating this is harmless: messages are hints, and the state of the video decides.
@@ -76,8 +78,9 @@ impl Bus {
         let mut headers = HeaderMap::new();
         headers.insert(names::RELEASE_HEADER, uuid::Uuid::new_v4().to_string());
         let subject = subject::upload(&upload.video);
-        let message = Outgoing { subject, headers, body: encode(upload)?.into() };
-        persist(WRITE_BUDGET, || self.publish(&message)).await?;
+        let mut message = Outgoing { subject, headers, body: encode(upload)?.into() };
+        let span = message.begin(names::UPLOADS, None);
+        sent(span, persist(WRITE_BUDGET, || self.publish(&message))).await?;
         Ok(())
     }
 

@@ -40,7 +40,7 @@ use clap::{Parser, Subcommand};
 use crate::bus::private::{GUARD, guard_main};
 use crate::descriptors;
 use crate::settings::{Log, Settings, Sources};
-use crate::telemetry;
+use crate::telemetry::{self, Tracer};
 use exit::Exit;
 
 /// Log filter of one-shot commands without `--verbose`.
@@ -173,12 +173,21 @@ fn run(arguments: Arguments, sources: &Sources) -> anyhow::Result<Exit> {
     let transcodes = command.transcodes();
     let quiet = if transcodes { QUIET_NODE } else { QUIET };
     let filter = if serves || verbose { &settings.log.filter } else { quiet };
-    telemetry::start(&Log { filter: filter.to_owned(), format: settings.log.format })?;
-    if serves || transcodes {
+    let log = Log { filter: filter.to_owned(), format: settings.log.format };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let works = serves || transcodes;
+    let tracer = works.then(|| Tracer {
+        settings: &settings.telemetry,
+        node: settings.node.name_here(),
+        runtime: runtime.handle(),
+    });
+    let telemetry = telemetry::start(&log, tracer)?;
+    if works {
         descriptors::raise();
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(dispatch(command, settings))
+    let done = runtime.block_on(dispatch(command, settings));
+    telemetry.end();
+    done
 }
 
 async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<Exit> {

@@ -15,6 +15,7 @@ use jetreel_domain::order::state::{Status, Video};
 use jetreel_domain::output::manifest::Manifest;
 use jetreel_domain::plan::policy::PlanPolicy;
 use jetreel_domain::words::failure::{Failure, Severity};
+use tracing::Instrument as _;
 
 use super::bars::Bars;
 use super::exit::{self, Exit};
@@ -129,6 +130,7 @@ async fn make(arguments: Arguments, settings: Settings) -> anyhow::Result<(Made,
     let outcome = match node::start(&settings, services).await {
         Ok(mut running) => {
             let worked = work(&settings, &ports, &file, started, &mut bars, &mut running);
+            let worked = worked.instrument(tracing::error_span!("transcode"));
             let outcome = tokio::select! {
                 outcome = worked => outcome,
                 lost = Local::lost(broker.as_ref()) => Err(lost),
@@ -218,6 +220,7 @@ async fn enqueue(
     let title = file.file_name().map(|name| name.to_string_lossy().into_owned());
     let now = ports.environment.now();
     let mut video = Video::receiving(id.clone(), title.unwrap_or_default(), Lane::Normal, now);
+    video.trace = ports.environment.traced().map(|span| span.to_string()).unwrap_or_default();
     // The hash is unknown: computing it would take another read of the file.
     let list = PartList::one(&part.key, part.bytes);
     let uuid = ports.environment.uuid();

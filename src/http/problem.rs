@@ -35,6 +35,11 @@ impl Problem {
         Self { status, code: code.to_owned(), detail: detail.into(), retry_after: None }
     }
 
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// A 404.
     pub fn not_found(code: &str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, detail)

@@ -31,6 +31,8 @@ use jetreel_domain::order::state::{Source, Status, Video};
 use jetreel_domain::words::failure::{Failure, Severity};
 use tokio::sync::{SemaphorePermit, oneshot};
 use tokio_util::sync::CancellationToken;
+use tracing::field::display;
+use tracing::{Instrument as _, Span};
 
 use super::asking::{PATIENCE, broker_timeout, soon, soon_or_later};
 use super::connection::Watch;
@@ -81,7 +83,9 @@ impl Upload {
         };
         let _place = beginning.place(&gateway).await?;
         let now = ports.environment.now();
-        let video = Video { owner, ..Video::receiving(new_id(), title, lane, now) };
+        let trace = ports.environment.traced().map(|span| span.to_string()).unwrap_or_default();
+        let video = Video { owner, trace, ..Video::receiving(new_id(), title, lane, now) };
+        Span::current().record("jetreel.video", display(&video.id));
         create(&gateway, &video).await?;
         let course = Arc::new(Course::new());
         let unrecognised = !signature::is_plausible(&beginning.head());
@@ -280,12 +284,13 @@ async fn announce(ports: &Ports, upload: Uploaded) {
     let video = upload.video.clone();
     let announced = tokio::spawn({
         let ports = ports.clone();
-        async move {
+        let announcing = async move {
             if let Err(failure) = ports.broker.announce_upload(&upload).await {
                 ports.environment.emit(Event::StageFault { stage: "gateway", failure });
             }
             crash::point("upload-after-announce");
-        }
+        };
+        announcing.in_current_span()
     });
     if tokio::time::timeout(ANNOUNCEMENT_WAIT, announced).await.is_err() {
         tracing::warn!(%video, "an upload is queued, but its announcement is not confirmed yet");

@@ -10,18 +10,22 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jetreel_actors::crash;
+use jetreel_domain::delivery::trace;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::order::lane::Lane;
 use jetreel_domain::order::state::Status;
 use jetreel_domain::words::failure::Failure;
 use jetreel_domain::words::printable::printable;
 use serde::Deserialize;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span, error_span};
 
 use super::Gateway;
 use super::disposition::file_name;
 use super::health::STORE_NOT_SHARED;
 use super::problem::Problem;
 use super::upload::Upload;
+use crate::telemetry;
 
 /// Most characters of a title.
 const TITLE_LENGTH_MAX: usize = 200;
@@ -44,6 +48,7 @@ pub(super) async fn create(
     let owner = params.owner.as_deref().unwrap_or_default().parse().map_err(|_| bad_query())?;
     let headers = request.headers();
     admit(&gateway, headers)?;
+    let span = span(headers);
     let upload = Upload {
         gateway,
         title: title(params.title.as_deref(), headers),
@@ -53,10 +58,43 @@ pub(super) async fn create(
         body: request.into_body(),
     };
     // Runs in its own task, so that the objects are cleaned up even if the client disconnects.
-    let done = tokio::spawn(upload.take()).await;
-    let order = done.map_err(|error| crashed(&error))??;
+    let done = tokio::spawn(upload.take().instrument(span.clone())).await;
+    let order = done.map_err(|error| crashed(&error).into()).flatten();
+    answered(&span, &order);
+    let order = order?;
     crash::point("upload-before-answer");
     Ok(accepted(&order))
+}
+
+/// Span of an upload. It continues the trace of its client, if the request names one.
+fn span(headers: &HeaderMap) -> Span {
+    let span = error_span!(
+        "upload",
+        otel.name = "POST /v1/videos",
+        otel.kind = "server",
+        otel.status_code = Empty,
+        error.type = Empty,
+        http.request.method = "POST",
+        http.route = "/v1/videos",
+        http.response.status_code = Empty,
+        jetreel.stage = "gateway",
+        jetreel.video = Empty,
+    );
+    let client = headers.get(trace::HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+    if let Some(client) = client {
+        telemetry::adopt(&span, client);
+    }
+    span
+}
+
+/// Records the answer to an upload.
+fn answered(span: &Span, order: &Result<OrderId, Problem>) {
+    let status = order.as_ref().map_or_else(Problem::status, |_| StatusCode::ACCEPTED);
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
+        span.record("error.type", status.as_str());
+    }
 }
 
 fn crashed(error: &tokio::task::JoinError) -> Failure {

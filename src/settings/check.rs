@@ -42,6 +42,7 @@ impl Settings {
         self.check_limits()?;
         self.check_retry()?;
         self.check_hook()?;
+        self.check_telemetry()?;
         self.check_reconciler()?;
         self.check_cost()?;
         self.check_scaler()?;
@@ -121,6 +122,15 @@ impl Settings {
         let web = |url: &reqwest::Url| ["http", "https"].contains(&url.scheme());
         let callable = self.hook.url.as_ref().is_none_or(web);
         ensure(callable, "hook.url", "it must begin with http:// or https://")
+    }
+
+    fn check_telemetry(&self) -> Result<(), SettingsError> {
+        let telemetry = &self.telemetry;
+        let web = |url: &reqwest::Url| ["http", "https"].contains(&url.scheme());
+        let callable = telemetry.otlp_endpoint.as_ref().is_none_or(web);
+        ensure(callable, "telemetry.otlp-endpoint", "it must begin with http:// or https://")?;
+        let share = (0.0..=1.0).contains(&telemetry.sample_ratio);
+        ensure(share, "telemetry.sample-ratio", "it is a share, from 0 to 1")
     }
 
     fn check_limits(&self) -> Result<(), SettingsError> {
@@ -300,6 +310,8 @@ mod tests {
             ("node.reserved-high", "100000"),
             ("node.group-slots.main", "100000"),
             ("hook.url", "ftp://pager"),
+            ("telemetry.otlp-endpoint", "localhost:4317"),
+            ("telemetry.sample-ratio", "1.5"),
             ("node.roles", "cook"),
             ("node.roles", "fanout"),
             ("node.roles", "encode,fanout"),

@@ -250,7 +250,7 @@ fn mask(key: &str, value: &toml::Value) -> String {
     if key.ends_with("-key") || key.starts_with("hook.") || key.starts_with("scaler.hook") {
         return "\"***\"".to_owned();
     }
-    if key != "nats.url" {
+    if key != "nats.url" && key != "telemetry.otlp-endpoint" {
         return value.to_string();
     }
     let urls: Vec<String> = text.split(',').map(mask_url).collect();

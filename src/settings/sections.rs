@@ -332,3 +332,16 @@ pub struct Log {
     pub filter: String,
     pub format: LogFormat,
 }
+
+/// `[telemetry]`: traces.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Telemetry {
+    /// Base URL of a collector.
+    #[serde(deserialize_with = "optional")]
+    pub otlp_endpoint: Option<reqwest::Url>,
+    #[serde(deserialize_with = "optional")]
+    pub service_name: Option<String>,
+    /// Share of the videos whose trace is recorded, from 0 to 1.
+    pub sample_ratio: f64,
+}

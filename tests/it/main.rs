@@ -49,6 +49,7 @@ mod supervision;
 mod sync;
 mod takeover;
 mod tidy;
+mod trace;
 mod told;
 mod two_nodes;
 mod upkeep;

@@ -20,6 +20,7 @@ use crate::claims::Held;
 use crate::lease::Lost;
 use crate::original;
 use crate::ports::{CodecSession, Ports, Readable};
+use crate::trace;
 
 /// Timeout for aborting the unfinished objects of a failed task.
 const FAILED_WAIT: Duration = Duration::from_secs(30);
@@ -113,8 +114,13 @@ async fn encode(
     };
     let limits = budget::process(run.plan, planned, &run.attempt.context.config.limits);
     run.attempt.context.slots.note_budget(limits.memory_bytes);
-    let mut session = ports.codec.start(job, objects, limits.into()).await?;
-    collect(&mut *session, collector).await.map(Some)
+    let codec = async {
+        let mut session = ports.codec.start(job, objects, limits.into()).await?;
+        let entry = collect(&mut *session, collector).await?;
+        trace::measured(session.cpu_seconds());
+        Ok(Some(entry))
+    };
+    trace::step("codec", codec).await
 }
 
 async fn collect(

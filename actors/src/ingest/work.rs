@@ -20,6 +20,7 @@ use crate::original;
 use crate::plans;
 use crate::ports::Versioned;
 use crate::releases;
+use crate::trace;
 use crate::views::{Known, Views};
 
 /// Processes an upload until its first tasks are queued.
@@ -30,7 +31,7 @@ pub(super) async fn run(context: &Context, views: &Views, order: &OrderId) -> Re
     if state.plan.is_some() {
         return release(context, views, &found.value, order).await;
     }
-    let facts = probe(context, &found.value, order).await?;
+    let facts = trace::step("probe", probe(context, &found.value, order)).await?;
     let plan = make_plan(context, state, order, facts).await?;
     // No task is released before the state names its plan, so the ledger has no entry of the order yet.
     let received = views.received();

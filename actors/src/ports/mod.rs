@@ -26,6 +26,9 @@ pub use scale::{LocalNode, LocalNodes, LocalProcess, ScaleHook, Wishes};
 pub use store::{Met, ObjectReader, ObjectWriter, PIECE_BYTES, Readable, Store, Walk};
 pub use survey::{NodeReports, Nodes, OddWord, Survey};
 
+use jetreel_domain::delivery::trace::TraceParent;
+use tracing::Span;
+
 use crate::event::Event;
 
 /// Clock, randomness and telemetry, so that tests can replace them.
@@ -38,6 +41,14 @@ pub trait Environment: Send + Sync {
     fn chance(&self) -> f64;
     /// Reports an event.
     fn emit(&self, event: Event);
+    /// Makes a span that was not entered yet a child of a span of another node. Nothing is done where nothing is traced.
+    fn adopt(&self, _: &Span, _parent: TraceParent) {}
+    /// Names in a span another one that also caused it.
+    fn link(&self, _: &Span, _cause: TraceParent) {}
+    /// The current span. `None` where nothing is traced.
+    fn traced(&self) -> Option<TraceParent> {
+        None
+    }
 }
 
 /// All ports, shared by every actor.

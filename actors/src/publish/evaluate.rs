@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jetreel_domain::delivery::trace::TraceParent;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::order::ledger::Entry;
 use jetreel_domain::order::progress;
@@ -11,6 +12,7 @@ use jetreel_domain::order::takeover::Takeover;
 use jetreel_domain::output::verify;
 use jetreel_domain::plan::Plan;
 use jetreel_domain::words::failure::Failure;
+use tracing::{Instrument as _, Span};
 
 use super::facts;
 use super::finish::{self, Writer};
@@ -21,6 +23,7 @@ use crate::event::Event;
 use crate::ports::Versioned;
 use crate::releases;
 use crate::takeover;
+use crate::trace;
 use crate::views::{Known, Views};
 
 /// Why an order is evaluated.
@@ -40,6 +43,19 @@ pub(super) struct Received {
     /// Everything that this node has received so far.
     pub(super) stretch: Stretch,
     pub(super) writer: Writer,
+    /// The spans that wrote them.
+    pub(super) causes: Vec<TraceParent>,
+}
+
+impl Cause {
+    /// The spans that caused the evaluation. `None` if the current span is about it already.
+    fn spans(&self) -> Option<Vec<TraceParent>> {
+        match self {
+            Self::Entries(received) => Some(received.causes.clone()),
+            Self::Turn => Some(Vec::new()),
+            Self::Asked => None,
+        }
+    }
 }
 
 /// Evaluates an order. Evaluating twice, or on two nodes at once, changes nothing.
@@ -49,12 +65,13 @@ pub(super) async fn order(
     order: &OrderId,
     cause: Cause,
 ) -> Result<(), Failure> {
+    let causes = cause.spans();
     let known = views.of(order);
     let mut known = known.lock().await;
     views.tell(order, &mut known);
     let turn = matches!(cause, Cause::Turn);
     let (newest, writer) = match cause {
-        Cause::Entries(Received { entries, stretch, writer }) => {
+        Cause::Entries(Received { entries, stretch, writer, .. }) => {
             let newest = entries.iter().map(|(sequence, _)| *sequence).max();
             known.receive(entries, stretch);
             (newest, writer)
@@ -70,6 +87,22 @@ pub(super) async fn order(
             None => return Ok(()),
         },
     };
+    let span = causes.map_or_else(Span::current, |causes| {
+        trace::evaluation(&context.ports, order, &causes, &found.value)
+    });
+    let evaluated = evaluate(context, views, order, found, &mut known, (newest, writer, turn));
+    async { evaluated.await.inspect_err(trace::failed) }.instrument(span).await
+}
+
+/// Evaluates an order whose video was found. `newest` is the sequence of the newest entry received.
+async fn evaluate(
+    context: &Context,
+    views: &Views,
+    order: &OrderId,
+    found: Versioned<Video>,
+    known: &mut Known,
+    (newest, writer, turn): (Option<u64>, Writer, bool),
+) -> Result<(), Failure> {
     let Some(state) = found.value.order(order.number) else { return Ok(()) };
     let Some(reference) = state.plan.clone() else { return Ok(()) };
     if turn && !encodes(&found.value, order) {
@@ -86,13 +119,13 @@ pub(super) async fn order(
     // Checked only when it may matter: the request for an evaluation may come from a gap, and nothing is published that is missing in the
     // ledger.
     let thorough = writer == Writer::Anyone || progress::complete(&evaluation.plan, &known.view);
-    if !thorough || !has_gap(context, order, &mut known).await? {
-        return evaluation.act(found, &mut known).await;
+    if !thorough || !has_gap(context, order, known).await? {
+        return evaluation.act(found, known).await;
     }
     // The entries may be gone because another publisher has closed the order since.
     evaluation.gap = true;
-    match read(context, order, &mut known).await? {
-        Some(found) => evaluation.act(found, &mut known).await,
+    match read(context, order, known).await? {
+        Some(found) => evaluation.act(found, known).await,
         None => Ok(()),
     }
 }

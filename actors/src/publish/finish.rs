@@ -16,6 +16,7 @@ use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
 use crate::ports::Versioned;
+use crate::trace;
 
 /// Files of a finished set that are written at once. Bounded so that a node does not flood a slow store.
 const WRITES_AT_ONCE: usize = 8;
@@ -46,7 +47,8 @@ pub(super) async fn complete(
     }
     let told = change::tell(ports, &found.value).await?;
     crash::point("publish-after-publishing");
-    let (published, sheet) = write_set(context, order, plan, view).await?;
+    let set = write_set(context, order, plan, view);
+    let (published, sheet) = trace::step("publish", set).await?;
     crash::point("publish-after-set");
     let now = ports.environment.now();
     let mut completed = false;

@@ -19,6 +19,7 @@ use crate::intake::Refused;
 use crate::lease::{InHand, Lost};
 use crate::panics;
 use crate::settle::Settlement;
+use crate::trace;
 use crate::views::Views;
 
 /// Name of the stage in logs and metrics.
@@ -58,7 +59,8 @@ pub(super) async fn evaluate(
     // If two publishers see the last entries, one of them writes. A message that is delivered again belonged to a publisher that died.
     let again = hands.iter().any(|hand| hand.delivery().delivered() > 1);
     let writer = if again { Writer::Anyone } else { Writer::Mover };
-    let received = Received { entries, stretch, writer };
+    let causes = hands.iter().filter_map(|hand| trace::of(hand.delivery())).collect();
+    let received = Received { entries, stretch, writer, causes };
     let evaluated =
         panics::caught(evaluate::order(context, views, order, Cause::Entries(received)));
     let evaluated = tokio::select! {

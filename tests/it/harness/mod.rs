@@ -1,6 +1,7 @@
 //! What integration tests share.
 
 pub(crate) mod cluster;
+pub(crate) mod collector;
 pub(crate) mod eventually;
 pub(crate) mod nats;
 pub(crate) mod pager;

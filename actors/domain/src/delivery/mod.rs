@@ -7,6 +7,7 @@ pub mod announcement;
 pub mod intake;
 pub mod signature;
 pub mod turn;
+pub mod trace;
 pub mod dispatch;
 pub mod claim;
 pub mod retry;

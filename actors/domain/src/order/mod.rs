@@ -2,6 +2,7 @@
 
 pub mod lane;
 pub mod status;
+pub mod source;
 pub mod state;
 pub mod owner;
 pub mod owner_name;

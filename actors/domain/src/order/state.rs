@@ -13,6 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::stage::Unit;
+use crate::delivery::trace::TraceParent;
 use crate::id::{OrderId, VideoId};
 use crate::order::lane::Lane;
 use crate::order::ledger::Object;
@@ -23,6 +24,7 @@ use crate::plan::Class;
 use crate::plan::shares::Shares;
 use crate::words::failure::Failure;
 
+pub use crate::order::source::{Part, Source};
 pub use crate::order::status::{IllegalMove, Status};
 
 /// Schema version written into every state. Since version 2 an object lists the parts of an original.
@@ -52,34 +54,15 @@ pub struct Video {
     /// Facts up to this number are on PROGRESS.
     #[serde(default)]
     pub announced: u64,
+    /// Span of the upload, to which all work on the video belongs: see [`crate::delivery::trace`]. Empty if it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub trace: String,
     /// Deletion time in seconds since the Unix epoch. Its remains are being removed. `None` while the video exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<i64>,
     /// Fields of a newer program.
     #[serde(skip)]
     pub unknown: Unknown,
-}
-
-/// An original in the store. Its parts never change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-pub struct Source {
-    /// Size in bytes.
-    pub bytes: u64,
-    /// The parts, in order, in states of older versions. Empty otherwise. The field is always written, because older programs require it.
-    #[serde(default)]
-    pub parts: Vec<Part>,
-    /// Object with the list of the parts, see [`crate::order::parts::PartList`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub list: Option<Object>,
-}
-
-/// A part of the original.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
-    /// Key in the store.
-    pub key: String,
-    /// Size in bytes.
-    pub bytes: u64,
 }
 
 /// An order: one plan for a video, and its results.
@@ -240,6 +223,7 @@ impl Video {
             orders: vec![Order::new(1, Status::Receiving, lane, now)],
             seq: 0,
             announced: 0,
+            trace: String::new(),
             deleted: None,
             unknown: Unknown::default(),
         }
@@ -260,6 +244,12 @@ impl Video {
     #[must_use]
     pub fn order_id(&self, number: u32) -> OrderId {
         OrderId::new(self.id.clone(), number)
+    }
+
+    /// The span of the upload.
+    #[must_use]
+    pub fn traced(&self) -> Option<TraceParent> {
+        self.trace.parse().ok()
     }
 
     /// The order that playback uses: the newest completed one, else the newest that is not superseded.
