@@ -9,6 +9,7 @@ pub mod signature;
 pub mod turn;
 pub mod dispatch;
 pub mod claim;
+pub mod transfer;
 pub mod retry;
 pub mod trial;
 pub mod breaker;

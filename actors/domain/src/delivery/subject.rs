@@ -75,6 +75,12 @@ pub fn encode_order_filter(order: &OrderId) -> String {
     format!("video.encode.*.*.{}.{}.*", order.video, order.number)
 }
 
+/// Filter for one task of an order, in every lane.
+#[must_use]
+pub fn encode_task_filter(order: &OrderId, task: TaskId) -> String {
+    format!("video.encode.*.*.{}.{}.{task}", order.video, order.number)
+}
+
 /// Subject of the ledger entry of a finished task.
 #[must_use]
 pub fn ledger(order: &OrderId, task: TaskId) -> String {
