@@ -150,6 +150,7 @@ async fn make<C: Claiming>(
     let held = match claim(stage, context, hand, &body).await? {
         Taken::Held(held) => *held,
         Taken::Unneeded => return Ok(Settlement::Ack),
+        Taken::Waits(wait) => return Ok(Settlement::HandBack(wait)),
         Taken::Lost(lost) => return Ok(not_begun(lost)),
     };
     if let Some(lost) = hand.lost_now() {
