@@ -164,12 +164,13 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
     let codec = codec_warnings(settings, &services.codec);
     let shared = belonging::warnings(&context.gate);
     let warnings = [durability.warnings(), upkeep.warnings(), codec, shared];
-    let (gateway, http) = gateway(settings, &services, warnings)?;
+    let (gateway, http) = gateway(settings, &services, &context, warnings)?;
     let roles = &settings.node.roles;
     let branches = Branches {
         stages: Stage::ALL.into_iter().filter(|stage| roles.works_for(*stage)).collect(),
         deadletter: roles.has(Role::Deadletter),
         reconcile: roles.has(Role::Reconciler),
+        gateway: roles.has(Role::Gateway),
     };
     if needs_codec(roles) {
         tokio::spawn(tell_confinement(services.clone()));
@@ -250,6 +251,7 @@ const ADMIN_CONNECTIONS: usize = 16;
 fn gateway(
     settings: &Settings,
     services: &Services,
+    context: &Context,
     warnings: [Warnings; 4],
 ) -> anyhow::Result<(Option<std::net::SocketAddr>, Option<Http>)> {
     let public = settings.node.roles.has(Role::Gateway);
@@ -275,6 +277,7 @@ fn gateway(
             [crate::settings::host_name().as_str()],
         ),
         prices: settings.cost.clone(),
+        standing: standing(context),
     });
     let stop = CancellationToken::new();
     let (mut address, mut servers) = (None, Vec::new());
@@ -297,6 +300,11 @@ fn gateway(
         servers.push(serve(listener, router, ADMIN_CONNECTIONS));
     }
     Ok((address, Some((gateway, stop, servers))))
+}
+
+fn standing(context: &Context) -> http::StandingOf {
+    let context = context.clone();
+    Arc::new(move |order| context.standing(order))
 }
 
 /// The gateway's descriptors, besides those of the node's tasks.

@@ -16,6 +16,8 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
 use jetreel_actors::ports::Ports;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::order::line::Standing;
 use jetreel_domain::output::price::Prices;
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -107,7 +109,11 @@ pub struct GatewayOptions {
     pub hosts: Hosts,
     /// Prices, for the cost of videos.
     pub prices: Prices,
+    pub standing: StandingOf,
 }
+
+/// Gives the standing of an order in its line; `None` if it does not stand in line.
+pub type StandingOf = Arc<dyn Fn(&OrderId) -> Option<Standing> + Send + Sync>;
 
 /// Shared state of all requests.
 pub struct Gateway {
@@ -119,6 +125,7 @@ pub struct Gateway {
     pub(super) catalog: Catalog,
     pub(super) pace: Pace,
     pub(super) prices: Prices,
+    pub(super) standing: StandingOf,
     /// Permits of uploads that write.
     pub(super) uploads: Semaphore,
     /// Permits of reads from the store.
@@ -143,6 +150,7 @@ impl Gateway {
             catalog: Catalog::default(),
             pace: options.pace,
             prices: options.prices,
+            standing: options.standing,
             uploads: Semaphore::new(uploads.min(Semaphore::MAX_PERMITS)),
             reads: Arc::new(Semaphore::new(reads.min(Semaphore::MAX_PERMITS))),
             hosts: Arc::new(options.hosts),

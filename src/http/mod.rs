@@ -46,7 +46,9 @@ mod outage_tests;
 mod reads_tests;
 
 pub use connection::{Closing, Patience};
-pub use gateway::{Gateway, GatewayOptions, Hooks, OnSeen, Seen, Warning, admin_router, router};
+pub use gateway::{
+    Gateway, GatewayOptions, Hooks, OnSeen, Seen, StandingOf, Warning, admin_router, router,
+};
 pub(crate) use health::{STORE_NOT_SHARED, TOPOLOGY_MISSING};
 pub use origin::Hosts;
 pub use pace::Pace;

@@ -1,7 +1,7 @@
 //! Follows the states of all videos, and evaluates the orders whose turn has come. Moves the queued tasks of orders that changed their lane.
 //!
 //! Writes are overheard, which costs no request and may miss some. Every few seconds all states that changed since are read. So a missed
-//! write delays a turn by as much. A node that plans orders and does not publish follows the states as well, and evaluates nothing.
+//! write delays a turn by as much. A node that plans or shows orders and does not publish follows the states as well, and evaluates nothing.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
