@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jetreel_actors::config::{Config, Context, Roles as Branches};
-use jetreel_actors::deadletter::DlqService;
 use jetreel_actors::ports::{Hook, Ports, Store};
 use jetreel_actors::supervisor;
 use jetreel_domain::delivery::stage::Stage;
@@ -205,7 +204,7 @@ async fn admin(settings: &Settings, services: &Services) -> anyhow::Result<Optio
     if !settings.node.roles.has(Role::Deadletter) {
         return Ok(None);
     }
-    Ok(Some(admin::start(&services.bus, DlqService::new(&services.ports)).await?))
+    Ok(Some(admin::start(&services.bus, &services.ports).await?))
 }
 
 /// Logs and counts the confinement of codec processes on this node. Each job is checked by itself.

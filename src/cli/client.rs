@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jetreel_domain::order::lane::Lane;
 use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -161,6 +162,12 @@ impl Remote {
     /// Cancels a job. Returns the job afterwards.
     pub(super) async fn cancel(&self, id: &str) -> anyhow::Result<(Job, Value)> {
         self.job_by(self.client.post(self.job_url(&[id, "cancel"])?)).await
+    }
+
+    /// Puts a job into a lane. Returns the job afterwards.
+    pub(super) async fn prioritise(&self, id: &str, lane: Lane) -> anyhow::Result<(Job, Value)> {
+        let wish = serde_json::json!({ "lane": lane });
+        self.job_by(self.client.post(self.job_url(&[id, "priority"])?).json(&wish)).await
     }
 
     /// Deletes a video. Returns the server's answer.

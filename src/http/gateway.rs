@@ -29,7 +29,8 @@ use super::orders::Orders;
 use super::origin::{self, Hosts};
 use super::pace::Pace;
 use super::{
-    attachment, cancel, cost, erase, health, jobs, listing, pages, playback, problem, videos,
+    attachment, cancel, cost, erase, health, jobs, listing, pages, playback, priority, problem,
+    videos,
 };
 use crate::descriptors::Budget;
 
@@ -198,6 +199,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/jobs/{id}/status", get(jobs::get))
         .route("/v1/jobs/{id}/retry", post(jobs::retry))
         .route("/v1/jobs/{id}/cancel", post(cancel::cancel))
+        .route("/v1/jobs/{id}/priority", post(priority::change))
         .merge(playback)
         .merge(health_routes());
     if gateway.public_metrics {

@@ -26,6 +26,7 @@ mod pace;
 mod pages;
 mod parts;
 mod playback;
+mod priority;
 mod problem;
 mod range;
 mod server;

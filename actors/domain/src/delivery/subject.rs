@@ -204,6 +204,9 @@ pub fn given_up(stream: &str, consumer: &str) -> String {
 /// Prefix of the endpoints of the micro service for dead letters.
 pub const ADMIN_DLQ: &str = "jetreel.admin.dlq";
 
+/// Prefix of the endpoints of the micro service for jobs.
+pub const ADMIN_JOBS: &str = "jetreel.admin.jobs";
+
 /// Filter for all claims of an order in the bucket `claims`.
 #[must_use]
 pub fn claim_filter(order: &OrderId) -> String {
