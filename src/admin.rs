@@ -1,16 +1,20 @@
-//! The micro service `jetreel-admin`: dead letters for clients with the `nats` command line.
+//! The micro service `jetreel-admin`: dead letters and lanes for clients with the `nats` command line.
 //!
 //! ```text
 //! nats req jetreel.admin.dlq.replay '{"seq":17}'
+//! nats req jetreel.admin.jobs.priority '{"job":"…","lane":"high"}'
 //! ```
+
+mod priority;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jetreel_actors::deadletter::{Action, DlqService, Line};
+use jetreel_actors::ports::Ports;
 use jetreel_domain::delivery::deadletter::Buried;
 use jetreel_domain::delivery::selection::Selection;
-use jetreel_domain::delivery::subject::ADMIN_DLQ;
+use jetreel_domain::delivery::subject::{ADMIN_DLQ, ADMIN_JOBS};
 use jetreel_domain::id::VideoId;
 use jetreel_domain::words::failure::{Failure, Severity};
 use serde::{Deserialize, Serialize};
@@ -48,8 +52,9 @@ struct Request {
 ///
 /// # Errors
 /// The broker refuses the subscriptions.
-pub async fn start(bus: &Bus, service: DlqService) -> Result<RunningService, Failure> {
-    let about = "dead letters of Jetreel; requests and answers are JSON";
+pub async fn start(bus: &Bus, ports: &Ports) -> Result<RunningService, Failure> {
+    let about = "dead letters and jobs of Jetreel; requests and answers are JSON";
+    let service = DlqService::new(ports);
     let verb = |name, verb: &str, about, answer: fn(DlqService, Request) -> Answer| {
         let service = service.clone();
         let answer = move |body: Bytes| match parse(&body) {
@@ -76,7 +81,17 @@ pub async fn start(bus: &Bus, service: DlqService) -> Result<RunningService, Fai
             |service, r| Box::pin(handle(service, Action::Discard, r)),
         ),
     ];
+    let questions = questions.into_iter().chain([priority(ports.clone())]).collect();
     bus.serve(SERVICE, about, questions).await
+}
+
+fn priority(ports: Ports) -> Question {
+    Question {
+        name: "job-priority",
+        subject: format!("{ADMIN_JOBS}.priority"),
+        about: "put a job into a lane: {job, lane}",
+        answer: Arc::new(move |body| Box::pin(priority::answer(ports.clone(), body))),
+    }
 }
 
 fn parse(body: &[u8]) -> Result<Request, Refusal> {

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jetreel_actors::config::{Config, Context, Roles as Branches};
-use jetreel_actors::deadletter::DlqService;
 use jetreel_actors::load::Measures;
 use jetreel_actors::ports::{Hook, Ports, Store};
 use jetreel_actors::supervisor;
@@ -168,12 +167,13 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
     let codec = codec_warnings(settings, &services.codec);
     let shared = belonging::warnings(&context.gate);
     let warnings = [durability.warnings(), upkeep.warnings(), codec, shared];
-    let (gateway, http) = gateway(settings, &services, warnings)?;
+    let (gateway, http) = gateway(settings, &services, &context, warnings)?;
     let roles = &settings.node.roles;
     let branches = Branches {
         stages: Stage::ALL.into_iter().filter(|stage| roles.works_for(*stage)).collect(),
         deadletter: roles.has(Role::Deadletter),
         reconcile: roles.has(Role::Reconciler),
+        gateway: roles.has(Role::Gateway),
     };
     if needs_codec(roles) {
         tokio::spawn(tell_confinement(services.clone()));
@@ -215,7 +215,7 @@ async fn admin(settings: &Settings, services: &Services) -> anyhow::Result<Optio
     if !settings.node.roles.has(Role::Deadletter) {
         return Ok(None);
     }
-    Ok(Some(admin::start(&services.bus, DlqService::new(&services.ports)).await?))
+    Ok(Some(admin::start(&services.bus, &services.ports).await?))
 }
 
 /// Logs and counts the confinement of codec processes on this node. Each job is checked by itself.
@@ -263,6 +263,7 @@ const ADMIN_CONNECTIONS: usize = 16;
 fn gateway(
     settings: &Settings,
     services: &Services,
+    context: &Context,
     warnings: [Warnings; 4],
 ) -> anyhow::Result<(Option<std::net::SocketAddr>, Option<Http>)> {
     let public = settings.node.roles.has(Role::Gateway);
@@ -288,6 +289,7 @@ fn gateway(
             [crate::settings::host_name().as_str()],
         ),
         prices: settings.cost.clone(),
+        standing: standing(context),
     });
     let stop = CancellationToken::new();
     let (mut address, mut servers) = (None, Vec::new());
@@ -310,6 +312,11 @@ fn gateway(
         servers.push(serve(listener, router, ADMIN_CONNECTIONS));
     }
     Ok((address, Some((gateway, stop, servers))))
+}
+
+fn standing(context: &Context) -> http::StandingOf {
+    let context = context.clone();
+    Arc::new(move |order| context.standing(order))
 }
 
 /// The gateway's descriptors, besides those of the node's tasks.

@@ -181,6 +181,10 @@ async fn attempt<C: Claiming>(
             trace::ended("unneeded");
             return Ok(Settlement::Ack);
         }
+        Taken::Waits(wait) => {
+            trace::ended("waits");
+            return Ok(Settlement::HandBack(wait));
+        }
         Taken::Lost(lost) => {
             trace::ended("lost");
             return Ok(not_begun(lost));

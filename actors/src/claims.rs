@@ -3,6 +3,8 @@
 //! Invariant: a claim changes only by compare-and-set, and each change is a new revision. Only the holder of the newest revision settles
 //! the message.
 
+use std::time::Duration;
+
 use jetreel_domain::delivery::claim::{self, Claim, Verdict};
 use jetreel_domain::delivery::stage::Unit;
 use jetreel_domain::id::OrderId;
@@ -15,6 +17,9 @@ use crate::ports::{Ports, Swap, Versioned};
 
 /// Rounds of the claiming loop. There are far fewer rivals.
 const ROUNDS_MAX: usize = 16;
+
+/// Delay of a message whose task is being moved to another lane. Usually that takes some milliseconds.
+const TRANSFER_WAIT: Duration = Duration::from_secs(2);
 
 /// A claim held by this worker.
 #[derive(Debug, Clone)]
@@ -69,6 +74,8 @@ pub(crate) enum Taken {
     /// The message is not needed: its result exists, or its task is claimed for another message that is still queued in another lane, or its
     /// stage for a newer message.
     Unneeded,
+    /// Nobody has taken the task, and another message of it is queued. Which of them is needed is decided by then.
+    Waits(Duration),
     /// The work must stop. The claim may be another worker's by now.
     Lost(Lost),
 }
@@ -98,8 +105,17 @@ pub(crate) async fn take_in_hand(
         let found = ports.broker.claim(order, unit).await?;
         let old = found.as_ref().map(|found| &found.value);
         let outdated = unit.task().is_none() && claim::is_outdated(old, by.sequence);
-        if outdated || unit.task().is_some() && is_duplicate(ports, old, by.sequence).await? {
+        if outdated {
             return Ok(Taken::Unneeded);
+        }
+        let verdict = match unit.task() {
+            Some(_) => verdict(ports, old, by.sequence).await?,
+            None => Verdict::Take,
+        };
+        match verdict {
+            Verdict::Take => {}
+            Verdict::Duplicate => return Ok(Taken::Unneeded),
+            Verdict::Wait => return Ok(Taken::Waits(TRANSFER_WAIT)),
         }
         if let Some(lost) = hand.lost_now() {
             return Ok(Taken::Lost(lost));
@@ -147,10 +163,10 @@ async fn swap(
     }
 }
 
-async fn is_duplicate(ports: &Ports, old: Option<&Claim>, sequence: u64) -> Result<bool, Failure> {
-    let Some(old) = old.filter(|old| old.sequence != sequence) else { return Ok(false) };
+async fn verdict(ports: &Ports, old: Option<&Claim>, sequence: u64) -> Result<Verdict, Failure> {
+    let Some(old) = old.filter(|old| old.sequence != sequence) else { return Ok(Verdict::Take) };
     let other_queued = ports.broker.is_queued(old.sequence).await?;
-    Ok(claim::decide(Some(old), sequence, other_queued) == Verdict::Duplicate)
+    Ok(claim::decide(Some(old), sequence, other_queued))
 }
 
 /// Resets the attempt count of a replayed message.

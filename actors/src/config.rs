@@ -8,8 +8,9 @@ use jetreel_domain::codec::limits::Limits;
 use jetreel_domain::delivery::intake::SourcePrefixes;
 use jetreel_domain::delivery::retry::Schedules;
 use jetreel_domain::delivery::stage::Stage;
-use jetreel_domain::id::Group;
+use jetreel_domain::id::{Group, OrderId};
 use jetreel_domain::order::admission::Admission;
+use jetreel_domain::order::line::Standing;
 use jetreel_domain::plan::policy::PlanPolicy;
 use jetreel_domain::upkeep::peers::Peers;
 use jetreel_domain::upkeep::reconcile::Policy;
@@ -32,13 +33,15 @@ pub struct Roles {
     pub deadletter: bool,
     /// Repairs from state what the queues lost.
     pub reconcile: bool,
+    /// Shows jobs with their places in line.
+    pub gateway: bool,
 }
 
 impl Roles {
     /// All roles.
     #[must_use]
     pub fn all() -> Self {
-        Self { stages: Stage::ALL.into(), deadletter: true, reconcile: true }
+        Self { stages: Stage::ALL.into(), deadletter: true, reconcile: true, gateway: true }
     }
 }
 
@@ -104,7 +107,7 @@ pub struct Context {
     pub plans: Arc<Plans>,
     /// Nodes known from their heartbeats.
     pub peers: Arc<Mutex<Peers>>,
-    /// Whose turn it is to release tasks. Followed only by nodes that plan or publish.
+    /// Whose turn it is to release tasks. Followed only by nodes that plan or publish or have a gateway.
     line: Arc<Mutex<Admission>>,
     /// Tasks that this node has in hand.
     pub busy: watch::Sender<usize>,
@@ -154,6 +157,12 @@ impl Context {
     /// Nodes known from their heartbeats. The guard must not be held across an await.
     pub(crate) fn peers(&self) -> MutexGuard<'_, Peers> {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where an order stands in its line, as far as this node has followed the states.
+    #[must_use]
+    pub fn standing(&self, order: &OrderId) -> Option<Standing> {
+        self.line().line().standing(order)
     }
 
     /// Whose turn it is to release tasks. The guard must not be held across an await.

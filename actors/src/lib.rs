@@ -17,6 +17,7 @@ mod panics;
 pub mod parts;
 mod original;
 pub mod change;
+pub mod lanes;
 pub mod releases;
 mod views;
 mod takeover;

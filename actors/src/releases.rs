@@ -15,6 +15,7 @@ use jetreel_domain::words::failure::Failure;
 use crate::config::Context;
 use crate::crash;
 use crate::event::Event;
+use crate::lanes;
 use crate::ports::WriteOnce;
 
 /// Queues the tasks that are due by the order's place in the line and not in `released`, and adds them to it. Releasing a task twice is
@@ -71,6 +72,7 @@ async fn by(
     windows: Windows,
 ) -> Result<(), Failure> {
     let Some(reference) = &order.plan else { return Ok(()) };
+    let mut news = false;
     for task in release::due(plan, view, windows) {
         if released.contains(&task) {
             continue;
@@ -81,6 +83,12 @@ async fn by(
         }
         crash::point("release-after-task");
         released.insert(task);
+        news = true;
+    }
+    let lane = context.line().lane(&plan.order);
+    if news && lane.is_some_and(|lane| lane != order.lane) {
+        // The lane was changed since the state was read.
+        lanes::settle(&context.ports, &plan.order).await?;
     }
     Ok(())
 }

@@ -73,6 +73,11 @@ impl Views {
         Arc::clone(&self.slots().of(order).known)
     }
 
+    /// Whether this node has worked on an order.
+    pub(crate) fn knows(&self, order: &OrderId) -> bool {
+        self.slots().by_order.contains_key(order)
+    }
+
     /// Somebody tries to release a task.
     pub(crate) fn hear(&self, order: &OrderId, task: TaskId) {
         let mut slots = self.slots();
@@ -265,6 +270,11 @@ impl Known {
     pub(crate) fn state(&self) -> Option<Versioned<Video>> {
         let fresh = self.state.as_ref().filter(|(_, read)| read.elapsed() < STATE_AGE_MAX);
         fresh.map(|(found, _)| found.clone())
+    }
+
+    /// The next evaluation reads the state.
+    pub(crate) fn unsee(&mut self) {
+        self.state = None;
     }
 
     /// Keeps a state that was just read or written. One that was kept before stays as old as it is.

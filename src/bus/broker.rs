@@ -111,6 +111,14 @@ impl Remains for Bus {
         port("read a message", self.stored_at(stream, sequence))
     }
 
+    fn queued_messages<'a>(
+        &'a self,
+        order: &'a OrderId,
+        task: Option<TaskId>,
+    ) -> PortFuture<'a, Vec<Stored>> {
+        port("read queued tasks", self.tasks_in_queues(order, task))
+    }
+
     fn remove<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, ()> {
         port("remove a message", async move { self.remove_at(stream, sequence).await.map(drop) })
     }

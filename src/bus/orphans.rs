@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use jetreel_actors::ports::{Delivered, LostSight, Stored};
 use jetreel_domain::delivery::stage::{Queue, Stage};
+use jetreel_domain::delivery::subject;
+use jetreel_domain::id::{OrderId, TaskId};
 use serde::{Deserialize, Serialize};
 
 use super::connection::Bus;
@@ -145,6 +147,25 @@ impl Bus {
             return Ok(None);
         }
         Ok(Some(stored(stream, message)))
+    }
+
+    /// Messages of an order's queued tasks, or of one task, in every lane.
+    pub(super) async fn tasks_in_queues(
+        &self,
+        order: &OrderId,
+        task: Option<TaskId>,
+    ) -> Result<Vec<Stored>, Fault> {
+        let filter = match task {
+            Some(task) => subject::encode_task_filter(order, task),
+            None => subject::encode_order_filter(order),
+        };
+        let mut found = Vec::new();
+        for subject in self.subjects(names::ENCODE, &filter, Some).await? {
+            let read = persist(READ_BUDGET, || self.last_message(names::ENCODE, &subject)).await?;
+            let sound = read.filter(|message| message.garbled.is_none());
+            found.extend(sound.map(|message| stored(names::ENCODE, message)));
+        }
+        Ok(found)
     }
 
     /// Removes the message at a sequence. `false` if it was gone already.

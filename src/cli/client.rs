@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jetreel_domain::order::lane::Lane;
 use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -36,6 +37,14 @@ pub(super) struct Job {
     pub(super) id: String,
     pub(super) title: String,
     pub(super) status: String,
+    /// Empty if an older server does not tell it.
+    #[serde(default)]
+    lane: String,
+    /// Jobs of the lane before it in line; `None` if it does not stand in line.
+    #[serde(default)]
+    place: Option<u64>,
+    #[serde(default)]
+    waits_for: Option<String>,
     /// Id of the order that took over from this one.
     #[serde(default)]
     pub(super) successor: Option<String>,
@@ -73,6 +82,20 @@ impl Job {
     /// Whether the job changes only by a request.
     pub(super) fn is_ended(&self) -> bool {
         matches!(self.status.as_str(), "COMPLETED" | "FAILED" | "CANCELLED")
+    }
+
+    /// The lane of the job and its place in line.
+    pub(super) fn line(&self) -> String {
+        let what = match self.waits_for.as_deref() {
+            Some("first-seconds") => "its first seconds",
+            Some(_) | None => "its bulk",
+        };
+        match self.place {
+            None => self.lane.clone(),
+            Some(0) => format!("{}, first in line for {what}", self.lane),
+            Some(1) => format!("{}, in line for {what} behind 1 job", self.lane),
+            Some(before) => format!("{}, in line for {what} behind {before} jobs", self.lane),
+        }
     }
 
     /// Warnings for the user, one per line.
@@ -139,6 +162,12 @@ impl Remote {
     /// Cancels a job. Returns the job afterwards.
     pub(super) async fn cancel(&self, id: &str) -> anyhow::Result<(Job, Value)> {
         self.job_by(self.client.post(self.job_url(&[id, "cancel"])?)).await
+    }
+
+    /// Puts a job into a lane. Returns the job afterwards.
+    pub(super) async fn prioritise(&self, id: &str, lane: Lane) -> anyhow::Result<(Job, Value)> {
+        let wish = serde_json::json!({ "lane": lane });
+        self.job_by(self.client.post(self.job_url(&[id, "priority"])?).json(&wish)).await
     }
 
     /// Deletes a video. Returns the server's answer.

@@ -17,6 +17,7 @@ mod node;
 mod notice;
 mod output;
 mod plan;
+mod priority;
 mod queues;
 mod report;
 mod rm;
@@ -89,6 +90,8 @@ enum Command {
     Status(status::Arguments),
     /// Cancel a job for good, and delete its output
     Cancel(cancel::Arguments),
+    /// Put a job into another lane: what is queued of it and what follows goes before, or behind, other jobs
+    Priority(priority::Arguments),
     /// Delete a video and all its output
     Rm(rm::Arguments),
     /// Show what would be made of a file, and its cost
@@ -130,6 +133,7 @@ impl Command {
             | Self::Submit(_)
             | Self::Status(_)
             | Self::Cancel(_)
+            | Self::Priority(_)
             | Self::Rm(_)
             | Self::Plan(_)
             | Self::Cost(_)
@@ -198,6 +202,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<Exit> 
         Command::Submit(arguments) => submit::run(arguments, &settings).await,
         Command::Status(arguments) => status::run(arguments, &settings).await,
         Command::Cancel(arguments) => cancel::run(arguments, &settings).await,
+        Command::Priority(arguments) => priority::run(arguments, &settings).await,
         Command::Rm(arguments) => rm::run(arguments, &settings).await,
         Command::Plan(arguments) => plan::run(arguments, &settings).await,
         Command::Cost(arguments) => cost::run(arguments, &settings).await,

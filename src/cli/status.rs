@@ -41,6 +41,9 @@ fn text(job: &Job, remote: &Remote) -> String {
     if let Some(successor) = &job.successor {
         lines.push(format!("goes on as job {successor}"));
     }
+    if !job.is_ended() && !job.line().is_empty() {
+        lines.push(format!("lane:     {}", job.line()));
+    }
     lines.extend(job.notes());
     if !job.tiers.is_empty() {
         lines.push(tiers(job));

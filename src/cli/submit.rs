@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use jetreel_domain::order::lane::Lane;
+use jetreel_domain::order::priority;
 use jetreel_domain::words::failure::Failure;
 use jetreel_domain::words::reason::{FileFault, Reason};
 use reqwest::Body;
@@ -41,6 +43,9 @@ pub(super) struct Arguments {
     /// Whose video it is: owners share the slots, however many videos each of them has
     #[arg(long)]
     owner: Option<String>,
+    /// high, normal or low: which jobs it goes before
+    #[arg(long, value_parser = priority::lane)]
+    lane: Option<Lane>,
     /// Wait until the video is ready
     #[arg(long)]
     wait: bool,
@@ -66,7 +71,11 @@ pub(super) async fn run(arguments: Arguments, settings: &Settings) -> anyhow::Re
     let title = arguments.title.clone().or_else(name).unwrap_or_default();
     let again = arguments.server.again();
     let mut bars = Bars::new(arguments.json);
-    let named = [("title", Some(title.as_str())), ("owner", arguments.owner.as_deref())];
+    let named = [
+        ("title", Some(title.as_str())),
+        ("owner", arguments.owner.as_deref()),
+        ("lane", arguments.lane.map(Lane::as_str)),
+    ];
     let query: Vec<_> =
         named.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     let id = upload(&remote, &file, &query, &mut bars).await?;

@@ -16,6 +16,8 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
 use jetreel_actors::ports::Ports;
+use jetreel_domain::id::OrderId;
+use jetreel_domain::order::line::Standing;
 use jetreel_domain::output::price::Prices;
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -27,7 +29,8 @@ use super::orders::Orders;
 use super::origin::{self, Hosts};
 use super::pace::Pace;
 use super::{
-    attachment, cancel, cost, erase, health, jobs, listing, pages, playback, problem, videos,
+    attachment, cancel, cost, erase, health, jobs, listing, pages, playback, priority, problem,
+    videos,
 };
 use crate::descriptors::Budget;
 
@@ -107,7 +110,11 @@ pub struct GatewayOptions {
     pub hosts: Hosts,
     /// Prices, for the cost of videos.
     pub prices: Prices,
+    pub standing: StandingOf,
 }
+
+/// Gives the standing of an order in its line; `None` if it does not stand in line.
+pub type StandingOf = Arc<dyn Fn(&OrderId) -> Option<Standing> + Send + Sync>;
 
 /// Shared state of all requests.
 pub struct Gateway {
@@ -119,6 +126,7 @@ pub struct Gateway {
     pub(super) catalog: Catalog,
     pub(super) pace: Pace,
     pub(super) prices: Prices,
+    pub(super) standing: StandingOf,
     /// Permits of uploads that write.
     pub(super) uploads: Semaphore,
     /// Permits of reads from the store.
@@ -143,6 +151,7 @@ impl Gateway {
             catalog: Catalog::default(),
             pace: options.pace,
             prices: options.prices,
+            standing: options.standing,
             uploads: Semaphore::new(uploads.min(Semaphore::MAX_PERMITS)),
             reads: Arc::new(Semaphore::new(reads.min(Semaphore::MAX_PERMITS))),
             hosts: Arc::new(options.hosts),
@@ -190,6 +199,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/jobs/{id}/status", get(jobs::get))
         .route("/v1/jobs/{id}/retry", post(jobs::retry))
         .route("/v1/jobs/{id}/cancel", post(cancel::cancel))
+        .route("/v1/jobs/{id}/priority", post(priority::change))
         .merge(playback)
         .merge(health_routes());
     if gateway.public_metrics {

@@ -1,7 +1,9 @@
 //! The job as users see it: a pure function of state, plan and ledger.
 
 use jetreel_domain::id::VideoId;
+use jetreel_domain::order::lane::Lane;
 use jetreel_domain::order::ledger::View;
+use jetreel_domain::order::line::Standing;
 use jetreel_domain::order::owner_name::OwnerName;
 use jetreel_domain::order::progress;
 use jetreel_domain::order::state::{Fact, Order, Status, Video};
@@ -25,6 +27,7 @@ pub(super) struct Summary {
     #[serde(skip_serializing_if = "OwnerName::is_empty")]
     owner: OwnerName,
     pub(super) status: Status,
+    lane: Lane,
     /// The order that took over from this one; `None` if none did. The status of this one changes no more then.
     successor: Option<String>,
     /// Percentage from 0 to 100.
@@ -90,6 +93,10 @@ impl From<&Failure> for Unreadable {
 pub(super) struct Document {
     #[serde(flatten)]
     pub(super) summary: Summary,
+    /// Jobs of the lane that are before it in line; `None` if it does not stand in line.
+    place: Option<usize>,
+    /// What it stands in line for: `first-seconds` or `bulk`.
+    waits_for: Option<&'static str>,
     tiers: Vec<Tier>,
     source: Option<Source>,
     /// Warnings for the user, each a sentence. They may quote the source.
@@ -163,6 +170,7 @@ pub(super) fn summary(video: &Video, order: &Order, known: Known<'_>, pictures: 
         title: video.title.clone(),
         owner: video.owner.clone(),
         status: order.status,
+        lane: order.lane,
         successor: video.successor(order.number).map(|next| video.order_id(next).to_string()),
         progress,
         playable,
@@ -192,6 +200,8 @@ pub(super) fn document(video: &Video, order: &Order, known: Known<'_>, pictures:
     let completed = order.status == Status::Completed;
     Document {
         summary: summary(video, order, known, pictures),
+        place: None,
+        waits_for: None,
         tiers: known.map_or_else(Vec::new, |known| tiers(video, order, known)),
         source: known.and_then(|(plan, _)| source(plan)),
         warnings: known
@@ -202,6 +212,16 @@ pub(super) fn document(video: &Video, order: &Order, known: Known<'_>, pictures:
 }
 
 impl Document {
+    /// The document with the standing of the job. A standing in another lane is older than the document.
+    pub(super) fn in_line(self, standing: Option<Standing>) -> Self {
+        let standing = standing.filter(|standing| {
+            standing.row.lane == self.summary.lane && self.summary.status == Status::Encoding
+        });
+        let place = standing.map(|standing| standing.before);
+        let waits_for = standing.map(|standing| standing.row.phase.as_str());
+        Self { place, waits_for, ..self }
+    }
+
     /// The document with the warnings of a manifest.
     pub(super) fn warned(self, warnings: &[String]) -> Self {
         Self { warnings: printed(warnings), ..self }
@@ -245,7 +265,7 @@ fn source(plan: &Plan) -> Option<Source> {
 mod tests {
     use super::*;
     use jetreel_domain::delivery::stage::Stage;
-    use jetreel_domain::order::lane::Lane;
+    use jetreel_domain::order::line::{Phase, Row};
     use jetreel_domain::order::state::Dead;
 
     #[test]
@@ -265,5 +285,23 @@ mod tests {
         assert_eq!(json["successor"], serde_json::Value::Null);
         assert_eq!(json["ended"], "1970-01-01T00:00:02Z");
         assert_eq!(json["retry_available"], false);
+        assert_eq!((&json["lane"], &json["place"]), (&"normal".into(), &serde_json::Value::Null));
+    }
+
+    #[test]
+    fn a_job_in_line_shows_its_place_and_for_what_it_waits() {
+        let mut video = Video::receiving(VideoId::from_bits(5), String::new(), Lane::High, 0);
+        video.orders[0].status = Status::Encoding;
+        let shown = |video: &Video, lane, phase| {
+            let standing = Standing { row: Row { lane, phase }, before: 3 };
+            let document = document(video, &video.orders[0], None, false).in_line(Some(standing));
+            (document.place, document.waits_for)
+        };
+        let seen = shown(&video, Lane::High, Phase::First);
+        assert_eq!(seen, (Some(3), Some("first-seconds")));
+        assert_eq!(shown(&video, Lane::High, Phase::Bulk), (Some(3), Some("bulk")));
+        assert_eq!(shown(&video, Lane::Low, Phase::Bulk), (None, None), "it changed its lane");
+        video.orders[0].status = Status::Completed;
+        assert_eq!(shown(&video, Lane::High, Phase::Bulk), (None, None), "it left the line");
     }
 }

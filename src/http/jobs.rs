@@ -167,7 +167,7 @@ pub(super) fn parse(id: &str) -> Result<(VideoId, Option<u32>), Problem> {
 
 /// The order that a video's id refers to.
 pub(super) fn newest(video: &Video) -> Option<&Order> {
-    video.orders.iter().rev().find(|order| !order.superseded).or_else(|| video.orders.last())
+    video.newest()
 }
 
 /// The document of an order.
@@ -176,6 +176,12 @@ pub(super) async fn describe(
     video: &Video,
     number: u32,
 ) -> Result<Document, Problem> {
+    let document = described(gateway, video, number).await?;
+    let standing = (gateway.standing)(&video.order_id(number));
+    Ok(document.in_line(standing))
+}
+
+async fn described(gateway: &Gateway, video: &Video, number: u32) -> Result<Document, Problem> {
     let order = video.order(number).ok_or_else(no_such_job)?;
     // The plan of a cancelled order is being removed.
     let Some(plan) = order.plan.as_ref().filter(|_| order.status != Status::Cancelled) else {

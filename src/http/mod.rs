@@ -26,6 +26,7 @@ mod pace;
 mod pages;
 mod parts;
 mod playback;
+mod priority;
 mod problem;
 mod range;
 mod server;
@@ -46,7 +47,9 @@ mod outage_tests;
 mod reads_tests;
 
 pub use connection::{Closing, Patience};
-pub use gateway::{Gateway, GatewayOptions, Hooks, OnSeen, Seen, Warning, admin_router, router};
+pub use gateway::{
+    Gateway, GatewayOptions, Hooks, OnSeen, Seen, StandingOf, Warning, admin_router, router,
+};
 pub(crate) use health::{STORE_NOT_SHARED, TOPOLOGY_MISSING};
 pub use origin::Hosts;
 pub use pace::Pace;

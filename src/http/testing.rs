@@ -127,6 +127,7 @@ pub(super) async fn served_with(connections: usize, patience: Patience) -> Serve
         budget: Budget { connections, uploads: 10, reads: READS },
         pace: Pace { idle: Duration::from_secs(2), bytes_per_second: 500 },
         hosts: Hosts::new(["videos.example.com"], []),
+        standing: Arc::new(|_| None),
         prices: Prices {
             currency: "EUR".to_owned(),
             vcpu_hour: 0.04,

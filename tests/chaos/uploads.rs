@@ -144,9 +144,14 @@ impl Uploads {
         drop(asked.send().await);
     }
 
-    /// Asks a gateway for something, without a body.
-    pub(crate) async fn ask(&self, address: &str, path: &str) -> reqwest::Result<StatusCode> {
-        Ok(self.client.post(format!("{address}{path}")).send().await?.status())
+    /// Asks a gateway for something.
+    pub(crate) async fn ask(
+        &self,
+        address: &str,
+        path: &str,
+        body: &'static str,
+    ) -> reqwest::Result<StatusCode> {
+        Ok(self.client.post(format!("{address}{path}")).body(body).send().await?.status())
     }
 
     async fn post(&self, address: &str, title: &str) -> Answer {

@@ -49,6 +49,8 @@ pub(super) enum Way {
     Reopen,
     /// An upload that is cancelled in the middle of a task.
     Cancel,
+    /// An upload that gets another lane in the middle of a task.
+    Priority,
     /// An upload whose node ended before it was announced.
     Untold,
     /// An upload whose node ended before all of it had arrived.
@@ -73,6 +75,7 @@ impl Way {
             Some("dlq") => Self::Retry,
             Some("reopen") => Self::Reopen,
             Some("cancel" | "clear" | "sweep") => Self::Cancel,
+            Some("priority") => Self::Priority,
             Some("reconcile") => Self::Untold,
             Some("giveup") => Self::HalfDone,
             Some("breakoff") => Self::BrokenOff,
@@ -88,6 +91,7 @@ impl Way {
             Self::Refusal | Self::Replay | Self::Retry | Self::Reopen => true,
             Self::Video
             | Self::Cancel
+            | Self::Priority
             | Self::Untold
             | Self::HalfDone
             | Self::BrokenOff
@@ -111,6 +115,7 @@ impl Way {
             | Self::Replay
             | Self::Retry
             | Self::Reopen
+            | Self::Priority
             | Self::Stranded => &[],
         }
     }
@@ -127,6 +132,7 @@ impl Way {
             | Self::Retry
             | Self::Reopen
             | Self::Cancel
+            | Self::Priority
             | Self::BrokenOff
             | Self::Stranded => None,
         }
@@ -183,7 +189,7 @@ impl Way {
                 stage.step(Step::Settle).await?;
                 correct(&stage.world, clip).await?;
             }
-            Self::Cancel => {
+            Self::Cancel | Self::Priority => {
                 stage.step(Step::Hold(0)).await?;
                 self.ask_all(stage).await?;
                 // The node ends them, at its own end at the latest.
@@ -196,7 +202,7 @@ impl Way {
     /// Done when the node runs again: clients without an answer repeat their requests, and an operator repairs.
     pub(super) async fn go_on(self, stage: &mut Stage) -> anyhow::Result<()> {
         match self {
-            Self::Retry => self.ask_all(stage).await,
+            Self::Retry | Self::Priority => self.ask_all(stage).await,
             Self::Video
             | Self::Refusal
             | Self::Replay
@@ -229,6 +235,7 @@ impl Way {
             Self::Video
             | Self::Refusal
             | Self::Cancel
+            | Self::Priority
             | Self::Untold
             | Self::HalfDone
             | Self::BrokenOff
@@ -239,11 +246,24 @@ impl Way {
 
     /// Asks for the same of every job. A node that ends meanwhile gives no answer.
     async fn ask_all(self, stage: &Stage) -> anyhow::Result<()> {
-        let wish = if self == Self::Cancel { "cancel" } else { "retry" };
+        let (wish, body) = match self {
+            Self::Cancel => ("cancel", ""),
+            Self::Priority => ("priority", r#"{"lane": "high"}"#),
+            Self::Video
+            | Self::Refusal
+            | Self::Replay
+            | Self::Retry
+            | Self::Reopen
+            | Self::Untold
+            | Self::HalfDone
+            | Self::BrokenOff
+            | Self::Stranded
+            | Self::Outdated => ("retry", ""),
+        };
         let address = stage.node(0)?.address().context("the node does not run")?.to_owned();
         for order in stage.world.uploads.acknowledged() {
             let path = format!("/v1/jobs/{order}/{wish}");
-            drop(stage.world.uploads.ask(&address, &path).await);
+            drop(stage.world.uploads.ask(&address, &path, body).await);
         }
         Ok(())
     }

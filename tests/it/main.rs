@@ -32,6 +32,7 @@ mod line;
 mod lists;
 mod long_lists;
 mod orphans;
+mod priority;
 mod probes;
 mod reconcile;
 mod refuse;

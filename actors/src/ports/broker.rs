@@ -73,6 +73,12 @@ pub trait Remains: Send + Sync {
     fn lost_sight(&self) -> PortFuture<'_, Vec<LostSight>>;
     /// The message with this sequence, from the leader.
     fn stored<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, Option<Stored>>;
+    /// Messages of the queued tasks of an order, or of one task of it, in every lane, waiting or delivered; from the leader.
+    fn queued_messages<'a>(
+        &'a self,
+        order: &'a OrderId,
+        task: Option<TaskId>,
+    ) -> PortFuture<'a, Vec<Stored>>;
     /// Removes the message with this sequence. It is no error if there is none.
     fn remove<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, ()>;
     /// Publishes a message again, byte for byte, and removes the old one. The broker counts its deliveries anew.

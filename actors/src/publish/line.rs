@@ -1,9 +1,9 @@
-//! Follows the states of all videos, and evaluates the orders whose turn has come.
+//! Follows the states of all videos, and evaluates the orders whose turn has come. Moves the queued tasks of orders that changed their lane.
 //!
 //! Writes are overheard, which costs no request and may miss some. Every few seconds all states that changed since are read. So a missed
-//! write delays a turn by as much. A node that plans orders and does not publish follows the states as well, and evaluates nothing.
+//! write delays a turn by as much. A node that plans or shows orders and does not publish follows the states as well, and evaluates nothing.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::evaluate::{self, Cause};
 use crate::config::Context;
 use crate::event::Event;
+use crate::lanes;
 use crate::ports::Overheard;
 use crate::releases;
 use crate::views::Views;
@@ -51,6 +52,8 @@ pub(crate) struct State {
     /// When the bucket that was read was created, in nanoseconds since the Unix epoch.
     born: i64,
     due: VecDeque<OrderId>,
+    /// Orders whose queued tasks may be in another lane than the order.
+    moves: VecDeque<OrderId>,
     look_at: Instant,
 }
 
@@ -68,8 +71,8 @@ impl Actor for Follower {
         Args { context, views }: Args,
     ) -> Result<State, ActorProcessingErr> {
         myself.cast(Message::Next)?;
-        let (due, look_at) = (VecDeque::new(), Instant::now());
-        Ok(State { context, views, heard: None, read: 0, born: 0, due, look_at })
+        let (due, moves, look_at) = (VecDeque::new(), VecDeque::new(), Instant::now());
+        Ok(State { context, views, heard: None, read: 0, born: 0, due, moves, look_at })
     }
 
     async fn handle(
@@ -110,18 +113,22 @@ impl State {
         self.hear().await;
     }
 
-    /// Evaluates the next order.
+    /// Moves the tasks of the next order that changed its lane, and evaluates the next order.
     async fn release(&mut self) {
-        if !self.context.gate.is_open()
-            && let Some(order) = self.due.pop_front()
-        {
+        if self.context.gate.is_open() {
+            return;
+        }
+        if let Some(order) = self.moves.pop_front() {
+            self.change_lane(order).await;
+        }
+        if let Some(order) = self.due.pop_front() {
             self.evaluate(order).await;
         }
     }
 
     /// Enters the writes that were overheard. Waits for one if nothing else is to be done.
     async fn hear(&mut self) {
-        let idle = self.due.is_empty() || self.context.gate.is_open();
+        let idle = self.due.is_empty() && self.moves.is_empty() || self.context.gate.is_open();
         let mut until = if idle { self.look_at } else { Instant::now() };
         for _ in 0..WRITES_AT_ONCE {
             let Some(heard) = &mut self.heard else {
@@ -130,12 +137,13 @@ impl State {
             };
             let Ok(video) = tokio::time::timeout_at(until, heard.next()).await else { return };
             let slots = releases::cluster_slots(&self.context);
-            let risen = {
+            let (risen, other_lane) = {
                 let mut line = self.context.line();
                 line.enter(&video);
-                line.look(slots)
+                (line.look(slots), line.take_other_lane())
             };
             self.take_up(risen);
+            self.take_over_lanes(other_lane);
             until = Instant::now();
         }
     }
@@ -145,6 +153,19 @@ impl State {
         let context = self.context.clone();
         let mine = orders.into_iter().filter(|order| releases::is_mine(&context, order));
         self.queue(mine);
+    }
+
+    /// Takes up the orders of which this node may have released tasks into their old lane, and those that are its own to look after.
+    fn take_over_lanes(&mut self, orders: BTreeSet<OrderId>) {
+        if !self.context.config.publishes() {
+            return;
+        }
+        for order in orders {
+            let concerns = self.views.knows(&order) || releases::is_mine(&self.context, &order);
+            if concerns && !self.moves.contains(&order) {
+                self.moves.push_back(order);
+            }
+        }
     }
 
     fn queue(&mut self, orders: impl IntoIterator<Item = OrderId>) {
@@ -165,14 +186,16 @@ impl State {
         }
         self.read_on().await?;
         let slots = releases::cluster_slots(&self.context);
-        let (risen, missed, stands) = {
+        let (risen, missed, other_lane, stands) = {
             let mut line = self.context.line();
             let risen = line.look(slots);
             let missed = if line.set_ready() { line.admitted() } else { Vec::new() };
-            (risen, missed, Row::all().map(|row| line.line().length(row) > 0))
+            let stands = Row::all().map(|row| line.line().length(row) > 0);
+            (risen, missed, line.take_other_lane(), stands)
         };
         self.take_up(risen);
         self.queue(missed);
+        self.take_over_lanes(other_lane);
         let idle = !stands.contains(&true) || !self.context.config.publishes();
         if idle || self.context.gate.is_open() {
             return Ok(());
@@ -231,6 +254,21 @@ impl State {
         if later {
             self.due.push_back(order);
         }
+    }
+
+    /// Moves the queued tasks of an order to its lane. An evaluation that began with an older state has ended before, and the next one reads
+    /// the state.
+    async fn change_lane(&mut self, order: OrderId) {
+        let context = &self.context;
+        if self.views.knows(&order) {
+            self.views.of(&order).lock().await.unsee();
+        }
+        let Err(failure) = lanes::settle(&context.ports, &order).await else { return };
+        let failure = context.gate.judge(&context.ports, failure, None).await;
+        if failure.severity == Severity::DependencyFault {
+            self.moves.push_back(order);
+        }
+        self.emit(failure);
     }
 
     fn emit(&self, failure: Failure) {

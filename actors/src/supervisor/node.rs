@@ -39,7 +39,7 @@ pub enum Branch {
     Stage(Stage, usize),
     /// The worker for ledger entries, part of the stage publish.
     Entries,
-    /// The follower of states, for the stages ingest and publish.
+    /// The follower of states, for the stages ingest and publish and for the gateway.
     Line,
     /// The sweeper for messages that the broker gave up.
     Sweeper,
@@ -194,7 +194,8 @@ impl Actor for Node {
 /// Branches of a node with these roles. `calls`: a dead-letter hook is configured.
 fn branches(roles: &Roles, config: &Config, calls: bool) -> Vec<Branch> {
     let mut branches = vec![Branch::Heartbeat];
-    if [Stage::Publish, Stage::Ingest].iter().any(|stage| roles.stages.contains(stage)) {
+    let releases = [Stage::Publish, Stage::Ingest].iter().any(|stage| roles.stages.contains(stage));
+    if releases || roles.gateway {
         branches.push(Branch::Line);
     }
     if roles.stages.contains(&Stage::Publish) {

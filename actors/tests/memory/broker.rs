@@ -22,7 +22,7 @@ use jetreel_domain::words::failure::Failure;
 use super::port::{Port, encoded};
 use super::rules;
 use super::server::{
-    ADVISORY, Kept, LEDGER, PROGRESS, RELEASE, SWEEPER, Server, WRITER, work_queues,
+    ADVISORY, ENCODE, Kept, LEDGER, PROGRESS, RELEASE, SWEEPER, Server, WRITER, work_queues,
 };
 use super::stream::Message;
 
@@ -61,6 +61,12 @@ impl Port {
     }
 }
 
+fn stored(stream: &str, sequence: u64, message: &Message) -> Stored {
+    let released = message.header(RELEASE).is_some();
+    let Message { subject, body, headers, .. } = message.clone();
+    Stored { stream: stream.to_owned(), sequence, subject, body, headers, released }
+}
+
 /// Entries of an order with their sequences, as far as they are entries.
 fn ledger(server: &Server, order: &OrderId) -> Vec<(u64, Result<Entry, Refused>)> {
     let filter = subject::ledger_filter(order);
@@ -91,10 +97,25 @@ impl Remains for Port {
     fn stored<'a>(&'a self, stream: &'a str, sequence: u64) -> PortFuture<'a, Option<Stored>> {
         let stream = stream.to_owned();
         self.look_up("read message", move |server| {
-            let message = server.message(&stream, sequence)?.clone();
-            let released = message.header(RELEASE).is_some();
-            let Message { subject, body, headers, .. } = message;
-            Some(Stored { stream: stream.clone(), sequence, subject, body, headers, released })
+            Some(stored(&stream, sequence, server.message(&stream, sequence)?))
+        })
+    }
+
+    fn queued_messages<'a>(
+        &'a self,
+        order: &'a OrderId,
+        task: Option<TaskId>,
+    ) -> PortFuture<'a, Vec<Stored>> {
+        let order = order.clone();
+        self.look_up("read queued", move |server| {
+            let own = |subject: &str| {
+                let named =
+                    subject::owner(subject) == Some((order.video.clone(), Some(order.number)));
+                named && task.is_none_or(|task| subject::task_in(subject) == Some(task))
+            };
+            let messages = server.streams[ENCODE].messages.iter();
+            let found = messages.filter(|(_, message)| own(&message.subject));
+            found.map(|(sequence, message)| stored(ENCODE, *sequence, message)).collect()
         })
     }
 

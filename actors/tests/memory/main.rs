@@ -18,6 +18,7 @@ mod store;
 mod story;
 mod stream;
 mod survey;
+mod wishes;
 mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -22,6 +22,7 @@ use super::port::Port;
 use super::schedule::{Rng, Told};
 use super::script::{self, Cut, Poison, Script};
 use super::server::Stored;
+use super::wishes::Wish;
 use super::world::{self, BURIAL, Body, CHANGES, Faults, USER, World};
 
 /// Seconds of calm after which an open order counts as stuck. Longer than all delays of the settings together.
@@ -42,6 +43,7 @@ pub(crate) struct Plot {
     pub(crate) cancel_at: Option<u64>,
     /// It is cancelled in the moment in which it is being published.
     pub(crate) cancel_late: bool,
+    pub(crate) wishes: Vec<Wish>,
 }
 
 /// A run.
@@ -122,6 +124,7 @@ fn plot(rng: &mut Rng, index: u64) -> Plot {
         silent: rng.chance(0.1),
         cancel_at: rng.chance(0.25).then(|| rng.below(90_000)),
         cancel_late: rng.chance(0.1),
+        wishes: Vec::new(),
     }
 }
 
@@ -130,7 +133,9 @@ impl Story {
     pub(crate) fn of(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0x5eed);
         let count = 1 + rng.below(2);
-        let plots: Vec<Plot> = (0..count).map(|index| plot(&mut rng, index)).collect();
+        let mut plots: Vec<Plot> = (0..count).map(|index| plot(&mut rng, index)).collect();
+        let mut wishes = Rng::new(seed ^ 0x1a7e);
+        plots.iter_mut().for_each(|plot| plot.wishes = Wish::some(&mut wishes));
         let mortal = plots.iter().any(|plot| !plot.script.poison.is_empty());
         let faults = faults(&mut rng, mortal);
         let mut times = |most: u64| -> Vec<u64> {
@@ -179,6 +184,7 @@ impl Story {
             silent: false,
             cancel_at: None,
             cancel_late: false,
+            wishes: Vec::new(),
         };
         Self {
             seed: 0,
@@ -212,6 +218,9 @@ impl Story {
         for plot in self.plots.clone() {
             world.scripts().insert(plot.id.clone(), plot.script.clone());
             tokio::spawn(upload(user.clone(), plot.clone()));
+            for wish in &plot.wishes {
+                tokio::spawn(wish.come_true(user.clone(), plot.id.clone()));
+            }
             tokio::spawn(cancel(user.clone(), plot));
         }
         for at in self.replays.clone() {
@@ -240,7 +249,9 @@ impl Story {
     /// Lasts until it is calm, or until nothing more can come of it.
     async fn storm(&self, world: &Arc<World>) {
         let planned = self.plots.iter().flat_map(|plot| [Some(plot.at), plot.cancel_at]);
-        let events = planned.flatten().chain(self.replays.iter().chain(&self.drains).copied());
+        let wished = self.plots.iter().flat_map(|plot| plot.wishes.iter().map(|wish| wish.at));
+        let events =
+            planned.flatten().chain(wished).chain(self.replays.iter().chain(&self.drains).copied());
         let last = events.max().unwrap_or(0);
         loop {
             let now = world.scheduler.now();
@@ -382,7 +393,7 @@ async fn arrived(port: &Port, name: &str) -> Arrived {
 }
 
 /// Does it until it is done: a user who gets no answer tries again.
-async fn persist<T, F>(user: &Port, mut attempt: impl FnMut() -> F) -> T
+pub(crate) async fn persist<T, F>(user: &Port, mut attempt: impl FnMut() -> F) -> T
 where
     F: Future<Output = Result<T, Failure>>,
 {

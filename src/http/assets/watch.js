@@ -54,9 +54,18 @@ function fact(name, value) {
   return [make("dt", { textContent: name }), make("dd", {}, value)];
 }
 
+/** The lane of a job and its place in line. */
+function lane(job) {
+  if (job.place === null) return job.lane;
+  const what = job.waits_for === "first-seconds" ? "first seconds" : "bulk";
+  const before = job.place === 1 ? "1 job is" : `${job.place} jobs are`;
+  return `${job.lane}, ${before} before it in line for the ${what}`;
+}
+
 function facts(job) {
   const rows = [["Job", make("code", { textContent: job.id })], ["Uploaded", new Date(job.created).toLocaleString()]];
   if (job.ended) rows.push(["Ended", new Date(job.ended).toLocaleString()]);
+  if (!ended(job)) rows.push(["Lane", make("span", { id: "lane", textContent: lane(job) })]);
   rows.push(["Original", size(job.source_bytes)]);
   if (job.source) {
     const { width, height, frame_rate, codec, duration_seconds } = job.source;
@@ -101,6 +110,7 @@ function show(job) {
   byId("tiers").replaceChildren(...job.tiers.map((tier) => tierRow(job, tier)));
   showWarnings(job.warnings);
   announce(job);
+  if (byId("lane")) setText(byId("lane"), lane(job));
   if (job.poster && !video.poster) video.poster = job.poster;
   if (job.playable && !playing) { play(job); byId("facts").replaceChildren(...facts(job)); }
   if (job.thumbnails && !storyboard) {

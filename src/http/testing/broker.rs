@@ -176,6 +176,14 @@ impl Remains for Videos {
         away()
     }
 
+    fn queued_messages<'a>(
+        &'a self,
+        _: &'a OrderId,
+        _: Option<TaskId>,
+    ) -> PortFuture<'a, Vec<Stored>> {
+        self.answer(Vec::new)
+    }
+
     fn remove<'a>(&'a self, _: &'a str, _: u64) -> PortFuture<'a, ()> {
         away()
     }

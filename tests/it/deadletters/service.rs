@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE};
 use jetreel::admin::SERVICE;
-use jetreel_domain::delivery::subject::ADMIN_DLQ;
+use jetreel_domain::delivery::subject::{ADMIN_DLQ, ADMIN_JOBS};
 use serde_json::{Value, json};
 
 use super::Ward;
@@ -71,7 +71,9 @@ async fn the_service_is_found_and_says_why_it_refuses() {
         .filter_map(|e| e["subject"].as_str())
         .collect();
     subjects.sort_unstable();
-    let all = ["discard", "ls", "replay", "show"].map(|verb| format!("{ADMIN_DLQ}.{verb}"));
+    let of_letters = ["discard", "ls", "replay", "show"].map(|verb| format!("{ADMIN_DLQ}.{verb}"));
+    let all: Vec<String> =
+        of_letters.into_iter().chain([format!("{ADMIN_JOBS}.priority")]).collect();
     assert_eq!(subjects, all);
 
     assert_eq!(told(nats, "ls", json!({})).await, json!({ "letters": [], "next": null }));

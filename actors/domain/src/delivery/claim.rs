@@ -25,7 +25,7 @@ pub struct Claim {
     pub v: u32,
     /// UUID of the attempt. The keys of its objects end with it.
     pub attempt_id: String,
-    /// Name of the node that runs the task.
+    /// Name of the node that runs the task. Empty if no node has taken it.
     pub node: String,
     /// Stream sequence of the message that was claimed.
     pub sequence: u64,
@@ -88,12 +88,17 @@ pub enum Verdict {
     Take,
     /// Acknowledge this delivery as a duplicate: the claim belongs to another lane's message for the same task, which is still queued.
     Duplicate,
+    /// Hand this delivery back: nobody has taken the task, and its message may be about to be this one, or the other one.
+    Wait,
 }
 
 /// Decides about a found claim. `other_queued`: the message that the claim names is still in its stream.
 #[must_use]
 pub fn decide(found: Option<&Claim>, sequence: u64, other_queued: bool) -> Verdict {
     match found {
+        Some(claim) if claim.sequence != sequence && other_queued && claim.is_untaken() => {
+            Verdict::Wait
+        }
         Some(claim) if claim.sequence != sequence && other_queued => Verdict::Duplicate,
         Some(_) | None => Verdict::Take,
     }
@@ -159,6 +164,12 @@ impl Claim {
             parts: 0,
             unknown: Unknown::default(),
         }
+    }
+
+    /// Whether no node has ever taken it.
+    #[must_use]
+    pub fn is_untaken(&self) -> bool {
+        self.node.is_empty()
     }
 
     /// The released claim, with the failure that ended the attempt, charged or not.

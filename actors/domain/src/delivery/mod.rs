@@ -10,6 +10,7 @@ pub mod turn;
 pub mod trace;
 pub mod dispatch;
 pub mod claim;
+pub mod transfer;
 pub mod retry;
 pub mod trial;
 pub mod breaker;

@@ -75,6 +75,12 @@ pub fn encode_order_filter(order: &OrderId) -> String {
     format!("video.encode.*.*.{}.{}.*", order.video, order.number)
 }
 
+/// Filter for one task of an order, in every lane.
+#[must_use]
+pub fn encode_task_filter(order: &OrderId, task: TaskId) -> String {
+    format!("video.encode.*.*.{}.{}.{task}", order.video, order.number)
+}
+
 /// Subject of the ledger entry of a finished task.
 #[must_use]
 pub fn ledger(order: &OrderId, task: TaskId) -> String {
@@ -200,6 +206,9 @@ pub fn given_up(stream: &str, consumer: &str) -> String {
 
 /// Prefix of the endpoints of the micro service for dead letters.
 pub const ADMIN_DLQ: &str = "jetreel.admin.dlq";
+
+/// Prefix of the endpoints of the micro service for jobs.
+pub const ADMIN_JOBS: &str = "jetreel.admin.jobs";
 
 /// Filter for all claims of an order in the bucket `claims`.
 #[must_use]

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{OrderId, VideoId};
+use crate::order::lane::Lane;
 use crate::order::line::{self, Line, Phase, Place, Row};
 use crate::order::release::Windows;
 use crate::order::state::{Order, Video};
@@ -33,6 +34,8 @@ pub struct Admission {
     more: BTreeMap<Row, usize>,
     /// How often in succession a row was found at rest.
     rests: BTreeMap<Row, u32>,
+    /// Orders that changed their lane.
+    other_lane: BTreeSet<OrderId>,
     /// Rows that an order left, or was admitted to, since they were last found at rest or not.
     moved: BTreeSet<Row>,
 }
@@ -40,7 +43,26 @@ pub struct Admission {
 impl Admission {
     /// Enters the state of a video.
     pub fn enter(&mut self, video: &Video) {
+        let other_lane = |order: &&Order| {
+            let lane = self.lane(&video.order_id(order.number));
+            lane.is_some_and(|lane| lane != order.lane) && !order.is_closed()
+        };
+        let others = video.orders.iter().filter(other_lane);
+        self.other_lane
+            .extend(others.map(|order| video.order_id(order.number)).collect::<Vec<_>>());
         self.changed.extend(self.line.enter(video));
+    }
+
+    /// The lane of an order that stands in line.
+    #[must_use]
+    pub fn lane(&self, order: &OrderId) -> Option<Lane> {
+        let place = |phase| self.line.place(order, phase);
+        place(Phase::First).or_else(|| place(Phase::Bulk)).map(|place| place.row.lane)
+    }
+
+    /// Orders that changed their lane since the last call. Their queued tasks may be in the old one.
+    pub fn take_other_lane(&mut self) -> BTreeSet<OrderId> {
+        std::mem::take(&mut self.other_lane)
     }
 
     /// Removes a video.

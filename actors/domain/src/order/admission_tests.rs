@@ -1,7 +1,6 @@
 //! Who has its turn, as one node sees it.
 
 use super::*;
-use crate::order::lane::Lane;
 use crate::order::ledger::Object;
 use crate::order::state::{PlanRef, Status};
 use crate::plan::Class;
@@ -155,4 +154,22 @@ fn what_was_released_of_a_new_order_is_not_released_again() {
     let late = video(9, 4);
     let windows = admission.windows_of_new(&late, &late.orders[0]).unwrap();
     assert_eq!(windows.bulk, 0, "its turn has not come");
+}
+
+#[test]
+fn an_order_that_changes_its_lane_is_told_once() {
+    let mut one = video(1, 4);
+    let mut admission = of(&[one.clone()]);
+    admission.look(4);
+    assert_eq!(admission.take_other_lane(), BTreeSet::new());
+    one.orders[0].lane = Lane::High;
+    admission.enter(&one);
+    assert_eq!((admission.look(4), admission.lane(&id(1))), (vec![id(1)], Some(Lane::High)));
+    assert_eq!(admission.take_other_lane(), BTreeSet::from([id(1)]));
+    admission.enter(&one);
+    assert_eq!(admission.take_other_lane(), BTreeSet::new());
+    one.orders[0].lane = Lane::Low;
+    one.orders[0].status = Status::Cancelled;
+    admission.enter(&one);
+    assert_eq!(admission.take_other_lane(), BTreeSet::new(), "its tasks are acknowledged");
 }

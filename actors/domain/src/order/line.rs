@@ -32,6 +32,17 @@ pub enum Phase {
     Bulk,
 }
 
+impl Phase {
+    /// Name in documents.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first-seconds",
+            Self::Bulk => "bulk",
+        }
+    }
+}
+
 /// One of the lines: a lane and what its orders stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
@@ -68,6 +79,14 @@ pub struct Arrival {
     /// Creation time in seconds since the Unix epoch.
     pub created: i64,
     pub order: OrderId,
+}
+
+/// Standing of an order in its line, for display.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    pub row: Row,
+    /// Orders of the row that arrived before it and still stand in it.
+    pub before: usize,
 }
 
 /// An order in a row.
@@ -200,6 +219,17 @@ impl Line {
     #[must_use]
     pub fn place(&self, order: &OrderId, phase: Phase) -> Option<&Place> {
         self.places.get(&(order.clone(), phase))
+    }
+
+    /// Where an order stands: for what playback needs first, or else for its bulk. `None` if it does not stand in line.
+    #[must_use]
+    pub fn standing(&self, order: &OrderId) -> Option<Standing> {
+        let place =
+            [Phase::First, Phase::Bulk].into_iter().find_map(|phase| self.place(order, phase))?;
+        let own = Arrival { created: place.created, order: order.clone() };
+        let owners = self.rows.get(&place.row).into_iter().flatten();
+        let before = owners.map(|(_, orders)| orders.range(..&own).count()).sum();
+        Some(Standing { row: place.row, before })
     }
 
     /// Number of orders in a row.

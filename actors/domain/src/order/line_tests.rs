@@ -140,3 +140,22 @@ fn a_state_is_entered_in_place_of_the_last_one() {
     assert_eq!(line.enter(&video), BTreeSet::from([low]));
     assert_eq!(line.remove(&video.id), BTreeSet::new());
 }
+
+#[test]
+fn the_standing_of_an_order_counts_the_earlier_ones_of_all_owners() {
+    let mut line = line(&[place("a", 5), place("b", 5), place("a", 5), place("c", 5)]);
+    let before = |line: &Line, n| line.standing(&id(n)).map(|standing| standing.before);
+    assert_eq!(
+        (0..5).map(|n| before(&line, n)).collect::<Vec<_>>(),
+        [Some(0), Some(1), Some(2), Some(3), None]
+    );
+    line.remove(&id(1).video);
+    assert_eq!(before(&line, 3), Some(2));
+    let urgent = Place { row: Row { phase: Phase::First, ..ROW }, ..place("a", 2) };
+    line.replace(&id(3).video, vec![(id(3), urgent), (id(3), place("c", 5))]);
+    let standing = line.standing(&id(3)).unwrap();
+    assert_eq!((standing.row.phase, standing.before), (Phase::First, 0));
+    let high = Place { row: Row { lane: Lane::High, ..ROW }, ..place("a", 5) };
+    line.replace(&id(2).video, vec![(id(2), high)]);
+    assert_eq!(line.standing(&id(2)).map(|s| (s.row.lane, s.before)), Some((Lane::High, 0)));
+}

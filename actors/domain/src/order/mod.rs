@@ -17,6 +17,7 @@ pub mod admission;
 pub mod progress;
 pub mod announce;
 pub mod cancel;
+pub mod priority;
 pub mod erase;
 pub mod again;
 pub mod reopen;
