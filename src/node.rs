@@ -35,7 +35,7 @@ use crate::http::{self, Gateway, GatewayOptions, Hooks, Hosts, Pace, Patience, W
 use crate::metrics::Metrics;
 use crate::relations;
 use crate::sandbox::CodecProcesses;
-use crate::settings::{Role, Roles, Settings};
+use crate::settings::{Role, Roles, Settings, SettingsError};
 use crate::sifting::Sifting;
 use crate::store::{OpenDalStore, StoreOptions};
 use crate::upkeep::Upkeep;
@@ -157,7 +157,7 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
         tracing::warn!("{doubt}");
     }
     let (bound, arrived) = belonging::must_be(settings, &services).await?;
-    let context = Context::new(config(settings), services.ports.clone());
+    let context = Context::new(config(settings)?, services.ports.clone());
     let durability = DurabilityWatch::start(settings, services.metrics.clone()).await;
     let upkeep = Upkeep::start(settings, services.bus.clone(), streams(settings)?);
     let sifting = Sifting::start(services.bus.clone(), services.ports.environment.clone());
@@ -220,15 +220,17 @@ async fn tell_confinement(services: Services) {
     }
 }
 
-fn config(settings: &Settings) -> Config {
+fn config(settings: &Settings) -> Result<Config, SettingsError> {
     let slots = settings.node.slots_here();
-    Config {
+    Ok(Config {
         node: settings.node.name_here(),
         roles: settings.node.roles.words().map(ToOwned::to_owned).collect(),
         slots,
         slots_for_high: settings.node.reserved_high,
         task_threads: settings.node.task_threads_here(),
         group_slots: settings.node.group_slots.limits(),
+        rules: settings.rules()?,
+        offer: settings.offer()?,
         ingest_slots: slots.div_ceil(2),
         policy: settings.plan_policy(),
         limits: settings.limits.clone(),
@@ -239,7 +241,7 @@ fn config(settings: &Settings) -> Config {
         bury_refused: settings.retry.bury_refused,
         sweep_every: Duration::from_secs(settings.retry.sweep_seconds),
         reconciler: settings.reconciler.clone(),
-    }
+    })
 }
 
 type Http = (Arc<Gateway>, CancellationToken, Vec<JoinHandle<()>>);
@@ -462,7 +464,7 @@ mod tests {
         let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         let overrides = overrides.iter().map(own).collect();
         let sources = Sources { overrides, no_usual_places: true, ..Sources::default() };
-        config(&Settings::load(&sources).unwrap())
+        config(&Settings::load(&sources).unwrap()).unwrap()
     }
 
     #[test]
