@@ -5,6 +5,7 @@
 mod cost;
 mod labels;
 mod log;
+mod queues;
 mod reconciler;
 
 use jetreel_actors::event::Event;

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use jetreel_actors::config::{Config, Context, Roles as Branches};
 use jetreel_actors::deadletter::DlqService;
 use jetreel_actors::ports::{Hook, Ports, Store};
+use jetreel_actors::releases;
 use jetreel_actors::supervisor;
 use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::upkeep::relations::LEASE;
@@ -164,7 +165,7 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
     let codec = codec_warnings(settings, &services.codec);
     let shared = belonging::warnings(&context.gate);
     let warnings = [durability.warnings(), upkeep.warnings(), codec, shared];
-    let (gateway, http) = gateway(settings, &services, warnings)?;
+    let (gateway, http) = gateway(settings, &services, &context, warnings)?;
     let roles = &settings.node.roles;
     let branches = Branches {
         stages: Stage::ALL.into_iter().filter(|stage| roles.works_for(*stage)).collect(),
@@ -252,6 +253,7 @@ const ADMIN_CONNECTIONS: usize = 16;
 fn gateway(
     settings: &Settings,
     services: &Services,
+    context: &Context,
     warnings: [Warnings; 4],
 ) -> anyhow::Result<(Option<std::net::SocketAddr>, Option<Http>)> {
     let public = settings.node.roles.has(Role::Gateway);
@@ -277,6 +279,10 @@ fn gateway(
             [crate::settings::host_name().as_str()],
         ),
         prices: settings.cost.clone(),
+        waits: {
+            let context = context.clone();
+            Arc::new(move || releases::waits(&context))
+        },
     });
     let stop = CancellationToken::new();
     let (mut address, mut servers) = (None, Vec::new());

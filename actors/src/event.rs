@@ -1,6 +1,8 @@
 //! Every observable event in one enum. The shell turns each event into a log line and metrics in one place.
 
-use jetreel_domain::delivery::dispatch::Answer;
+use std::collections::BTreeMap;
+
+use jetreel_domain::delivery::dispatch::{Answer, TaskQueue};
 use jetreel_domain::delivery::room::Room;
 use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::{Group, OrderId, TaskId};
@@ -62,6 +64,13 @@ pub enum Reconciled {
     },
     /// The reconciler counted the messages of a stage that wait or are in hand.
     LagCounted { stage: Stage, messages: u64 },
+    /// What queues wait for from which no live node takes tasks now.
+    QueuesWait {
+        /// Tasks that wait for a node with a label, by queue.
+        unservable: BTreeMap<TaskQueue, u64>,
+        /// When queues open again, in seconds since the Unix epoch.
+        opens: BTreeMap<TaskQueue, i64>,
+    },
     /// The reconciler counted the dead letters.
     LettersCounted(Room),
     /// The reconciler repaired an order.

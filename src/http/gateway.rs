@@ -1,6 +1,7 @@
 //! Routes and their shared state.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,7 +17,9 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
 use jetreel_actors::ports::Ports;
+use jetreel_domain::delivery::dispatch::TaskQueue;
 use jetreel_domain::output::price::Prices;
+use jetreel_domain::upkeep::waits::Wait;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -89,6 +92,9 @@ pub struct Hooks {
     pub warnings: Arc<dyn Fn() -> Vec<Warning> + Send + Sync>,
 }
 
+/// What queues of tasks wait for, because no live node takes tasks of them now.
+pub type Waits = Arc<dyn Fn() -> BTreeMap<TaskQueue, Wait> + Send + Sync>;
+
 /// Options of a gateway.
 pub struct GatewayOptions {
     pub ports: Ports,
@@ -107,6 +113,7 @@ pub struct GatewayOptions {
     pub hosts: Hosts,
     /// Prices, for the cost of videos.
     pub prices: Prices,
+    pub waits: Waits,
 }
 
 /// Shared state of all requests.
@@ -119,6 +126,7 @@ pub struct Gateway {
     pub(super) catalog: Catalog,
     pub(super) pace: Pace,
     pub(super) prices: Prices,
+    pub(super) waits: Waits,
     /// Permits of uploads that write.
     pub(super) uploads: Semaphore,
     /// Permits of reads from the store.
@@ -143,6 +151,7 @@ impl Gateway {
             catalog: Catalog::default(),
             pace: options.pace,
             prices: options.prices,
+            waits: options.waits,
             uploads: Semaphore::new(uploads.min(Semaphore::MAX_PERMITS)),
             reads: Arc::new(Semaphore::new(reads.min(Semaphore::MAX_PERMITS))),
             hosts: Arc::new(options.hosts),

@@ -14,6 +14,7 @@ use jetreel_domain::words::printable::printable;
 use serde::Serialize;
 
 use super::time::rfc3339;
+use super::waiting::Waiting;
 
 /// A job in a list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -92,6 +93,9 @@ pub(super) struct Document {
     pub(super) summary: Summary,
     tiers: Vec<Tier>,
     source: Option<Source>,
+    /// What tasks wait for that no live node takes now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waits: Vec<Waiting>,
     /// Warnings for the user, each a sentence. They may quote the source.
     warnings: Vec<String>,
     thumbnails: Option<String>,
@@ -194,6 +198,7 @@ pub(super) fn document(video: &Video, order: &Order, known: Known<'_>, pictures:
         summary: summary(video, order, known, pictures),
         tiers: known.map_or_else(Vec::new, |known| tiers(video, order, known)),
         source: known.and_then(|(plan, _)| source(plan)),
+        waits: Vec::new(),
         warnings: known
             .map_or_else(Vec::new, |(plan, view)| printed(&losses::warnings(plan, view))),
         thumbnails: pictures.then(|| format!("/v/{}/thumbnails.vtt", video.id)),
@@ -202,6 +207,11 @@ pub(super) fn document(video: &Video, order: &Order, known: Known<'_>, pictures:
 }
 
 impl Document {
+    /// The document with what its tasks wait for.
+    pub(super) fn waiting(self, waits: Vec<Waiting>) -> Self {
+        Self { waits, ..self }
+    }
+
     /// The document with the warnings of a manifest.
     pub(super) fn warned(self, warnings: &[String]) -> Self {
         Self { warnings: printed(warnings), ..self }

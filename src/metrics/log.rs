@@ -101,6 +101,9 @@ fn log_reconciled(what: &Reconciled) {
     match what {
         Reconciled::Leading { leads } => info!(leads, "the reconciler's lease was won or lost"),
         Reconciled::LagCounted { stage, messages } => debug!(%stage, messages, "counted the lag"),
+        Reconciled::QueuesWait { unservable, opens } => {
+            debug!(unservable = unservable.len(), closed = opens.len(), "looked which queues wait");
+        }
         Reconciled::LettersCounted(room) => {
             debug!(room.letters, room.bytes, room.limit, "counted the dead letters");
         }

@@ -5,12 +5,14 @@ use jetreel_domain::delivery::room::Room;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
 use super::Builder;
+use super::queues::Queues;
 
 /// Metrics of the reconciler.
 pub(super) struct Reconciler {
     leads: IntGauge,
     letters: Letters,
     lag: IntGaugeVec,
+    queues: Queues,
     repairs: IntCounterVec,
     orphans_deleted: IntCounter,
     orphan_bytes_deleted: IntCounter,
@@ -78,6 +80,7 @@ impl Reconciler {
                 ),
                 &["stage"],
             )?)?,
+            queues: Queues::new(b)?,
             repairs: b.counters(
                 "jetreel_repairs_total",
                 "Repairs by the reconciler",
@@ -111,11 +114,13 @@ impl Reconciler {
                 self.leads.set(i64::from(*leads));
                 self.letters.reset();
                 self.lag.reset();
+                self.queues.reset();
             }
             Reconciled::LagCounted { stage, messages } => {
                 let messages = i64::try_from(*messages).unwrap_or(i64::MAX);
                 self.lag.with_label_values(&[stage.as_str()]).set(messages);
             }
+            Reconciled::QueuesWait { unservable, opens } => self.queues.set(unservable, opens),
             Reconciled::LettersCounted(room) => self.letters.set(room),
             Reconciled::Repaired { repair, .. } => {
                 self.repairs.with_label_values(&[repair.as_str()]).inc();

@@ -11,6 +11,7 @@ use super::lead::Lead;
 use super::orders::Orders;
 use super::records::Records;
 use super::sweep::Sweep;
+use super::waits;
 use crate::event::{Event, Reconciled};
 
 /// Pause before the next pass if this pass left states unread. It leaves the broker to other clients for a moment.
@@ -138,6 +139,7 @@ async fn count(args: &Args) {
         });
     };
     emit(args.survey.dead_letters().await.map(Reconciled::LettersCounted));
+    emit(waits::count(args).await);
     for stage in Stage::ALL {
         let lag = args.survey.lag(stage).await;
         emit(lag.map(|messages| Reconciled::LagCounted { stage, messages }));

@@ -19,6 +19,7 @@ mod orders;
 mod repair;
 mod records;
 mod named;
+mod waits;
 mod clear;
 mod sweep;
 
