@@ -152,7 +152,7 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
     let folder = this.parent().and_then(Path::parent).unwrap().join("examples");
     let place = folder.join(name);
     if !place.exists() {
-        let arguments = ["build", "--quiet", "--package", "jetreel", "--example", name];
+        let arguments = ["build", "--quiet", "--workspace", "--example", name];
         let built = Command::new(env!("CARGO")).args(arguments).status().unwrap();
         assert!(built.success(), "failed to build {name}");
     }
