@@ -6,6 +6,7 @@ mod cost;
 mod labels;
 mod lag;
 mod log;
+mod queues;
 mod reconciler;
 mod scaler;
 

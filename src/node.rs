@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use jetreel_actors::config::{Config, Context, Roles as Branches};
 use jetreel_actors::load::Measures;
 use jetreel_actors::ports::{Hook, Ports, Store};
+use jetreel_actors::releases;
 use jetreel_actors::supervisor;
 use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::upkeep::relations::LEASE;
@@ -38,7 +39,7 @@ use crate::measuring;
 use crate::metrics::Metrics;
 use crate::relations;
 use crate::sandbox::CodecProcesses;
-use crate::settings::{Role, Roles, Settings};
+use crate::settings::{Role, Roles, Settings, SettingsError};
 use crate::sifting::Sifting;
 use crate::store::{OpenDalStore, StoreOptions};
 use crate::upkeep::Upkeep;
@@ -160,7 +161,7 @@ pub async fn start(settings: &Settings, services: Services) -> anyhow::Result<Ru
         tracing::warn!("{doubt}");
     }
     let (bound, arrived) = belonging::must_be(settings, &services).await?;
-    let context = Context::new(config(settings), services.ports.clone());
+    let context = Context::new(config(settings)?, services.ports.clone());
     let durability = DurabilityWatch::start(settings, services.metrics.clone()).await;
     let upkeep = Upkeep::start(settings, services.bus.clone(), streams(settings)?);
     let sifting = Sifting::start(services.bus.clone(), services.ports.environment.clone());
@@ -232,16 +233,20 @@ async fn tell_confinement(services: Services) {
 }
 
 /// Settings of the stages.
-#[must_use]
-pub fn config(settings: &Settings) -> Config {
+///
+/// # Errors
+/// A label, an hour or a time zone is wrong.
+pub fn config(settings: &Settings) -> Result<Config, SettingsError> {
     let slots = settings.node.slots_here();
-    Config {
+    Ok(Config {
         node: settings.node.name_here(),
         roles: settings.node.roles.words().map(ToOwned::to_owned).collect(),
         slots,
         slots_for_high: settings.node.reserved_high,
         task_threads: settings.node.task_threads_here(),
         group_slots: settings.node.group_slots.limits(),
+        rules: settings.rules()?,
+        offer: settings.offer()?,
         ingest_slots: slots.div_ceil(2),
         policy: settings.plan_policy(),
         limits: settings.limits.clone(),
@@ -252,7 +257,7 @@ pub fn config(settings: &Settings) -> Config {
         bury_refused: settings.retry.bury_refused,
         sweep_every: Duration::from_secs(settings.retry.sweep_seconds),
         reconciler: settings.reconciler.clone(),
-    }
+    })
 }
 
 type Http = (Arc<Gateway>, CancellationToken, Vec<JoinHandle<()>>);
@@ -290,6 +295,10 @@ fn gateway(
         ),
         prices: settings.cost.clone(),
         standing: standing(context),
+        waits: {
+            let context = context.clone();
+            Arc::new(move || releases::waits(&context))
+        },
     });
     let stop = CancellationToken::new();
     let (mut address, mut servers) = (None, Vec::new());
@@ -482,7 +491,7 @@ mod tests {
         let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         let overrides = overrides.iter().map(own).collect();
         let sources = Sources { overrides, no_usual_places: true, ..Sources::default() };
-        config(&Settings::load(&sources).unwrap())
+        config(&Settings::load(&sources).unwrap()).unwrap()
     }
 
     #[test]

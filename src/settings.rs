@@ -3,6 +3,7 @@
 //! Invariant: a default is in `settings/default.toml` and nowhere else.
 
 mod check;
+mod eligibility;
 mod layers;
 mod listen;
 mod retry;
@@ -18,6 +19,7 @@ use jetreel_domain::plan::policy::PlanPolicy;
 use jetreel_domain::upkeep::reconcile::Policy;
 use serde::Deserialize;
 
+pub use eligibility::{GroupSettings, Groups, HoursSettings, LaneSettings, Lanes};
 pub use layers::{Setting, SettingsError, Sources};
 pub use listen::listen_address;
 pub use retry::{Delays, Retry};
@@ -36,6 +38,12 @@ pub struct Settings {
     pub store: Store,
     pub http: Http,
     pub node: Node,
+    /// Needs and hours by group.
+    pub groups: Groups,
+    /// Hours by lane.
+    pub lanes: Lanes,
+    /// What all hours have in common.
+    pub hours: HoursSettings,
     pub codec: Codec,
     /// Limits of a source.
     pub limits: Limits,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jetreel_domain::codec::limits::Limits;
+use jetreel_domain::delivery::eligibility::{Offer, Rules};
 use jetreel_domain::delivery::intake::SourcePrefixes;
 use jetreel_domain::delivery::retry::Schedules;
 use jetreel_domain::delivery::stage::Stage;
@@ -60,6 +61,10 @@ pub struct Config {
     pub task_threads: u32,
     /// Most tasks of a group that run at once. A group without an entry may take every slot.
     pub group_slots: BTreeMap<Group, usize>,
+    /// What groups need, and when lanes and groups are taken. The same on all nodes.
+    pub rules: Rules,
+    /// Labels and hours of this node.
+    pub offer: Offer,
     /// Uploads probed at once.
     pub ingest_slots: usize,
     /// Policy by which orders are planned.

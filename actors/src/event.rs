@@ -1,8 +1,9 @@
 //! Every observable event in one enum. The shell turns each event into a log line and metrics in one place.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jetreel_domain::delivery::dispatch::Answer;
+use jetreel_domain::delivery::dispatch::{Answer, TaskQueue};
 use jetreel_domain::delivery::stage::{Stage, Unit};
 use jetreel_domain::id::{Group, OrderId, TaskId};
 use jetreel_domain::order::state::{Fact, Status};
@@ -60,6 +61,13 @@ impl Repair {
 /// Events of the reconciler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reconciled {
+    /// What queues wait for from which no live node takes tasks now.
+    QueuesWait {
+        /// Tasks that wait for a node with a label, by queue.
+        unservable: BTreeMap<TaskQueue, u64>,
+        /// When queues open again, in seconds since the Unix epoch.
+        opens: BTreeMap<TaskQueue, i64>,
+    },
     /// The reconciler repaired an order.
     Repaired { order: OrderId, repair: Repair },
     /// The sweep deleted an object that no document names.

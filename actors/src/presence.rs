@@ -3,6 +3,7 @@
 //!
 //! Invariant: no failure here stops the node's work. Only a store that answers and lacks the signs of other nodes does.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub struct State {
     /// Busy slots in the last report.
     busy: usize,
     started: Instant,
+    /// Nodes with other rules, as last logged.
+    dissenting: BTreeSet<String>,
 }
 
 /// The actor.
@@ -71,7 +74,8 @@ impl Actor for Heartbeat {
         myself.cast(Message::Renew)?;
         let signer = Signer::new(args.arrived.clone(), args.context.config.node.clone());
         args.watch(myself);
-        Ok(State { args, signer, read: 0, born: 0, busy: 0, started: Instant::now() })
+        let (started, dissenting) = (Instant::now(), BTreeSet::new());
+        Ok(State { args, signer, read: 0, born: 0, busy: 0, started, dissenting })
     }
 
     async fn handle(
@@ -141,6 +145,7 @@ impl State {
         self.renew(store.as_ref()).await;
         // A node that reads its own new report reads the newest reports of the others too.
         if self.listen().await {
+            self.tell_dissent();
             let verdict = self.signer.look(store.as_ref()).await;
             self.follow(verdict);
         }
@@ -205,6 +210,21 @@ impl State {
         self.started.elapsed().as_secs() as i64
     }
 
+    /// Logs which nodes have other rules, when these are others than before.
+    fn tell_dissent(&mut self) {
+        let Context { config, .. } = &self.args.context;
+        let interval = presence::interval(config.reconciler.build_seconds).as_secs() as i64;
+        let found = self.args.context.peers().dissenting(interval, &config.rules);
+        if found != self.dissenting && !found.is_empty() {
+            let nodes: Vec<&str> = found.iter().map(String::as_str).collect();
+            tracing::warn!(
+                nodes = nodes.join(", "),
+                "other nodes have other settings of lanes, groups or hours; each node takes tasks by its own"
+            );
+        }
+        self.dissenting = found;
+    }
+
     fn follow(&self, verdict: Verdict) {
         let gate = &self.args.context.gate;
         match verdict {
@@ -240,9 +260,11 @@ impl State {
             at: ports.environment.now(),
             sign: self.signer.written(),
             astray: self.signer.doubts(),
+            offer: config.offer.clone(),
+            rules: config.rules.clone(),
             ..Presence::default()
         };
-        if said.encodes() {
+        if said.encodes() && config.offer.is_open(said.at) {
             said.slots = config.slots;
             said.busy = *self.args.context.busy.borrow();
         }

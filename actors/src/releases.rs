@@ -1,7 +1,8 @@
 //! Queues the due tasks of an order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jetreel_domain::delivery::dispatch::TaskQueue;
 use jetreel_domain::delivery::message::{self, EncodeTask};
 use jetreel_domain::id::{OrderId, TaskId};
 use jetreel_domain::order::admission;
@@ -10,6 +11,7 @@ use jetreel_domain::order::release::{self, Windows};
 use jetreel_domain::order::state::{Order, Video};
 use jetreel_domain::plan::Plan;
 use jetreel_domain::upkeep::presence;
+use jetreel_domain::upkeep::waits::{self, Scarce, Wait};
 use jetreel_domain::words::failure::Failure;
 
 use crate::config::Context;
@@ -116,8 +118,23 @@ fn heartbeat(context: &Context) -> i64 {
 
 /// Tasks that all known nodes together encode at once.
 pub(crate) fn cluster_slots(context: &Context) -> usize {
-    let own = if context.config.encodes() { context.config.slots } else { 0 };
+    let config = &context.config;
+    let is_open = config.offer.is_open(context.ports.environment.now());
+    let own = if config.encodes() && is_open { config.slots } else { 0 };
     context.peers().slots(heartbeat(context)).max(own)
+}
+
+/// Queues from which few of the known slots take tasks now, or none.
+pub(crate) fn scarce(context: &Context) -> Scarce {
+    let now = context.ports.environment.now();
+    Scarce::of(context.peers().live(heartbeat(context)), now)
+}
+
+/// Queues from which no known node takes tasks now, and what their tasks wait for.
+#[must_use]
+pub fn waits(context: &Context) -> BTreeMap<TaskQueue, Wait> {
+    let now = context.ports.environment.now();
+    waits::waits(context.peers().live(heartbeat(context)), now)
 }
 
 /// Releases a task again, whatever was released before. Returns whether its lane lacked it.

@@ -56,6 +56,14 @@ pub(super) struct Job {
     pub(super) tiers: Vec<Tier>,
     #[serde(default)]
     warnings: Vec<String>,
+    #[serde(default)]
+    waits: Vec<Waiting>,
+}
+
+/// What tasks of a job wait for.
+#[derive(Debug, Clone, Deserialize)]
+struct Waiting {
+    message: String,
 }
 
 /// Failure of a job.
@@ -98,9 +106,10 @@ impl Job {
         }
     }
 
-    /// Warnings for the user, one per line.
+    /// Warnings for the user, and what the job waits for, one per line.
     pub(super) fn notes(&self) -> impl Iterator<Item = String> {
-        self.warnings.iter().map(|warning| format!("note: {warning}"))
+        let waits = self.waits.iter().map(|waiting| &waiting.message);
+        self.warnings.iter().chain(waits).map(|note| format!("note: {note}"))
     }
 
     /// Exit code of a command that waited for the job.

@@ -1,6 +1,7 @@
 //! `jetreel doctor`: checks this machine, the broker and the store, and says how to repair what is wrong.
 
 mod belonging;
+mod waits;
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -232,6 +233,7 @@ async fn broker(settings: &Settings) -> Vec<Finding> {
             findings.extend(doubts.into_iter().map(|text| Finding::warn("relations", text, raise)));
             if facts.jetstream && facts.drift.is_empty() {
                 findings.push(nodes(&bus, settings.reconciler.build_seconds).await);
+                findings.extend(waits::examine(&bus, settings.reconciler.build_seconds).await);
             }
             if facts.jetstream {
                 findings.push(match bus.dead_letters().await {

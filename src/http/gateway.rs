@@ -1,6 +1,7 @@
 //! Routes and their shared state.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,9 +17,11 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
 use jetreel_actors::ports::Ports;
+use jetreel_domain::delivery::dispatch::TaskQueue;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::order::line::Standing;
 use jetreel_domain::output::price::Prices;
+use jetreel_domain::upkeep::waits::Wait;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -92,6 +95,9 @@ pub struct Hooks {
     pub warnings: Arc<dyn Fn() -> Vec<Warning> + Send + Sync>,
 }
 
+/// What queues of tasks wait for, because no live node takes tasks of them now.
+pub type Waits = Arc<dyn Fn() -> BTreeMap<TaskQueue, Wait> + Send + Sync>;
+
 /// Options of a gateway.
 pub struct GatewayOptions {
     pub ports: Ports,
@@ -111,6 +117,7 @@ pub struct GatewayOptions {
     /// Prices, for the cost of videos.
     pub prices: Prices,
     pub standing: StandingOf,
+    pub waits: Waits,
 }
 
 /// Gives the standing of an order in its line; `None` if it does not stand in line.
@@ -127,6 +134,7 @@ pub struct Gateway {
     pub(super) pace: Pace,
     pub(super) prices: Prices,
     pub(super) standing: StandingOf,
+    pub(super) waits: Waits,
     /// Permits of uploads that write.
     pub(super) uploads: Semaphore,
     /// Permits of reads from the store.
@@ -152,6 +160,7 @@ impl Gateway {
             pace: options.pace,
             prices: options.prices,
             standing: options.standing,
+            waits: options.waits,
             uploads: Semaphore::new(uploads.min(Semaphore::MAX_PERMITS)),
             reads: Arc::new(Semaphore::new(reads.min(Semaphore::MAX_PERMITS))),
             hosts: Arc::new(options.hosts),

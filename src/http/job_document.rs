@@ -16,6 +16,7 @@ use jetreel_domain::words::printable::printable;
 use serde::Serialize;
 
 use super::time::rfc3339;
+use super::waiting::Waiting;
 
 /// A job in a list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -99,6 +100,9 @@ pub(super) struct Document {
     waits_for: Option<&'static str>,
     tiers: Vec<Tier>,
     source: Option<Source>,
+    /// What tasks wait for that no live node takes now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waits: Vec<Waiting>,
     /// Warnings for the user, each a sentence. They may quote the source.
     warnings: Vec<String>,
     thumbnails: Option<String>,
@@ -204,6 +208,7 @@ pub(super) fn document(video: &Video, order: &Order, known: Known<'_>, pictures:
         waits_for: None,
         tiers: known.map_or_else(Vec::new, |known| tiers(video, order, known)),
         source: known.and_then(|(plan, _)| source(plan)),
+        waits: Vec::new(),
         warnings: known
             .map_or_else(Vec::new, |(plan, view)| printed(&losses::warnings(plan, view))),
         thumbnails: pictures.then(|| format!("/v/{}/thumbnails.vtt", video.id)),
@@ -220,6 +225,11 @@ impl Document {
         let place = standing.map(|standing| standing.before);
         let waits_for = standing.map(|standing| standing.row.phase.as_str());
         Self { place, waits_for, ..self }
+    }
+
+    /// The document with what its tasks wait for.
+    pub(super) fn waiting(self, waits: Vec<Waiting>) -> Self {
+        Self { waits, ..self }
     }
 
     /// The document with the warnings of a manifest.

@@ -21,6 +21,7 @@ use super::asking::{at_once, soon_or_later};
 use super::catalog::Finished;
 use super::job_document::{Document, document};
 use super::problem::Problem;
+use super::waiting::waiting;
 use super::{Gateway, erase};
 
 /// The job `<video>-<number>`, or the newest order of `<video>`.
@@ -205,8 +206,11 @@ async fn described(gateway: &Gateway, video: &Video, number: u32) -> Result<Docu
             }
         });
     }
-    let at =
-        |plan: &Plan, view: &View| document(video, order, Some((plan, view)), pictures_in(view));
+    let waits = (gateway.waits)();
+    let at = |plan: &Plan, view: &View| {
+        document(video, order, Some((plan, view)), pictures_in(view))
+            .waiting(waiting(order.lane, plan, view, &waits))
+    };
     Ok(gateway.orders.look(&gateway.ports, &id, plan, at).await?)
 }
 

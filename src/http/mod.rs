@@ -33,6 +33,7 @@ mod server;
 mod time;
 mod upload;
 mod videos;
+mod waiting;
 #[cfg(test)]
 mod counted;
 #[cfg(test)]
@@ -47,9 +48,8 @@ mod outage_tests;
 mod reads_tests;
 
 pub use connection::{Closing, Patience};
-pub use gateway::{
-    Gateway, GatewayOptions, Hooks, OnSeen, Seen, StandingOf, Warning, admin_router, router,
-};
+pub use gateway::{Gateway, GatewayOptions, Hooks, OnSeen, Seen, StandingOf, Waits, Warning};
+pub use gateway::{admin_router, router};
 pub(crate) use health::{STORE_NOT_SHARED, TOPOLOGY_MISSING};
 pub use origin::Hosts;
 pub use pace::Pace;

@@ -1,5 +1,6 @@
 //! A gateway on a real socket for tests, with a real folder as store and a broker that only keeps states of videos.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -134,6 +135,7 @@ pub(super) async fn served_with(connections: usize, patience: Patience) -> Serve
             stored_gb_month: 0.0,
             out_gb: 0.0,
         },
+        waits: Arc::new(BTreeMap::new),
     });
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();

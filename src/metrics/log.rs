@@ -105,6 +105,9 @@ fn unburied(stage: Stage, failure: &Failure) {
 
 fn log_reconciled(what: &Reconciled) {
     match what {
+        Reconciled::QueuesWait { unservable, opens } => {
+            debug!(unservable = unservable.len(), closed = opens.len(), "looked which queues wait");
+        }
         Reconciled::Repaired { order, repair } => {
             warn!(%order, repair = repair.as_str(), "the reconciler made a repair");
         }

@@ -4,10 +4,12 @@ use jetreel_actors::event::Reconciled;
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use super::Builder;
+use super::queues::Queues;
 
 /// Metrics of the reconciler.
 pub(super) struct Reconciler {
     leads: IntGauge,
+    queues: Queues,
     repairs: IntCounterVec,
     orphans_deleted: IntCounter,
     orphan_bytes_deleted: IntCounter,
@@ -23,6 +25,7 @@ impl Reconciler {
                 "jetreel_reconciler_leads",
                 "1 on the node with the active reconciler, 0 on the others",
             )?)?,
+            queues: Queues::new(b)?,
             repairs: b.counters(
                 "jetreel_repairs_total",
                 "Repairs by the reconciler",
@@ -52,11 +55,13 @@ impl Reconciler {
     /// Sets whether this node's reconciler is the active one.
     pub(super) fn leads(&self, leads: bool) {
         self.leads.set(i64::from(leads));
+        self.queues.reset();
     }
 
     /// Counts an event of the reconciler.
     pub(super) fn count(&self, what: &Reconciled) {
         match what {
+            Reconciled::QueuesWait { unservable, opens } => self.queues.set(unservable, opens),
             Reconciled::Repaired { repair, .. } => {
                 self.repairs.with_label_values(&[repair.as_str()]).inc();
             }

@@ -38,6 +38,8 @@ impl Settings {
     pub fn validate(&self) -> Result<(), SettingsError> {
         self.check_store()?;
         self.check_node()?;
+        self.rules()?;
+        self.offer()?;
         self.check_http()?;
         self.check_limits()?;
         self.check_retry()?;
@@ -309,6 +311,16 @@ mod tests {
             ("node.name", "a b"),
             ("node.reserved-high", "100000"),
             ("node.group-slots.main", "100000"),
+            ("node.labels", "gpu,Big Memory"),
+            ("node.hours", "at night"),
+            ("node.time-zone", "Europe/Berln"),
+            ("groups.main.needs", "big memory"),
+            ("groups.main.hours", "08:00-08:00"),
+            ("groups.mian.needs", "gpu"),
+            ("lanes.low.hours", "mon-fry 08:00-09:00"),
+            ("lanes.low.first-seconds-always", "sometimes"),
+            ("lanes.lower.hours", "08:00-09:00"),
+            ("hours.time-zone", ""),
             ("hook.url", "ftp://pager"),
             ("telemetry.otlp-endpoint", "localhost:4317"),
             ("telemetry.sample-ratio", "1.5"),

@@ -156,15 +156,32 @@ fn put(merged: &mut Merged, key: &str, kind: ValueKind, origin: &str) -> Result<
             hint: hint(key, merged.keys()),
         });
     };
-    if matches!(old.kind, ValueKind::Array(_)) && matches!(kind, ValueKind::String(_)) {
+    let kind = match (&old.kind, kind) {
+        (ValueKind::Array(list), ValueKind::String(text)) => listed(key, list, &text, origin)?,
+        (_, kind) => kind,
+    };
+    *old = Value::new(Some(&origin.to_owned()), kind);
+    *old_origin = origin.to_owned();
+    Ok(())
+}
+
+/// A list from one text: words separated by commas. A list of tables has no such form.
+fn listed(
+    key: &str,
+    default: &[Value],
+    text: &str,
+    origin: &str,
+) -> Result<ValueKind, SettingsError> {
+    if default.iter().any(|value| matches!(value.kind, ValueKind::Table(_))) {
         return Err(SettingsError::Invalid {
             key: key.to_owned(),
             problem: format!("it is a list; {origin} cannot hold one, set it in a file"),
         });
     }
-    *old = Value::new(Some(&origin.to_owned()), kind);
-    *old_origin = origin.to_owned();
-    Ok(())
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let word =
+        |word: &str| Value::new(Some(&origin.to_owned()), ValueKind::String(word.to_owned()));
+    Ok(ValueKind::Array(words.map(word).collect()))
 }
 
 fn settings_file(sources: &Sources) -> Result<Option<(PathBuf, String)>, SettingsError> {
@@ -330,7 +347,10 @@ mod tests {
     }
 
     #[test]
-    fn a_list_cannot_come_from_the_environment() {
+    fn a_list_of_words_comes_from_the_environment_and_one_of_tables_does_not() {
+        let words = load(&[("JETREEL__NODE__LABELS", "gpu, big-memory")]).unwrap().node.labels;
+        assert_eq!(words, ["gpu", "big-memory"]);
+        assert!(load(&[("JETREEL__NODE__LABELS", "")]).unwrap().node.labels.is_empty());
         let error = load(&[("JETREEL__PLAN__LADDER", "720p")]).unwrap_err().to_string();
         assert!(error.contains("`plan.ladder`") && error.contains("in a file"), "{error}");
     }

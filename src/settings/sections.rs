@@ -229,6 +229,12 @@ pub struct Node {
     /// Slots that only tasks of the lane `high` take.
     pub reserved_high: usize,
     pub group_slots: GroupSlots,
+    /// What this machine has, for groups that need it.
+    pub labels: Vec<String>,
+    /// Windows in which this node takes tasks. Empty: always.
+    pub hours: Vec<String>,
+    /// Time zone of `hours`. Empty: that of all hours.
+    pub time_zone: String,
     /// Threads of one picture task. 0: as many as slots.
     pub task_threads: usize,
     /// Seconds of grace when the node is stopped.

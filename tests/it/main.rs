@@ -23,6 +23,7 @@ mod denied;
 mod dev;
 mod dispatch;
 mod drain;
+mod eligible;
 mod faults;
 mod foreign;
 mod guard;

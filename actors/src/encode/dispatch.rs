@@ -32,10 +32,14 @@ pub(crate) enum Message {
     Pulled(Pull, Result<Option<Delivered>, Failure>),
 }
 
+/// Longest wait for hours to begin or end: the clock of the machine may be set meanwhile.
+const HOURS_WAIT_MAX: Duration = Duration::from_secs(60);
+
 /// Slots and their tasks.
 pub(crate) struct State {
     context: Context,
     plan: Plan,
+    hours: Hours,
     started: Instant,
     busy: BTreeMap<ActorId, TaskQueue>,
     /// Waits for a hint or a timer. At most one is alive.
@@ -74,11 +78,12 @@ impl Actor for Dispatch {
             for_high: config.slots_for_high,
             of_groups: config.group_slots.clone(),
         };
-        let (plan, busy) = (Plan::new(slots), BTreeMap::new());
+        let (plan, hours, busy) = (Plan::new(slots), Hours::default(), BTreeMap::new());
         let open = context.slots.open();
         context.ports.environment.emit(Event::Scaled(Scaled::SlotsOpen { open }));
         let following = tokio::spawn(follow(context.slots.follow(), myself)).abort_handle();
-        Ok(State { context, plan, started: Instant::now(), busy, waiting: None, following })
+        let started = Instant::now();
+        Ok(State { context, plan, hours, started, busy, waiting: None, following })
     }
 
     async fn handle(
@@ -120,6 +125,7 @@ impl Actor for Dispatch {
 impl State {
     /// Asks for tasks as long as slots are free and queues may hold some.
     fn fill(&mut self, myself: &ActorRef<Message>) {
+        self.keep_hours();
         let (ports, drain) = (&self.context.ports, &self.context.drain);
         self.plan.resize(self.context.slots.open());
         let mut heard = ports.broker.heard();
@@ -133,6 +139,18 @@ impl State {
         } else if self.plan.is_idle() {
             myself.stop(None);
         }
+    }
+
+    /// Takes tasks only from the queues that are open to this node now.
+    fn keep_hours(&mut self) {
+        let now = self.context.ports.environment.now();
+        if self.hours.hold(now) {
+            return;
+        }
+        let config = &self.context.config;
+        self.plan.take_only(&config.rules.taken(&config.offer, now));
+        let until = config.rules.changes(&config.offer, now).unwrap_or(i64::MAX);
+        self.hours = Hours { since: now, until };
     }
 
     async fn pulled(
@@ -182,13 +200,16 @@ impl State {
         self.context.ports.environment.emit(Event::SlotsBusy { group, busy });
     }
 
-    /// Looks again after the next hint or after a while, if a slot is free.
+    /// Looks again after the next hint or after a while, if a slot is free, and when hours begin or end.
     fn wait(&mut self, myself: &ActorRef<Message>, heard: Heard) {
         if let Some(before) = self.waiting.take() {
             before.abort();
         }
         let (context, myself) = (self.context.clone(), myself.clone());
-        let Some(until) = self.plan.wakes().map(|at| self.started + at) else { return };
+        let hours = self.hours.left(context.ports.environment.now());
+        let hours = hours.map(|left| Instant::now() + left.min(HOURS_WAIT_MAX));
+        let wakes = self.plan.wakes().map(|at| self.started + at);
+        let Some(until) = wakes.into_iter().chain(hours).min() else { return };
         let waiting = tokio::spawn(async move {
             let hint = async {
                 if context.gate.is_open() {
@@ -219,6 +240,26 @@ async fn follow(mut open: watch::Receiver<usize>, dispatcher: ActorRef<Message>)
         if dispatcher.cast(Message::Look).is_err() {
             return;
         }
+    }
+}
+
+/// Times, in seconds since the Unix epoch, between which the same queues are open to this node.
+#[derive(Debug, Default)]
+struct Hours {
+    since: i64,
+    /// Exclusive.
+    until: i64,
+}
+
+impl Hours {
+    fn hold(&self, now: i64) -> bool {
+        (self.since..self.until).contains(&now)
+    }
+
+    /// Time until they end. `None`: they never do.
+    fn left(&self, now: i64) -> Option<Duration> {
+        let left = u64::try_from(self.until.saturating_sub(now)).unwrap_or(0);
+        (self.until < i64::MAX).then(|| Duration::from_secs(left))
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::id::OrderId;
 use jetreel_domain::order::admission::Admission;
-use jetreel_domain::order::line::{Phase, Row};
+use jetreel_domain::order::line::Row;
 use jetreel_domain::words::failure::{Failure, Severity};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
@@ -201,12 +201,9 @@ impl State {
             return Ok(());
         }
         let waiting = self.context.ports.broker.waiting_tasks().await?;
+        let scarce = releases::scarce(&self.context);
         for row in Row::all() {
-            let of = waiting.iter().filter(|(queue, _)| {
-                let phase = if queue.group.is_first() { Phase::First } else { Phase::Bulk };
-                (queue.lane, phase) == (row.lane, row.phase)
-            });
-            let waiting = of.map(|(_, count)| *count).sum::<u64>() as usize;
+            let waiting = scarce.waiting(row, &waiting);
             let context = self.context.clone();
             let mine = |order: &OrderId, count| releases::is_among(&context, order, count);
             let again = self.context.line().ask_again(row, waiting, mine);

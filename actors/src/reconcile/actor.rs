@@ -10,6 +10,7 @@ use super::args::Args;
 use super::orders::Orders;
 use super::records::Records;
 use super::sweep::Sweep;
+use super::waits;
 use crate::event::Event;
 use crate::lead::Lead;
 
@@ -110,6 +111,7 @@ impl State {
         if self.orders.read_on(args).await? {
             return Ok(true);
         }
+        waits::tell(args).await;
         self.orders.look(args).await?;
         self.records.look(args).await?;
         self.sweep.look(args, &mut self.orders).await?;

@@ -18,6 +18,7 @@ mod orders;
 mod repair;
 mod records;
 mod named;
+mod waits;
 mod clear;
 mod sweep;
 

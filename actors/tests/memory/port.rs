@@ -8,6 +8,7 @@ use bytes::Bytes;
 use jetreel_actors::event::{Event, Reconciled};
 use jetreel_actors::ports::{Delivered, Delivery, Environment, PortFuture};
 use jetreel_domain::delivery::subject;
+use jetreel_domain::id::TaskId;
 use jetreel_domain::upkeep::relations::LEASE;
 use jetreel_domain::words::failure::Failure;
 use tokio::time::Instant;
@@ -312,6 +313,15 @@ impl Delivery for MemoryDelivery {
     }
 }
 
+impl Port {
+    /// A complaint about a task that begins outside of the hours of its group.
+    fn is_early(&self, task: TaskId) -> Option<String> {
+        let hours = self.world.rules().groups.get(&task.group)?;
+        let is_open = hours.is_open(self.world.seconds());
+        (!is_open).then(|| format!("{task} began outside of {hours}"))
+    }
+}
+
 impl Environment for Port {
     fn now(&self) -> i64 {
         self.world.seconds()
@@ -333,7 +343,7 @@ impl Environment for Port {
         {
             self.world.with(|server| {
                 let wrong = server.ends.may_start(order, *task, received);
-                server.violations.extend(wrong);
+                server.violations.extend(wrong.into_iter().chain(self.is_early(*task)));
             });
         }
         if let Event::Reconciled(Reconciled::Repaired { order, repair }) = &event {

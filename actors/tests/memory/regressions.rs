@@ -1,11 +1,18 @@
 //! Faults that runs have found, each by the story that shows it.
 
+use jetreel_domain::delivery::eligibility::Rules;
+use jetreel_domain::delivery::hours::Hours;
+use jetreel_domain::id::Group;
+
 use super::script::{ATTEMPTS, Cut, Poison, Script};
 use super::story::{Outcome, Story};
-use super::world::{Fate, Kind, Order};
+use super::world::{EPOCH, Fate, Kind, Order};
 
 /// Longer than a lease, milliseconds.
 const LONG: u64 = 60_000;
+
+/// Minute of the first hour in which tasks may begin: later than all uploads.
+const OPENS_MINUTE: u32 = 7;
 
 /// Attempts without a report that a task has.
 const SILENT_MAX: u32 = 8;
@@ -61,6 +68,28 @@ fn who_cannot_read_the_ledger_under_his_claim_gives_it_up() {
     let mut script = poisoned("main", Poison::Kill);
     script.blinds = Some(SILENT_MAX);
     held(Story::scripted(script, Vec::new()));
+}
+
+/// Nothing but the clock wakes the nodes: no task is due before, and no hint comes.
+#[test]
+fn what_waits_for_its_hours_begins_when_they_do_and_not_before() {
+    // Runs begin at 08:00.
+    let opens = i64::from(OPENS_MINUTE) * 60 + EPOCH;
+    let windows = [format!("08:{OPENS_MINUTE:02}-07:00")];
+    let hours = Hours::parse(&windows, "UTC".parse().unwrap()).unwrap().unwrap();
+    assert_eq!((hours.is_open(EPOCH), hours.opens(EPOCH)), (false, Some(opens)));
+    let groups = Group::ALL.map(|group| (group, hours.clone())).into();
+    let rules = Rules { groups, ..Rules::default() };
+    for seed in 0..10 {
+        let story = Story { rules: rules.clone(), ..Story::calm(seed) };
+        let outcome = story.run();
+        holds(&outcome);
+        assert!(
+            outcome.ended >= opens && outcome.ended < opens + 300,
+            "{seed}: {}",
+            outcome.ended - opens
+        );
+    }
 }
 
 fn held(story: Story) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jetreel_actors::config::Config;
 use jetreel_domain::codec::lasting::Lasting;
 use jetreel_domain::codec::limits::Limits;
+use jetreel_domain::delivery::eligibility::{Offer, Rules};
 use jetreel_domain::delivery::intake::SourcePrefixes;
 use jetreel_domain::delivery::retry::{Schedule, Schedules};
 use jetreel_domain::plan::ladder::Rung;
@@ -230,6 +231,8 @@ pub(crate) fn config(node: &str, slots: usize) -> Config {
         slots_for_high: 0,
         task_threads: 1,
         group_slots: BTreeMap::new(),
+        rules: Rules::default(),
+        offer: Offer::default(),
         ingest_slots: 1,
         policy: policy(),
         limits: limits(),

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jetreel_actors::config::{Context, Roles};
+use jetreel_actors::config::{Config, Context, Roles};
 use jetreel_actors::deadletter::DlqService;
 use jetreel_actors::sign::{Arrival, Arrived};
 use jetreel_actors::supervisor::{Args, Node};
 use jetreel_actors::{binding, change, sign};
+use jetreel_domain::delivery::eligibility::Rules;
 use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::order::lane::Lane;
@@ -67,6 +68,8 @@ pub(crate) struct Story {
     pub(crate) orders: Vec<world::Order>,
     /// Whether all nodes have one name.
     pub(crate) namesakes: bool,
+    /// Rules of all nodes.
+    pub(crate) rules: Rules,
 }
 
 /// How a run ended.
@@ -79,6 +82,8 @@ pub(crate) struct Outcome {
     pub(crate) repairs: Vec<String>,
     pub(crate) told: Told,
     pub(crate) digest: u64,
+    /// When everything had ended, in seconds since the Unix epoch.
+    pub(crate) ended: i64,
 }
 
 /// `mortal`: something dies in this run, whatever else happens.
@@ -155,6 +160,7 @@ impl Story {
             mended: rng.chance(0.7),
             orders: Vec::new(),
             namesakes: false,
+            rules: Rules::default(),
         }
     }
 
@@ -199,6 +205,7 @@ impl Story {
             mended: false,
             orders,
             namesakes: false,
+            rules: Rules::default(),
         }
     }
 
@@ -213,6 +220,7 @@ impl Story {
     async fn play(self) -> Outcome {
         let (world, died) = World::new(self.seed, self.max_deliver, self.faults.clone());
         self.orders.iter().for_each(|order| world.order(order.clone()));
+        world.set_rules(self.rules.clone());
         let nodes = Nodes::start(&world, &self.nodes, self.namesakes);
         let user = Port { world: Arc::clone(&world), body: Body::new(USER.to_owned()) };
         for plot in self.plots.clone() {
@@ -232,10 +240,11 @@ impl Story {
         *world.faults() = Faults::default();
         world.with(|server| server.streams.values_mut().for_each(super::stream::Stream::heal));
         world.tell(&user.body, "it is calm");
-        let ended = self.settle(&world).await;
+        let stuck = self.settle(&world).await;
+        let ended = world.seconds();
         world.scheduler.hold(self.watched).await;
         let mut complaints = checker::check(&world, &self);
-        if let Some(stuck) = ended {
+        if let Some(stuck) = stuck {
             complaints.push(stuck);
         }
         let (told, digest) = world.scheduler.told();
@@ -243,7 +252,7 @@ impl Story {
         for (work, count) in world.scripts().values().flat_map(|script| &script.starts) {
             *starts.entry(work.clone()).or_default() += count;
         }
-        Outcome { complaints, starts, repairs: world.repairs(), told, digest }
+        Outcome { complaints, starts, repairs: world.repairs(), told, digest, ended }
     }
 
     /// Lasts until it is calm, or until nothing more can come of it.
@@ -313,7 +322,9 @@ impl Nodes {
         let body = Body::new(name.clone());
         let port = Port { world: Arc::clone(&self.world), body: Arc::clone(&body) };
         let name = if self.namesakes { "node".to_owned() } else { name };
-        let context = Context::new(script::config(&name, slots), ports(&port));
+        let rules = self.world.rules().clone();
+        let config = Config { rules, ..script::config(&name, slots) };
+        let context = Context::new(config, ports(&port));
         self.running().push((body, context.clone()));
         tokio::spawn(async move {
             let bound = loop {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use jetreel_domain::delivery::eligibility::Rules;
 use jetreel_domain::id::{OrderId, TaskId, VideoId};
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, mpsc};
@@ -14,7 +15,7 @@ use super::script::Script;
 use super::server::Server;
 
 /// Seconds since the Unix epoch at which every run begins.
-const EPOCH: i64 = 1_800_000_000;
+pub(crate) const EPOCH: i64 = 1_800_000_000;
 
 /// Who uploads, cancels and replays: no node.
 pub(crate) const USER: &str = "user";
@@ -197,6 +198,8 @@ pub(crate) struct World {
     scripts: Mutex<BTreeMap<VideoId, Script>>,
     /// What the reconciler repaired.
     repairs: Mutex<Vec<String>>,
+    /// Rules of all nodes. They have no labels, and no hours of their own.
+    rules: OnceLock<Rules>,
     trace: bool,
     /// Every call, too.
     trace_calls: bool,
@@ -225,10 +228,21 @@ impl World {
             busy_until: AtomicU64::new(0),
             scripts: Mutex::default(),
             repairs: Mutex::default(),
+            rules: OnceLock::new(),
             trace: std::env::var_os("JETREEL_TRACE").is_some(),
             trace_calls: std::env::var_os("JETREEL_TRACE").is_some_and(|value| value == "2"),
         };
         (Arc::new(world), died)
+    }
+
+    /// Rules of all nodes.
+    pub(crate) fn rules(&self) -> &Rules {
+        self.rules.get_or_init(Rules::default)
+    }
+
+    /// Sets the rules, before any node starts.
+    pub(crate) fn set_rules(&self, rules: Rules) {
+        self.rules.set(rules).expect("no node has started");
     }
 
     /// Seconds since the Unix epoch.

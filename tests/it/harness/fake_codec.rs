@@ -148,16 +148,11 @@ fn job() -> Job {
 
 /// The binary of a fixture. Built here if only the tests were built.
 pub(crate) fn fixture(name: &str) -> PathBuf {
-    fixture_of("jetreel", name)
-}
-
-/// The same, of another crate.
-pub(crate) fn fixture_of(package: &str, name: &str) -> PathBuf {
     let this = std::env::current_exe().unwrap();
     let folder = this.parent().and_then(Path::parent).unwrap().join("examples");
     let place = folder.join(name);
     if !place.exists() {
-        let arguments = ["build", "--quiet", "--package", package, "--example", name];
+        let arguments = ["build", "--quiet", "--workspace", "--example", name];
         let built = Command::new(env!("CARGO")).args(arguments).status().unwrap();
         assert!(built.success(), "failed to build {name}");
     }

@@ -4,13 +4,13 @@
 
 use std::path::Path;
 
-use super::fake_codec::fixture_of;
+use super::fake_codec::fixture;
 
 /// Settings of a node whose codec works so many times as fast as recorded. Pictures only, of one size: every task takes about as long.
 pub(crate) fn settings(folder: &Path, speed: u32) -> [(&'static str, String); 4] {
     let program = folder.join(format!("noop_codec-x{speed}"));
     if !program.exists() {
-        std::os::unix::fs::symlink(fixture_of("jetreel-domain", "noop_codec"), &program).unwrap();
+        std::os::unix::fs::symlink(fixture("noop_codec"), &program).unwrap();
     }
     [
         ("CODEC__PATH", program.to_str().unwrap().to_owned()),

@@ -110,7 +110,8 @@ impl Running {
             room: None,
         };
         with(&mut args);
-        let config = Config { node: "scaler".to_owned(), ..jetreel::node::config(&settings) };
+        let config =
+            Config { node: "scaler".to_owned(), ..jetreel::node::config(&settings).unwrap() };
         let context = Context::new(config, services.ports.clone());
         let (root, tree) = Actor::spawn(None, Root, ()).await.unwrap();
         let scaling = Scaling::new(args);

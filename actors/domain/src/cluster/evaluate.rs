@@ -1,11 +1,15 @@
 //! The publishers: what they know, evaluate and release.
 
 use super::model::{Cluster, Event};
+use crate::delivery::eligibility::{Offer, Rules};
+use crate::delivery::label::Label;
 use crate::id::{Group, OrderId, TaskId};
 use crate::order::admission;
 use crate::order::line::{Phase, Row};
 use crate::order::release::{self, Windows};
 use crate::order::state::{Fact, Status};
+use crate::upkeep::presence::Presence;
+use crate::upkeep::waits::Scarce;
 
 impl Cluster {
     /// Writes the state of an order. Every publisher sees it a moment later, and none before an earlier write.
@@ -154,11 +158,31 @@ impl Cluster {
         self.ended += 1;
     }
 
+    /// What the nodes report.
+    fn reports(&self) -> Vec<Presence> {
+        let label: Label = "gpu".parse().expect("a label");
+        let needs = self.setup.able.map(|_| (Group::Top, [label.clone()].into()));
+        let rules = Rules { needs: needs.into_iter().collect(), ..Rules::default() };
+        let report = |node| {
+            let labels = self.is_able(node, Group::Top).then(|| label.clone());
+            Presence {
+                roles: ["encode".to_owned()].into(),
+                slots: self.setup.slots,
+                offer: Offer { labels: labels.into_iter().collect(), hours: None },
+                rules: rules.clone(),
+                ..Presence::default()
+            }
+        };
+        (0..self.setup.nodes).map(report).collect()
+    }
+
     /// Looks at the queues.
     pub(super) fn look(&mut self, view: usize) {
         let (names, own) = (self.names(), format!("n{view}"));
+        let (waiting, reports) = (self.waiting_by_queue(), self.reports());
+        let scarce = Scarce::of(reports.iter(), 0);
         for row in Row::all() {
-            let waiting = self.waiting(row);
+            let waiting = scarce.waiting(row, &waiting);
             let mine = |order: &OrderId, count| {
                 admission::is_among(order, &own, names.iter().map(String::as_str), count)
             };

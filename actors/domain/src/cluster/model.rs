@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::clock::{Clock, Rng};
 use super::report::{Report, Told};
 use super::work::Job;
-use crate::delivery::dispatch::URGENCY;
+use crate::delivery::dispatch::{TaskQueue, URGENCY};
 use crate::id::{Group, OrderId, TaskId, VideoId};
 use crate::order::admission::Admission;
 use crate::order::lane::{self, Lane};
@@ -43,6 +43,8 @@ pub(crate) struct Setup {
     pub(crate) look: u64,
     /// When the first publisher dies, and after how long the others notice.
     pub(crate) death: Option<(u64, u64)>,
+    /// So many nodes have the label that the group `top` needs, from this time on. `None`: it needs none.
+    pub(crate) able: Option<(usize, u64)>,
 }
 
 impl Setup {
@@ -61,6 +63,7 @@ impl Setup {
             again: 25_000,
             look: 5_000,
             death: None,
+            able: None,
         }
     }
 }
@@ -90,6 +93,8 @@ pub(super) enum Event {
     Completed(usize),
     /// A node looks at the queues.
     Look(usize),
+    /// Nodes get the label.
+    Labelled,
 }
 
 /// An order.
@@ -173,6 +178,7 @@ impl Cluster {
             clock.after(rng.below(setup.look), Event::Look(view));
         }
         let free = (0..setup.nodes).collect();
+        setup.able.iter().for_each(|(_, from)| clock.after(*from, Event::Labelled));
         Self {
             setup,
             clock,
@@ -229,6 +235,7 @@ impl Cluster {
             Event::Retry(job, task) => self.queue(job, task),
             Event::Completed(job) => self.completed(job),
             Event::Look(view) => self.look(view),
+            Event::Labelled => self.fill(),
         }
     }
 
@@ -264,19 +271,42 @@ impl Cluster {
         self.fill();
     }
 
+    /// Tasks that wait for a slot, by queue.
+    pub(super) fn waiting_by_queue(&self) -> BTreeMap<TaskQueue, u64> {
+        let of = |((lane, group), tasks): (&(Lane, Group), &VecDeque<_>)| {
+            (TaskQueue::new(*lane, *group), tasks.len() as u64)
+        };
+        self.queues.iter().map(of).collect()
+    }
+
     /// Tasks of a row that wait for a slot.
-    pub(super) fn waiting(&self, row: Row) -> usize {
+    fn waiting(&self, row: Row) -> usize {
         let of = |group: &Group| self.queues.get(&(row.lane, *group)).map_or(0, VecDeque::len);
         let groups = if row.phase == Phase::First { FIRST } else { BULK };
         groups.iter().map(of).sum()
     }
 
+    /// Whether a node takes tasks of a group.
+    pub(super) fn is_able(&self, node: usize, group: Group) -> bool {
+        let able = |(nodes, from): (usize, u64)| node < nodes && self.clock.now >= from;
+        group != Group::Top || self.setup.able.is_none_or(able)
+    }
+
     fn fill(&mut self) {
-        while !self.free.is_empty() {
-            let at = self.rng.below(self.free.len() as u64) as usize;
+        let mut idle = 0;
+        while idle < self.free.len() {
+            let at = idle + self.rng.below((self.free.len() - idle) as u64) as usize;
             let node = self.free[at];
             self.nodes[node].turn += 1;
-            let Some((job, task)) = self.find(self.nodes[node].turn) else { return };
+            let Some((job, task)) = self.find(node) else {
+                if self.setup.able.is_none() {
+                    return;
+                }
+                // Another node may be able.
+                self.free.swap(idle, at);
+                idle += 1;
+                continue;
+            };
             self.nodes[node].free -= 1;
             if self.nodes[node].free == 0 {
                 self.free.swap_remove(at);
@@ -285,10 +315,11 @@ impl Cluster {
         }
     }
 
-    fn find(&mut self, turn: u64) -> Option<(usize, TaskId)> {
-        for lane in lane::turn(turn) {
+    fn find(&mut self, node: usize) -> Option<(usize, TaskId)> {
+        for lane in lane::turn(self.nodes[node].turn) {
             for group in URGENCY {
-                let queue = self.queues.get_mut(&(lane, group));
+                let is_able = self.is_able(node, group);
+                let queue = self.queues.get_mut(&(lane, group)).filter(|_| is_able);
                 if let Some(found) = queue.and_then(VecDeque::pop_front) {
                     return Some(found);
                 }

@@ -68,6 +68,15 @@ impl Work {
         Self(list)
     }
 
+    /// So many tasks of a lazy tier.
+    pub(crate) fn lazy(tasks: u64) -> Self {
+        Self(
+            (0..tasks)
+                .map(|index| timed(Group::Top, index, CHUNK_SECONDS * PICTURE_MS, &[]))
+                .collect(),
+        )
+    }
+
     /// One task that decodes the source in one go.
     pub(crate) fn single(takes: u64) -> Self {
         Self(vec![timed(Group::Main, 0, takes, &[])])

@@ -6,12 +6,14 @@
 //!     ▲ └───────── after some seconds, few a second ───▲ │
 //!     └──────────────────── no task ─────────────────────┘
 //! ```
+//! Only queues are asked from which the node takes tasks, see [`super::eligibility`] and [`Dispatch::take_only`].
+//!
 //! Invariants: open pulls and tasks in hand together are never more than the slots. An empty queue is asked again only after a hint that
 //! names it or after a while. A hint counts if it arrives after the request was sent, whatever the answer says.
 //!
 //! Time, chance and hints come from the caller. Times count from the start of the node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::id::Group;
@@ -135,6 +137,8 @@ impl Answer {
 /// What a node knows of a queue.
 #[derive(Debug, Clone)]
 struct Known {
+    /// Whether this node takes tasks from the queue.
+    is_taken: bool,
     /// Tasks of this node from the queue.
     in_hand: usize,
     /// Pulls without an answer.
@@ -161,6 +165,7 @@ impl Known {
     /// Nothing is known before the first answer: a task may wait.
     fn new() -> Self {
         Self {
+            is_taken: true,
             in_hand: 0,
             open: 0,
             waiting: 1,
@@ -229,6 +234,17 @@ impl Dispatch {
     pub fn new(slots: Slots) -> Self {
         let queues = TaskQueue::all().map(|_| Known::new()).collect();
         Self { slots, queues, taken: 0, paced: Duration::ZERO, asked_again: (Duration::ZERO, 0) }
+    }
+
+    /// From now on, takes tasks from these queues and no others. Tasks in hand stay there. A queue that comes to them is asked at once.
+    pub fn take_only(&mut self, queues: &BTreeSet<TaskQueue>) {
+        for (queue, known) in TaskQueue::all().zip(&mut self.queues) {
+            let is_taken = queues.contains(&queue);
+            if is_taken && !known.is_taken {
+                known.waiting = known.waiting.max(1);
+            }
+            known.is_taken = is_taken;
+        }
     }
 
     /// The next pull, if a slot is free and a queue may hold a task. `heard` must be read before the request is sent.
@@ -318,7 +334,8 @@ impl Dispatch {
         }
     }
 
-    /// When [`Self::next`] may have a pull although no hint came and no slot became free. `None` if no slot is free.
+    /// When [`Self::next`] may have a pull although no hint came and no slot became free. `None` if no slot is free, or no queue may be
+    /// asked.
     #[must_use]
     pub fn wakes(&self) -> Option<Duration> {
         if !self.has_free_slot() {
@@ -387,7 +404,7 @@ impl Dispatch {
         let lanes = lane::turn(self.taken + open).into_iter();
         let lanes = lanes.filter(|lane| *lane == Lane::High || common < for_all);
         let of_lane = |lane| groups.iter().map(move |group| TaskQueue::new(lane, *group));
-        lanes.flat_map(of_lane).collect()
+        lanes.flat_map(of_lane).filter(|queue| self.known(*queue).is_taken).collect()
     }
 }
 

@@ -389,3 +389,37 @@ fn fewer_slots_end_no_task_and_more_slots_take_the_next_ones() {
     bench.fill();
     assert_eq!(bench.dispatch.busy(), 3);
 }
+
+#[test]
+fn only_queues_are_asked_from_which_the_node_takes_tasks() {
+    let mut bench = Bench::new(slots(2));
+    let taken: BTreeSet<TaskQueue> =
+        TaskQueue::all().filter(|queue| queue.group != Group::Main).collect();
+    bench.dispatch.take_only(&taken);
+    bench.release(Lane::Normal, Group::Main, 3);
+    bench.release(Lane::Normal, Group::Top, 3);
+    assert_eq!(bench.work(Duration::from_secs(1)), [TaskQueue::new(Lane::Normal, Group::Top); 3]);
+    bench.pass(Duration::from_secs(100));
+    let asked = bench.pulls.iter().filter(|queue| queue.group == Group::Main).count();
+    assert_eq!(asked, 0, "neither a hint nor time makes it ask");
+}
+
+#[test]
+fn a_queue_that_opens_is_asked_at_once_and_one_that_closes_no_more() {
+    let mut bench = Bench::idle(slots(1));
+    bench.dispatch.take_only(&BTreeSet::new());
+    bench.release(Lane::Normal, Group::Main, 5);
+    bench.pass(Duration::from_secs(60));
+    assert!(bench.pulls.is_empty() && bench.dispatch.wakes().is_none());
+    // The hint may have been lost.
+    bench.heard = Heard::default();
+    bench.dispatch.take_only(&[NORMAL_MAIN].into());
+    bench.fill();
+    assert_eq!((bench.pulls.as_slice(), bench.hand.len()), ([NORMAL_MAIN].as_slice(), 1));
+    bench.dispatch.take_only(&BTreeSet::new());
+    assert_eq!(bench.dispatch.in_hand(Group::Main), 1, "what is in hand stays there");
+    assert_eq!(bench.end(), Some(NORMAL_MAIN));
+    bench.fill();
+    assert_eq!((bench.pulls.len(), bench.hand.len()), (1, 0));
+    assert!(bench.dispatch.is_idle());
+}

@@ -2,6 +2,7 @@
 
 pub mod presence;
 pub mod peers;
+pub mod waits;
 pub mod leadership;
 pub mod reconcile;
 pub mod sweep;

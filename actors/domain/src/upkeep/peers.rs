@@ -4,12 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::delivery::eligibility::Rules;
 use crate::upkeep::presence::Presence;
 
 /// Heartbeats of a node that may be missed before its slots stop counting.
 const MISSED_MAX: i64 = 3;
-/// Slots of one node that count at most. Settings allow fewer; a report may name any number.
-const SLOTS_MAX: usize = 4096;
 /// Time after its last heartbeat for which a process counts as evidence, in seconds. The bucket remembers it as long.
 const REMEMBERED: i64 = 3600;
 
@@ -45,7 +44,19 @@ impl Peers {
     #[must_use]
     pub fn slots(&self, interval: i64) -> usize {
         let lately = self.lately(interval);
-        lately.map(|(_, said)| said.slots.min(SLOTS_MAX)).fold(0, usize::saturating_add)
+        lately.map(|(_, said)| said.slots_counted()).fold(0, usize::saturating_add)
+    }
+
+    /// Reports of the processes with a recent heartbeat.
+    pub fn live(&self, interval: i64) -> impl Iterator<Item = &Presence> + Clone {
+        self.lately(interval).map(|(_, said)| said)
+    }
+
+    /// Names of encoding nodes with a recent heartbeat whose rules are others. Nodes must agree on them.
+    #[must_use]
+    pub fn dissenting(&self, interval: i64, rules: &Rules) -> BTreeSet<String> {
+        let others = self.live(interval).filter(|said| said.encodes() && said.rules != *rules);
+        others.map(|said| said.node.clone()).collect()
     }
 
     /// Processes with a recent heartbeat that release what has its turn.
@@ -59,7 +70,7 @@ impl Peers {
         self.lately(interval).filter(|(_, said)| said.encodes()).count()
     }
 
-    fn lately(&self, interval: i64) -> impl Iterator<Item = (&str, &Presence)> {
+    fn lately(&self, interval: i64) -> impl Iterator<Item = (&str, &Presence)> + Clone {
         let recent = move |at: i64| self.now.saturating_sub(at) <= interval.max(1) * MISSED_MAX;
         let here = self.heard.iter().filter(|(id, _)| !self.left.contains(*id));
         let lately = here.filter(move |(_, (at, _))| recent(*at));
@@ -101,7 +112,22 @@ mod tests {
             (format!("{forged}{id}"), 0, Presence { slots: usize::MAX, ..presence.clone() })
         };
         peers.hear(91, [forged("1"), forged("2")]);
-        assert_eq!(peers.slots(30), 4 + 2 * SLOTS_MAX, "no report counts without end");
+        assert_eq!(peers.slots(30), 4 + 2 * 4096, "no report counts without end");
+    }
+
+    #[test]
+    fn nodes_with_other_rules_are_named() {
+        let mut peers = Peers::default();
+        let (id, age, mut other) = process("a", 0, 0);
+        other.roles.insert("encode".to_owned());
+        peers.hear(0, [(id.clone(), age, other.clone()), process("gateway", 0, 0)]);
+        assert!(peers.dissenting(30, &Rules::default()).is_empty());
+        other.rules.needs.insert(crate::id::Group::Main, ["gpu".parse().unwrap()].into());
+        peers.hear(10, [(id, age, other.clone())]);
+        assert_eq!(peers.dissenting(30, &Rules::default()), ["a".to_owned()].into());
+        assert!(peers.dissenting(30, &other.rules).is_empty());
+        peers.hear(200, []);
+        assert_eq!(peers.live(30).count(), 0);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::delivery::eligibility::{Offer, Rules};
 use crate::delivery::stage::Stage;
 
 /// Heartbeats of a node within the patience. Many may be lost before the node counts as gone.
@@ -19,6 +20,9 @@ const WORDS_PER_PATIENCE: u32 = 20;
 
 /// Longest time between two heartbeats of a node. Far below the age at which the bucket removes its report.
 const INTERVAL_MAX: Duration = Duration::from_secs(30);
+
+/// Slots of one node that count at most. Settings allow fewer.
+const SLOTS_MAX: usize = 4096;
 
 /// Time between two heartbeats of a node.
 #[must_use]
@@ -38,7 +42,7 @@ pub struct Presence {
     /// Build of its codec. `None` if its roles need no codec, or the codec does not work.
     #[serde(default)]
     pub codec_build: Option<String>,
-    /// Tasks that the node encodes at once.
+    /// Tasks that the node encodes at once. 0 outside of its hours.
     #[serde(default)]
     pub slots: usize,
     /// Whether the node releases tasks of orders whose turn has come: it publishes, follows the line and is neither draining nor held up.
@@ -47,6 +51,12 @@ pub struct Presence {
     /// Tasks that the node has in hand.
     #[serde(default)]
     pub busy: usize,
+    /// Its labels and hours.
+    #[serde(default)]
+    pub offer: Offer,
+    /// The rules of its settings.
+    #[serde(default)]
+    pub rules: Rules,
     /// When the node started, in seconds since the Unix epoch.
     pub since: i64,
     /// When the node wrote this report, in seconds since the Unix epoch.
@@ -101,6 +111,12 @@ impl Presence {
     #[must_use]
     pub fn plans(&self) -> bool {
         self.roles.contains(Stage::Ingest.as_str())
+    }
+
+    /// Its slots, bounded: a report may name any number.
+    #[must_use]
+    pub fn slots_counted(&self) -> usize {
+        self.slots.min(SLOTS_MAX)
     }
 
     /// Whether the node encodes tasks.

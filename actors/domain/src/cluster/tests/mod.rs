@@ -1,5 +1,6 @@
 //! What a cluster shows under load.
 
 mod backlog;
+mod labels;
 mod scale;
 mod trouble;
