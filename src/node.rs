@@ -1,22 +1,23 @@
 //! The composition root: the only module that names every adapter. It connects, wires, starts and drains a node.
 
 mod belonging;
+mod config;
 mod scaling;
 
 pub use belonging::new_store_id;
+pub use config::config;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use jetreel_actors::config::{Config, Context, Roles as Branches};
+use jetreel_actors::config::{Context, Roles as Branches};
 use jetreel_actors::load::Measures;
 use jetreel_actors::ports::{Hook, Ports, Store};
 use jetreel_actors::releases;
 use jetreel_actors::supervisor;
 use jetreel_domain::delivery::stage::Stage;
-use jetreel_domain::upkeep::relations::LEASE;
 use jetreel_domain::words::failure::Failure;
 use ractor::{Actor, ActorRef};
 use tokio::net::TcpListener;
@@ -39,13 +40,11 @@ use crate::measuring;
 use crate::metrics::Metrics;
 use crate::relations;
 use crate::sandbox::CodecProcesses;
-use crate::settings::{Role, Roles, Settings, SettingsError};
+use crate::settings::{Role, Roles, Settings};
 use crate::sifting::Sifting;
 use crate::store::{OpenDalStore, StoreOptions};
 use crate::upkeep::Upkeep;
 
-/// Longest wait of a pull, and so of a redelivered task for a free slot.
-const PULL_WAIT: Duration = Duration::from_secs(2);
 /// Rest of the grace in which work in hand is handed back to the broker.
 const PUT_DOWN_WAIT: Duration = Duration::from_secs(5);
 /// Time that a node waits for the codec's greeting in its first job before it starts a process only to ask.
@@ -230,34 +229,6 @@ async fn tell_confinement(services: Services) {
             tracing::warn!(%failure, detail = failure.detail, "the codec sent no greeting");
         }
     }
-}
-
-/// Settings of the stages.
-///
-/// # Errors
-/// A label, an hour or a time zone is wrong.
-pub fn config(settings: &Settings) -> Result<Config, SettingsError> {
-    let slots = settings.node.slots_here();
-    Ok(Config {
-        node: settings.node.name_here(),
-        roles: settings.node.roles.words().map(ToOwned::to_owned).collect(),
-        slots,
-        slots_for_high: settings.node.reserved_high,
-        task_threads: settings.node.task_threads_here(),
-        group_slots: settings.node.group_slots.limits(),
-        rules: settings.rules()?,
-        offer: settings.offer()?,
-        ingest_slots: slots.div_ceil(2),
-        policy: settings.plan_policy(),
-        limits: settings.limits.clone(),
-        sources: settings.store.sources.clone(),
-        lease: LEASE,
-        pull_wait: PULL_WAIT,
-        retry: (&settings.retry).into(),
-        bury_refused: settings.retry.bury_refused,
-        sweep_every: Duration::from_secs(settings.retry.sweep_seconds),
-        reconciler: settings.reconciler.clone(),
-    })
 }
 
 type Http = (Arc<Gateway>, CancellationToken, Vec<JoinHandle<()>>);
@@ -477,34 +448,5 @@ pub fn store_folder(settings: &Settings) -> Option<&Path> {
     match settings.store.scheme {
         crate::settings::Scheme::Fs => Some(Path::new(&settings.store.root)),
         crate::settings::Scheme::S3 => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use jetreel_domain::id::Group;
-
-    use super::*;
-    use crate::settings::Sources;
-
-    fn configured(overrides: &[(&str, &str)]) -> Config {
-        let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
-        let overrides = overrides.iter().map(own).collect();
-        let sources = Sources { overrides, no_usual_places: true, ..Sources::default() };
-        config(&Settings::load(&sources).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn no_slot_is_reserved_unless_a_setting_says_so() {
-        assert_eq!(configured(&[("node.slots", "16")]).slots_for_high, 0);
-        let reserved = configured(&[("node.slots", "4"), ("node.reserved-high", "1")]);
-        assert_eq!(reserved.slots_for_high, 1);
-    }
-
-    #[test]
-    fn a_group_may_take_every_slot_unless_a_setting_says_otherwise() {
-        assert!(configured(&[]).group_slots.is_empty());
-        let limited = configured(&[("node.group-slots.main", "2")]);
-        assert_eq!(limited.group_slots.into_iter().collect::<Vec<_>>(), [(Group::Main, 2)]);
     }
 }

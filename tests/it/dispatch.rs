@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::command::said;
 use crate::harness::media::{self, FILM};
-use crate::harness::scaling::{noop_codec, recording};
+use crate::harness::noop;
 use crate::harness::site::{Site, awaited};
 
 /// Pulls from the queues of tasks.
@@ -160,8 +160,8 @@ fn transcode_keeps_every_slot_busy() {
 fn transcode_keeps_four_codecs_busy_until_the_tasks_run_out() {
     let folder = tempfile::tempdir().unwrap();
     let film = folder.path().join("film.mp4");
-    std::fs::write(&film, recording(600)).unwrap();
-    let codec = format!("codec.path={}", noop_codec(folder.path(), 10).display());
+    std::fs::write(&film, noop::source(600)).unwrap();
+    let codec = format!("codec.path={}", noop::program(folder.path(), 10).display());
     let mut words = vec!["transcode", film.to_str().unwrap(), "--out", "out", "--verbose"];
     words.extend(["--set", "node.slots=4", "--set", &codec, "--set", "codec.confinement=none"]);
     words.extend(["--set", "plan.images=false", "--set", "plan.package=false"]);

@@ -22,8 +22,9 @@ use tokio::sync::watch;
 use crate::clips::jetreel;
 use crate::harness::eventually::eventually;
 use crate::harness::node::Node;
+use crate::harness::noop;
 use crate::harness::pager::Pager;
-use crate::harness::scaling::{Running, demand, nodes_of, noop_codec, policy, recording};
+use crate::harness::scaling::{Running, demand, nodes_of, policy};
 use crate::harness::site::{Site, awaited};
 use crate::upload_to_publish::manifest;
 
@@ -140,7 +141,7 @@ async fn tell_load(open: watch::Receiver<usize>, tell: watch::Sender<Option<Dema
 async fn burst(site: &Site, gateway: &Node, open: &watch::Sender<usize>) -> Vec<OrderId> {
     let mut orders = Vec::new();
     for _ in 0..UPLOADS {
-        let answer = gateway.post(recording(SECONDS)).await;
+        let answer = gateway.post(noop::source(SECONDS)).await;
         assert_eq!(answer.status(), reqwest::StatusCode::ACCEPTED);
         let job = answer.headers()["location"].to_str().unwrap().to_owned();
         orders.push(job.strip_prefix("/v1/jobs/").unwrap().parse::<OrderId>().unwrap());
@@ -156,7 +157,7 @@ async fn burst(site: &Site, gateway: &Node, open: &watch::Sender<usize>) -> Vec<
 #[tokio::test(flavor = "multi_thread")]
 async fn local_nodes_grow_with_a_burst_finish_it_and_shrink_again() {
     let site = Site::start().await;
-    let codec = noop_codec(site.folder(), 20).display().to_string();
+    let codec = noop::program(site.folder(), 20).display().to_string();
     let gateway = [
         ("NODE__ROLES", "gateway,deadletter,reconciler"),
         ("CODEC__PATH", codec.as_str()),

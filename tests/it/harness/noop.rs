@@ -2,22 +2,28 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::fake_codec::fixture;
 
 /// Settings of a node whose codec works so many times as fast as recorded. Pictures only, of one size: every task takes about as long.
 pub(crate) fn settings(folder: &Path, speed: u32) -> [(&'static str, String); 4] {
-    let program = folder.join(format!("noop_codec-x{speed}"));
-    if !program.exists() {
-        std::os::unix::fs::symlink(fixture("noop_codec"), &program).unwrap();
-    }
+    let program = program(folder, speed);
     [
         ("CODEC__PATH", program.to_str().unwrap().to_owned()),
         ("CODEC__CONFINEMENT", "none".to_owned()),
         ("PLAN__IMAGES", "false".to_owned()),
         ("PLAN__PACKAGE", "false".to_owned()),
     ]
+}
+
+/// That codec, under the name that tells its speed.
+pub(crate) fn program(folder: &Path, speed: u32) -> PathBuf {
+    let place = folder.join(format!("noop_codec-x{speed}"));
+    if !place.exists() {
+        std::os::unix::fs::symlink(fixture("noop_codec"), &place).unwrap();
+    }
+    place
 }
 
 /// A source of that codec: pictures of 426x240, a random-access point every two seconds.

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use jetreel::metrics::Metrics;
@@ -16,7 +16,6 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::watch;
 
 use super::eventually::eventually;
-use super::fake_codec::fixture;
 use super::site::Site;
 use crate::clips::jetreel;
 
@@ -154,28 +153,6 @@ impl Running {
         self.context.drain.cancel();
         self.tree.await.unwrap();
     }
-}
-
-/// The no-op codec at `speed` times the recorded speed.
-pub(crate) fn noop_codec(folder: &Path, speed: u32) -> PathBuf {
-    let place = folder.join(format!("noop_codec-x{speed}"));
-    if !place.exists() {
-        std::os::unix::fs::symlink(fixture("noop_codec"), &place).unwrap();
-    }
-    place
-}
-
-/// A source for it: a silent recording of one tier.
-pub(crate) fn recording(seconds: u32) -> Vec<u8> {
-    let words = format!("seconds={seconds} rate=25 width=426 height=240 key=2 sound=0");
-    let line = format!("jetreel-noop {words}\n");
-    let brands = b"iso6\0\0\0\0iso6cmfc".as_slice();
-    let boxes = [(b"ftyp", brands), (b"free", line.as_bytes())];
-    let whole = boxes.into_iter().flat_map(|(kind, content)| {
-        let length = u32::try_from(8 + content.len()).unwrap().to_be_bytes();
-        [length.as_slice(), kind.as_slice(), content].concat()
-    });
-    whole.collect()
 }
 
 /// Ids of the node processes whose command line names this folder.
