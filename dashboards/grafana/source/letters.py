@@ -31,6 +31,8 @@ DASHBOARD = dashboard(
               query(or_zero(rate("jetreel_hook_calls_total", "result")), "{{result}}")),
         graph("Orphans", "Messages that the broker gave up, in a second, by what became of them.", "cps",
               query(or_zero(rate("jetreel_orphans_total", "stream, end")), "{{stream}} {{end}}")),
+        graph("Orphans in queues", "Messages of a work queue that no consumer accounts for. The sweeper handles them within minutes.", "short",
+              query(leader("jetreel_queue_orphans", "stage"), "{{stage}}")),
         graph("Undeliverable", "Messages that were removed because no node can receive them, in a second.", "cps",
               query(or_zero(rate("jetreel_undeliverable_total", "stream")), "{{stream}}")),
     ),

@@ -15,7 +15,7 @@ DASHBOARD = dashboard(
               query(leader("jetreel_videos_waiting", "lane"), "{{lane}}"), width=12, stack=True),
         graph("Lag", "Messages that wait or are in hand (num_pending + num_ack_pending), by stage, lane and group.", "short",
               query(leader("jetreel_lag", "stage, lane, group", QUEUE), "{{stage}} {{lane}} {{group}}"), width=12, stack=True),
-        graph("Oldest message", "Age of the oldest message that is not settled.", "s",
+        graph("Oldest message", "Age of the oldest message that was not delivered yet; 0 without one.", "s",
               query(leader("jetreel_oldest_seconds", "stage, lane, group", QUEUE), "{{stage}} {{lane}} {{group}}"), width=12),
         graph("Backlog", "Encode seconds of all open work, released or not: time for one slot.", "s",
               query(leader("jetreel_backlog_seconds", "lane, group", QUEUE), "{{lane}} {{group}}"), width=12, stack=True),
