@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod boards;
+mod keda;
 mod known;
 mod live;
 mod promql;
