@@ -64,11 +64,13 @@ pub(super) fn metric_of(series: &str) -> &str {
 
 /// Whether a query needs something that two nodes alone do not export: metrics to come, and those of others.
 pub(super) fn needs_more(expr: &str) -> bool {
-    let absent = |metric: &str| {
-        let coming = COMING.iter().any(|(name, ..)| *name == metric_of(metric));
-        coming || metric.starts_with("jetstream_") || metric == "jetreel:drain_seconds"
-    };
+    let absent = |metric: &str| is_coming(metric_of(metric)) || metric.starts_with("jetstream_");
     promql::named(expr).selectors.iter().any(|selector| absent(&selector.metric))
+}
+
+/// Whether a metric is not there yet.
+pub(super) fn is_coming(metric: &str) -> bool {
+    COMING.iter().any(|(name, ..)| *name == metric)
 }
 
 /// A complaint for each metric to come that has come.

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use reqwest::StatusCode;
 
 use super::boards;
-use super::known::needs_more;
+use super::known::{is_coming, needs_more};
 use super::rules;
 use super::server::Prometheus;
 use crate::clips::{path, root};
@@ -13,7 +13,7 @@ use crate::deadletters::BURY_REFUSED;
 use crate::harness::media::{self, FILM};
 use crate::harness::node::Node;
 use crate::harness::site::Site;
-use crate::harness::tools::there_is;
+use crate::harness::tools::{skipped, there_is};
 
 /// Prices, so that panels of money have something to show.
 const PRICES: [(&str, &str); 3] =
@@ -89,6 +89,37 @@ fn must_be_drawn(site: &Site, prometheus: &Prometheus) {
 
 async fn has_data(prometheus: &Prometheus, query: &str) -> bool {
     !prometheus.numbers(query).await.unwrap_or_else(|error| panic!("{query}: {error}")).is_empty()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_about_waiting_videos_and_a_queue_without_reader_fire_and_clear() {
+    if !there_is("prometheus") {
+        return;
+    }
+    if is_coming("jetreel_lag") || is_coming("jetreel_videos_waiting") {
+        return skipped("the lag is not measured yet");
+    }
+    let Some(film) = media::made(FILM) else { return };
+    let site = Site::start().await;
+    let roles = "gateway,ingest,publish,deadletter,reconciler,scaler";
+    let node = site.node("one", &[("NODE__ROLES", roles)]).await;
+    let prometheus = Prometheus::start(&[node.authority()]).await;
+    prometheus.until("lag is read", async |own| has_data(own, "sum(jetreel_lag) == 0").await).await;
+    let alerts = ["JetreelVideosWaiting", "JetreelQueueWithoutReader"];
+    for alert in alerts {
+        assert!(!prometheus.fires(alert).await, "{alert}");
+    }
+    for _ in 0..3 {
+        node.submit(&film).await;
+    }
+    for alert in alerts {
+        prometheus.until(alert, async |own| own.fires(alert).await).await;
+    }
+    let _encodes = site.node("two", &[("NODE__ROLES", "encode")]).await;
+    for alert in alerts {
+        let what = format!("{alert} clears");
+        prometheus.until(&what, async |own| !own.fires(alert).await).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
