@@ -13,7 +13,7 @@ MEDIA_TESTS := clips::every_clip_becomes_what_it_must hostile::no_hostile_file_h
 	hostile::confinement_alone_keeps_hostile_files_in
 SYNC_TESTS := sync::every_beep_coincides_with_its_flash sync::trials::every_trial_is_as_its_row_says
 
-.PHONY: help setup build release demo test lint advisories bench bench-queue bench-scale bench-smoke noop-codec service-times crowd clips sync big browser chaos chaos-smoke clean
+.PHONY: help setup build release demo test lint advisories bench bench-queue bench-scale bench-smoke noop-codec service-times crowd clips alerts dashboards sync big browser chaos chaos-smoke clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,14 @@ clips: build ## every clip of JETREEL_MEDIA against an independent witness; tabl
 	@.ci/setup clips
 	JETREEL_CLIPS=$(or $(JETREEL_CLIPS),all) JETREEL_CLIPS_REPORT=$(or $(JETREEL_CLIPS_REPORT),$(CURDIR)/.tools/clips.md) \
 		$(CARGO) test --locked --test it -- $(MEDIA_TESTS) --exact --nocapture --test-threads 1
+
+alerts: ## the alert rules against promtool: each fires, does not fire, and clears
+	@.ci/setup prometheus
+	promtool check config dashboards/prometheus/prometheus.yml
+	promtool test rules dashboards/prometheus/tests/*.yml
+
+dashboards: ## the JSON of the Grafana dashboards, from dashboards/grafana/source
+	python3 -B dashboards/grafana/source
 
 sync: build ## flash and beep: clips that ffmpeg makes, and JETREEL_MEDIA's trials; tables in .tools/sync
 	JETREEL_SYNC=$(or $(JETREEL_SYNC),all) JETREEL_SYNC_REPORT=$(or $(JETREEL_SYNC_REPORT),$(CURDIR)/.tools/sync) \

@@ -2,6 +2,7 @@
 //!
 //! Invariant: labels have few values: groups, statuses, routes, failure codes; never an id.
 
+mod builder;
 mod cost;
 mod labels;
 mod lag;
@@ -16,13 +17,15 @@ use jetreel_domain::delivery::stage::Stage;
 use jetreel_domain::delivery::subject;
 use jetreel_domain::output::price::Prices;
 use jetreel_domain::upkeep::leadership::Office;
-use prometheus::core::Collector;
 use prometheus::{
     CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use tracing::warn;
 
+pub use builder::{Description, Kind};
+
+use builder::Builder;
 use cost::Cost;
 use labels::{count_fault, count_one, count_reason, fact_kind};
 use lag::Gauges;
@@ -35,6 +38,7 @@ const LEASE_RENEWAL: &str = "lease-renewal";
 /// The metrics of one node.
 pub struct Metrics {
     registry: Registry,
+    described: Vec<Description>,
     orders_moved: IntCounterVec,
     tasks: Tasks,
     trouble: Trouble,
@@ -91,39 +95,6 @@ const TASK_SECONDS: [f64; 11] = [0.25, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 16
 const CONFIRMATION_SECONDS: [f64; 9] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0];
 /// Buckets of HTTP answers.
 const HTTP_SECONDS: [f64; 9] = [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
-
-struct Builder(Registry);
-
-impl Builder {
-    fn add<C: Collector + Clone + 'static>(&self, collector: C) -> prometheus::Result<C> {
-        self.0.register(Box::new(collector.clone()))?;
-        Ok(collector)
-    }
-
-    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        self.add(IntCounter::new(name, help)?)
-    }
-
-    fn counters(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<IntCounterVec> {
-        self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn histogram(
-        &self,
-        name: &str,
-        help: &str,
-        bounds: &[f64],
-        labels: &[&str],
-    ) -> prometheus::Result<HistogramVec> {
-        let options = HistogramOpts::new(name, help).buckets(bounds.to_vec());
-        self.add(HistogramVec::new(options, labels)?)
-    }
-}
 
 impl Tasks {
     fn pulled(&self, answer: Answer) {
@@ -269,10 +240,10 @@ impl Metrics {
     /// # Errors
     /// Two metrics have the same name, which is a fault of this file.
     pub fn new() -> prometheus::Result<Self> {
-        let b = Builder(Registry::new());
+        let b = Builder::new();
         #[cfg(target_os = "linux")]
-        b.0.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(Self {
+        b.register(prometheus::process_collector::ProcessCollector::for_self())?;
+        let mut metrics = Self {
             orders_moved: b.counters(
                 "jetreel_orders_moved_total",
                 "Orders that reached a status",
@@ -314,8 +285,17 @@ impl Metrics {
                 ),
                 &["tier"],
             )?)?,
-            registry: b.0,
-        })
+            registry: Registry::new(),
+            described: Vec::new(),
+        };
+        (metrics.registry, metrics.described) = b.built();
+        Ok(metrics)
+    }
+
+    /// Name, kind and labels of every metric, also of those without a value yet.
+    #[must_use]
+    pub fn described(&self) -> &[Description] {
+        &self.described
     }
 
     /// All metrics in Prometheus' text format.

@@ -18,6 +18,7 @@ mod confine;
 mod cost;
 mod crash;
 mod crowd;
+mod dashboards;
 mod deadletters;
 mod denied;
 mod dev;
