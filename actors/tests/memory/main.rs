@@ -7,6 +7,7 @@ mod broker;
 mod checker;
 mod codec;
 mod letters;
+mod people;
 mod port;
 mod queues;
 mod regressions;

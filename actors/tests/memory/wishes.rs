@@ -5,9 +5,9 @@ use jetreel_domain::id::VideoId;
 use jetreel_domain::order::lane::Lane;
 
 use super::broker::ports;
+use super::people::persist;
 use super::port::Port;
 use super::schedule::Rng;
-use super::story::persist;
 
 /// Most requests for one video.
 const WISHES_MAX: u64 = 3;
