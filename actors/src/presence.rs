@@ -27,7 +27,7 @@ const BUSY_EVERY: Duration = Duration::from_secs(5);
 pub enum Message {
     /// Write the report again, and read those of the others.
     Renew,
-    /// Write the report again, if the number of busy slots is another since the last time.
+    /// Write the report again, if the number of busy slots, or whether the node releases tasks, is another since the last time.
     Tell,
 }
 
@@ -53,6 +53,8 @@ pub struct State {
     born: i64,
     /// Busy slots in the last report.
     busy: usize,
+    /// Whether the node released tasks by the last report.
+    releases: bool,
     started: Instant,
     /// Nodes with other rules, as last logged.
     dissenting: BTreeSet<String>,
@@ -75,7 +77,7 @@ impl Actor for Heartbeat {
         let signer = Signer::new(args.arrived.clone(), args.context.config.node.clone());
         args.watch(myself);
         let (started, dissenting) = (Instant::now(), BTreeSet::new());
-        Ok(State { args, signer, read: 0, born: 0, busy: 0, started, dissenting })
+        Ok(State { args, signer, read: 0, born: 0, busy: 0, releases: false, started, dissenting })
     }
 
     async fn handle(
@@ -91,7 +93,7 @@ impl Actor for Heartbeat {
                     state.word().await;
                     state.schedule(&myself);
                 }
-                Message::Tell => state.tell_busy().await,
+                Message::Tell => state.tell_changes().await,
             }
         };
         let going = tokio::select! {
@@ -108,9 +110,11 @@ impl Actor for Heartbeat {
 }
 
 impl Args {
-    /// Has the report written again some seconds after a slot was taken or freed.
+    /// Has the report written again some seconds after a slot was taken or freed, and when the node begins to drain: others then release what
+    /// has its turn.
     fn watch(&self, myself: ActorRef<Message>) {
         let (args, mut busy) = (self.clone(), self.context.busy.subscribe());
+        let (drain, told) = (self.context.drain.clone(), myself.clone());
         let changed = async move {
             while busy.changed().await.is_ok() {
                 tokio::time::sleep(BUSY_EVERY).await;
@@ -120,10 +124,14 @@ impl Args {
                 }
             }
         };
+        let drained = async move {
+            drain.cancelled().await;
+            told.cast(Message::Tell)
+        };
         tokio::spawn(async move {
             tokio::select! {
                 () = args.goes() => {}
-                () = changed => {}
+                ((), _) = async { tokio::join!(changed, drained) } => {}
             }
         });
     }
@@ -153,7 +161,7 @@ impl State {
 
     async fn renew(&mut self, store: &dyn Store) {
         let said = self.presence().await;
-        self.busy = said.busy;
+        (self.busy, self.releases) = (said.busy, said.releases);
         match self.args.nodes.tell(self.args.arrived.id(), &said).await {
             Ok(()) => {
                 if let Some(number) = said.sign {
@@ -164,11 +172,11 @@ impl State {
         }
     }
 
-    /// Writes the report if the number of busy slots changed. A later report mends a failure.
-    async fn tell_busy(&mut self) {
+    /// Writes the report if what others act on at once changed. A later report mends a failure.
+    async fn tell_changes(&mut self) {
         let said = self.presence().await;
-        if said.busy != self.busy {
-            self.busy = said.busy;
+        if (said.busy, said.releases) != (self.busy, self.releases) {
+            (self.busy, self.releases) = (said.busy, said.releases);
             if let Err(failure) = self.args.nodes.tell(self.args.arrived.id(), &said).await {
                 self.emit(failure);
             }
@@ -291,13 +299,9 @@ impl State {
     fn schedule(&self, myself: &ActorRef<Message>) {
         let (args, myself) = (self.args.clone(), myself.clone());
         let pause = presence::interval(args.context.config.reconciler.build_seconds);
-        let drain = args.context.drain.clone();
-        let drains = drain.is_cancelled();
         tokio::spawn(async move {
             tokio::select! {
                 () = args.goes() => {}
-                // Others then release what has its turn.
-                () = drain.cancelled(), if !drains => {}
                 () = tokio::time::sleep(pause) => {}
             }
             if myself.cast(Message::Renew).is_err() {

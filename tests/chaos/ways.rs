@@ -13,7 +13,7 @@ use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::delivery::subject;
 use jetreel_domain::id::Group;
 use jetreel_domain::order::lane::Lane;
-use jetreel_domain::order::state::{Fact, Video};
+use jetreel_domain::order::state::{Fact, Order, Video};
 
 use super::node;
 use super::stage::{Stage, is_ended};
@@ -229,7 +229,8 @@ impl Way {
         match self {
             // It failed once; tried again, it fails again.
             Self::Replay | Self::Retry => {
-                video.order(number).is_some_and(|order| order.knows(&Fact::Failed(2)))
+                let again = |order: &Order| order.knows(&Fact::Failed(2));
+                is_ended(video) && video.order(number).is_some_and(again)
             }
             Self::Reopen => video.orders.len() > 1 && is_ended(video),
             Self::Video

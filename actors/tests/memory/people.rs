@@ -1,8 +1,7 @@
 //! What users and operators do: upload, cancel, try again.
 
-
-use jetreel_actors::deadletter::DlqService;
 use jetreel_actors::change;
+use jetreel_actors::deadletter::DlqService;
 use jetreel_domain::delivery::message::Uploaded;
 use jetreel_domain::id::{OrderId, VideoId};
 use jetreel_domain::order::state::{Order, Part, Source, Status, Video};
