@@ -27,6 +27,12 @@ impl Lead {
         Self { office, holder, lease_seconds, leads: false }
     }
 
+    /// Says whether this node leads.
+    pub(crate) fn tell(&self, context: &Context) {
+        let (office, leads) = (self.office, self.leads);
+        context.ports.environment.emit(Event::Leading { office, leads });
+    }
+
     /// Takes or renews the lease. `false` if another candidate holds it.
     pub(crate) async fn keep(
         &mut self,
@@ -43,7 +49,7 @@ impl Lead {
 
     fn set(&mut self, context: &Context, leads: bool) {
         self.leads = leads;
-        context.ports.environment.emit(Event::Leading { office: self.office, leads });
+        self.tell(context);
     }
 
     async fn try_keep(&self, context: &Context, leases: &dyn Leases) -> Result<bool, Failure> {

@@ -1,5 +1,6 @@
 //! The scaler's hook: a command or a URL that receives the wanted number of nodes.
 
+use std::ffi::OsStr;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -89,6 +90,10 @@ impl CommandHook {
         };
         let document = document(call)?;
         let mut shell = Command::new("/bin/sh");
+        // The settings of the node may hold secrets.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_settings(name)) {
+            shell.env_remove(name);
+        }
         shell.arg("-c").arg(&self.line).envs(call.variables()).process_group(0);
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::inherit());
         let mut child = shell.spawn().map_err(unusable)?;
@@ -108,6 +113,13 @@ impl CommandHook {
         let message = "The command of the scaler's hook failed.";
         Err(Failure::dependency("scaler-hook-refused", message).with_detail(status))
     }
+}
+
+/// Whether a variable is a setting of this program or of its traces.
+fn is_of_settings(name: &OsStr) -> bool {
+    ["JETREEL__", "OTEL_"]
+        .iter()
+        .any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes()))
 }
 
 impl ScaleHook for CommandHook {

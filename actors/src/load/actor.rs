@@ -62,6 +62,8 @@ pub struct State {
     /// `None` while another node leads.
     reader: Option<Reader>,
     arrivals: Arrivals,
+    /// Slots of a node, as last reported by any.
+    slots_per_node: u32,
     started: Instant,
 }
 
@@ -82,7 +84,9 @@ impl Actor for Gauge {
         let holder = args.context.ports.environment.uuid();
         let lead = Lead::new(Office::Scaler, holder, LEASE_SECONDS);
         let (reader, arrivals, started) = (None, Arrivals::default(), Instant::now());
-        Ok(State { args, lead, reader, arrivals, started })
+        // A gauge that was started again may have led before.
+        lead.tell(&args.context);
+        Ok(State { args, lead, reader, arrivals, slots_per_node: 0, started })
     }
 
     async fn handle(
@@ -142,7 +146,12 @@ impl State {
         if !is_new {
             self.arrivals.add(now, arrived);
         }
-        let demand = load.demand(now, self.arrivals.per_second(now));
+        let mut demand = load.demand(now, self.arrivals.per_second(now));
+        // Nodes that come are like those that were there.
+        if demand.slots_per_node == 0 {
+            demand.slots_per_node = self.slots_per_node;
+        }
+        self.slots_per_node = demand.slots_per_node;
         self.args.demand.send_replace(Some(demand));
         context.ports.environment.emit(Event::LoadMeasured(Arc::new(load)));
         Ok(())

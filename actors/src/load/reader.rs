@@ -1,11 +1,13 @@
 //! Reads the load from the broker, and remembers how far it has read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jetreel_domain::delivery::dispatch::TaskQueue;
 use jetreel_domain::scale::backlog::Backlog;
 use jetreel_domain::scale::load::{Load, NodeLoad};
 use jetreel_domain::upkeep::presence::{self, Word};
+use jetreel_domain::upkeep::waits::{self, Wait};
 use jetreel_domain::words::failure::Failure;
 
 use crate::ports::{Broker, Extent, Gauges, Nodes, Survey};
@@ -83,7 +85,8 @@ impl Reader {
         let letters = self.sources.survey.dead_letters().await?;
         let queues = self.sources.gauges.queues().await?;
         let nodes = self.live(queues.at);
-        Ok(Load::of(queues, &self.backlog, nodes, letters))
+        let closed = self.closed(queues.at);
+        Ok(Load { closed, ..Load::of(queues, &self.backlog, nodes, letters) })
     }
 
     /// Encode seconds that were planned since the last call.
@@ -151,6 +154,14 @@ impl Reader {
         self.heard.retain(|_, word| now.saturating_sub(word.at) <= patience);
         let settled = self.heard.values().filter(|word| !word.presence.arriving);
         settled.map(|word| NodeLoad::of(&word.presence, now - word.at)).collect()
+    }
+
+    /// Queues whose tasks no live node takes before their hours begin.
+    fn closed(&self, now: i64) -> BTreeSet<TaskQueue> {
+        let settled = self.heard.values().filter(|word| !word.presence.arriving);
+        let waits = waits::waits(settled.map(|word| &word.presence), now).into_iter();
+        let closed = waits.filter(|(_, wait)| matches!(wait, Wait::Hours { .. }));
+        closed.map(|(queue, _)| queue).collect()
     }
 
     /// Forgets states and ledger. One of them was created anew, and each is judged by the other.

@@ -50,6 +50,8 @@ impl Actor for Reconciler {
         let holder = args.context.ports.environment.uuid();
         let lease = args.context.config.reconciler.lease_seconds;
         let lead = Lead::new(Office::Reconciler, holder, lease);
+        // A reconciler that was started again may have led before.
+        lead.tell(&args.context);
         let (orders, records, sweep) = (Orders::default(), Records::default(), Sweep::default());
         Ok(State { args, lead, orders, records, sweep })
     }

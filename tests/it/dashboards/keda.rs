@@ -139,7 +139,10 @@ fn numbers_are_those_of_the_settings() {
     };
     for (name, manifest) in manifests() {
         let count = |key: &str| manifest["spec"][key].as_i64();
-        assert_eq!(count("minReplicaCount"), scaler["nodes-min"].as_integer(), "{name}");
+        // KEDA adds the minimum of a ScaledJob to the wanted number, which holds the scaler's.
+        let least =
+            if name == "scaledjob.yaml" { 0 } else { scaler["nodes-min"].as_integer().unwrap() };
+        assert_eq!(count("minReplicaCount"), Some(least), "{name}");
         assert_eq!(count("maxReplicaCount"), scaler["nodes-max"].as_integer(), "{name}");
     }
     let stable = manifest("scaledobject-nats.yaml");

@@ -1,6 +1,6 @@
 //! The load of the cluster: its queues, its backlog, its nodes. Metrics, `jetreel queues`, `jetreel top` and the scaler use these numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -118,6 +118,9 @@ pub struct Load {
     pub dead_letters: Room,
     /// See [`Queues::orphans`].
     pub orphans: BTreeMap<&'static str, u64>,
+    /// Queues whose tasks wait for their hours.
+    #[serde(skip)]
+    pub closed: BTreeSet<TaskQueue>,
 }
 
 impl Load {
@@ -149,6 +152,7 @@ impl Load {
             drain_seconds: drain.is_finite().then_some(drain),
             dead_letters: letters,
             orphans,
+            closed: BTreeSet::new(),
         }
     }
 
@@ -160,19 +164,30 @@ impl Load {
         own.map(|work| work.seconds)
     }
 
-    /// What the scaler is to know. Work of a paused queue waits whatever the number of nodes, so it counts as none.
+    fn is_closed(&self, queue: &QueueLoad) -> bool {
+        let named = queue.lane.zip(queue.group);
+        named.is_some_and(|(lane, group)| self.closed.contains(&TaskQueue::new(lane, group)))
+    }
+
+    /// What the scaler is to know. Work of a queue that is paused or waits for its hours waits whatever the number of nodes, so it counts as
+    /// none.
     #[must_use]
     pub fn demand(&self, now_seconds: f64, arrivals_per_second: f64) -> Demand {
         let encode = self.queues.iter().filter(|queue| queue.stage == Reader::Stage(Stage::Encode));
         let (paused, taken): (Vec<_>, Vec<_>) =
-            encode.partition(|queue| queue.paused_until.is_some());
+            encode.partition(|queue| queue.paused_until.is_some() || self.is_closed(queue));
         let is_paused = |work: &&Work| {
             paused
                 .iter()
                 .any(|queue| (queue.lane, queue.group) == (Some(work.lane), Some(work.group)))
         };
         let work: Vec<&Work> = self.backlog.iter().filter(|work| !is_paused(work)).collect();
-        let goes_on = |lane: Lane| taken.iter().any(|queue| queue.lane == Some(lane));
+        let has_work = |queue: &&&QueueLoad| {
+            let own =
+                |work: &&&Work| (Some(work.lane), Some(work.group)) == (queue.lane, queue.group);
+            work.iter().find(own).is_some_and(|work| work.tasks > 0)
+        };
+        let goes_on = |lane: Lane| taken.iter().filter(has_work).any(|q| q.lane == Some(lane));
         let ages = self.oldest_order_seconds.iter().filter(|(lane, _)| goes_on(**lane));
         let per_node = self.nodes.iter().map(|node| node.slots).max().unwrap_or(0);
         Demand {

@@ -61,6 +61,12 @@ fn the_scaler_learns_of_tasks_and_not_of_what_is_paused() {
     assert_eq!((demand.lag_tasks, demand.unfinished_tasks), (12, 120));
     assert_eq!((demand.backlog_seconds, demand.arrivals_per_second), (1200.0, 0.5));
     assert_eq!((demand.busy_slots, demand.slots_per_node), (5, 4));
+    let mut closed = aged(load(vec![ingest.clone(), main.clone(), low.clone()], Vec::new()));
+    closed.closed = [TaskQueue::new(Lane::Low, Group::Main)].into();
+    assert_eq!(
+        (closed.demand(12.0, 0.0).lag_tasks, closed.demand(12.0, 0.0).oldest_seconds),
+        (7, 60.0)
+    );
     low.paused_until = Some(2000);
     let demand = aged(load(vec![ingest, main, low], Vec::new())).demand(12.0, 0.0);
     assert_eq!(demand.oldest_seconds, 60.0);

@@ -58,7 +58,7 @@ pub struct Wanted {
     pub nodes: u32,
     /// Slots of all nodes together that have something to do.
     pub slots: u32,
-    /// The need of this moment in nodes, before hysteresis, stable time and cooldown.
+    /// The need of this moment in nodes, before bounds, hysteresis, stable time and cooldown.
     pub need: f64,
     /// What became of the number of nodes, and why.
     pub change: Change,
@@ -133,7 +133,7 @@ pub fn decide(policy: &Policy, demand: &Demand, mut memory: Memory) -> (Wanted, 
         memory.nodes = nodes;
     }
     let slots = whole(need * f64::from(demand.slots_per_node.max(1)));
-    (Wanted { nodes, slots, need, change }, memory)
+    (Wanted { nodes, slots, need: unbounded, change }, memory)
 }
 
 /// Nodes that the load needs by itself.

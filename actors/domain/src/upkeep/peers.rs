@@ -64,10 +64,10 @@ impl Peers {
         self.lately(interval).filter(|(_, said)| said.releases).map(|(id, _)| id)
     }
 
-    /// Processes with a recent heartbeat that encode.
+    /// Processes with a recent heartbeat that have slots to encode with: those outside their hours have none.
     #[must_use]
     pub fn encoders(&self, interval: i64) -> usize {
-        self.lately(interval).filter(|(_, said)| said.encodes()).count()
+        self.lately(interval).filter(|(_, said)| said.is_settled() && said.slots > 0).count()
     }
 
     fn lately(&self, interval: i64) -> impl Iterator<Item = (&str, &Presence)> + Clone {
