@@ -67,7 +67,9 @@ impl Peers {
     /// Processes with a recent heartbeat that have slots to encode with: those outside their hours have none.
     #[must_use]
     pub fn encoders(&self, interval: i64) -> usize {
-        self.lately(interval).filter(|(_, said)| said.is_settled() && said.slots > 0).count()
+        self.lately(interval)
+            .filter(|(_, said)| said.encodes() && said.is_settled() && said.slots > 0)
+            .count()
     }
 
     fn lately(&self, interval: i64) -> impl Iterator<Item = (&str, &Presence)> + Clone {
@@ -148,6 +150,13 @@ mod tests {
         peers.hear(0, [publishes(process("a", 0, 7)), process("b", 0, 7)]);
         assert_eq!(peers.publishers(30).collect::<Vec<_>>(), ["a-0"]);
         assert_eq!(peers.encoders(30), 0, "none has the role");
+        let encodes = |(id, age, mut presence): (String, i64, Presence), slots| {
+            presence.roles.insert("encode".to_owned());
+            (id, age, Presence { slots, ..presence })
+        };
+        peers.hear(0, [encodes(process("c", 0, 7), 4), encodes(process("d", 0, 7), 0)]);
+        assert_eq!(peers.encoders(30), 1, "d is outside its hours");
+        peers.leave(["c-0".to_owned(), "d-0".to_owned()]);
         peers.leave(["a-0".to_owned(), "unknown".to_owned()]);
         assert_eq!((peers.slots(30), peers.publishers(30).count()), (4, 0));
         assert_eq!(peers.last_report("a-0"), Some(7));
