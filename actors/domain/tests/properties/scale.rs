@@ -199,8 +199,12 @@ fn a_burst_is_answered_at_once_and_its_nodes_stay_until_it_is_done() {
         assert_eq!(wanted.nodes, 25, "after {seconds} s");
     }
     // Late work wants more.
-    let (wanted, _) = decide(&policy, &at(3000.0, 0.9), memory);
+    let (wanted, _) = decide(&policy, &at(3000.0, 0.9), memory.clone());
     assert!(wanted.nodes > 100 / 2, "{wanted:?}");
+    // The need is told beyond the most: an alert compares them.
+    let (wanted, _) = decide(&Policy { nodes_max: 30, ..policy }, &at(3000.0, 0.9), memory);
+    assert_eq!(wanted.nodes, 30);
+    assert!(wanted.need > 50.0, "{wanted:?}");
 }
 
 /// Rules alone: above 5000 tasks 50 nodes, below 1000 tasks 10, between them what is there.
